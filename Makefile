@@ -1,0 +1,83 @@
+# `make help` lists the targets. Each sets up what it needs and starts nothing that outlives it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+UV := $(shell command -v uv || echo .tools/bin/uv)
+BIN := .venv/bin
+VENV := .venv/.ready
+KAFKA := .parts/kafka/.ready
+MARIADB := .parts/mariadb.ready
+ROOMS := messages stream collectors controller hotdesk simulator
+VECTORS := tests/data/selection-vectors.jsonl
+
+export PATH := $(PATH):/usr/sbin:/sbin
+export HOTDESK_KAFKA_HOME := $(CURDIR)/.parts/kafka
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV) $(MARIADB) ## A simulated cluster, collectors, controller and API, no Kafka (DEMO_SECONDS=20 ends by itself)
+	@$(BIN)/hotdesk demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: demo-kafka
+demo-kafka: $(VENV) $(MARIADB) $(KAFKA) ## The same through a real Kafka broker
+	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: test
+test: $(VENV) $(MARIADB) $(KAFKA) check ## Every check and every test, with real MariaDB and real Kafka (ARGS="-k name" for some)
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV) ## ruff, mypy, import-linter, format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV) ## Rewrite the code as `make check` wants it
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: vectors
+vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=selection-vectors.jsonl)
+	@$(BIN)/python -m bench.vectors $(or $(FILE),$(VECTORS))
+
+.PHONY: bench
+bench: $(VENV) $(MARIADB) $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
+	@$(BIN)/python -m bench $(ONLY)
+
+.PHONY: lock
+lock: .tools/bin/uv ## Move requirements.lock to the newest releases
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --group dev --output-file requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what the targets built
+	rm -rf .venv .tools .parts dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.tools/bin/uv: tools/requirements-uv.txt
+	@tools/need python
+	@command -v uv >/dev/null && mkdir -p .tools/bin && ln -sf "$$(command -v uv)" $@ || { \
+	  $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check -r $<; }
+	@touch $@
+
+$(VENV): requirements.lock pyproject.toml .tools/bin/uv
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	@VIRTUAL_ENV=.venv $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(MARIADB): tools/need
+	@tools/need mariadb
+	@mkdir -p $(@D) && touch $@
+
+$(KAFKA): tools/kafka/pom.xml tools/need
+	@tools/need java maven
+	@echo "fetching Apache Kafka"
+	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)
+	@touch $@

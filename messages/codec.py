@@ -1,0 +1,108 @@
+"""Records to bytes and back. JSON on the wire, so that any Kafka tool shows what happened."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from messages.records import (
+    AnyOrder,
+    AnyRecord,
+    DeadLetter,
+    Decision,
+    Incident,
+    LoginSlot,
+    Observation,
+    RankingSnapshot,
+    Record,
+    Relogin,
+)
+from messages.topics import Topic
+
+
+class UndecodableRecordError(ValueError):
+    """Bytes that are no record of their topic; `str()` is one line that says what is wrong with them."""
+
+
+SCHEMA_VERSION = 1
+"""The newest version this build reads, and the one it writes."""
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""How a record's JSON of version n becomes that of version n + 1. Version 1 is the first, so there is none yet."""
+
+STAMP_HEADER = "stamp"
+"""A tombstone has no value; its (epoch, sequence) travels in this header, as `epoch.sequence`."""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
+    Topic.OBSERVATIONS: msgspec.json.Decoder(Observation),
+    Topic.ORDERS: msgspec.json.Decoder(AnyOrder),
+    Topic.LOGINS: msgspec.json.Decoder(LoginSlot),
+    Topic.RANKINGS: msgspec.json.Decoder(RankingSnapshot),
+    Topic.INCIDENTS: msgspec.json.Decoder(Incident),
+    Topic.RELOGINS: msgspec.json.Decoder(Relogin),
+    Topic.AUDIT: msgspec.json.Decoder(Decision),
+    Topic.DEAD_LETTERS: msgspec.json.Decoder(DeadLetter),
+}
+
+
+def encode(record: Record) -> bytes:
+    """Write a record as JSON."""
+    return _ENCODER.encode(record)
+
+
+def decode(topic: Topic, value: bytes) -> AnyRecord:
+    """Read a record of `topic`, of this schema version or an older one.
+
+    Raises:
+        UndecodableRecordError: not JSON, not a record of this topic, a field that does not fit, or a newer version.
+    """
+    decoder = _DECODERS[topic]
+    try:
+        record: AnyRecord = decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _decode_older(topic, value, error)
+    if record.schema_version == SCHEMA_VERSION:
+        return record
+    return _decode_older(topic, value, None)
+
+
+def encode_stamp(epoch: int, sequence: int) -> bytes:
+    """Write a tombstone's stamp."""
+    return b"%d.%d" % (epoch, sequence)
+
+
+def decode_stamp(value: bytes) -> tuple[int, int]:
+    """Read a tombstone's stamp as (epoch, sequence).
+
+    Raises:
+        UndecodableRecordError: no stamp, or none that fits.
+    """
+    epoch, dot, sequence = value.partition(b".")
+    if not (dot and epoch.isdigit() and sequence.isdigit()):
+        raise UndecodableRecordError(f"a tombstone's stamp is epoch.sequence, not {value[:40]!r}")
+    return int(epoch), int(sequence)
+
+
+def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> AnyRecord:
+    """Raise a record of an older version to this one; what is not older is refused with what was wrong with it."""
+    try:
+        raw = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableRecordError(f"no JSON: {error}") from error
+    version = raw.get("schema_version", SCHEMA_VERSION) if isinstance(raw, dict) else SCHEMA_VERSION
+    if not isinstance(version, int) or version < 1:
+        raise UndecodableRecordError(f"schema_version is {version!r}, not a whole number from 1 up")
+    if version > SCHEMA_VERSION:
+        raise UndecodableRecordError(
+            f"schema_version {version} is newer than the {SCHEMA_VERSION} this hotdesk reads: upgrade it"
+        )
+    if version == SCHEMA_VERSION:
+        raise UndecodableRecordError(f"no record of {topic}: {first_error}") from first_error
+    for step in range(version, SCHEMA_VERSION):
+        raw = UPGRADES[step](raw) | {"schema_version": step + 1}
+    try:
+        record: AnyRecord = msgspec.convert(raw, _DECODERS[topic].type)
+    except msgspec.ValidationError as error:
+        raise UndecodableRecordError(f"no record of {topic}, version {version}: {error}") from error
+    return record

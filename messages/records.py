@@ -1,0 +1,362 @@
+"""Every record that travels on hotdesk's topics.
+
+Times are whole milliseconds since 1970 (`_ms`). In a record of a cluster they are the log's time: what the cluster's
+collector counted on its monotonic clock from the start of its epoch. A record never holds a secret.
+
+How a record may change: a field may be added if it has a default, and a reader ignores fields it does not know; both
+leave `schema_version` alone. Whatever else changes raises the version, and `codec.UPGRADES` says how to read the
+older one. A reader refuses a version newer than its own, so readers are upgraded before writers.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+ServerIp = str
+"""A dialer's `servers.server_ip`: VICIdial's key for it."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="record", tag=str.lower):
+    """What all records share. The `record` field names the type on the wire."""
+
+    cluster: str
+    schema_version: int = 1
+
+
+class Stamped(Record, frozen=True, kw_only=True, gc=False):
+    """A record of a poll. A stamp lower than one already seen is old news and is dropped."""
+
+    epoch: int
+    """Which collector's reign: each one that takes over counts one up."""
+    sequence: int
+    """Which poll of that reign."""
+
+
+# --- observations -----------------------------------------------------------------------------------------------
+
+
+class AgentStatus(StrEnum):
+    """`vicidial_live_agents.status`; anything else VICIdial may write is counted as OTHER."""
+
+    READY = "READY"
+    QUEUE = "QUEUE"
+    INCALL = "INCALL"
+    PAUSED = "PAUSED"
+    CLOSER = "CLOSER"
+    MQUEUE = "MQUEUE"
+    OTHER = "OTHER"
+
+
+class Grouping(StrEnum):
+    """`vicidial_campaigns.pllb_grouping`: VICIdial's phone login load balancing by campaign."""
+
+    DISABLED = "DISABLED"
+    ONE_SERVER_ONLY = "ONE_SERVER_ONLY"
+    CASCADING = "CASCADING"
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a dialer's row in `server_updater` showed."""
+
+    progressed_at_ms: int | None = None
+    """When the value was last seen to change; None: not once in this epoch."""
+    watched_since_ms: int
+    """When this epoch first saw the row: what did not advance since then has stalled for so long."""
+    age_seconds: float | None = None
+    """The database's clock minus the value, as VICIdial judges it; None: the value is no date."""
+    clock_skew_seconds: float | None = None
+    """The dialer's clock minus the database's when the value last changed, about a second exact; None: not known."""
+
+
+class Witness(StrEnum):
+    """What a probe of a dialer's own port told."""
+
+    ALIVE = "alive"
+    MUTE = "mute"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    DENIED = "denied"
+
+
+class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row of `servers`, and what the other tables say about that dialer, at one poll."""
+
+    server_ip: ServerIp
+    server_id: str = ""
+    description: str = ""
+    active: bool = True
+    """`servers.active`."""
+    agent_logins: bool = True
+    """`servers.active_agent_login_server`."""
+    asterisk: bool = True
+    """`servers.active_asterisk_server`; no: a web or database box."""
+    twin_server_ip: ServerIp = ""
+    heartbeat: Heartbeat | None = None
+    """None: no row, which proves nothing (a database restart empties the table)."""
+    agents: dict[AgentStatus, int] = {}
+    """Non-remote agents by status; statuses without agents are left out."""
+    remote_agents: int = 0
+    campaigns: dict[str, int] = {}
+    """Non-remote agents by campaign."""
+    rooms: int = 0
+    rooms_free: int = 0
+    witnesses: dict[str, Witness] = {}
+    """By kind of probe."""
+
+
+class Poll(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster`: closes a poll. What came before it with its epoch is folded with it, whole or not at all."""
+
+    observed_at_ms: int
+    full_sequence: int
+    """The poll of this epoch that last published everything: what is older than it has ended, and is swept."""
+    collector: str
+    """Which process observed."""
+    dialers: tuple[DialerReading, ...]
+    odd_rows: dict[str, int] = {}
+    """Rows that did not fit, counted by what was odd about them."""
+
+
+class Outage(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/outage`: the database does not answer. Nothing is known meanwhile; nobody died of it."""
+
+    unreachable_since_ms: int
+    collector: str
+    why: str
+
+
+class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/agent/USER`: one row of `vicidial_live_agents`. A tombstone: the session ended."""
+
+    live_agent_id: int
+    user: str
+    server_ip: ServerIp
+    extension: str = ""
+    conf_exten: str = ""
+    status: AgentStatus
+    campaign_id: str = ""
+    call_server_ip: ServerIp = ""
+    """Where the agent's call is, maybe another dialer."""
+    external_pause: str = ""
+    on_hook: bool = False
+    remote: bool = False
+    """`extension` begins with R: no browser, no phone of an alias; not counted by VICIdial's balancing."""
+
+
+class Phone(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/phone/LOGIN`: the row of `phones` that a login names."""
+
+    login: str
+    server_ip: ServerIp
+    extension: str = ""
+    active: bool = True
+    protocol: str = ""
+    webphone: bool = False
+    peer_status: str = ""
+    """`phones.peer_status`; empty: the schema has none."""
+
+
+class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/alias/ID`: one login that stands for several phones."""
+
+    alias_id: str
+    name: str = ""
+    logins: tuple[str, ...]
+    """In the order of `logins_list`: on a tie VICIdial takes the last."""
+
+
+class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/campaign/ID`: how a campaign wants its agents grouped."""
+
+    campaign_id: str
+    grouping: Grouping = Grouping.DISABLED
+    grouping_limit: int = 50
+
+
+class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/settings`: `system_settings`, the weight container, and what this schema lacks."""
+
+    grouping_limit: int = 100
+    """`system_settings.pllb_grouping_limit`."""
+    agent_logout_link: int = 1
+    weights: dict[ServerIp, float] = {}
+    """Settings container AGENT_LOAD_BALANCING_WEIGHT; empty: all dialers weigh the same."""
+    missing_columns: tuple[str, ...] = ()
+    """`table.column` that this VICIdial is too old to have."""
+
+
+Observation = Poll | Outage | AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
+
+
+# --- orders -----------------------------------------------------------------------------------------------------
+
+
+class Order(Record, frozen=True, kw_only=True, gc=False):
+    """What a person asks of a cluster. A tombstone takes it back."""
+
+    ordered_at_ms: int
+    by: str
+    why: str = ""
+
+
+class Resynchronise(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/resynchronise`: the collector publishes everything again."""
+
+
+class Pause(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/pause`: observe only."""
+
+
+class Drain(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/drain/SERVER_IP`: no new logins there, agents leave after their calls."""
+
+    server_ip: ServerIp
+
+
+class Acknowledge(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/acknowledge/INCIDENT`: somebody is on it."""
+
+    incident: str
+    silence_until_ms: int | None = None
+
+
+class Move(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/move/USER`: this agent goes to the least-loaded dialer."""
+
+    user: str
+
+
+class Unfence(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/unfence/SERVER_IP`: give back what a fence took."""
+
+    server_ip: ServerIp
+
+
+AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unfence
+
+
+# --- logins -----------------------------------------------------------------------------------------------------
+
+
+class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/USER`: a place on a dialer that a pick handed out. A tombstone: used, given back or over."""
+
+    user: str
+    alias_id: str
+    """What the agent typed: an alias, or one phone's login."""
+    campaign_id: str = ""
+    phone_login: str
+    server_ip: ServerIp
+    handed_out_at_ms: int
+    until_ms: int
+    replaces: int | None = None
+    """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
+
+
+# --- rankings ---------------------------------------------------------------------------------------------------
+
+
+class WhyNot(StrEnum):
+    """Why a dialer, or an alias's phone on it, takes no new login. The value is what people read."""
+
+    SWITCHED_OFF = "switched off (active=N)"
+    CLOSED = "closed to agent logins (active_agent_login_server=N)"
+    NO_HEARTBEAT = "no heartbeat row"
+    STALLED = "heartbeat stalled"
+    TWIN_SILENT = "its twin server has no heartbeat"
+    NO_ROOM = "no free conference room"
+    FULL = "max_agents reached"
+    PHONE_INACTIVE = "phone is not active"
+    NO_SUCH_PHONE = "no phone has this login"
+    NO_SUCH_SERVER = "the phone's server does not exist"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where one dialer stands in its cluster's ranking."""
+
+    server_ip: ServerIp
+    server_id: str = ""
+    rank: int | None
+    """1 is the next to be picked; None: takes no new login."""
+    why_not: tuple[WhyNot, ...] = ()
+    agents: int
+    """Non-remote agents seen there."""
+    slots: int
+    """Handed out and not yet seen."""
+    load: float
+    """What the ranking compares: agents and slots, divided by the dialer's weight where weights are set."""
+    rooms_free: int
+    """After slots."""
+    max_agents: int | None = None
+    heartbeat_stalled_seconds: float | None = None
+    """None: no heartbeat row."""
+
+
+class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster`: the owner's ranking of a cluster's dialers, least loaded first, and who the owner is."""
+
+    epoch: int
+    sequence: int
+    observed_at_ms: int
+    owner: str
+    owner_url: str
+    """Where the owner's API answers; empty: nowhere."""
+    dialers: tuple[Standing, ...]
+    imbalance: float | None
+    """Most over mean load of the dialers that take logins; None: no agents, or no such dialer."""
+    outage_since_ms: int | None = None
+
+
+# --- incidents, relogins ----------------------------------------------------------------------------------------
+
+
+class Incident(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/incident/ID`: one dialer's trouble from its opening to its close."""
+
+    incident: str
+    server_ip: ServerIp
+    opened_at_ms: int
+    closed_at_ms: int | None = None
+    why: str
+
+
+class Relogin(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/session/LIVE_AGENT_ID`: the order to move one session, then its outcome."""
+
+    live_agent_id: int
+    user: str
+    incident: str
+    from_server_ip: ServerIp
+    to_server_ip: ServerIp
+    phone_login: str
+    ordered_at_ms: int
+    outcome: str = ""
+    """Empty: not carried out yet."""
+
+
+# --- audit, dead letters ----------------------------------------------------------------------------------------
+
+
+class Decision(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster`: something decided, withheld or done, and why."""
+
+    at_ms: int
+    actor: str
+    what: str
+    why: str
+    subject: str = ""
+    """The dialer, agent, alias or order it is about."""
+
+
+class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster`: a record that could not be read, and why. `cluster` may itself be unreadable, then empty."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    why: str
+    value_base64: str
+
+
+AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Relogin | Decision | DeadLetter

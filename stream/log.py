@@ -1,0 +1,137 @@
+"""What hotdesk asks of a log, whichever one it is. Both implementations pass one contract suite.
+
+A log holds the topics of `messages.topics`, each in the same number of partitions. Its methods block; a caller that
+must not wait has a thread for them. `Log` may be shared between threads; a `Tail` or a `Membership` belongs to one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from messages.topics import Topic
+
+
+class LogError(Exception):
+    """Something about the log; `str()` is one line that says what, and what to do."""
+
+
+class LogUnavailableError(LogError):
+    """The log does not answer now. Trying again helps."""
+
+
+class LogRefusedError(LogError):
+    """The log will not do this: a topic is absent, a password wrong, a file owned by another process.
+
+    Trying again does not help before somebody mends it.
+    """
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A record to append. Its partition is that of the key's cluster."""
+
+    topic: Topic
+    key: str
+    """As `str(messages.topics.Key)`: it begins with the cluster's name."""
+    value: bytes | None
+    """None: a tombstone, which ends the key."""
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """A record that the log holds."""
+
+    topic: Topic
+    partition: int
+    offset: int
+    """Grows within a partition; compaction leaves gaps."""
+    key: str
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    appended_at_ms: int
+    """The wall clock of whoever appended it; for people, never for decisions."""
+
+
+class Tail(Protocol):
+    """A reader that follows some topics."""
+
+    def poll(self, timeout_seconds: float) -> Sequence[Stored]:
+        """Give what came since the last call, at most some thousand records, waiting up to `timeout_seconds`.
+
+        Records of one partition of a topic come in order.
+
+        Raises:
+            LogUnavailableError: nothing was lost; the next call goes on from the same place.
+        """
+        ...
+
+    def lag(self) -> int:
+        """Tell how many offsets lie between this reader and the end, as far as it knows without asking."""
+        ...
+
+    def caught_up(self) -> bool:
+        """Tell whether everything that stood in the log when this tail began was given out."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Membership(Protocol):
+    """A place among those who share a group's partitions out between them."""
+
+    def owned(self, timeout_seconds: float) -> frozenset[int]:
+        """Keep the membership alive, waiting up to `timeout_seconds` for news, and tell which partitions are mine.
+
+        To be called at least every few seconds: a member that falls silent loses its partitions.
+
+        Raises:
+            LogUnavailableError: nobody knows who owns what; act as the owner of none.
+        """
+        ...
+
+    def close(self) -> None:
+        """Leave the group, so that the others need not wait for a time-out."""
+        ...
+
+
+class Log(Protocol):
+    """An ordered, durable store of records in topics."""
+
+    @property
+    def partitions(self) -> int: ...
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Store `entries`, in order within each partition of a topic, and return when they are durable.
+
+        Raises:
+            LogUnavailableError: it is not known which of them were stored; append them all again.
+            LogRefusedError: none was stored.
+        """
+        ...
+
+    def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
+        """Give up to `limit` records from `offset` on (the first is the first one not before it); empty at the end."""
+        ...
+
+    def latest(self, topic: Topic, cluster: str) -> Mapping[str, Stored]:
+        """Give the latest record of each key of `cluster`, without keys that a tombstone ended."""
+        ...
+
+    def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> Tail:
+        """Follow `topics` in `partitions`, from their first record or from what comes next."""
+        ...
+
+    def join(self, group: str) -> Membership:
+        """Become a member of `group`, which shares the partitions out."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections. Idempotent."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
