@@ -108,8 +108,12 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: closes a poll. What came before it with its epoch is folded with it, whole or not at all."""
 
     observed_at_ms: int
-    full_sequence: int
-    """The poll of this epoch that last published everything: what is older than it has ended, and is swept."""
+    full_sequence: int | None
+    """Since this poll of the epoch everything was published again: what is older has ended, and is swept.
+
+    None: not yet. Agents are whole from an epoch's first poll on; phones, aliases and the rest follow in slices, so
+    that they never hold up the news about dialers.
+    """
     collector: str
     """Which process observed."""
     dialers: tuple[DialerReading, ...]
@@ -123,6 +127,12 @@ class Outage(Stamped, frozen=True, kw_only=True, gc=False):
     unreachable_since_ms: int
     collector: str
     why: str
+
+
+class Reign(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/reign`: a collector takes over and claims this epoch. It claims again if another was first."""
+
+    collector: str
 
 
 class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
@@ -185,7 +195,7 @@ class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
     """`table.column` that this VICIdial is too old to have."""
 
 
-Observation = Poll | Outage | AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
+Observation = Poll | Outage | Reign | AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
 
 
 # --- orders -----------------------------------------------------------------------------------------------------
@@ -239,7 +249,7 @@ AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unfence
 
 
 class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/USER`: a place on a dialer that a pick handed out. A tombstone: used, given back or over."""
+    """Key `cluster/user/USER`: a place on a dialer that a pick handed out. A tombstone: used, given back or over."""
 
     user: str
     alias_id: str
@@ -251,6 +261,8 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     until_ms: int
     replaces: int | None = None
     """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
+    handed_out_by: str
+    """Which process; its own news coming back to it says nothing new."""
 
 
 # --- rankings ---------------------------------------------------------------------------------------------------

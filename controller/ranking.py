@@ -1,0 +1,209 @@
+"""Which dialer now: VICIdial's own rule, and then what VICIdial does not know.
+
+VICIdial's rule, as its agent page was seen to follow it: of the phones of an alias, in the order of `logins_list`,
+those count whose dialer is active, takes agent logins, has a heartbeat (its twin too, where it has one) and a free
+room. The campaign's grouping may force the first that fits; else the dialer with the fewest agents wins, each count
+divided by the dialer's share of the weights, and on a tie the last listed.
+
+Beyond it hotdesk counts the slots it handed out, keeps `max_agents`, judges a heartbeat by its progress and not by
+clocks, and never offers a phone that is not active.
+"""
+
+from typing import NamedTuple
+
+from controller.policy import Policy
+from controller.state import ClusterState
+from messages.records import (
+    Campaign,
+    DialerReading,
+    Grouping,
+    Heartbeat,
+    ServerIp,
+    Standing,
+    WhyNot,
+)
+
+UNWEIGHTED_SHARE = 0.001
+"""What VICIdial divides by for a dialer that the weight container leaves out or gives nothing."""
+
+DEAD_AGE_SECONDS = 120.0
+"""VICIdial's two-minute rule; hotdesk uses it only for a heartbeat it has not yet seen move."""
+
+DEFAULT_SYSTEM_LIMIT = 100
+"""`system_settings.pllb_grouping_limit` as installed."""
+
+
+class DialerJudgement(NamedTuple):
+    """What one dialer offers to a login."""
+
+    why_not: tuple[WhyNot, ...]
+    """Empty: it takes one."""
+    agents: int
+    slots: int
+    load: float
+
+
+class PhoneStanding(NamedTuple):
+    """Where one login of an alias stands."""
+
+    phone_login: str
+    server_ip: ServerIp
+    """Empty: no phone has this login."""
+    rank: int | None
+    """1 is the pick; None: not offered."""
+    why_not: tuple[WhyNot, ...]
+    agents: int
+    slots: int
+    load: float
+
+
+class AliasRanking(NamedTuple):
+    """An alias's phones: the offered ones, best first, then the others in the alias's order."""
+
+    phones: tuple[PhoneStanding, ...]
+    forced_by: Grouping | None
+    """The campaign's grouping, where that and not the load chose the first."""
+
+    @property
+    def best(self) -> PhoneStanding | None:
+        """Give the phone to log in to."""
+        return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
+
+
+def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
+    """Tell for how long a heartbeat has not advanced; None: there is no row that could."""
+    if heartbeat is None:
+        return None
+    since_ms = heartbeat.watched_since_ms if heartbeat.progressed_at_ms is None else heartbeat.progressed_at_ms
+    return max(0, now_ms - since_ms) / 1000
+
+
+def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJudgement:
+    """Tell what a dialer offers now, with every reason against it."""
+    slots = state.slots.on(dialer.server_ip)
+    agents = sum(dialer.agents.values())
+    return DialerJudgement(
+        why_not=_why_not(state, policy, dialer, agents + slots, slots),
+        agents=agents,
+        slots=slots,
+        load=(agents + slots) / _share(state, dialer.server_ip),
+    )
+
+
+def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
+    """Rank the dialers of a cluster: those that take logins first, least loaded first.
+
+    Boxes without Asterisk are left out.
+    """
+    judged = [(judge(state, policy, dialer), dialer) for dialer in state.dialers.values() if dialer.asterisk]
+    judged.sort(key=lambda each: (bool(each[0].why_not), each[0].load, each[1].server_ip))
+    return tuple(
+        Standing(
+            server_ip=dialer.server_ip,
+            server_id=dialer.server_id,
+            rank=None if judgement.why_not else place,
+            why_not=judgement.why_not,
+            agents=judgement.agents,
+            slots=judgement.slots,
+            load=judgement.load,
+            rooms_free=dialer.rooms_free - judgement.slots,
+            max_agents=policy.max_agents_on(dialer.server_ip),
+            heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed_at_ms),
+        )
+        for place, (judgement, dialer) in enumerate(judged, start=1)
+    )
+
+
+def imbalance(standings: tuple[Standing, ...]) -> float | None:
+    """Tell how uneven the dialers that take logins are: most over mean load; None: nobody is on them."""
+    loads = [standing.load for standing in standings if standing.rank is not None]
+    total = sum(loads)
+    return max(loads) * len(loads) / total if total else None
+
+
+def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
+    """Rank the phones behind `logins` for an agent of a campaign. Costs no more than there are logins."""
+    judged = [_judge_phone(state, policy, login) for login in logins]
+    offered = [(place, phone) for place, phone in enumerate(judged) if not phone.why_not]
+    # On a tie VICIdial keeps the last it compares.
+    offered.sort(key=lambda each: (each[1].load, -each[0]))
+    forced_by = None
+    campaign = state.campaigns.get(campaign_id.lower())
+    if campaign is not None and campaign.grouping is not Grouping.DISABLED:
+        forced = _forced(state, campaign, offered)
+        if forced is not None:
+            forced_by = campaign.grouping
+            offered.remove(forced)
+            offered.insert(0, forced)
+    ranked = [phone._replace(rank=rank) for rank, (_, phone) in enumerate(offered, start=1)]
+    return AliasRanking(tuple(ranked + [phone for phone in judged if phone.why_not]), forced_by)
+
+
+def _judge_phone(state: ClusterState, policy: Policy, login: str) -> PhoneStanding:
+    phone = state.phones.get(login.lower())
+    if phone is None:
+        return PhoneStanding(login, "", None, (WhyNot.NO_SUCH_PHONE,), 0, 0, 0.0)
+    dialer = state.dialers.get(phone.server_ip)
+    if dialer is None:
+        return PhoneStanding(phone.login, phone.server_ip, None, (WhyNot.NO_SUCH_SERVER,), 0, 0, 0.0)
+    why_not, agents, slots, load = judge(state, policy, dialer)
+    if not phone.active:
+        why_not = (WhyNot.PHONE_INACTIVE, *why_not)
+    return PhoneStanding(phone.login, phone.server_ip, None, why_not, agents, slots, load)
+
+
+def _forced(
+    state: ClusterState, campaign: Campaign, offered: list[tuple[int, PhoneStanding]]
+) -> tuple[int, PhoneStanding] | None:
+    """Find the phone that the campaign's grouping takes before any load is compared."""
+    system_limit = DEFAULT_SYSTEM_LIMIT if state.settings is None else state.settings.grouping_limit
+    for candidate in sorted(offered):
+        phone = candidate[1]
+        seen = state.dialers[phone.server_ip].campaigns.get(campaign.campaign_id, 0)
+        together = seen + state.slots.of_campaign(phone.server_ip, campaign.campaign_id)
+        if together == 0:
+            continue
+        if campaign.grouping is Grouping.ONE_SERVER_ONLY:
+            return candidate
+        if together < campaign.grouping_limit and phone.agents + phone.slots < system_limit:
+            return candidate
+    return None
+
+
+def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int) -> tuple[WhyNot, ...]:
+    reasons = []
+    if not dialer.active:
+        reasons.append(WhyNot.SWITCHED_OFF)
+    if not dialer.agent_logins:
+        reasons.append(WhyNot.CLOSED)
+    if dialer.heartbeat is None:
+        reasons.append(WhyNot.NO_HEARTBEAT)
+    elif not _lives(dialer.heartbeat, state.observed_at_ms, policy):
+        reasons.append(WhyNot.STALLED)
+    if dialer.twin_server_ip:
+        twin = state.dialers.get(dialer.twin_server_ip)
+        if twin is None or twin.heartbeat is None or not _lives(twin.heartbeat, state.observed_at_ms, policy):
+            reasons.append(WhyNot.TWIN_SILENT)
+    if dialer.rooms_free <= slots:
+        reasons.append(WhyNot.NO_ROOM)
+    max_agents = policy.max_agents_on(dialer.server_ip)
+    if max_agents is not None and load >= max_agents:
+        reasons.append(WhyNot.FULL)
+    return tuple(reasons)
+
+
+def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
+    stalled = stalled_seconds(heartbeat, now_ms)
+    if stalled is None or stalled >= policy.stalled_after_seconds:
+        return False
+    # A collector that just began has seen no heartbeat move yet. Until it could, the age says which were dead before.
+    return heartbeat.progressed_at_ms is not None or (
+        heartbeat.age_seconds is not None and heartbeat.age_seconds < DEAD_AGE_SECONDS
+    )
+
+
+def _share(state: ClusterState, server_ip: ServerIp) -> float:
+    """Tell what a dialer's agents are divided by: 1 where no weights are set."""
+    if not state.weight_shares:
+        return 1.0
+    return state.weight_shares.get(server_ip, UNWEIGHTED_SHARE)

@@ -1,0 +1,186 @@
+"""The fold: from observations, one after the other, to what is known of a cluster.
+
+A poll is folded whole or not at all. What a collector publishes of a poll waits until the record that closes it, so
+there is no moment at which sessions are newer than counts. Time is the log's: the observation time of the latest
+poll. Folding the same records again gives an equal state.
+
+The state changes in place, since copying thousands of sessions twice a second would cost more than folding them. It
+belongs to one thread.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from controller.slots import Slots
+from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.records import (
+    AgentSession,
+    Campaign,
+    ClusterSettings,
+    DialerReading,
+    LoginSlot,
+    Observation,
+    Outage,
+    Phone,
+    PhoneAlias,
+    Poll,
+    Reign,
+    ServerIp,
+)
+from messages.topics import Key
+
+Stamp = tuple[int, int]
+"""(epoch, sequence) of a poll."""
+
+Entity = AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
+"""What a poll says changed."""
+
+NEVER: Stamp = (-1, -1)
+
+
+class Folded(Enum):
+    """What folding a record did."""
+
+    WAITS = "part of a poll that is not closed yet"
+    POLL = "closed a poll: the state is that poll's now"
+    OUTAGE = "the database does not answer"
+    STALE = "older than what is known: dropped"
+
+
+@dataclass
+class ClusterState:
+    """What is known of one cluster.
+
+    Agents are filed by user, phones by login and aliases by id, all in lower case: VICIdial's tables compare so.
+    """
+
+    cluster: str
+    poll: Poll | None = None
+    dialers: dict[ServerIp, DialerReading] = field(default_factory=dict)
+    agents: dict[str, AgentSession] = field(default_factory=dict)
+    phones: dict[str, Phone] = field(default_factory=dict)
+    aliases: dict[str, PhoneAlias] = field(default_factory=dict)
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    settings: ClusterSettings | None = None
+    weight_shares: dict[ServerIp, float] = field(default_factory=dict)
+    """Each weighed dialer's part of all weights; empty: the cluster weighs none."""
+    outage: Outage | None = None
+    slots: Slots = field(default_factory=Slots)
+    _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
+    _seen: Stamp = NEVER
+    _swept: Stamp = NEVER
+    slots_over: list[LoginSlot] = field(default_factory=list, compare=False)
+    """Slots that the last poll ended, for whoever must tell others."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """Tell which poll this state is of; `NEVER` before the first."""
+        return NEVER if self.poll is None else (self.poll.epoch, self.poll.sequence)
+
+    @property
+    def observed_at_ms(self) -> int:
+        """Tell the log's time, 0 before the first poll."""
+        return 0 if self.poll is None else self.poll.observed_at_ms
+
+    def fold(self, record: Observation) -> Folded:
+        """Take in one observation."""
+        stamp = (record.epoch, record.sequence)
+        match record:
+            case Poll():
+                return self._close(record, stamp)
+            case Outage():
+                if stamp <= self.stamp:
+                    return Folded.STALE
+                self.outage = record
+                return Folded.OUTAGE
+            case Reign():
+                return Folded.WAITS
+            case _:
+                return self._wait(stamp, record)
+
+    def fold_end(self, key: Key, stamp: Stamp) -> Folded:
+        """Take in a tombstone: what `key` names has ended."""
+        return self._wait(stamp, key)
+
+    def _wait(self, stamp: Stamp, news: Entity | Key) -> Folded:
+        if stamp <= self.stamp or stamp < self._seen:
+            return Folded.STALE
+        self._seen = stamp
+        self._waiting.append((stamp, news))
+        return Folded.WAITS
+
+    def _close(self, poll: Poll, stamp: Stamp) -> Folded:
+        if stamp <= self.stamp or stamp < self._seen:
+            return Folded.STALE
+        # In a compacted log records come without the polls that closed them; the next one that stayed closes them
+        # all. But sessions of an earlier epoch are not these counts' sessions, and this epoch has its own.
+        closed = [news for (epoch, _), news in self._waiting if epoch == poll.epoch or not _is_session(news)]
+        self._waiting.clear()
+        for news in closed:
+            self._file(news)
+        self._sweep(poll)
+        self.poll = poll
+        self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
+        self.outage = None
+        self._seen = stamp
+        self.slots_over = self._end_slots(closed, poll.observed_at_ms)
+        return Folded.POLL
+
+    def _end_slots(self, closed: list[Entity | Key], now_ms: int) -> list[LoginSlot]:
+        if not self.slots:
+            return []
+        fulfilled = [self.slots.fulfil(news) for news in closed if isinstance(news, AgentSession)]
+        return [slot for slot in fulfilled if slot is not None] + self.slots.expire(now_ms)
+
+    def _file(self, news: Entity | Key) -> None:
+        match news:
+            case AgentSession():
+                self.agents[news.user.lower()] = news
+            case Phone():
+                self.phones[news.login.lower()] = news
+            case PhoneAlias():
+                self.aliases[news.alias_id.lower()] = news
+            case Campaign():
+                self.campaigns[news.campaign_id.lower()] = news
+            case ClusterSettings():
+                self.settings = news
+                self.weight_shares = _shares(news.weights)
+            case Key():
+                self._forget(news)
+
+    def _forget(self, key: Key) -> None:
+        # A kind without a line here never ends: a cluster keeps its settings, and its polls only get newer.
+        filed: dict[str, Any] = {
+            KIND_AGENT: self.agents,
+            KIND_PHONE: self.phones,
+            KIND_ALIAS: self.aliases,
+            KIND_CAMPAIGN: self.campaigns,
+        }.get(key.kind, {})
+        filed.pop(key.name.lower(), None)
+
+    def _sweep(self, poll: Poll) -> None:
+        """Drop what ended while nobody said so: what a new epoch, or a full round of it, did not publish again."""
+        if poll.epoch > self._swept[0]:
+            self._swept = (poll.epoch, 0)
+            _drop_older(self.agents, self._swept)
+        if poll.full_sequence is not None and (poll.epoch, poll.full_sequence) > self._swept:
+            self._swept = (poll.epoch, poll.full_sequence)
+            _drop_older(self.agents, self._swept)
+            _drop_older(self.phones, self._swept)
+            _drop_older(self.aliases, self._swept)
+            _drop_older(self.campaigns, self._swept)
+
+
+def _drop_older(filed: dict[str, Any], stamp: Stamp) -> None:
+    for name in [name for name, entity in filed.items() if (entity.epoch, entity.sequence) < stamp]:
+        del filed[name]
+
+
+def _is_session(news: Entity | Key) -> bool:
+    return isinstance(news, AgentSession) or (isinstance(news, Key) and news.kind == KIND_AGENT)
+
+
+def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:
+    total = sum(weights.values())
+    return {server_ip: weight / total for server_ip, weight in weights.items() if weight > 0}

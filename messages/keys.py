@@ -1,0 +1,53 @@
+"""Which key each record travels under: the newest record of a key is the one that counts."""
+
+from messages.records import (
+    Acknowledge,
+    AgentSession,
+    Campaign,
+    ClusterSettings,
+    Drain,
+    Incident,
+    LoginSlot,
+    Move,
+    Outage,
+    Pause,
+    Phone,
+    PhoneAlias,
+    Record,
+    Reign,
+    Relogin,
+    Resynchronise,
+    Unfence,
+)
+from messages.topics import Key
+
+KIND_AGENT = "agent"
+KIND_ALIAS = "alias"
+KIND_CAMPAIGN = "campaign"
+KIND_PHONE = "phone"
+
+_KINDS: dict[type[Record], tuple[str, str]] = {
+    AgentSession: (KIND_AGENT, "user"),
+    Phone: (KIND_PHONE, "login"),
+    PhoneAlias: (KIND_ALIAS, "alias_id"),
+    Campaign: (KIND_CAMPAIGN, "campaign_id"),
+    ClusterSettings: ("settings", ""),
+    Outage: ("outage", ""),
+    Reign: ("reign", ""),
+    Resynchronise: ("resynchronise", ""),
+    Pause: ("pause", ""),
+    Drain: ("drain", "server_ip"),
+    Acknowledge: ("acknowledge", "incident"),
+    Move: ("move", "user"),
+    Unfence: ("unfence", "server_ip"),
+    LoginSlot: ("user", "user"),
+    Incident: ("incident", "incident"),
+    Relogin: ("session", "live_agent_id"),
+}
+"""The kind in a record's key, and the field that names it. What is not listed has its cluster's name alone."""
+
+
+def key_of(record: Record) -> Key:
+    """Tell the key of a record."""
+    kind, field = _KINDS.get(type(record), ("", ""))
+    return Key(record.cluster, kind, str(getattr(record, field)) if field else "")
