@@ -1,0 +1,212 @@
+"""A real Kafka broker of one's own: for tests, benchmarks and the demonstration.
+
+What hotdesk promises about Kafka is only worth something when a real broker was stopped, killed and brought
+back. So this starts one from the jars that `make` fetches, in KRaft mode, with all it writes in one folder.
+"""
+
+import base64
+import shutil
+import socket
+import struct
+import subprocess
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from mirakuru import Executor
+from mirakuru.exceptions import ExecutorError
+
+HOST = "127.0.0.1"
+START_SECONDS = 60
+"""Four are usual; a machine that builds something else at the same time needs many more."""
+ANSWER_SECONDS = 1.0
+QUOTED_LINES = 8
+_MEMORY = ("-Xmx512m", "-XX:+UseSerialGC")
+_QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+_SETTINGS = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=4000
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+
+class BrokerError(Exception):
+    """The broker would not start; `str()` says why and what to do."""
+
+
+class Broker:
+    """One Kafka broker on ports of its own, as a context manager.
+
+    Args:
+        home: the folder that holds Kafka's jars.
+        folder: where settings, data and the output go; created, and left in place at the end.
+
+    Start it from a thread that lives as long as it is needed: the broker dies with the thread that started
+    it, so that a killed test run leaves none behind.
+    """
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self._home = home
+        self._folder = folder
+        self._port, controller_port = _free_ports(2)
+        self._settings = _SETTINGS.format(
+            host=HOST, port=self._port, controller_port=controller_port, data=folder / "data"
+        )
+        self._process: _Kafka | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """Where clients begin, `127.0.0.1:port`; the same after `stop` and `start`."""
+        return f"{HOST}:{self._port}"
+
+    def start(self) -> None:
+        """Start it with the data it had, and return when it answers clients; nothing if it runs already.
+
+        Raises:
+            BrokerError: no Java, no jars, or it ended or stayed silent for `START_SECONDS`.
+        """
+        if self._process is not None:
+            return
+        java = _java()
+        if not any(self._home.glob("kafka_*.jar")):
+            raise BrokerError(f"no Kafka in {self._home}: `make test` fetches it")
+        settings = self._folder / "server.properties"
+        if not settings.exists():
+            self._format(java, settings)
+        with self._output.open("ab") as output:
+            process = _Kafka(self._port, self._command(java, "kafka.Kafka", str(settings)), output)
+            try:
+                process.start()
+            except ExecutorError as error:
+                process.kill()
+                raise BrokerError(
+                    f"Kafka did not start on {self.bootstrap}; its last words: {self._last_words()}"
+                ) from error
+        self._process = process
+
+    def stop(self) -> None:
+        """Shut it down in good order; its data stay. Nothing if it is down."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop(expected_returncode=_ENDED_BY_SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would (SIGKILL); its data stay. Nothing if it is down."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "output.log"
+
+    def _command(self, java: str, *words: str) -> list[str]:
+        command = [java, *_MEMORY, *_QUICK_JVM, "-cp", f"{self._home}/*", *words]
+        # the kernel ends the broker with whoever started it, even when that one was killed
+        setpriv = shutil.which("setpriv")
+        return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
+
+    def _format(self, java: str, settings: Path) -> None:
+        """Prepare the storage. The settings appear only afterwards: their presence says that it was done."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = settings.with_suffix(".draft")
+        draft.write_text(self._settings)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        words = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft))
+        with self._output.open("ab") as output:
+            done = subprocess.run(  # noqa: S603 - our own words
+                self._command(java, *words), stdout=output, stderr=output, check=False, timeout=START_SECONDS
+            )
+        if done.returncode != 0:
+            raise BrokerError(
+                f"Kafka's storage was not formatted in {self._folder}; its last words: {self._last_words()}"
+            )
+        draft.rename(settings)
+
+    def _last_words(self) -> str:
+        lines = self._output.read_text(errors="replace").splitlines()
+        return " | ".join(lines[-QUOTED_LINES:]) or "none"
+
+
+_ENDED_BY_SIGTERM = 143
+"""128 and the signal: how a JVM that was asked to end reports it."""
+
+
+class _Kafka(Executor):
+    """The broker's process; ready when it lists itself as a living broker.
+
+    Its port accepts a moment earlier, while the controller still counts it as absent and creates no topic.
+    """
+
+    def __init__(self, port: int, command: list[str], output: IO[bytes]) -> None:
+        super().__init__(
+            command,
+            timeout=START_SECONDS,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        self._port = port
+
+    def pre_start_check(self) -> bool:
+        return self.after_start_check()
+
+    def after_start_check(self) -> bool:
+        try:
+            return _living_brokers(self._port) > 0
+        except (OSError, struct.error):
+            return False
+
+
+def _living_brokers(port: int) -> int:
+    """Ask for metadata of no topic, version 1, by hand: one exchange, before any client could be made."""
+    client = b"hotdesk"
+    request = struct.pack(">hhih", 3, 1, 0, len(client)) + client + struct.pack(">i", 0)
+    with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = connection.makefile("rb").read(12)
+    _length, _correlation, brokers = struct.unpack(">iii", answer)
+    return int(brokers)
+
+
+def _java() -> str:
+    java = shutil.which("java")
+    if java is None:
+        raise BrokerError("no java on the PATH: install Java 17 or newer (`make test` does on Debian)")
+    return java
+
+
+def _free_ports(count: int) -> list[int]:
+    """Pick ports nobody listens on; all are held until the last is picked, so that they differ."""
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
