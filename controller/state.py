@@ -151,7 +151,7 @@ class ClusterState:
 
     def _forget(self, key: Key) -> None:
         # A kind without a line here never ends: a cluster keeps its settings, and its polls only get newer.
-        filed: dict[str, Any] = {
+        filed: Any = {
             KIND_AGENT: self.agents,
             KIND_PHONE: self.phones,
             KIND_ALIAS: self.aliases,

@@ -1,0 +1,16 @@
+-- All that hotdesk's collectors may do: read these columns. Run as an administrator of the database, with a host
+-- and a password of your own. A column your VICIdial does not have: leave it out.
+CREATE USER 'hotdesk'@'%' IDENTIFIED BY 'choose-a-password';
+GRANT SELECT (server_ip, server_id, server_description, active, active_agent_login_server, active_asterisk_server,
+              active_twin_server_ip, conf_engine) ON asterisk.servers TO 'hotdesk'@'%';
+GRANT SELECT (server_ip, last_update, db_time) ON asterisk.server_updater TO 'hotdesk'@'%';
+GRANT SELECT (live_agent_id, user, server_ip, extension, conf_exten, status, campaign_id, call_server_ip,
+              external_pause, on_hook_agent) ON asterisk.vicidial_live_agents TO 'hotdesk'@'%';
+GRANT SELECT (server_ip, extension) ON asterisk.vicidial_conferences TO 'hotdesk'@'%';
+GRANT SELECT (server_ip, extension) ON asterisk.vicidial_confbridges TO 'hotdesk'@'%';
+GRANT SELECT (login, server_ip, extension, active, protocol, is_webphone, peer_status) ON asterisk.phones
+  TO 'hotdesk'@'%';
+GRANT SELECT (alias_id, alias_name, logins_list) ON asterisk.phones_alias TO 'hotdesk'@'%';
+GRANT SELECT (campaign_id, pllb_grouping, pllb_grouping_limit) ON asterisk.vicidial_campaigns TO 'hotdesk'@'%';
+GRANT SELECT (pllb_grouping_limit, agent_logout_link) ON asterisk.system_settings TO 'hotdesk'@'%';
+GRANT SELECT (container_id, container_entry) ON asterisk.vicidial_settings_containers TO 'hotdesk'@'%';

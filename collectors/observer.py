@@ -1,0 +1,349 @@
+"""From what the tables show to the records of a poll. Pure: rows and the time go in, records come out.
+
+A poll holds what changed, then the record that closes it. Agents go out at once and whole, since the counts in the
+closing record are theirs. Phones, aliases, campaigns and settings (the catalogue) follow in slices, a few thousand a
+poll, so that they never hold up the news that a dialer was switched off.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from collectors import rows
+from collectors.rows import AgentRow, AliasRow, CampaignRow, DialerRow, Odd, OddRows, PhoneRow, Rooms, Row, SettingsRow
+from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    Campaign,
+    ClusterSettings,
+    DialerReading,
+    Heartbeat,
+    Phone,
+    PhoneAlias,
+    Poll,
+    ServerIp,
+    Stamped,
+)
+from messages.topics import Key
+
+KIND_SETTINGS = "settings"
+
+SLICE = 4000
+"""Most records of the catalogue in one poll."""
+
+
+class Ended(NamedTuple):
+    """A tombstone: what `key` names is no more."""
+
+    key: Key
+    epoch: int
+    sequence: int
+
+
+Outgoing = Stamped | Ended
+
+
+class CatalogueRows(NamedTuple):
+    """What changes rarely. A part that is None did not change since it was last read."""
+
+    phones: Iterable[Row] | None
+    aliases: Iterable[Row] | None
+    campaigns: Iterable[Row]
+    settings: Iterable[Row]
+    weights: Iterable[Row]
+    missing_columns: tuple[str, ...]
+
+
+class Reading(NamedTuple):
+    """What one poll read. A part that is None was not read this time."""
+
+    dialers: Iterable[Row]
+    heartbeats: Iterable[Row]
+    agents: Iterable[Row] | None = None
+    conferences: Iterable[Row] = ()
+    """Read together with the agents, as `confbridges`."""
+    confbridges: Iterable[Row] = ()
+    catalogue: CatalogueRows | None = None
+
+
+class _Watched(NamedTuple):
+    """A heartbeat as last seen."""
+
+    value: tuple[bytes | None, bytes | None]
+    heartbeat: Heartbeat
+
+
+class _Session(NamedTuple):
+    """A row of `vicidial_live_agents`, and what it was read as."""
+
+    row: Row
+    agent: AgentRow | None
+    odd: OddRows
+
+
+class _Counts(NamedTuple):
+    """The agents of one dialer."""
+
+    by_status: Counter[AgentStatus]
+    by_campaign: Counter[str]
+    remote: list[str]
+
+
+Known = AgentRow | PhoneRow | AliasRow | CampaignRow | SettingsRow
+
+
+class Observer:
+    """What one collector saw and published in one epoch."""
+
+    def __init__(self, cluster: str, collector: str, epoch: int) -> None:
+        self._cluster = cluster
+        self._collector = collector
+        self._epoch = epoch
+        self._sequence = 0
+        self._heartbeats: dict[ServerIp, _Watched] = {}
+        self._sessions: dict[bytes | None, _Session] = {}
+        self._agents: dict[str, AgentRow] = {}
+        self._counts: dict[ServerIp, _Counts] = {}
+        self._conferences: dict[ServerIp, Rooms] = {}
+        self._confbridges: dict[ServerIp, Rooms] = {}
+        self._phones: dict[str, PhoneRow] = {}
+        self._catalogue: dict[tuple[str, str], Known] = {}
+        self._to_publish: dict[tuple[str, str], str] = {}
+        """What of the catalogue (and of the agents, in a round) waits for its slice, with the name it goes by."""
+        self._round_since: int | None = None
+        """The poll that began the round of publishing everything again that is under way."""
+        self._full_sequence: int | None = None
+        self._odd: dict[str, OddRows] = {}
+        self._catalogue_seen = False
+
+    @property
+    def epoch(self) -> int:
+        """Tell the reign."""
+        return self._epoch
+
+    @property
+    def sequence(self) -> int:
+        """Tell the number of the last poll."""
+        return self._sequence
+
+    @property
+    def waiting(self) -> int:
+        """Count the records that wait for their slice."""
+        return len(self._to_publish)
+
+    def publish_everything_again(self) -> None:
+        """Begin a round: everything known goes out again, in slices."""
+        if not self._catalogue_seen:
+            return  # the first round of the epoch is still to come, and brings everything
+        self._round_since = self._sequence + 1
+        self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
+        self._to_publish |= {(kind, name): _name_of(row) for (kind, name), row in self._catalogue.items()}
+
+    def observe(self, now_ms: int, reading: Reading) -> list[Outgoing]:
+        """Make the records of a poll: what changed, what ended, and last the record that closes it.
+
+        `now_ms` is the log's time of the reading: monotonic within the epoch.
+        """
+        self._sequence += 1
+        out: list[Outgoing] = []
+        self._odd["dialers"] = odd = OddRows()
+        dialers = rows.dialers(reading.dialers, odd)
+        self._watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
+        if reading.agents is not None:
+            out += self._take_agents(reading.agents, dialers)
+            self._odd["rooms"] = odd = OddRows()
+            self._conferences = rows.rooms(reading.conferences, odd)
+            self._confbridges = rows.rooms(reading.confbridges, odd)
+        if reading.catalogue is not None:
+            self._take_catalogue(reading.catalogue, dialers)
+        out += self._slice()
+        out.append(
+            Poll(
+                cluster=self._cluster,
+                epoch=self._epoch,
+                sequence=self._sequence,
+                observed_at_ms=now_ms,
+                full_sequence=self._full_sequence,
+                collector=self._collector,
+                dialers=tuple(self._dialer(dialer) for dialer in dialers.values()),
+                odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
+            )
+        )
+        return out
+
+    def _watch(self, now_ms: int, seen: dict[ServerIp, rows.HeartbeatRow]) -> None:
+        """Judge each heartbeat's progress: that its value changed, whatever the value says."""
+        watched = {}
+        for server_ip, row in seen.items():
+            before = self._heartbeats.get(server_ip)
+            if before is None:
+                heartbeat = Heartbeat(watched_since_ms=now_ms, age_seconds=row.age_seconds)
+            elif before.value != row.value:
+                heartbeat = Heartbeat(
+                    progressed_at_ms=now_ms,
+                    watched_since_ms=before.heartbeat.watched_since_ms,
+                    age_seconds=row.age_seconds,
+                    clock_skew_seconds=None if row.age_seconds is None else -row.age_seconds,
+                )
+            else:
+                heartbeat = Heartbeat(
+                    progressed_at_ms=before.heartbeat.progressed_at_ms,
+                    watched_since_ms=before.heartbeat.watched_since_ms,
+                    age_seconds=row.age_seconds,
+                    clock_skew_seconds=before.heartbeat.clock_skew_seconds,
+                )
+            watched[server_ip] = _Watched(row.value, heartbeat)
+        self._heartbeats = watched
+
+    def _take_agents(self, read: Iterable[Row], dialers: dict[ServerIp, DialerRow]) -> Iterator[Outgoing]:
+        self._odd["agents"] = odd = OddRows()
+        before, self._sessions = self._sessions, {}
+        agents: dict[str, AgentRow] = {}
+        counts: dict[ServerIp, _Counts] = {}
+        for row in read:
+            # Most rows are as they were; comparing their bytes is far cheaper than reading them again.
+            session = before.get(row[0])
+            if session is None or session.row != row:
+                session = _read_session(row)
+            self._sessions[row[0]] = session
+            odd.update(session.odd)
+            agent = session.agent
+            if agent is None:
+                continue
+            _count(counts, agent)
+            odd[Odd.SESSION_WITHOUT_SERVER] += agent.server_ip not in dialers
+            other = agents.get(agent.user.lower())
+            if other is not None:
+                odd[Odd.TWO_SESSIONS] += 1
+                agent = max(agent, other, key=lambda each: each.live_agent_id)
+            agents[agent.user.lower()] = agent
+        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name)]
+        ended = [row.user for name, row in self._agents.items() if name not in agents]
+        self._agents, self._counts = agents, counts
+        for agent in changed:
+            yield self._record(agent)
+        for user in ended:
+            yield self._ended(KIND_AGENT, user)
+
+    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
+        known = self._catalogue
+        catalogue: dict[tuple[str, str], Known] = {}
+        if read.phones is not None:
+            self._odd[KIND_PHONE] = odd = OddRows()
+            self._phones = rows.phones(read.phones, dialers, odd)
+        catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
+        if read.aliases is None:
+            catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
+        else:
+            self._odd[KIND_ALIAS] = odd = OddRows()
+            aliases = rows.aliases(read.aliases, self._phones, odd)
+            catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
+        self._odd[KIND_CAMPAIGN] = odd = OddRows()
+        campaigns = rows.campaigns(read.campaigns, odd)
+        catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
+        catalogue[KIND_SETTINGS, ""] = rows.settings(read.settings, read.weights, read.missing_columns, odd)
+        # What everything else needs goes first: settings and campaigns, then aliases and phones.
+        for key in sorted(catalogue.keys() | known.keys(), key=_urgency):
+            before, now = known.get(key), catalogue.get(key)
+            if before != now:
+                self._to_publish[key] = _name_of(now or before)
+        self._catalogue = catalogue
+        if not self._catalogue_seen:
+            # The first catalogue of an epoch is a round of its own: all of it is new.
+            self._catalogue_seen = True
+            self._round_since = 1
+
+    def _slice(self) -> Iterator[Outgoing]:
+        for key in list(self._to_publish)[:SLICE]:
+            name = self._to_publish.pop(key)
+            row = self._agents.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.get(key)
+            # An agent who left since the round began has had his tombstone.
+            if row is not None:
+                yield self._record(row)
+            elif key[0] != KIND_AGENT:
+                yield self._ended(key[0], name)
+        if self._round_since is not None and not self._to_publish:
+            self._full_sequence, self._round_since = self._round_since, None
+
+    def _dialer(self, row: DialerRow) -> DialerReading:
+        counts = self._counts.get(row.server_ip)
+        rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
+        watched = self._heartbeats.get(row.server_ip)
+        return DialerReading(
+            server_ip=row.server_ip,
+            server_id=row.server_id,
+            description=row.description,
+            active=row.active,
+            agent_logins=row.agent_logins,
+            asterisk=row.asterisk,
+            twin_server_ip=row.twin_server_ip,
+            heartbeat=None if watched is None else watched.heartbeat,
+            agents={} if counts is None else dict(counts.by_status),
+            remote_agents=0 if counts is None else len(counts.remote),
+            campaigns={} if counts is None else dict(counts.by_campaign),
+            rooms=rooms.total,
+            rooms_free=rooms.free,
+        )
+
+    def _record(self, row: Known) -> Stamped:
+        cluster, epoch, sequence = self._cluster, self._epoch, self._sequence
+        match row:
+            case AgentRow():
+                return AgentSession(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict(), remote=row.remote)
+            case PhoneRow():
+                return Phone(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+            case AliasRow():
+                return PhoneAlias(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+            case CampaignRow():
+                return Campaign(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+            case SettingsRow():
+                return ClusterSettings(
+                    cluster=cluster,
+                    epoch=epoch,
+                    sequence=sequence,
+                    grouping_limit=row.grouping_limit,
+                    agent_logout_link=row.agent_logout_link,
+                    weights=dict(row.weights),
+                    missing_columns=row.missing_columns,
+                )
+
+    def _ended(self, kind: str, name: str) -> Ended:
+        return Ended(Key(self._cluster, kind, name), self._epoch, self._sequence)
+
+
+def _read_session(row: Row) -> _Session:
+    odd = OddRows()
+    return _Session(row, rows.agent(row, odd), odd)
+
+
+def _count(counts: dict[ServerIp, _Counts], agent: AgentRow) -> None:
+    on_dialer = counts.get(agent.server_ip)
+    if on_dialer is None:
+        on_dialer = counts[agent.server_ip] = _Counts(Counter(), Counter(), [])
+    if agent.remote:
+        on_dialer.remote.append(agent.user)
+        return
+    on_dialer.by_status[agent.status] += 1
+    on_dialer.by_campaign[agent.campaign_id] += 1
+
+
+_URGENCY = {KIND_SETTINGS: 0, KIND_CAMPAIGN: 1, KIND_PHONE: 2, KIND_ALIAS: 3}
+
+
+def _urgency(key: tuple[str, str]) -> tuple[int, str]:
+    return _URGENCY[key[0]], key[1]
+
+
+def _name_of(row: Known | None) -> str:
+    match row:
+        case AgentRow():
+            return row.user
+        case PhoneRow():
+            return row.login
+        case AliasRow():
+            return row.alias_id
+        case CampaignRow():
+            return row.campaign_id
+        case _:
+            return ""

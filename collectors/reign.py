@@ -1,0 +1,93 @@
+"""Whose turn it is: one collector at a time for a cluster, each with an epoch of its own.
+
+The lock lies in the cluster's own database, since whoever cannot reach that has nothing to say. The epoch is claimed
+on the log, in this order: the lock taken, the log read to its end, the claim appended and read back, the lock looked
+at again. Two collectors that both believe in their lock for a moment then never share an epoch: the second to claim
+sees the first one's claim, or has lost the lock it looks at last.
+"""
+
+import time
+
+import structlog
+
+from messages.codec import STAMP_HEADER, UndecodableRecordError, decode, decode_stamp
+from messages.records import Poll, Reign
+from messages.topics import Key, Topic, partition_of
+from stream.log import Log, LogUnavailableError, Stored
+from stream.writing import entry_of
+
+CLAIM_SECONDS = 10.0
+"""How long the claim may take to come back from the log."""
+
+log = structlog.get_logger()
+
+
+class LogWatch:
+    """What a collector that stands by knows of its cluster's log: how far it got, and under which epoch."""
+
+    def __init__(self, cluster: str, to: Log) -> None:
+        self._cluster = cluster
+        self._log = to
+        partition = partition_of(cluster, to.partitions)
+        self._tail = to.tail([Topic.OBSERVATIONS], [partition], from_start=True)
+        self.epoch = 0
+        self.sequence = 0
+        self.observed_at_ms = 0
+        self._claims: list[Reign] = []
+
+    def close(self) -> None:
+        """Stop watching. Idempotent."""
+        self._tail.close()
+
+    def follow(self, timeout_seconds: float) -> bool:
+        """Read on, waiting up to `timeout_seconds`; tell whether all that stood in the log at the start is read."""
+        last_poll = None
+        for stored in self._tail.poll(timeout_seconds):
+            key = Key.parse(stored.key)
+            if key.cluster != self._cluster:
+                continue
+            stamp = _stamp_of(stored)
+            if stamp is not None and stamp > (self.epoch, self.sequence):
+                self.epoch, self.sequence = stamp
+            if key.kind == "reign" and isinstance(claim := _decoded(stored), Reign):
+                self._claims.append(claim)
+            elif not key.kind:
+                last_poll = stored
+        # Of a long log only the last poll's time matters.
+        if last_poll is not None and isinstance(poll := _decoded(last_poll), Poll):
+            self.observed_at_ms = max(self.observed_at_ms, poll.observed_at_ms)
+        return self._tail.caught_up()
+
+    def claim(self, collector: str) -> int:
+        """Claim the next epoch, and tell which.
+
+        Raises:
+            LogUnavailableError: the claim did not come back from the log.
+        """
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while time.monotonic() < deadline:
+            mine = Reign(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=collector)
+            self._claims.clear()
+            self._log.append([entry_of(mine)])
+            while mine not in self._claims:
+                self.follow(0.1)
+                if time.monotonic() > deadline:
+                    raise LogUnavailableError(f"a claim on cluster {self._cluster} did not come back from the log")
+            if all(claim.epoch < mine.epoch or claim == mine for claim in self._claims):
+                return mine.epoch
+            log.info("another collector claimed first; claiming again", cluster=self._cluster)
+        raise LogUnavailableError(f"too many collectors claim cluster {self._cluster}")
+
+
+def _stamp_of(stored: Stored) -> tuple[int, int] | None:
+    try:
+        return decode_stamp(dict(stored.headers).get(STAMP_HEADER, b""))
+    except UndecodableRecordError:
+        return None
+
+
+def _decoded(stored: Stored) -> object:
+    try:
+        return None if stored.value is None else decode(stored.topic, stored.value)
+    except UndecodableRecordError:
+        return None

@@ -1,0 +1,307 @@
+"""VICIdial's rows as the database gives them, taken for what they are.
+
+Everything arrives as bytes, since the tables hold whatever was written over fifteen years: NULL where none should
+be, text in two encodings, dates that are none. What is odd is counted by kind and reported, and never stops a poll.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from messages.records import AgentStatus, Grouping, ServerIp
+
+Row = tuple[bytes | None, ...]
+"""One row, its columns in the order of the statement that read it."""
+
+
+class Odd(StrEnum):
+    """What may be odd about a row; the value is what people and metrics read."""
+
+    NULL_KEY = "a row without its key"
+    BAD_TEXT = "text that is not UTF-8"
+    BAD_NUMBER = "a number that is none"
+    BAD_WEIGHT = "a weight line that is not IP,weight"
+    UNKNOWN_STATUS = "an agent status VICIdial does not document"
+    UNKNOWN_GROUPING = "a pllb_grouping VICIdial does not document"
+    TWO_SESSIONS = "a user with two sessions"
+    SESSION_WITHOUT_SERVER = "a session on a server that does not exist"
+    HEARTBEAT_WITHOUT_SERVER = "a heartbeat of a server that does not exist"
+    HEARTBEAT_NO_DATE = "a heartbeat that is no date"
+    TWO_PHONES = "two phones with one login"
+    PHONE_WITHOUT_SERVER = "a phone on a server that does not exist"
+    ALIAS_WITHOUT_PHONE = "an alias that names a phone that does not exist"
+    ALIAS_SAME_SERVER = "an alias with two phones on one server"
+    ALIAS_EMPTY = "an alias without logins"
+
+
+OddRows = Counter[Odd]
+
+
+class DialerRow(NamedTuple):
+    """A row of `servers`."""
+
+    server_ip: ServerIp
+    server_id: str
+    description: str
+    active: bool
+    agent_logins: bool
+    asterisk: bool
+    twin_server_ip: ServerIp
+    confbridge: bool
+
+
+class HeartbeatRow(NamedTuple):
+    """A row of `server_updater`. `value` is only ever compared with the one before."""
+
+    server_ip: ServerIp
+    value: tuple[bytes | None, bytes | None]
+    age_seconds: float | None
+
+
+class AgentRow(NamedTuple):
+    """A row of `vicidial_live_agents`."""
+
+    live_agent_id: int
+    user: str
+    server_ip: ServerIp
+    extension: str
+    conf_exten: str
+    status: AgentStatus
+    campaign_id: str
+    call_server_ip: ServerIp
+    external_pause: str
+    on_hook: bool
+
+    @property
+    def remote(self) -> bool:
+        """Tell whether it is a remote agent, by VICIdial's own mark."""
+        return self.extension.startswith("R")
+
+
+class PhoneRow(NamedTuple):
+    """A row of `phones`."""
+
+    login: str
+    server_ip: ServerIp
+    extension: str
+    active: bool
+    protocol: str
+    webphone: bool
+    peer_status: str
+
+
+class AliasRow(NamedTuple):
+    """A row of `phones_alias`."""
+
+    alias_id: str
+    name: str
+    logins: tuple[str, ...]
+
+
+class CampaignRow(NamedTuple):
+    """A row of `vicidial_campaigns`."""
+
+    campaign_id: str
+    grouping: Grouping
+    grouping_limit: int
+
+
+class SettingsRow(NamedTuple):
+    """`system_settings`, the weight container, and what the schema lacks."""
+
+    grouping_limit: int
+    agent_logout_link: int
+    weights: tuple[tuple[ServerIp, float], ...]
+    missing_columns: tuple[str, ...]
+
+
+class Rooms(NamedTuple):
+    """Conference rooms of one server in one table."""
+
+    total: int
+    free: int
+
+
+def text(value: bytes | None, odd: OddRows) -> str:
+    """Read a text column; NULL is empty."""
+    if value is None:
+        return ""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        odd[Odd.BAD_TEXT] += 1
+        return value.decode(errors="replace")
+
+
+def number(value: bytes | None, default: int, odd: OddRows) -> int:
+    """Read a whole number; NULL is the default."""
+    if value is None:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        odd[Odd.BAD_NUMBER] += 1
+        return default
+
+
+def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
+    """Read `dialers.sql`."""
+    read = {}
+    for ip, name, description, active, logins, asterisk, twin, engine in rows:
+        server_ip = text(ip, odd)
+        if not server_ip:
+            odd[Odd.NULL_KEY] += 1
+            continue
+        read[server_ip] = DialerRow(
+            server_ip,
+            text(name, odd),
+            text(description, odd),
+            active == b"Y",
+            logins == b"Y",
+            asterisk == b"Y",
+            text(twin, odd),
+            engine == b"CONFBRIDGE",
+        )
+    return read
+
+
+def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) -> dict[ServerIp, HeartbeatRow]:
+    """Read `heartbeats.sql`, those of `known` servers."""
+    read = {}
+    for ip, last_update, db_time, age in rows:
+        server_ip = text(ip, odd)
+        if server_ip not in known:
+            odd[Odd.HEARTBEAT_WITHOUT_SERVER] += 1
+            continue
+        is_date = last_update is not None and age is not None and not last_update.startswith(b"0000")
+        if not is_date:
+            odd[Odd.HEARTBEAT_NO_DATE] += 1
+        read[server_ip] = HeartbeatRow(
+            server_ip, (last_update, db_time), float(age) if is_date and age is not None else None
+        )
+    return read
+
+
+def agent(row: Row, odd: OddRows) -> AgentRow | None:
+    """Read one row of `agents.sql`; None: it names nobody."""
+    live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook = row
+    name = text(user, odd)
+    if not name:
+        odd[Odd.NULL_KEY] += 1
+        return None
+    try:
+        known_status = AgentStatus(text(status, odd))
+    except ValueError:
+        odd[Odd.UNKNOWN_STATUS] += 1
+        known_status = AgentStatus.OTHER
+    return AgentRow(
+        number(live_agent_id, 0, odd),
+        name,
+        text(server_ip, odd),
+        text(extension, odd),
+        text(conf_exten, odd),
+        known_status,
+        text(campaign, odd),
+        text(call_server_ip, odd),
+        text(pause, odd),
+        on_hook == b"Y",
+    )
+
+
+def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:
+    """Read `conferences.sql` or `confbridges.sql`."""
+    return {text(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}
+
+
+def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) -> dict[str, PhoneRow]:
+    """Read `phones.sql` by login, as VICIdial compares logins: not by case.
+
+    Of two phones with one login the active one counts, else the first by server.
+    """
+    read: dict[str, PhoneRow] = {}
+    for login, server_ip, extension, active, protocol, webphone, peer_status in rows:
+        phone = PhoneRow(
+            text(login, odd),
+            text(server_ip, odd),
+            text(extension, odd),
+            active == b"Y",
+            text(protocol, odd),
+            (webphone or b"N") != b"N",
+            text(peer_status, odd),
+        )
+        if not phone.login:
+            odd[Odd.NULL_KEY] += 1
+            continue
+        if phone.server_ip not in known:
+            odd[Odd.PHONE_WITHOUT_SERVER] += 1
+        other = read.get(phone.login.lower())
+        if other is not None:
+            odd[Odd.TWO_PHONES] += 1
+            phone = min(phone, other, key=lambda each: (not each.active, each.server_ip, each.extension))
+        read[phone.login.lower()] = phone
+    return read
+
+
+def aliases(rows: Iterable[Row], known: dict[str, PhoneRow], odd: OddRows) -> dict[str, AliasRow]:
+    """Read `aliases.sql` by id, and look at what each list names."""
+    read = {}
+    for alias_id, name, logins_list in rows:
+        logins = tuple(login for login in (part.strip() for part in text(logins_list, odd).split(",")) if login)
+        alias = AliasRow(text(alias_id, odd), text(name, odd), logins)
+        if not alias.alias_id:
+            odd[Odd.NULL_KEY] += 1
+            continue
+        found = [known[login.lower()].server_ip for login in logins if login.lower() in known]
+        odd[Odd.ALIAS_EMPTY] += not logins
+        odd[Odd.ALIAS_WITHOUT_PHONE] += len(logins) > len(found)
+        odd[Odd.ALIAS_SAME_SERVER] += len(found) > len(set(found))
+        read[alias.alias_id.lower()] = alias
+    return read
+
+
+def campaigns(rows: Iterable[Row], odd: OddRows) -> dict[str, CampaignRow]:
+    """Read `campaigns.sql` by id."""
+    read = {}
+    for campaign_id, grouping, limit in rows:
+        name = text(campaign_id, odd)
+        if not name:
+            odd[Odd.NULL_KEY] += 1
+            continue
+        try:
+            known_grouping = Grouping(text(grouping, odd) or Grouping.DISABLED)
+        except ValueError:
+            odd[Odd.UNKNOWN_GROUPING] += 1
+            known_grouping = Grouping.DISABLED
+        read[name.lower()] = CampaignRow(name, known_grouping, number(limit, 50, odd))
+    return read
+
+
+def settings(rows: Iterable[Row], weights: Iterable[Row], missing: tuple[str, ...], odd: OddRows) -> SettingsRow:
+    """Read `settings.sql` and `weights.sql`."""
+    first = next(iter(rows), (None, None))
+    entry = next(iter(weights), (None,))[0]
+    return SettingsRow(
+        grouping_limit=number(first[0], 100, odd),
+        agent_logout_link=number(first[1], 1, odd),
+        weights=tuple(_weights(text(entry, odd), odd).items()),
+        missing_columns=missing,
+    )
+
+
+def _weights(entry: str, odd: OddRows) -> dict[ServerIp, float]:
+    """Read the lines `IP,weight` of the weight container."""
+    read = {}
+    for line in entry.splitlines():
+        if not line.strip():
+            continue
+        server_ip, _, weight = line.partition(",")
+        try:
+            value = float(weight)
+        except ValueError:
+            value = -1.0
+        if not server_ip.strip() or not 0 <= value < float("inf"):
+            odd[Odd.BAD_WEIGHT] += 1
+            continue
+        read[server_ip.strip()] = value
+    return read

@@ -1,0 +1,2 @@
+SELECT SQL_BUFFER_RESULT campaign_id, pllb_grouping, pllb_grouping_limit
+FROM vicidial_campaigns

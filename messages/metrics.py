@@ -1,0 +1,64 @@
+"""The names of all metrics: dashboards and alerts are written against this table.
+
+Times are timestamps, not ages. A label is `cluster`, `server_ip`, `server_id` or one of a short fixed list; never a
+user or a call.
+"""
+
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """A metric's name, help text and labels, in the order in which prometheus-client's constructors take them."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_DIALER = ("cluster", "server_ip", "server_id")
+
+DIALER_AGENTS = Metric("hotdesk_dialer_agents", "Non-remote agents on a dialer, by status.", (*_DIALER, "status"))
+DIALER_REMOTE_AGENTS = Metric("hotdesk_dialer_remote_agents", "Remote agents on a dialer.", _DIALER)
+DIALER_ELIGIBLE = Metric("hotdesk_dialer_eligible", "1: the dialer takes new logins.", _DIALER)
+DIALER_RANK = Metric("hotdesk_dialer_rank", "Place in the ranking, 1 is next; 0: takes no new logins.", _DIALER)
+DIALER_SLOTS = Metric("hotdesk_dialer_slots", "Logins handed out and not seen yet.", _DIALER)
+DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms.", _DIALER)
+DIALER_HEARTBEAT = Metric(
+    "hotdesk_dialer_heartbeat_progress_timestamp_seconds", "When the heartbeat last advanced; 0: not seen yet.", _DIALER
+)
+DIALER_SKEW = Metric(
+    "hotdesk_dialer_clock_skew_seconds", "The dialer's clock minus the database's, about a second exact.", _DIALER
+)
+
+CLUSTER_IMBALANCE = Metric(
+    "hotdesk_cluster_imbalance_ratio", "Most over mean load of the dialers that take logins.", ("cluster",)
+)
+CLUSTER_OBSERVED = Metric(
+    "hotdesk_cluster_observed_timestamp_seconds", "The log's time of the latest poll.", ("cluster",)
+)
+CLUSTER_SLOTS = Metric("hotdesk_cluster_slots", "Slots held.", ("cluster",))
+CLUSTER_ODD_ROWS = Metric(
+    "hotdesk_cluster_odd_rows", "Rows of VICIdial's that do not fit, by kind.", ("cluster", "kind")
+)
+CLUSTER_DATABASE_UP = Metric(
+    "hotdesk_cluster_database_up", "0: the latest news is that the database does not answer.", ("cluster",)
+)
+CLUSTER_OWNED = Metric("hotdesk_cluster_owned", "1: this process owns the cluster and decides for it.", ("cluster",))
+
+COLLECTOR_LEADING = Metric(
+    "hotdesk_collector_leading", "1: this collector works for the cluster; 0: it stands by.", ("cluster",)
+)
+POLL_SECONDS = Metric("hotdesk_poll_seconds", "How long a poll took, statements and records together.", ("cluster",))
+POLL_ROWS = Metric("hotdesk_poll_rows", "Rows that polls read.", ("cluster",))
+POLL_STATEMENTS = Metric("hotdesk_poll_statements", "Statements that polls ran.", ("cluster",))
+POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable or refused.", ("cluster", "kind"))
+RECORDS_PUBLISHED = Metric("hotdesk_records_published", "Records handed to the log.", ("cluster",))
+OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait for the log.")
+
+RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records taken in, by what they did.", ("cluster", "result"))
+FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
+CONSUMER_LAG = Metric("hotdesk_consumer_lag_records", "Offsets between this process and the end of the log.")
+DEAD_LETTERS = Metric("hotdesk_dead_letters", "Records that could not be decoded.", ("topic",))
+PICK_SECONDS = Metric("hotdesk_pick_seconds", "How long a pick took inside this process, forwarding included.")
+PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
+BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))
