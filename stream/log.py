@@ -12,6 +12,13 @@ import msgspec
 
 from messages.topics import Topic
 
+MAX_RECORD_BYTES = 10 * 1024 * 1024
+"""The largest record, key and headers included: a poll of 10,000 dialers is about half of it."""
+MAX_POLL_RECORDS = 2000
+"""How many records one `Tail.poll` gives at most."""
+MAX_POLL_BYTES = 16 * 1024 * 1024
+"""A `Tail.poll` or a `Log.read` adds no further record once it holds so many bytes of values."""
+
 
 class LogError(Exception):
     """Something about the log; `str()` is one line that says what, and what to do."""
@@ -59,7 +66,7 @@ class Tail(Protocol):
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
         """Give what came since the last call, at most some thousand records, waiting up to `timeout_seconds`.
 
-        Records of one partition of a topic come in order.
+        Records of one partition of a topic come in order. It may give none before the time is up.
 
         Raises:
             LogUnavailableError: nothing was lost; the next call goes on from the same place.
@@ -83,7 +90,8 @@ class Membership(Protocol):
     def owned(self, timeout_seconds: float) -> frozenset[int]:
         """Keep the membership alive, waiting up to `timeout_seconds` for news, and tell which partitions are mine.
 
-        To be called at least every few seconds: a member that falls silent loses its partitions.
+        To be called at least every few seconds: a member that falls silent loses its partitions. News is an answer
+        that differs from the last one, and the first one that owns anything.
 
         Raises:
             LogUnavailableError: nobody knows who owns what; act as the owner of none.
@@ -119,11 +127,23 @@ class Log(Protocol):
         ...
 
     def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> Tail:
-        """Follow `topics` in `partitions`, from their first record or from what comes next."""
+        """Follow `topics` in `partitions`, from their first record or from what comes next.
+
+        The caller closes the tail, before the log.
+
+        Raises:
+            LogUnavailableError: where the partitions end could not be asked.
+            LogRefusedError: a topic is absent.
+        """
         ...
 
     def join(self, group: str) -> Membership:
-        """Become a member of `group`, which shares the partitions out."""
+        """Become a member of `group`, which shares the partitions out. The caller closes it, before the log.
+
+        Raises:
+            LogUnavailableError: it could not be asked whether the topics exist.
+            LogRefusedError: they do not.
+        """
         ...
 
     def close(self) -> None:
@@ -135,3 +155,18 @@ class Log(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def refuse_oversized(entries: Sequence[Entry]) -> None:
+    """Refuse a batch with a record that no log would take.
+
+    Raises:
+        LogRefusedError: an entry is larger than `MAX_RECORD_BYTES`.
+    """
+    for entry in entries:
+        size = len(entry.key.encode()) + len(entry.value or b"")
+        size += sum(len(name.encode()) + len(value) for name, value in entry.headers)
+        if size > MAX_RECORD_BYTES:
+            raise LogRefusedError(
+                f"the record {entry.key!r} of {entry.topic} has {size} bytes, and {MAX_RECORD_BYTES} are allowed"
+            )
