@@ -58,7 +58,6 @@ OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait for the log
 RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records taken in, by what they did.", ("cluster", "result"))
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
 CONSUMER_LAG = Metric("hotdesk_consumer_lag_records", "Offsets between this process and the end of the log.")
-DEAD_LETTERS = Metric("hotdesk_dead_letters", "Records that could not be decoded.", ("topic",))
 PICK_SECONDS = Metric("hotdesk_pick_seconds", "How long a pick took inside this process, forwarding included.")
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))

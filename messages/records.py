@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from messages.topics import Topic
+
 ServerIp = str
 """A dialer's `servers.server_ip`: VICIdial's key for it."""
 
@@ -363,7 +365,7 @@ class Decision(Record, frozen=True, kw_only=True, gc=False):
 class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: a record that could not be read, and why. `cluster` may itself be unreadable, then empty."""
 
-    topic: str
+    topic: Topic
     partition: int
     offset: int
     key: str

@@ -1,0 +1,97 @@
+"""What the API takes and gives. Standings are the very ones that travel on the topics."""
+
+from typing import Annotated
+
+import msgspec
+
+from messages.records import Grouping, ServerIp, Standing, WhyNot
+
+User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
+Alias = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=255, description="what was typed as phone login: an alias, or a phone's"),
+]
+CampaignId = Annotated[str, msgspec.Meta(max_length=20, description="campaign to log in to")]
+
+
+class ClusterAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One known cluster."""
+
+    cluster: str
+    stale: bool
+    """No poll for five seconds: nothing is offered."""
+    age_ms: int | None
+    """Since the latest poll; None: none came in since this process started."""
+    owned: bool
+    """Whether the process that answers is its owner."""
+
+
+class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster's dialers, least loaded first."""
+
+    cluster: str
+    epoch: int
+    sequence: int
+    observed_at_ms: int
+    age_ms: int | None
+    stale: bool
+    owner: str
+    answered_by: str
+    imbalance: float | None
+    database_unreachable_since_ms: int | None
+    dialers: tuple[Standing, ...]
+
+
+class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One phone of an alias, with every reason against it."""
+
+    phone_login: str
+    server_ip: ServerIp
+    rank: int | None
+    why_not: tuple[WhyNot, ...]
+    agents: int
+    slots: int
+    load: float
+
+
+class AliasAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An alias's phones: the next pick first."""
+
+    cluster: str
+    alias: str
+    campaign: str
+    age_ms: int | None
+    stale: bool
+    forced_by: Grouping | None
+    phones: tuple[PhoneAnswer, ...]
+
+
+class PickBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who wants to log in."""
+
+    user: User
+    alias: Alias
+    campaign: CampaignId = ""
+
+
+class PickAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to log in, and a slot there until the agent's row is seen, or its time is over."""
+
+    cluster: str
+    user: str
+    alias: str
+    phone_login: str
+    server_ip: ServerIp
+    age_ms: int
+    """How old the observations are that this rests on."""
+    degraded: bool
+    """The cluster's owner did not answer: this replica chose by itself, and others may choose the same dialer."""
+    answered_by: str
+
+
+class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How the process is."""
+
+    status: str
+    version: str
+    why: tuple[str, ...] = ()

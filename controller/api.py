@@ -1,0 +1,311 @@
+"""The HTTP API: rankings to read, picks to take. Errors are RFC 9457 problem details.
+
+Any replica may be asked. The cluster's owner answers a pick, since one at a time in one memory is what spreads a herd
+of logins; a replica passes it on, and when the owner does not answer in time it picks by itself and says `degraded`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from litestar import Litestar, MediaType, Request, Response, delete, get, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import Parameter
+from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.types import ControllerRouterHandler, Guard
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from controller.answers import (
+    AliasAnswer,
+    ClusterAnswer,
+    HealthAnswer,
+    PhoneAnswer,
+    PickAnswer,
+    PickBody,
+    RankingAnswer,
+)
+from controller.desk import STALE_SECONDS, ClusterView, Desk
+from controller.forwarding import FORWARDED, OwnerClient
+from controller.instruments import ControllerInstruments
+from controller.picking import NoPick, PickRequest, Refused, rank_alias
+from controller.tokens import Scope, Tokens
+from stream.log import Entry
+
+Put = Callable[[Sequence[Entry]], None]
+"""Hands records to whatever brings them to the log; does not wait."""
+
+Doubts = Callable[[], tuple[str, ...]]
+"""Tells what keeps this process from being ready, in words; nothing: it is."""
+
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def create_app(  # noqa: PLR0913 # what it connects, each once
+    *,
+    version: str,
+    tokens: Tokens,
+    registry: CollectorRegistry,
+    doubts: Doubts,
+    routes: Sequence[ControllerRouterHandler] = (),
+    on_shutdown: Sequence[Callable[[], object]] = (),
+) -> Litestar:
+    """Make the application: health, readiness, metrics, and the `routes` of the roles this process has."""
+
+    @get("/healthz", tags=["process"], summary="Does the process answer?")
+    async def healthz() -> HealthAnswer:
+        return HealthAnswer(status="ok", version=version)
+
+    @get("/readyz", tags=["process"], summary="Is the process of use now?")
+    async def readyz() -> Response[HealthAnswer]:
+        why = doubts()
+        answer = HealthAnswer(status="not ready" if why else "ready", version=version, why=why)
+        return Response(answer, status_code=HTTP_503_SERVICE_UNAVAILABLE if why else HTTP_200_OK)
+
+    @get(
+        "/metrics",
+        tags=["process"],
+        summary="Prometheus metrics",
+        media_type=MediaType.TEXT,
+        guards=[needs(Scope.READ, tokens)],
+    )
+    async def metrics() -> Response[bytes]:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return Litestar(
+        route_handlers=[healthz, readyz, metrics, *routes],
+        openapi_config=OpenAPIConfig(
+            title="hotdesk", version=version, path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+        ),
+        plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
+        on_shutdown=list(on_shutdown),
+        request_max_body_size=64 * 1024,
+        logging_config=None,
+    )
+
+
+def needs(scope: Scope, tokens: Tokens) -> Guard:
+    """Let in only who carries a token of at least `scope`."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        if not tokens.required:
+            return
+        found = tokens.scope_of(connection.headers.get("authorization", ""))
+        if found is None:
+            raise NotAuthorizedException(
+                "send 'Authorization: Bearer TOKEN' with a token of the token file",
+                headers={"www-authenticate": "Bearer"},
+            )
+        if found < scope:
+            raise PermissionDeniedException(f"this needs a token of scope '{scope.name.lower()}'")
+
+    return guard
+
+
+def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Make the routes that read rankings."""
+    guards = [needs(Scope.READ, tokens)]
+
+    @get("/v1/clusters", tags=["ranking"], summary="The clusters known here", guards=guards)
+    async def clusters() -> list[ClusterAnswer]:
+        now = time.monotonic()
+        return [
+            ClusterAnswer(cluster=name, stale=view.stale(now), age_ms=_age_ms(view, now), owned=view.owned)
+            for name, view in sorted(desk.clusters.items())
+        ]
+
+    @get(
+        "/v1/clusters/{cluster:str}/ranking",
+        tags=["ranking"],
+        summary="Which dialer now, and why not the others",
+        guards=guards,
+    )
+    async def ranking(cluster: str) -> RankingAnswer:
+        view, now = _known(desk, cluster), time.monotonic()
+        snapshot = desk.snapshot(view)
+        return RankingAnswer(
+            cluster=cluster,
+            epoch=snapshot.epoch,
+            sequence=snapshot.sequence,
+            observed_at_ms=snapshot.observed_at_ms,
+            age_ms=_age_ms(view, now),
+            stale=view.stale(now),
+            owner=snapshot.owner,
+            answered_by=desk.name,
+            imbalance=snapshot.imbalance,
+            database_unreachable_since_ms=snapshot.outage_since_ms,
+            dialers=snapshot.dialers,
+        )
+
+    @get(
+        "/v1/clusters/{cluster:str}/aliases/{alias:str}/ranking",
+        tags=["ranking"],
+        summary="Which phone of an alias now, and why not the others",
+        guards=guards,
+    )
+    async def alias_ranking(
+        cluster: str, alias: str, campaign: str = Parameter(default="", description="campaign to log in to")
+    ) -> AliasAnswer:
+        view, now = _known(desk, cluster), time.monotonic()
+        ranked = rank_alias(view.state, view.policy, alias, campaign)
+        if ranked is None:
+            raise _refusal(Refused(NoPick.UNKNOWN_ALIAS, ()), alias)
+        return AliasAnswer(
+            cluster=cluster,
+            alias=alias,
+            campaign=campaign,
+            age_ms=_age_ms(view, now),
+            stale=view.stale(now),
+            forced_by=ranked.forced_by,
+            phones=tuple(PhoneAnswer(**phone._asdict()) for phone in ranked.phones),
+        )
+
+    return [clusters, ranking, alias_ranking]
+
+
+def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Make the routes that hand out slots and take them back."""
+    guards = [needs(Scope.PICK, tokens)]
+
+    @post(
+        "/v1/clusters/{cluster:str}/picks",
+        tags=["pick"],
+        summary="Where does this agent log in? Reserves a slot there",
+        guards=guards,
+    )
+    async def pick(cluster: str, data: PickBody, request: AnyRequest) -> PickAnswer:
+        return await picker.pick(cluster, data, _asker(request))
+
+    @delete(
+        "/v1/clusters/{cluster:str}/picks/{user:str}",
+        tags=["pick"],
+        summary="Give a slot back",
+        guards=guards,
+        status_code=HTTP_204_NO_CONTENT,
+    )
+    async def release(cluster: str, user: str, request: AnyRequest) -> None:
+        await picker.release(cluster, user, _asker(request))
+
+    return [pick, release]
+
+
+class Asker(NamedTuple):
+    """What a request says about who sent it."""
+
+    authorization: str
+    forwarded: bool
+    """A replica passed it on."""
+
+
+class Picker:
+    """Answers picks, or has the cluster's owner answer them."""
+
+    def __init__(self, desk: Desk, put: Put, owners: OwnerClient, instruments: ControllerInstruments) -> None:
+        self._desk = desk
+        self._put = put
+        self._owners = owners
+        self._instruments = instruments
+
+    async def pick(self, cluster: str, body: PickBody, asker: Asker) -> PickAnswer:
+        """Pick, and count how it went.
+
+        Raises:
+            ProblemDetailsException: there is no pick; it says why.
+        """
+        began = time.perf_counter()
+        view = _known(self._desk, cluster)
+        outcome = "refused"
+        try:
+            answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
+            outcome = "degraded" if answer.degraded else "picked"
+        finally:
+            self._instruments.picks.labels(cluster, outcome).inc()
+            self._instruments.pick_seconds.observe(time.perf_counter() - began)
+        return answer
+
+    async def release(self, cluster: str, user: str, asker: Asker) -> None:
+        """Give a slot back, here and at the owner."""
+        view = _known(self._desk, cluster)
+        _, entries = self._desk.release(view, user)
+        self._put(entries)
+        if _passes_on(view, asker):
+            await self._owners.release(view.owner_url, cluster, user, asker.authorization)
+
+    async def _ask_owner(self, view: ClusterView, body: PickBody, asker: Asker) -> PickAnswer | None:
+        """Pass a pick on; None: it is for this process to answer."""
+        cluster = view.state.cluster
+        if asker.forwarded and not view.owned:
+            raise ProblemDetailsException(
+                status_code=HTTP_503_SERVICE_UNAVAILABLE,
+                title="not the owner",
+                detail=f"{self._desk.name} does not own {cluster}",
+            )
+        if not _passes_on(view, asker):
+            return None
+        return await self._owners.pick(view.owner_url, cluster, body, asker.authorization)
+
+    def _pick_here(self, view: ClusterView, body: PickBody) -> PickAnswer:
+        now = time.monotonic()
+        age_ms = _age_ms(view, now)
+        if age_ms is None or view.stale(now):
+            raise ProblemDetailsException(
+                status_code=HTTP_503_SERVICE_UNAVAILABLE,
+                title="stale",
+                detail=f"no poll of {view.state.cluster} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
+                extra={"age_ms": age_ms},
+            )
+        picked, entries = self._desk.pick(view, PickRequest(body.user, body.alias, body.campaign))
+        self._put(entries)
+        if isinstance(picked, Refused):
+            raise _refusal(picked, body.alias)
+        return PickAnswer(
+            cluster=view.state.cluster,
+            user=body.user,
+            alias=body.alias,
+            phone_login=picked.slot.phone_login,
+            server_ip=picked.slot.server_ip,
+            age_ms=age_ms,
+            degraded=not view.owned,
+            answered_by=self._desk.name,
+        )
+
+
+def _asker(request: AnyRequest) -> Asker:
+    return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers)
+
+
+def _passes_on(view: ClusterView, asker: Asker) -> bool:
+    return not view.owned and bool(view.owner_url) and not asker.forwarded
+
+
+def _known(desk: Desk, cluster: str) -> ClusterView:
+    view = desk.clusters.get(cluster)
+    if view is None:
+        known = ", ".join(sorted(desk.clusters)) or "none yet"
+        raise ProblemDetailsException(
+            status_code=404, title="unknown cluster", detail=f"no observations of cluster {cluster!r}; known: {known}"
+        )
+    return view
+
+
+def _age_ms(view: ClusterView, now: float) -> int | None:
+    age = view.age_seconds(now)
+    return None if age is None else round(age * 1000)
+
+
+def _refusal(refused: Refused, alias: str) -> ProblemDetailsException:
+    """Say why there is no pick, phone by phone."""
+    if refused.why is NoPick.UNKNOWN_ALIAS:
+        return ProblemDetailsException(status_code=404, title="unknown alias", detail=f"{refused.why}: {alias!r}")
+    phones = [
+        {"phone_login": phone.phone_login, "server_ip": phone.server_ip, "why_not": list(phone.why_not)}
+        for phone in refused.phones
+    ]
+    return ProblemDetailsException(
+        status_code=409, title="no dialer", detail=refused.why.value, extra={"phones": phones}
+    )

@@ -1,0 +1,239 @@
+"""All clusters this process knows, as the loop folds them and the API reads them. It belongs to one thread.
+
+Nothing here does anything to the outside: what is to be written to the log is handed back as entries.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from controller.picking import Picked, PickRequest, Refused, pick
+from controller.policy import Policy
+from controller.ranking import imbalance, rank_dialers
+from controller.state import ClusterState, Folded, Stamp
+from messages.records import (
+    AgentSession,
+    AnyRecord,
+    Campaign,
+    ClusterSettings,
+    DeadLetter,
+    LoginSlot,
+    Outage,
+    Phone,
+    PhoneAlias,
+    Poll,
+    RankingSnapshot,
+    Reign,
+)
+from messages.topics import Key, Topic, partition_of
+from stream.log import Entry
+from stream.writing import end_of_slot, entry_of
+
+STALE_SECONDS = 5.0
+"""Without a poll for so long nothing is offered: nobody knows what became of the dialers since."""
+
+DEFAULT_POLICY = Policy()
+
+
+class Place(NamedTuple):
+    """Where a record stands in the log."""
+
+    topic: Topic
+    partition: int
+    offset: int
+
+
+class Arrived(NamedTuple):
+    """A record as it came from the log, decoded."""
+
+    place: Place
+    key: Key
+    record: AnyRecord | None
+    """None: a tombstone, or a record that could not be decoded (then there is a dead letter)."""
+    stamp: Stamp | None = None
+    """A tombstone's."""
+    by: str = ""
+    """Which process wrote a tombstone, where that was said."""
+    dead: DeadLetter | None = None
+
+
+class Result(StrEnum):
+    """What became of a record, for the metrics."""
+
+    FOLDED = "folded"
+    STALE = "stale"
+    DEAD = "dead"
+
+
+class FoldedBatch(NamedTuple):
+    """What folding some records brought."""
+
+    entries: list[Entry]
+    """For the log."""
+    results: dict[tuple[str, Result], int]
+    """Records by cluster and result."""
+    polled: set[str]
+    """Clusters with a new poll."""
+
+
+class ClusterView(msgspec.Struct):
+    """One cluster: what is known, how it is judged, and whose it is."""
+
+    state: ClusterState
+    policy: Policy
+    owned: bool = False
+    fresh_at: float | None = None
+    """When its latest poll came in, on this process's monotonic clock; None: none since the log was caught up with."""
+    owner: str = ""
+    owner_url: str = ""
+
+    def age_seconds(self, now: float) -> float | None:
+        """Tell how old the latest poll is; None: nothing came in since this process started."""
+        return None if self.fresh_at is None else max(0.0, now - self.fresh_at)
+
+    def stale(self, now: float) -> bool:
+        """Tell whether nothing should be offered from this any more."""
+        age = self.age_seconds(now)
+        return age is None or age > STALE_SECONDS
+
+
+class Desk:
+    """The clusters, and what this process may decide about them."""
+
+    def __init__(self, name: str, url: str, partitions: int, policies: Mapping[str, Policy]) -> None:
+        """Begin with nothing known; `name` and `url` say who answers for what this process owns."""
+        self.name = name
+        self._url = url
+        self._partitions = partitions
+        self._policies = policies
+        self._owned: frozenset[int] = frozenset()
+        self.clusters: dict[str, ClusterView] = {}
+        self._dead: dict[Place, DeadLetter] = {}
+        self._reported: set[Place] = set()
+
+    def own(self, partitions: frozenset[int]) -> None:
+        """Decide for the clusters of these partitions from now on, and for no others."""
+        self._owned = partitions
+        for name, view in self.clusters.items():
+            view.owned = partition_of(name, self._partitions) in partitions
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Drop what is known of the clusters of these partitions."""
+        gone = set(partitions)
+        for name in [name for name in self.clusters if partition_of(name, self._partitions) in gone]:
+            del self.clusters[name]
+
+    def fold(self, batch: Sequence[Arrived], now: float, *, live: bool) -> FoldedBatch:
+        """Take in records.
+
+        Args:
+            batch: in the log's order.
+            now: this process's monotonic clock, in seconds.
+            live: the log has been caught up with; before that, nothing is decided and nothing is fresh.
+        """
+        folded = FoldedBatch([], {}, set())
+        for arrived in batch:
+            result = self._fold_one(arrived, folded, live=live)
+            counted = (arrived.key.cluster, result)
+            folded.results[counted] = folded.results.get(counted, 0) + 1
+        for name in folded.polled:
+            view = self.clusters[name]
+            if live:
+                view.fresh_at = now
+            if live and view.owned:
+                folded.entries.append(entry_of(self.snapshot(view)))
+        if live:
+            folded.entries.extend(self._dead_letters())
+        return folded
+
+    def pick(self, view: ClusterView, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
+        """Hand out a slot; the entries tell the log."""
+        picked = pick(view.state, view.policy, request, self.name)
+        if isinstance(picked, Picked) and picked.is_new:
+            return picked, [entry_of(picked.slot)]
+        return picked, []
+
+    def release(self, view: ClusterView, user: str) -> tuple[LoginSlot | None, list[Entry]]:
+        """Take a slot back; the entries tell the log."""
+        slot = view.state.slots.release(user)
+        return slot, [] if slot is None else [end_of_slot(slot, self.name)]
+
+    def snapshot(self, view: ClusterView) -> RankingSnapshot:
+        """Make the ranking that readers get."""
+        state = view.state
+        standings = rank_dialers(state, view.policy)
+        epoch, sequence = state.stamp
+        return RankingSnapshot(
+            cluster=state.cluster,
+            epoch=epoch,
+            sequence=sequence,
+            observed_at_ms=state.observed_at_ms,
+            owner=self.name if view.owned else view.owner,
+            owner_url=self._url if view.owned else view.owner_url,
+            dialers=standings,
+            imbalance=imbalance(standings),
+            outage_since_ms=None if state.outage is None else state.outage.unreachable_since_ms,
+        )
+
+    def _view(self, cluster: str) -> ClusterView:
+        view = self.clusters.get(cluster)
+        if view is None:
+            view = self.clusters[cluster] = ClusterView(
+                state=ClusterState(cluster),
+                policy=self._policies.get(cluster, DEFAULT_POLICY),
+                owned=partition_of(cluster, self._partitions) in self._owned,
+            )
+        return view
+
+    def _fold_one(self, arrived: Arrived, folded: FoldedBatch, *, live: bool) -> Result:
+        if arrived.dead is not None:
+            self._dead[arrived.place] = arrived.dead
+            return Result.DEAD
+        match arrived.record:
+            case Poll() | Outage() | Reign() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings():
+                view = self._view(arrived.key.cluster)
+                return self._note(view, view.state.fold(arrived.record), folded)
+            case LoginSlot() as slot:
+                # What this process handed out itself it knows already, and maybe better.
+                if not (live and slot.handed_out_by == self.name):
+                    self._view(slot.cluster).state.slots.take(slot)
+            case RankingSnapshot() as snapshot:
+                view = self._view(snapshot.cluster)
+                view.owner, view.owner_url = snapshot.owner, snapshot.owner_url
+            case DeadLetter() as dead:
+                place = Place(dead.topic, dead.partition, dead.offset)
+                self._reported.add(place)
+                self._dead.pop(place, None)
+            case None:
+                return self._fold_end(arrived, folded, live=live)
+            case _:
+                pass  # orders, incidents and the rest change nothing that is known here
+        return Result.FOLDED
+
+    def _fold_end(self, arrived: Arrived, folded: FoldedBatch, *, live: bool) -> Result:
+        view = self._view(arrived.key.cluster)
+        if arrived.place.topic is Topic.OBSERVATIONS and arrived.stamp is not None:
+            return self._note(view, view.state.fold_end(arrived.key, arrived.stamp), folded)
+        if arrived.place.topic is Topic.LOGINS and not (live and arrived.by == self.name):
+            view.state.slots.release(arrived.key.name)
+        return Result.FOLDED
+
+    def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch) -> Result:
+        if what is Folded.STALE:
+            return Result.STALE
+        if what is Folded.POLL:
+            folded.polled.add(view.state.cluster)
+            if view.owned:
+                folded.entries.extend(end_of_slot(slot, self.name) for slot in view.state.slots_over)
+        return Result.FOLDED
+
+    def _dead_letters(self) -> list[Entry]:
+        """Report what could not be decoded, each once, if its partition is owned."""
+        mine = [place for place in self._dead if place.partition in self._owned]
+        fresh = [self._dead[place] for place in mine if place not in self._reported]
+        for place in mine:
+            self._reported.add(place)
+            del self._dead[place]
+        return [entry_of(dead) for dead in fresh]

@@ -1,0 +1,101 @@
+"""What the controller tells Prometheus: the state of each cluster, read when asked, and its own work, counted."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from controller.desk import ClusterView, Desk, FoldedBatch
+from messages import metrics
+from messages.records import AgentStatus, DialerReading, Standing
+
+PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class ControllerInstruments:
+    """The metrics of the controller's own work."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.folded = Counter(*metrics.RECORDS_FOLDED, registry=registry)
+        self.fold_seconds = Histogram(*metrics.FOLD_SECONDS, registry=registry, buckets=FOLD_BUCKETS)
+        self.lag = Gauge(*metrics.CONSUMER_LAG, registry=registry)
+        self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
+        self.picks = Counter(*metrics.PICKS, registry=registry)
+
+    def note_fold(self, folded: FoldedBatch, seconds: float) -> None:
+        """Count a folded batch."""
+        self.fold_seconds.observe(seconds)
+        for (cluster, result), count in folded.results.items():
+            self.folded.labels(cluster, result).inc(count)
+
+
+class ClusterCollector(Collector):
+    """The state of the clusters as metrics, made anew at each scrape: what is gone is gone."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def describe(self) -> Iterator[Metric]:
+        """Tell no names: there is nothing to collect before a cluster is known."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every family, with a sample for each dialer and cluster."""
+        families = {spec: GaugeMetricFamily(spec.name, spec.help, labels=spec.labels) for spec in _SPECS}
+        for name, view in self._desk.clusters.items():
+            for spec, labels, value in _samples(name, view, self._desk):
+                families[spec].add_metric(labels, value)
+        yield from families.values()
+
+
+_SPECS = (
+    metrics.DIALER_AGENTS,
+    metrics.DIALER_REMOTE_AGENTS,
+    metrics.DIALER_ELIGIBLE,
+    metrics.DIALER_RANK,
+    metrics.DIALER_SLOTS,
+    metrics.DIALER_ROOMS_FREE,
+    metrics.DIALER_HEARTBEAT,
+    metrics.DIALER_SKEW,
+    metrics.CLUSTER_IMBALANCE,
+    metrics.CLUSTER_OBSERVED,
+    metrics.CLUSTER_SLOTS,
+    metrics.CLUSTER_ODD_ROWS,
+    metrics.CLUSTER_DATABASE_UP,
+    metrics.CLUSTER_OWNED,
+)
+
+_Sample = tuple[metrics.Metric, tuple[str, ...], float]
+
+
+def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
+    state, snapshot = view.state, desk.snapshot(view)
+    yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed_at_ms / 1000
+    yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
+    yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
+    yield metrics.CLUSTER_OWNED, (cluster,), view.owned
+    if snapshot.imbalance is not None:
+        yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
+    if state.poll is not None:
+        for kind, count in state.poll.odd_rows.items():
+            yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
+    for standing in snapshot.dialers:
+        yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing)
+
+
+def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing) -> Iterator[_Sample]:
+    labels = (cluster, dialer.server_ip, dialer.server_id)
+    for status in AgentStatus:
+        yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
+    yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
+    yield metrics.DIALER_ELIGIBLE, labels, standing.rank is not None
+    yield metrics.DIALER_RANK, labels, standing.rank or 0
+    yield metrics.DIALER_SLOTS, labels, standing.slots
+    yield metrics.DIALER_ROOMS_FREE, labels, standing.rooms_free
+    heartbeat = dialer.heartbeat
+    progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
+    yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
+    if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
+        yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
