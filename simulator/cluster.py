@@ -1,0 +1,282 @@
+"""A simulated VICIdial cluster: dialers and agents that write VICIdial's tables at VICIdial's pace, and can fail.
+
+It behaves as VICIdial's own parts do where hotdesk can see them, in the database, also where that is unhelpful: a
+dead dialer's rows stay and stay fresh, a hung one's heartbeat goes on, and an unanswered pick falls back to
+VICIdial's own choice. What agents decide is in `agents`, what they do about it in `desks`; here are the threads
+that let them, and the commands that break things.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import pymysql
+from pymysql.connections import Connection
+
+from simulator.agents import Habits, Mind
+from simulator.desks import Desks, Pick, Seat
+from simulator.dialers import Dialer, DialerScripts
+from simulator.plan import ClusterPlan
+from simulator.sessions import AgentPage, spread
+from simulator.statistics import Counted, Statistics
+
+HEARTBEAT_SECONDS = 0.4
+CHORES_SECONDS = 20.0
+"""How often a dialer's slower scripts run."""
+
+_RETRY_SECONDS = 0.2
+"""How long a thread waits after a failed statement."""
+_JOIN_SECONDS = 30.0
+_LOST_CONNECTION = (pymysql.OperationalError, pymysql.InterfaceError, pymysql.InternalError)
+"""What pymysql raises when the server is away or goes away; anything else is a mistake of ours."""
+
+Work = Callable[[Connection, float], float]
+"""Does what is due now, and tells when to be called again."""
+
+
+class ClusterStuckError(Exception):
+    """A thread of the simulated cluster did not end when told to."""
+
+
+def vicidial_chooses(_user: str, _alias: str, _campaign: str) -> None:
+    """Pick nothing, so that VICIdial itself chooses: a cluster without hotdesk."""
+
+
+class SimulatedCluster:
+    """The dialers and agents of a plan whose rows are in the database already, by `populate`.
+
+    Start it and stop it, or use it as a context manager, and it runs in threads of its own; or call `step` at times
+    of one's own clock, and it does the same in the caller's thread. A database that is away is waited for.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is one thing a run may vary)
+        self,
+        connect: Callable[[], Connection],
+        plan: ClusterPlan,
+        pick: Pick = vicidial_chooses,
+        *,
+        habits: Habits | None = None,
+        refresh_seconds: float = 1.0,
+        threads: int = 2,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Seat the agents; nothing is written yet.
+
+        Args:
+            connect: Opens a connection with autocommit that uses the cluster's database. Called in each thread, and
+                again after a failure.
+            plan: What the database was populated with.
+            pick: Asked at each login.
+            habits: How long agents take for what.
+            refresh_seconds: How often each agent's browser writes `last_update_time`. VICIdial's writes every
+                second, which one Python process does for about 5,000 agents. Screens are read every second anyway.
+            threads: How many write for the agents; one more writes for the dialers.
+            clock: Seconds since 1970.
+        """
+        self.statistics = Statistics()
+        self._connect = connect
+        self._clock = clock
+        now = clock()
+        self._dialers = {
+            dialer.server_ip: Dialer(
+                plan=dialer,
+                remote_agents=tuple(agent for agent in plan.remote_agent_plans if agent.server_ip == dialer.server_ip),
+            )
+            for dialer in plan.dialer_plans
+        }
+        self._scripts = DialerScripts(self.statistics)
+        self._plan = plan
+        self._refresh_seconds = refresh_seconds
+        self._page = AgentPage(self._dialers, self.statistics)
+        self._seats = _seats(plan, habits or Habits(), now)
+        desks = [
+            Desks(
+                self._seats[number::threads],
+                dialers=self._dialers,
+                page=self._page,
+                pick=pick,
+                refresh_seconds=refresh_seconds,
+                statistics=self.statistics,
+                now=now,
+            )
+            for number in range(threads)
+        ]
+        self._loops = [
+            _Loop(work, connect, self.statistics) for work in (self._run_dialers, *(desk.work for desk in desks))
+        ]
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def logged_in(self) -> int:
+        """How many agents have a session on their screen."""
+        return sum(seat.session is not None for seat in self._seats)
+
+    def agents_on(self, server_ip: str) -> list[str]:
+        """The users whose sessions are on a dialer."""
+        return [
+            seat.plan.user
+            for seat in self._seats
+            if (session := seat.session) is not None and session.dialer.server_ip == server_ip
+        ]
+
+    def begin_mid_shift(self) -> None:
+        """Log everybody in at once, before the start, as if they had come in well spread over the dialers.
+
+        Thousands of single logins take minutes, in VICIdial and here. An agent whose dialers have no room left is
+        left to come in later.
+        """
+        now = self._clock()
+        waiting = [seat for seat in self._seats if seat.session is None]
+        phones = spread([seat.plan for seat in waiting], self._plan.rooms)
+
+        def log_in(connection: Connection) -> None:
+            sessions = self._page.log_in_all(connection, phones, self._plan.room_numbers, now)
+            for place, seat in enumerate(waiting):
+                if seat.plan.user in sessions:
+                    seat.session = sessions[seat.plan.user]
+                    seat.agent = seat.mind.begins(now)
+                    seat.refresh_due = now + self._refresh_seconds * place / len(waiting)
+
+        self._execute(log_in)
+
+    def start(self) -> None:
+        """Begin to run, in threads."""
+        self._stopping.clear()
+        self._threads = [
+            threading.Thread(target=self._run, args=(loop,), name=f"cluster-{number}", daemon=True)
+            for number, loop in enumerate(self._loops)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop running and close all connections; agents stay logged in, as a power cut would leave them.
+
+        Raises:
+            ClusterStuckError: A thread did not end.
+        """
+        self._stopping.set()
+        deadline = time.monotonic() + _JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                raise ClusterStuckError(f"{thread.name} did not end within {_JOIN_SECONDS:.0f} s")
+        self._threads = []
+        for loop in self._loops:
+            loop.drop_connection()
+
+    def step(self) -> None:
+        """Do all that is due by the clock, in the caller's thread; not while the cluster runs by itself."""
+        now = self._clock()
+        for loop in self._loops:
+            while loop.step(now) <= now:
+                pass  # each call does a part of what is due and puts that part's next time into the future
+
+    # --- what can happen to a cluster ---------------------------------------------------------------------------
+
+    def kill(self, server_ip: str) -> None:
+        """Power off a dialer: heartbeat, scripts and calls end; its rows stay, and browsers keep them fresh."""
+        self._dialers[server_ip].dead = True
+
+    def hang(self, server_ip: str) -> None:
+        """Hang a dialer's Asterisk: its calls end, its scripts and heartbeat go on."""
+        self._dialers[server_ip].hung = True
+
+    def bring_back(self, server_ip: str) -> None:
+        """Boot a dialer, dead or not: sessions on it are deleted, its heartbeat begins anew."""
+        dialer = self._dialers[server_ip]
+        self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
+        dialer.dead = dialer.hung = False
+
+    def restart_updater(self, server_ip: str) -> None:
+        """Restart a dialer's heartbeat script, which a database restart makes necessary."""
+        dialer = self._dialers[server_ip]
+        self._execute(lambda connection: self._scripts.start_updater(connection, dialer, self._clock()))
+
+    def skew(self, server_ip: str, seconds: float) -> None:
+        """Set a dialer's clock ahead by so many seconds, or behind."""
+        self._dialers[server_ip].skew_seconds = seconds
+
+    def switch_off(self, server_ip: str) -> None:
+        """Set `servers.active` to N, as an operator does."""
+        self._execute(lambda connection: self._scripts.set_active(connection, server_ip, active=False))
+
+    def switch_on(self, server_ip: str) -> None:
+        """Set `servers.active` to Y."""
+        self._execute(lambda connection: self._scripts.set_active(connection, server_ip, active=True))
+
+    def close_logins(self, server_ip: str) -> None:
+        """Set `servers.active_agent_login_server` to N."""
+        self._execute(lambda connection: self._scripts.set_logins(connection, server_ip, taken=False))
+
+    def open_logins(self, server_ip: str) -> None:
+        """Set `servers.active_agent_login_server` to Y."""
+        self._execute(lambda connection: self._scripts.set_logins(connection, server_ip, taken=True))
+
+    # --- how it runs --------------------------------------------------------------------------------------------
+
+    def _run(self, loop: "_Loop") -> None:
+        while not self._stopping.is_set():
+            due = loop.step(self._clock())
+            self._stopping.wait(max(0.0, due - self._clock()))
+
+    def _run_dialers(self, connection: Connection, now: float) -> float:
+        alive = [dialer for dialer in self._dialers.values() if not dialer.dead]
+        for dialer in alive:
+            if now >= dialer.heartbeat_due:
+                self._scripts.beat(connection, dialer, now)
+                dialer.heartbeat_due = now + HEARTBEAT_SECONDS
+            if now >= dialer.chores_due:
+                self._scripts.do_chores(connection, dialer, now)
+                dialer.chores_due = now + CHORES_SECONDS
+        return min((dialer.heartbeat_due for dialer in alive), default=now + HEARTBEAT_SECONDS)
+
+    def _execute(self, act: Callable[[Connection], None]) -> None:
+        with self._connect() as connection:
+            act(connection)
+
+
+class _Loop:
+    """One thread's work, and its connection: opened when needed, dropped when it failed."""
+
+    def __init__(self, work: Work, connect: Callable[[], Connection], statistics: Statistics) -> None:
+        self._work = work
+        self._connect = connect
+        self._statistics = statistics
+        self._connection: Connection | None = None
+
+    def step(self, now: float) -> float:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._work(self._connection, now)
+        except _LOST_CONNECTION:
+            self._statistics.count(Counted.FAILED_STATEMENTS)
+            self.drop_connection()
+            return now + _RETRY_SECONDS
+
+    def drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.open:
+            connection.close()
+
+
+def _seats(plan: ClusterPlan, habits: Habits, now: float) -> Sequence[Seat]:
+    seats = []
+    for agent in plan.agent_plans:
+        mind = Mind(habits, Random(f"{plan.seed}/{agent.user}"))
+        seats.append(Seat(plan=agent, mind=mind, agent=mind.arrives(now)))
+    return seats
