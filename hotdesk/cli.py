@@ -1,0 +1,300 @@
+"""The `hotdesk` command."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import httpx
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from controller.answers import AliasAnswer, ClusterAnswer
+from hotdesk import logs, settings
+from hotdesk.build import VERSION
+from hotdesk.checks import Finding, Verdict, check_everything
+from hotdesk.demo import run_demo
+from hotdesk.failures import ApiFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions, Options
+from stream.kafka import KafkaSettings
+from stream.log import LogError
+from stream.topics import check_topics, create_topics
+
+DEFAULT_FILE = Path("hotdesk.toml")
+API_SECONDS = 5.0
+DEFAULTS = Options()
+
+app = App(
+    name="hotdesk",
+    version=VERSION,
+    help="Event-driven monitoring and failover for VICIdial clusters.",
+    help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
+)
+topics = App(name="topics", help="Kafka's topics: create and check them.")
+app.command(topics)
+app.register_install_completion_command()
+
+
+ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The `[clusters.NAME]` tables of the file, which no flag could name."""
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Annotated[
+        Path | None, Parameter(help="TOML file; else HOTDESK_CONFIG, else ./hotdesk.toml if there is one.")
+    ] = None,
+) -> int | None:
+    """Read the settings, then run the command."""
+    from_environment = os.environ.get("HOTDESK_CONFIG")
+    path = config or (Path(from_environment) if from_environment else None)
+    tables = settings.read_file(path or DEFAULT_FILE, must_exist=path is not None)
+    clusters = tables.pop("clusters", {})
+    app.config = (
+        cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
+        cyclopts.config.Dict(tables, source=str(path or DEFAULT_FILE), use_commands_as_keys=False),
+    )
+    command, bound, ignored = app.parse_args(tokens)
+    more = {"clusters": clusters} if "clusters" in ignored else {}
+    result: int | None = command(*bound.args, **bound.kwargs, **more)
+    return result
+
+
+@app.command
+def run(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+    """Collect, control and serve, all in this process."""
+    _run_roles(frozenset(Role), options, clusters)
+
+
+@app.command
+def collect(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+    """Only collect: read the databases of the clusters, and publish what is seen."""
+    _run_roles(frozenset({Role.COLLECT}), options, clusters)
+
+
+@app.command
+def control(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+    """Only control: own a share of the clusters and decide for them."""
+    _run_roles(frozenset({Role.CONTROL}), options, clusters)
+
+
+@app.command
+def serve(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+    """Only serve: answer the API as a replica that owns nothing."""
+    _run_roles(frozenset({Role.SERVE}), options, clusters)
+
+
+@app.command
+def rank(
+    alias: str,
+    *,
+    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
+    campaign: Annotated[str, Parameter(help="The campaign to log in to: it may group its agents.")] = "",
+    as_json: AsJson = False,
+    options: Options = DEFAULTS,
+) -> None:
+    """Ask a running hotdesk where an agent with this alias would log in now, and why not elsewhere.
+
+    Where the API wants a token, it is taken from HOTDESK_TOKEN.
+    """
+    with _api(options.api) as api:
+        cluster = cluster or _only_cluster(api)
+        answer = _ask(api, f"/v1/clusters/{cluster}/aliases/{alias}/ranking", campaign=campaign)
+    ranking = msgspec.json.decode(answer, type=AliasAnswer)
+    if as_json:
+        _print_json(ranking)
+        return
+    table = Table(title=f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else ""))
+    for column in ("rank", "phone login", "dialer", "agents", "slots", "load", "why not"):
+        table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "load"} else "left")
+    for phone in ranking.phones:
+        table.add_row(
+            str(phone.rank or "-"),
+            phone.phone_login,
+            phone.server_ip or "-",
+            str(phone.agents),
+            str(phone.slots),
+            f"{phone.load:g}",
+            "; ".join(phone.why_not),
+        )
+    Console().print(table)
+
+
+@topics.command(name="create")
+def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+    """Create the topics that are absent, with the settings they need."""
+    with _log_failures():
+        created = create_topics(_kafka(options.log), options.log.replication)
+    if as_json:
+        _print_json(created)
+        return
+    for name in created:
+        print(f"created {name}")
+    if not created:
+        print("all topics were there already; 'hotdesk topics check' says whether they are right")
+
+
+@topics.command(name="check")
+def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+    """Compare the topics with what hotdesk needs; nothing is changed."""
+    with _log_failures():
+        problems = check_topics(_kafka(options.log))
+    if as_json:
+        _print_json(problems)
+    else:
+        for problem in problems:
+            print(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
+        if not problems:
+            print("all topics are as they should be")
+    return LogFailure.exit_code if problems else 0
+
+
+@app.command
+def init(path: Path = DEFAULT_FILE) -> None:
+    """Write a TOML file with every setting and its meaning, to begin with."""
+    try:
+        with path.open("x") as file:
+            file.write(resources.files("hotdesk").joinpath("example.toml").read_text())
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already; it is left as it is") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+    print(f"wrote {path}; set your database in it, then: hotdesk check")
+
+
+@app.command
+def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables) -> int:
+    """Look at settings, log, topics, databases and grants: what is wrong, and how to mend it."""
+    findings = list(check_everything(options.log, settings.clusters(clusters, options, os.environ)))
+    if as_json:
+        _print_json(findings)
+    else:
+        for finding in findings:
+            _print_finding(finding)
+    return max((finding.exit_code for finding in findings), default=0)
+
+
+@app.command
+def demo(
+    *,
+    seconds: Annotated[float | None, Parameter(help="End by itself after so long.")] = None,
+    kafka: Annotated[bool, Parameter(negative="", help="Through a real Kafka broker, started for it.")] = False,
+    seed: Annotated[int, Parameter(help="The simulated cluster's.")] = 1,
+) -> None:
+    """Show it all on a simulated cluster in a private database; nothing is left behind."""
+    with _stop_on_signals() as stop:
+        run_demo(stop, seconds=seconds, kafka=kafka, seed=seed)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line and an exit code."""
+    try:
+        sys.exit(app.meta() or 0)
+    except HotdeskError as error:
+        print(f"hotdesk: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> None:
+    logs.configure()
+    clusters = settings.clusters(tables, options, os.environ)
+    if Role.COLLECT in roles and not clusters:
+        raise SettingsError("no cluster to collect from: write a [clusters.NAME] table; 'hotdesk init' shows how")
+    wanted = Wanted(
+        roles=roles,
+        log=options.log,
+        api=options.api,
+        databases={name: cluster.database_settings() for name, cluster in clusters.items()},
+        policies={name: cluster.policy() for name, cluster in clusters.items()},
+    )
+    with _stop_on_signals() as stop, Service(wanted):
+        stop.wait()
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _log_failures() -> Iterator[None]:
+    try:
+        yield
+    except LogError as error:
+        raise LogFailure(str(error)) from error
+
+
+def _kafka(options: LogOptions) -> KafkaSettings:
+    if not options.bootstrap:
+        raise SettingsError("log.bootstrap names no Kafka brokers: the embedded log needs no topics")
+    return options.kafka()
+
+
+def _api(options: ApiOptions) -> httpx.Client:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    token = os.environ.get("HOTDESK_TOKEN", "")
+    return httpx.Client(
+        base_url=options.url or f"http://{host}:{options.port}",
+        headers={"authorization": f"Bearer {token}"} if token else {},
+        timeout=API_SECONDS,
+        trust_env=False,
+    )
+
+
+def _ask(api: httpx.Client, path: str, **parameters: str) -> bytes:
+    try:
+        answer = api.get(path, params=parameters)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ApiFailure(f"no hotdesk answers at {api.base_url}: {error}; is it running, and api.url right?") from error
+    if answer.is_success:
+        return answer.content
+    try:
+        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {}
+    said = problem.get("detail") or problem.get("title") or answer.reason_phrase
+    raise ApiFailure(f"{api.base_url} says: {said}")
+
+
+def _only_cluster(api: httpx.Client) -> str:
+    known = [each.cluster for each in msgspec.json.decode(_ask(api, "/v1/clusters"), type=list[ClusterAnswer])]
+    if len(known) != 1:
+        raise SettingsError(f"say which cluster, with --cluster: {', '.join(known) or 'none is known yet'}")
+    return known[0]
+
+
+def _print_finding(finding: Finding) -> None:
+    colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
+    remedy = f": {finding.remedy}" if finding.remedy else ""
+    line = Text.assemble((f"{finding.verdict:5}", colour), f" {finding.subject}: {finding.what}{remedy}")
+    Console(soft_wrap=True).print(line)
+
+
+def _print_json(what: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())
+
+
+if __name__ == "__main__":
+    main()

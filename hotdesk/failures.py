@@ -1,0 +1,33 @@
+"""What may go wrong for a user, and the exit code it ends with."""
+
+from typing import ClassVar
+
+
+class HotdeskError(Exception):
+    """A mistake or a misfortune a user can do something about; `str()` is one line that says what."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(HotdeskError):
+    """A flag, a variable or a line of the file does not fit."""
+
+    exit_code = 2
+
+
+class DatabaseFailure(HotdeskError):  # noqa: N818 # the fault is the database's, not a programming error
+    """A cluster's database does not answer, or refuses."""
+
+    exit_code = 3
+
+
+class LogFailure(HotdeskError):  # noqa: N818 # the same
+    """The log does not answer, or refuses."""
+
+    exit_code = 4
+
+
+class ApiFailure(HotdeskError):  # noqa: N818 # the same
+    """hotdesk's own API does not answer, or refuses."""
+
+    exit_code = 5

@@ -1,0 +1,41 @@
+"""How this process speaks of itself: lines for people on a terminal, JSON elsewhere; always on standard error."""
+
+import logging
+import sys
+from typing import cast
+
+import structlog
+from structlog.typing import Processor
+
+
+def configure(*, quiet: bool = False) -> None:
+    """Set up logging, once a process. `quiet`: warnings and worse only."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=not sys.stderr.isatty()),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else cast("Processor", structlog.processors.JSONRenderer())
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    # Its every retry is a line; what it comes to is said once, by whoever asked it.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,250 @@
+"""The roles of one process, wired together: collectors, controller, API, and what they share."""
+
+import asyncio
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import structlog
+import uvicorn
+import uvloop
+from litestar.types import ControllerRouterHandler
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from collectors.collector import Collector
+from collectors.database import DatabaseSettings
+from collectors.instruments import CollectorInstruments
+from controller.api import Picker, create_app, picking_routes, reading_routes
+from controller.desk import Desk
+from controller.follower import Follower
+from controller.forwarding import OwnerClient
+from controller.instruments import ClusterCollector, ControllerInstruments
+from controller.policy import Policy
+from controller.tokens import TokenFileError, Tokens
+from hotdesk.build import VERSION
+from hotdesk.failures import LogFailure, SettingsError
+from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
+from messages import metrics
+from stream.embedded import EmbeddedLog
+from stream.kafka import KafkaLog
+from stream.log import Log, LogError
+from stream.outbox import Outbox
+
+STOP_SECONDS = 4.0
+"""All threads together may take this long to end; a process is gone 5 s after SIGTERM."""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another wants it. With Python's own 5 ms, a thread that decodes
+records would make picks wait longer than the 3 ms they may take."""
+
+log = structlog.get_logger()
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    COLLECT = "collect"
+    CONTROL = "control"
+    SERVE = "serve"
+
+
+class Wanted(NamedTuple):
+    """What to run."""
+
+    roles: frozenset[Role]
+    log: LogOptions
+    api: ApiOptions
+    databases: Mapping[str, DatabaseSettings]
+    """By cluster."""
+    policies: Mapping[str, Policy]
+    """By cluster; a cluster without one is judged by the defaults."""
+
+
+def open_log(options: LogOptions) -> Log:
+    """Open the log the options name.
+
+    Raises:
+        LogFailure: another process owns the file, or it cannot be opened.
+    """
+    try:
+        return (
+            KafkaLog(options.kafka()) if options.bootstrap else EmbeddedLog(options.path, partitions=options.partitions)
+        )
+    except LogError as error:
+        raise LogFailure(str(error)) from error
+
+
+class Service:
+    """A running process. Entering starts it, leaving ends it within five seconds."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._tokens = _tokens(wanted.api)
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self._listener = _listen(wanted.api)
+        port = self._listener.getsockname()[1]
+        self.url = wanted.api.url or f"http://{wanted.api.host}:{port}"
+        """Where the API answers."""
+        self.registry = _registry()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._log: Log | None = None
+        self._outbox: Outbox | None = None
+        self._server: uvicorn.Server | None = None
+        self._follower: Follower | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all that runs. Idempotent."""
+        deadline = time.monotonic() + STOP_SECONDS
+        self._stop.set()
+        if self._server is not None:
+            self._server.should_exit = True
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        self._threads.clear()
+        if self._outbox is not None:
+            lost = self._outbox.close(max(0.1, deadline - time.monotonic()) / 2)
+            self._outbox = None
+            if lost:
+                log.warning("the log took no records to the end", given_up=lost)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self._listener.close()
+
+    def _start(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._log = open_log(self._wanted.log)
+        self._outbox = Outbox(self._log)
+        outbox_records = Gauge(*metrics.OUTBOX_RECORDS, registry=self.registry)
+        outbox_records.set_function(lambda: 0 if self._outbox is None else len(self._outbox))
+        routes: list[ControllerRouterHandler] = []
+        owners = OwnerClient()
+        if self._wanted.roles & {Role.CONTROL, Role.SERVE}:
+            routes = self._controller(self._log, self._outbox, owners)
+        if Role.COLLECT in self._wanted.roles:
+            self._collect(self._log, self._outbox)
+        app = create_app(
+            version=VERSION,
+            tokens=self._tokens,
+            registry=self.registry,
+            doubts=self._doubts,
+            routes=routes,
+            on_shutdown=[owners.close],
+        )
+        config = uvicorn.Config(
+            app, http="httptools", log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False
+        )
+        self._server = uvicorn.Server(config)
+        self._run_thread("api", self._serve, self._server)
+        while not self._server.started:
+            if not self._threads[-1].is_alive():
+                raise SettingsError("the API could not be started; see the log above")
+            self._stop.wait(0.01)
+        log.info("ready to answer", url=self.url, roles=sorted(self._wanted.roles), version=VERSION)
+
+    def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
+        instruments = ControllerInstruments(self.registry)
+        desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
+        self.registry.register(ClusterCollector(desk))
+        self._follower = Follower(
+            to,
+            desk,
+            outbox,
+            instruments,
+            owns=Role.CONTROL in self._wanted.roles,
+            reads_all=Role.SERVE in self._wanted.roles,
+        )
+        picker = Picker(desk, outbox.put, owners, instruments)
+        return [*reading_routes(desk, self._tokens), *picking_routes(picker, self._tokens)]
+
+    def _collect(self, to: Log, outbox: Outbox) -> None:
+        instruments = CollectorInstruments(self.registry)
+        for cluster, settings in self._wanted.databases.items():
+            collector = Collector(cluster, settings, to, outbox, instruments, name=self.name)
+            self._run_thread(f"collector-{cluster}", collector.run, self._stop)
+
+    def _serve(self, server: uvicorn.Server) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._answer(server))
+
+    async def _answer(self, server: uvicorn.Server) -> None:
+        follower = self._follower
+        if follower is not None:
+            follower.start(asyncio.get_running_loop())
+        try:
+            await server.serve(sockets=[self._listener])
+        finally:
+            if follower is not None:
+                follower.stop()
+                # Its threads wait for this loop to fold their last batch.
+                with ThreadPoolExecutor(1) as waiter:
+                    await asyncio.get_running_loop().run_in_executor(waiter, follower.join, STOP_SECONDS / 2)
+
+    def _run_thread(self, name: str, target: object, *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)  # type: ignore[arg-type]
+        thread.start()
+        self._threads.append(thread)
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Tell what keeps this process from being of use."""
+        doubts = []
+        if self._follower is not None and not self._follower.caught_up:
+            doubts.append("still reading the log")
+        if self._outbox is not None and self._outbox.failing_since is not None:
+            doubts.append(f"the log takes no records: {self._outbox.failing_since}")
+        return tuple(doubts)
+
+
+def _tokens(api: ApiOptions) -> Tokens:
+    if api.token_file is None and api.host not in LOOPBACK:
+        raise SettingsError(
+            f"api.host is {api.host}, so others can reach the API: set api.token_file, or bind to 127.0.0.1"
+        )
+    try:
+        return Tokens.load(api.token_file)
+    except TokenFileError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _listen(api: ApiOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((api.host, api.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"the API cannot answer at {api.host}:{api.port}: {error.strerror}") from error
+    return listener
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    Gauge(*metrics.BUILD_INFO, registry=registry).labels(VERSION, platform.python_version()).set(1)
+    return registry

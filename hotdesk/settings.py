@@ -1,0 +1,231 @@
+"""What an operator sets: by flag, by environment (HOTDESK_…), or in a TOML file, in that order.
+
+Clusters are tables of the file, `[clusters.NAME]`; a single setting of one may also come by flag
+(`--clusters.NAME.KEY VALUE`) or environment (`HOTDESK_CLUSTERS__NAME__KEY`). Secrets come by environment or from a
+file of their own, never by flag and never in the TOML file.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import Parameter, Token
+
+from collectors.database import DatabaseSettings
+from controller.policy import Policy
+from hotdesk.failures import SettingsError
+from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
+from stream.kafka import KafkaSettings
+
+ENVIRONMENT_PREFIX = "HOTDESK_"
+CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
+CLUSTER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SECRETS = {"password": "password_file"}
+"""Keys that hold a secret, and the setting to use in a file instead."""
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+Position = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One VICIdial cluster: its database, and how its dialers are judged."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3306
+    socket: str = ""
+    user: str = "hotdesk"
+    password: str = ""
+    password_file: str = ""
+    database: str = "asterisk"
+    tls_ca: str = ""
+    max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+    stalled_after_seconds: Position = Policy().stalled_after_seconds
+
+    def __repr__(self) -> str:
+        return f"ClusterSettings({self.socket or self.host}/{self.database})"
+
+    def database_settings(self) -> DatabaseSettings:
+        """Tell the collector where to look, with the password from its file.
+
+        Raises:
+            SettingsError: the password's file cannot be read.
+        """
+        return DatabaseSettings(
+            host=self.host,
+            port=self.port,
+            socket=self.socket,
+            user=self.user,
+            password=self.password or _secret(self.password_file),
+            database=self.database,
+            tls_ca=self.tls_ca,
+        )
+
+    def policy(self) -> Policy:
+        """Tell the controller how to judge."""
+        return Policy(
+            stalled_after_seconds=self.stalled_after_seconds,
+            max_agents=self.max_agents,
+            max_agents_of=dict(self.max_agents_of),
+        )
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """Where records travel: a file of this machine, or Kafka."""
+
+    path: Path = Path("hotdesk.db")
+    """File of the embedded log; used when no brokers are given."""
+    bootstrap: tuple[str, ...] = ()
+    """Kafka brokers, host:port."""
+    prefix: str = DEFAULT_PREFIX
+    """What the topics' names begin with."""
+    partitions: int = DEFAULT_PARTITIONS
+    """Of each topic, fixed for life."""
+    replication: int = 3
+    """Copies of each partition, for `hotdesk topics create`."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How Kafka is spoken to."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How this process logs in to Kafka."""
+    sasl_username: str = ""
+    """As whom; the password comes from HOTDESK_LOG_SASL_PASSWORD or from a file."""
+    sasl_password_file: str = ""
+    """File with the password."""
+    tls_ca: str = ""
+    """File with the authority that signed the brokers' certificates."""
+    tls_cert: str = ""
+    """File with this client's certificate."""
+    tls_key: str = ""
+    """File with its key."""
+
+    def kafka(self) -> KafkaSettings:
+        """Tell the Kafka log how to connect.
+
+        Raises:
+            SettingsError: the password's file cannot be read.
+        """
+        password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file)
+        return KafkaSettings(
+            bootstrap_servers=self.bootstrap,
+            prefix=self.prefix,
+            partitions=self.partitions,
+            security_protocol=self.security_protocol,
+            sasl_mechanism=self.sasl_mechanism,
+            sasl_username=self.sasl_username,
+            sasl_password=password,
+            ssl_cafile=self.tls_ca or None,
+            ssl_certfile=self.tls_cert or None,
+            ssl_keyfile=self.tls_key or None,
+        )
+
+
+@dataclass(frozen=True)
+class ApiOptions:
+    """Where the API answers, and who may ask."""
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    port: int = 8470
+    """Port to bind; 0: any free one."""
+    token_file: Path | None = None
+    """Lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
+    url: str = ""
+    """Where other replicas reach this process's API; empty: http://HOST:PORT."""
+
+
+def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Take `--clusters.NAME.KEY VALUE`; the environment's are merged elsewhere, since _ may be part of a name there."""
+    given: dict[str, dict[str, str]] = {}
+    for name, keys in tokens.items():
+        for key, values in keys.items() if isinstance(keys, Mapping) else ():
+            words: list[Token] = values
+            given.setdefault(name, {})[key.replace("-", "_")] = words[-1].value
+    return given
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """Everything a role may be told."""
+
+    log: LogOptions = field(default_factory=LogOptions)
+    api: ApiOptions = field(default_factory=ApiOptions)
+    clusters: Annotated[
+        dict[str, dict[str, str]],
+        Parameter(
+            converter=_clusters_from_flags,
+            help="One setting of one cluster: --clusters.NAME.KEY VALUE. The rest of it belongs in the TOML file.",
+        ),
+    ] = field(default_factory=dict)
+
+
+def read_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it is not there, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if must_exist:
+            raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to begin with") from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
+    """Put the clusters' settings together: flags over environment over file.
+
+    Raises:
+        SettingsError: a key that does not exist, a value that does not fit, or a secret where none may stand.
+    """
+    if not isinstance(from_file, dict) or not all(isinstance(table, dict) for table in from_file.values()):
+        raise SettingsError("clusters are tables of the TOML file: [clusters.NAME]")
+    merged: dict[str, dict[str, Any]] = {name: dict(table) for name, table in from_file.items()}
+    _refuse_secrets(merged, "the TOML file")
+    _refuse_secrets(options.clusters, "a flag")
+    for variable, value in environment.items():
+        if variable.startswith(CLUSTERS_PREFIX):
+            name, _, key = variable.removeprefix(CLUSTERS_PREFIX).lower().partition("__")
+            merged.setdefault(name, {})[key] = value
+    for name, given in options.clusters.items():
+        merged.setdefault(name, {}).update(given)
+    for name in merged:
+        if not CLUSTER_NAME.fullmatch(name):
+            raise SettingsError(f"cluster name {name!r}: use lower-case letters, digits and -, beginning with no -")
+    return {name: _cluster(name, table) for name, table in merged.items()}
+
+
+def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
+    try:
+        return msgspec.convert(table, ClusterSettings, strict=False)
+    except msgspec.ValidationError as error:
+        said = str(error).replace(" - at `$.", ": `").replace(" - at `key` in `$.", ": a key of `")
+        raise SettingsError(f"clusters.{name} does not fit: {said}") from error
+
+
+def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    for name, table in tables.items():
+        for key in SECRETS.keys() & table.keys():
+            raise SettingsError(
+                f"clusters.{name}.{key} stands in {where}: secrets come from a file ({SECRETS[key]}) or from the"
+                f" environment ({CLUSTERS_PREFIX}{name.upper()}__{key.upper()})"
+            )
+
+
+def _secret(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the password's file {path} cannot be read: {error}") from error
