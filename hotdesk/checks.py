@@ -1,7 +1,9 @@
 """What `hotdesk check` looks at: settings, databases, grants, the log and its topics."""
 
+import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -61,12 +63,27 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
                     "log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as they should be"
                 )
             return
+        if not options.path.exists():
+            yield _fresh_log(options.path)
+            return
         with open_log(options):
             yield _ok("log", f"the embedded log {options.path} can be opened")
     except HotdeskError as error:
         yield _wrong(error, "log", "a running hotdesk owns its embedded log; otherwise mend what the message says")
     except LogError as error:
         yield _wrong(LogFailure(str(error)), "log", "check log.bootstrap and the broker")
+
+
+def _fresh_log(path: Path) -> Finding:
+    """Look whether a log that is not there yet could be made, without making it."""
+    folder = path.absolute().parent
+    if os.access(folder, os.W_OK | os.X_OK):
+        return _ok("log", f"the embedded log {path} will be made at the first start")
+    return _wrong(
+        LogFailure(f"the embedded log {path} cannot be made"),
+        "log",
+        f"let this user write into {folder}, or set log.path",
+    )
 
 
 def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:

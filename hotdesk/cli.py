@@ -38,6 +38,8 @@ app = App(
     name="hotdesk",
     version=VERSION,
     help="Event-driven monitoring and failover for VICIdial clusters.",
+    error_console=Console(stderr=True, soft_wrap=True),
+    error_formatter=lambda error: Text(f"hotdesk: {error}"),
     help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
 )
 topics = App(name="topics", help="Kafka's topics: create and check them.")
@@ -61,11 +63,11 @@ def launch(
     """Read the settings, then run the command."""
     from_environment = os.environ.get("HOTDESK_CONFIG")
     path = config or (Path(from_environment) if from_environment else None)
-    tables = settings.read_file(path or DEFAULT_FILE, must_exist=path is not None)
-    clusters = tables.pop("clusters", {})
+    tables, clusters = settings.read_file(path or DEFAULT_FILE, must_exist=path is not None)
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
-        cyclopts.config.Dict(tables, source=str(path or DEFAULT_FILE), use_commands_as_keys=False),
+        # Not every command takes every setting; read_file has refused the unknown ones.
+        cyclopts.config.Dict(tables, source=str(path or DEFAULT_FILE), use_commands_as_keys=False, allow_unknown=True),
     )
     command, bound, ignored = app.parse_args(tokens)
     more = {"clusters": clusters} if "clusters" in ignored else {}

@@ -98,7 +98,8 @@ class Service:
         self.registry = _registry()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._log: Log | None = None
+        self.log: Log | None = None
+        """The log, while it runs."""
         self._outbox: Outbox | None = None
         self._server: uvicorn.Server | None = None
         self._follower: Follower | None = None
@@ -130,23 +131,23 @@ class Service:
             self._outbox = None
             if lost:
                 log.warning("the log took no records to the end", given_up=lost)
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        if self.log is not None:
+            self.log.close()
+            self.log = None
         self._listener.close()
 
     def _start(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._log = open_log(self._wanted.log)
-        self._outbox = Outbox(self._log)
+        self.log = open_log(self._wanted.log)
+        self._outbox = Outbox(self.log)
         outbox_records = Gauge(*metrics.OUTBOX_RECORDS, registry=self.registry)
         outbox_records.set_function(lambda: 0 if self._outbox is None else len(self._outbox))
         routes: list[ControllerRouterHandler] = []
         owners = OwnerClient()
         if self._wanted.roles & {Role.CONTROL, Role.SERVE}:
-            routes = self._controller(self._log, self._outbox, owners)
+            routes = self._controller(self.log, self._outbox, owners)
         if Role.COLLECT in self._wanted.roles:
-            self._collect(self._log, self._outbox)
+            self._collect(self.log, self._outbox)
         app = create_app(
             version=VERSION,
             tokens=self._tokens,

@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -140,6 +140,10 @@ class ApiOptions:
     """Where other replicas reach this process's API; empty: http://HOST:PORT."""
 
 
+TABLES: dict[str, type[LogOptions | ApiOptions]] = {"log": LogOptions, "api": ApiOptions}
+"""The tables of the TOML file but for the clusters."""
+
+
 def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Take `--clusters.NAME.KEY VALUE`; the environment's are merged elsewhere, since _ may be part of a name there."""
     given: dict[str, dict[str, str]] = {}
@@ -166,20 +170,29 @@ class Options:
     ] = field(default_factory=dict)
 
 
-def read_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
-    """Read a TOML file.
+def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
+    """Read a TOML file: the tables `log` and `api`, and what stands under `clusters`.
 
     Raises:
-        SettingsError: it is not there, or is no TOML.
+        SettingsError: it is not there, is no TOML, or holds something that is no setting.
     """
     try:
-        return tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text())
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to begin with") from None
-        return {}
+        return {}, {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
+    clusters = tables.pop("clusters", {})
+    for name, table in tables.items():
+        if name not in TABLES:
+            raise SettingsError(f"{path}: [{name}] is no table of hotdesk's; there are log, api and clusters.NAME")
+        known = {each.name for each in fields(TABLES[name])}
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise SettingsError(f"{path}: {name}.{key} is no setting; {name} has {', '.join(sorted(known))}")
+    return tables, clusters
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
