@@ -4,12 +4,10 @@ What hotdesk promises about Kafka is only worth something when a real broker was
 back. So this starts one from the jars that `make` fetches, in KRaft mode, with all it writes in one folder.
 """
 
-import base64
 import shutil
 import socket
 import struct
 import subprocess
-import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -18,6 +16,8 @@ from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError
 
 HOST = "127.0.0.1"
+GUARDED_USER = "hotdesk"
+GUARDED_PASSWORD = "for-this-broker-only"  # noqa: S105 - it guards nothing
 START_SECONDS = 60
 """Four are usual; a machine that builds something else at the same time needs many more."""
 ANSWER_SECONDS = 1.0
@@ -25,14 +25,20 @@ QUOTED_LINES = 8
 _MEMORY = ("-Xmx512m", "-XX:+UseSerialGC")
 _QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
+_CLUSTER = "aG90ZGVzay1zaW11bGF0ZQ"
+"""Sixteen bytes in base64, as Kafka names clusters. Always the same: nobody joins this one."""
+
 _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},GUARDED://{host}:{guarded_port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port},GUARDED://{host}:{guarded_port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.guarded.sasl.enabled.mechanisms=PLAIN
+listener.name.guarded.plain.sasl.jaas.config=\
+  org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={data}
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=4000
@@ -66,9 +72,15 @@ class Broker:
     def __init__(self, home: Path, folder: Path) -> None:
         self._home = home
         self._folder = folder
-        self._port, controller_port = _free_ports(2)
+        self._port, self._guarded_port, controller_port = _free_ports(3)
         self._settings = _SETTINGS.format(
-            host=HOST, port=self._port, controller_port=controller_port, data=folder / "data"
+            host=HOST,
+            port=self._port,
+            guarded_port=self._guarded_port,
+            controller_port=controller_port,
+            user=GUARDED_USER,
+            password=GUARDED_PASSWORD,
+            data=folder / "data",
         )
         self._process: _Kafka | None = None
 
@@ -76,6 +88,11 @@ class Broker:
     def bootstrap(self) -> str:
         """Where clients begin, `127.0.0.1:port`; the same after `stop` and `start`."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def guarded_bootstrap(self) -> str:
+        """The same broker's door that wants `GUARDED_USER` and `GUARDED_PASSWORD` by SASL PLAIN, without TLS."""
+        return f"{HOST}:{self._guarded_port}"
 
     def start(self) -> None:
         """Start it with the data it had, and return when it answers clients; nothing if it runs already.
@@ -138,8 +155,7 @@ class Broker:
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = settings.with_suffix(".draft")
         draft.write_text(self._settings)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        words = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft))
+        words = ("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(draft))
         with self._output.open("ab") as output:
             done = subprocess.run(  # noqa: S603 - our own words
                 self._command(java, *words), stdout=output, stderr=output, check=False, timeout=START_SECONDS

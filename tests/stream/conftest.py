@@ -1,0 +1,57 @@
+"""A log of each kind, alone in the world: a file of its own, or topics of its own on the one broker."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator.broker import Broker
+from stream.embedded import EmbeddedLog
+from stream.kafka import KafkaLog, KafkaSettings
+from stream.log import Log
+from stream.topics import create_topics
+
+PARTITIONS = 4
+
+
+def settings_of(bootstrap: str, **more: str) -> KafkaSettings:
+    """Give settings whose topics nobody else uses."""
+    return KafkaSettings(
+        bootstrap_servers=(bootstrap,), prefix=f"t{uuid.uuid4().hex[:8]}.", partitions=PARTITIONS, **more
+    )
+
+
+@pytest.fixture
+def kafka_settings(broker: Broker) -> KafkaSettings:
+    """Give settings whose topics exist."""
+    settings = settings_of(broker.bootstrap)
+    create_topics(settings, replication=1)
+    return settings
+
+
+@pytest.fixture
+def kafka_log(kafka_settings: KafkaSettings) -> Iterator[KafkaLog]:
+    """Give a log in Kafka."""
+    with KafkaLog(kafka_settings) as log:
+        yield log
+
+
+@pytest.fixture
+def open_embedded(tmp_path: Path) -> Callable[..., EmbeddedLog]:
+    """Open the same file, with the arguments given; the caller closes it."""
+
+    def open_it(partitions: int = PARTITIONS, **more: Callable[[], int]) -> EmbeddedLog:
+        return EmbeddedLog(tmp_path / "log.db", partitions, **more)
+
+    return open_it
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
+    """Give a log, of each kind in turn."""
+    if request.param == "kafka":
+        yield request.getfixturevalue("kafka_log")
+        return
+    with request.getfixturevalue("open_embedded")() as embedded:
+        yield embedded

@@ -1,0 +1,307 @@
+"""What only the log in Kafka promises: one line that says what to mend, and recovery from what real brokers do."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.partitioner.default import murmur2
+
+from messages.topics import Topic, partition_of
+from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
+from stream.kafka import KafkaLog, KafkaSettings, admin_client, connection_options
+from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
+from stream.topics import TopicProblem, check_topics, create_topics
+
+PARTITIONS = 4
+ALL = frozenset(range(PARTITIONS))
+DEADLINE_SECONDS = 20
+WEST = partition_of("west", PARTITIONS)
+ONE = [Entry(Topic.OBSERVATIONS, "west", b"1")]
+
+MEMBER = """
+import sys, time
+import msgspec
+from stream.kafka import KafkaLog, KafkaSettings
+from stream.log import LogUnavailableError
+
+with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
+    member = log.join("controllers")
+    while True:
+        try:
+            owned = sorted(member.owned(1))
+        except LogUnavailableError:
+            owned = []
+        print(time.monotonic(), len(owned), flush=True)
+"""
+
+
+def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+
+
+def owns(member: Membership) -> frozenset[int]:
+    try:
+        return member.owned(0.2)
+    except LogUnavailableError:
+        return frozenset()
+
+
+def gather(tail: Tail, wanted: int) -> list[Stored]:
+    found: list[Stored] = []
+
+    def complete() -> bool:
+        try:
+            found.extend(tail.poll(0.5))
+        except LogUnavailableError:
+            return False
+        return len(found) >= wanted
+
+    until(complete)
+    return found
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """Give a broker that a test may take down."""
+    with Broker(Path(os.environ["HOTDESK_KAFKA_HOME"]), tmp_path) as broker:
+        yield broker
+
+
+def new_settings(bootstrap: str, **more: str) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=(bootstrap,), prefix=f"k{time.monotonic_ns()}.", partitions=PARTITIONS, **more
+    )
+
+
+def test_an_absent_topic_is_refused_with_the_remedy(broker: Broker) -> None:
+    settings = new_settings(broker.bootstrap)
+    remedy = f"Kafka has no topic {settings.prefix}observations: run `hotdesk topics create`"
+    with KafkaLog(settings) as log:
+        for use in (
+            lambda: log.append(ONE),
+            lambda: log.read(Topic.OBSERVATIONS, 0, 0),
+            lambda: log.tail([Topic.OBSERVATIONS], ALL, from_start=True),
+            lambda: log.join("controllers"),
+        ):
+            with pytest.raises(LogRefusedError) as refused:
+                use()
+            assert str(refused.value) == remedy
+        create_topics(settings, replication=1)
+        log.append(ONE)
+
+
+def test_another_number_of_partitions_is_refused(kafka_settings: KafkaSettings) -> None:
+    with (
+        KafkaLog(msgspec.structs.replace(kafka_settings, partitions=6)) as log,
+        pytest.raises(LogRefusedError, match="observations has 4 partitions, not 6"),
+    ):
+        log.append(ONE)
+
+
+def test_a_broker_that_dies_and_comes_back_loses_nothing(own_broker: Broker) -> None:
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with ExitStack() as stack:
+        log = stack.enter_context(KafkaLog(settings))
+        newcomer = stack.enter_context(KafkaLog(settings))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        member = stack.enter_context(closing(log.join("controllers")))
+        tail = stack.enter_context(closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=True)))
+        until(lambda: owns(member) == ALL)
+        log.append(ONE)
+        assert [one.value for one in gather(tail, 1)] == [b"1"]
+
+        own_broker.kill()
+        began = time.monotonic()
+        appended = pool.submit(log.append, [Entry(Topic.OBSERVATIONS, "west", b"2")])
+        first_use = pool.submit(newcomer.append, ONE)
+        checked = pool.submit(check_topics, settings)
+
+        def tail_complains() -> bool:
+            try:
+                return bool(tail.poll(0.5))
+            except LogUnavailableError as error:
+                return f"Kafka at {own_broker.bootstrap} does not answer" in str(error)
+
+        until(tail_complains, seconds=5)
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            until(lambda: member.owned(0.2) != ALL)
+        for failure in (appended, first_use, checked):
+            error = failure.exception(timeout=DEADLINE_SECONDS)
+            assert isinstance(error, LogUnavailableError)
+            assert error.__cause__ is not None
+        assert time.monotonic() - began < 12
+
+        own_broker.start()
+        log.append([Entry(Topic.OBSERVATIONS, "west", b"2")])
+        newcomer.append([Entry(Topic.OBSERVATIONS, "west", b"3")])
+        found = gather(tail, 2)
+        # the append that failed may have arrived all the same
+        assert [one.value for one in found if one.value != b"2"] == [b"3"]
+        assert found[0].offset == 1
+        assert [one.value for one in log.read(Topic.OBSERVATIONS, WEST, 0, limit=1)] == [b"1"]
+        until(lambda: owns(member) == ALL)
+
+
+def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings: KafkaSettings) -> None:
+    command = [sys.executable, "-c", MEMBER, msgspec.json.encode(kafka_settings).decode()]
+    with KafkaLog(kafka_settings) as log, subprocess.Popen(command, stdout=subprocess.PIPE) as other:  # noqa: S603
+        assert other.stdout is not None
+
+        def told(after: float) -> int:
+            """Give how many partitions the other one believed in at the first time after `after`."""
+            while True:
+                at, owned = other.stdout.readline().split()
+                if float(at) > after:
+                    return int(owned)
+
+        try:
+            until(lambda: told(0) == PARTITIONS)
+            with closing(log.join("controllers")) as member:
+                until(lambda: len(owns(member)) == PARTITIONS // 2)
+                other.send_signal(signal.SIGSTOP)
+                began = time.monotonic()
+                until(lambda: owns(member) == ALL)
+                taken_over = time.monotonic()
+                assert taken_over - began < 10
+                other.send_signal(signal.SIGCONT)
+                assert told(taken_over) == 0, "a member that slept may not believe what it knew"
+                until(lambda: len(owns(member)) == PARTITIONS // 2)
+                other.kill()
+                began = time.monotonic()
+                until(lambda: owns(member) == ALL)
+                assert time.monotonic() - began < 10
+        finally:
+            other.kill()
+
+
+def test_the_right_password_is_let_in(broker: Broker, kafka_settings: KafkaSettings) -> None:
+    settings = msgspec.structs.replace(
+        kafka_settings,
+        bootstrap_servers=(broker.guarded_bootstrap,),
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password=GUARDED_PASSWORD,
+    )
+    with KafkaLog(settings) as log:
+        log.append(ONE)
+        assert log.read(Topic.OBSERVATIONS, WEST, 0)[0].value == b"1"
+
+
+def test_a_wrong_password_is_said_and_never_shown(
+    broker: Broker, kafka_settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings = msgspec.structs.replace(
+        kafka_settings,
+        bootstrap_servers=(broker.guarded_bootstrap,),
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password="quite-another-one",
+    )
+    with KafkaLog(settings) as log, pytest.raises(LogError, match="sasl_password") as refused:
+        log.append(ONE)
+    told = f"{settings!r} {settings} {refused.value!r} {refused.value.__cause__!r} {settings.__rich_repr__()}"
+    assert "quite-another-one" not in told
+    assert "***" in repr(settings)
+    assert "sasl_password=''" in repr(kafka_settings), "an absent password is worth seeing"
+
+
+def test_a_certificate_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    settings = new_settings("localhost:1")
+    settings = msgspec.structs.replace(settings, security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem"))
+    with pytest.raises(LogRefusedError, match="ssl_cafile, ssl_certfile or ssl_keyfile cannot be used"):
+        KafkaLog(settings)
+
+
+def test_topics_are_created_once_and_found_well(broker: Broker) -> None:
+    settings = new_settings(broker.bootstrap)
+    assert {problem.wrong for problem in check_topics(settings)} == {"it does not exist"}
+    assert {problem.remedy for problem in check_topics(settings)} == {"run `hotdesk topics create`"}
+    names = sorted(settings.prefix + topic for topic in Topic)
+    assert create_topics(settings, replication=1) == names
+    assert create_topics(settings, replication=1) == []
+    assert check_topics(settings) == []
+
+
+def test_more_copies_than_brokers_are_refused(broker: Broker) -> None:
+    with pytest.raises(LogRefusedError, match="too few brokers"):
+        create_topics(new_settings(broker.bootstrap), replication=3)
+
+
+def test_a_wrong_setting_is_found_with_its_remedy(kafka_settings: KafkaSettings) -> None:
+    audit, orders = (kafka_settings.topic_name(topic) for topic in (Topic.AUDIT, Topic.ORDERS))
+    wrong = {
+        orders: {"cleanup.policy": "delete", "segment.ms": "604800000"},
+        audit: {"retention.ms": "-1", "max.message.bytes": "1000"},
+    }
+    with admin_client(kafka_settings) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, new) for name, new in wrong.items()])
+        until(lambda: len(check_topics(kafka_settings)) == 3)
+    problems = {(one.topic, one.wrong.split()[0]): one for one in check_topics(kafka_settings)}
+    assert set(problems) == {(orders, "cleanup.policy"), (orders, "segment.ms"), (audit, "max.message.bytes")}
+    assert problems[orders, "segment.ms"] == TopicProblem(
+        orders,
+        "segment.ms is 604800000, more than 300000: it would be compacted too seldom",
+        f"kafka-configs.sh --bootstrap-server {kafka_settings.bootstrap_servers[0]} --alter "
+        f"--entity-type topics --entity-name {orders} --add-config segment.ms=300000",
+    )
+
+
+def test_a_topic_with_other_partitions_is_found(kafka_settings: KafkaSettings) -> None:
+    problems = check_topics(msgspec.structs.replace(kafka_settings, partitions=6))
+    assert [one.wrong for one in problems] == ["it has 4 partitions, not 6"] * len(Topic)
+
+
+def test_a_record_of_somebody_else_stops_nobody(kafka_log: KafkaLog, kafka_settings: KafkaSettings) -> None:
+    topic = kafka_settings.topic_name(Topic.AUDIT)
+    with KafkaProducer(**connection_options(kafka_settings)) as producer:
+        producer.send(topic, value=b"no key", partition=WEST)
+        producer.send(topic, key=b"\xff\xfe", value=b"no text", partition=WEST)
+    with closing(kafka_log.tail([Topic.AUDIT], [WEST], from_start=True)) as tail:
+        assert [(one.key, one.value) for one in gather(tail, 2)] == [("", b"no key"), ("��", b"no text")]
+
+
+def test_a_transaction_is_seen_once_committed_and_leaves_no_lag(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    topic = kafka_settings.topic_name(Topic.ORDERS)
+    with (
+        closing(kafka_log.tail([Topic.ORDERS], [WEST], from_start=True)) as early,
+        KafkaProducer(**connection_options(kafka_settings), transactional_id=topic) as producer,
+    ):
+        producer.init_transactions()
+        for value, finish in ((b"taken back", producer.abort_transaction), (b"kept", producer.commit_transaction)):
+            producer.begin_transaction()
+            producer.send(topic, key=b"west", value=value, partition=WEST)
+            producer.flush()
+            assert list(early.poll(0.2)) == []
+            finish()
+        assert [one.value for one in gather(early, 1)] == [b"kept"]
+        with closing(kafka_log.tail([Topic.ORDERS], [WEST], from_start=True)) as late:
+            assert [one.value for one in gather(late, 1)] == [b"kept"]
+            until(lambda: not late.poll(0.1) and late.caught_up())
+            assert late.lag() == 0
+    assert [one.value for one in kafka_log.read(Topic.ORDERS, WEST, 0)] == [b"kept"]
+
+
+@given(st.text(max_size=40), st.integers(1, 100))
+def test_clusters_go_where_kafkas_own_clients_would_send_them(cluster: str, partitions: int) -> None:
+    assert partition_of(cluster, partitions) == (murmur2(cluster.encode()) & 0x7FFFFFFF) % partitions
