@@ -135,8 +135,8 @@ class SimulatedCluster:
     def begin_mid_shift(self) -> None:
         """Log everybody in at once, before the start, as if they had come in well spread over the dialers.
 
-        Thousands of single logins take minutes, in VICIdial and here. An agent whose dialers have no room left is
-        left to come in later.
+        Thousands of single logins take minutes, in VICIdial and here. These are not counted as logins. All rooms must
+        be free; an agent whose dialers have none left comes in later.
         """
         now = self._clock()
         waiting = [seat for seat in self._seats if seat.session is None]

@@ -49,6 +49,7 @@ _TAKE_ROOMS = {
     for engine, table in ROOM_TABLES.items()
 }
 _ENGINES = "SELECT server_ip, conf_engine FROM servers"
+_LOG_IDS = "SELECT user, MAX(agent_log_id) FROM vicidial_agent_log GROUP BY user"
 _SESSION_IDS = "SELECT user, live_agent_id FROM vicidial_live_agents"
 _END_OLD_SESSIONS = "DELETE FROM vicidial_live_agents WHERE user = %s"
 _BEGIN_LOG = """
@@ -149,48 +150,44 @@ class AgentPage:
         """Log many agents in by few statements, into rooms that must be free; give their sessions by user."""
         at = vicidial_time(now)
         free = {server_ip: iter(rooms) for server_ip in self._dialers}
-        room_of = {agent: next(free[phone.server_ip]) for agent, phone in phones.items()}
+        placed = [(agent, phone, next(free[phone.server_ip])) for agent, phone in phones.items()]
         with connection.cursor() as cursor:
             cursor.execute(_ENGINES)
             engines = dict(cursor.fetchall())
             for engine, statement in _TAKE_ROOMS.items():
-                cursor.executemany(
-                    statement,
-                    [
-                        (room_of[agent], phone.server_ip, f"SIP/{phone.extension}")
-                        for agent, phone in phones.items()
-                        if engines[phone.server_ip] == engine
-                    ],
+                taken = [
+                    (room, phone.server_ip, _sip(phone))
+                    for _, phone, room in placed
+                    if engines[phone.server_ip] == engine
+                ]
+                cursor.executemany(statement, taken)
+            logs = [
+                (agent.user, phone.server_ip, at, agent.campaign.campaign_id, int(now)) for agent, phone, _ in placed
+            ]
+            cursor.executemany(_BEGIN_LOG, logs)
+            cursor.execute(_LOG_IDS)
+            log_ids = dict(cursor.fetchall())
+            begun = [
+                (
+                    agent.user,
+                    phone.server_ip,
+                    room,
+                    _sip(phone),
+                    agent.campaign.campaign_id,
+                    at,
+                    at,
+                    log_ids[agent.user],
                 )
-            cursor.executemany(
-                _BEGIN_SESSION,
-                [
-                    (
-                        agent.user,
-                        phone.server_ip,
-                        room_of[agent],
-                        f"SIP/{phone.extension}",
-                        agent.campaign.campaign_id,
-                        at,
-                        at,
-                        0,
-                    )
-                    for agent, phone in phones.items()
-                ],
-            )
+                for agent, phone, room in placed
+            ]
+            cursor.executemany(_BEGIN_SESSION, begun)
             cursor.execute(_SESSION_IDS)
             ids = dict(cursor.fetchall())
-            sessions = {
-                agent.user: Session(
-                    ids[agent.user],
-                    phone.login,
-                    f"SIP/{phone.extension}",
-                    self._dialers[phone.server_ip],
-                    engines[phone.server_ip],
-                    room_of[agent],
-                )
-                for agent, phone in phones.items()
-            }
+            sessions = {}
+            for agent, phone, room in placed:
+                dialer = self._dialers[phone.server_ip]
+                engine = engines[phone.server_ip]
+                sessions[agent.user] = Session(ids[agent.user], phone.login, _sip(phone), dialer, engine, room)
             cursor.executemany(_LOG_EVENT, [_event(agent, sessions[agent.user], "LOGIN", now) for agent in phones])
         return sessions
 
@@ -284,6 +281,11 @@ def _status(phase: Phase, *, inbound: bool) -> str:
             return "INCALL"
         case Phase.PAUSED | Phase.WRAPPING | Phase.OUT:
             return "PAUSED"
+
+
+def _sip(phone: PhonePlan) -> str:
+    """Name a planned phone as `vicidial_live_agents.extension` does: populated phones are SIP."""
+    return f"SIP/{phone.extension}"
 
 
 def _event(agent: AgentPlan, session: Session, event: str, now: float) -> tuple[object, ...]:

@@ -144,13 +144,15 @@ def opened(database: Database) -> Opens:
 def floor(opened: Opens) -> Iterator[Floor]:
     """Give the usual cluster with everybody logged in."""
     with opened() as floor:
-        floor.until(lambda: floor.cluster.logged_in == len(EVERYBODY))
+        floor.cluster.begin_mid_shift()
         yield floor
 
 
-def test_without_hotdesk_vicidial_spreads_the_agents(floor: Floor) -> None:
-    assert Counter(floor.placed().values()) == {ONE: 10, TWO: 10, THREE: 10}
-    assert floor.cluster.statistics.counts()[Counted.OWN_CHOICES] == 30
+def test_without_hotdesk_vicidial_spreads_the_agents(opened: Opens) -> None:
+    with opened() as floor:
+        floor.until(lambda: floor.cluster.logged_in == len(EVERYBODY))
+        assert Counter(floor.placed().values()) == {ONE: 10, TWO: 10, THREE: 10}
+        assert floor.cluster.statistics.counts()[Counted.OWN_CHOICES] == 30
 
 
 def test_the_user_log_tells_what_was_typed_and_what_was_chosen(opened: Opens) -> None:
@@ -379,7 +381,7 @@ def test_whatever_happens_the_tables_hold_together(opened: Opens, seed: int) -> 
             lambda _: floor.order(draw.choice(EVERYBODY), draw.choice(["LOGOUT", "PAUSE!1", "RESUME!2"])),
             lambda _: floor.execute("DELETE FROM vicidial_live_agents WHERE user = %s", draw.choice(EVERYBODY)),
         ]
-        for _ in range(40):
+        for _ in range(30):
             draw.choice(happenings)(draw.choice([ONE, TWO, THREE]))
             floor.pass_time(2)
             check_invariants(floor)
