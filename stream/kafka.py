@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -163,11 +163,12 @@ class KafkaLog:
         """As `Log.read`; ends early, but never empty, when the records exceed `stream.log.MAX_POLL_BYTES`."""
         found: list[Stored] = []
         size = 0
-        for stored in self._scan(topic, partition, offset, limit):
-            found.append(stored)
-            size += len(stored.value or b"")
-            if len(found) >= limit or size >= MAX_POLL_BYTES:
-                break
+        with contextlib.closing(self._scan(topic, partition, offset, limit)) as records:
+            for stored in records:
+                found.append(stored)
+                size += len(stored.value or b"")
+                if len(found) >= limit or size >= MAX_POLL_BYTES:
+                    break
         return found
 
     def latest(self, topic: Topic, cluster: str) -> Mapping[str, Stored]:
@@ -297,7 +298,7 @@ class KafkaLog:
             with contextlib.suppress(errors.KafkaError):
                 producer.close(timeout=CLOSE_SECONDS)
 
-    def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Iterator[Stored]:
+    def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Give a partition's records from `offset` to what is its end now, `step` at a time.
 
         The one reader is this generator's until it ends or is closed.

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -38,7 +38,7 @@ from stream.kafka import KafkaLog, KafkaSettings
 from stream.log import LogUnavailableError
 
 with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
-    member = log.join("controllers")
+    member = log.join(sys.argv[2])
     while True:
         try:
             owned = sorted(member.owned(1))
@@ -158,36 +158,65 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(own_broker: Broker) -> 
         until(lambda: owns(member) == ALL)
 
 
-def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings: KafkaSettings) -> None:
-    command = [sys.executable, "-c", MEMBER, msgspec.json.encode(kafka_settings).decode()]
-    with KafkaLog(kafka_settings) as log, subprocess.Popen(command, stdout=subprocess.PIPE) as other:  # noqa: S603
-        assert other.stdout is not None
+@contextmanager
+def other_member(settings: KafkaSettings, group: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[..., int]]]:
+    """Run a member in a process of its own; with what tells how many partitions it believed in first `after`."""
+    command = [sys.executable, "-c", MEMBER, msgspec.json.encode(settings).decode(), group]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own words
 
         def told(after: float) -> int:
-            """Give how many partitions the other one believed in at the first time after `after`."""
+            assert process.stdout is not None
             while True:
-                at, owned = other.stdout.readline().split()
+                at, owned = process.stdout.readline().split()
                 if float(at) > after:
                     return int(owned)
 
         try:
-            until(lambda: told(0) == PARTITIONS)
-            with closing(log.join("controllers")) as member:
-                until(lambda: len(owns(member)) == PARTITIONS // 2)
-                other.send_signal(signal.SIGSTOP)
-                began = time.monotonic()
-                until(lambda: owns(member) == ALL)
-                taken_over = time.monotonic()
-                assert taken_over - began < 10
-                other.send_signal(signal.SIGCONT)
-                assert told(taken_over) == 0, "a member that slept may not believe what it knew"
-                until(lambda: len(owns(member)) == PARTITIONS // 2)
-                other.kill()
-                began = time.monotonic()
-                until(lambda: owns(member) == ALL)
-                assert time.monotonic() - began < 10
+            yield process, told
         finally:
-            other.kill()
+            process.kill()
+
+
+def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings: KafkaSettings) -> None:
+    with (
+        KafkaLog(kafka_settings) as log,
+        other_member(kafka_settings, "sleepers") as (sleeper, sleeper_told),
+        other_member(kafka_settings, "victims") as (victim, victim_told),
+    ):
+        until(lambda: sleeper_told(0) == PARTITIONS)
+        until(lambda: victim_told(0) == PARTITIONS)
+        with closing(log.join("sleepers")) as heir_of_sleeper, closing(log.join("victims")) as heir_of_victim:
+            until(lambda: len(owns(heir_of_sleeper)) == len(owns(heir_of_victim)) == PARTITIONS // 2)
+            sleeper.send_signal(signal.SIGSTOP)
+            victim.kill()
+            began = time.monotonic()
+            until(lambda: owns(heir_of_sleeper) == owns(heir_of_victim) == ALL)
+            taken_over = time.monotonic()
+            assert taken_over - began < 10
+            sleeper.send_signal(signal.SIGCONT)
+            assert sleeper_told(taken_over) == 0, "a member that slept may not believe what it knew"
+            until(lambda: len(owns(heir_of_sleeper)) == PARTITIONS // 2)
+
+
+def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
+    kafka_log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.kafka.SILENT_MEMBER_MS", 1_500)
+    with closing(kafka_log.join("controllers")) as silent, closing(kafka_log.join("controllers")) as busy:
+        until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
+        until(lambda: owns(busy) == ALL)
+        assert silent.owned(0) == frozenset()
+        until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
+
+
+def test_what_a_caller_holds_is_not_given_away_behind_its_back(kafka_log: KafkaLog) -> None:
+    with closing(kafka_log.join("controllers")) as first:
+        assert first.owned(DEADLINE_SECONDS) == ALL
+        with closing(kafka_log.join("controllers")) as second:
+            # while the first has not been told, within its time to hand over, nobody else owns anything
+            assert second.owned(1) == frozenset()
+            assert first.owned(DEADLINE_SECONDS) == frozenset()
+            until(lambda: len(owns(first)) == len(owns(second)) == PARTITIONS // 2)
 
 
 def test_the_right_password_is_let_in(broker: Broker, kafka_settings: KafkaSettings) -> None:
