@@ -38,6 +38,9 @@ Entity = AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
 
 NEVER: Stamp = (-1, -1)
 
+LEAST_SHARE = 1e-9
+"""A dialer with less than this part of all weights has none: a load divided by it would be no number any more."""
+
 
 class Folded(Enum):
     """What folding a record did."""
@@ -183,4 +186,4 @@ def _is_session(news: Entity | Key) -> bool:
 
 def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:
     total = sum(weights.values())
-    return {server_ip: weight / total for server_ip, weight in weights.items() if weight > 0}
+    return {server_ip: weight / total for server_ip, weight in weights.items() if weight > total * LEAST_SHARE}
