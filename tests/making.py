@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from controller.desk import Arrived
+from controller.desk import Ended, News
 from controller.policy import Policy
 from controller.reading import read
 from controller.state import ClusterState, Folded
@@ -173,23 +173,20 @@ def stored(entries: Iterable[Entry], offset: int = 0) -> list[Stored]:
     ]
 
 
-def arrived(*news: Record | Entry, offset: int = 0) -> list[Arrived]:
+def arrived(*each: Record | Entry, offset: int = 0) -> list[News]:
     """Give records as they arrive from a log."""
-    entries = [each if isinstance(each, Entry) else entry_of(each) for each in news]
-    return [read(each) for each in stored(entries, offset)]
+    return [read(one) for one in stored((one if isinstance(one, Entry) else entry_of(one) for one in each), offset)]
 
 
 def fold_all(state: ClusterState, log: Sequence[Stored]) -> list[Folded]:
     """Fold what a log holds of a cluster's observations."""
     results = []
-    for each in map(read, log):
-        assert each.dead is None, each.dead
-        if each.record is None:
-            assert each.stamp is not None
-            results.append(state.fold_end(each.key, each.stamp))
+    for news in map(read, log):
+        if isinstance(news, Ended):
+            results.append(state.fold_end(news.key, news.stamp))
         else:
-            assert isinstance(each.record, Observation)
-            results.append(state.fold(each.record))
+            assert isinstance(news, Observation), news
+            results.append(state.fold(news))
     return results
 
 
