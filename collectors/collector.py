@@ -192,7 +192,7 @@ class Collector:
             catalogue=again or number % self._polls(self._pace.catalogue) == 1 % self._polls(self._pace.catalogue),
             everything=again,
         )
-        entries = [_entry(each) for each in observer.observe(now_ms, reading)]
+        entries = [entry(each) for each in observer.observe(now_ms, reading)]
         self._outbox.put(entries)
         self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)
         self._instruments.statements.labels(self._cluster).inc(database.statements_run - statements)
@@ -244,7 +244,8 @@ class Collector:
         self._outbox.put([entry_of(outage)])
 
 
-def _entry(outgoing: Outgoing) -> Entry:
+def entry(outgoing: Outgoing) -> Entry:
+    """Make the entry that stores what an observer gave out."""
     if isinstance(outgoing, Ended):
         return end_of_observation(outgoing.key, outgoing.epoch, outgoing.sequence)
     return entry_of(outgoing)

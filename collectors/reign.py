@@ -10,10 +10,10 @@ import time
 
 import structlog
 
-from messages.codec import STAMP_HEADER, UndecodableRecordError, decode, decode_stamp
-from messages.records import Poll, Reign
+from messages.codec import UndecodableRecordError, decode
+from messages.records import Poll, Reign, Stamped
 from messages.topics import Key, Topic, partition_of
-from stream.log import Log, LogUnavailableError, Stored
+from stream.log import Log, LogUnavailableError
 from stream.writing import entry_of
 
 CLAIM_SECONDS = 10.0
@@ -41,21 +41,19 @@ class LogWatch:
 
     def follow(self, timeout_seconds: float) -> bool:
         """Read on, waiting up to `timeout_seconds`; tell whether all that stood in the log at the start is read."""
-        last_poll = None
         for stored in self._tail.poll(timeout_seconds):
-            key = Key.parse(stored.key)
-            if key.cluster != self._cluster:
+            if Key.parse(stored.key).cluster != self._cluster or stored.value is None:
                 continue
-            stamp = _stamp_of(stored)
-            if stamp is not None and stamp > (self.epoch, self.sequence):
-                self.epoch, self.sequence = stamp
-            if key.kind == "reign" and isinstance(claim := _decoded(stored), Reign):
-                self._claims.append(claim)
-            elif not key.kind:
-                last_poll = stored
-        # Of a long log only the last poll's time matters.
-        if last_poll is not None and isinstance(poll := _decoded(last_poll), Poll):
-            self.observed_at_ms = max(self.observed_at_ms, poll.observed_at_ms)
+            try:
+                record = decode(stored.topic, stored.value)
+            except UndecodableRecordError:
+                continue  # the controller reads it too, and reports it
+            if isinstance(record, Stamped) and (record.epoch, record.sequence) > (self.epoch, self.sequence):
+                self.epoch, self.sequence = record.epoch, record.sequence
+            if isinstance(record, Reign):
+                self._claims.append(record)
+            elif isinstance(record, Poll):
+                self.observed_at_ms = max(self.observed_at_ms, record.observed_at_ms)
         return self._tail.caught_up()
 
     def claim(self, collector: str) -> int:
@@ -77,17 +75,3 @@ class LogWatch:
                 return mine.epoch
             log.info("another collector claimed first; claiming again", cluster=self._cluster)
         raise LogUnavailableError(f"too many collectors claim cluster {self._cluster}")
-
-
-def _stamp_of(stored: Stored) -> tuple[int, int] | None:
-    try:
-        return decode_stamp(dict(stored.headers).get(STAMP_HEADER, b""))
-    except UndecodableRecordError:
-        return None
-
-
-def _decoded(stored: Stored) -> object:
-    try:
-        return None if stored.value is None else decode(stored.topic, stored.value)
-    except UndecodableRecordError:
-        return None

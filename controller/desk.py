@@ -37,26 +37,28 @@ STALE_SECONDS = 5.0
 DEFAULT_POLICY = Policy()
 
 
-class Place(NamedTuple):
-    """Where a record stands in the log."""
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """A tombstone."""
 
     topic: Topic
-    partition: int
-    offset: int
-
-
-class Arrived(NamedTuple):
-    """A record as it came from the log, decoded."""
-
-    place: Place
     key: Key
-    record: AnyRecord | None
-    """None: a tombstone, or a record that could not be decoded (then there is a dead letter)."""
-    stamp: Stamp | None = None
-    """A tombstone's."""
-    by: str = ""
-    """Which process wrote a tombstone, where that was said."""
-    dead: DeadLetter | None = None
+    stamp: Stamp
+    """Of an observation; `NEVER` elsewhere."""
+    by: str
+    """Which process wrote it, where that was said."""
+
+
+class Undecodable(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that are no record."""
+
+    letter: DeadLetter
+
+
+News = AnyRecord | Ended | Undecodable
+"""What comes from the log."""
+
+Place = tuple[Topic, int, int]
+"""Topic, partition and offset of a record that could not be decoded."""
 
 
 class Result(StrEnum):
@@ -125,7 +127,7 @@ class Desk:
         for name in [name for name in self.clusters if partition_of(name, self._partitions) in gone]:
             del self.clusters[name]
 
-    def fold(self, batch: Sequence[Arrived], now: float, *, live: bool) -> FoldedBatch:
+    def fold(self, batch: Sequence[News], now: float, *, live: bool) -> FoldedBatch:
         """Take in records.
 
         Args:
@@ -134,9 +136,9 @@ class Desk:
             live: the log has been caught up with; before that, nothing is decided and nothing is fresh.
         """
         folded = FoldedBatch([], {}, set())
-        for arrived in batch:
-            result = self._fold_one(arrived, folded, live=live)
-            counted = (arrived.key.cluster, result)
+        for news in batch:
+            cluster, result = self._fold_one(news, folded, live=live)
+            counted = (cluster, result)
             folded.results[counted] = folded.results.get(counted, 0) + 1
         for name in folded.polled:
             view = self.clusters[name]
@@ -187,37 +189,36 @@ class Desk:
             )
         return view
 
-    def _fold_one(self, arrived: Arrived, folded: FoldedBatch, *, live: bool) -> Result:
-        if arrived.dead is not None:
-            self._dead[arrived.place] = arrived.dead
-            return Result.DEAD
-        match arrived.record:
-            case Poll() | Outage() | Reign() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings():
-                view = self._view(arrived.key.cluster)
-                return self._note(view, view.state.fold(arrived.record), folded)
-            case LoginSlot() as slot:
+    def _fold_one(self, news: News, folded: FoldedBatch, *, live: bool) -> tuple[str, Result]:
+        match news:
+            case Poll() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings() | Outage() | Reign():
+                view = self._view(news.cluster)
+                return news.cluster, self._note(view, view.state.fold(news), folded)
+            case Ended():
+                return news.key.cluster, self._fold_end(news, folded, live=live)
+            case Undecodable(letter):
+                self._dead[_place(letter)] = letter
+                return letter.cluster, Result.DEAD
+            case LoginSlot():
                 # What this process handed out itself it knows already, and maybe better.
-                if not (live and slot.handed_out_by == self.name):
-                    self._view(slot.cluster).state.slots.take(slot)
-            case RankingSnapshot() as snapshot:
-                view = self._view(snapshot.cluster)
-                view.owner, view.owner_url = snapshot.owner, snapshot.owner_url
-            case DeadLetter() as dead:
-                place = Place(dead.topic, dead.partition, dead.offset)
-                self._reported.add(place)
-                self._dead.pop(place, None)
-            case None:
-                return self._fold_end(arrived, folded, live=live)
+                if not (live and news.handed_out_by == self.name):
+                    self._view(news.cluster).state.slots.take(news)
+            case RankingSnapshot():
+                view = self._view(news.cluster)
+                view.owner, view.owner_url = news.owner, news.owner_url
+            case DeadLetter():
+                self._reported.add(_place(news))
+                self._dead.pop(_place(news), None)
             case _:
                 pass  # orders, incidents and the rest change nothing that is known here
-        return Result.FOLDED
+        return news.cluster, Result.FOLDED
 
-    def _fold_end(self, arrived: Arrived, folded: FoldedBatch, *, live: bool) -> Result:
-        view = self._view(arrived.key.cluster)
-        if arrived.place.topic is Topic.OBSERVATIONS and arrived.stamp is not None:
-            return self._note(view, view.state.fold_end(arrived.key, arrived.stamp), folded)
-        if arrived.place.topic is Topic.LOGINS and not (live and arrived.by == self.name):
-            view.state.slots.release(arrived.key.name)
+    def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
+        view = self._view(ended.key.cluster)
+        if ended.topic is Topic.OBSERVATIONS:
+            return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded)
+        if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
+            view.state.slots.release(ended.key.name)
         return Result.FOLDED
 
     def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch) -> Result:
@@ -231,9 +232,13 @@ class Desk:
 
     def _dead_letters(self) -> list[Entry]:
         """Report what could not be decoded, each once, if its partition is owned."""
-        mine = [place for place in self._dead if place.partition in self._owned]
+        mine = [place for place in self._dead if place[1] in self._owned]
         fresh = [self._dead[place] for place in mine if place not in self._reported]
         for place in mine:
             self._reported.add(place)
             del self._dead[place]
         return [entry_of(dead) for dead in fresh]
+
+
+def _place(letter: DeadLetter) -> Place:
+    return letter.topic, letter.partition, letter.offset

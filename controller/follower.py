@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from controller.desk import Arrived, Desk
+from controller.desk import Desk, News
 from controller.instruments import ControllerInstruments
 from controller.reading import read
 from messages.topics import Topic
@@ -112,9 +112,9 @@ class Follower:
                     self._stop.wait(POLL_SECONDS)
                 for tail in list(self._tails.values()):
                     live = tail.caught_up()
-                    arrived = [read(stored) for stored in tail.poll(POLL_SECONDS / len(self._tails))]
-                    if arrived:
-                        self._on_loop(arrived, live=live)
+                    news = [read(stored) for stored in tail.poll(POLL_SECONDS / len(self._tails))]
+                    if news:
+                        self._on_loop(news, live=live)
                 self._settle()
         finally:
             for tail in self._tails.values():
@@ -146,9 +146,9 @@ class Follower:
             self._run(self._desk.own, owned)
         self._instruments.lag.set(sum(tail.lag() for tail in self._tails.values()))
 
-    def _on_loop(self, arrived: Sequence[Arrived], *, live: bool) -> None:
+    def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs
-        asyncio.run_coroutine_threadsafe(self._fold(arrived, live=live), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._fold(news, live=live), self._loop).result()
 
     def _run(self, what: Callable[[frozenset[int]], None], partitions: frozenset[int]) -> None:
         async def run() -> None:
@@ -157,10 +157,10 @@ class Follower:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs
         asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
-    async def _fold(self, arrived: Sequence[Arrived], *, live: bool) -> None:
-        for at in range(0, len(arrived), SLICE):
+    async def _fold(self, news: Sequence[News], *, live: bool) -> None:
+        for at in range(0, len(news), SLICE):
             began = time.perf_counter()
-            folded = self._desk.fold(arrived[at : at + SLICE], time.monotonic(), live=live)
+            folded = self._desk.fold(news[at : at + SLICE], time.monotonic(), live=live)
             self._instruments.note_fold(folded, time.perf_counter() - began)
             if folded.entries:
                 self._outbox.put(folded.entries)

@@ -2,7 +2,8 @@
 
 import base64
 
-from controller.desk import Arrived, Place
+from controller.desk import Ended, News, Undecodable
+from controller.state import NEVER
 from messages.codec import STAMP_HEADER, UndecodableRecordError, decode, decode_stamp
 from messages.records import DeadLetter
 from messages.topics import Key, Topic
@@ -13,18 +14,13 @@ MOST_DEAD_BYTES = 100_000
 """A dead letter keeps no more of a value than this."""
 
 
-def read(stored: Stored) -> Arrived:
+def read(stored: Stored) -> News:
     """Decode a stored record."""
-    place, key = Place(stored.topic, stored.partition, stored.offset), Key.parse(stored.key)
     try:
-        if stored.value is not None:
-            return Arrived(place, key, decode(stored.topic, stored.value))
-        headers = dict(stored.headers)
-        stamp = decode_stamp(headers.get(STAMP_HEADER, b"")) if stored.topic is Topic.OBSERVATIONS else None
-        return Arrived(place, key, None, stamp, headers.get(WRITER_HEADER, b"").decode())
+        return _read_end(stored) if stored.value is None else decode(stored.topic, stored.value)
     except (UndecodableRecordError, UnicodeDecodeError) as error:
-        dead = DeadLetter(
-            cluster=key.cluster,
+        letter = DeadLetter(
+            cluster=Key.parse(stored.key).cluster,
             topic=stored.topic,
             partition=stored.partition,
             offset=stored.offset,
@@ -32,4 +28,10 @@ def read(stored: Stored) -> Arrived:
             why=str(error),
             value_base64=base64.b64encode((stored.value or b"")[:MOST_DEAD_BYTES]).decode(),
         )
-        return Arrived(place, key, None, dead=dead)
+        return Undecodable(letter)
+
+
+def _read_end(stored: Stored) -> Ended:
+    headers = dict(stored.headers)
+    stamp = decode_stamp(headers.get(STAMP_HEADER, b"")) if stored.topic is Topic.OBSERVATIONS else NEVER
+    return Ended(stored.topic, Key.parse(stored.key), stamp, headers.get(WRITER_HEADER, b"").decode())

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from messages.records import (
+    SCHEMA_VERSION,
     AnyOrder,
     AnyRecord,
     DeadLetter,
@@ -24,14 +25,14 @@ class UndecodableRecordError(ValueError):
     """Bytes that are no record of their topic; `str()` is one line that says what is wrong with them."""
 
 
-SCHEMA_VERSION = 1
-"""The newest version this build reads, and the one it writes."""
-
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """How a record's JSON of version n becomes that of version n + 1. Version 1 is the first, so there is none yet."""
 
 STAMP_HEADER = "stamp"
 """A tombstone has no value; its (epoch, sequence) travels in this header, as `epoch.sequence`."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no record; the last for JSON nested too deep."""
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
@@ -60,7 +61,7 @@ def decode(topic: Topic, value: bytes) -> AnyRecord:
     decoder = _DECODERS[topic]
     try:
         record: AnyRecord = decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return _decode_older(topic, value, error)
     if record.schema_version == SCHEMA_VERSION:
         return record
@@ -88,7 +89,7 @@ def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> 
     """Raise a record of an older version to this one; what is not older is refused with what was wrong with it."""
     try:
         raw = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise UndecodableRecordError(f"no JSON: {error}") from error
     version = raw.get("schema_version", SCHEMA_VERSION) if isinstance(raw, dict) else SCHEMA_VERSION
     if not isinstance(version, int) or version < 1:

@@ -18,11 +18,15 @@ ServerIp = str
 """A dialer's `servers.server_ip`: VICIdial's key for it."""
 
 
+SCHEMA_VERSION = 1
+"""The version this build writes, and the newest it reads."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="record", tag=str.lower):
     """What all records share. The `record` field names the type on the wire."""
 
     cluster: str
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
 
 
 class Stamped(Record, frozen=True, kw_only=True, gc=False):

@@ -35,8 +35,7 @@ _TOPICS: dict[type[Record], Topic] = {
 def entry_of(record: Record) -> Entry:
     """Make the entry that stores a record."""
     topic = next(_TOPICS[kind] for kind in type(record).__mro__ if kind in _TOPICS)
-    headers = ((STAMP_HEADER, encode_stamp(record.epoch, record.sequence)),) if isinstance(record, Stamped) else ()
-    return Entry(topic, str(key_of(record)), encode(record), headers)
+    return Entry(topic, str(key_of(record)), encode(record))
 
 
 def end_of_observation(key: Key, epoch: int, sequence: int) -> Entry:

@@ -28,5 +28,6 @@ def database(server_folder: Path) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def broker(server_folder: Path) -> Iterator[Broker]:
     """Give a private Kafka broker."""
-    with Broker(Path(os.environ["HOTDESK_KAFKA_HOME"]), server_folder / "kafka") as server:
+    home = os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[1] / ".parts" / "kafka"
+    with Broker(Path(home), server_folder / "kafka") as server:
         yield server

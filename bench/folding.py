@@ -1,0 +1,185 @@
+"""`fold_ratio`, `fold_flatness`: what folding costs, beside reading the same topic and doing nothing with it."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+
+from bench.crowd import Crowd
+from bench.results import Result
+from bench.servers import private_broker
+from collectors.collector import entry
+from collectors.observer import Observer
+from controller.desk import Ended, News
+from controller.picking import rank_alias
+from controller.policy import Policy
+from controller.reading import read
+from controller.state import ClusterState
+from messages.codec import decode, encode
+from messages.records import Observation, Poll, Stamped
+from messages.topics import Topic, partition_of
+from stream.kafka import KafkaLog, KafkaSettings
+from stream.log import Log
+from stream.topics import create_topics
+
+CLUSTER = "bench"
+POLLS = 600
+ROUNDS = 5
+CHANGING = 0.01
+"""Of the agents, between two polls."""
+
+
+def measure() -> list[Result]:
+    """Measure both."""
+    return [*_ratio(), *_flatness(), *_alias()]
+
+
+def _ratio() -> Iterator[Result]:
+    """Fold a topic of polls, and beside it read the same topic with a bare kafka-python loop."""
+    with _topic() as (settings, log):
+        crowd, observer = Crowd(20, 1000), Observer(CLUSTER, "bench", 1)
+        for number in range(POLLS):
+            crowd.work(CHANGING)
+            log.append([entry(each) for each in observer.observe(500 * number, crowd.reading(catalogue=number == 0))])
+        folded, bare = [], []
+        for _ in range(ROUNDS):
+            bare.append(_read_bare(settings))
+            folded.append(_fold_all(log))
+    ratio = min(bare) / min(folded)
+    yield Result(
+        name="fold_ratio",
+        value=ratio,
+        unit="of a bare kafka-python loop",
+        beside=f"{POLLS / min(folded):.0f} polls/s folded, {POLLS / min(bare):.0f} only read, 20 dialers, 1,000 agents",
+        goal=">= 0.5",
+        holds=ratio >= 0.5,
+    )
+
+
+def _flatness() -> Iterator[Result]:
+    """Fold 10,000 dialers as a thousand clusters of 10 and as one, and compare the cost a dialer.
+
+    The same number of dialers on both sides: a cluster of 10 folded over and over would sit in the processor's
+    nearest cache, as it never does in a controller that folds it twice a second.
+    """
+    few, many = _seconds_a_dialer(10, clusters=1000), _seconds_a_dialer(10_000, clusters=1)
+    yield Result(
+        name="fold_flatness",
+        value=many / few,
+        unit="times the cost a dialer",
+        beside=f"{few * 1e6:.2f} us a dialer in clusters of 10, {many * 1e6:.2f} us in one of 10,000",
+        goal="<= 1.2",
+        holds=many / few <= 1.2,
+    )
+
+
+def _alias() -> Iterator[Result]:
+    """Rank an alias of 6 phones among 10 dialers and among 10,000."""
+    few, many = _seconds_an_alias(10), _seconds_an_alias(10_000)
+    yield Result(
+        name="alias_flatness",
+        value=many / few,
+        unit="times the cost an alias",
+        beside=f"{few * 1e6:.1f} us with 10 dialers, {many * 1e6:.1f} us with 10,000",
+        goal="<= 1.2",
+        holds=many / few <= 1.2,
+    )
+
+
+@contextmanager
+def _topic() -> Iterator[tuple[KafkaSettings, Log]]:
+    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder, private_broker(Path(folder)) as broker:
+        settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), partitions=1)
+        create_topics(settings, 1)
+        with KafkaLog(settings) as log:
+            yield settings, log
+
+
+def _read_bare(settings: KafkaSettings) -> float:
+    place = TopicPartition(settings.topic_name(Topic.OBSERVATIONS), 0)
+    consumer = KafkaConsumer(
+        bootstrap_servers=list(settings.bootstrap_servers),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_bytes=50_000_000,
+    )
+    try:
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        end = consumer.end_offsets([place])[place]
+        began = time.perf_counter()
+        while consumer.position(place) < end:
+            consumer.poll(timeout_ms=200, max_records=5000)
+        return time.perf_counter() - began
+    finally:
+        consumer.close()
+
+
+def _fold_all(log: Log) -> float:
+    state = ClusterState(CLUSTER)
+    tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, 1)], from_start=True)
+    began = time.perf_counter()
+    try:
+        while not tail.caught_up():
+            _fold(state, [read(stored) for stored in tail.poll(0.2)])
+        return time.perf_counter() - began
+    finally:
+        tail.close()
+
+
+def _fold(state: ClusterState, batch: Sequence[News]) -> None:
+    for news in batch:
+        if isinstance(news, Ended):
+            state.fold_end(news.key, news.stamp)
+        else:
+            state.fold(news)  # type: ignore[arg-type] # the topic holds observations only
+
+
+def _seconds_a_dialer(dialers: int, clusters: int) -> float:
+    """Decode and fold the closing records of so many clusters; the best of some rounds."""
+    poll, best = _poll(dialers), float("inf")
+    states = [ClusterState(f"{CLUSTER}{number}") for number in range(clusters)]
+    for sequence in range(ROUNDS * 2):
+        records = [encode(msgspec.structs.replace(poll, cluster=state.cluster, sequence=sequence)) for state in states]
+        began = time.perf_counter()
+        for state, record in zip(states, records, strict=True):
+            state.fold(_observation(record))
+        best = min(best, time.perf_counter() - began)
+    return best / (dialers * clusters)
+
+
+def _seconds_an_alias(dialers: int) -> float:
+    """Rank an alias of 6 phones; the best of many times."""
+    crowd, state = Crowd(10, 200), ClusterState(CLUSTER)
+    for outgoing in Observer(CLUSTER, "bench", 1).observe(0, crowd.reading(catalogue=True)):
+        assert isinstance(outgoing, Stamped)
+        state.fold(_observation(encode(outgoing)))
+    state.fold(msgspec.structs.replace(_poll(dialers), sequence=2))
+    alias, best = crowd.plan.agent_plans[0].alias, float("inf")
+    for _ in range(5000):
+        began = time.perf_counter()
+        rank_alias(state, Policy(), alias, "SALES")
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def _poll(dialers: int) -> Poll:
+    """Make the closing record of a cluster with so many dialers, each like one of ten real ones."""
+    poll = Observer(CLUSTER, "bench", 1).observe(0, Crowd(10, 500).reading())[-1]
+    assert isinstance(poll, Poll)
+    many = [
+        msgspec.structs.replace(like, server_ip=like.server_ip if number < 10 else f"10.{number >> 8}.{number & 255}.1")
+        for number, like in zip(range(dialers), cycle(poll.dialers), strict=False)
+    ]
+    return msgspec.structs.replace(poll, dialers=tuple(many))
+
+
+def _observation(value: bytes) -> Observation:
+    record = decode(Topic.OBSERVATIONS, value)
+    assert isinstance(record, Observation)
+    return record

@@ -1,0 +1,71 @@
+"""`herd_spread`: how evenly a herd of logins between two polls lands, beside VICIdial's rule and a cached ranking."""
+
+from collections import Counter
+
+import msgspec
+
+from bench.crowd import Crowd
+from bench.results import Result
+from collectors.observer import Ended, Observer
+from controller.picking import Picked, PickRequest, pick, rank_alias
+from controller.policy import Policy
+from controller.state import ClusterState
+from messages.records import AgentStatus
+
+LOGINS, DIALERS, AT_ONCE = 300, 6, 16
+POLICY = Policy(stalled_after_seconds=60.0)
+
+
+def measure() -> list[Result]:
+    """Log 300 agents in onto 6 empty, equal dialers in three ways."""
+    hotdesk, vicidial, cached = _with_slots(), _by_counts(AT_ONCE), _by_counts(LOGINS)
+    return [
+        Result(
+            name="herd_spread",
+            value=hotdesk,
+            unit="agents apart",
+            beside=f"VICIdial's rule, {AT_ONCE} at a time: {vicidial}; a cached ranking without slots: {cached}",
+            goal="<= 1",
+            holds=hotdesk <= 1,
+        )
+    ]
+
+
+def _with_slots() -> int:
+    """Pick for all of them from one poll."""
+    crowd, state = _empty_cluster()
+    landed: Counter[str] = Counter()
+    for agent in crowd.plan.agent_plans:
+        picked = pick(state, POLICY, PickRequest(agent.user, agent.alias), "bench")
+        assert isinstance(picked, Picked)
+        landed[picked.slot.server_ip] += 1
+    return _apart(state, landed)
+
+
+def _by_counts(at_once: int) -> int:
+    """Choose by what is counted; `at_once` logins read the counts before any of them shows there."""
+    crowd, state = _empty_cluster()
+    landed: Counter[str] = Counter()
+    for start in range(0, LOGINS, at_once):
+        for server_ip, dialer in state.dialers.items():
+            state.dialers[server_ip] = msgspec.structs.replace(dialer, agents={AgentStatus.READY: landed[server_ip]})
+        for agent in crowd.plan.agent_plans[start : start + at_once]:
+            ranking = rank_alias(state, POLICY, agent.alias, "")
+            assert ranking is not None
+            assert ranking.best is not None
+            landed[ranking.best.server_ip] += 1
+    return _apart(state, landed)
+
+
+def _empty_cluster() -> tuple[Crowd, ClusterState]:
+    crowd = Crowd(DIALERS, LOGINS)
+    state, observer = ClusterState("bench"), Observer("bench", "bench", 1)
+    for outgoing in observer.observe(0, crowd.reading(catalogue=True)._replace(agents=[])):
+        assert not isinstance(outgoing, Ended)
+        state.fold(outgoing)  # type: ignore[arg-type] # what an observer publishes is observations
+    return crowd, state
+
+
+def _apart(state: ClusterState, landed: Counter[str]) -> int:
+    counts = [landed[server_ip] for server_ip in state.dialers]
+    return max(counts) - min(counts)
