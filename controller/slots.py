@@ -38,15 +38,15 @@ class Slots:
         return self._on_server.get(server_ip, 0)
 
     def of_campaign(self, server_ip: ServerIp, campaign_id: str) -> int:
-        """Count the slots on a dialer that are for a campaign."""
-        return self._in_campaign.get((server_ip, campaign_id), 0)
+        """Count the slots on a dialer that are for a campaign, however its id was typed."""
+        return self._in_campaign.get((server_ip, campaign_id.lower()), 0)
 
     def take(self, slot: LoginSlot) -> None:
         """Hold a slot, in place of the one its user had."""
         self.release(slot.user)
         self._by_user[slot.user.lower()] = slot
         self._on_server[slot.server_ip] += 1
-        self._in_campaign[slot.server_ip, slot.campaign_id] += 1
+        self._in_campaign[slot.server_ip, slot.campaign_id.lower()] += 1
 
     def release(self, user: str) -> LoginSlot | None:
         """Let go of a user's slot and give it back; None: there was none."""
@@ -54,7 +54,7 @@ class Slots:
         if slot is None:
             return None
         self._on_server[slot.server_ip] -= 1
-        campaign = (slot.server_ip, slot.campaign_id)
+        campaign = (slot.server_ip, slot.campaign_id.lower())
         self._in_campaign[campaign] -= 1
         if not self._in_campaign[campaign]:
             del self._in_campaign[campaign]
