@@ -114,7 +114,7 @@ def campaign(campaign_id: str, grouping: Grouping, limit: int = 50) -> Campaign:
     )
 
 
-def settings(limit: int = 100, **weights: float) -> ClusterSettings:
+def settings(limit: int = 100, /, **weights: float) -> ClusterSettings:
     """Make the first poll's settings; a weight's name is that of a constant here: ONE, TWO, THREE."""
     return ClusterSettings(
         cluster=CLUSTER,
