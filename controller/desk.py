@@ -152,10 +152,11 @@ class Desk:
 
     def pick(self, view: ClusterView, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
         """Hand out a slot; the entries tell the log."""
+        held = view.state.slots.of(request.user)
         picked = pick(view.state, view.policy, request, self.name)
-        if isinstance(picked, Picked) and picked.is_new:
-            return picked, [entry_of(picked.slot)]
-        return picked, []
+        if isinstance(picked, Refused):
+            return picked, [] if held is None else [end_of_slot(held, self.name)]
+        return picked, [entry_of(picked.slot)] if picked.is_new else []
 
     def release(self, view: ClusterView, user: str) -> tuple[LoginSlot | None, list[Entry]]:
         """Take a slot back; the entries tell the log."""
@@ -193,7 +194,7 @@ class Desk:
         match news:
             case Poll() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings() | Outage() | Reign():
                 view = self._view(news.cluster)
-                return news.cluster, self._note(view, view.state.fold(news), folded)
+                return news.cluster, self._note(view, view.state.fold(news), folded, live=live)
             case Ended():
                 return news.key.cluster, self._fold_end(news, folded, live=live)
             case Undecodable(letter):
@@ -216,17 +217,17 @@ class Desk:
     def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
         view = self._view(ended.key.cluster)
         if ended.topic is Topic.OBSERVATIONS:
-            return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded)
+            return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
         if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
             view.state.slots.release(ended.key.name)
         return Result.FOLDED
 
-    def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch) -> Result:
+    def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch, *, live: bool) -> Result:
         if what is Folded.STALE:
             return Result.STALE
         if what is Folded.POLL:
             folded.polled.add(view.state.cluster)
-            if view.owned:
+            if live and view.owned:
                 folded.entries.extend(end_of_slot(slot, self.name) for slot in view.state.slots_over)
         return Result.FOLDED
 
