@@ -7,6 +7,7 @@ be, text in two encodings, dates that are none. What is odd is counted by kind a
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
+from math import isfinite
 from typing import NamedTuple
 
 from messages.records import AgentStatus, Grouping, ServerIp
@@ -174,12 +175,11 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
         if server_ip not in known:
             odd[Odd.HEARTBEAT_WITHOUT_SERVER] += 1
             continue
-        is_date = last_update is not None and age is not None and not last_update.startswith(b"0000")
-        if not is_date:
+        is_date = last_update is not None and not last_update.startswith(b"0000")
+        age_seconds = _seconds(age) if is_date else None
+        if age_seconds is None:
             odd[Odd.HEARTBEAT_NO_DATE] += 1
-        read[server_ip] = HeartbeatRow(
-            server_ip, (last_update, db_time), float(age) if is_date and age is not None else None
-        )
+        read[server_ip] = HeartbeatRow(server_ip, (last_update, db_time), age_seconds)
     return read
 
 
@@ -287,6 +287,14 @@ def settings(rows: Iterable[Row], weights: Iterable[Row], missing: tuple[str, ..
         weights=tuple(_weights(text(entry, odd), odd).items()),
         missing_columns=missing,
     )
+
+
+def _seconds(value: bytes | None) -> float | None:
+    try:
+        seconds = float(value or b"")
+    except ValueError:
+        return None
+    return seconds if isfinite(seconds) else None
 
 
 def _weights(entry: str, odd: OddRows) -> dict[ServerIp, float]:
