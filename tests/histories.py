@@ -98,7 +98,7 @@ class Polled(NamedTuple):
     """What became of a step: the records, and which poll they are."""
 
     tables: Tables
-    """Of the latest step that read the agents, its agents; of this one, the rest."""
+    """Each part as it was when it was last read."""
     log: list[Stored]
     epoch: int
     sequence: int
@@ -195,7 +195,7 @@ def rows_of(tables: Tables, *, agents: bool, catalogue: bool, unchanged: Tables 
         conferences=[_row(ip, str(total), str(free)) for ip, total, free in tables.rooms],
         confbridges=[_row(ip, str(total + 100), str(free + 100)) for ip, total, free in tables.rooms],
         catalogue=CatalogueRows(
-            phones=[_row(each.login, each.server_ip, "1", each.active, "SIP", "N", "") for each in tables.phones]
+            phones=[_row(each.login, each.server_ip, each.login, each.active, "SIP", "N", "") for each in tables.phones]
             if phones_changed
             else None,
             aliases=[_row(each.alias_id, "name", each.logins_list) for each in tables.aliases]
@@ -241,7 +241,9 @@ def play(history: Sequence[Step]) -> Iterator[Polled]:
         offset += len(log)
         number += 1
         yield Polled(
-            step.tables._replace(agents=agents_of.agents, rooms=agents_of.rooms),
+            (catalogue_of or step.tables)._replace(
+                servers=step.tables.servers, beats=step.tables.beats, agents=agents_of.agents, rooms=agents_of.rooms
+            ),
             log,
             epoch,
             observer.sequence,
