@@ -6,17 +6,31 @@ of logins; a replica passes it on, and when the owner does not answer in time it
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple
 
-from litestar import Litestar, MediaType, Request, Response, delete, get, post
+import structlog
+from litestar import Litestar, MediaType, Request, Response, Router, delete, get, post
 from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import (
+    HTTPException,
+    NotAuthorizedException,
+    NotFoundException,
+    PermissionDeniedException,
+)
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
-from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import (
+    HTTP_200_OK,
+    HTTP_204_NO_CONTENT,
+    HTTP_400_BAD_REQUEST,
+    HTTP_404_NOT_FOUND,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from litestar.types import ControllerRouterHandler, Guard
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -44,6 +58,11 @@ Doubts = Callable[[], tuple[str, ...]]
 
 
 AnyRequest = Request[Any, Any, Any]
+
+BODY = "data"
+"""What Litestar calls a request's body."""
+
+log = structlog.get_logger()
 
 
 def create_app(  # noqa: PLR0913 # what it connects, each once
@@ -80,9 +99,22 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     return Litestar(
         route_handlers=[healthz, readyz, metrics, *routes],
         openapi_config=OpenAPIConfig(
-            title="hotdesk", version=version, path="/openapi", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+            title="hotdesk",
+            version=version,
+            openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, after_request=_no_page),
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
-        plugins=[ProblemDetailsPlugin(ProblemDetailsConfig(enable_for_all_http_exceptions=True))],
+        plugins=[
+            ProblemDetailsPlugin(
+                ProblemDetailsConfig(
+                    exception_to_problem_detail_map={
+                        HTTPException: _problem,
+                        RecursionError: _too_deep,
+                        Exception: _failure,
+                    }
+                )
+            )
+        ],
         on_shutdown=list(on_shutdown),
         request_max_body_size=64 * 1024,
         logging_config=None,
@@ -125,7 +157,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         summary="Which dialer now, and why not the others",
         guards=guards,
     )
-    async def ranking(cluster: str) -> RankingAnswer:
+    async def ranking(cluster: FromPath[str]) -> RankingAnswer:
         view, now = _known(desk, cluster), time.monotonic()
         snapshot = desk.snapshot(view)
         return RankingAnswer(
@@ -149,7 +181,9 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         guards=guards,
     )
     async def alias_ranking(
-        cluster: str, alias: str, campaign: str = Parameter(default="", description="campaign to log in to")
+        cluster: FromPath[str],
+        alias: FromPath[str],
+        campaign: Annotated[str, QueryParameter(description="campaign to log in to")] = "",
     ) -> AliasAnswer:
         view, now = _known(desk, cluster), time.monotonic()
         ranked = rank_alias(view.state, view.policy, alias, campaign)
@@ -178,7 +212,7 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
         summary="Where does this agent log in? Reserves a slot there",
         guards=guards,
     )
-    async def pick(cluster: str, data: PickBody, request: AnyRequest) -> PickAnswer:
+    async def pick(cluster: FromPath[str], data: JSONBody[PickBody], request: AnyRequest) -> PickAnswer:
         return await picker.pick(cluster, data, _asker(request))
 
     @delete(
@@ -188,7 +222,7 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
         guards=guards,
         status_code=HTTP_204_NO_CONTENT,
     )
-    async def release(cluster: str, user: str, request: AnyRequest) -> None:
+    async def release(cluster: FromPath[str], user: FromPath[str], request: AnyRequest) -> None:
         await picker.release(cluster, user, _asker(request))
 
     return [pick, release]
@@ -273,6 +307,46 @@ class Picker:
             degraded=not view.owned,
             answered_by=self._desk.name,
         )
+
+
+def _problem(error: HTTPException) -> ProblemDetailsException:
+    """Put what Litestar has to say where clients look for it: the kind as title, what is wrong as detail."""
+    phrase, said = HTTPStatus(error.status_code).phrase, error.detail
+    if isinstance(error.extra, list):
+        said = "; ".join(_complaint(each.get("key", BODY), each.get("message", "")) for each in error.extra)
+    return ProblemDetailsException(status_code=error.status_code, title=phrase, detail=said, headers=error.headers)
+
+
+def _complaint(key: str, message: str) -> str:
+    """Say what is wrong with one part of a request; of an absent body Litestar only repeats its own name for it."""
+    where = "body" if key == BODY else key
+    return f"{where}: {'it is missing' if message == repr(key) else message}"
+
+
+def _too_deep(_: RecursionError) -> ProblemDetailsException:
+    """Refuse JSON nested so deep that it cannot be read: nothing but a request's body could be."""
+    return ProblemDetailsException(
+        status_code=HTTP_400_BAD_REQUEST,
+        title=HTTPStatus.BAD_REQUEST.phrase,
+        detail="body: its JSON is nested too deep",
+    )
+
+
+async def _no_page(response: Response[Any]) -> Response[Any]:
+    """Keep Litestar's own page for what is not there away from clients that expect problem details."""
+    if response.status_code == HTTP_404_NOT_FOUND:
+        raise NotFoundException
+    return response
+
+
+def _failure(error: Exception) -> ProblemDetailsException:
+    """Answer for a mistake of ours: nothing of it to whoever asked, all of it to the log."""
+    log.error("a request failed", exc_info=error)
+    return ProblemDetailsException(
+        status_code=HTTP_500_INTERNAL_SERVER_ERROR,
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        detail="hotdesk made a mistake; its log says more",
+    )
 
 
 def _asker(request: AnyRequest) -> Asker:
