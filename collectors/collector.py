@@ -108,7 +108,7 @@ class Collector:
         """Call again and again, waiting ever longer, until nothing breaks or `stop` is set (then None)."""
         retry = Retrying(
             retry=retry_if_exception_type((DatabaseError, LogError)),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.3),
             sleep=sleep_using_event(stop),
             stop=stop_when_event_set(stop),
             before_sleep=self._note_retry,

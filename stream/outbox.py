@@ -98,7 +98,7 @@ class Outbox:
         """Append until it succeeds; False if this outbox closed first."""
         for attempt in Retrying(
             retry=retry_if_exception_type(LogError),
-            wait=wait_exponential_jitter(initial=0.1, max=5.0, jitter=0.5),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.5),
             sleep=sleep_using_event(self._given_up),
             stop=stop_when_event_set(self._given_up),
             before_sleep=self._say,
