@@ -93,7 +93,8 @@ class Service:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._listener = _listen(wanted.api)
         port = self._listener.getsockname()[1]
-        self.url = wanted.api.url or f"http://{wanted.api.host}:{port}"
+        host = f"[{wanted.api.host}]" if ":" in wanted.api.host else wanted.api.host
+        self.url = wanted.api.url or f"http://{host}:{port}"
         """Where the API answers."""
         self.registry = _registry()
         self._stop = threading.Event()

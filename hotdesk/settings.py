@@ -1,8 +1,8 @@
 """What an operator sets: by flag, by environment (HOTDESK_…), or in a TOML file, in that order.
 
 Clusters are tables of the file, `[clusters.NAME]`; a single setting of one may also come by flag
-(`--clusters.NAME.KEY VALUE`) or environment (`HOTDESK_CLUSTERS__NAME__KEY`). Secrets come by environment or from a
-file of their own, never by flag and never in the TOML file.
+(`--clusters.NAME.KEY VALUE`) or environment (`HOTDESK_CLUSTERS__NAME__KEY`, with _ for each - of the name). Secrets
+come by environment or from a file of their own, never by flag and never in the TOML file.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter, Token
+from cyclopts.validators import Number
 
 from collectors.database import DatabaseSettings
 from controller.policy import Policy
@@ -25,8 +26,11 @@ from stream.kafka import KafkaSettings
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
 CLUSTER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-SECRETS = {"password": "password_file"}
+SECRETS = {"password": "password_file", "sasl_password": "sasl_password_file"}
 """Keys that hold a secret, and the setting to use in a file instead."""
+BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
+TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
+"""What Kafka takes in a topic's name, and leaves room for ours."""
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -86,9 +90,9 @@ class LogOptions:
     """Kafka brokers, host:port."""
     prefix: str = DEFAULT_PREFIX
     """What the topics' names begin with."""
-    partitions: int = DEFAULT_PARTITIONS
+    partitions: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))] = DEFAULT_PARTITIONS
     """Of each topic, fixed for life."""
-    replication: int = 3
+    replication: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 3
     """Copies of each partition, for `hotdesk topics create`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How Kafka is spoken to."""
@@ -109,9 +113,22 @@ class LogOptions:
         """Tell the Kafka log how to connect.
 
         Raises:
-            SettingsError: the password's file cannot be read.
+            SettingsError: something here is no address, prefix or login of Kafka's, or the password's file cannot be
+                read.
         """
+        for broker in self.bootstrap:
+            if not BROKER.fullmatch(broker):
+                raise SettingsError(
+                    f"log.bootstrap: {broker!r} is no broker's host:port; several stand apart, without commas"
+                )
+        if not TOPIC_PREFIX.fullmatch(self.prefix):
+            raise SettingsError(f"log.prefix: {self.prefix!r} holds more than letters, digits, '.', '_' and '-'")
         password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file)
+        if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and password):
+            raise SettingsError(
+                f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
+                " the password in HOTDESK_LOG_SASL_PASSWORD or log.sasl_password_file"
+            )
         return KafkaSettings(
             bootstrap_servers=self.bootstrap,
             prefix=self.prefix,
@@ -132,7 +149,7 @@ class ApiOptions:
 
     host: str = "127.0.0.1"
     """Address to bind."""
-    port: int = 8470
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8470
     """Port to bind; 0: any free one."""
     token_file: Path | None = None
     """Lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
@@ -148,7 +165,11 @@ def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[s
     """Take `--clusters.NAME.KEY VALUE`; the environment's are merged elsewhere, since _ may be part of a name there."""
     given: dict[str, dict[str, str]] = {}
     for name, keys in tokens.items():
-        for key, values in keys.items() if isinstance(keys, Mapping) else ():
+        if name.startswith("_"):
+            continue  # a variable
+        if not isinstance(keys, Mapping):
+            raise SettingsError(f"--clusters.{name} names no setting: write --clusters.NAME.KEY VALUE")
+        for key, values in keys.items():
             words: list[Token] = values
             given.setdefault(name, {})[key.replace("-", "_")] = words[-1].value
     return given
@@ -188,8 +209,15 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
     for name, table in tables.items():
         if name not in TABLES:
             raise SettingsError(f"{path}: [{name}] is no table of hotdesk's; there are log, api and clusters.NAME")
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: {name} is a table: write [{name}], and its settings below")
         known = {each.name for each in fields(TABLES[name])}
-        for key in table if isinstance(table, dict) else ():
+        for key in table:
+            if SECRETS.get(key) in known:
+                raise SettingsError(
+                    f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
+                    f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
+                )
             if key not in known:
                 raise SettingsError(f"{path}: {name}.{key} is no setting; {name} has {', '.join(sorted(known))}")
     return tables, clusters
@@ -209,6 +237,7 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
     for variable, value in environment.items():
         if variable.startswith(CLUSTERS_PREFIX):
             name, _, key = variable.removeprefix(CLUSTERS_PREFIX).lower().partition("__")
+            name = name.replace("_", "-")  # which no shell takes in a variable's name
             merged.setdefault(name, {})[key] = value
     for name, given in options.clusters.items():
         merged.setdefault(name, {}).update(given)
@@ -231,7 +260,7 @@ def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None
         for key in SECRETS.keys() & table.keys():
             raise SettingsError(
                 f"clusters.{name}.{key} stands in {where}: secrets come from a file ({SECRETS[key]}) or from the"
-                f" environment ({CLUSTERS_PREFIX}{name.upper()}__{key.upper()})"
+                f" environment ({CLUSTERS_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})"
             )
 
 
