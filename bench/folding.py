@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from bench.crowd import Crowd
 from bench.results import Result
-from bench.servers import private_broker
+from bench.servers import kafka
 from collectors.collector import entry
 from collectors.observer import Observer
 from controller.desk import Ended, News
@@ -25,7 +25,6 @@ from messages.records import Observation, Poll, Stamped
 from messages.topics import Topic, partition_of
 from stream.kafka import KafkaLog, KafkaSettings
 from stream.log import Log
-from stream.topics import create_topics
 
 CLUSTER = "bench"
 POLLS = 600
@@ -93,15 +92,16 @@ def _alias() -> Iterator[Result]:
 
 @contextmanager
 def _topic() -> Iterator[tuple[KafkaSettings, Log]]:
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder, private_broker(Path(folder)) as broker:
-        settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), partitions=1)
-        create_topics(settings, 1)
-        with KafkaLog(settings) as log:
-            yield settings, log
+    with (
+        tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder,
+        kafka(Path(folder)) as settings,
+        KafkaLog(settings) as log,
+    ):
+        yield settings, log
 
 
 def _read_bare(settings: KafkaSettings) -> float:
-    place = TopicPartition(settings.topic_name(Topic.OBSERVATIONS), 0)
+    place = TopicPartition(settings.topic_name(Topic.OBSERVATIONS), partition_of(CLUSTER, settings.partitions))
     consumer = KafkaConsumer(
         bootstrap_servers=list(settings.bootstrap_servers),
         enable_auto_commit=False,
@@ -122,7 +122,7 @@ def _read_bare(settings: KafkaSettings) -> float:
 
 def _fold_all(log: Log) -> float:
     state = ClusterState(CLUSTER)
-    tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, 1)], from_start=True)
+    tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, log.partitions)], from_start=True)
     began = time.perf_counter()
     try:
         while not tail.caught_up():

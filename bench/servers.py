@@ -1,15 +1,77 @@
-"""The servers and processes benchmarks run beside each other."""
+"""The servers and processes that benchmarks run beside each other."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from simulator.broker import Broker
+import httpx
 
+from simulator.broker import Broker
+from stream.kafka import KafkaSettings
+from stream.topics import create_topics
 
 KAFKA_HOME = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[1] / ".parts" / "kafka")
 """Where `make` puts Kafka's jars."""
+PARTITIONS = 4
+DEADLINE_SECONDS = 60.0
 
 
-def private_broker(folder: Path) -> Broker:
-    """Make a Kafka broker; it says what to do when the jars are missing."""
-    return Broker(KAFKA_HOME, folder / "kafka")
+@contextmanager
+def kafka(folder: Path) -> Iterator[KafkaSettings]:
+    """Run a broker with hotdesk's topics."""
+    with Broker(KAFKA_HOME, folder / "kafka") as broker:
+        settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), partitions=PARTITIONS)
+        create_topics(settings, 1)
+        yield settings
+
+
+@contextmanager
+def hotdesk(
+    role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a role as a process of its own, on one core if said so, and give its API's port."""
+    port = _free_port()
+    command = [
+        str(Path(sys.executable).with_name("hotdesk")),
+        role,
+        *(f"--log.bootstrap={address}" for address in settings.bootstrap_servers),
+        f"--log.partitions={settings.partitions}",
+        f"--api.port={port}",
+    ]
+    process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=open("/tmp/t/hd.log","ab"))
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        wait_until(lambda: _ready(port), f"hotdesk {role} to be ready")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, or give up."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {DEADLINE_SECONDS:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -65,8 +65,8 @@ def compare(vector: dict[str, Any]) -> Compared:
 
 def state_of(vector: dict[str, Any]) -> ClusterState:
     """Fold a vector as a collector would have published it."""
-    cluster, stamp = "vector", {"cluster": "vector", "epoch": 1, "sequence": 1}
-    state = ClusterState(cluster)
+    stamp: dict[str, Any] = {"cluster": "vector", "epoch": 1, "sequence": 1}
+    state = ClusterState("vector")
     campaign = vector["campaign"]
     state.fold(
         ClusterSettings(

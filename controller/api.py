@@ -124,7 +124,8 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
 def needs(scope: Scope, tokens: Tokens) -> Guard:
     """Let in only who carries a token of at least `scope`."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    # Not async, it would be sent to a thread and back at every request.
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if not tokens.required:
             return
         found = tokens.scope_of(connection.headers.get("authorization", ""))

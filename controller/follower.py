@@ -24,6 +24,8 @@ SLICE = 100
 """Records folded before the event loop may answer somebody: about a millisecond."""
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 1.0
+PAUSE_SECONDS = 0.005
+"""Between two readings that brought something: under load the log is read in batches, not record by record."""
 
 log = structlog.get_logger()
 
@@ -115,6 +117,7 @@ class Follower:
                     news = [read(stored) for stored in tail.poll(POLL_SECONDS / len(self._tails))]
                     if news:
                         self._on_loop(news, live=live)
+                        self._stop.wait(PAUSE_SECONDS)
                 self._settle()
         finally:
             for tail in self._tails.values():

@@ -5,6 +5,7 @@ comes, and when it is full its owner must stop making more.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -25,6 +26,10 @@ DEFAULT_BOUND = 100_000
 
 BATCH = 5000
 """Most records in one append."""
+
+PAUSE_SECONDS = 0.01
+"""Between the beginnings of two appends. A lone record leaves at once; hundreds a second leave in batches, since an
+append costs Kafka's client a millisecond or two whatever it holds, and takes them from whoever answers picks."""
 
 log = structlog.get_logger()
 
@@ -86,6 +91,7 @@ class Outbox:
                 if not self._queue:
                     return
                 batch = [self._queue[at] for at in range(min(BATCH, len(self._queue)))]
+            began = time.monotonic()
             if not self._append(batch):
                 return
             with self._changed:
@@ -93,6 +99,8 @@ class Outbox:
                     self._queue.popleft()
                 self.appended += len(batch)
                 self._changed.notify_all()
+            if not self._closing:
+                self._given_up.wait(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
 
     def _append(self, batch: Sequence[Entry]) -> bool:
         """Append until it succeeds; False if this outbox closed first."""
