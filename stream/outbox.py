@@ -104,6 +104,7 @@ class Outbox:
 
     def _append(self, batch: Sequence[Entry]) -> bool:
         """Append until it succeeds; False if this outbox closed first."""
+        appended = False
         for attempt in Retrying(
             retry=retry_if_exception_type(LogError),
             wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.5),
@@ -114,7 +115,8 @@ class Outbox:
         ):
             with attempt:
                 self._log.append(batch)
-        if self._given_up.is_set():
+                appended = True
+        if not appended:
             return False
         if self.failing_since is not None:
             self.failing_since = None
