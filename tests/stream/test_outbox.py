@@ -1,0 +1,150 @@
+"""Records on their way to the log: in order, none lost while it is away, and none beyond the bound."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from messages.topics import Topic, partition_of
+from stream.embedded import EmbeddedLog
+from stream.log import Entry
+from stream.outbox import BATCH, Outbox
+from tests.breaking import BreakableLog
+from tests.making import eventually
+
+
+def _entries(first: int, count: int) -> list[Entry]:
+    return [Entry(Topic.OBSERVATIONS, "west", b"%d" % number) for number in range(first, first + count)]
+
+
+def _written(log: BreakableLog) -> list[int]:
+    partition = partition_of("west", log.partitions)
+    return [int(each.value or b"") for each in log.read(Topic.OBSERVATIONS, partition, 0, 100_000)]
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[BreakableLog]:
+    """Give a log in a file, behind a line that may be cut."""
+    with BreakableLog(EmbeddedLog(tmp_path / "log.db", 4)) as log:
+        yield log
+
+
+def test_records_are_appended_in_order(line: BreakableLog) -> None:
+    outbox = Outbox(line)
+    for first in range(0, 300, 3):
+        outbox.put(_entries(first, 3))
+    assert outbox.wait_until_empty(10)
+    assert outbox.close() == 0
+    assert _written(line) == list(range(300))
+    assert outbox.appended == 300
+
+
+def test_more_than_one_batch_keeps_its_order(line: BreakableLog) -> None:
+    line.cut()
+    outbox = Outbox(line)
+    outbox.put(_entries(0, BATCH + 7))
+    line.mend()
+    assert outbox.wait_until_empty(20)
+    assert outbox.close() == 0
+    assert _written(line) == list(range(BATCH + 7))
+
+
+def test_records_wait_while_the_log_is_away_and_arrive_in_order(line: BreakableLog) -> None:
+    outbox = Outbox(line)
+    outbox.put(_entries(0, 5))
+    assert outbox.wait_until_empty(10)
+    line.cut()
+    for first in range(5, 50, 5):
+        outbox.put(_entries(first, 5))
+    assert eventually(lambda: line.refused >= 2)
+    assert str(outbox.failing_since) == "nobody answers"
+    assert len(outbox) == 45
+    line.mend()
+    assert outbox.wait_until_empty(20)
+    assert eventually(lambda: outbox.failing_since is None)
+    assert outbox.close() == 0
+    assert _written(line) == list(range(50))
+
+
+def test_at_its_bound_it_is_full_until_records_leave(line: BreakableLog) -> None:
+    line.cut()
+    outbox = Outbox(line, bound=10)
+    outbox.put(_entries(0, 9))
+    assert outbox.wait_until_room(0)
+    outbox.put(_entries(9, 3))
+    assert outbox.full
+    assert not outbox.wait_until_room(0.05)
+    assert not outbox.wait_until_empty(0.05)
+    line.mend()
+    assert outbox.wait_until_room(20)
+    assert outbox.wait_until_empty(20)
+    assert outbox.close() == 0
+    assert _written(line) == list(range(12))
+
+
+def test_closing_appends_what_is_left(line: BreakableLog) -> None:
+    outbox = Outbox(line)
+    outbox.put(_entries(0, 1000))
+    assert outbox.close(10) == 0
+    assert _written(line) == list(range(1000))
+
+
+def test_closing_gives_up_in_time_and_says_how_many(line: BreakableLog) -> None:
+    line.cut()
+    outbox = Outbox(line)
+    outbox.put(_entries(0, 12))
+    assert eventually(lambda: line.refused >= 1)
+    began = time.monotonic()
+    assert outbox.close(0.3) == 12
+    assert time.monotonic() - began < 3
+    line.mend()
+    assert _written(line) == []
+
+
+def test_closing_an_empty_one_takes_no_time(line: BreakableLog) -> None:
+    began = time.monotonic()
+    assert Outbox(line).close(20) == 0
+    assert time.monotonic() - began < 10
+
+
+class _SlowLog(BreakableLog):
+    """A log that takes what it is given, but only at a given moment."""
+
+    def __init__(self, real: EmbeddedLog) -> None:
+        super().__init__(real)
+        self.asked = threading.Event()
+        self.takes_at = float("inf")
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        self.asked.set()
+        assert eventually(lambda: time.monotonic() >= self.takes_at)
+        super().append(entries)
+
+
+def test_what_the_log_took_at_the_last_moment_was_not_given_up(tmp_path: Path) -> None:
+    with closing(_SlowLog(EmbeddedLog(tmp_path / "log.db", 4))) as slow:
+        outbox = Outbox(slow)
+        outbox.put(_entries(0, 12))
+        assert slow.asked.wait(20)
+        slow.takes_at = time.monotonic() + 0.7
+        assert outbox.close(0.5) == 0
+        assert _written(slow) == list(range(12))
+
+
+def test_any_thread_may_put(line: BreakableLog) -> None:
+    outbox = Outbox(line)
+    threads = [threading.Thread(target=outbox.put, args=(_entries(first, 50),)) for first in range(0, 500, 50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert outbox.wait_until_empty(20)
+    assert outbox.close() == 0
+    written = _written(line)
+    assert sorted(written) == list(range(500))
+    for first in range(0, 500, 50):
+        mine = [number for number in written if first <= number < first + 50]
+        assert mine == list(range(first, first + 50))
