@@ -1,3 +1,7 @@
-SELECT SQL_BUFFER_RESULT live_agent_id, user, server_ip, extension, conf_exten, status, campaign_id,
-       call_server_ip, external_pause, on_hook_agent
+SELECT COUNT(*),
+       GROUP_CONCAT(
+         CONCAT_WS(x'1F', live_agent_id, IFNULL(user, ''), IFNULL(server_ip, ''), IFNULL(extension, ''),
+                   IFNULL(conf_exten, ''), IFNULL(status, ''), IFNULL(campaign_id, ''), IFNULL(call_server_ip, ''),
+                   IFNULL(external_pause, ''), IFNULL(on_hook_agent, ''))
+         SEPARATOR x'1E')
 FROM vicidial_live_agents

@@ -1,2 +1,7 @@
-SELECT SQL_BUFFER_RESULT login, server_ip, extension, active, protocol, is_webphone, peer_status
+SELECT COUNT(*),
+       GROUP_CONCAT(
+         CONCAT_WS(x'1F', IFNULL(login, ''), IFNULL(server_ip, ''), IFNULL(extension, ''), IFNULL(active, ''),
+                   IFNULL(protocol, ''), IFNULL(is_webphone, ''), IFNULL(peer_status, ''))
+         SEPARATOR x'1E')
 FROM phones
+GROUP BY server_ip
