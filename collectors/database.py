@@ -237,13 +237,14 @@ class VicidialDatabase:
         rows: list[Row] = []
         for counted, value in packed:
             found = [tuple(row.split(b"\x1f")) for row in value.split(b"\x1e")] if value is not None else []
-            if len(found) != int(counted or 0):
+            if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
                     f"{self._settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
                     f" {int(counted or 0)} rows: raise max_allowed_packet on the server"
                 )
             rows += found
-        # A text that holds a separator itself is as odd as text can be; the row is read as one that names nobody.
+        # A text that holds a separator itself is as odd as text can be: its row, or each piece of it, is read as one
+        # that names nobody.
         columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
