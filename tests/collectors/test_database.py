@@ -155,6 +155,54 @@ def test_text_of_no_encoding_is_read_all_the_same(vicidial: Vicidial, reader: Vi
     assert odd[rows.Odd.BAD_TEXT] == 1
 
 
+def test_a_table_of_several_encodings_arrives_right(vicidial: Vicidial, reader: VicidialDatabase) -> None:
+    vicidial.run("ALTER TABLE phones_alias MODIFY alias_name VARCHAR(50) CHARACTER SET utf8mb4")
+    vicidial.run("ALTER TABLE phones_alias MODIFY logins_list VARCHAR(255) CHARACTER SET utf8mb3")
+    vicidial.run("UPDATE phones_alias SET alias_name = '日本 😀', alias_id = 'Bürö' WHERE alias_id = 'desk1001'")
+    odd = OddRows()
+    read = rows.aliases(_catalogue(reader).aliases or (), {}, odd)["bürö"]
+    assert (read.alias_id, read.name) == ("Bürö", "日本 😀")
+    assert read.logins == tuple(phone.login for phone in vicidial.plan.agent_plans[0].phones)
+    assert odd[rows.Odd.BAD_TEXT] == 0
+
+
+def test_rows_full_of_nulls_are_rows_without_their_key(vicidial: Vicidial, reader: VicidialDatabase) -> None:
+    vicidial.run(
+        "INSERT INTO vicidial_live_agents (user, extension, status, campaign_id) VALUES (NULL, NULL, NULL, NULL)"
+    )
+    vicidial.run(
+        "INSERT INTO phones (extension, server_ip, login, active, protocol) VALUES (NULL, NULL, NULL, NULL, NULL)"
+    )
+    reading = reader.read(agents=True, catalogue=True)
+    odd = OddRows()
+    assert [rows.agent(row, odd) for row in reading.agents or ()] == [None]
+    assert reading.catalogue is not None
+    assert len(rows.phones(reading.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)) == 18
+    assert odd == {rows.Odd.NULL_KEY: 2}
+
+
+@pytest.mark.parametrize("mark", ["1E", "1F", "1E1E1F", "00", "0D0A"])
+def test_a_control_character_in_one_row_leaves_the_others_readable(
+    vicidial: Vicidial, reader: VicidialDatabase, mark: str
+) -> None:
+    """Somebody pasted it into a form once, and nobody has seen it since."""
+    for user in ("1001", "1002"):
+        vicidial.log_in(user, "10.20.0.11")
+    vicidial.run(f"UPDATE vicidial_live_agents SET extension = X'{mark}' WHERE user = '1001'")
+    vicidial.run(f"UPDATE phones_alias SET alias_name = X'{mark}' WHERE alias_id = 'desk1001'")
+    vicidial.run(f"UPDATE phones SET extension = X'{mark}' WHERE login = '1001a'")
+    reading = reader.read(agents=True, catalogue=True)
+    odd = OddRows()
+    agents = [rows.agent(row, odd) for row in reading.agents or ()]
+    assert "1002" in {agent.user for agent in agents if agent is not None}
+    assert reading.catalogue is not None
+    phones = rows.phones(reading.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)
+    assert phones.keys() >= {"1001b", "1001c", "1002a", "1002b", "1002c"}
+    aliases = rows.aliases(reading.catalogue.aliases or (), phones, odd)
+    assert aliases.keys() >= {f"desk100{number}" for number in range(2, 7)}
+    assert "desk1001" in aliases or odd[rows.Odd.NULL_KEY] > 0
+
+
 def test_a_poll_costs_as_many_statements_in_a_small_cluster_as_in_a_large_one(make_vicidial: MakeVicidial) -> None:
     costs = []
     for plan in (
