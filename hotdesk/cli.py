@@ -204,7 +204,7 @@ def demo(
 def main() -> None:
     """Run the command; a user's mistake is one line and an exit code."""
     try:
-        sys.exit(app.meta() or 0)
+        sys.exit(app.meta(sys.argv[1:]) or 0)
     except HotdeskError as error:
         print(f"hotdesk: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
