@@ -1,0 +1,436 @@
+"""The `hotdesk` command as people and scripts meet it: what it prints, and what it ends with."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from simulator.broker import GUARDED_USER, Broker
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from stream.embedded import EmbeddedLog
+from stream.writing import entry_of
+from tests.hotdesk.conftest import Command, Outcome, Start
+from tests.hotdesk.running import CLUSTER, COMMAND, Site, clean_environment, site, until
+from tests.making import ONE, THREE, TWO, alias, dialer, phone, poll
+
+SECRET = "hunter22-is-no-good"
+SETTINGS, DATABASE, LOG, API = 2, 3, 4, 5
+COMMANDS = [
+    "",
+    "run",
+    "collect",
+    "control",
+    "serve",
+    "rank",
+    "topics",
+    "topics create",
+    "topics check",
+    "init",
+    "check",
+]
+
+
+def one_line(outcome: Outcome, code: int) -> str:
+    """Give what a failed command said: one line, on standard error, no traceback, no secret."""
+    assert outcome.code == code, outcome
+    assert SECRET not in outcome.output + outcome.errors
+    (line,) = outcome.errors.splitlines()
+    assert line.startswith("hotdesk: ")
+    return line
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """Give a port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Give a port that nobody listens on, and nobody else takes meanwhile."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "check", "demo"])
+def test_every_command_explains_itself(command: Command, name: str) -> None:
+    outcome = command(*name.split(), "--help")
+    assert outcome.code == 0
+    assert f"Usage: hotdesk {name}".rstrip() in outcome.output
+    assert outcome.errors == ""
+
+
+@pytest.mark.parametrize("name", ["run", "check", "rank"])
+def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: str) -> None:
+    said = command(name, "--help").output
+    assert "2 settings, 3 database, 4 log, 5 API" in said
+    assert "HOTDESK_LOG_SASL_PASSWORD" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--config", "nope.toml"], "there is no nope.toml"),
+        (["check", "--config", "nope.toml"], "hotdesk init"),
+        (["frobnicate"], "frobnicate"),
+        (["run", "--frobnicate"], "--frobnicate"),
+        (["run"], "no cluster"),
+        (["collect"], "no cluster"),
+        (["serve", "--api.port", "soon"], "--api.port"),
+        (["serve", "--api.port", "70000"], "--api.port"),
+        (["serve", "--api.port=-1"], "--api.port"),
+        (["serve", "--log.partitions", "0"], "--log.partitions"),
+        (["serve", "--log.security-protocol", "TLS"], "--log.security-protocol"),
+        (["serve", "--api.port", "0", "--log.bootstrap", "kafka1:port"], "log.bootstrap"),
+        (["serve", "--api.host", "0.0.0.0"], "api.token_file"),  # noqa: S104 (refused)
+        (["serve", "--api.token-file", "nope"], "token file nope cannot be read"),
+        (["serve", "--api.host", "no.such.host.invalid", "--api.token-file", "tokens"], "no.such.host.invalid"),
+        (["check", "--clusters.west", "5"], "--clusters.NAME.KEY VALUE"),
+        (["check", "--clusters.west.port", "soon"], "port"),
+        (["check", "--clusters.west.prot", "5"], "prot"),
+        (["check", "--clusters.We_st.port", "5"], "use lower-case letters"),
+        (["check", "--clusters.west.password", SECRET], "password_file"),
+        (["check", f"--clusters.west.password={SECRET}"], "password_file"),
+        (["check", f"--log.sasl-password={SECRET}"], "--log.sasl-password-file"),
+        (["topics", "check"], "log.bootstrap"),
+        (["rank"], "--alias requires an argument"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\n")
+    assert said in one_line(command(*arguments), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[api", "cannot be read"),
+        ("[apy]\nport = 1", "[apy]"),
+        ("[api]\nprot = 1", "api.prot"),
+        ("[api]\nport = 'soon'", "soon"),
+        ("[api]\nport = 70000", "70000"),
+        ("api = 5", "[api]"),
+        ("clusters = 5", "[clusters.NAME]"),
+        ("[clusters.We_st]\nport = 1", "use lower-case letters"),
+        ("[clusters.west]\nprot = 1", "prot"),
+        ("[clusters.west]\nport = 'soon'", "port"),
+        (f"[clusters.west]\npassword = '{SECRET}'", "HOTDESK_CLUSTERS__WEST__PASSWORD"),
+        (f"[log]\nsasl_password = '{SECRET}'", "HOTDESK_LOG_SASL_PASSWORD"),
+    ],
+)
+def test_a_wrong_file_is_one_line(command: Command, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "hotdesk.toml").write_text(text)
+    line = one_line(command("run", "--api.host", "127.0.0.1"), SETTINGS)
+    assert said in line
+
+
+def test_a_wrong_variable_is_one_line_that_names_it(command: Command) -> None:
+    assert "HOTDESK_API_PORT" in one_line(command("serve", HOTDESK_API_PORT="soon"), SETTINGS)
+    said = one_line(command("check", HOTDESK_CLUSTERS__WEST__PORT="soon"), SETTINGS)
+    assert "clusters.west" in said
+
+
+@pytest.mark.parametrize("line", ["write long-enough-to-be-a-token", f"read {SECRET} {SECRET}", "read short", ""])
+def test_a_token_file_that_does_not_fit_is_refused_without_its_tokens(
+    command: Command, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "tokens").write_text(f"{line}\n")
+    assert "token file tokens" in one_line(command("serve", "--api.token-file", "tokens"), SETTINGS)
+
+
+def test_flags_win_over_variables_and_those_over_the_file(command: Command, tmp_path: Path, taken_port: int) -> None:
+    (tmp_path / "mine.toml").write_text("[api]\nhost = '127.0.0.2'\nport = 1\nurl = 'http://from-file:1'\n")
+    variables = {"HOTDESK_CONFIG": "mine.toml", "HOTDESK_API_PORT": "2", "HOTDESK_API_HOST": "127.0.0.1"}
+    assert "http://from-file:1" in command("rank", "desk", **variables).errors
+    # No name takes this address, so that what is bound shows in the refusal.
+    said = one_line(command("serve", "--api.port", str(taken_port), **variables), SETTINGS)
+    assert f"127.0.0.1:{taken_port}" in said
+
+
+def test_a_port_in_use_is_one_line(command: Command, taken_port: int) -> None:
+    said = one_line(command("serve", "--api.port", str(taken_port)), SETTINGS)
+    assert str(taken_port) in said
+
+
+def test_an_embedded_log_that_another_process_owns_is_one_line(command: Command, start: Start, tmp_path: Path) -> None:
+    owner = start("serve", "--api.port", "0", "--log.path", "shared.db")
+    assert owner.client.http.get("/healthz").is_success
+    said = one_line(command("serve", "--api.port", "0", "--log.path", str(tmp_path / "shared.db")), LOG)
+    assert f"in use by process {owner.pid}" in said
+    checked = command("check", "--log.path", str(tmp_path / "shared.db"), "--json")
+    assert checked.code == LOG
+    assert str(owner.pid) in checked.output
+    assert owner.end()[0] == 0
+
+
+def test_a_log_of_another_number_of_partitions_is_one_line(command: Command, tmp_path: Path) -> None:
+    EmbeddedLog(tmp_path / "log.db", partitions=4).close()
+    said = one_line(command("serve", "--api.port", "0", "--log.path", "log.db"), LOG)
+    assert "4 partitions" in said
+
+
+# --- init -------------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_file_that_check_takes_and_never_a_second_time(command: Command, tmp_path: Path) -> None:
+    assert "hotdesk.toml" in command("init").output
+    written = (tmp_path / "hotdesk.toml").read_text()
+    assert "left as it is" in one_line(command("init"), SETTINGS)
+    assert (tmp_path / "hotdesk.toml").read_text() == written
+    findings = json.loads(command("check", "--json").output)
+    assert [each["subject"] for each in findings] == ["log", "cluster main"]
+    # The example's password lies where nobody put it: the settings as such are fine.
+    assert "/etc/hotdesk/main.password" in findings[1]["what"]
+
+
+def test_init_says_where_it_cannot_write(command: Command) -> None:
+    assert "nowhere/hotdesk.toml cannot be written" in one_line(command("init", "nowhere/hotdesk.toml"), SETTINGS)
+
+
+# --- check ------------------------------------------------------------------------------------------------------
+
+
+def subjects(outcome: Outcome, verdict: str) -> dict[str, str]:
+    """Give the findings of one verdict from `check --json`, by subject."""
+    return {each["subject"]: each["what"] for each in json.loads(outcome.output) if each["verdict"] == verdict}
+
+
+def test_check_is_content_with_a_cluster_read_by_the_account_of_the_grants(command: Command, west: Site) -> None:
+    outcome = command("check", **west.environment)
+    assert outcome.code == 0, outcome
+    assert outcome.errors == ""
+    lines = outcome.output.splitlines()
+    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok"]
+    assert "3 active dialers" in lines[-1]
+    as_json = command("check", "--json", **west.environment)
+    assert len(json.loads(as_json.output)) == 3
+    assert west.settings.password not in outcome.output + as_json.output
+
+
+def test_check_says_that_one_dialer_needs_no_alias(command: Command, database: Database) -> None:
+    with site(database, ClusterPlan(dialers=1, agents=2, remote_agents=0)) as lonely:
+        outcome = command("check", **lonely.environment)
+    assert outcome.code == 0
+    (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
+    assert "1 active dialer" in note
+    assert "nobody needs a phone alias" in note
+
+
+def test_check_without_a_cluster_says_so(command: Command) -> None:
+    outcome = command("check", "--json")
+    assert outcome.code == SETTINGS
+    assert subjects(outcome, "wrong") == {"settings": "no cluster is set"}
+
+
+def test_check_names_the_user_and_never_the_password_that_was_refused(command: Command, west: Site) -> None:
+    environment = west.environment | {"HOTDESK_CLUSTERS__WEST__PASSWORD": SECRET}
+    for arguments in (["check"], ["check", "--json"]):
+        outcome = command(*arguments, **environment)
+        assert outcome.code == DATABASE
+        assert west.user in outcome.output
+        assert "docs/database.md" in outcome.output
+        assert SECRET not in outcome.output + outcome.errors
+
+
+def test_check_names_the_grant_that_is_missing(command: Command, west: Site) -> None:
+    west.run(f"REVOKE SELECT (status, user) ON {west.name}.vicidial_live_agents FROM '{west.user}'@'%'")
+    outcome = command("check", **west.environment)
+    assert outcome.code == DATABASE
+    (wrong,) = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert "'agents' statement" in wrong
+    assert "vicidial_live_agents" in wrong
+
+
+def test_check_says_that_no_database_answers(command: Command, silent_port: int) -> None:
+    outcome = command("check", "--json", HOTDESK_CLUSTERS__WEST__PORT=str(silent_port))
+    assert outcome.code == DATABASE
+    assert f":{silent_port}/asterisk does not answer" in subjects(outcome, "wrong")["cluster west"]
+
+
+def test_check_says_that_a_database_is_none_of_vicidials(command: Command, west: Site) -> None:
+    environment = west.environment | {
+        "HOTDESK_CLUSTERS__WEST__DATABASE": "mysql",
+        "HOTDESK_CLUSTERS__WEST__USER": "root",
+        "HOTDESK_CLUSTERS__WEST__PASSWORD": west.database.password,
+    }
+    outcome = command("check", "--json", **environment)
+    assert outcome.code == DATABASE
+    assert "no VICIdial database" in json.loads(outcome.output)[-1]["what"]
+
+
+def test_check_says_of_a_log_where_it_cannot_be(command: Command, tmp_path: Path, west: Site) -> None:
+    (tmp_path / "file").touch()
+    outcome = command("check", "--json", "--log.path", "file/hotdesk.db", **west.environment)
+    assert outcome.code == LOG
+    assert "cannot be made" in subjects(outcome, "wrong")["log"]
+
+
+# --- topics -----------------------------------------------------------------------------------------------------
+
+
+def kafka(bootstrap: str, prefix: str = "", partitions: int = 4) -> dict[str, str]:
+    """Give the variables of a Kafka log whose topics nobody else uses."""
+    return {
+        "HOTDESK_LOG_BOOTSTRAP": bootstrap,
+        "HOTDESK_LOG_PREFIX": prefix or f"t{uuid4().hex[:8]}.",
+        "HOTDESK_LOG_PARTITIONS": str(partitions),
+        "HOTDESK_LOG_REPLICATION": "1",
+    }
+
+
+def test_topics_are_absent_then_created_then_right(command: Command, broker: Broker, west: Site) -> None:
+    environment = kafka(broker.bootstrap)
+    absent = command("topics", "check", **environment)
+    assert absent.code == LOG
+    assert len(absent.output.splitlines()) == 8
+    assert all("hotdesk topics create" in line for line in absent.output.splitlines())
+    checked = command("check", "--json", **environment, **west.environment)
+    assert checked.code == LOG
+    assert len(subjects(checked, "wrong")) == 8
+    assert f"cluster {CLUSTER}" in subjects(checked, "ok")  # nothing found wrong stops the rest
+
+    created = json.loads(command("topics", "create", "--json", **environment).output)
+    assert f"{environment['HOTDESK_LOG_PREFIX']}observations" in created
+    assert len(created) == 8
+    again = command("topics", "create", **environment)
+    assert again.code == 0
+    assert "there already" in again.output
+    assert command("topics", "check", **environment).code == 0
+    assert json.loads(command("topics", "check", "--json", **environment).output) == []
+    assert command("check", **environment, **west.environment).code == 0
+
+    other = command("topics", "check", **(environment | {"HOTDESK_LOG_PARTITIONS": "5"}))
+    assert other.code == LOG
+    assert "it has 4 partitions, not 5" in other.output
+
+
+def test_kafka_that_is_down_is_one_line(command: Command, silent_port: int) -> None:
+    environment = kafka(f"127.0.0.1:{silent_port}")
+    assert "does not answer" in one_line(command("topics", "check", **environment), LOG)
+
+
+def test_check_says_that_kafka_is_down_and_looks_at_the_rest(command: Command, silent_port: int, west: Site) -> None:
+    outcome = command("check", "--json", **kafka(f"127.0.0.1:{silent_port}"), **west.environment)
+    assert outcome.code == LOG
+    assert "does not answer" in subjects(outcome, "wrong")["log"]
+    assert f"cluster {CLUSTER}" in subjects(outcome, "ok")
+
+
+def test_kafka_that_refuses_a_password_names_the_user(command: Command, broker: Broker) -> None:
+    environment = kafka(broker.guarded_bootstrap) | {
+        "HOTDESK_LOG_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "HOTDESK_LOG_SASL_MECHANISM": "PLAIN",
+        "HOTDESK_LOG_SASL_USERNAME": GUARDED_USER,
+        "HOTDESK_LOG_SASL_PASSWORD": SECRET,
+    }
+    assert "sasl_password" in one_line(command("topics", "create", **environment), LOG)
+
+
+# --- rank -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """Give a running hotdesk that knows one cluster; reading it needs a token."""
+    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\n")
+    wanted = Wanted(
+        roles=frozenset({Role.CONTROL, Role.SERVE}),
+        log=LogOptions(path=tmp_path / "log.db", partitions=4),
+        api=ApiOptions(port=0, token_file=tmp_path / "tokens"),
+        databases={},
+        policies={},
+    )
+    with Service(wanted) as running:
+        assert running.log is not None
+        dialers = dialer(ONE, 5), dialer(TWO, 3), dialer(THREE, 1, active=False)
+        phones = phone("p1", ONE), phone("p2", TWO), phone("p3", THREE)
+        running.log.append([entry_of(record) for record in (*phones, alias("desk", "p1", "p2", "p3"), poll(*dialers))])
+        yield running
+
+
+@pytest.fixture
+def asking(service: Service) -> dict[str, str]:
+    """Give the variables by which a command reaches that hotdesk."""
+    return {"HOTDESK_API_URL": service.url, "HOTDESK_TOKEN": "long-enough-to-be-a-token"}
+
+
+def test_rank_shows_the_next_phone_first_and_why_not_the_others(command: Command, asking: dict[str, str]) -> None:
+    table = until(lambda: command("rank", "desk", **asking).output, "the alias is known")
+    rows = [line for line in table.splitlines() if "p1" in line or "p2" in line or "p3" in line]
+    assert [next(word for word in row.split() if word.startswith("p")) for row in rows] == ["p2", "p1", "p3"]
+    assert "switched off" in rows[-1]
+
+
+def test_rank_prints_json_for_scripts(command: Command, asking: dict[str, str]) -> None:
+    until(lambda: command("rank", "desk", **asking).output, "the alias is known")
+    ranking = json.loads(command("rank", "desk", "--json", "--cluster", CLUSTER, **asking).output)
+    assert [phone["rank"] for phone in ranking["phones"]] == [1, 2, None]
+
+
+def test_rank_says_what_the_api_refuses(command: Command, asking: dict[str, str]) -> None:
+    until(lambda: command("rank", "desk", **asking).output, "the alias is known")
+    assert "'nobody'" in one_line(command("rank", "nobody", **asking), API)
+    assert "'east'" in one_line(command("rank", "desk", "--cluster", "east", **asking), API)
+    without = {"HOTDESK_API_URL": asking["HOTDESK_API_URL"]}
+    assert "Bearer TOKEN" in one_line(command("rank", "desk", **without), API)
+    wrong = one_line(command("rank", "desk", **(without | {"HOTDESK_TOKEN": SECRET})), API)
+    assert "Bearer TOKEN" in wrong
+
+
+def test_rank_says_that_nobody_answers(command: Command, silent_port: int) -> None:
+    said = one_line(command("rank", "desk", "--api.port", str(silent_port)), API)
+    assert "is it running" in said
+
+
+# --- the process ------------------------------------------------------------------------------------------------
+
+
+def test_a_mistake_ends_the_process_with_its_code_and_one_line(tmp_path: Path) -> None:
+    ended = subprocess.run(  # noqa: S603 (our own command)
+        [COMMAND, "serve", "--api.port", "70000"],
+        env=clean_environment({}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert one_line(Outcome(ended.returncode, ended.stdout, ended.stderr), SETTINGS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_ends_on_a_signal_within_five_seconds(start: Start, west: Site, number: signal.Signals) -> None:
+    process = start("run", "--api.port", "0", environment=west.environment)
+    until(process.client.ranking, "the first poll")
+    began = time.monotonic()
+    process.signal(number)
+    assert process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    with closing(socket.socket()) as knock:
+        assert knock.connect_ex(("127.0.0.1", int(process.client.url.rpartition(":")[2]))) != 0
+    assert "Traceback" not in process.said.read_text()
+
+
+def test_run_waits_for_a_database_that_is_away_and_never_shows_its_password(start: Start, silent_port: int) -> None:
+    variables = {"HOTDESK_CLUSTERS__WEST__PORT": str(silent_port), "HOTDESK_CLUSTERS__WEST__PASSWORD": SECRET}
+    process = start("run", "--api.port", "0", environment=variables)
+    (line,) = until(lambda: process.lines("the database cannot be read; trying again"), "it says so")
+    assert f":{silent_port}" in line["why"]
+    until(lambda: process.client.metric("hotdesk_poll_errors_total", kind="unavailable") >= 3, "it tried again")
+    assert len(process.lines("the database cannot be read; trying again")) == 1
+    assert SECRET not in process.said.read_text()
+    code, seconds = process.end()
+    assert code == 0
+    assert seconds < 5

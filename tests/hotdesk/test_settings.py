@@ -1,0 +1,188 @@
+"""Settings: what wins over what, what is refused and how, and that no secret is ever shown."""
+
+from pathlib import Path
+
+import pytest
+
+from hotdesk.failures import SettingsError
+from hotdesk.settings import ClusterSettings, LogOptions, Options, clusters, read_file
+
+SECRET = "hunter22-is-no-good"
+
+
+def refusal(from_file: object, options: Options | None = None, environment: dict[str, str] | None = None) -> str:
+    """Give the sentence by which clusters are refused: one line, and no secret in it."""
+    with pytest.raises(SettingsError) as refused:
+        clusters(from_file, options or Options(), environment or {})
+    said = str(refused.value)
+    assert "\n" not in said
+    assert SECRET not in said
+    return said
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file() -> None:
+    options = Options(clusters={"west": {"user": "flag"}})
+    environment = {"HOTDESK_CLUSTERS__WEST__USER": "variable", "HOTDESK_CLUSTERS__WEST__HOST": "variable"}
+    from_file = {"west": {"user": "file", "host": "file", "database": "file"}}
+    settings = clusters(from_file, options, environment)["west"]
+    assert (settings.user, settings.host, settings.database) == ("flag", "variable", "file")
+
+
+def test_numbers_from_the_environment_are_numbers() -> None:
+    environment = {
+        "HOTDESK_CLUSTERS__WEST__PORT": "3307",
+        "HOTDESK_CLUSTERS__WEST__MAX_AGENTS": "40",
+        "HOTDESK_CLUSTERS__WEST__STALLED_AFTER_SECONDS": "4.5",
+    }
+    settings = clusters({}, Options(), environment)["west"]
+    assert (settings.port, settings.max_agents, settings.stalled_after_seconds) == (3307, 40, 4.5)
+
+
+def test_an_underscore_in_a_variable_is_a_dash_in_a_name() -> None:
+    assert clusters({}, Options(), {"HOTDESK_CLUSTERS__NORTH_WEST__PORT": "1"}).keys() == {"north-west"}
+
+
+def test_the_policy_is_what_the_table_says() -> None:
+    table = {"max_agents": 50, "max_agents_of": {"10.0.0.1": 30}, "stalled_after_seconds": 3}
+    policy = clusters({"west": table}, Options(), {})["west"].policy()
+    assert policy.max_agents_on("10.0.0.1") == 30
+    assert policy.max_agents_on("10.0.0.2") == 50
+    assert policy.stalled_after_seconds == 3
+
+
+@pytest.mark.parametrize("name", ["West", "we_st", "-west", "we st", "we/st", "", "w" * 64, "wést"])
+def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None:
+    assert "use lower-case letters" in refusal({name: {}})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"prot": 3306}, "prot"),
+        ({"port": SECRET}, "port"),
+        ({"port": 0}, "port"),
+        ({"port": 65536}, "port"),
+        ({"host": 5}, "host"),
+        ({"max_agents": 0}, "max_agents"),
+        ({"max_agents_of": 5}, "max_agents_of"),
+        ({"max_agents_of": {"10.0.0.1": -1}}, "max_agents_of"),
+        ({"stalled_after_seconds": 0}, "stalled_after_seconds"),
+        ({"stalled_after_seconds": "soon"}, "stalled_after_seconds"),
+    ],
+)
+def test_a_key_or_value_that_does_not_fit_is_named(table: dict[str, object], said: str) -> None:
+    sentence = refusal({"west": table})
+    assert "clusters.west" in sentence
+    assert said in sentence
+
+
+@pytest.mark.parametrize("tables", [5, ["west"], {"west": 5}, {"password": SECRET}])
+def test_clusters_that_are_no_tables_are_refused(tables: object) -> None:
+    assert "[clusters.NAME]" in refusal(tables)
+
+
+def test_a_password_in_the_file_is_refused_and_the_other_ways_are_named() -> None:
+    said = refusal({"north-west": {"password": SECRET}})
+    assert "password_file" in said
+    assert "HOTDESK_CLUSTERS__NORTH_WEST__PASSWORD" in said
+
+
+def test_a_password_in_a_flag_is_refused() -> None:
+    assert "a flag" in refusal({}, Options(clusters={"west": {"password": SECRET}}))
+
+
+def test_a_password_comes_from_the_environment() -> None:
+    settings = clusters({}, Options(), {"HOTDESK_CLUSTERS__WEST__PASSWORD": SECRET})["west"]
+    assert settings.database_settings().password == SECRET
+
+
+def test_a_password_comes_from_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    settings = clusters({"west": {"password_file": str(tmp_path / "password")}}, Options(), {})["west"]
+    assert settings.database_settings().password == SECRET
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"password's file .*password cannot be read"):
+        ClusterSettings(password_file=str(path)).database_settings()
+
+
+def test_a_password_is_never_shown() -> None:
+    settings = ClusterSettings(password=SECRET)
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings.database_settings())
+    assert SECRET not in repr({"west": settings, "east": settings.database_settings()})
+
+
+def test_kafkas_password_comes_from_environment_or_file_and_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    options = LogOptions(
+        bootstrap=("127.0.0.1:9092",),
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        sasl_username="hotdesk",
+        sasl_password_file=str(tmp_path / "password"),
+    )
+    assert options.kafka().sasl_password == SECRET
+    assert SECRET not in repr(options) + repr(options.kafka())
+    monkeypatch.setenv("HOTDESK_LOG_SASL_PASSWORD", "from-the-environment")
+    assert options.kafka().sasl_password == "from-the-environment"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (LogOptions(bootstrap=("kafka1",)), "log.bootstrap"),
+        (LogOptions(bootstrap=("kafka1:port",)), "log.bootstrap"),
+        (LogOptions(bootstrap=("kafka1:9092,kafka2:9092",)), "log.bootstrap"),
+        (LogOptions(bootstrap=("kafka1:9092",), prefix="hot desk."), "log.prefix"),
+        (LogOptions(bootstrap=("kafka1:9092",), security_protocol="SASL_SSL"), "log.sasl_mechanism"),
+        (LogOptions(bootstrap=("kafka1:9092",), sasl_password_file="/not/there"), "/not/there"),
+    ],
+)
+def test_what_no_kafka_could_make_use_of_is_refused(options: LogOptions, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        options.kafka()
+
+
+def test_a_broker_may_have_an_ipv6_address() -> None:
+    assert LogOptions(bootstrap=("[::1]:9092",)).kafka().bootstrap_servers == ("[::1]:9092",)
+
+
+def test_a_file_that_need_not_be_there_may_be_absent(tmp_path: Path) -> None:
+    assert read_file(tmp_path / "hotdesk.toml", must_exist=False) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[log", "cannot be read"),
+        ("[log]\npath = 'a'\npath = 'b'", "cannot be read"),
+        ("[lock]\npath = 'a'", r"\[lock\] is no table"),
+        ("log = 5", r"write \[log\]"),
+        ("[log]\npth = 'a'", "log.pth is no setting"),
+        (f"[log]\nsasl_password = '{SECRET}'", "sasl_password_file"),
+        ("[api]\ntokenfile = 'a'", "api.tokenfile is no setting"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=said) as refused:
+        read_file(path, must_exist=True)
+    assert "mine.toml" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe[log]")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_file(path, must_exist=True)
