@@ -1,0 +1,79 @@
+"""Make docs/demo.svg from a real run of the demonstration: python docs/picture.py.
+
+What the picture shows was measured while it was taken. The demonstration runs as `hotdesk demo` does; only its screen
+is another one, which keeps the moment some seconds after hotdesk saw a dialer die.
+"""  # noqa: INP001 # a script
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from rich.console import Console, RenderableType
+
+from controller.answers import RankingAnswer
+from hotdesk import demo
+from simulator.cluster import SimulatedCluster
+
+PICTURE = Path(__file__).with_name("demo.svg")
+WIDTH = 104
+AFTER_SECONDS = 4.0
+"""How long after the dialer was seen to be dead the picture is taken."""
+AT_MOST_SECONDS = 60.0
+
+FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+"""What the reader's machine has; rich names a font of the network."""
+
+
+class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, looked at from here only
+    """A screen that nobody sees, and that keeps one moment."""
+
+    def __init__(self, cluster: SimulatedCluster, picks: demo._Picks, stop: threading.Event) -> None:
+        super().__init__(Console(file=io.StringIO()), None, cluster, picks)
+        self._stop = stop
+        self._seen_at: float | None = None
+        self.kept: RenderableType | None = None
+
+    def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[demo._Act]) -> None:
+        self._events.extend(news)
+        if ranking is not None and self._seen_at is None and any(dialer.why_not for dialer in ranking.dialers):
+            self._seen_at = at_seconds
+        if self._seen_at is not None and at_seconds >= self._seen_at + AFTER_SECONDS:
+            self.kept = self._picture(at_seconds, ranking)
+            self._stop.set()
+
+
+def main() -> None:
+    """Run the demonstration, and draw."""
+    stop = threading.Event()
+    cameras: list[_Camera] = []
+
+    @contextmanager
+    def screen(_: Console, cluster: SimulatedCluster, picks: demo._Picks) -> Iterator[_Camera]:
+        cameras.append(_Camera(cluster, picks, stop))
+        yield cameras[-1]
+
+    with mock.patch.object(demo, "_screen", screen):
+        demo.run_demo(stop, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
+    kept = cameras[0].kept
+    if kept is None:
+        raise SystemExit("no dialer was seen to die")
+    PICTURE.write_text(_draw(kept))
+
+
+def _draw(what: RenderableType) -> str:
+    paper = Console(file=io.StringIO(), record=True, width=WIDTH, force_terminal=True, color_system="truecolor")
+    paper.print(what)
+    drawn = paper.export_svg(title="make demo", unique_id="demo")
+    drawn = re.sub(r"@font-face\s*\{.*?\}", "", drawn, flags=re.DOTALL)
+    drawn = drawn.replace("Fira Code, monospace", FONTS)
+    # Some viewers take leading spaces away, even those that must not break.
+    drawn = drawn.replace("<svg ", '<svg xml:space="preserve" ', 1)
+    return re.sub(r"[ \t]+$", "", drawn, flags=re.MULTILINE)
+
+
+if __name__ == "__main__":
+    main()
