@@ -110,6 +110,7 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
                     exception_to_problem_detail_map={
                         HTTPException: _problem,
                         RecursionError: _too_deep,
+                        UnicodeDecodeError: _no_utf8,
                         Exception: _failure,
                     }
                 )
@@ -330,6 +331,13 @@ def _too_deep(_: RecursionError) -> ProblemDetailsException:
         status_code=HTTP_400_BAD_REQUEST,
         title=HTTPStatus.BAD_REQUEST.phrase,
         detail="body: its JSON is nested too deep",
+    )
+
+
+def _no_utf8(_: UnicodeDecodeError) -> ProblemDetailsException:
+    """Refuse text in another encoding: nothing else that comes in is decoded so strictly."""
+    return ProblemDetailsException(
+        status_code=HTTP_400_BAD_REQUEST, title=HTTPStatus.BAD_REQUEST.phrase, detail="body: its text is not UTF-8"
     )
 
 
