@@ -1,0 +1,502 @@
+"""The HTTP API of a running process: what it answers, what it refuses, and that every refusal is a problem document."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+from litestar import get
+from litestar.testing import TestClient
+from prometheus_client import CollectorRegistry
+
+from collectors.collector import entry
+from collectors.observer import Ended
+from controller.api import create_app
+from controller.policy import Policy
+from controller.tokens import Tokens
+from hotdesk.build import VERSION
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from messages.keys import key_of
+from messages.records import DialerReading, Record
+from stream.writing import entry_of
+from tests.hotdesk.running import CLUSTER, Client, until
+from tests.making import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll, session
+
+PICKS = f"/v1/clusters/{CLUSTER}/picks"
+TOKENS = {"read": "r" * 20, "pick": "p" * 20, "admin": "a" * 20}
+ROUTES = {
+    "/metrics": "read",
+    "/v1/clusters": "read",
+    f"/v1/clusters/{CLUSTER}/ranking": "read",
+    f"/v1/clusters/{CLUSTER}/aliases/desk/ranking": "read",
+}
+
+
+class Floor:
+    """A running process, and the collector whose records it follows."""
+
+    def __init__(self, service: Service) -> None:
+        assert service.log is not None
+        self.log = service.log
+        self.client = Client(service.url)
+        self.http = self.client.http
+        self._sequence = count(1)
+        until(lambda: self.http.get("/readyz").is_success, "the process is ready")
+
+    def show(self, *dialers: DialerReading, records: Callable[[int], list[Record]] = lambda _: []) -> None:
+        """Publish a poll as a collector would, and wait until it shows."""
+        sequence = next(self._sequence)
+        at_ms = NOW_MS + 500 * sequence
+        closing = poll(*dialers, sequence=sequence, at_ms=at_ms)
+        self.log.append([entry_of(record) for record in (*records(sequence), closing)])
+        until(lambda: (found := self.client.ranking()) and found.sequence == sequence, "the poll shows")
+
+    def open(self, *agents: int) -> None:
+        """Show three dialers with so many agents, and the alias `desk` with a phone on each."""
+        dialers = [dialer(ip, n, heartbeat=alive()) for ip, n in zip((ONE, TWO, THREE), agents, strict=True)]
+
+        def catalogue(sequence: int) -> list[Record]:
+            phones = [phone(f"p{n}", ip, sequence=sequence) for n, ip in enumerate((ONE, TWO, THREE), start=1)]
+            return [
+                *phones,
+                phone("off", ONE, active=False, sequence=sequence),
+                alias("desk", "p1", "p2", "p3", sequence=sequence),
+                alias("other", "p1", sequence=sequence),
+                alias("dead", "off", "nowhere", sequence=sequence),
+            ]
+
+        self.show(*dialers, records=catalogue)
+
+
+def service_of(folder: Path, api: ApiOptions, policies: dict[str, Policy] | None = None) -> Service:
+    """Make a process that controls and serves, with a log of its own."""
+    log = LogOptions(path=folder / "log.db", partitions=4)
+    roles = frozenset({Role.CONTROL, Role.SERVE})
+    return Service(Wanted(roles=roles, log=log, api=api, databases={}, policies=policies or {}))
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    """Give a process that asks for no tokens."""
+    with service_of(tmp_path, ApiOptions(port=0)) as service:
+        made = Floor(service)
+        yield made
+        made.client.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Give a process that asks for tokens, for all tests that leave no trace in it."""
+    tokens = tmp_path_factory.mktemp("house") / "tokens"
+    tokens.write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+    with service_of(tokens.parent, ApiOptions(port=0, token_file=tokens)) as service:
+        with httpx.Client(base_url=service.url, trust_env=False) as http:
+            until(lambda: http.get("/readyz").is_success, "the process is ready")
+        yield service
+
+
+POLLS = count(1)
+
+
+@pytest.fixture
+def http(house: Service) -> Iterator[httpx.Client]:
+    """Give a client without a token of that process, which has just had a poll of the cluster."""
+    assert house.log is not None
+    sequence = next(POLLS)
+    records = (
+        phone("p1", sequence=sequence),
+        alias("desk", "p1", sequence=sequence),
+        poll(dialer(ONE), sequence=sequence),
+    )
+    with httpx.Client(base_url=house.url, trust_env=False) as client:
+        house.log.append([entry_of(record) for record in records])
+
+        def shows() -> bool:
+            answer = client.get(f"/v1/clusters/{CLUSTER}/ranking", headers=bearer("admin"))
+            return answer.is_success and answer.json()["sequence"] == sequence
+
+        until(shows, "the poll shows")
+        yield client
+
+
+def bearer(scope: str) -> dict[str, str]:
+    """Give the header that a token of this scope goes into."""
+    return {"authorization": f"Bearer {TOKENS[scope]}"}
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, object]:
+    """Give a refusal's problem document, which must be one as RFC 9457 says."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, object] = answer.json()
+    assert found["status"] == status
+    assert found["title"]
+    assert found["detail"]
+    return found
+
+
+# --- rankings ---------------------------------------------------------------------------------------------------
+
+
+def test_clusters_are_listed_with_their_age(floor: Floor) -> None:
+    assert floor.http.get("/v1/clusters").json() == []
+    floor.open(1, 2, 3)
+    (cluster,) = floor.http.get("/v1/clusters").json()
+    assert (cluster["cluster"], cluster["stale"], cluster["owned"]) == (CLUSTER, False, True)
+    assert 0 <= cluster["age_ms"] < 5000
+
+
+def test_the_ranking_puts_the_least_loaded_first_and_says_why_not_the_others(floor: Floor) -> None:
+    floor.show(dialer(ONE, 7), dialer(TWO, 3), dialer(THREE, 1, active=False, agent_logins=False))
+    ranking = floor.client.ranking()
+    assert ranking is not None
+    assert [(each.server_ip, each.rank) for each in ranking.dialers] == [(TWO, 1), (ONE, 2), (THREE, None)]
+    assert [why.value for why in ranking.dialers[2].why_not] == [
+        "switched off (active=N)",
+        "closed to agent logins (active_agent_login_server=N)",
+    ]
+    assert ranking.owner == ranking.answered_by
+    assert ranking.imbalance == pytest.approx(1.4)
+    assert ranking.database_unreachable_since_ms is None
+
+
+def test_an_alias_is_ranked_phone_by_phone(floor: Floor) -> None:
+    floor.open(5, 3, 4)
+    ranking = floor.client.alias("desk")
+    assert ranking is not None
+    assert [(each.phone_login, each.rank, each.agents) for each in ranking.phones] == [
+        ("p2", 1, 3),
+        ("p3", 2, 4),
+        ("p1", 3, 5),
+    ]
+
+
+def test_an_alias_without_a_usable_phone_says_why_not_for_each(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    ranking = floor.client.alias("dead")
+    assert ranking is not None
+    assert [(each.phone_login, each.rank, [why.value for why in each.why_not]) for each in ranking.phones] == [
+        ("off", None, ["phone is not active"]),
+        ("nowhere", None, ["no phone has this login"]),
+    ]
+
+
+def test_a_phones_own_login_and_a_list_of_them_are_ranked_too(floor: Floor) -> None:
+    floor.open(5, 3, 4)
+    for typed, logins in (("p1", ["p1"]), ("p1,p3", ["p3", "p1"]), ("DESK", ["p2", "p3", "p1"])):
+        ranking = floor.client.alias(typed)
+        assert ranking is not None
+        assert [each.phone_login for each in ranking.phones] == logins
+
+
+# --- picks ------------------------------------------------------------------------------------------------------
+
+
+def test_a_pick_is_the_least_loaded_and_the_same_when_asked_again(floor: Floor) -> None:
+    floor.open(5, 3, 4)
+    pick = floor.client.pick("1001", "desk", "SALES")
+    assert (pick.phone_login, pick.server_ip, pick.degraded) == ("p2", TWO, False)
+    floor.open(0, 9, 0)
+    again = floor.client.pick("1001", "desk", "SALES")
+    assert again.phone_login == "p2"
+    ranking = floor.client.ranking()
+    assert ranking is not None
+    assert {each.server_ip: each.slots for each in ranking.dialers} == {ONE: 0, TWO: 1, THREE: 0}
+
+
+def test_the_same_user_with_another_alias_gives_the_first_slot_back(floor: Floor) -> None:
+    floor.open(5, 3, 4)
+    floor.client.pick("1001", "desk")
+    assert floor.client.pick("1001", "other").phone_login == "p1"
+    ranking = floor.client.ranking()
+    assert ranking is not None
+    assert {each.server_ip: each.slots for each in ranking.dialers} == {ONE: 1, TWO: 0, THREE: 0}
+
+
+def test_a_herd_spreads_between_two_polls(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    picks = [floor.client.pick(f"{user}", "desk").server_ip for user in range(1001, 1031)]
+    assert {ip: picks.count(ip) for ip in (ONE, TWO, THREE)} == {ONE: 10, TWO: 10, THREE: 10}
+
+
+def test_a_slot_is_used_up_when_the_agent_shows(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    picked = floor.client.pick("1001", "desk").server_ip
+
+    def arrived(sequence: int) -> list[Record]:
+        return [session("1001", picked, sequence=sequence)]
+
+    floor.show(*(dialer(ip, int(ip == picked)) for ip in (ONE, TWO, THREE)), records=arrived)
+    ranking = floor.client.ranking()
+    assert ranking is not None
+    assert {each.server_ip: (each.agents, each.slots) for each in ranking.dialers}[picked] == (1, 0)
+
+
+def test_a_released_slot_is_free_and_releasing_twice_is_no_mistake(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    floor.client.pick("1001", "desk")
+    assert floor.client.metric("hotdesk_cluster_slots") == 1
+    for _ in range(2):
+        answer = floor.http.delete(f"{PICKS}/1001")
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert floor.client.metric("hotdesk_cluster_slots") == 0
+
+
+def test_nothing_is_known_of_another_cluster_or_alias(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    body = {"user": "1001", "alias": "desk"}
+    for answer in (
+        floor.http.get("/v1/clusters/east/ranking"),
+        floor.http.get("/v1/clusters/east/aliases/desk/ranking"),
+        floor.http.post("/v1/clusters/east/picks", json=body),
+        floor.http.delete("/v1/clusters/east/picks/1001"),
+    ):
+        found = problem(answer, 404)
+        assert found["title"] == "unknown cluster"
+        assert CLUSTER in str(found["detail"])
+    for answer in (
+        floor.http.get(f"/v1/clusters/{CLUSTER}/aliases/nobody/ranking"),
+        floor.client.ask("1001", "nobody"),
+    ):
+        found = problem(answer, 404)
+        assert found["title"] == "unknown alias"
+        assert "'nobody'" in str(found["detail"])
+
+
+def test_no_dialer_is_said_phone_by_phone(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    found = problem(floor.client.ask("1001", "dead"), 409)
+    assert found["title"] == "no dialer"
+    assert found["phones"] == [
+        {"phone_login": "off", "server_ip": ONE, "why_not": ["phone is not active"]},
+        {"phone_login": "nowhere", "server_ip": "", "why_not": ["no phone has this login"]},
+    ]
+    assert floor.client.metric("hotdesk_picks_total", outcome="refused") == 1
+
+
+def test_a_full_dialer_is_not_offered(tmp_path: Path) -> None:
+    policies = {CLUSTER: Policy(max_agents=4)}
+    with service_of(tmp_path, ApiOptions(port=0), policies) as service:
+        floor = Floor(service)
+        floor.open(3, 4, 4)
+        assert floor.client.pick("1001", "desk").server_ip == ONE
+        found = problem(floor.client.ask("1002", "desk"), 409)
+        assert all(each["why_not"] == ["max_agents reached"] for each in found["phones"])  # type: ignore[attr-defined]
+        floor.client.close()
+
+
+def test_nothing_is_offered_when_no_poll_came_for_five_seconds(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    until(lambda: not floor.client.ask("1001", "desk").is_success, "picks are refused", 7.0)
+    found = problem(floor.client.ask("1001", "desk"), 503)
+    assert found["title"] == "stale"
+    assert 5000 <= int(str(found["age_ms"])) < 7000
+    ranking, of_alias = floor.client.ranking(), floor.client.alias("desk")
+    assert ranking is not None
+    assert ranking.stale
+    assert of_alias is not None
+    assert of_alias.stale
+    floor.open(0, 0, 0)
+    assert floor.client.pick("1001", "desk").age_ms < 5000
+
+
+def test_an_agent_who_left_may_pick_anew(floor: Floor) -> None:
+    def arrived(sequence: int) -> list[Record]:
+        return [session("1001", ONE, sequence=sequence)]
+
+    floor.open(0, 0, 0)
+    floor.show(dialer(ONE, 1), records=arrived)
+    floor.log.append([entry(Ended(key_of(session("1001", ONE)), 1, 3))])
+    floor.show(dialer(ONE, 0))
+    assert floor.client.metric("hotdesk_dialer_agents") == 0
+    assert floor.client.pick("1001", "desk").server_ip == ONE
+
+
+# --- what does not fit ------------------------------------------------------------------------------------------
+
+GOOD = {"user": "1001", "alias": "desk"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "body"),
+        (b"{", "truncated"),
+        (b"{} {}", "trailing"),
+        (b"\xff\xfe", "malformed"),
+        (b'{"user":"\xff","alias":"desk"}', "utf-8"),
+        (b"null", "object"),
+        (b"[]", "object"),
+        (b'"desk"', "object"),
+        (b"{}", "user"),
+        (json.dumps({"user": "1001"}).encode(), "alias"),
+        (json.dumps(GOOD | {"user": 1001}).encode(), "user"),
+        (json.dumps(GOOD | {"user": ""}).encode(), "user"),
+        (json.dumps(GOOD | {"user": "1" * 21}).encode(), "user"),
+        (json.dumps(GOOD | {"alias": None}).encode(), "alias"),
+        (json.dumps(GOOD | {"alias": "d" * 256}).encode(), "alias"),
+        (json.dumps(GOOD | {"campaign": ["SALES"]}).encode(), "campaign"),
+        (json.dumps(GOOD | {"campaign": "S" * 21}).encode(), "campaign"),
+        (json.dumps(GOOD | {"server": ONE}).encode(), "server"),
+        (b"[" * 30_000, "too deep"),
+        (b'{"user":' * 5_000, "too deep"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused_and_says_where(http: httpx.Client, body: bytes, said: str) -> None:
+    found = problem(http.post(PICKS, content=body, headers=bearer("pick")), 400)
+    assert said in str(found["detail"]).lower()
+    assert http.post(PICKS, json=GOOD, headers=bearer("pick")).status_code == 201
+
+
+def test_a_huge_body_is_refused(http: httpx.Client) -> None:
+    problem(http.post(PICKS, content=json.dumps(GOOD | {"alias": "d" * 200_000}), headers=bearer("pick")), 413)
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "nonsense"])
+def test_another_content_type_is_read_as_json_or_refused(http: httpx.Client, kind: str) -> None:
+    problem(http.post(PICKS, content=b"user=1001&alias=desk", headers=bearer("pick") | {"content-type": kind}), 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v1/clusters/west", 404),
+        ("GET", "/v1/clusters/west/rankings", 404),
+        ("GET", "/openapi/nothing", 404),
+        ("GET", "/%ff%fe", 404),
+        ("GET", "/v1/clusters/%ff/ranking", 404),
+        ("GET", "/v1/clusters/%2e%2e/ranking", 404),
+        ("DELETE", PICKS, 405),
+        ("GET", PICKS, 405),
+        ("POST", "/v1/clusters", 405),
+        ("PUT", f"/v1/clusters/{CLUSTER}/ranking", 405),
+    ],
+)
+def test_what_is_not_there_is_a_problem_document(http: httpx.Client, method: str, path: str, status: int) -> None:
+    problem(http.request(method, path, headers=bearer("admin")), status)
+
+
+def test_a_mistake_of_ours_is_a_problem_document_that_gives_nothing_away() -> None:
+    @get("/broken")
+    async def broken() -> None:
+        raise ValueError("the-inside")
+
+    app = create_app(
+        version=VERSION, tokens=Tokens({}), registry=CollectorRegistry(), doubts=lambda: (), routes=[broken]
+    )
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/broken")
+    assert "the-inside" not in answer.text
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["title"] == "Internal Server Error"
+
+
+def test_bytes_that_are_no_http_do_not_stop_it(http: httpx.Client) -> None:
+    address = http.base_url
+    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
+        connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert http.get("/healthz").is_success
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_reading_needs_any_token(http: httpx.Client, path: str) -> None:
+    refused = http.get(path)
+    problem(refused, 401)
+    assert refused.headers["www-authenticate"] == "Bearer"
+    for scope in TOKENS:
+        assert http.get(path, headers=bearer(scope)).is_success
+
+
+def test_picking_and_releasing_need_a_token_of_scope_pick(http: httpx.Client) -> None:
+    for headers, status in (({}, 401), (bearer("read"), 403), (bearer("pick"), 201), (bearer("admin"), 201)):
+        answer = http.post(PICKS, json=GOOD, headers=headers)
+        assert answer.status_code == status
+        if not answer.is_success:
+            problem(answer, status)
+    for headers, status in (({}, 401), (bearer("read"), 403), (bearer("pick"), 204), (bearer("admin"), 204)):
+        assert http.delete(f"{PICKS}/1001", headers=headers).status_code == status
+    assert "'pick'" in str(problem(http.post(PICKS, json=GOOD, headers=bearer("read")), 403)["detail"])
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        f"Bearer {'x' * 20}",
+        f"Bearer {TOKENS['pick'][:-1]}",
+        f"Bearer {TOKENS['pick']}x",
+        f"Basic {TOKENS['pick']}",
+        TOKENS["pick"],
+        "Bearer",
+        "",
+    ],
+)
+def test_anything_but_a_known_bearer_token_is_refused(http: httpx.Client, authorization: str) -> None:
+    http.headers.update({"authorization": authorization})
+    for answer in (http.get("/v1/clusters"), http.post(PICKS, json=GOOD)):
+        found = problem(answer, 401)
+        assert TOKENS["pick"][:-1] not in json.dumps(found)
+
+
+def test_health_and_readiness_need_no_token(http: httpx.Client) -> None:
+    assert http.get("/healthz").json()["status"] == "ok"
+    assert http.get("/readyz").json()["status"] == "ready"
+
+
+# --- about the process ------------------------------------------------------------------------------------------
+
+
+def test_health_names_the_version(http: httpx.Client) -> None:
+    assert http.get("/healthz").json() == {"status": "ok", "version": VERSION, "why": []}
+
+
+def test_metrics_tell_the_state_of_the_cluster_and_the_work_done(floor: Floor) -> None:
+    floor.open(5, 3, 4)
+    floor.client.pick("1001", "desk")
+    metric = floor.client.metric
+    assert metric("hotdesk_dialer_agents", server_ip=ONE, status="READY") == 5
+    assert metric("hotdesk_dialer_agents", server_ip=ONE, status="INCALL") == 0
+    assert metric("hotdesk_dialer_rank", server_ip=ONE) == 3
+    assert metric("hotdesk_dialer_eligible") == 3
+    assert metric("hotdesk_dialer_slots", server_ip=TWO) == 1
+    assert metric("hotdesk_cluster_owned", cluster=CLUSTER) == 1
+    assert metric("hotdesk_cluster_database_up", cluster=CLUSTER) == 1
+    assert metric("hotdesk_picks_total", outcome="picked") == 1
+    assert metric("hotdesk_pick_seconds_count") == 1
+    assert metric("hotdesk_records_folded_total", result="folded") >= 8
+    assert metric("hotdesk_build_info", version=VERSION) == 1
+
+
+def test_the_openapi_document_names_every_route(http: httpx.Client) -> None:
+    answer = http.get("/openapi/openapi.json")
+    assert answer.is_success
+    document = answer.json()
+    assert document["openapi"].startswith("3.")
+    assert {(path, method) for path, methods in document["paths"].items() for method in methods} == {
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+        ("/metrics", "get"),
+        ("/v1/clusters", "get"),
+        ("/v1/clusters/{cluster}/ranking", "get"),
+        ("/v1/clusters/{cluster}/aliases/{alias}/ranking", "get"),
+        ("/v1/clusters/{cluster}/picks", "post"),
+        ("/v1/clusters/{cluster}/picks/{user}", "delete"),
+    }
+    assert "PickAnswer" in document["components"]["schemas"]
+
+
+def test_an_address_of_ipv6_is_told_as_an_address(tmp_path: Path) -> None:
+    with service_of(tmp_path, ApiOptions(host="::1", port=0)) as service:
+        assert service.url.startswith("http://[::1]:")
+        with httpx.Client(base_url=service.url, trust_env=False) as http:
+            assert http.get("/healthz").is_success
