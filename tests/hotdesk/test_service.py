@@ -1,0 +1,182 @@
+"""All roles in one process on a real database, with a simulated cluster that logs in and fails."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from controller.policy import Policy
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from messages import metrics
+from simulator.agents import Habits
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hotdesk.conftest import Start
+from tests.hotdesk.running import CLUSTER, Client, Site, site, until
+
+SIXTY = ClusterPlan(dialers=4, agents=60, remote_agents=2)
+HURRIED = Habits(arrival=(0, 2), session=(10_000, 10_000))
+"""Everybody comes in at once, and stays."""
+
+
+@contextmanager
+def running(folder: Path, at: Site) -> Iterator[Client]:
+    """Run all roles in this process, and give a client once every desk is known."""
+    wanted = Wanted(
+        roles=frozenset(Role),
+        log=LogOptions(path=folder / "log.db", partitions=4),
+        api=ApiOptions(port=0),
+        databases={CLUSTER: at.settings},
+        policies={CLUSTER: Policy()},
+    )
+    with Service(wanted) as service:
+        client = Client(service.url)
+        try:
+            last = at.plan.agent_plans[-1].alias
+            until(lambda: client.alias(last), "the last desk is known")
+            yield client
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def living(west: Site, tmp_path: Path) -> Iterator[tuple[Client, SimulatedCluster]]:
+    """Give a running hotdesk and the living cluster it watches, every dialer of it offered."""
+    with west.living() as cluster, running(tmp_path, west) as client:
+        until(lambda: len(client.offered()) == 3, "every dialer is offered")
+        yield client, cluster
+
+
+def seconds_until(condition: Callable[[], object], what: str) -> float:
+    """Tell how long it took until a condition held."""
+    began = time.monotonic()
+    until(condition, what)
+    return time.monotonic() - began
+
+
+def why_not(client: Client, server_ip: str) -> list[str]:
+    """Tell what keeps new logins away from a dialer."""
+    ranking = client.ranking()
+    assert ranking is not None
+    return [why.value for each in ranking.dialers if each.server_ip == server_ip for why in each.why_not]
+
+
+def test_sixty_agents_who_come_in_at_once_land_at_most_one_apart(database: Database, tmp_path: Path) -> None:
+    with site(database, SIXTY) as sixty, running(tmp_path, sixty) as client:
+
+        def pick(user: str, alias: str, campaign: str) -> str:
+            return client.pick(user, alias, campaign).phone_login
+
+        with sixty.living(pick, HURRIED) as cluster:
+            until(lambda: cluster.logged_in == 60, "everybody is in", 30)
+            counts = [len(cluster.agents_on(dialer.server_ip)) for dialer in SIXTY.dialer_plans]
+            assert max(counts) - min(counts) <= 1, counts
+            until(lambda: client.metric("hotdesk_dialer_agents") == 60, "everybody is counted")
+            until(lambda: client.metric("hotdesk_cluster_slots") == 0, "every slot is used up")
+            assert client.metric("hotdesk_picks_total", outcome="picked") == 60
+
+
+def test_a_killed_dialer_is_not_offered_within_four_seconds_and_again_when_it_is_back(
+    living: tuple[Client, SimulatedCluster],
+) -> None:
+    client, cluster = living
+    victim = client.pick("1001", "desk1001").server_ip
+    cluster.kill(victim)
+    assert seconds_until(lambda: victim not in client.offered(), "the dead dialer is noticed") < 4
+    assert why_not(client, victim) == ["heartbeat stalled"]
+    assert client.pick("1001", "desk1001").server_ip != victim  # asked again, the slot moves too
+    assert len(client.offered()) == 2
+    cluster.bring_back(victim)
+    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < 4
+
+
+def test_a_dialer_switched_off_is_not_offered_within_a_second_and_a_half(
+    living: tuple[Client, SimulatedCluster],
+) -> None:
+    client, cluster = living
+    victim = client.pick("1001", "desk1001").server_ip
+    cluster.switch_off(victim)
+    assert seconds_until(lambda: victim not in client.offered(), "the switch is noticed") < 1.5
+    assert why_not(client, victim) == ["switched off (active=N)"]
+    assert client.pick("1002", "desk1002").server_ip != victim
+    cluster.switch_on(victim)
+    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < 1.5
+
+
+def test_a_dialer_whose_clock_is_wrong_is_offered_all_the_same(living: tuple[Client, SimulatedCluster]) -> None:
+    client, cluster = living
+    skewed = min(client.offered())
+    cluster.skew(skewed, -600)
+    until(lambda: client.metric("hotdesk_dialer_clock_skew_seconds", server_ip=skewed) < -590, "the skew is known")
+    assert skewed in client.offered()
+
+
+def test_a_database_that_stops_is_an_outage_and_no_dead_dialer_and_all_heals(tmp_path: Path, short: Path) -> None:
+    plan = ClusterPlan(dialers=3, agents=6, remote_agents=1)
+    with (
+        Database(short) as server,
+        site(server, plan) as alone,
+        alone.living() as cluster,
+        running(tmp_path, alone) as client,
+    ):
+        until(lambda: len(client.offered()) == 3, "every dialer is offered")
+        assert client.metric("hotdesk_cluster_database_up") == 1
+        server.stop()
+        stopped = time.monotonic()
+
+        def outage() -> int | None:
+            ranking = client.ranking()
+            return None if ranking is None else ranking.database_unreachable_since_ms
+
+        until(outage, "the outage shows")
+        assert client.metric("hotdesk_cluster_database_up") == 0
+        assert client.offered() == {dialer.server_ip for dialer in plan.dialer_plans}  # nobody died of it
+        until(
+            lambda: client.ask("1001", "desk1001").status_code == httpx.codes.SERVICE_UNAVAILABLE, "picks are refused"
+        )
+        assert 4 < time.monotonic() - stopped < 8
+        refused = client.ask("1001", "desk1001")
+        assert (refused.status_code, refused.json()["title"]) == (httpx.codes.SERVICE_UNAVAILABLE, "stale")
+        assert client.metric("hotdesk_poll_errors_total", kind="unavailable") >= 1
+
+        server.start()  # which empties server_updater, so that no dialer has a heartbeat
+        until(lambda: client.metric("hotdesk_cluster_database_up") == 1, "the database is back")
+        until(lambda: why_not(client, plan.dialer_plans[0].server_ip) == ["no heartbeat row"], "no heartbeat is left")
+        assert client.ask("1001", "desk1001").status_code == httpx.codes.CONFLICT
+        for dialer in plan.dialer_plans:
+            cluster.restart_updater(dialer.server_ip)
+        until(lambda: len(client.offered()) == 3, "every dialer is offered again")
+        assert not client.pick("1001", "desk1001").degraded
+        assert outage() is None
+
+
+@pytest.fixture
+def short(server_folder: Path) -> Path:
+    """Give a folder for a server of one's own, whose path is short enough for a socket's name."""
+    return server_folder / "stopped"
+
+
+def test_run_tells_every_metric_and_names_nobody(west: Site, start: Start) -> None:
+    process = start("run", "--api.port", "0", environment=west.environment)
+    with west.living():
+        client = process.client
+        until(lambda: client.alias("desk1001") and len(client.offered()) == 3, "every dialer is offered")
+        pick = client.pick("1001", "desk1001", "SALES")
+        text = client.http.get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    wanted = {each.name: each for each in vars(metrics).values() if isinstance(each, metrics.Metric)}
+    assert wanted.keys() - families.keys() == set()
+    for name, metric in wanted.items():
+        assert families[name].documentation == metric.help
+        for sample in families[name].samples:
+            assert sample.labels.keys() - {"le"} == set(metric.labels), sample
+    told = {value for family in families.values() for sample in family.samples for value in sample.labels.values()}
+    assert told & {"1001", "desk1001", "SALES", pick.phone_login} == set()
+    assert families["hotdesk_collector_leading"].samples[0].value == 1
+    assert families["hotdesk_consumer_lag_records"].samples[0].value < 100
