@@ -26,7 +26,7 @@ from stream.kafka import KafkaSettings
 DIALERS, AGENTS, PHONES = 40, 8000, 6
 REFRESH_SECONDS = 10.0
 """Screens write this seldom, since one Python process cannot write 8,000 times a second beside everything else."""
-ROUNDS, SECONDS = 4, 10.0
+ROUNDS, SECONDS = 4, 6.0
 
 
 class _Counters(NamedTuple):

@@ -43,7 +43,7 @@ def hotdesk(
         f"--log.partitions={settings.partitions}",
         f"--api.port={port}",
     ]
-    process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=open("/tmp/t/hd.log","ab"))
+    process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL)
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
