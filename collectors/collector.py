@@ -29,7 +29,7 @@ from collectors.reign import LogWatch
 from messages.codec import UndecodableRecordError, decode
 from messages.records import Outage, Resynchronise
 from messages.topics import Key, Topic, partition_of
-from stream.log import Entry, Log, LogError, Tail
+from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
 from stream.writing import end_of_observation, entry_of
 
@@ -202,7 +202,11 @@ class Collector:
     def _asked_again(self, orders: Tail) -> bool:
         """Tell whether somebody ordered that everything be published again."""
         asked = False
-        for stored in orders.poll(0.0):
+        try:
+            news = orders.poll(0.0)
+        except LogUnavailableError:
+            return False  # nothing is lost: the order will still be there, and meanwhile the outbox holds the records
+        for stored in news:
             if Key.parse(stored.key).cluster != self._cluster or stored.value is None:
                 continue
             try:
