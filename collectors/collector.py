@@ -36,6 +36,9 @@ from stream.writing import end_of_observation, entry_of
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
 
+SHORT_REIGN_SECONDS = 5.0
+"""A reign that broke off sooner would only break off again: the next one waits, as after any other failure."""
+
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -97,12 +100,20 @@ class Collector:
     def run(self, stop: threading.Event) -> None:
         """Collect until `stop` is set."""
         while not stop.is_set():
-            # A watch reads the log from its start; after a reign a new one is cheaper than all that was missed.
-            watch = self._until_it_works(stop, lambda: LogWatch(self._cluster, self._log))
-            if watch is None:
-                return
-            with closing(watch):
-                self._until_it_works(stop, partial(self._stand_by_and_reign, watch, stop))
+            self._until_it_works(stop, partial(self._follow_and_reign, stop))
+
+    def _follow_and_reign(self, stop: threading.Event) -> None:
+        """Follow the log until it is this collector's turn, and collect until something breaks.
+
+        Raises:
+            DatabaseError: what broke, soon after the reign began.
+            LogError: the same, or the log cannot be followed.
+        """
+        # A watch reads the log from its start; after a reign a new one is cheaper than all that was missed.
+        with closing(LogWatch(self._cluster, self._log)) as watch:
+            broken = self._until_it_works(stop, partial(self._stand_by_and_reign, watch, stop))
+        if broken is not None:
+            raise broken
 
     def _until_it_works(self, stop: threading.Event, what: Callable[[], T]) -> T | None:
         """Call again and again, waiting ever longer, until nothing breaks or `stop` is set (then None)."""
@@ -116,8 +127,8 @@ class Collector:
         )
         return retry(what)
 
-    def _stand_by_and_reign(self, watch: LogWatch, stop: threading.Event) -> None:
-        """Wait for the lock, claim an epoch, and collect until something breaks.
+    def _stand_by_and_reign(self, watch: LogWatch, stop: threading.Event) -> DatabaseError | LogError | None:
+        """Wait for the lock, claim an epoch, and collect until something breaks; give what broke a short reign.
 
         Raises:
             DatabaseError: before the reign began.
@@ -125,7 +136,7 @@ class Collector:
         """
         while not watch.follow(LOCK_SECONDS):
             if stop.is_set():
-                return
+                return None
         try:
             database = VicidialDatabase(self._settings)
         except DatabaseError as error:
@@ -135,20 +146,23 @@ class Collector:
             self._note_database(database)
             while not database.take_lock():
                 if stop.is_set():
-                    return
+                    return None
                 watch.follow(LOCK_SECONDS)
             epoch = watch.claim(self._name)
             if not database.holds_lock():
-                return
+                return None
             watch.close()
             observer = Observer(self._cluster, self._name, epoch)
-            self._reign(database, observer, _Clock(watch.observed_at_ms), stop)
+            return self._reign(database, observer, _Clock(watch.observed_at_ms), stop)
 
-    def _reign(self, database: VicidialDatabase, observer: Observer, clock: _Clock, stop: threading.Event) -> None:
+    def _reign(
+        self, database: VicidialDatabase, observer: Observer, clock: _Clock, stop: threading.Event
+    ) -> DatabaseError | LogError | None:
         self._say.info("collecting", epoch=observer.epoch, database=self._settings.where)
         self._instruments.leading.labels(self._cluster).set(1)
         partition = partition_of(self._cluster, self._log.partitions)
-        last_good_ms = clock.now_ms()
+        began_ms = last_good_ms = clock.now_ms()
+        broken: DatabaseError | LogError | None = None
         try:
             with closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders:
                 for number in self._ticks(database, stop):
@@ -158,11 +172,14 @@ class Collector:
                     self._poll(database, observer, clock.now_ms(), number, again=again)
                     last_good_ms = clock.now_ms()
         except DatabaseError as error:
+            broken = error
             self._note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
         except LogError as error:
+            broken = error
             self._say.warning("the log cannot be read; starting over", why=str(error))
         finally:
             self._instruments.leading.labels(self._cluster).set(0)
+        return broken if clock.now_ms() - began_ms < SHORT_REIGN_SECONDS * 1000 else None
 
     def _polls(self, seconds: float) -> int:
         """Tell how many polls make so many seconds."""
