@@ -1,0 +1,511 @@
+"""The loop on a real database and a real log: who collects, what reaches the log, and what happens when parts fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collectors.collector import Collector, Pace
+from collectors.database import DatabaseSettings
+from collectors.instruments import CollectorInstruments
+from controller.ranking import rank_dialers
+from controller.reading import read
+from controller.state import ClusterState
+from messages.codec import decode
+from messages.records import AgentStatus, Outage, Poll, Reign, Resynchronise
+from messages.topics import Topic, partition_of
+from simulator.database import Database
+from stream.embedded import EmbeddedLog
+from stream.log import Log, Stored
+from stream.outbox import Outbox
+from stream.writing import entry_of
+from tests.breaking import BreakableLog
+from tests.collectors.conftest import SMALL, MakeVicidial, Vicidial
+from tests.making import CLUSTER, NOW_MS, PARTITIONS, PLAIN, eventually, fold_all
+
+QUICK = Pace(flags=0.1, agents=0.2, catalogue=0.5)
+PARTITION = partition_of(CLUSTER, PARTITIONS)
+FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
+
+
+class Running:
+    """A collector at work in a thread of its own, with its own way to the log."""
+
+    def __init__(self, log: Log, settings: DatabaseSettings, name: str, bound: int) -> None:
+        self.registry = CollectorRegistry()
+        self.outbox = Outbox(log, bound=bound)
+        self._stop = threading.Event()
+        self._collector = Collector(
+            CLUSTER, settings, log, self.outbox, CollectorInstruments(self.registry), name=name, pace=QUICK
+        )
+        self._thread = threading.Thread(target=self._collector.run, args=(self._stop,), name=name)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """End it, and tell how many seconds that took."""
+        began = time.monotonic()
+        self._stop.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        took = time.monotonic() - began
+        self.outbox.close(0.2)
+        return took
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, {"cluster": CLUSTER, **labels}) or 0.0
+
+    @property
+    def leads(self) -> bool:
+        return self.metric("hotdesk_collector_leading") == 1
+
+    @property
+    def failures(self) -> float:
+        return sum(self.metric("hotdesk_poll_errors_total", kind=kind) for kind in ("unavailable", "refused"))
+
+
+Start = Callable[..., Running]
+
+
+class Following:
+    """What the log tells, folded as it comes."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+        self._state = ClusterState(CLUSTER)
+        self._next = 0
+
+    @property
+    def state(self) -> ClusterState:
+        while new := self._log.read(Topic.OBSERVATIONS, PARTITION, self._next):
+            fold_all(self._state, new)
+            self._next = new[-1].offset + 1
+        return self._state
+
+    def polls_on(self, count: int = 3) -> None:
+        """Wait for some further polls."""
+        sequence, epoch = self.state.stamp[1], self.state.stamp[0]
+        assert eventually(lambda: self.state.stamp > (epoch, sequence + count))
+
+    def until(self, condition: Callable[[ClusterState], bool], seconds: float = 20) -> ClusterState:
+        assert eventually(lambda: condition(self.state), seconds), self._state
+        return self.state
+
+    def records(self, *kinds: type) -> list[object]:
+        """Give every record of these kinds that stands in the log."""
+        found: list[object] = []
+        offset = 0
+        while new := self._log.read(Topic.OBSERVATIONS, PARTITION, offset):
+            found += [record for record in map(read, new) if isinstance(record, kinds)]
+            offset = new[-1].offset + 1
+        return found
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
+    """Give a log in a file."""
+    with EmbeddedLog(tmp_path / "log.db", PARTITIONS) as log:
+        yield log
+
+
+@pytest.fixture
+def following(log: EmbeddedLog) -> Following:
+    """Give what the log tells."""
+    return Following(log)
+
+
+@pytest.fixture
+def start(log: EmbeddedLog, vicidial: Vicidial) -> Iterator[Start]:
+    """Give a function that starts a collector, which is stopped at the latest when the test ends."""
+    running: list[Running] = []
+
+    def start_one(
+        name: str = "c1", *, to: Log | None = None, settings: DatabaseSettings | None = None, bound: int = 100_000
+    ) -> Running:
+        running.append(Running(to or log, settings or vicidial.settings, name, bound))
+        return running[-1]
+
+    yield start_one
+    for each in running:
+        each.stop()
+
+
+def _beat(vicidial: Vicidial) -> None:
+    vicidial.run("UPDATE server_updater SET last_update = NOW()")
+
+
+def _kill_leader(vicidial: Vicidial) -> None:
+    ((number,),) = vicidial.run("SELECT IS_USED_LOCK(CONCAT('hotdesk.', DATABASE()))")
+    vicidial.run(f"KILL {number}")
+
+
+def _takes_logins(state: ClusterState) -> set[str]:
+    return {standing.server_ip for standing in rank_dialers(state, PLAIN) if standing.rank is not None}
+
+
+# --- what reaches the log ---------------------------------------------------------------------------------------
+
+
+def test_the_log_tells_what_the_tables_hold_and_follows_them(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    _beat(vicidial)
+    vicidial.log_in("1001", FIRST)
+    vicidial.log_in("1002", FIRST, status="PAUSED")
+    collector = start()
+    state = following.until(lambda state: len(state.aliases) == SMALL.agents)
+    assert len(state.phones) == SMALL.agents * SMALL.dialers
+    assert state.campaigns.keys() == {"sales", "support"}
+    assert state.dialers[FIRST].agents == {AgentStatus.READY: 1, AgentStatus.PAUSED: 1}
+    assert state.dialers[FIRST].rooms_free == SMALL.rooms
+    assert state.poll is not None
+    assert state.poll.odd_rows == {}
+    assert collector.leads
+
+    vicidial.run("UPDATE vicidial_live_agents SET status = 'INCALL', server_ip = %s WHERE user = '1001'", SECOND)
+    vicidial.run("DELETE FROM vicidial_live_agents WHERE user = '1002'")
+    vicidial.run("UPDATE servers SET active = 'N' WHERE server_ip = %s", THIRD)
+    vicidial.run("UPDATE phones SET active = 'N' WHERE login = '1001a'")
+    vicidial.run("DELETE FROM phones_alias WHERE alias_id = 'desk1002'")
+    state = following.until(
+        lambda state: (
+            "1002" not in state.agents and "desk1002" not in state.aliases and not state.phones["1001a"].active
+        )
+    )
+    assert (state.agents["1001"].server_ip, state.agents["1001"].status) == (SECOND, AgentStatus.INCALL)
+    assert state.dialers[SECOND].agents == {AgentStatus.INCALL: 1}
+    assert not state.dialers[FIRST].agents
+    assert not state.dialers[THIRD].active
+    assert state.stamp[0] == 1
+
+
+def test_a_heartbeat_that_advances_is_seen_to_advance(start: Start, vicidial: Vicidial, following: Following) -> None:
+    vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 1 HOUR")
+    start()
+    following.until(lambda state: bool(state.dialers))
+    assert _takes_logins(following.state) == set()
+    vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 59 MINUTE WHERE server_ip = %s", FIRST)
+    state = following.until(lambda state: _takes_logins(state) == {FIRST})
+    heartbeat = state.dialers[FIRST].heartbeat
+    assert heartbeat is not None
+    assert heartbeat.progressed_at_ms is not None
+    assert heartbeat.clock_skew_seconds == pytest.approx(-59 * 60, abs=30)
+
+
+def test_an_older_schema_is_collected_and_what_it_lacks_is_told(
+    start: Start, make_vicidial: MakeVicidial, following: Following
+) -> None:
+    start(settings=make_vicidial(old=True).settings)
+    state = following.until(lambda state: len(state.aliases) == SMALL.agents)
+    assert state.settings is not None
+    assert "phones.peer_status" in state.settings.missing_columns
+    assert all(dialer.agent_logins for dialer in state.dialers.values())
+
+
+def test_told_to_it_publishes_everything_again(start: Start, log: EmbeddedLog, following: Following) -> None:
+    start()
+    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    order = Resynchronise(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="me")
+    elsewhere = Resynchronise(cluster="east", ordered_at_ms=NOW_MS, by="me")
+    log.append([entry_of(elsewhere), entry_of(order)])
+    state = following.until(lambda state: state.poll is not None and (state.poll.full_sequence or 0) > 1)
+    assert state.poll is not None
+    since = (1, state.poll.full_sequence)
+    everything = [*state.phones.values(), *state.aliases.values(), *state.campaigns.values()]
+    assert len(everything) == SMALL.agents * SMALL.dialers + SMALL.agents + 2
+    assert all((each.epoch, each.sequence) >= since for each in everything)
+
+
+# --- one at a time ----------------------------------------------------------------------------------------------
+
+
+def test_of_two_one_collects_and_the_other_takes_over_within_five_seconds(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    vicidial.log_in("1001", FIRST)
+    first = start("c1")
+    following.until(lambda state: state.poll is not None)
+    second = start("c2")
+    following.polls_on()
+    assert (first.leads, second.leads) == (True, False)
+    assert following.state.stamp[0] == 1
+
+    vicidial.run("DELETE FROM vicidial_live_agents")
+    vicidial.log_in("1003", SECOND)
+    first.stop()
+    state = following.until(lambda state: state.stamp >= (2, 1), seconds=5)
+    assert state.poll is not None
+    assert state.poll.collector == "c2"
+    assert second.leads
+    assert not first.leads
+    assert state.agents.keys() == {"1003"}
+    assert state.outage is None
+
+
+def test_a_leader_whose_connection_is_killed_begins_a_new_epoch(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    vicidial.log_in("1001", FIRST)
+    start()
+    following.until(lambda state: state.poll is not None)
+    _kill_leader(vicidial)
+    state = following.until(lambda state: state.stamp >= (2, 3), seconds=5)
+    assert state.outage is None
+    assert state.agents.keys() == {"1001"}
+    assert state.observed_at_ms > 0
+    assert len(following.records(Outage)) == 1
+
+
+def test_of_a_killed_leader_and_its_standby_exactly_one_goes_on(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    first, second = start("c1"), start("c2")
+    following.until(lambda state: state.poll is not None)
+    for epoch in (2, 3, 4):
+        _kill_leader(vicidial)
+        following.until(lambda state, epoch=epoch: state.stamp >= (epoch, 3), seconds=5)  # type: ignore[misc]
+        assert eventually(lambda: first.leads != second.leads, 5)
+    assert following.state.stamp[0] == 4
+    leaders = {(each.epoch, each.collector) for each in following.records(Poll) if isinstance(each, Poll)}
+    assert sorted(epoch for epoch, _ in leaders) == [1, 2, 3, 4]
+
+
+def test_time_never_goes_back_from_one_epoch_to_the_next(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    start()
+    for epoch in (1, 2):
+        following.until(lambda state, epoch=epoch: state.stamp >= (epoch, 3))  # type: ignore[misc]
+        _kill_leader(vicidial)
+    following.until(lambda state: state.stamp >= (3, 3))
+    polls = [each for each in following.records(Poll) if isinstance(each, Poll)]
+    assert all(earlier.observed_at_ms < later.observed_at_ms for earlier, later in pairwise(polls))
+    assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
+
+
+OTHER_PROCESS = """
+import sys, threading
+from pathlib import Path
+import msgspec
+from prometheus_client import CollectorRegistry
+from collectors.collector import Collector
+from collectors.database import DatabaseSettings
+from collectors.instruments import CollectorInstruments
+from stream.embedded import EmbeddedLog
+from stream.outbox import Outbox
+
+settings = msgspec.json.decode(sys.argv[2], type=DatabaseSettings)
+registry = CollectorRegistry()
+stop = threading.Event()
+with EmbeddedLog(Path(sys.argv[1]), 4) as log:
+    outbox = Outbox(log)
+    collector = Collector("west", settings, log, outbox, CollectorInstruments(registry), name="frozen")
+    threading.Thread(target=collector.run, args=(stop,), daemon=True).start()
+    led = None
+    while True:
+        leads = registry.get_sample_value("hotdesk_collector_leading", {"cluster": "west"}) == 1
+        if leads != led:
+            led = leads
+            print("leads" if leads else "stands by", file=sys.stderr, flush=True)
+        threading.Event().wait(0.02)
+"""
+
+
+def _hears(process: "subprocess.Popen[str]", word: str) -> bool:
+    """Read what a process says until it says `word`."""
+    assert process.stderr is not None
+    return any(line.strip() == word for line in process.stderr)
+
+
+def test_a_frozen_leader_loses_its_place_and_does_not_take_it_back(
+    start: Start, vicidial: Vicidial, following: Following, tmp_path: Path
+) -> None:
+    """The other process has a log of its own, since one process owns a file; only the lock is between them."""
+    program = [sys.executable, "-c", OTHER_PROCESS, str(tmp_path / "other.db")]
+    with subprocess.Popen(  # noqa: S603 # this program
+        [*program, msgspec.json.encode(vicidial.settings).decode()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as frozen:
+        try:
+            assert _hears(frozen, "leads")
+            standby = start("standby")
+            frozen.send_signal(signal.SIGSTOP)
+            following.until(lambda state: state.stamp >= (1, 1), seconds=5)
+            frozen.send_signal(signal.SIGCONT)
+            assert _hears(frozen, "stands by")
+            following.polls_on()
+            assert standby.leads
+            assert following.state.stamp[0] == 1
+        finally:
+            os.kill(frozen.pid, signal.SIGKILL)
+
+
+# --- when the database fails ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) -> Iterator[Database]:
+    """Give a server that may be stopped."""
+    with Database(server_folder / tmp_path_factory.mktemp("own").name) as server:
+        yield server
+
+
+def test_a_database_that_stops_is_told_and_nobody_dies_of_it(
+    start: Start, own_server: Database, following: Following
+) -> None:
+    vicidial = Vicidial(own_server, SMALL, old=False)
+    _beat(vicidial)
+    vicidial.log_in("1001", FIRST)
+    collector = start(settings=vicidial.settings)
+    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    _beat(vicidial)
+    before = following.until(lambda state: _takes_logins(state) == {FIRST, SECOND, THIRD})
+    last_poll = before.observed_at_ms
+
+    own_server.stop()
+    state = following.until(lambda state: state.outage is not None)
+    assert state.outage is not None
+    since = state.outage.unreachable_since_ms
+    assert last_poll <= since < last_poll + 60_000
+    assert vicidial.settings.where in state.outage.why
+    assert eventually(lambda: len(following.records(Outage)) >= 3)
+    state = following.state
+    assert state.outage is not None
+    assert state.outage.unreachable_since_ms == since
+    assert _takes_logins(state) == {FIRST, SECOND, THIRD}
+    assert state.agents.keys() == {"1001"}
+    assert not collector.leads
+    assert collector.failures >= 3
+
+    own_server.start()
+    state = following.until(lambda state: state.outage is None)
+    assert state.stamp[0] == 2
+    assert state.dialers.keys() == {FIRST, SECOND, THIRD}
+    assert all(dialer.heartbeat is None for dialer in state.dialers.values())
+    assert state.dialers[FIRST].agents == {AgentStatus.READY: 1}
+    assert state.agents.keys() == {"1001"}
+    vicidial.run("INSERT INTO server_updater (server_ip, last_update) VALUES (%s, NOW())", FIRST)
+    following.until(lambda state: state.dialers[FIRST].heartbeat is not None)
+
+
+def test_a_database_that_is_away_at_the_start_is_waited_for(
+    start: Start, own_server: Database, following: Following
+) -> None:
+    vicidial = Vicidial(own_server, SMALL, old=False)
+    own_server.stop()
+    collector = start(settings=vicidial.settings)
+    state = following.until(lambda state: state.outage is not None)
+    assert state.poll is None
+    assert collector.failures >= 1
+    own_server.start()
+    state = following.until(lambda state: state.poll is not None)
+    assert state.outage is None
+
+
+def test_a_table_that_is_refused_is_told_and_not_asked_for_without_pause(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    vicidial.run(f"REVOKE SELECT (server_ip, last_update, db_time) ON server_updater FROM `{vicidial.user}`@`%%`")
+    began = time.monotonic()
+    collector = start()
+    assert eventually(lambda: collector.failures >= 4)
+    assert time.monotonic() - began > 1
+    state = following.until(lambda state: state.outage is not None)
+    assert state.outage is not None
+    assert "server_updater" in state.outage.why
+    assert len(following.records(Reign)) <= collector.failures + 1
+
+    vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
+    following.until(lambda state: state.poll is not None and state.outage is None)
+
+
+# --- when the log fails -----------------------------------------------------------------------------------------
+
+
+def _sequences(following: Following) -> list[tuple[int, int]]:
+    return [(each.epoch, each.sequence) for each in following.records(Poll) if isinstance(each, Poll)]
+
+
+def test_while_the_log_is_away_records_wait_and_none_is_lost(
+    start: Start, log: EmbeddedLog, vicidial: Vicidial, following: Following
+) -> None:
+    line = BreakableLog(log)
+    collector = start(to=line)
+    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    line.cut()
+    assert eventually(lambda: line.refused > 0)
+    told = following.state.stamp
+    vicidial.log_in("1001", FIRST)
+    assert eventually(lambda: len(collector.outbox) >= 10)
+    assert following.state.stamp == told
+    line.mend()
+    following.until(lambda state: "1001" in state.agents)
+    assert eventually(lambda: len(collector.outbox) == 0)
+    sequences = _sequences(following)
+    assert sequences == [(1, number) for number in range(1, len(sequences) + 1)]
+
+
+def test_a_full_queue_stops_the_polling_instead_of_dropping(
+    start: Start, log: EmbeddedLog, vicidial: Vicidial, following: Following
+) -> None:
+    line = BreakableLog(log)
+    collector = start(to=line, bound=12)
+    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    line.cut()
+    assert eventually(lambda: collector.outbox.full)
+    polled = collector.metric("hotdesk_poll_seconds_count")
+    refused = line.refused
+    assert eventually(lambda: line.refused > refused)
+    assert collector.metric("hotdesk_poll_seconds_count") <= polled + 1
+    assert len(collector.outbox) < 12 + 10
+    vicidial.log_in("1001", FIRST)
+    line.mend()
+    following.until(lambda state: "1001" in state.agents)
+    following.polls_on()
+    sequences = _sequences(following)
+    assert sequences == [(1, number) for number in range(1, len(sequences) + 1)]
+
+
+def test_a_log_that_is_away_at_the_start_is_waited_for(start: Start, log: EmbeddedLog, following: Following) -> None:
+    line = BreakableLog(log)
+    line.cut()
+    collector = start(to=line)
+    assert not collector.leads
+    line.mend()
+    following.until(lambda state: state.poll is not None)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------
+
+
+def test_it_ends_at_once_whatever_it_is_doing(
+    start: Start, log: EmbeddedLog, vicidial: Vicidial, following: Following
+) -> None:
+    leader = start("leader")
+    following.until(lambda state: state.poll is not None)
+    standby = start("standby")
+    lost = start("lost", settings=msgspec.structs.replace(vicidial.settings, port=1))
+    assert eventually(lambda: lost.failures >= 2)
+    line = BreakableLog(log)
+    line.cut()
+    cut_off = start("cut off", to=line)
+    assert all(each.stop() < 3 for each in (cut_off, lost, standby, leader))
+
+
+def test_everything_it_wrote_can_be_read(start: Start, log: EmbeddedLog, following: Following) -> None:
+    with closing(log.tail([Topic.OBSERVATIONS], [PARTITION], from_start=True)) as tail:
+        start()
+        following.until(lambda state: len(state.aliases) == SMALL.agents)
+        seen: list[Stored] = list(tail.poll(1))
+    assert {type(decode(each.topic, each.value)) for each in seen if each.value is not None} >= {Reign, Poll}
