@@ -127,7 +127,12 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Iterator[Finding
     else:
         yield _ok(subject, f"{len(dialers)} active dialers, {sum(sum(d.agents.values()) for d in dialers)} agents")
     for kind, count in poll.odd_rows.items():
-        yield Finding(verdict=Verdict.NOTE, subject=subject, what=f"{count} x {kind}", remedy="hotdesk goes on without it; mend it in VICIdial's admin pages")
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what=f"{count} x {kind}",
+            remedy="hotdesk goes on without it; mend it in VICIdial's admin pages",
+        )
 
 
 def _ok(subject: str, what: str) -> Finding:
