@@ -31,6 +31,7 @@ from messages.records import Outage, Resynchronise
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
+from stream.troubles import Troubles
 from stream.writing import end_of_observation, entry_of
 
 LOCK_SECONDS = 0.5
@@ -94,6 +95,7 @@ class Collector:
         self._broken = ""
         """What was last said to be wrong with the database; empty: nothing."""
         self._unreachable_since_ms = 0
+        self._troubles = Troubles()
         instruments.start(cluster)
         self._say = log.bind(cluster=cluster)
 
@@ -234,7 +236,7 @@ class Collector:
 
     def _note_retry(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
-        if isinstance(error, LogError):
+        if isinstance(error, LogError) and self._troubles.is_new(str(error)):
             self._say.warning("the log cannot be read; trying again", why=str(error))
 
     def _note_database(self, database: VicidialDatabase) -> None:

@@ -17,6 +17,7 @@ from controller.reading import read
 from messages.topics import Topic
 from stream.log import Log, LogError, Membership, Tail
 from stream.outbox import Outbox
+from stream.troubles import Troubles
 
 TOPICS = (Topic.OBSERVATIONS, Topic.LOGINS, Topic.RANKINGS, Topic.DEAD_LETTERS)
 GROUP = "hotdesk-controllers"
@@ -54,6 +55,7 @@ class Follower:
         self._owns = owns
         self._reads_all = reads_all
         self._stop = threading.Event()
+        self._troubles = Troubles()
         self._threads: list[threading.Thread] = []
         self._tails: dict[frozenset[int], Tail] = {}
         self._assigned: frozenset[int] = frozenset()
@@ -85,14 +87,12 @@ class Follower:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _again_and_again(self, work: Callable[[], None]) -> None:
-        said = ""
         while not self._stop.is_set():
             try:
                 work()
             except LogError as error:
-                if said != str(error):
-                    said = str(error)
-                    log.warning("the log cannot be read; trying again", why=said)
+                if self._troubles.is_new(str(error)):
+                    log.warning("the log cannot be read; trying again", why=str(error))
                 self._stop.wait(RETRY_SECONDS)
 
     def _belong(self) -> None:
