@@ -8,7 +8,6 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 BIN := .venv/bin
 VENV := .venv/.ready
 KAFKA := .parts/kafka/.ready
-MARIADB := .parts/mariadb.ready
 ROOMS := messages stream collectors controller hotdesk simulator
 VECTORS := tests/data/selection-vectors.jsonl
 
@@ -20,15 +19,15 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV) $(MARIADB) ## A simulated cluster, collectors, controller and API, no Kafka (DEMO_SECONDS=20 ends by itself)
+demo: $(VENV) mariadb ## A simulated cluster, collectors, controller and API, no Kafka (DEMO_SECONDS=20 ends by itself)
 	@$(BIN)/hotdesk demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: demo-kafka
-demo-kafka: $(VENV) $(MARIADB) $(KAFKA) ## The same through a real Kafka broker
+demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) $(MARIADB) $(KAFKA) check ## Every check and every test, with real MariaDB and real Kafka (ARGS="-k name" for some)
+test: $(VENV) mariadb $(KAFKA) check ## Every check and every test, with real MariaDB and real Kafka (ARGS="-k name" for some)
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: check
@@ -48,7 +47,7 @@ vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=select
 	@$(BIN)/python -m bench.vectors $(or $(FILE),$(VECTORS))
 
 .PHONY: bench
-bench: $(VENV) $(MARIADB) $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
+bench: $(VENV) mariadb $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 .PHONY: lock
@@ -72,9 +71,9 @@ $(VENV): requirements.lock pyproject.toml .tools/bin/uv
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 
-$(MARIADB): tools/need
+.PHONY: mariadb
+mariadb:
 	@tools/need mariadb
-	@mkdir -p $(@D) && touch $@
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven
