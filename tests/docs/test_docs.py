@@ -1,0 +1,196 @@
+"""What the documents say is what the code is: grants, metrics, settings, commands, targets, links."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collectors.instruments import CollectorInstruments
+from controller.instruments import ControllerInstruments
+from hotdesk import settings
+from hotdesk.cli import app
+from hotdesk.failures import HotdeskError
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
+from messages import metrics
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = (ROOT / "hotdesk" / "example.toml").read_text()
+
+LOG = [field.name for field in fields(LogOptions)]
+API = [field.name for field in fields(ApiOptions)]
+CLUSTER = [field.name for field in msgspec.structs.fields(ClusterSettings)]
+TABLES = {"The log": LOG, "The API": API, "A cluster": CLUSTER}
+
+NOT_IN_THE_EXAMPLE = {
+    *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; docs/settings.md has them
+    "password",  # it may not stand in the file
+}
+
+NO_LABELS = "\u2013"
+
+ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def _section(text: str, title: str) -> str:
+    """Give what stands under a heading that begins with `title`."""
+    found = re.search(rf"^## {re.escape(title)}.*?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {title}"
+    return found[1]
+
+
+def _shell_lines(text: str) -> Iterator[str]:
+    """Give each line of the shell blocks, and each piece of code in a sentence; continued lines as one."""
+    for block in SHELL.findall(text):
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from INLINE.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def _words(line: str) -> list[str]:
+    """Split a line as a shell does, without variables before the command."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:
+        return []
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words.pop(0)
+    return words
+
+
+def _hotdesk_commands(text: str) -> Iterator[list[str]]:
+    for line in _shell_lines(text):
+        words = _words(line)
+        if len(words) > 1 and words[0] in {"hotdesk", ".venv/bin/hotdesk"}:
+            yield words[1:]
+
+
+def test_the_grants_stand_in_the_document_word_for_word() -> None:
+    grants = (ROOT / "collectors" / "grants.sql").read_text()
+    assert f"```sql\n{grants}```" in (ROOT / "docs" / "database.md").read_text()
+
+
+def test_each_statement_has_its_row_in_the_table_of_costs() -> None:
+    costs = _section((ROOT / "docs" / "database.md").read_text(), "What each statement costs")
+    priced = {name for row in costs.splitlines() if row.startswith("| `") for name in INLINE.findall(row.split("|")[1])}
+    statements = {path.stem for path in (ROOT / "collectors" / "statements").glob("*.sql")}
+    assert priced == statements - {"columns", "lock", "lock_held"}
+
+
+def test_each_metric_is_in_the_tables_and_none_else() -> None:
+    registry = CollectorRegistry()
+    ControllerInstruments(registry)
+    CollectorInstruments(registry)
+    counters = {family.name for family in registry.collect() if family.type == "counter"}
+    known = [each for each in vars(metrics).values() if isinstance(each, metrics.Metric)]
+    shown = {each.name + ("_total" if each.name in counters else "") for each in known}
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    assert sorted(ROW.findall(text)) == sorted(shown)
+    mentioned = {name for path in DOCUMENTS for name in re.findall(r"\bhotdesk_[a-z_]+\b", path.read_text())}
+    assert mentioned <= shown
+
+
+def test_a_metric_has_the_help_and_the_labels_of_the_code() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    for each in vars(metrics).values():
+        if isinstance(each, metrics.Metric):
+            labels = ", ".join(f"`{label}`" for label in each.labels) or NO_LABELS
+            assert re.search(
+                rf"^\| `{each.name}(_total)?` \| \w+ \| {labels} \| {re.escape(each.help)} \|$", text, re.MULTILINE
+            )
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_each_setting_is_in_its_table_and_none_else(title: str) -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    assert ROW.findall(_section(text, title)) == TABLES[title]
+
+
+@pytest.mark.parametrize(("table", "names"), [("log", LOG), ("api", API)])
+def test_a_setting_has_its_flag_and_variable(table: str, names: list[str]) -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    for name in names:
+        flag, variable = f"--{table}.{name.replace('_', '-')}", f"HOTDESK_{table}_{name}".upper()
+        assert f"| `{name}` | `{flag}` | `{variable}` |" in text
+
+
+def test_each_setting_is_in_the_example() -> None:
+    there = set(re.findall(r"^(?:# )?([a-z_]+) = ", EXAMPLE, re.MULTILINE)) | set(re.findall(r"[a-z_]+_file", EXAMPLE))
+    assert {*LOG, *API, *CLUSTER} - NOT_IN_THE_EXAMPLE <= there
+    assert there <= {*LOG, *API, *CLUSTER}
+
+
+def test_the_example_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "hotdesk.toml"
+    file.write_text(EXAMPLE)
+    tables, clusters = settings.read_file(file, must_exist=True)
+    assert set(tables) == {"log", "api"}
+    assert list(settings.clusters(clusters, settings.Options(), {})) == ["main"]
+
+
+def test_each_exit_code_is_told() -> None:
+    codes = {HotdeskError.exit_code, *(kind.exit_code for kind in HotdeskError.__subclasses__())}
+    told = _section((ROOT / "docs" / "settings.md").read_text(), "Exit codes")
+    assert {0, *codes} == {int(code) for code in re.findall(r"^\| (\d+) \|", told, re.MULTILINE)} - {130}
+
+
+@each_document
+def test_each_target_of_make_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        words[1] for words in map(_words, _shell_lines(document.read_text())) if words[:1] == ["make"] and words[1:]
+    }
+    assert named <= targets
+
+
+@each_document
+def test_each_command_exists(document: Path) -> None:
+    for words in _hotdesk_commands(document.read_text()):
+        command, apps, rest = app.parse_commands(words)
+        assert command or words[0].startswith("-"), f"hotdesk {' '.join(words)}"
+        known = {name for argument in apps[-1].assemble_argument_collection() for name in argument.names}
+        flags = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        unknown = {flag for flag in flags if not flag.startswith("--clusters.")} - known - {"--config", "--help"}
+        assert not unknown, f"hotdesk {' '.join(words)}"
+
+
+def test_the_toml_in_the_documents_is_taken() -> None:
+    for document in DOCUMENTS:
+        for block in re.findall(r"```toml\n(.*?)```", document.read_text(), re.DOTALL):
+            tables = tomllib.loads(block)
+            assert set(tables.get("log", {})) <= set(LOG)
+            assert set(tables.get("api", {})) <= set(API)
+
+
+@each_document
+def test_each_link_leads_somewhere(document: Path) -> None:
+    for link in LINK.findall(document.read_text()):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, link
+
+
+def test_no_document_names_a_place_of_one_machine() -> None:
+    for path in [*DOCUMENTS, *(each for each in (ROOT / "docs").rglob("*") if each.is_file())]:
+        assert not re.search(r"(?<![\w.])/(home|root|work|Users|tmp)/", path.read_text()), path.name
+
+
+def test_the_picture_needs_nothing_from_the_network() -> None:
+    picture = (ROOT / "docs" / "demo.svg").read_text()
+    assert "@font-face" not in picture
+    assert not re.search(r"""(href|url)\s*[=(]\s*["']?https?:""", picture)
