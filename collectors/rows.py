@@ -76,8 +76,8 @@ class AgentRow(NamedTuple):
 
     @property
     def remote(self) -> bool:
-        """Tell whether it is a remote agent, by VICIdial's own mark."""
-        return self.extension.startswith("R")
+        """Tell whether it is a remote agent, by VICIdial's own mark, which no case distinguishes."""
+        return self.extension[:1] in {"R", "r"}
 
 
 class PhoneRow(NamedTuple):

@@ -221,12 +221,13 @@ def test_agents_are_counted_by_status_campaign_and_kind() -> None:
         Agent(4, "4", ONE, "SOMETHING", "HELP", ""),
         Agent(5, "5", ONE, "READY", "SALES", "R/5"),
         Agent(6, "6", TWO, "INCALL", "SALES", "SIP/6"),
+        Agent(7, "7", ONE, "READY", "SALES", "r/7"),
     )
     out = Watching().sees(QUIET._replace(agents=agents))
     one = _dialer(out)
     assert one.agents == {AgentStatus.READY: 2, AgentStatus.CLOSER: 1, AgentStatus.OTHER: 1}
     assert one.campaigns == {"SALES": 1, "HELP": 3}
-    assert one.remote_agents == 1
+    assert one.remote_agents == 2
     assert _dialer(out, TWO).agents == {AgentStatus.INCALL: 1}
     assert _poll(out).odd_rows == {Odd.UNKNOWN_STATUS: 1}
 
