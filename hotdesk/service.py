@@ -41,8 +41,10 @@ from stream.kafka import KafkaLog
 from stream.log import Log, LogError
 from stream.outbox import Outbox
 
-STOP_SECONDS = 4.0
-"""All threads together may take this long to end; a process is gone 5 s after SIGTERM."""
+STOP_SECONDS = 3.0
+"""All threads together may take this long to end."""
+LEAVE_SECONDS = 1.0
+"""The log may take this long to close, and a process is gone 5 s after SIGTERM."""
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while another wants it. With Python's own 5 ms, a thread that decodes
@@ -134,7 +136,10 @@ class Service:
             if lost:
                 log.warning("the log took no records to the end", given_up=lost)
         if self.log is not None:
-            self.log.close()
+            # One that is just trying to reach a Kafka that is away would close only after that.
+            closing = threading.Thread(target=self.log.close, name="closing", daemon=True)
+            closing.start()
+            closing.join(LEAVE_SECONDS)
             self.log = None
         self._listener.close()
 

@@ -55,6 +55,9 @@ APPEND_BYTES = 32 * 1024 * 1024
 """kafka-python's producer has no bound on what it buffers: an append hands it no more than this at a time."""
 CLOSE_SECONDS = (DELIVERY_MS + 2_000) / 1000
 """Longer than a delivery: what is still under way fails before the producer is closed."""
+LEAVE_SECONDS = 0.5
+"""What is still under way when the log is closed has so long, then it fails: a process must be able to end while Kafka
+is away."""
 FETCH_WAIT_MS = 500
 READER_FETCH_WAIT_MS = 20
 """A reader goes from partition to partition, and each change waits for the fetch that is under way."""
@@ -205,7 +208,7 @@ class KafkaLog:
         """Close the connections that this log holds itself. Idempotent."""
         with self._lock:
             self._closed = True
-        self._drop_producer()
+        self._drop_producer(LEAVE_SECONDS)
         with self._reader_lock:
             self._drop_reader()
 
@@ -291,12 +294,18 @@ class KafkaLog:
                 )
             return self._producer
 
-    def _drop_producer(self) -> None:
+    def _drop_producer(self, seconds: float = CLOSE_SECONDS) -> None:
         with self._lock:
             producer, self._producer = self._producer, None
-        if producer is not None:
+        if producer is None:
+            return
+        try:
+            producer.close(timeout=seconds)
+        except errors.KafkaError:
+            # kafka-python leaves it half open then, and would wait again when the process ends
+            producer._sender.force_close()  # noqa: SLF001
             with contextlib.suppress(errors.KafkaError):
-                producer.close(timeout=CLOSE_SECONDS)
+                producer.close(timeout=seconds)
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Give a partition's records from `offset` to what is its end now, `step` at a time.
