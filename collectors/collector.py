@@ -146,9 +146,13 @@ class Collector:
             raise
         with database:
             self._note_database(database)
+            standing_by = False
             while not database.take_lock():
                 if stop.is_set():
                     return None
+                if not standing_by:
+                    standing_by = True
+                    self._say.info("standing by: another collector works for this database")
                 watch.follow(LOCK_SECONDS)
             epoch = watch.claim(self._name)
             if not database.holds_lock():

@@ -25,6 +25,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from litestar.status_codes import (
     HTTP_200_OK,
+    HTTP_202_ACCEPTED,
     HTTP_204_NO_CONTENT,
     HTTP_400_BAD_REQUEST,
     HTTP_404_NOT_FOUND,
@@ -48,7 +49,9 @@ from controller.forwarding import FORWARDED, OwnerClient
 from controller.instruments import ControllerInstruments
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
+from messages.records import Resynchronise
 from stream.log import Entry
+from stream.writing import entry_of
 
 Put = Callable[[Sequence[Entry]], None]
 """Hands records to whatever brings them to the log; does not wait."""
@@ -228,6 +231,25 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
         await picker.release(cluster, user, _asker(request))
 
     return [pick, release]
+
+
+def ordering_routes(desk: Desk, put: Put, tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Make the routes by which people order something."""
+
+    @post(
+        "/v1/clusters/{cluster:str}/resynchronise",
+        tags=["order"],
+        summary="Have the collector publish everything it knows again",
+        guards=[needs(Scope.ADMIN, tokens)],
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def resynchronise(cluster: FromPath[str]) -> None:
+        _known(desk, cluster)
+        # The order's time is for people; nothing is decided by it.
+        order = Resynchronise(cluster=cluster, ordered_at_ms=round(time.time() * 1000), by=desk.name)
+        put([entry_of(order)])
+
+    return [resynchronise]
 
 
 class Asker(NamedTuple):

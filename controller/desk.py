@@ -34,6 +34,9 @@ from stream.writing import end_of_slot, entry_of
 STALE_SECONDS = 5.0
 """Without a poll for so long nothing is offered: nobody knows what became of the dialers since."""
 
+CLOCK_DRIFT = 0.0002
+"""How far two machines' clocks may run apart, seconds a second."""
+
 DEFAULT_POLICY = Policy()
 
 
@@ -87,13 +90,30 @@ class ClusterView(msgspec.Struct):
     policy: Policy
     owned: bool = False
     fresh_at: float | None = None
-    """When its latest poll came in, on this process's monotonic clock; None: none since the log was caught up with."""
+    """When the latest poll was observed, on this process's monotonic clock; None: none came in since the log was
+    caught up with."""
+    quickest_way: float | None = None
+    """The least time between an observation (the log's clock) and its arrival here (this process's) in this epoch, in
+    seconds. The two clocks have nothing in common, but a poll that took longer is older by as much: it waited, while
+    the log or its collector could not go on."""
+    quickest_at: float = 0.0
+    epoch: int = -1
     owner: str = ""
     owner_url: str = ""
 
     def age_seconds(self, now: float) -> float | None:
         """Tell how old the latest poll is; None: nothing came in since this process started."""
         return None if self.fresh_at is None else max(0.0, now - self.fresh_at)
+
+    def polled(self, now: float) -> None:
+        """Note that a poll came in, and how old it was by then."""
+        way = now - self.state.observed_at_ms / 1000
+        if self.quickest_way is None or self.state.stamp[0] != self.epoch:
+            self.epoch, self.quickest_way = self.state.stamp[0], way
+        # The least way may grow as the clocks drift, and no faster.
+        self.quickest_way = min(way, self.quickest_way + CLOCK_DRIFT * (now - self.quickest_at))
+        self.quickest_at = now
+        self.fresh_at = now - (way - self.quickest_way)
 
     def stale(self, now: float) -> bool:
         """Tell whether nothing should be offered from this any more."""
@@ -143,7 +163,7 @@ class Desk:
         for name in folded.polled:
             view = self.clusters[name]
             if live:
-                view.fresh_at = now
+                view.polled(now)
             if live and view.owned:
                 folded.entries.append(entry_of(self.snapshot(view)))
         if live:

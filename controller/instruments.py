@@ -1,5 +1,6 @@
 """What the controller tells Prometheus: the state of each cluster, read when asked, and its own work, counted."""
 
+import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -71,7 +72,7 @@ _Sample = tuple[metrics.Metric, tuple[str, ...], float]
 
 
 def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
-    state, snapshot = view.state, desk.snapshot(view)
+    state, snapshot, stale = view.state, desk.snapshot(view), view.stale(time.monotonic())
     yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed_at_ms / 1000
     yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
     yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
@@ -82,16 +83,17 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
         for kind, count in state.poll.odd_rows.items():
             yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
     for standing in snapshot.dialers:
-        yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing)
+        yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
 
 
-def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing) -> Iterator[_Sample]:
+def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, stale: bool) -> Iterator[_Sample]:
     labels = (cluster, dialer.server_ip, dialer.server_id)
+    rank = 0 if stale or standing.rank is None else standing.rank
     for status in AgentStatus:
         yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
     yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
-    yield metrics.DIALER_ELIGIBLE, labels, standing.rank is not None
-    yield metrics.DIALER_RANK, labels, standing.rank or 0
+    yield metrics.DIALER_ELIGIBLE, labels, rank > 0
+    yield metrics.DIALER_RANK, labels, rank
     yield metrics.DIALER_SLOTS, labels, standing.slots
     yield metrics.DIALER_ROOMS_FREE, labels, standing.rooms_free
     heartbeat = dialer.heartbeat

@@ -14,7 +14,7 @@ from hotdesk.service import open_log
 from hotdesk.settings import ClusterSettings, LogOptions
 from messages.records import Poll
 from messages.topics import Topic
-from stream.log import LogError
+from stream.log import LogError, LogInUseError
 from stream.topics import check_topics
 
 
@@ -68,8 +68,15 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
             return
         with open_log(options):
             yield _ok("log", f"the embedded log {options.path} can be opened")
+    except LogFailure as error:
+        if isinstance(error.__cause__, LogInUseError):
+            yield Finding(
+                verdict=Verdict.NOTE, subject="log", what=str(error), remedy="as it should be, if that is your hotdesk"
+            )
+        else:
+            yield _wrong(error, "log", "mend what the message says, or set log.path")
     except HotdeskError as error:
-        yield _wrong(error, "log", "a running hotdesk owns its embedded log; otherwise mend what the message says")
+        yield _wrong(error, "log", "mend what the message says")
     except LogError as error:
         yield _wrong(LogFailure(str(error)), "log", "check log.bootstrap and the broker")
 
@@ -96,7 +103,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 yield _wrong(DatabaseFailure(str(error)), subject, f"the '{statement}' statement needs that grant")
             if refused:
                 return
-            yield _ok(subject, f"{settings!r}: all {len(tried)} statements may run")
+            yield _ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
             if database.missing_columns:
                 yield Finding(
                     verdict=Verdict.NOTE,

@@ -114,7 +114,7 @@ def rank(
     """
     with _api(options.api) as api:
         cluster = cluster or _only_cluster(api)
-        answer = _ask(api, f"/v1/clusters/{cluster}/aliases/{alias}/ranking", campaign=campaign)
+        answer = _ask(api, "GET", f"/v1/clusters/{cluster}/aliases/{alias}/ranking", campaign=campaign)
     ranking = msgspec.json.decode(answer, type=AliasAnswer)
     if as_json:
         _print_json(ranking)
@@ -133,6 +133,22 @@ def rank(
             "; ".join(phone.why_not),
         )
     Console().print(table)
+
+
+@app.command
+def resynchronise(
+    *,
+    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Have a cluster's collector publish everything it knows again.
+
+    It does so by itself every few minutes. Where the API wants a token, HOTDESK_TOKEN needs scope admin.
+    """
+    with _api(options.api) as api:
+        cluster = cluster or _only_cluster(api)
+        _ask(api, "POST", f"/v1/clusters/{cluster}/resynchronise")
+    print(f"ordered: cluster {cluster} is published again")
 
 
 @topics.command(name="create")
@@ -210,6 +226,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read this has read enough. Python would complain once more when it closes the pipe itself.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> None:
@@ -221,7 +240,8 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any])
         roles=roles,
         log=options.log,
         api=options.api,
-        databases={name: cluster.database_settings() for name, cluster in clusters.items()},
+        # The others use no database, and need not be able to read its password.
+        databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
     )
     with _stop_on_signals() as stop, Service(wanted):
@@ -265,9 +285,9 @@ def _api(options: ApiOptions) -> httpx.Client:
     )
 
 
-def _ask(api: httpx.Client, path: str, **parameters: str) -> bytes:
+def _ask(api: httpx.Client, method: str, path: str, **parameters: str) -> bytes:
     try:
-        answer = api.get(path, params=parameters)
+        answer = api.request(method, path, params=parameters)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ApiFailure(f"no hotdesk answers at {api.base_url}: {error}; is it running, and api.url right?") from error
     if answer.is_success:
@@ -281,7 +301,7 @@ def _ask(api: httpx.Client, path: str, **parameters: str) -> bytes:
 
 
 def _only_cluster(api: httpx.Client) -> str:
-    known = [each.cluster for each in msgspec.json.decode(_ask(api, "/v1/clusters"), type=list[ClusterAnswer])]
+    known = [each.cluster for each in msgspec.json.decode(_ask(api, "GET", "/v1/clusters"), type=list[ClusterAnswer])]
     if len(known) != 1:
         raise SettingsError(f"say which cluster, with --cluster: {', '.join(known) or 'none is known yet'}")
     return known[0]

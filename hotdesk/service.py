@@ -25,7 +25,7 @@ from prometheus_client.process_collector import ProcessCollector
 from collectors.collector import Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
-from controller.api import Picker, create_app, picking_routes, reading_routes
+from controller.api import Picker, create_app, ordering_routes, picking_routes, reading_routes
 from controller.desk import Desk
 from controller.follower import Follower
 from controller.forwarding import OwnerClient
@@ -176,6 +176,8 @@ class Service:
         # it, for 50 to 200 ms, while picks wait.
         gc.collect()
         gc.freeze()
+        if not self._wanted.log.bootstrap and self._wanted.roles != frozenset(Role):
+            log.warning("a role by itself meets no other on a log of its own: set log.bootstrap, or use 'hotdesk run'")
         log.info("ready to answer", url=self.url, roles=sorted(self._wanted.roles), version=VERSION)
 
     def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
@@ -191,7 +193,11 @@ class Service:
             reads_all=Role.SERVE in self._wanted.roles,
         )
         picker = Picker(desk, outbox.put, owners, instruments)
-        return [*reading_routes(desk, self._tokens), *picking_routes(picker, self._tokens)]
+        return [
+            *reading_routes(desk, self._tokens),
+            *picking_routes(picker, self._tokens),
+            *ordering_routes(desk, outbox.put, self._tokens),
+        ]
 
     def _collect(self, to: Log, outbox: Outbox) -> None:
         instruments = CollectorInstruments(self.registry)

@@ -19,10 +19,16 @@ _DIALER = ("cluster", "server_ip", "server_id")
 
 DIALER_AGENTS = Metric("hotdesk_dialer_agents", "Non-remote agents on a dialer, by status.", (*_DIALER, "status"))
 DIALER_REMOTE_AGENTS = Metric("hotdesk_dialer_remote_agents", "Remote agents on a dialer.", _DIALER)
-DIALER_ELIGIBLE = Metric("hotdesk_dialer_eligible", "1: the dialer takes new logins.", _DIALER)
-DIALER_RANK = Metric("hotdesk_dialer_rank", "Place in the ranking, 1 is next; 0: takes no new logins.", _DIALER)
+DIALER_ELIGIBLE = Metric(
+    "hotdesk_dialer_eligible",
+    "1: the dialer takes new logins; 0 too while nothing is known (no poll for 5 s).",
+    _DIALER,
+)
+DIALER_RANK = Metric(
+    "hotdesk_dialer_rank", "Place in the ranking, 1 is next; 0: takes no new logins, or nothing is known.", _DIALER
+)
 DIALER_SLOTS = Metric("hotdesk_dialer_slots", "Logins handed out and not seen yet.", _DIALER)
-DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms.", _DIALER)
+DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms, slots taken off.", _DIALER)
 DIALER_HEARTBEAT = Metric(
     "hotdesk_dialer_heartbeat_progress_timestamp_seconds", "When the heartbeat last advanced; 0: not seen yet.", _DIALER
 )

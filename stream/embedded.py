@@ -34,6 +34,7 @@ from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
     Entry,
+    LogInUseError,
     LogRefusedError,
     LogUnavailableError,
     Stored,
@@ -457,7 +458,7 @@ def _own(path: Path) -> int:
     except OSError as error:
         owner = os.read(lock_file, 32).decode(errors="replace").strip() or "unknown"
         os.close(lock_file)
-        raise LogRefusedError(
+        raise LogInUseError(
             f"{path} is in use by process {owner}: stop that one, or give this one a file of its own"
         ) from error
     os.truncate(lock_file, 0)

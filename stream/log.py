@@ -35,6 +35,10 @@ class LogRefusedError(LogError):
     """
 
 
+class LogInUseError(LogRefusedError):
+    """Another process owns the log's file."""
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """A record to append. Its partition is that of the key's cluster."""
 

@@ -164,6 +164,36 @@ def test_only_a_poll_makes_a_cluster_fresh() -> None:
     assert desk.clusters[CLUSTER].fresh_at == 100.0
 
 
+def test_a_poll_that_waited_on_its_way_is_as_old_as_it_waited() -> None:
+    desk = _desk()
+    polled = [poll(sequence=n, at_ms=NOW_MS + 500 * n) for n in range(1, 60)]
+    _fold(desk, polled[0], now=100.0)
+    view = desk.clusters[CLUSTER]
+    # Twenty seconds of polls wait somewhere and come at once: each is as old as it is.
+    _fold(desk, polled[2], now=121.0)
+    assert view.stale(121.0)
+    assert view.age_seconds(121.0) == pytest.approx(20.0, abs=0.1)
+    _fold(desk, polled[42], now=121.1)
+    assert not view.stale(121.1)
+
+
+def test_clocks_that_drift_apart_make_nothing_stale() -> None:
+    desk, ten_hours = _desk(), 36_000
+    for sequence in range(1, ten_hours // 10):
+        observed_at_ms = NOW_MS + round(10_000 * sequence * 0.9999)
+        late = poll(sequence=sequence, at_ms=observed_at_ms)
+        _fold(desk, late, now=100.0 + 10 * sequence)
+    assert desk.clusters[CLUSTER].age_seconds(100.0 + 10 * (ten_hours // 10 - 1)) == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_new_epochs_clock_is_its_own() -> None:
+    desk = _desk()
+    _fold(desk, poll(dialer(ONE)), now=100.0)
+    earlier = poll(epoch=2, at_ms=NOW_MS - 60_000)
+    _fold(desk, earlier, now=101.0)
+    assert desk.clusters[CLUSTER].age_seconds(101.0) == 0.0
+
+
 def test_what_is_only_replayed_is_stale() -> None:
     desk = _desk()
     _fold(desk, poll(dialer(ONE)), now=100.0, live=False)
