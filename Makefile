@@ -8,11 +8,13 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 BIN := .venv/bin
 VENV := .venv/.ready
 KAFKA := .parts/kafka/.ready
+ASTERISK := .parts/asterisk/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
 VECTORS := tests/data/selection-vectors.jsonl
 
 export PATH := $(PATH):/usr/sbin:/sbin
 export HOTDESK_KAFKA_HOME := $(CURDIR)/.parts/kafka
+export HOTDESK_ASTERISK_TREE := $(CURDIR)/.parts/asterisk
 
 .PHONY: help
 help: ## List the targets
@@ -27,7 +29,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) mariadb $(KAFKA) check ## Every check and every test, with real MariaDB and real Kafka (ARGS="-k name" for some)
+test: $(VENV) mariadb $(KAFKA) $(ASTERISK) check ## Every check and every test, with real MariaDB, Kafka and Asterisk (ARGS="-k name" for some)
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: check
@@ -79,4 +81,8 @@ $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven
 	@echo "fetching Apache Kafka"
 	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)
+	@touch $@
+
+$(ASTERISK): tools/asterisk
+	@tools/asterisk $(@D)
 	@touch $@

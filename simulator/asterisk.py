@@ -1,0 +1,271 @@
+"""Real Asterisk 16 dialers, each on a loopback address of its own: for tests of what a witness tells.
+
+How an Asterisk that hangs, dies or refuses looks from outside cannot be guessed. So this runs the real one, from the
+Debian 11 that `tools/asterisk` unpacks, by chroot. An instance sees its own folder as /dialer, mounted in a namespace
+that belongs to its process alone: the mount ends with the process, however it ends.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from mirakuru import Executor
+from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
+
+from collectors.ami import AMI_PORT, BANNER
+from collectors.sip import LONGEST_ANSWER, SIP_PORT, SipTarget, options_request
+
+AMI_USER = "hotdesk"
+AMI_SECRET = "for-this-dialer-only"  # noqa: S105 - it guards nothing
+START_SECONDS = 30
+"""One is usual."""
+STOP_SECONDS = 5
+ANSWER_SECONDS = 0.5
+QUOTED_LINES = 8
+
+_DIALER = "/dialer"
+_MODULES = "/usr/lib/asterisk/modules"
+_DATA = "/usr/share/asterisk"
+_SETTINGS = {
+    "asterisk.conf": f"""\
+[directories]
+astetcdir => {_DIALER}/etc
+astmoddir => {_MODULES}
+astvarlibdir => {_DIALER}/lib
+astdbdir => {_DIALER}/lib
+astkeydir => {_DIALER}/lib
+astdatadir => {_DATA}
+astagidir => {_DIALER}/lib
+astspooldir => {_DIALER}/spool
+astrundir => {_DIALER}/run
+astlogdir => {_DIALER}/log
+[options]
+nocolor = yes
+""",
+    # What a dialer needs to talk SIP as VICIdial's do; the rest of 200 modules would only take time and memory.
+    "modules.conf": "[modules]\nautoload = no\nload = chan_sip.so\n",
+    "logger.conf": "[general]\n[logfiles]\nmessages => notice,warning,error,security\n",
+    "manager.conf": """\
+[general]
+enabled = yes
+bindaddr = {host}
+port = {ami_port}
+[{user}]
+secret = {secret}
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.0/255.0.0.0
+read =
+write =
+""",
+    "sip.conf": "[general]\nudpbindaddr = {host}:{sip_port}\ntcpenable = no\ncontext = nowhere\n",
+    "rtp.conf": "[general]\n",
+    "features.conf": "[general]\n",
+    "cdr.conf": "[general]\nenable = no\n",
+    "cel.conf": "[general]\nenable = no\n",
+}
+
+# Runs in a mount namespace of its own; `exec` keeps the process id.
+_ENTER = 'mount --bind "$1" "$2/dialer" && cd / && exec chroot "$2" /usr/sbin/asterisk -f -C /dialer/etc/asterisk.conf'
+
+
+class AsteriskError(Exception):
+    """What keeps an Asterisk from running; `str()` says what to do."""
+
+
+class AsteriskTree:
+    """The Debian 11 with Asterisk 16 in `folder`, as `tools/asterisk` makes it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look whether it can be used.
+
+        Raises:
+            AsteriskError: it is not there, or this process may not chroot into it.
+        """
+        self.folder = folder.absolute()
+        if os.geteuid() != 0:
+            raise AsteriskError("only root may run Asterisk by chroot: run this as root (sudo make test)")
+        if not (self.folder / "usr/sbin/asterisk").exists():
+            raise AsteriskError(f"no Asterisk in {self.folder}: `make test` makes it")
+
+
+class Asterisk:
+    """One dialer's Asterisk, as a context manager.
+
+    Args:
+        tree: where the program is.
+        folder: for its settings, logs and data; created, and left in place at the end.
+        host: the address it listens on, one of 127/8.
+        ami_port: TCP.
+        sip_port: UDP.
+
+    Start it from a thread that lives as long as it is needed: it dies with the thread that started it, so that a
+    killed test run leaves none behind.
+    """
+
+    def __init__(
+        self, tree: AsteriskTree, folder: Path, host: str, *, ami_port: int = AMI_PORT, sip_port: int = SIP_PORT
+    ) -> None:
+        self.host = host
+        self.ami_port = ami_port
+        self.sip_port = sip_port
+        self._tree = tree
+        self._folder = folder.absolute()
+        self._process: _Process | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it answers by AMI and SIP; nothing if it runs already.
+
+        Raises:
+            AsteriskError: it ended, or stayed silent for `START_SECONDS`.
+        """
+        if self._process is not None:
+            return
+        self._write_settings()
+        enter = ["unshare", "--mount", "/bin/sh", "-c", _ENTER, "enter", str(self._folder), str(self._tree.folder)]
+        command = ["setpriv", "--pdeathsig", "KILL", *enter]
+        with self._output.open("ab") as output:
+            process = _Process(self, command, output)
+            try:
+                process.start()
+            except ExecutorError as error:
+                process.kill()
+                raise AsteriskError(
+                    f"Asterisk did not start on {self.host}; its last words: {self._last_words()}"
+                ) from error
+        self._process = process
+
+    def stop(self) -> None:
+        """Shut it down in good order, also when it is frozen. Nothing if it is down."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.signal(signal.SIGCONT)
+            with contextlib.suppress(ProcessFinishedWithError):  # it had ended by itself: either way it is gone
+                process.stop()
+            process.kill()
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL). Nothing if it is down."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP): its ports stay open, and nobody answers."""
+        self._running().signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._running().signal(signal.SIGCONT)
+
+    @property
+    def process_id(self) -> int | None:
+        """The process's id; None: it is down."""
+        return self._process.id if self._process is not None else None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "output.log"
+
+    def _running(self) -> "_Process":
+        if self._process is None:
+            raise AsteriskError(f"Asterisk is not running on {self.host}")
+        return self._process
+
+    def _write_settings(self) -> None:
+        for name in ("etc", "lib", "log", "run", "spool"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        for name, text in _SETTINGS.items():
+            filled = text.format(
+                host=self.host, ami_port=self.ami_port, sip_port=self.sip_port, user=AMI_USER, secret=AMI_SECRET
+            )
+            (self._folder / "etc" / name).write_text(filled)
+
+    def _last_words(self) -> str:
+        lines = self._output.read_text(errors="replace").splitlines()
+        return " | ".join(lines[-QUOTED_LINES:]) or "none"
+
+
+class _Process(Executor):
+    """Asterisk's process; ready when both its ports answer."""
+
+    def __init__(self, dialer: Asterisk, command: list[str], output: IO[bytes]) -> None:
+        if shutil.which("setpriv") is None or shutil.which("unshare") is None:
+            raise AsteriskError("no setpriv or unshare on the PATH: install util-linux")
+        super().__init__(
+            command,
+            timeout=START_SECONDS,
+            sleep=0.02,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            expected_returncode=0,
+        )
+        self._dialer = dialer
+
+    @property
+    def id(self) -> int | None:
+        """The process's id; None: it does not live."""
+        return self.process.pid if self.process is not None and self.running() else None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it lives."""
+        if self.id is not None:
+            os.kill(self.id, number)
+
+    def pre_start_check(self) -> bool:
+        return self.after_start_check()
+
+    def after_start_check(self) -> bool:
+        try:
+            return _greets(self._dialer) and _answers(self._dialer)
+        except OSError:
+            return False
+
+
+def _greets(dialer: Asterisk) -> bool:
+    with socket.create_connection((dialer.host, dialer.ami_port), timeout=ANSWER_SECONDS) as connection:
+        return connection.recv(len(BANNER)) == BANNER
+
+
+def _answers(dialer: Asterisk) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(ANSWER_SECONDS)
+        connection.connect((dialer.host, dialer.sip_port))
+        target = SipTarget(host=dialer.host, port=dialer.sip_port)
+        connection.send(options_request(target, *connection.getsockname(), unique=os.urandom(16).hex()).text)
+        return connection.recv(LONGEST_ANSWER).startswith(b"SIP/2.0")
+
+
+def free_host() -> str:
+    """Give a loopback address whose AMI and SIP ports nobody has. Not seeded: two test runs must not get the same.
+
+    Raises:
+        AsteriskError: none was found.
+    """
+    chance = random.SystemRandom()
+    for _ in range(100):
+        host = f"127.{chance.randrange(10, 250)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server((host, AMI_PORT)),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip,
+        ):
+            sip.bind((host, SIP_PORT))
+            return host
+    raise AsteriskError("no loopback address with free ports among 100 tried")
