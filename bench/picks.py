@@ -16,7 +16,7 @@ import msgspec
 from bench.crowd import Crowd
 from bench.load import offer
 from bench.results import Result, percentile
-from bench.servers import hotdesk, kafka, wait_until
+from bench.servers import hotdesk, kafka, on_core, wait_until
 from collectors.collector import entry
 from collectors.observer import Observer
 from controller.answers import PickBody
@@ -40,7 +40,12 @@ def measure() -> list[Result]:
     """Offer picks to a controller on one core, then let VICIdial's statements choose for the same aliases."""
     plan = ClusterPlan(dialers=DIALERS, agents=AGENTS, phones_per_alias=PHONES, remote_agents=0)
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder:
-        with kafka(Path(folder)) as settings, _feed(settings), hotdesk("control", settings, core=0) as port:
+        with (
+            on_core(1),
+            kafka(Path(folder)) as settings,
+            _feed(settings),
+            hotdesk("control", settings, core=0) as port,
+        ):
             _wait_for_aliases(port, plan)
             bodies = _bodies(plan)
             offer(port, f"/v1/clusters/{CLUSTER}/picks", bodies[: PER_SECOND * 2], PER_SECOND)

@@ -54,6 +54,17 @@ def hotdesk(
         process.wait()
 
 
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Stay on one core, this process and all it starts meanwhile: another one is being measured."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     """Wait for a condition, or give up."""
     deadline = time.monotonic() + DEADLINE_SECONDS
