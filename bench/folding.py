@@ -23,7 +23,8 @@ from controller.state import ClusterState
 from messages.codec import decode, encode
 from messages.records import Observation, Poll, Stamped
 from messages.topics import Topic, partition_of
-from stream.kafka import KafkaLog, KafkaSettings
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
 from stream.log import Log
 
 CLUSTER = "bench"

@@ -21,7 +21,7 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-from stream.kafka import KafkaSettings
+from stream.kafka_client import KafkaSettings
 
 DIALERS, AGENTS, PHONES = 40, 8000, 6
 REFRESH_SECONDS = 10.0

@@ -25,7 +25,8 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-from stream.kafka import KafkaLog, KafkaSettings
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
 
 CLUSTER = "bench"
 DIALERS, AGENTS, PHONES = 40, 8000, 6

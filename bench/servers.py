@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from simulator.broker import Broker
-from stream.kafka import KafkaSettings
+from stream.kafka_client import KafkaSettings
 from stream.topics import create_topics
 
 KAFKA_HOME = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[1] / ".parts" / "kafka")

@@ -118,10 +118,19 @@ def _reading(server: dict[str, Any], campaign_id: str, in_campaign: dict[str, in
 
 
 def main(path: Path) -> int:
-    """Compare every line of a file; 0 if none differs."""
+    """Compare every line of a file; 0 if none differs, 2 where it is no such file."""
     counts = dict.fromkeys(Verdict, 0)
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        compared = compare(msgspec.json.decode(line))
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        print(f"vectors: {path} cannot be read: {error.strerror}; give the file with FILE=…", file=sys.stderr)
+        return 2
+    for number, line in enumerate(lines, start=1):
+        try:
+            compared = compare(msgspec.json.decode(line))
+        except (msgspec.DecodeError, LookupError, TypeError) as error:
+            print(f"vectors: line {number} of {path} is no selection vector: {error!r}", file=sys.stderr)
+            return 2
         counts[compared.verdict] += 1
         if compared.verdict is Verdict.DIFFER:
             print(f"line {number}: VICIdial {compared.vicidial}, hotdesk {compared.hotdesk}")

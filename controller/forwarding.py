@@ -1,5 +1,7 @@
 """Asking a cluster's owner on behalf of whoever asked this replica."""
 
+from urllib.parse import quote
+
 import httpx
 import msgspec
 
@@ -28,7 +30,9 @@ class OwnerClient:
 
     async def pick(self, owner_url: str, cluster: str, body: PickBody, authorization: str) -> PickAnswer | None:
         """Ask an owner for a pick; None: no answer in time, or none that helps."""
-        answer = await self._send("POST", f"{owner_url}/v1/clusters/{cluster}/picks", authorization, body)
+        answer = await self._send(
+            "POST", f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks", authorization, body
+        )
         if answer is None or answer.status_code != httpx.codes.CREATED:
             return None
         try:
@@ -38,7 +42,12 @@ class OwnerClient:
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> None:
         """Tell an owner that a slot is given back."""
-        await self._send("DELETE", f"{owner_url}/v1/clusters/{cluster}/picks/{user}", authorization, None)
+        await self._send(
+            "DELETE",
+            f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks/{quote(user, safe='')}",
+            authorization,
+            None,
+        )
 
     async def _send(self, method: str, url: str, authorization: str, body: PickBody | None) -> httpx.Response | None:
         headers = {FORWARDED: "1", "content-type": "application/json"}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import cyclopts
 import httpx
@@ -26,7 +27,7 @@ from hotdesk.demo import run_demo
 from hotdesk.failures import ApiFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions, Options
-from stream.kafka import KafkaSettings
+from stream.kafka_client import KafkaSettings
 from stream.log import LogError
 from stream.topics import check_topics, create_topics
 
@@ -114,7 +115,12 @@ def rank(
     """
     with _api(options.api) as api:
         cluster = cluster or _only_cluster(api)
-        answer = _ask(api, "GET", f"/v1/clusters/{cluster}/aliases/{alias}/ranking", campaign=campaign)
+        answer = _ask(
+            api,
+            "GET",
+            f"/v1/clusters/{quote(cluster, safe='')}/aliases/{quote(alias, safe='')}/ranking",
+            campaign=campaign,
+        )
     ranking = msgspec.json.decode(answer, type=AliasAnswer)
     if as_json:
         _print_json(ranking)
@@ -147,7 +153,7 @@ def resynchronise(
     """
     with _api(options.api) as api:
         cluster = cluster or _only_cluster(api)
-        _ask(api, "POST", f"/v1/clusters/{cluster}/resynchronise")
+        _ask(api, "POST", f"/v1/clusters/{quote(cluster, safe='')}/resynchronise")
     print(f"ordered: cluster {cluster} is published again")
 
 
@@ -275,10 +281,9 @@ def _kafka(options: LogOptions) -> KafkaSettings:
 
 
 def _api(options: ApiOptions) -> httpx.Client:
-    host = f"[{options.host}]" if ":" in options.host else options.host
     token = os.environ.get("HOTDESK_TOKEN", "")
     return httpx.Client(
-        base_url=options.url or f"http://{host}:{options.port}",
+        base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
         headers={"authorization": f"Bearer {token}"} if token else {},
         timeout=API_SECONDS,
         trust_env=False,

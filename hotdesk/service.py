@@ -18,7 +18,7 @@ import structlog
 import uvicorn
 import uvloop
 from litestar.types import ControllerRouterHandler
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -95,9 +95,7 @@ class Service:
         self._tokens = _tokens(wanted.api)
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._listener = _listen(wanted.api)
-        port = self._listener.getsockname()[1]
-        host = f"[{wanted.api.host}]" if ":" in wanted.api.host else wanted.api.host
-        self.url = wanted.api.url or f"http://{host}:{port}"
+        self.url = wanted.api.reached_at(self._listener.getsockname()[1], this_machine=socket.gethostname())
         """Where the API answers."""
         self.registry = _registry()
         self._stop = threading.Event()
@@ -261,6 +259,7 @@ def _listen(api: ApiOptions) -> socket.socket:
 
 
 def _registry() -> CollectorRegistry:
+    disable_created_metrics()  # type: ignore[no-untyped-call] # each would double its counter's series, and nothing here needs them
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

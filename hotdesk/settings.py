@@ -21,7 +21,7 @@ from collectors.database import DatabaseSettings
 from controller.policy import Policy
 from hotdesk.failures import SettingsError
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
-from stream.kafka import KafkaSettings
+from stream.kafka_client import KafkaSettings
 
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
@@ -33,6 +33,8 @@ TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 """What Kafka takes in a topic's name, and leaves room for ours."""
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - told apart here, bound to only where somebody says so
+"""Hosts that stand for every address of a machine: to bind to, not to connect to."""
 
 Position = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -154,7 +156,13 @@ class ApiOptions:
     token_file: Path | None = None
     """Lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
     url: str = ""
-    """Where other replicas reach this process's API; empty: http://HOST:PORT."""
+    """Where other replicas reach this process's API; empty: http://HOST:PORT, with this machine's name for every
+    address."""
+
+    def reached_at(self, port: int, *, this_machine: str) -> str:
+        """Give the URL under which to reach an API bound to `port`, by what a machine is called where asked from."""
+        host = this_machine if self.host in ANYWHERE else self.host
+        return self.url or (f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
 TABLES: dict[str, type[LogOptions | ApiOptions]] = {"log": LogOptions, "api": ApiOptions}

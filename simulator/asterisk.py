@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -28,6 +29,7 @@ START_SECONDS = 30
 """One is usual."""
 STOP_SECONDS = 5
 ANSWER_SECONDS = 0.5
+STEP_SECONDS = 0.001
 QUOTED_LINES = 8
 
 _DIALER = "/dialer"
@@ -157,8 +159,12 @@ class Asterisk:
             process.kill()
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP): its ports stay open, and nobody answers."""
-        self._running().signal(signal.SIGSTOP)
+        """Let it hang (SIGSTOP): its ports stay open, and nobody answers. Returns when the last thread has stopped."""
+        process = self._running()
+        process.signal(signal.SIGSTOP)
+        # the signal is taken thread by thread, and one that still runs may answer meanwhile
+        while not process.halted:
+            time.sleep(STEP_SECONDS)
 
     def thaw(self) -> None:
         """Let it go on (SIGCONT)."""
@@ -227,6 +233,15 @@ class _Process(Executor):
         """Send a signal, if it lives."""
         if self.id is not None:
             os.kill(self.id, number)
+
+    @property
+    def halted(self) -> bool:
+        """Tell whether no thread of it runs: each is stopped, or it is gone."""
+        for stat in Path(f"/proc/{self.id}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError):  # a thread that ended meanwhile
+                if stat.read_text().rpartition(") ")[2][0] not in "TZX":
+                    return False
+        return True
 
     def pre_start_check(self) -> bool:
         return self.after_start_check()

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from messages.topics import LONG_RETENTION_MS, RETENTION, SEGMENT_MS, TOMBSTONE_MS, Retention, Topic
-from stream.kafka import (
+from stream.kafka_client import (
     MAX_MESSAGE_BYTES,
     KafkaSettings,
     admin_client,

@@ -67,3 +67,16 @@ def test_the_command_fails_and_names_the_line_that_differs(
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("line 1: VICIdial None, hotdesk ")
     assert said[-1] == "agree 0, better 0, differ 1"
+
+
+def test_what_is_no_file_of_vectors_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "vectors.jsonl"
+    assert main(file) == 2
+    file.write_text('{"id": 1}\n')
+    assert main(file) == 2
+    file.write_text("id,alias\n")
+    assert main(file) == 2
+    absent, odd, other = capsys.readouterr().err.splitlines()
+    assert "cannot be read" in absent
+    assert "line 1" in odd
+    assert "line 1" in other

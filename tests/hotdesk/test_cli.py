@@ -34,6 +34,7 @@ COMMANDS = [
     "control",
     "serve",
     "rank",
+    "resynchronise",
     "topics",
     "topics create",
     "topics check",
@@ -111,7 +112,7 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
     ],
 )
 def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
-    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\n")
+    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
     assert said in one_line(command(*arguments), SETTINGS)
 
 
@@ -341,7 +342,7 @@ def test_kafka_that_refuses_a_password_names_the_user(command: Command, broker: 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """Give a running hotdesk that knows one cluster; reading it needs a token."""
-    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\n")
+    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
     wanted = Wanted(
         roles=frozenset({Role.CONTROL, Role.SERVE}),
         log=LogOptions(path=tmp_path / "log.db", partitions=4),
@@ -353,7 +354,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
         assert running.log is not None
         dialers = dialer(ONE, 5), dialer(TWO, 3), dialer(THREE, 1, active=False)
         phones = phone("p1", ONE), phone("p2", TWO), phone("p3", THREE)
-        running.log.append([entry_of(record) for record in (*phones, alias("desk", "p1", "p2", "p3"), poll(*dialers))])
+        aliases = alias("desk", "p1", "p2", "p3"), alias("2nd floor?", "p2", "p3")
+        running.log.append([entry_of(record) for record in (*phones, *aliases, poll(*dialers))])
         yield running
 
 
@@ -384,6 +386,17 @@ def test_rank_says_what_the_api_refuses(command: Command, asking: dict[str, str]
     assert "Bearer TOKEN" in one_line(command("rank", "desk", **without), API)
     wrong = one_line(command("rank", "desk", **(without | {"HOTDESK_TOKEN": SECRET})), API)
     assert "Bearer TOKEN" in wrong
+
+
+def test_rank_asks_for_an_alias_with_any_characters(command: Command, asking: dict[str, str]) -> None:
+    assert "p2" in until(lambda: command("rank", "2nd floor?", **asking).output, "the alias is known")
+
+
+def test_resynchronise_is_for_admins_and_orders_everything_again(command: Command, asking: dict[str, str]) -> None:
+    until(lambda: command("rank", "desk", **asking).output, "the cluster is known")
+    assert "admin" in one_line(command("resynchronise", **asking), API)
+    said = command("resynchronise", **asking | {"HOTDESK_TOKEN": "long-enough-to-order-with"})
+    assert (said.code, said.output) == (0, f"ordered: cluster {CLUSTER} is published again\n")
 
 
 def test_rank_says_that_nobody_answers(command: Command, silent_port: int) -> None:

@@ -13,7 +13,8 @@ import pytest
 from messages.records import DeadLetter, Reign, Stamped
 from messages.topics import Topic, partition_of
 from simulator.broker import Broker
-from stream.kafka import KafkaLog, KafkaSettings
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
 from stream.log import Entry
 from stream.topics import create_topics
 from stream.writing import entry_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hotdesk.failures import SettingsError
-from hotdesk.settings import ClusterSettings, LogOptions, Options, clusters, read_file
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file
 
 SECRET = "hunter22-is-no-good"
 
@@ -186,3 +186,17 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe[log]")
     with pytest.raises(SettingsError, match="cannot be read"):
         read_file(path, must_exist=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "reached"),
+    [
+        (ApiOptions(), "http://127.0.0.1:8470"),
+        (ApiOptions(host="::1"), "http://[::1]:8470"),
+        (ApiOptions(host="0.0.0.0"), "http://here:8470"),  # noqa: S104
+        (ApiOptions(host="::"), "http://here:8470"),
+        (ApiOptions(host="0.0.0.0", url="https://one:443"), "https://one:443"),  # noqa: S104
+    ],
+)
+def test_an_api_is_never_said_to_be_at_every_address(options: ApiOptions, reached: str) -> None:
+    assert options.reached_at(8470, this_machine="here") == reached

@@ -8,7 +8,8 @@ import pytest
 
 from simulator.broker import Broker
 from stream.embedded import EmbeddedLog
-from stream.kafka import KafkaLog, KafkaSettings
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
 from stream.log import Log
 from stream.topics import create_topics
 

@@ -21,7 +21,8 @@ from kafka.partitioner.default import murmur2
 
 from messages.topics import Topic, partition_of
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
-from stream.kafka import KafkaLog, KafkaSettings, admin_client, connection_options
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings, admin_client, connection_options
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
 from stream.topics import TopicProblem, check_topics, create_topics
 
@@ -34,7 +35,8 @@ ONE = [Entry(Topic.OBSERVATIONS, "west", b"1")]
 MEMBER = """
 import sys, time
 import msgspec
-from stream.kafka import KafkaLog, KafkaSettings
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
 from stream.log import LogUnavailableError
 
 with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
@@ -201,7 +203,7 @@ def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings:
 def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
     kafka_log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.kafka.SILENT_MEMBER_MS", 1_500)
+    monkeypatch.setattr("stream.kafka_membership.SILENT_MEMBER_MS", 1_500)
     with closing(kafka_log.join("controllers")) as silent, closing(kafka_log.join("controllers")) as busy:
         until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
         until(lambda: owns(busy) == ALL)

@@ -1,0 +1,361 @@
+"""kafka-python, tamed: clients that connect, give up and fail in ways that can be explained.
+
+kafka-python retries most troubles by itself, some of them for ever, and names them by many types. Here every call has
+an end, and what comes out is one of two errors: trying again helps, or somebody must mend something first.
+"""
+
+import contextlib
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topic
+from stream.log import MAX_POLL_BYTES, MAX_RECORD_BYTES, LogError, LogRefusedError, LogUnavailableError
+
+with warnings.catch_warnings():
+    # Python 3.11 deprecates how kafka-python reads its schemas, 3.13 no longer does; callers can do nothing about it
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
+    from kafka.admin import ConfigResource, ConfigResourceType
+    from kafka.net.compat import KafkaNetClient
+    from kafka.net.inet import KafkaNetSocket
+    from kafka.net.manager import KafkaConnectionManager
+    from kafka.net.selector import NetworkSelector
+
+MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 64 * 1024
+"""What a topic must take (`max.message.bytes`) and a producer may send: a record, and Kafka's own framing."""
+CONNECT_MS = 3_000
+BOOTSTRAP_MS = 5_000
+REQUEST_MS = 5_000
+"""A broker that hangs is given up after so long; the connection is then made anew."""
+FETCH_WAIT_MS = 500
+_LEADER_WAIT_SECONDS = 0.05
+_TOPIC_ABSENT, _TOPIC_FORBIDDEN = 3, 29
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Kafka is, how to log in, and what the topics are called."""
+
+    bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
+    """Some of the brokers, each `host:port`."""
+    prefix: str = DEFAULT_PREFIX
+    """What all topics and groups begin with."""
+    partitions: int = DEFAULT_PARTITIONS
+    """How many each topic has."""
+    client_id: str = "hotdesk"
+    """How Kafka's own logs and quotas name this process."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str = ""
+    sasl_password: str = ""
+    ssl_cafile: str | None = None
+    """PEM; None: the system's authorities."""
+    ssl_certfile: str | None = None
+    """PEM; this client's own certificate, where Kafka asks for one."""
+    ssl_keyfile: str | None = None
+
+    def topic_name(self, topic: Topic) -> str:
+        """Give a topic's name in Kafka."""
+        return self.prefix + topic
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"KafkaSettings({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Give what may be shown: the password may not."""
+        shown = msgspec.structs.asdict(self)
+        if self.sasl_password:
+            shown |= {"sasl_password": "***"}
+        return list(shown.items())
+
+
+class _Socket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
+    """Connects as kafka-python does without a proxy, and closes the socket when that failed.
+
+    kafka-python 3.0.12 leaves it to the garbage collector: while a broker is away, open files would pile up. Sockets
+    are chosen by the scheme of `proxy_url`, so this one has a scheme of its own.
+    """
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:  # noqa: ANN401
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python has no types
+    """Remembers that a broker refused us.
+
+    kafka-python 3.0.12 logs it, tries again until its time is up, and then only says that nobody answered.
+    """
+
+    refusal: errors.KafkaError | None = None
+
+    def get_connection(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401 - kafka-python has no types
+        if self.refusal is not None and not self.bootstrapped:
+            raise self.refusal
+        connection = super().get_connection(*given, **more)
+        connection.init_future.add_both(self._note)
+        return connection
+
+    def _note(self, outcome: object) -> None:
+        if isinstance(outcome, _LOGIN_REFUSALS):
+            self.refusal = outcome
+        elif not isinstance(outcome, Exception):
+            self.refusal = None
+
+
+class Net(KafkaNetClient):  # type: ignore[misc] # kafka-python has no types
+    """The network part of a client, with `Connections`."""
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+        self.selector = NetworkSelector(**given)
+        self.connections = Connections(self.selector, socket_connection_setup_timeout_ms=CONNECT_MS, **given)
+        super().__init__(net=self.selector, manager=self.connections)
+
+
+@contextlib.contextmanager
+def admin_client(settings: KafkaSettings) -> Iterator[Any]:
+    """Open an admin client for a while; its errors come out as ours.
+
+    Raises:
+        LogError: as `explained`.
+    """
+    with explained(settings, "asking about topics"):
+        admin, _net = open_client(KafkaAdminClient, connection_options(settings))
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
+def describe_topics(
+    admin: Any,  # noqa: ANN401 - kafka-python has no types
+    settings: KafkaSettings,
+    topics: Iterable[Topic],
+) -> dict[Topic, list[int]]:
+    """Give the number of replicas of each partition of those `topics` that exist.
+
+    Raises:
+        LogRefusedError: this user may not see a topic.
+        kafka.errors.KafkaError: it could not be asked.
+    """
+    by_name = {settings.topic_name(topic): topic for topic in topics}
+    found = {}
+    for description in admin.describe_topics(sorted(by_name)):
+        match description["error_code"]:
+            case 0:
+                partitions = description["partitions"]
+                found[by_name[description["name"]]] = [len(one["replica_nodes"]) for one in partitions]
+            case code if code == _TOPIC_FORBIDDEN:
+                raise LogRefusedError(
+                    f"Kafka does not let user {settings.sasl_username!r} see topic {description['name']}: grant it"
+                )
+            case code if code != _TOPIC_ABSENT:
+                raise error_for(code, description["name"])
+    return found
+
+
+def describe_settings(
+    admin: Any,  # noqa: ANN401 - kafka-python has no types
+    names: Iterable[str],
+) -> dict[str, dict[str, str]]:
+    """Give the settings in force of each of the topics `names`; empty where this user may not see them.
+
+    Raises:
+        kafka.errors.KafkaError: they could not be asked.
+    """
+    wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    described = admin.describe_configs(wanted, config_filter="all").get("topic", {}) if wanted else {}
+    return {name: {key: one["value"] for key, one in found.items()} for name, found in described.items()}
+
+
+def error_for(code: int, message: str | None) -> errors.KafkaError:
+    """Give kafka-python's error for a code that Kafka answered; `explained` turns it into ours."""
+    kind = errors.for_code(code)
+    return kind(message or kind.description)
+
+
+@contextlib.contextmanager
+def explained(settings: KafkaSettings, doing: str) -> Iterator[None]:
+    """Raise our own errors for kafka-python's, with one line that says what and how to mend it.
+
+    Raises:
+        LogRefusedError: wrong user or password, no permission, no such topic, too large a record.
+        LogUnavailableError: everything else.
+    """
+    try:
+        yield
+    except errors.KafkaError as error:
+        raise our_error(settings, doing, error) from error
+
+
+_REFUSALS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (errors.SaslAuthenticationFailedError,),
+        "refused user {user!r}: set the right sasl_username and sasl_password",
+    ),
+    (
+        (errors.UnsupportedSaslMechanismError,),
+        "does not know {mechanism}: set the sasl_mechanism that it offers",
+    ),
+    (
+        (errors.AuthorizationError,),
+        "does not let user {user!r} do this ({doing}: {error}): grant it",
+    ),
+    (
+        (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError),
+        "has no such topic ({doing}: {error}): run `hotdesk topics create`",
+    ),
+    (
+        (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
+        "takes no record of this size ({doing}): `hotdesk topics check` says what to set",
+    ),
+    (
+        (errors.InvalidReplicationFactorError,),
+        "has too few brokers ({doing}: {error}): ask for as many copies as there are brokers",
+    ),
+    (
+        (errors.PolicyViolationError, errors.InvalidConfigurationError, errors.InvalidPartitionsError),
+        "forbids it ({doing}: {error}): ask whoever runs it",
+    ),
+    (
+        (errors.KafkaConfigurationError,),
+        "cannot be used with these settings ({doing}): {error}",
+    ),
+)
+"""What trying again does not mend, and how to mend it."""
+
+_LOGIN_REFUSALS = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+_SILENCES = (errors.KafkaTimeoutError, errors.KafkaConnectionError, errors.NodeNotReadyError)
+
+
+def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError:
+    where = f"Kafka at {', '.join(settings.bootstrap_servers)}"
+    for types, sentence in _REFUSALS:
+        if isinstance(error, types):
+            said = sentence.format(
+                user=settings.sasl_username, mechanism=settings.sasl_mechanism, doing=doing, error=error
+            )
+            return LogRefusedError(f"{where} {said}")
+    if isinstance(error, _SILENCES):
+        return LogUnavailableError(no_answer(settings, doing))
+    return LogUnavailableError(f"{where} failed ({doing}): {error}; trying again helps")
+
+
+def no_answer(settings: KafkaSettings, doing: str) -> str:
+    # kafka-python 3.0.12 often misses why a broker hung up on it: the answer comes together with the end
+    login = ", sasl_username and sasl_password" if settings.security_protocol.startswith("SASL") else ""
+    return (
+        f"Kafka at {', '.join(settings.bootstrap_servers)} does not answer ({doing}): see whether it is up, and "
+        f"whether the addresses, security_protocol {settings.security_protocol}{login} are right"
+    )
+
+
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Give what all kafka-python clients share.
+
+    Raises:
+        LogRefusedError: a certificate or key cannot be read.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "client_id": settings.client_id,
+        "security_protocol": settings.security_protocol,
+        "request_timeout_ms": REQUEST_MS,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
+        "reconnect_backoff_max_ms": 1_000,
+        "proxy_url": f"{_Socket.SCHEMES[0]}://",
+    }
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password,
+        }
+    if settings.security_protocol.endswith("SSL"):
+        # made here, since kafka-python would only say much later that it cannot connect
+        try:
+            context = ssl.create_default_context(cafile=settings.ssl_cafile)
+            if settings.ssl_certfile is not None:
+                context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+        except OSError as error:
+            raise LogRefusedError(
+                f"ssl_cafile, ssl_certfile or ssl_keyfile cannot be used: {error}; give PEM files that exist"
+            ) from error
+        options["ssl_context"] = context
+    return options
+
+
+def open_client(kind: Callable[..., Any], options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  # noqa: ANN401
+    """Open a client of kafka-python, and give it with its network part.
+
+    Raises:
+        kafka.errors.KafkaError: no broker answered within `BOOTSTRAP_MS`, or it refused.
+    """
+    made: list[Net] = []
+
+    def make_net(**given: Any) -> Net:  # noqa: ANN401 - kafka-python has no types
+        made.append(Net(**given))
+        return made[0]
+
+    try:
+        return kind(kafka_client=make_net, **options, **more), made[0]
+    except BaseException:
+        # it would leave its thread and sockets behind
+        for net in made:
+            net.close()
+        raise
+
+
+def open_consumer(options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  # noqa: ANN401
+    """Open a consumer that reads what was committed, and commits nothing itself; with its network part.
+
+    Raises:
+        kafka.errors.KafkaError: no broker answered within `BOOTSTRAP_MS`, or it refused.
+    """
+    return open_client(
+        KafkaConsumer,
+        options,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        fetch_max_bytes=MAX_POLL_BYTES,
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        metrics_enabled=False,
+        **more,
+    )
+
+
+def close_consumer(consumer: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+    with contextlib.suppress(errors.KafkaError):
+        consumer.close(autocommit=False, timeout_ms=CONNECT_MS)
+
+
+def ask_offsets(
+    ask: Callable[..., dict[TopicPartition, int]], places: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Ask for the first or next offsets of all `places`, within `REQUEST_MS`.
+
+    Raises:
+        kafka.errors.KafkaError: some partition's leader was not known or did not answer.
+    """
+    deadline = time.monotonic() + REQUEST_MS / 1000
+    while True:
+        left_ms = (deadline - time.monotonic()) * 1000
+        if left_ms <= 0:
+            raise errors.KafkaTimeoutError("some partition has no leader")
+        try:
+            return ask(places, timeout_ms=left_ms)
+        except KeyError:
+            # how kafka-python says that it does not know every leader yet; it is asking for them
+            time.sleep(_LEADER_WAIT_SECONDS)
