@@ -22,11 +22,14 @@ SCHEMA_VERSION = 1
 """The version this build writes, and the newest it reads."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="record", tag=str.lower):
-    """What all records share. The `record` field names the type on the wire."""
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="record", tag=str.lower
+):
+    """What all records share. The `record` field names the type on the wire; a field at its default is left out."""
 
     cluster: str
-    schema_version: int = SCHEMA_VERSION
+    # a factory's value is always written
+    schema_version: int = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
 
 
 class Stamped(Record, frozen=True, kw_only=True, gc=False):
@@ -61,7 +64,7 @@ class Grouping(StrEnum):
     CASCADING = "CASCADING"
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a dialer's row in `server_updater` showed."""
 
     progressed_at_ms: int | None = None
@@ -84,7 +87,7 @@ class Witness(StrEnum):
     DENIED = "denied"
 
 
-class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One row of `servers`, and what the other tables say about that dialer, at one poll."""
 
     server_ip: ServerIp
