@@ -9,23 +9,31 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.health import judge_fleet
 from controller.picking import Picked, PickRequest, Refused, pick
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
 from controller.state import ClusterState, Folded, Stamp
 from messages.records import (
+    Acknowledge,
     AgentSession,
     AnyRecord,
     Campaign,
     ClusterSettings,
     DeadLetter,
+    Drain,
     LoginSlot,
+    Move,
     Outage,
+    Pause,
     Phone,
     PhoneAlias,
     Poll,
     RankingSnapshot,
     Reign,
+    Resynchronise,
+    Unbrake,
+    Unfence,
 )
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
@@ -198,6 +206,7 @@ class Desk:
             dialers=standings,
             imbalance=imbalance(standings),
             outage_since_ms=None if state.outage is None else state.outage.unreachable_since_ms,
+            health=state.health,
         )
 
     def _view(self, cluster: str) -> ClusterView:
@@ -227,17 +236,24 @@ class Desk:
             case RankingSnapshot():
                 view = self._view(news.cluster)
                 view.owner, view.owner_url = news.owner, news.owner_url
+                # Whoever takes over goes on from there; the owner itself knows better.
+                if news.health is not None and not (live and view.owned):
+                    view.state.judged(news.health)
+            case Resynchronise() | Pause() | Drain() | Acknowledge() | Move() | Unbrake() | Unfence():
+                self._view(news.cluster).state.orders.take(news)
             case DeadLetter():
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)
             case _:
-                pass  # orders, incidents and the rest change nothing that is known here
+                pass  # incidents and the rest change nothing that is known here
         return news.cluster, Result.FOLDED
 
     def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
         view = self._view(ended.key.cluster)
         if ended.topic is Topic.OBSERVATIONS:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
+        if ended.topic is Topic.ORDERS:
+            view.state.orders.take_back(ended.key)
         if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
             view.state.slots.release(ended.key.name)
         return Result.FOLDED
@@ -248,8 +264,14 @@ class Desk:
         if what is Folded.POLL:
             folded.polled.add(view.state.cluster)
             if live and view.owned:
+                self._judge(view)
                 folded.entries.extend(end_of_slot(slot, self.name) for slot in view.state.slots_over)
         return Result.FOLDED
+
+    def _judge(self, view: ClusterView) -> None:
+        state = view.state
+        if state.poll is not None:
+            state.judged(judge_fleet(state.health, state.poll, view.policy, state.orders))
 
     def _dead_letters(self) -> list[Entry]:
         """Report what could not be decoded, each once, if its partition is owned."""

@@ -1,8 +1,41 @@
 """What an operator may decide about a cluster's ranking."""
 
+from datetime import UTC, datetime, timedelta, tzinfo
+
 import msgspec
 
 from messages.records import ServerIp
+
+AHEAD_MINUTES = 10
+"""A maintenance window begins so long before its dialers go away: no new logins, and calls can end."""
+
+
+class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A time at which dialers are known to go away, such as a nightly reboot."""
+
+    start_minute: int
+    """Minutes after midnight, in the window's time zone."""
+    minutes: int
+    """How long the dialers are away, at most a day."""
+    weekdays: frozenset[int] = frozenset(range(7))
+    """Of the start; 0 is Monday."""
+    server_ips: frozenset[ServerIp] = frozenset()
+    """Empty: all dialers of the cluster."""
+    zone: tzinfo = UTC
+
+    def holds(self, server_ip: ServerIp, now_ms: int) -> bool:
+        """Tell whether it covers a dialer now, `AHEAD_MINUTES` included."""
+        if self.server_ips and server_ip not in self.server_ips:
+            return False
+        now = datetime.fromtimestamp(now_ms / 1000, self.zone)
+        # one that began yesterday may still last, and one after midnight is prepared for before it
+        for days in (-1, 0, 1):
+            day = (now + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+            start = day + timedelta(minutes=self.start_minute)
+            begins, ends = start - timedelta(minutes=AHEAD_MINUTES), start + timedelta(minutes=self.minutes)
+            if start.weekday() in self.weekdays and begins <= now < ends:
+                return True
+        return False
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +50,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The same for single dialers."""
     slot_seconds: float = 30.0
     """How long a pick counts before the agent's row is seen."""
+
+    windows: tuple[MaintenanceWindow, ...] = ()
+
+    def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:
+        """Tell whether a dialer is, or soon will be, away as planned."""
+        return any(window.holds(server_ip, now_ms) for window in self.windows)
 
     def max_agents_on(self, server_ip: ServerIp) -> int | None:
         """Tell the limit of one dialer."""

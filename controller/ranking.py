@@ -9,13 +9,16 @@ Beyond it hotdesk counts the slots it handed out, keeps `max_agents`, judges a h
 clocks, and never offers a phone that is not active.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from controller.policy import Policy
 from controller.state import ClusterState
 from messages.records import (
     Campaign,
+    DialerHealth,
     DialerReading,
+    DialerState,
     Grouping,
     Heartbeat,
     ServerIp,
@@ -31,6 +34,12 @@ DEAD_AGE_SECONDS = 120.0
 
 DEFAULT_SYSTEM_LIMIT = 100
 """`system_settings.pllb_grouping_limit` as installed."""
+
+
+NOT_JUDGED = DialerHealth(state=DialerState.UNKNOWN, since_ms=0)
+
+LAST_RESORT = frozenset({WhyNot.SUSPECT, WhyNot.MAINTENANCE, WhyNot.WARMING_UP})
+"""Reasons that count only while there is a dialer without any."""
 
 
 class DialerJudgement(NamedTuple):
@@ -96,12 +105,16 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
     Boxes without Asterisk are left out.
     """
     judged = [(judge(state, policy, dialer), dialer) for dialer in state.dialers.values() if dialer.asterisk]
-    judged.sort(key=lambda each: (bool(each[0].why_not), each[0].load, each[1].server_ip))
+    accepted = _accepted(judgement.why_not for judgement, _ in judged)
+    judged.sort(key=lambda each: (not accepted.issuperset(each[0].why_not), each[0].load, each[1].server_ip))
     return tuple(
         Standing(
             server_ip=dialer.server_ip,
             server_id=dialer.server_id,
-            rank=None if judgement.why_not else place,
+            state=health.state,
+            since_ms=health.since_ms,
+            evidence=health.evidence,
+            rank=place if accepted.issuperset(judgement.why_not) else None,
             why_not=judgement.why_not,
             agents=judgement.agents,
             slots=judgement.slots,
@@ -111,6 +124,7 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
             heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed_at_ms),
         )
         for place, (judgement, dialer) in enumerate(judged, start=1)
+        for health in (state.health.dialers.get(dialer.server_ip, NOT_JUDGED),)
     )
 
 
@@ -124,7 +138,8 @@ def imbalance(standings: tuple[Standing, ...]) -> float | None:
 def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
     """Rank the phones behind `logins` for an agent of a campaign. Costs no more than there are logins."""
     judged = [_judge_phone(state, policy, login) for login in logins]
-    offered = [(place, phone) for place, phone in enumerate(judged) if not phone.why_not]
+    accepted = _accepted(phone.why_not for phone in judged)
+    offered = [(place, phone) for place, phone in enumerate(judged) if accepted.issuperset(phone.why_not)]
     # On a tie VICIdial keeps the last it compares.
     offered.sort(key=lambda each: (each[1].load, -each[0]))
     forced_by = None
@@ -136,7 +151,8 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
             offered.remove(forced)
             offered.insert(0, forced)
     ranked = [phone._replace(rank=rank) for rank, (_, phone) in enumerate(offered, start=1)]
-    return AliasRanking(tuple(ranked + [phone for phone in judged if phone.why_not]), forced_by)
+    rest = [phone for phone in judged if not accepted.issuperset(phone.why_not)]
+    return AliasRanking(tuple(ranked + rest), forced_by)
 
 
 def _judge_phone(state: ClusterState, policy: Policy, login: str) -> PhoneStanding:
@@ -170,16 +186,23 @@ def _forced(
     return None
 
 
+def _accepted(reasons: Iterable[tuple[WhyNot, ...]]) -> frozenset[WhyNot]:
+    """Tell which reasons do not count: those of the last resort, where nobody is without a reason."""
+    return frozenset() if not all(reasons) else LAST_RESORT
+
+
 def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int) -> tuple[WhyNot, ...]:
     reasons = []
+    health = state.health.dialers.get(dialer.server_ip, NOT_JUDGED)
     if not dialer.active:
         reasons.append(WhyNot.SWITCHED_OFF)
     if not dialer.agent_logins:
         reasons.append(WhyNot.CLOSED)
-    if dialer.heartbeat is None:
-        reasons.append(WhyNot.NO_HEARTBEAT)
-    elif not _lives(dialer.heartbeat, state.observed_at_ms, policy):
-        reasons.append(WhyNot.STALLED)
+    if (lifeless := _lifeless(state, policy, dialer, health)) is not None:
+        reasons.append(lifeless)
+    if health.state is DialerState.DRAINING and dialer.active:
+        planned = policy.in_maintenance(dialer.server_ip, state.observed_at_ms)
+        reasons.append(WhyNot.MAINTENANCE if planned else WhyNot.DRAINING)
     if dialer.twin_server_ip:
         twin = state.dialers.get(dialer.twin_server_ip)
         if twin is None or twin.heartbeat is None or not _lives(twin.heartbeat, state.observed_at_ms, policy):
@@ -189,7 +212,31 @@ def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: i
     max_agents = policy.max_agents_on(dialer.server_ip)
     if max_agents is not None and load >= max_agents:
         reasons.append(WhyNot.FULL)
+    if health.life is DialerState.RECOVERING and load >= _first_share(state, health):
+        reasons.append(WhyNot.WARMING_UP)
     return tuple(reasons)
+
+
+def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health: DialerHealth) -> WhyNot | None:
+    """Tell what speaks against a dialer's being alive, as it was judged and as this very poll shows it."""
+    if health.life is DialerState.DOWN:
+        return WhyNot.DOWN
+    if dialer.heartbeat is None:
+        # A database that restarts loses all heartbeats, and living dialers write theirs again only when their
+        # updater restarts. VICIdial would let nobody in.
+        return None if health.life in {DialerState.UP, DialerState.RECOVERING} else WhyNot.NO_HEARTBEAT
+    if _lives(dialer.heartbeat, state.observed_at_ms, policy):
+        return WhyNot.SUSPECT if health.life is DialerState.SUSPECT else None
+    # one that nobody ever saw alive may have been dead for years
+    return WhyNot.SUSPECT if health.served else WhyNot.STALLED
+
+
+def _first_share(state: ClusterState, health: DialerHealth) -> float:
+    """Tell how many agents a dialer on probation may have: ever more, up to what the others have."""
+    if state.even_share is None:
+        return float("inf")
+    whole = max(1, health.probation_until_ms - health.probation_since_ms)
+    return 1 + state.even_share * min(1.0, (state.observed_at_ms - health.probation_since_ms) / whole)
 
 
 def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:

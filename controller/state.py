@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from controller.orders import Orders
 from controller.slots import Slots
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
@@ -19,6 +20,8 @@ from messages.records import (
     Campaign,
     ClusterSettings,
     DialerReading,
+    DialerState,
+    FleetHealth,
     LoginSlot,
     Observation,
     Outage,
@@ -70,6 +73,11 @@ class ClusterState:
     """Each weighed dialer's part of all weights; empty: the cluster weighs none."""
     outage: Outage | None = None
     slots: Slots = field(default_factory=Slots)
+    orders: Orders = field(default_factory=Orders)
+    health: FleetHealth = field(default_factory=FleetHealth)
+    """How the dialers are judged, by `controller.health`; empty: by nobody yet."""
+    even_share: float | None = None
+    """Agents on a dialer that is up, on the average; None: none is."""
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
@@ -85,6 +93,16 @@ class ClusterState:
     def observed_at_ms(self) -> int:
         """Tell the log's time, 0 before the first poll."""
         return 0 if self.poll is None else self.poll.observed_at_ms
+
+    def judged(self, health: FleetHealth) -> None:
+        """Take over how the dialers are judged."""
+        self.health = health
+        up = [
+            sum(self.dialers[server_ip].agents.values())
+            for server_ip, each in health.dialers.items()
+            if each.state is DialerState.UP and server_ip in self.dialers
+        ]
+        self.even_share = sum(up) / len(up) if up else None
 
     def fold(self, record: Observation) -> Folded:
         """Take in one observation."""

@@ -17,6 +17,7 @@ from messages.records import (
     Reign,
     Relogin,
     Resynchronise,
+    Unbrake,
     Unfence,
 )
 from messages.topics import Key
@@ -39,6 +40,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Drain: ("drain", "server_ip"),
     Acknowledge: ("acknowledge", "incident"),
     Move: ("move", "user"),
+    Unbrake: ("unbrake", ""),
     Unfence: ("unfence", "server_ip"),
     LoginSlot: ("user", "user"),
     Incident: ("incident", "incident"),

@@ -245,13 +245,19 @@ class Move(Order, frozen=True, kw_only=True, gc=False):
     user: str
 
 
+class Unbrake(Order, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/unbrake`: move agents in spite of the brake of `bad_since_ms`, and of no other."""
+
+    bad_since_ms: int
+
+
 class Unfence(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/unfence/SERVER_IP`: give back what a fence took."""
 
     server_ip: ServerIp
 
 
-AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unfence
+AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfence
 
 
 # --- logins -----------------------------------------------------------------------------------------------------
@@ -280,6 +286,11 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
 class WhyNot(StrEnum):
     """Why a dialer, or an alias's phone on it, takes no new login. The value is what people read."""
 
+    DOWN = "down"
+    SUSPECT = "suspect: it may be down"
+    DRAINING = "draining by order"
+    MAINTENANCE = "maintenance window"
+    WARMING_UP = "just back, and has its share of new logins for now"
     SWITCHED_OFF = "switched off (active=N)"
     CLOSED = "closed to agent logins (active_agent_login_server=N)"
     NO_HEARTBEAT = "no heartbeat row"
@@ -292,11 +303,80 @@ class WhyNot(StrEnum):
     NO_SUCH_SERVER = "the phone's server does not exist"
 
 
+class DialerState(StrEnum):
+    """What a dialer is judged to be."""
+
+    UP = "up"
+    SUSPECT = "suspect"
+    DOWN = "down"
+    DRAINING = "draining"
+    CLOSED = "closed"
+    RECOVERING = "recovering"
+    UNKNOWN = "unknown"
+
+
+class WitnessHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What one kind of probe has told of a dialer."""
+
+    told: Witness
+    since_ms: int
+    """Since when it has told that, without a break in the watching."""
+    credible: bool = False
+    """It has found the dialer alive once, so its answers count."""
+
+
+class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """How one dialer is judged, and what must be remembered to judge it again."""
+
+    state: DialerState
+    since_ms: int
+    """In this state since."""
+    evidence: str = ""
+    """What speaks for the state, in words; empty for a dialer that is simply up."""
+    verdict: DialerState = DialerState.UNKNOWN
+    """What the latest poll says by itself: up, suspect, down or unknown."""
+    life: DialerState = DialerState.UNKNOWN
+    """The state without flags and orders: up, suspect, down, recovering or unknown."""
+    life_since_ms: int = 0
+    confirmed: bool = False
+    """A witness confirms that it is down."""
+    served: bool = False
+    """It has been up: a dialer that never was is not in service."""
+    deaths: int = 0
+    """How often it went down lately; each doubles the probation."""
+    probation_since_ms: int = 0
+    probation_until_ms: int = 0
+    switched_off_since_ms: int | None = None
+    """`active='N'` since."""
+    witnesses: dict[str, WitnessHistory] = {}
+
+
+class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """How a cluster's dialers are judged at one poll."""
+
+    epoch: int = -1
+    polled_at_ms: int = 0
+    steady_since_ms: int = 0
+    """Since when polls have come without a gap: what happened before is not held against a dialer."""
+    dialers: dict[ServerIp, DialerHealth] = {}
+    bad_since_ms: int | None = None
+    """Since when so many dialers look bad that it may be the observer."""
+    brake: str = ""
+    """Why nobody is moved, in words; empty: no brake, or it was released."""
+    witnesses_blind: bool = False
+    """All witnesses fail together: that is the prober's trouble, and they have no vote."""
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where one dialer stands in its cluster's ranking."""
 
     server_ip: ServerIp
     server_id: str = ""
+    state: DialerState = DialerState.UNKNOWN
+    since_ms: int = 0
+    """In this state since."""
+    evidence: str = ""
+    """What speaks for the state, in words."""
     rank: int | None
     """1 is the next to be picked; None: takes no new login."""
     why_not: tuple[WhyNot, ...] = ()
@@ -326,6 +406,8 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     imbalance: float | None
     """Most over mean load of the dialers that take logins; None: no agents, or no such dialer."""
     outage_since_ms: int | None = None
+    health: FleetHealth | None = None
+    """What the next owner goes on judging from."""
 
 
 # --- incidents, relogins ----------------------------------------------------------------------------------------

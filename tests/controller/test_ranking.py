@@ -9,7 +9,17 @@ from controller.picking import rank_alias
 from controller.policy import Policy
 from controller.ranking import AliasRanking, imbalance, rank_dialers, rank_phones
 from controller.state import ClusterState
-from messages.records import AgentStatus, DialerReading, Grouping, Heartbeat, Standing, WhyNot
+from messages.records import (
+    AgentStatus,
+    DialerHealth,
+    DialerReading,
+    DialerState,
+    FleetHealth,
+    Grouping,
+    Heartbeat,
+    Standing,
+    WhyNot,
+)
 from tests.making import (
     NOW_MS,
     ONE,
@@ -388,3 +398,72 @@ def test_only_who_takes_logins_is_offered_and_the_least_loaded_first(
         number = int(each.phone_login[1:]) - 1
         usable = number < len(clusters) and all(clusters[number][1:])
         assert (each.rank is not None) == usable == (not each.why_not)
+
+
+# --- how the dialers are judged ---------------------------------------------------------------------------------
+
+
+def _judged(state: ClusterState, **judged: DialerHealth) -> ClusterState:
+    """Judge dialers ONE, TWO and THREE as said, and the others up."""
+    named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: each for name, each in judged.items()}
+    state.judged(FleetHealth(dialers={each: named.get(each, _life(DialerState.UP)) for each in state.dialers}))
+    return state
+
+
+def _life(life: DialerState, state: DialerState | None = None, *, back_for_seconds: int = 0) -> DialerHealth:
+    back_ms = NOW_MS - back_for_seconds * 1000
+    return DialerHealth(
+        state=state or life,
+        since_ms=back_ms,
+        life=life,
+        served=True,
+        probation_since_ms=back_ms,
+        probation_until_ms=back_ms + 30_000,
+    )
+
+
+def test_a_dialer_that_is_down_is_not_offered_however_its_heartbeat_looks() -> None:
+    state = _judged(desk_state(dialer(ONE), dialer(TWO, 9)), ONE=_life(DialerState.DOWN))
+    assert _order(state) == ["p2"]
+    assert _standing(state, ONE).why_not == (WhyNot.DOWN,)
+
+
+def test_a_suspect_is_offered_only_where_nobody_else_is() -> None:
+    state = _judged(desk_state(dialer(ONE), dialer(TWO, 9)), ONE=_life(DialerState.SUSPECT))
+    assert _order(state) == ["p2"]
+    state = _judged(desk_state(dialer(ONE), dialer(TWO, 9, active=False)), ONE=_life(DialerState.SUSPECT))
+    assert _order(state) == ["p1"]
+    assert _standing(state, ONE).rank == 1
+    assert _rank(state).phones[0].why_not == (WhyNot.SUSPECT,)
+
+
+def test_a_dialer_without_a_heartbeat_row_is_as_it_was_judged_last() -> None:
+    state = _judged(desk_state(dialer(ONE, heartbeat=None), dialer(TWO, 9)), ONE=_life(DialerState.UP))
+    assert _order(state) == ["p1", "p2"]
+    state = _judged(desk_state(dialer(ONE, heartbeat=None), dialer(TWO, 9)), ONE=_life(DialerState.DOWN))
+    assert _order(state) == ["p2"]
+
+
+def test_a_heartbeat_that_stands_still_is_suspect_until_it_is_judged() -> None:
+    state = _judged(desk_state(dialer(ONE, heartbeat=STALLED), dialer(TWO, 9)), ONE=_life(DialerState.UP))
+    assert _standing(state, ONE).why_not == (WhyNot.SUSPECT,)
+
+
+def test_a_dialer_drained_by_order_takes_no_logins() -> None:
+    draining = _life(DialerState.UP, DialerState.DRAINING)
+    state = _judged(desk_state(dialer(ONE), dialer(TWO, 9)), ONE=draining)
+    assert _standing(state, ONE).why_not == (WhyNot.DRAINING,)
+    assert _order(state) == ["p2"]
+
+
+@pytest.mark.parametrize(("seconds", "agents", "offered"), [(0, 0, True), (0, 1, False), (15, 5, True), (15, 6, False)])
+def test_a_dialer_that_is_back_gets_a_share_that_grows(seconds: int, agents: int, *, offered: bool) -> None:
+    back = _life(DialerState.RECOVERING, back_for_seconds=seconds)
+    state = _judged(desk_state(dialer(ONE, agents), dialer(TWO, 10), dialer(THREE, 10)), ONE=back)
+    assert _standing(state, ONE).why_not == (() if offered else (WhyNot.WARMING_UP,))
+
+
+def test_a_dialer_that_is_back_gets_everybody_where_no_other_is_up() -> None:
+    back = _life(DialerState.RECOVERING)
+    state = _judged(desk_state(dialer(ONE, 20), dialer(TWO)), ONE=back, TWO=_life(DialerState.DOWN))
+    assert _order(state) == ["p1"]

@@ -21,6 +21,7 @@ from pymysql.connections import Connection
 
 from collectors.database import DatabaseSettings
 from controller.answers import AliasAnswer, PickAnswer, RankingAnswer
+from messages.records import Standing
 from simulator import schema
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster, vicidial_chooses
@@ -82,8 +83,12 @@ class Client:
 
     def offered(self) -> set[str]:
         """Give the dialers that take new logins."""
+        return {each.server_ip for each in self.dialers() if each.rank is not None}
+
+    def dialers(self) -> tuple[Standing, ...]:
+        """Give where each dialer stands; nothing while there is no ranking."""
         ranking = self.ranking()
-        return set() if ranking is None else {each.server_ip for each in ranking.dialers if each.rank is not None}
+        return () if ranking is None else ranking.dialers
 
     def metric(self, name: str, **labels: str) -> float:
         """Give the sum of a metric's samples that have these labels."""

@@ -19,8 +19,11 @@ from messages.records import (
     ClusterSettings,
     DeadLetter,
     Decision,
+    DialerHealth,
     DialerReading,
+    DialerState,
     Drain,
+    FleetHealth,
     Grouping,
     Heartbeat,
     Incident,
@@ -36,9 +39,11 @@ from messages.records import (
     Relogin,
     Resynchronise,
     Standing,
+    Unbrake,
     Unfence,
     WhyNot,
     Witness,
+    WitnessHistory,
 )
 from messages.topics import Key, Topic
 
@@ -113,6 +118,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (Topic.ORDERS, Drain(**ORDERED, server_ip="10.0.0.11")),
     (Topic.ORDERS, Acknowledge(**ORDERED, incident="i-1", silence_until_ms=5)),
     (Topic.ORDERS, Move(**ORDERED, user="6666")),
+    (Topic.ORDERS, Unbrake(**ORDERED, bad_since_ms=5)),
     (Topic.ORDERS, Unfence(**ORDERED, server_ip="10.0.0.11")),
     (
         Topic.LOGINS,
@@ -151,6 +157,22 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
                 ),
             ),
             imbalance=1.0,
+            health=FleetHealth(
+                epoch=3,
+                polled_at_ms=1,
+                bad_since_ms=1,
+                brake="2 of 3 look bad",
+                dialers={
+                    "10.0.0.12": DialerHealth(
+                        state=DialerState.DRAINING,
+                        since_ms=1,
+                        evidence="active=N",
+                        life=DialerState.UP,
+                        deaths=1,
+                        witnesses={"ami": WitnessHistory(told=Witness.MUTE, since_ms=1, credible=True)},
+                    )
+                },
+            ),
         ),
     ),
     (Topic.INCIDENTS, Incident(cluster="west", incident="i-1", server_ip="10.0.0.11", opened_at_ms=1, why="down")),

@@ -1,0 +1,56 @@
+"""What people have ordered of a cluster and not taken back."""
+
+from dataclasses import dataclass, field
+
+from messages.records import Acknowledge, AnyOrder, Drain, Move, Pause, ServerIp, Unbrake, Unfence
+from messages.topics import Key
+
+
+@dataclass
+class Orders:
+    """The standing orders of one cluster. It changes in place, as the state it belongs to does."""
+
+    pause: Pause | None = None
+    drains: dict[ServerIp, Drain] = field(default_factory=dict)
+    acknowledged: dict[str, Acknowledge] = field(default_factory=dict)
+    """By incident."""
+    moves: dict[str, Move] = field(default_factory=dict)
+    """By user, in lower case."""
+    unbrake: Unbrake | None = None
+    unfences: dict[ServerIp, Unfence] = field(default_factory=dict)
+
+    def take(self, order: AnyOrder) -> None:
+        """Note an order."""
+        match order:
+            case Pause():
+                self.pause = order
+            case Drain():
+                self.drains[order.server_ip] = order
+            case Acknowledge():
+                self.acknowledged[order.incident] = order
+            case Move():
+                self.moves[order.user.lower()] = order
+            case Unbrake():
+                self.unbrake = order
+            case Unfence():
+                self.unfences[order.server_ip] = order
+            case _:
+                pass  # to resynchronise is for the collector
+
+    def take_back(self, key: Key) -> None:
+        """Forget an order, by the key that its tombstone names."""
+        match key.kind:
+            case "pause":
+                self.pause = None
+            case "drain":
+                self.drains.pop(key.name, None)
+            case "acknowledge":
+                self.acknowledged.pop(key.name, None)
+            case "move":
+                self.moves.pop(key.name.lower(), None)
+            case "unbrake":
+                self.unbrake = None
+            case "unfence":
+                self.unfences.pop(key.name, None)
+            case _:
+                pass
