@@ -7,7 +7,7 @@ reign: with the connection goes the lock, and the next one, here or in another p
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from itertools import count
 from typing import NamedTuple, TypeVar
@@ -24,8 +24,10 @@ from tenacity import (
 
 from collectors.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
 from collectors.instruments import CollectorInstruments
-from collectors.observer import Ended, Observer, Outgoing
+from collectors.observer import Ended, Observer, Outgoing, Reading
+from collectors.prober import Prober, ProbeSettings
 from collectors.reign import LogWatch
+from collectors.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
 from messages.records import Outage, Resynchronise
 from messages.topics import Key, Topic, partition_of
@@ -56,6 +58,7 @@ class Pace(NamedTuple):
 
 
 DEFAULT_PACE = Pace()
+NO_PROBES = ProbeSettings()
 
 
 class _Clock:
@@ -82,6 +85,7 @@ class Collector:
         *,
         name: str,
         pace: Pace = DEFAULT_PACE,
+        probes: ProbeSettings = NO_PROBES,
     ) -> None:
         """Prepare; `name` tells this process apart from every other."""
         self._cluster = cluster
@@ -91,6 +95,7 @@ class Collector:
         self._instruments = instruments
         self._name = name
         self._pace = pace
+        self._probes = probes
         self._missing_said: tuple[str, ...] = ()
         self._broken = ""
         """What was last said to be wrong with the database; empty: nothing."""
@@ -170,12 +175,16 @@ class Collector:
         began_ms = last_good_ms = clock.now_ms()
         broken: DatabaseError | LogError | None = None
         try:
-            with closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders:
+            with (
+                closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders,
+                # One that stands by asks nobody: dialers answer for each that does.
+                Prober({}) if self._probes.any_probe else nullcontext() as prober,
+            ):
                 for number in self._ticks(database, stop):
                     again = number > 0 and (
                         self._asked_again(orders) or number % self._polls(self._pace.everything) == 0
                     )
-                    self._poll(database, observer, clock.now_ms(), number, again=again)
+                    self._poll(database, observer, prober, clock.now_ms(), number, again=again)
                     last_good_ms = clock.now_ms()
         except DatabaseError as error:
             broken = error
@@ -204,7 +213,16 @@ class Collector:
             yield number
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
-    def _poll(self, database: VicidialDatabase, observer: Observer, now_ms: int, number: int, *, again: bool) -> None:
+    def _poll(  # noqa: PLR0913 # one poll needs all of a reign
+        self,
+        database: VicidialDatabase,
+        observer: Observer,
+        prober: Prober | None,
+        now_ms: int,
+        number: int,
+        *,
+        again: bool,
+    ) -> None:
         began = time.monotonic()
         statements, read = database.statements_run, database.rows_read
         if again:
@@ -215,12 +233,21 @@ class Collector:
             catalogue=again or number % self._polls(self._pace.catalogue) == 1 % self._polls(self._pace.catalogue),
             everything=again,
         )
+        if prober is not None:
+            reading = self._hear_witnesses(prober, reading)
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
         self._outbox.put(entries)
         self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)
         self._instruments.statements.labels(self._cluster).inc(database.statements_run - statements)
         self._instruments.rows.labels(self._cluster).inc(database.rows_read - read)
         self._instruments.published.labels(self._cluster).inc(len(entries))
+
+    def _hear_witnesses(self, prober: Prober, reading: Reading) -> Reading:
+        """Have the dialers probed that this reading shows, and add what is known of them; waits for none."""
+        # What is odd about their rows the observer counts.
+        asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
+        prober.watch(self._probes.probes_of(asked))
+        return reading._replace(witnesses=prober.latest())
 
     def _asked_again(self, orders: Tail) -> bool:
         """Tell whether somebody ordered that everything be published again."""

@@ -6,7 +6,8 @@ poll, so that they never hold up the news that a dialer was switched off.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors import rows
@@ -24,6 +25,7 @@ from messages.records import (
     Poll,
     ServerIp,
     Stamped,
+    Witness,
 )
 from messages.topics import Key
 
@@ -65,6 +67,8 @@ class Reading(NamedTuple):
     """Read together with the agents, as `confbridges`."""
     confbridges: Iterable[Row] = ()
     catalogue: CatalogueRows | None = None
+    witnesses: Mapping[ServerIp, Mapping[str, Witness]] = MappingProxyType({})
+    """What probes of the dialers' own ports last told, by kind. No table holds that; it is as old as the probe."""
 
 
 class _Watched(NamedTuple):
@@ -166,7 +170,9 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
-                dialers=tuple(self._dialer(dialer) for dialer in dialers.values()),
+                dialers=tuple(
+                    self._dialer(each, reading.witnesses.get(each.server_ip, {})) for each in dialers.values()
+                ),
                 odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
             )
         )
@@ -266,7 +272,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow) -> DialerReading:
+    def _dialer(self, row: DialerRow, witnesses: Mapping[str, Witness]) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         watched = self._heartbeats.get(row.server_ip)
@@ -284,6 +290,7 @@ class Observer:
             campaigns={} if counts is None else dict(counts.by_campaign),
             rooms=rooms.total,
             rooms_free=rooms.free,
+            witnesses=dict(witnesses),
         )
 
     def _record(self, row: Known) -> Stamped:

@@ -76,6 +76,11 @@ class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.ami_user:
             AmiTarget(host="127.0.0.1", user=self.ami_user, secret=self.ami_secret)
 
+    @property
+    def any_probe(self) -> bool:
+        """Tell whether some dialer may be probed."""
+        return bool(self.ami_user) or self.sip or any(own.sip for own in self.dialers.values())
+
     def __repr__(self) -> str:
         return f"ProbeSettings(ami_user={self.ami_user!r}, sip={self.sip})"
 

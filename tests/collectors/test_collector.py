@@ -14,9 +14,10 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collectors.collector import Collector, Pace
+from collectors.collector import NO_PROBES, Collector, Pace
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
+from collectors.prober import ProbeSettings
 from controller.ranking import rank_dialers
 from controller.reading import read
 from controller.state import ClusterState
@@ -39,12 +40,21 @@ FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
 class Running:
     """A collector at work in a thread of its own, with its own way to the log."""
 
-    def __init__(self, log: Log, settings: DatabaseSettings, name: str, bound: int) -> None:
+    def __init__(
+        self, log: Log, settings: DatabaseSettings, name: str, bound: int, probes: ProbeSettings = NO_PROBES
+    ) -> None:
         self.registry = CollectorRegistry()
         self.outbox = Outbox(log, bound=bound)
         self._stop = threading.Event()
         self._collector = Collector(
-            CLUSTER, settings, log, self.outbox, CollectorInstruments(self.registry), name=name, pace=QUICK
+            CLUSTER,
+            settings,
+            log,
+            self.outbox,
+            CollectorInstruments(self.registry),
+            name=name,
+            pace=QUICK,
+            probes=probes,
         )
         self._thread = threading.Thread(target=self._collector.run, args=(self._stop,), name=name)
         self._thread.start()

@@ -22,6 +22,7 @@ from messages.records import (
     Phone,
     PhoneAlias,
     Poll,
+    Witness,
 )
 from messages.topics import Key
 from tests.histories import (
@@ -423,3 +424,14 @@ def test_the_log_of_a_history_grows_by_no_more_than_what_changed(history: list[S
     last = history[-1].tables
     watching.sees(last, catalogue=True)
     assert _kinds(watching.sees(last, catalogue=True)) == [Poll]
+
+
+# --- witnesses --------------------------------------------------------------------------------------------------
+
+
+def test_each_witness_stands_with_its_dialer_and_nobody_elses() -> None:
+    heard = {ONE: {"ami": Witness.MUTE, "sip": Witness.ALIVE}, "10.0.0.99": {"ami": Witness.ALIVE}}
+    watching = Watching()
+    out = watching.reads(rows_of(QUIET, agents=False, catalogue=False)._replace(witnesses=heard))
+    assert {each.server_ip: each.witnesses for each in _poll(out).dialers} == {ONE: heard[ONE], TWO: {}}
+    assert _dialer(watching.sees(QUIET)).witnesses == {}

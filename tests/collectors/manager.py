@@ -1,0 +1,99 @@
+"""A manager (AMI) on loopback that does as Asterisk's does, as far as a witness asks, and notes who asked."""
+
+import socketserver
+import threading
+from contextlib import suppress
+from hashlib import md5
+from typing import Self
+
+HOST = "127.0.0.1"
+USER = "hotdesk"
+SECRET = "opensesame"
+
+
+class Manager(socketserver.ThreadingTCPServer):
+    """Serves each connection in a thread of its own, from its making until it is left."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__((HOST, 0), _Session)
+        self.port = int(self.server_address[1])
+        self._goes_on = threading.Event()
+        self._goes_on.set()
+        self.pings = 0
+        self.logins = 0
+        self.connections = 0
+        """Open ones."""
+        self.guard = threading.Lock()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="manager")
+        self._thread.start()
+
+    def freeze(self) -> None:
+        """Hang: accept, and answer nobody before `thaw`."""
+        self._goes_on.clear()
+
+    def thaw(self) -> None:
+        """Go on, with what was asked meanwhile first."""
+        self._goes_on.set()
+
+    def wait_while_frozen(self) -> None:
+        self._goes_on.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+
+class _Session(socketserver.StreamRequestHandler):
+    server: Manager
+
+    def handle(self) -> None:
+        with self.server.guard:
+            self.server.connections += 1
+        with suppress(OSError):
+            self._talk()
+        with self.server.guard:
+            self.server.connections -= 1
+
+    def _talk(self) -> None:
+        self._say("Asterisk Call Manager/5.0.5\r\n")
+        while action := self._asked():
+            match action["Action"]:
+                case "Challenge":
+                    self._say(_response(action, "Success", "Challenge: 123456\r\n"))
+                case "Login":
+                    self._log_in(action)
+                case "Ping":
+                    self._say(_response(action, "Success", "Ping: Pong\r\n"))
+                    self._count("pings")
+                case _:
+                    return
+
+    def _log_in(self, action: dict[str, str]) -> None:
+        self._count("logins")
+        key = md5(f"123456{SECRET}".encode(), usedforsecurity=False).hexdigest()
+        good = (action["Username"], action["Key"]) == (USER, key)
+        self._say(_response(action, "Success" if good else "Error"))
+
+    def _count(self, what: str) -> None:
+        with self.server.guard:
+            setattr(self.server, what, getattr(self.server, what) + 1)
+
+    def _asked(self) -> dict[str, str]:
+        """Read one action; empty: it hung up."""
+        lines = list(iter(lambda: self.rfile.readline().decode().strip(), ""))
+        return dict(line.split(": ", 1) for line in lines)
+
+    def _say(self, text: str) -> None:
+        self.server.wait_while_frozen()
+        self.wfile.write(text.encode())
+
+
+def _response(action: dict[str, str], kind: str, more: str = "") -> str:
+    return f"Response: {kind}\r\nActionID: {action['ActionID']}\r\n{more}\r\n"

@@ -1,0 +1,140 @@
+"""Witnesses on their way into a poll: who is asked, from when to when, and what the log then says of each dialer."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from collectors.prober import ProbeException, ProbeSettings
+from messages.records import Witness
+from stream.embedded import EmbeddedLog
+from tests.collectors.conftest import SMALL, Vicidial
+from tests.collectors.manager import HOST, SECRET, USER, Manager
+from tests.collectors.test_collector import Following, Running
+from tests.making import PARTITIONS, eventually
+
+FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
+
+StartProbing = Callable[[str], Running]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
+    """Give a log in a file."""
+    with EmbeddedLog(tmp_path / "log.db", PARTITIONS) as log:
+        yield log
+
+
+@pytest.fixture
+def following(log: EmbeddedLog) -> Following:
+    """Give what the log tells."""
+    return Following(log)
+
+
+@pytest.fixture
+def managers() -> Iterator[tuple[Manager, Manager]]:
+    """Give the managers of the first and the second dialer."""
+    with Manager() as one, Manager() as two:
+        yield one, two
+
+
+@pytest.fixture
+def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager]) -> Iterator[StartProbing]:
+    """Give a function that starts a collector which probes the first two dialers; the third one's AMI is no witness."""
+    places = {
+        server_ip: ProbeException(ami_host=HOST, ami_port=manager.port)
+        for server_ip, manager in zip((FIRST, SECOND), managers, strict=True)
+    }
+    probes = ProbeSettings(ami_user=USER, ami_secret=SECRET, dialers={**places, THIRD: ProbeException(ami=False)})
+    with ExitStack() as stack:
+
+        def start_one(name: str) -> Running:
+            running = Running(log, vicidial.settings, name, 100_000, probes)
+            stack.callback(running.stop)
+            return running
+
+        yield start_one
+
+
+def told(following: Following) -> dict[str, dict[str, Witness]]:
+    """Give what the latest poll's dialers carry."""
+    return {server_ip: dialer.witnesses for server_ip, dialer in following.state.dialers.items()}
+
+
+def probers() -> int:
+    """Count the probers of this process."""
+    return sum(thread.name == "prober" for thread in threading.enumerate())
+
+
+def test_what_witnesses_tell_stands_in_the_poll_and_changes_with_it(
+    start: StartProbing, following: Following, managers: tuple[Manager, Manager]
+) -> None:
+    start("c1")
+    alive = {"ami": Witness.ALIVE}
+    assert eventually(lambda: told(following) == {FIRST: alive, SECOND: alive, THIRD: {}})
+    managers[0].freeze()
+    assert eventually(lambda: told(following) == {FIRST: {"ami": Witness.MUTE}, SECOND: alive, THIRD: {}})
+    managers[0].thaw()
+    assert eventually(lambda: told(following) == {FIRST: alive, SECOND: alive, THIRD: {}})
+
+
+def test_who_is_no_dialer_any_more_is_not_asked(
+    start: StartProbing, following: Following, managers: tuple[Manager, Manager], vicidial: Vicidial
+) -> None:
+    start("c1")
+    assert eventually(lambda: bool(told(following).get(FIRST)) and bool(told(following).get(SECOND)))
+    vicidial.run("UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = %s", FIRST)
+    assert eventually(lambda: not following.state.dialers[FIRST].asterisk)
+    assert told(following)[FIRST] == {}
+    assert eventually(lambda: managers[0].connections == 0)
+    asked = managers[0].pings
+    others = managers[1].pings
+    assert eventually(lambda: managers[1].pings > others + 1)
+    assert managers[0].pings == asked
+    vicidial.run("UPDATE servers SET active_asterisk_server = 'Y' WHERE server_ip = %s", FIRST)
+    assert eventually(lambda: told(following)[FIRST] == {"ami": Witness.ALIVE})
+
+
+def test_who_stands_by_asks_nobody_until_its_reign_begins(
+    start: StartProbing, following: Following, managers: tuple[Manager, Manager]
+) -> None:
+    first = start("c1")
+    assert eventually(lambda: bool(told(following).get(FIRST)))
+    second = start("c2")
+    asked = managers[0].pings
+    assert eventually(lambda: managers[0].pings > asked + 1)
+    assert not second.leads
+    assert (managers[0].logins, managers[0].connections, probers()) == (1, 1, 1)
+
+    first.stop()
+    assert eventually(lambda: following.state.stamp[0] == 2 and bool(told(following)[FIRST]))
+    assert (managers[0].logins, managers[0].connections, probers()) == (2, 1, 1)
+
+
+def test_the_prober_ends_with_the_reign(
+    start: StartProbing, following: Following, managers: tuple[Manager, Manager], vicidial: Vicidial
+) -> None:
+    collector = start("c1")
+    assert eventually(lambda: bool(told(following).get(FIRST)))
+    # A reign that breaks: the database refuses from now on.
+    vicidial.run(f"REVOKE SELECT (server_ip, last_update, db_time) ON server_updater FROM `{vicidial.user}`@`%%`")
+    assert eventually(lambda: following.state.outage is not None)
+    assert eventually(lambda: probers() == 0 and managers[0].connections == 0)
+    vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
+    assert eventually(lambda: following.state.outage is None and bool(told(following)[FIRST]))
+    # A reign that is ended.
+    assert collector.stop() < 3
+    assert probers() == 0
+    assert eventually(lambda: managers[0].connections == 0)
+
+
+def test_without_a_probe_there_is_no_prober(log: EmbeddedLog, vicidial: Vicidial, following: Following) -> None:
+    running = Running(log, vicidial.settings, "c1", 100_000)
+    try:
+        assert eventually(lambda: following.state.poll is not None)
+        assert probers() == 0
+        assert told(following) == {FIRST: {}, SECOND: {}, THIRD: {}}
+    finally:
+        running.stop()
