@@ -10,34 +10,32 @@ from typing import NamedTuple
 import msgspec
 
 from controller.health import judge_fleet
+from controller.incidents import take_turn
 from controller.picking import Picked, PickRequest, Refused, pick
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
 from controller.state import ClusterState, Folded, Stamp
 from messages.records import (
-    Acknowledge,
     AgentSession,
+    AnyOrder,
     AnyRecord,
     Campaign,
     ClusterSettings,
     DeadLetter,
-    Drain,
+    Decision,
+    Incident,
     LoginSlot,
-    Move,
     Outage,
-    Pause,
     Phone,
     PhoneAlias,
     Poll,
     RankingSnapshot,
     Reign,
-    Resynchronise,
-    Unbrake,
-    Unfence,
+    Relogin,
 )
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
-from stream.writing import end_of_slot, entry_of
+from stream.writing import end_of_relogin, end_of_slot, entry_of
 
 STALE_SECONDS = 5.0
 """Without a poll for so long nothing is offered: nobody knows what became of the dialers since."""
@@ -64,6 +62,8 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
 
     letter: DeadLetter
 
+
+Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Relogin
 
 News = AnyRecord | Ended | Undecodable
 """What comes from the log."""
@@ -173,6 +173,7 @@ class Desk:
             if live:
                 view.polled(now)
             if live and view.owned:
+                folded.entries.extend(self._take_turn(view, now))
                 folded.entries.append(entry_of(self.snapshot(view)))
         if live:
             folded.entries.extend(self._dead_letters())
@@ -229,24 +230,31 @@ class Desk:
             case Undecodable(letter):
                 self._dead[_place(letter)] = letter
                 return letter.cluster, Result.DEAD
-            case LoginSlot():
-                # What this process handed out itself it knows already, and maybe better.
-                if not (live and news.handed_out_by == self.name):
-                    self._view(news.cluster).state.slots.take(news)
-            case RankingSnapshot():
-                view = self._view(news.cluster)
-                view.owner, view.owner_url = news.owner, news.owner_url
-                # Whoever takes over goes on from there; the owner itself knows better.
-                if news.health is not None and not (live and view.owned):
-                    view.state.judged(news.health)
-            case Resynchronise() | Pause() | Drain() | Acknowledge() | Move() | Unbrake() | Unfence():
-                self._view(news.cluster).state.orders.take(news)
             case DeadLetter():
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)
+            case Decision():
+                pass  # for people to read
             case _:
-                pass  # incidents and the rest change nothing that is known here
+                self._fold_decided(self._view(news.cluster), news, live=live)
         return news.cluster, Result.FOLDED
+
+    def _fold_decided(self, view: ClusterView, news: Decided, *, live: bool) -> None:
+        """Take in what was decided; what this very process did it knows already, and maybe better."""
+        match news:
+            case LoginSlot():
+                if not (live and news.handed_out_by == self.name):
+                    view.state.take_slot(news)
+            case RankingSnapshot():
+                view.owner, view.owner_url = news.owner, news.owner_url
+                # whoever takes over goes on from there
+                if news.health is not None and not (live and view.owned):
+                    view.state.judged(news.health)
+            case Incident() | Relogin():
+                if not (live and news.by == self.name):
+                    view.state.decided(news)
+            case _:
+                view.state.orders.take(news)
 
     def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
         view = self._view(ended.key.cluster)
@@ -254,8 +262,10 @@ class Desk:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
         if ended.topic is Topic.ORDERS:
             view.state.orders.take_back(ended.key)
+        if ended.topic is Topic.RELOGINS and ended.key.name.isdecimal():
+            view.state.relogins.pop(int(ended.key.name), None)
         if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
-            view.state.slots.release(ended.key.name)
+            view.state.release_slot(ended.key.name)
         return Result.FOLDED
 
     def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch, *, live: bool) -> Result:
@@ -266,12 +276,28 @@ class Desk:
             if live and view.owned:
                 self._judge(view)
                 folded.entries.extend(end_of_slot(slot, self.name) for slot in view.state.slots_over)
+                folded.entries.extend(entry_of(login) for login in view.state.slots_used)
         return Result.FOLDED
 
     def _judge(self, view: ClusterView) -> None:
         state = view.state
         if state.poll is not None:
             state.judged(judge_fleet(state.health, state.poll, view.policy, state.orders))
+
+    def _take_turn(self, view: ClusterView, now: float) -> list[Entry]:
+        """Decide about a cluster's incidents, and give what tells the log."""
+        age = view.age_seconds(now)
+        doubt = "" if age is not None and age <= STALE_SECONDS else "what is known is old: the log or its readers lag"
+        turn = take_turn(view.state, view.policy, self.name, acts=False, doubt=doubt)
+        for record in turn.records:
+            match record:
+                case Incident() | Relogin():
+                    view.state.decided(record)
+                case LoginSlot():
+                    view.state.take_slot(record)
+        for key in turn.ended:
+            view.state.relogins.pop(int(key.name), None)
+        return [*map(entry_of, turn.records), *map(end_of_relogin, turn.ended)]
 
     def _dead_letters(self) -> list[Entry]:
         """Report what could not be decoded, each once, if its partition is owned."""

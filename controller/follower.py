@@ -19,7 +19,15 @@ from stream.log import Log, LogError, Membership, Tail
 from stream.outbox import Outbox
 from stream.troubles import Troubles
 
-TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RANKINGS, Topic.DEAD_LETTERS)
+TOPICS = (
+    Topic.OBSERVATIONS,
+    Topic.ORDERS,
+    Topic.LOGINS,
+    Topic.RANKINGS,
+    Topic.INCIDENTS,
+    Topic.RELOGINS,
+    Topic.DEAD_LETTERS,
+)
 GROUP = "hotdesk-controllers"
 SLICE = 100
 """Records folded before the event loop may answer somebody: about a millisecond."""

@@ -51,6 +51,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     slot_seconds: float = 30.0
     """How long a pick counts before the agent's row is seen."""
 
+    moves_per_second: float = 10.0
+    """How many agents are moved at most: each logs in again at once, and a dialer must take the calls to their
+    phones."""
+    move_on_closed: bool = False
+    """Whether agents leave a dialer that is only closed to new logins."""
     windows: tuple[MaintenanceWindow, ...] = ()
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:

@@ -29,6 +29,14 @@ class Slots:
 
     __hash__ = None  # type: ignore[assignment] # it changes
 
+    def copy(self) -> "Slots":
+        """Give slots that can be tried without touching these."""
+        other = Slots()
+        other._by_user = dict(self._by_user)
+        other._on_server = self._on_server.copy()
+        other._in_campaign = self._in_campaign.copy()
+        return other
+
     def of(self, user: str) -> LoginSlot | None:
         """Give the slot of a user."""
         return self._by_user.get(user.lower())

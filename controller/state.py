@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from controller.orders import Orders
 from controller.slots import Slots
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
@@ -22,6 +24,7 @@ from messages.records import (
     DialerReading,
     DialerState,
     FleetHealth,
+    Incident,
     LoginSlot,
     Observation,
     Outage,
@@ -29,6 +32,7 @@ from messages.records import (
     PhoneAlias,
     Poll,
     Reign,
+    Relogin,
     ServerIp,
 )
 from messages.topics import Key
@@ -43,6 +47,10 @@ NEVER: Stamp = (-1, -1)
 
 LEAST_SHARE = 1e-9
 """A dialer with less than this part of all weights has none: a load divided by it would be no number any more."""
+
+
+CLOSED_KEPT = 50
+"""Closed incidents that are still shown."""
 
 
 class Folded(Enum):
@@ -76,13 +84,23 @@ class ClusterState:
     orders: Orders = field(default_factory=Orders)
     health: FleetHealth = field(default_factory=FleetHealth)
     """How the dialers are judged, by `controller.health`; empty: by nobody yet."""
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    """The open ones, by id."""
+    closed: list[Incident] = field(default_factory=list)
+    """The incidents that closed last, in that order."""
+    relogins: dict[int, Relogin] = field(default_factory=dict)
+    """By session: the moves of open incidents, and those that people ordered."""
     even_share: float | None = None
     """Agents on a dialer that is up, on the average; None: none is."""
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
+    logins: dict[str, LoginSlot] = field(default_factory=dict)
+    """By user: the slots that became the sessions which now last, and so the alias each agent used."""
     slots_over: list[LoginSlot] = field(default_factory=list, compare=False)
-    """Slots that the last poll ended, for whoever must tell others."""
+    """Slots that the last poll ended, and logins whose session it ended, for whoever must tell others."""
+    slots_used: list[LoginSlot] = field(default_factory=list, compare=False)
+    """Slots that the last poll showed to have become logins, the same."""
 
     @property
     def stamp(self) -> Stamp:
@@ -103,6 +121,17 @@ class ClusterState:
             if each.state is DialerState.UP and server_ip in self.dialers
         ]
         self.even_share = sum(up) / len(up) if up else None
+
+    def decided(self, record: Incident | Relogin) -> None:
+        """Take in what was decided, here or by an earlier owner."""
+        match record:
+            case Incident(closed_at_ms=None):
+                self.incidents[record.incident] = record
+            case Incident():
+                self.incidents.pop(record.incident, None)
+                self.closed = [*self.closed[1 - CLOSED_KEPT :], record]
+            case Relogin():
+                self.relogins[record.live_agent_id] = record
 
     def fold(self, record: Observation) -> Folded:
         """Take in one observation."""
@@ -145,14 +174,45 @@ class ClusterState:
         self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
         self.outage = None
         self._seen = stamp
-        self.slots_over = self._end_slots(closed, poll.observed_at_ms)
+        self._end_slots(closed, poll.observed_at_ms)
         return Folded.POLL
 
-    def _end_slots(self, closed: list[Entity | Key], now_ms: int) -> list[LoginSlot]:
-        if not self.slots:
-            return []
-        fulfilled = [self.slots.fulfil(news) for news in closed if isinstance(news, AgentSession)]
-        return [slot for slot in fulfilled if slot is not None] + self.slots.expire(now_ms)
+    def take_slot(self, slot: LoginSlot) -> None:
+        """Hold a slot, or note the login it became."""
+        if slot.used_by is None:
+            self.slots.take(slot)
+        else:
+            self.slots.release(slot.user)
+            self.logins[slot.user.lower()] = slot
+
+    def release_slot(self, user: str) -> None:
+        """Forget a user's slot and login."""
+        self.slots.release(user)
+        self.logins.pop(user.lower(), None)
+
+    def _end_slots(self, closed: list[Entity | Key], now_ms: int) -> None:
+        self.slots_used, self.slots_over = [], []
+        if not (self.slots or self.logins):
+            return
+        for news in closed:
+            if isinstance(news, AgentSession):
+                self._end_login(news.user, news.live_agent_id)
+                slot = self.slots.fulfil(news)
+                if slot is not None:
+                    login = msgspec.structs.replace(slot, used_by=news.live_agent_id)
+                    self.logins[news.user.lower()] = login
+                    self.slots_used.append(login)
+            elif isinstance(news, Key) and news.kind == KIND_AGENT:
+                self._end_login(news.name, None)
+        self.slots_over += self.slots.expire(now_ms)
+
+    def _end_login(self, user: str, live_agent_id: int | None) -> None:
+        """Forget a login that another session of its user, or none, has replaced."""
+        login = self.logins.get(user.lower())
+        if login is not None and login.used_by != live_agent_id:
+            del self.logins[user.lower()]
+            if self.slots.of(user) is None:
+                self.slots_over.append(login)
 
     def _file(self, news: Entity | Key) -> None:
         match news:

@@ -157,6 +157,8 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     call_server_ip: ServerIp = ""
     """Where the agent's call is, maybe another dialer."""
     external_pause: str = ""
+    typed: str = ""
+    """What was typed as phone login, so maybe an alias; empty: not known."""
     on_hook: bool = False
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; not counted by VICIdial's balancing."""
@@ -240,9 +242,11 @@ class Acknowledge(Order, frozen=True, kw_only=True, gc=False):
 
 
 class Move(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/move/USER`: this agent goes to the least-loaded dialer."""
+    """Key `cluster/move/USER`: this agent goes to the least-loaded of the other dialers."""
 
     user: str
+    live_agent_id: int
+    """The session that is meant; a later one of the same user stays where it is."""
 
 
 class Unbrake(Order, frozen=True, kw_only=True, gc=False):
@@ -264,7 +268,10 @@ AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfenc
 
 
 class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/user/USER`: a place on a dialer that a pick handed out. A tombstone: used, given back or over."""
+    """Key `cluster/user/USER`: a place on a dialer that a pick handed out, then the login it became.
+
+    A tombstone: given back or over, or the session ended.
+    """
 
     user: str
     alias_id: str
@@ -276,6 +283,8 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     until_ms: int
     replaces: int | None = None
     """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
+    used_by: int | None = None
+    """The `live_agent_id` of the login it became: it is no slot any more, and tells which alias that agent used."""
     handed_out_by: str
     """Which process; its own news coming back to it says nothing new."""
 
@@ -413,28 +422,85 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
 # --- incidents, relogins ----------------------------------------------------------------------------------------
 
 
+class NotMoved(StrEnum):
+    """Why an agent of a failed dialer is listed and not moved. The value is what people read."""
+
+    REMOTE = "remote agent: has no browser to log in again with"
+    NO_ALIAS = "no phone alias is known to be theirs"
+    AMBIGUOUS = "several phone aliases hold their phone"
+    NOWHERE = "no other dialer of their alias takes logins"
+    IN_CALL = "in a call: moved when it ends"
+    CALL_LOST = "their own dialer lives, but the dialer of their call died"
+    STAYED = "was told to log out, and stayed"
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An agent that an incident concerns and who is not being moved."""
+
+    user: str
+    live_agent_id: int
+    why: NotMoved
+
+
 class Incident(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/incident/ID`: one dialer's trouble from its opening to its close."""
+    """Key `cluster/incident/ID`: one dialer's trouble from its opening to its close; one at a time a dialer."""
 
     incident: str
+    """The dialer, and when it was opened."""
     server_ip: ServerIp
+    kind: DialerState
+    """Down, draining or closed."""
     opened_at_ms: int
     closed_at_ms: int | None = None
     why: str
+    """The evidence it was opened on, or that changed its kind."""
+    confirmed: bool = False
+    """A witness confirms the death."""
+    planned: bool = False
+    """It falls into a maintenance window: no alarm."""
+    withheld: str = ""
+    """Why nobody is moved now; empty: nothing keeps anybody."""
+    agents: int = 0
+    """Non-remote agents that are still on the dialer."""
+    ordered: int = 0
+    """How many moves were ordered."""
+    home: int = 0
+    """How many of those agents were seen on another dialer."""
+    listed: tuple[Listed, ...] = ()
+    by: str = ""
+    """Which process decided."""
+
+
+class Stage(StrEnum):
+    """How far a move has come."""
+
+    ADVISED = "advised"
+    """hotdesk only observes here: this is what it would have ordered."""
+    ORDERED = "ordered"
+    WITHDRAWN = "withdrawn"
+    """Its incident closed before the agent was told."""
+    ENDED = "ended"
+    """The session ended."""
+    HOME = "home"
+    """The agent was seen on another dialer."""
 
 
 class Relogin(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/session/LIVE_AGENT_ID`: the order to move one session, then its outcome."""
+    """Key `cluster/session/LIVE_AGENT_ID`: the order to move one session, and what became of it."""
 
     live_agent_id: int
     user: str
     incident: str
+    """Whose; `order/USER` where a person asked for this move."""
     from_server_ip: ServerIp
     to_server_ip: ServerIp
+    alias_id: str = ""
     phone_login: str
     ordered_at_ms: int
-    outcome: str = ""
-    """Empty: not carried out yet."""
+    stage: Stage = Stage.ORDERED
+    changed_at_ms: int = 0
+    by: str = ""
+    """Which process decided."""
 
 
 # --- audit, dead letters ----------------------------------------------------------------------------------------

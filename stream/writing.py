@@ -46,3 +46,8 @@ def end_of_observation(key: Key, epoch: int, sequence: int) -> Entry:
 def end_of_slot(slot: LoginSlot, by: str) -> Entry:
     """Make the tombstone that ends a slot; `by` is the process that ends it."""
     return Entry(Topic.LOGINS, str(key_of(slot)), None, ((WRITER_HEADER, by.encode()),))
+
+
+def end_of_relogin(key: Key) -> Entry:
+    """Make the tombstone that ends a move."""
+    return Entry(Topic.RELOGINS, str(key), None)

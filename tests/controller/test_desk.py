@@ -240,10 +240,17 @@ def test_slots_that_a_poll_ends_get_their_tombstones() -> None:
     _pick(desk, "1001")
     _pick(desk, "1002")
     folded = _fold(desk, session("1001", TWO, sequence=2), poll(dialer(ONE, 1), dialer(TWO, 1), sequence=2))
-    assert _end("1001") in _records(folded.entries)
+    (login,) = [each for each in _records(folded.entries) if isinstance(each, LoginSlot)]
+    assert (login.user, login.used_by) == ("1001", 1)
     assert _end("1002") not in _records(folded.entries)
     folded = _fold(desk, poll(dialer(ONE, 1), dialer(TWO, 1), sequence=3, at_ms=NOW_MS + 30_000))
     assert _end("1002") in _records(folded.entries)
+    folded = _fold(
+        desk,
+        end_of_observation(Key(CLUSTER, KIND_AGENT, "1001"), 1, 4),
+        poll(dialer(ONE), dialer(TWO), sequence=4, at_ms=NOW_MS + 30_500),
+    )
+    assert _end("1001") in _records(folded.entries)
 
 
 def test_a_replica_ends_slots_for_itself_and_tells_nobody() -> None:

@@ -185,10 +185,26 @@ def test_slots_over_are_told_with_the_poll_that_ended_them() -> None:
         state.slots.take(each)
     state.fold(session("1001", sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2, at_ms=NOW_MS + 500))
-    assert state.slots_over == [seen, over]
+    assert [(each.user, each.used_by) for each in state.slots_used] == [("1001", 1)]
+    assert state.slots_over == [over]
     assert list(state.slots) == [held]
     state.fold(poll(dialer(ONE, 1), sequence=3, at_ms=NOW_MS + 1000))
+    assert (state.slots_used, state.slots_over) == ([], [])
+
+
+def test_a_login_is_remembered_with_its_alias_until_its_session_ends() -> None:
+    state = folded(poll(dialer(ONE)))
+    state.take_slot(slot("1001"))
+    state.fold(session("1001", number=7, sequence=2))
+    state.fold(poll(dialer(ONE, 1), sequence=2))
+    assert (state.logins["1001"].alias_id, state.logins["1001"].used_by) == ("desk", 7)
+    state.fold(session("1001", number=7, sequence=3))
+    state.fold(poll(dialer(ONE, 1), sequence=3))
     assert state.slots_over == []
+    state.fold_end(Key(CLUSTER, "agent", "1001"), (1, 4))
+    state.fold(poll(dialer(ONE), sequence=4))
+    assert state.logins == {}
+    assert [each.user for each in state.slots_over] == ["1001"]
 
 
 @pytest.mark.parametrize("weights", [{ONE: 1e308, TWO: 1e308}, {ONE: 1e-310, TWO: 1.0}, {ONE: 1e-320, TWO: 1e300}])

@@ -1,0 +1,359 @@
+"""What follows from the judgement: incidents, and which agent is moved where. Pure, and in the log's time.
+
+An incident is one dialer's trouble. It opens when the dialer is down or is to be emptied, is looked at again with each
+poll, and closes when the dialer is back. Whatever is decided leaves a record that says why, and so does whatever is
+withheld.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgspec
+
+from controller.picking import resolve
+from controller.policy import Policy
+from controller.ranking import PhoneStanding, rank_phones
+from controller.state import ClusterState
+from messages.keys import key_of
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    Decision,
+    DialerHealth,
+    DialerState,
+    Incident,
+    Listed,
+    LoginSlot,
+    NotMoved,
+    Record,
+    Relogin,
+    ServerIp,
+    Stage,
+)
+from messages.topics import Key
+
+IN_CALL = {AgentStatus.INCALL, AgentStatus.QUEUE, AgentStatus.MQUEUE}
+_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
+"""Those who wait for calls go first, since calls are sent to them; then those who pause, then those in calls."""
+LAST = 2
+
+PLANNED_SLOT_SECONDS = 120.0
+"""How long a mover's place is kept: a call may have to end first, and then the screen logs in again."""
+SECOND_MS = 1000
+UNDER_WAY = {Stage.ORDERED, Stage.ENDED}
+
+
+class Turn(NamedTuple):
+    """What one look at a cluster decided."""
+
+    records: list[Record]
+    """To be stored, in this order."""
+    ended: list[Key]
+    """What stands under these keys is over."""
+
+
+NOTHING = Turn([], [])
+
+
+def take_turn(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: str = "") -> Turn:
+    """Decide what a cluster's incidents are now, and who is moved.
+
+    Args:
+        state: as of the latest poll, judged. It is not changed; `ClusterState.decided` takes in the records.
+        policy: the cluster's.
+        by: the process that decides.
+        acts: whether moves are carried out; else they are advice.
+        doubt: what only the present can know, such as that the polls are old; it only ever withholds.
+    """
+    if not (state.incidents or state.relogins or state.orders.moves or _trouble_anywhere(state, policy)):
+        return NOTHING
+    return _Deciding(state, policy, by, acts=acts, doubt=doubt).turn()
+
+
+def _trouble_anywhere(state: ClusterState, policy: Policy) -> bool:
+    return any(_trouble(policy, each) is not None for each in state.health.dialers.values())
+
+
+def _trouble(policy: Policy, health: DialerHealth) -> DialerState | None:
+    """Tell why a dialer's agents should leave it; None: they need not."""
+    if health.state in {DialerState.DOWN, DialerState.DRAINING}:
+        return health.state
+    if health.state is DialerState.CLOSED and policy.move_on_closed:
+        return health.state
+    return None
+
+
+class _Deciding:
+    """One turn under way: what was decided, and the slots as they are after that."""
+
+    def __init__(self, state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: str) -> None:
+        self._state = state
+        self._policy = policy
+        self._by = by
+        self._acts = acts
+        self._withheld = self._why_withheld(doubt)
+        self._now_ms = state.observed_at_ms
+        self._records: list[Record] = []
+        self._ended: list[Key] = []
+        # moves of this turn are counted at once, or they would all go to the same dialer
+        self._ahead = replace(state, slots=state.slots.copy())
+        self._relogins = dict(state.relogins)
+        self._left = self._moves_left()
+        self._aliases_of: dict[str, set[str]] | None = None
+
+    def turn(self) -> Turn:
+        """Decide."""
+        self._follow_up()
+        on_dialer = self._agents_by_dialer()
+        open_by_dialer = {each.server_ip: each for each in self._state.incidents.values()}
+        for server_ip, health in self._state.health.dialers.items():
+            incident = self._reconsider(server_ip, health, open_by_dialer.pop(server_ip, None))
+            if incident is not None:
+                self._empty(incident, on_dialer.get(server_ip, []))
+        for incident in open_by_dialer.values():
+            self._close(incident, "the dialer is no more")
+        self._move_by_order()
+        return Turn(self._records, self._ended)
+
+    def _why_withheld(self, doubt: str) -> str:
+        pause = self._state.orders.pause
+        if pause is not None:
+            return f"paused by {pause.by}" + (f": {pause.why}" if pause.why else "")
+        return doubt or self._state.health.brake
+
+    def _moves_left(self) -> int:
+        """Tell how many moves the pace allows now."""
+        lately = sum(1 for each in self._relogins.values() if each.ordered_at_ms > self._now_ms - SECOND_MS)
+        return max(0, round(self._policy.moves_per_second) - lately)
+
+    def _agents_by_dialer(self) -> dict[ServerIp, list[AgentSession]]:
+        found: dict[ServerIp, list[AgentSession]] = {}
+        for session in self._state.agents.values():
+            found.setdefault(session.server_ip, []).append(session)
+        return found
+
+    # --- incidents --------------------------------------------------------------------------------------------
+
+    def _reconsider(self, server_ip: ServerIp, health: DialerHealth, known: Incident | None) -> Incident | None:
+        """Open, change or close a dialer's incident, and give it if it is open."""
+        kind = _trouble(self._policy, health)
+        if kind is None:
+            if known is not None:
+                self._close(known, f"the dialer is {health.state}")
+            return None
+        if known is None:
+            known = Incident(
+                cluster=self._state.cluster,
+                incident=f"{server_ip}@{self._now_ms}",
+                server_ip=server_ip,
+                kind=kind,
+                opened_at_ms=self._now_ms,
+                why=health.evidence,
+                confirmed=health.confirmed,
+                planned=self._policy.in_maintenance(server_ip, self._now_ms),
+                by=self._by,
+            )
+            self._records.append(known)
+            self._decide(f"opened incident {known.incident}: {kind}", health.evidence, server_ip)
+        elif (known.kind, known.confirmed) != (kind, health.confirmed):
+            if known.kind is not kind:
+                self._decide(f"incident {known.incident} is now: {kind}", health.evidence, server_ip)
+            known = msgspec.structs.replace(
+                known, kind=kind, confirmed=health.confirmed, why=health.evidence, by=self._by
+            )
+            self._records.append(known)
+        return known
+
+    def _close(self, incident: Incident, why: str) -> None:
+        for relogin in [each for each in self._relogins.values() if each.incident == incident.incident]:
+            if relogin.stage is Stage.ORDERED:
+                self._decide("withdrew a move", why, relogin.user)
+            self._forget(relogin)
+        self._records.append(
+            msgspec.structs.replace(incident, closed_at_ms=self._now_ms, withheld="", listed=(), by=self._by)
+        )
+        self._decide(f"closed incident {incident.incident}", why, incident.server_ip)
+
+    def _empty(self, incident: Incident, sessions: list[AgentSession]) -> None:
+        """Move the agents of a dialer as far as that is right now, and bring its incident up to date."""
+        listed = {each.live_agent_id: _listed(each, NotMoved.REMOTE) for each in sessions if each.remote}
+        if incident.kind is DialerState.DOWN:
+            listed |= self._calls_lost(incident.server_ip)
+        agents = sorted((each for each in sessions if not each.remote), key=_urgency)
+        for session in agents:
+            if session.live_agent_id not in self._relogins:
+                why = self._move(incident, session)
+                if why is not None:
+                    listed[session.live_agent_id] = _listed(session, why)
+        moved = [each for each in self._relogins.values() if each.incident == incident.incident]
+        self._update(
+            incident,
+            msgspec.structs.replace(
+                incident,
+                withheld=self._withheld,
+                agents=len(agents),
+                ordered=len(moved),
+                home=sum(1 for each in moved if each.stage is Stage.HOME),
+                listed=tuple(listed[number] for number in sorted(listed)),
+            ),
+        )
+
+    def _update(self, before: Incident, after: Incident) -> None:
+        """Store an incident that changed, and a decision for everything newly withheld."""
+        if after != before:
+            self._records.append(msgspec.structs.replace(after, by=self._by))
+        if after.withheld != before.withheld:
+            what = "withholding moves" if after.withheld else "withholding moves no longer"
+            self._decide(what, after.withheld or "what kept them is over", before.server_ip)
+        known = {each.live_agent_id: each.why for each in before.listed}
+        for each in after.listed:
+            if known.get(each.live_agent_id) is not each.why:
+                self._decide("did not move an agent", each.why, each.user)
+
+    def _calls_lost(self, server_ip: ServerIp) -> dict[int, Listed]:
+        """Find the agents of living dialers whose call was on this one."""
+        return {
+            each.live_agent_id: _listed(each, NotMoved.CALL_LOST)
+            for each in self._state.agents.values()
+            if each.call_server_ip == server_ip != each.server_ip
+        }
+
+    def _move(self, incident: Incident, session: AgentSession) -> NotMoved | None:
+        """Order an agent's move, or say why not; None too where it only has to wait for its turn."""
+        if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
+            return NotMoved.IN_CALL
+        target = self._target(session)
+        if isinstance(target, NotMoved):
+            return target
+        if not self._withheld and self._left > 0:
+            self._order(incident.incident, session, *target, why=incident.why)
+        return None
+
+    # --- moves ------------------------------------------------------------------------------------------------
+
+    def _move_by_order(self) -> None:
+        """Move whom people named, to the least-loaded of the other dialers."""
+        for name, order in self._state.orders.moves.items():
+            session = self._state.agents.get(name)
+            if session is None or session.live_agent_id != order.live_agent_id or self._withheld or self._left <= 0:
+                continue
+            if session.live_agent_id in self._relogins:
+                continue
+            target = self._target(session)
+            if not isinstance(target, NotMoved):
+                self._order(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
+
+    def _target(self, session: AgentSession) -> tuple[str, PhoneStanding] | NotMoved:
+        """Choose the alias and the phone an agent is moved to, or say why there is none."""
+        if session.remote:
+            return NotMoved.REMOTE
+        alias_id = self._alias_of(session)
+        if isinstance(alias_id, NotMoved):
+            return alias_id
+        logins = resolve(self._state, alias_id)
+        for phone in rank_phones(self._ahead, self._policy, logins, session.campaign_id).phones:
+            if phone.rank is not None and phone.server_ip != session.server_ip:
+                return alias_id, phone
+        return NotMoved.NOWHERE
+
+    def _alias_of(self, session: AgentSession) -> str | NotMoved:
+        """Tell the alias an agent logged in with: what is known of the login, else the only one with that phone."""
+        login = self._state.logins.get(session.user.lower())
+        if login is not None and login.used_by == session.live_agent_id and resolve(self._state, login.alias_id):
+            return login.alias_id
+        if session.typed.lower() in self._state.aliases:
+            return session.typed
+        found = self._aliases_with(session)
+        if len(found) == 1:
+            return next(iter(found))
+        return NotMoved.AMBIGUOUS if found else NotMoved.NO_ALIAS
+
+    def _aliases_with(self, session: AgentSession) -> set[str]:
+        """Find the aliases that hold the phone an agent's session is on."""
+        if self._aliases_of is None:
+            self._aliases_of = {}
+            for alias in self._state.aliases.values():
+                for login in alias.logins:
+                    phone = self._state.phones.get(login.lower())
+                    if phone is not None:
+                        place = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
+                        self._aliases_of.setdefault(place, set()).add(alias.alias_id)
+        return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
+
+    def _order(self, incident: str, session: AgentSession, alias_id: str, phone: PhoneStanding, *, why: str) -> Relogin:
+        relogin = Relogin(
+            cluster=self._state.cluster,
+            live_agent_id=session.live_agent_id,
+            user=session.user,
+            incident=incident,
+            from_server_ip=session.server_ip,
+            to_server_ip=phone.server_ip,
+            alias_id=alias_id,
+            phone_login=phone.phone_login,
+            ordered_at_ms=self._now_ms,
+            stage=Stage.ORDERED if self._acts else Stage.ADVISED,
+            changed_at_ms=self._now_ms,
+            by=self._by,
+        )
+        slot = LoginSlot(
+            cluster=self._state.cluster,
+            user=session.user,
+            alias_id=alias_id,
+            campaign_id=session.campaign_id,
+            phone_login=phone.phone_login,
+            server_ip=phone.server_ip,
+            handed_out_at_ms=self._now_ms,
+            until_ms=self._now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
+            replaces=session.live_agent_id,
+            handed_out_by=self._by,
+        )
+        self._relogins[session.live_agent_id] = relogin
+        self._left -= 1
+        self._ahead.slots.take(slot)
+        self._records.append(relogin)
+        if self._acts:
+            self._records.append(slot)
+        what = "ordered a move" if self._acts else "would have ordered a move, but only advises here"
+        self._decide(f"{what} from {session.server_ip} to {phone.server_ip} as {phone.phone_login}", why, session.user)
+        return relogin
+
+    def _follow_up(self) -> None:
+        """See what became of the moves."""
+        sessions = {each.live_agent_id for each in self._state.agents.values()}
+        for relogin in list(self._relogins.values()):
+            now = self._state.agents.get(relogin.user.lower())
+            elsewhere = (
+                now is not None
+                and now.live_agent_id != relogin.live_agent_id
+                and now.server_ip != relogin.from_server_ip
+            )
+            stage = relogin.stage
+            if elsewhere:
+                stage = Stage.HOME
+            elif relogin.stage is Stage.ORDERED and relogin.live_agent_id not in sessions:
+                stage = Stage.ENDED
+            if stage is not relogin.stage:
+                after = msgspec.structs.replace(relogin, stage=stage, changed_at_ms=self._now_ms, by=self._by)
+                self._relogins[relogin.live_agent_id] = after
+                self._records.append(after)
+            if relogin.incident not in self._state.incidents and stage not in UNDER_WAY:
+                self._forget(self._relogins[relogin.live_agent_id])
+
+    def _forget(self, relogin: Relogin) -> None:
+        del self._relogins[relogin.live_agent_id]
+        self._ended.append(key_of(relogin))
+
+    def _decide(self, what: str, why: str, subject: str) -> None:
+        self._records.append(
+            Decision(
+                cluster=self._state.cluster, at_ms=self._now_ms, actor=self._by, what=what, why=why, subject=subject
+            )
+        )
+
+
+def _listed(session: AgentSession, why: NotMoved) -> Listed:
+    return Listed(user=session.user, live_agent_id=session.live_agent_id, why=why)
+
+
+def _urgency(session: AgentSession) -> tuple[int, int]:
+    return _FIRST.get(session.status, LAST), session.live_agent_id

@@ -1,0 +1,427 @@
+"""Incidents and moves: who is moved where and in which order, who is not and why, and what is written down."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from controller.incidents import Turn, take_turn
+from controller.policy import MaintenanceWindow, Policy
+from controller.state import ClusterState
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    Decision,
+    DialerHealth,
+    DialerState,
+    FleetHealth,
+    Incident,
+    LoginSlot,
+    Move,
+    NotMoved,
+    Pause,
+    Phone,
+    PhoneAlias,
+    Relogin,
+    Stage,
+)
+from tests.making import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, dialer, folded, poll, slot
+
+DIALERS = (ONE, TWO, THREE)
+CALM = Policy(moves_per_second=1000)
+
+
+class Floor:
+    """Three dialers, and agents with an alias that has a phone on each."""
+
+    def __init__(self, *on_one: AgentSession, policy: Policy = CALM, acts: bool = True) -> None:
+        self.policy = policy
+        self.acts = acts
+        self.doubt = ""
+        self.rooms = dict.fromkeys(DIALERS, 500)
+        self.state: ClusterState = folded(
+            *(phone(user, number) for user in users(on_one) for number in (1, 2, 3)),
+            *(alias(user) for user in users(on_one)),
+            poll(*map(dialer, DIALERS)),
+        )
+        self.sessions: dict[str, AgentSession] = {}
+        self.poll(*on_one)
+        self.judge()
+
+    def poll(self, *sessions: AgentSession, gone: Iterable[str] = (), seconds: float = 0.5) -> None:
+        """Let the next poll show these sessions too, and those of `gone` no more."""
+        for session in sessions:
+            self.sessions[session.user] = session
+        for user in gone:
+            del self.sessions[user]
+        self.state.agents = {user.lower(): each for user, each in self.sessions.items()}
+        at = [
+            dialer(ip, sum(each.server_ip == ip for each in self.sessions.values()), rooms_free=self.rooms[ip])
+            for ip in DIALERS
+        ]
+        sequence, at_ms = self.state.stamp[1] + 1, self.state.observed_at_ms + round(seconds * 1000)
+        self.state.fold(poll(*at, sequence=sequence, at_ms=at_ms))
+
+    def judge(self, brake: str = "", /, **states: DialerState) -> None:
+        """Judge dialers ONE, TWO and THREE as said, and the others up."""
+        named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
+        self.state.judged(
+            FleetHealth(brake=brake, dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS})
+        )
+
+    def turn(self) -> Turn:
+        """Take a turn, and take in what it decided."""
+        turn = take_turn(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
+        for record in turn.records:
+            match record:
+                case Incident() | Relogin():
+                    self.state.decided(record)
+                case LoginSlot():
+                    self.state.take_slot(record)
+        for key in turn.ended:
+            del self.state.relogins[int(key.name)]
+        return turn
+
+    def moves(self) -> list[Relogin]:
+        """Take a turn, and give the moves that it began."""
+        began = {Stage.ORDERED, Stage.ADVISED}
+        return [each for each in self.turn().records if isinstance(each, Relogin) and each.stage in began]
+
+    @property
+    def incident(self) -> Incident:
+        """Give the only open incident."""
+        (incident,) = self.state.incidents.values()
+        return incident
+
+    def listed(self) -> dict[str, NotMoved]:
+        """Tell who is not moved and why."""
+        return {each.user: each.why for each in self.incident.listed}
+
+
+def health(state: DialerState) -> DialerHealth:
+    life = DialerState.DOWN if state is DialerState.DOWN else DialerState.UP
+    return DialerHealth(state=state, since_ms=NOW_MS, life=life, served=True, evidence=f"it is {state}")
+
+
+def users(sessions: Iterable[AgentSession]) -> list[str]:
+    return sorted({each.user for each in sessions})
+
+
+def phone(user: str, number: int) -> Phone:
+    """Make an agent's phone on the Nth dialer; the extension is the same everywhere."""
+    return Phone(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        login=f"{user}{'abc'[number - 1]}",
+        server_ip=DIALERS[number - 1],
+        extension=user,
+        protocol="SIP",
+    )
+
+
+def alias(user: str, alias_id: str = "") -> PhoneAlias:
+    logins = tuple(f"{user}{letter}" for letter in "abc")
+    return PhoneAlias(cluster=CLUSTER, epoch=1, sequence=1, alias_id=alias_id or f"desk{user}", logins=logins)
+
+
+def agent(  # noqa: PLR0913 # a session has this many sides, and a test names those it is about
+    user: str,
+    server_ip: str = ONE,
+    status: AgentStatus = AgentStatus.READY,
+    *,
+    number: int | None = None,
+    remote: bool = False,
+    call_server_ip: str = "",
+) -> AgentSession:
+    return AgentSession(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        live_agent_id=int(user) if number is None else number,
+        user=user,
+        server_ip=server_ip,
+        extension=f"R/{user}" if remote else f"SIP/{user}",
+        status=status,
+        remote=remote,
+        call_server_ip=call_server_ip,
+    )
+
+
+def crowd(count: int, server_ip: str = ONE, first: int = 1001) -> list[AgentSession]:
+    return [agent(str(first + number), server_ip) for number in range(count)]
+
+
+def decisions(turn: Turn) -> list[tuple[str, str, str]]:
+    return [(each.what, each.why, each.subject) for each in turn.records if isinstance(each, Decision)]
+
+
+# --- incidents --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_happens_while_all_is_well() -> None:
+    assert Floor(*crowd(5)).turn() == Turn([], [])
+
+
+def test_a_dead_dialer_opens_one_incident_that_closes_when_it_is_back() -> None:
+    floor = Floor()
+    floor.judge(ONE=DialerState.DOWN)
+    turn = floor.turn()
+    assert decisions(turn) == [(f"opened incident {floor.incident.incident}: down", "it is down", ONE)]
+    floor.poll()
+    assert floor.turn() == Turn([], [])
+    floor.judge(ONE=DialerState.RECOVERING)
+    opened = floor.incident.incident
+    assert decisions(floor.turn()) == [(f"closed incident {opened}", "the dialer is recovering", ONE)]
+    assert floor.state.incidents == {}
+    assert floor.state.closed[-1].closed_at_ms == floor.state.observed_at_ms
+
+
+def test_a_draining_dialer_that_dies_keeps_its_incident() -> None:
+    floor = Floor()
+    floor.judge(ONE=DialerState.DRAINING)
+    floor.turn()
+    opened = floor.incident
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    assert (floor.incident.incident, floor.incident.kind) == (opened.incident, DialerState.DOWN)
+
+
+def test_a_dialer_that_is_removed_closes_its_incident() -> None:
+    floor = Floor()
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.state.judged(FleetHealth(dialers={TWO: health(DialerState.UP)}))
+    floor.turn()
+    assert floor.state.incidents == {}
+
+
+def test_an_incident_in_a_maintenance_window_is_planned() -> None:
+    floor = Floor(policy=Policy(windows=(MaintenanceWindow(start_minute=0, minutes=1440),)))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    assert floor.incident.planned
+
+
+def test_closed_dialers_keep_their_agents_unless_the_policy_says_otherwise() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(ONE=DialerState.CLOSED)
+    assert floor.turn() == Turn([], [])
+    floor.policy = msgspec.structs.replace(CALM, move_on_closed=True)
+    assert [each.user for each in floor.moves()] == ["1001", "1002"]
+
+
+# --- who is moved where -----------------------------------------------------------------------------------------
+
+
+def test_agents_of_a_dead_dialer_are_spread_evenly_and_each_gets_a_slot() -> None:
+    floor = Floor(*crowd(10))
+    floor.judge(ONE=DialerState.DOWN)
+    turn = floor.turn()
+    moves = [each for each in turn.records if isinstance(each, Relogin)]
+    slots = [each for each in turn.records if isinstance(each, LoginSlot)]
+    assert sorted(each.to_server_ip for each in moves) == [TWO] * 5 + [THREE] * 5
+    assert [(each.user, each.server_ip, each.phone_login) for each in slots] == [
+        (each.user, each.to_server_ip, each.phone_login) for each in moves
+    ]
+    assert floor.state.slots.on(TWO) == floor.state.slots.on(THREE) == 5
+    assert (floor.incident.agents, floor.incident.ordered, floor.incident.listed) == (10, 10, ())
+
+
+def test_an_agent_is_moved_once() -> None:
+    floor = Floor(*crowd(3))
+    floor.judge(ONE=DialerState.DOWN)
+    assert len(floor.moves()) == 3
+    for _ in range(20):
+        floor.poll()
+        assert floor.moves() == []
+
+
+def test_those_who_wait_for_calls_go_first_and_those_in_calls_last() -> None:
+    floor = Floor(
+        agent("1001", status=AgentStatus.INCALL),
+        agent("1002", status=AgentStatus.PAUSED),
+        agent("1003", status=AgentStatus.CLOSER),
+        agent("1004", status=AgentStatus.QUEUE),
+        agent("1005", status=AgentStatus.READY),
+    )
+    floor.judge(ONE=DialerState.DOWN)
+    assert [each.user for each in floor.moves()] == ["1003", "1005", "1002", "1001", "1004"]
+
+
+def test_the_pace_is_kept_over_the_whole_cluster() -> None:
+    floor = Floor(*crowd(30), *crowd(30, TWO, 2001), policy=PLAIN)
+    floor.judge(ONE=DialerState.DOWN, TWO=DialerState.DRAINING)
+    ordered = []
+    for _ in range(12):
+        ordered.append(len(floor.moves()))
+        floor.poll()
+    assert [sum(pair) for pair in zip(ordered[::2], ordered[1::2], strict=True)] == [10] * 6
+
+
+def test_draining_waits_for_calls_to_end() -> None:
+    floor = Floor(agent("1001", status=AgentStatus.INCALL), agent("1002"))
+    floor.judge(ONE=DialerState.DRAINING)
+    assert [each.user for each in floor.moves()] == ["1002"]
+    assert floor.listed() == {"1001": NotMoved.IN_CALL}
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    assert [each.user for each in floor.moves()] == ["1001"]
+    assert floor.listed() == {}
+
+
+def test_rooms_and_max_agents_of_the_targets_are_respected() -> None:
+    floor = Floor(*crowd(10), policy=msgspec.structs.replace(CALM, max_agents_of={TWO: 2}))
+    floor.rooms[THREE] = 3
+    floor.poll()
+    floor.judge(ONE=DialerState.DOWN)
+    assert sorted(each.to_server_ip for each in floor.moves()) == [TWO] * 2 + [THREE] * 3
+    assert list(floor.listed().values()) == [NotMoved.NOWHERE] * 5
+
+
+def test_nobody_is_moved_to_another_dialer_that_is_down() -> None:
+    floor = Floor(*crowd(4))
+    floor.judge(ONE=DialerState.DOWN, TWO=DialerState.DOWN)
+    assert {each.to_server_ip for each in floor.moves()} == {THREE}
+
+
+def test_remote_agents_are_listed_and_not_moved() -> None:
+    floor = Floor(agent("1001", remote=True), agent("1002"))
+    floor.judge(ONE=DialerState.DOWN)
+    assert [each.user for each in floor.moves()] == ["1002"]
+    assert (floor.listed(), floor.incident.agents) == ({"1001": NotMoved.REMOTE}, 1)
+
+
+def test_an_agent_whose_call_was_on_the_dead_dialer_is_listed_and_never_logged_out() -> None:
+    floor = Floor(agent("1001", TWO, AgentStatus.INCALL, call_server_ip=ONE))
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    assert floor.listed() == {"1001": NotMoved.CALL_LOST}
+
+
+# --- which alias ------------------------------------------------------------------------------------------------
+
+
+def test_the_alias_of_the_login_wins_over_all_that_could_be_guessed() -> None:
+    floor = Floor(agent("1001"))
+    for alias_id in ("typed", "picked"):
+        floor.state.aliases[alias_id] = alias("1001", alias_id)
+    floor.poll(msgspec.structs.replace(agent("1001"), typed="TYPED"))
+    floor.judge(ONE=DialerState.DOWN)
+    login = msgspec.structs.replace(slot("1001"), alias_id="picked", used_by=1001)
+    floor.state.take_slot(login)
+    assert [each.alias_id for each in floor.moves()] == ["picked"]
+
+
+def test_what_was_typed_is_the_next_best() -> None:
+    floor = Floor(agent("1001"))
+    floor.state.aliases["typed"] = alias("1001", "typed")
+    floor.poll(msgspec.structs.replace(agent("1001"), typed="TYPED"))
+    floor.state.take_slot(msgspec.structs.replace(slot("1001"), used_by=999))  # of an earlier session
+    floor.judge(ONE=DialerState.DOWN)
+    assert [each.alias_id.lower() for each in floor.moves()] == ["typed"]
+
+
+def test_several_aliases_with_the_phone_are_ambiguous() -> None:
+    floor = Floor(agent("1001"))
+    floor.state.aliases["other"] = alias("1001", "other")
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    assert floor.listed() == {"1001": NotMoved.AMBIGUOUS}
+
+
+def test_an_agent_without_an_alias_is_listed() -> None:
+    floor = Floor(agent("1001"))
+    floor.state.aliases.clear()
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    assert floor.listed() == {"1001": NotMoved.NO_ALIAS}
+
+
+# --- what became of it ------------------------------------------------------------------------------------------
+
+
+def test_a_move_has_succeeded_when_the_agent_is_seen_elsewhere() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.poll(gone=["1001"])
+    floor.turn()
+    assert [each.stage for each in floor.state.relogins.values()] == [Stage.ENDED]
+    floor.poll(agent("1001", TWO, number=5001))
+    floor.turn()
+    assert [each.stage for each in floor.state.relogins.values()] == [Stage.HOME]
+    assert (floor.incident.agents, floor.incident.home) == (0, 1)
+
+
+def test_an_agent_who_logs_in_on_the_dead_dialer_again_is_moved_again() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.poll(agent("1001", ONE, number=5001))
+    assert [each.live_agent_id for each in floor.moves()] == [5001]
+
+
+def test_a_dialer_that_comes_back_withdraws_what_was_not_done_and_forgets_the_rest() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.judge(ONE=DialerState.RECOVERING)
+    turn = floor.turn()
+    assert ("withdrew a move", "the dialer is recovering", "1001") in decisions(turn)
+    assert [str(key) for key in turn.ended] == [f"{CLUSTER}/session/1001", f"{CLUSTER}/session/1002"]
+    assert floor.state.relogins == {}
+
+
+# --- what is withheld -------------------------------------------------------------------------------------------
+
+
+def test_while_braked_nobody_is_moved_and_it_is_said_once() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge("2 of 3 look bad", ONE=DialerState.DOWN)
+    turn = floor.turn()
+    assert ("withholding moves", "2 of 3 look bad", ONE) in decisions(turn)
+    assert (floor.incident.withheld, floor.state.relogins) == ("2 of 3 look bad", {})
+    floor.poll()
+    assert floor.turn() == Turn([], [])
+    floor.judge(ONE=DialerState.DOWN)
+    assert len(floor.moves()) == 2
+
+
+def test_while_paused_nobody_is_moved() -> None:
+    floor = Floor(*crowd(2))
+    floor.state.orders.take(Pause(cluster=CLUSTER, ordered_at_ms=0, by="anna", why="release night"))
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    assert floor.incident.withheld == "paused by anna: release night"
+
+
+def test_doubt_of_the_present_withholds() -> None:
+    floor = Floor(*crowd(2))
+    floor.doubt = "the polls are old"
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    assert floor.incident.withheld == "the polls are old"
+
+
+def test_advice_takes_no_slots_and_says_what_it_is() -> None:
+    floor = Floor(agent("1001"), acts=False)
+    floor.judge(ONE=DialerState.DOWN)
+    turn = floor.turn()
+    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [Stage.ADVISED]
+    assert len(floor.state.slots) == 0
+    assert any(what.startswith("would have ordered a move") for what, _, _ in decisions(turn))
+    floor.poll()
+    assert floor.turn() == Turn([], [])
+
+
+# --- orders -----------------------------------------------------------------------------------------------------
+
+
+def test_a_person_may_have_one_agent_moved() -> None:
+    floor = Floor(*crowd(3), *crowd(2, TWO, 2001))
+    floor.state.orders.take(Move(cluster=CLUSTER, ordered_at_ms=0, by="anna", user="1002", live_agent_id=1002))
+    (move,) = floor.moves()
+    assert (move.user, move.to_server_ip, move.incident) == ("1002", THREE, "order/1002")
+    floor.poll(agent("1002", THREE, number=5001))
+    turn = floor.turn()
+    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [Stage.HOME]
+    assert floor.state.relogins == {}
