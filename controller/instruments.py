@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from controller.desk import ClusterView, Desk, FoldedBatch
 from messages import metrics
-from messages.records import AgentStatus, DialerReading, Standing
+from messages.records import AgentStatus, DialerReading, Standing, Witness
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
@@ -60,6 +60,7 @@ _SPECS = (
     metrics.DIALER_ROOMS_FREE,
     metrics.DIALER_HEARTBEAT,
     metrics.DIALER_SKEW,
+    metrics.WITNESS,
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
@@ -101,3 +102,6 @@ def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, 
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
     if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
         yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
+    for kind, told in dialer.witnesses.items():
+        for state in Witness:
+            yield metrics.WITNESS, (*labels, kind, state.value), told is state

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
 import structlog
@@ -22,9 +22,10 @@ from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from collectors.collector import Collector
+from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
+from collectors.prober import ProbeSettings
 from controller.api import Picker, create_app, ordering_routes, picking_routes, reading_routes
 from controller.desk import Desk
 from controller.follower import Follower
@@ -71,6 +72,8 @@ class Wanted(NamedTuple):
     """By cluster."""
     policies: Mapping[str, Policy]
     """By cluster; a cluster without one is judged by the defaults."""
+    probes: Mapping[str, ProbeSettings] = MappingProxyType({})
+    """By cluster; the dialers of a cluster without one are not probed."""
 
 
 def open_log(options: LogOptions) -> Log:
@@ -200,7 +203,8 @@ class Service:
     def _collect(self, to: Log, outbox: Outbox) -> None:
         instruments = CollectorInstruments(self.registry)
         for cluster, settings in self._wanted.databases.items():
-            collector = Collector(cluster, settings, to, outbox, instruments, name=self.name)
+            probes = self._wanted.probes.get(cluster, NO_PROBES)
+            collector = Collector(cluster, settings, to, outbox, instruments, name=self.name, probes=probes)
             self._run_thread(f"collector-{cluster}", collector.run, self._stop)
 
     def _serve(self, server: uvicorn.Server) -> None:

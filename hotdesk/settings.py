@@ -17,7 +17,10 @@ import msgspec
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
+from collectors.ami import AMI_PORT
 from collectors.database import DatabaseSettings
+from collectors.prober import Port, ProbeException, ProbeSettings
+from collectors.sip import SIP_PORT
 from controller.policy import Policy
 from hotdesk.failures import SettingsError
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
@@ -26,7 +29,7 @@ from stream.kafka_client import KafkaSettings
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
 CLUSTER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-SECRETS = {"password": "password_file", "sasl_password": "sasl_password_file"}
+SECRETS = {"password": "password_file", "sasl_password": "sasl_password_file", "ami_secret": "ami_secret_file"}
 """Keys that hold a secret, and the setting to use in a file instead."""
 BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
@@ -40,16 +43,23 @@ Position = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One VICIdial cluster: its database, and how its dialers are judged."""
+    """One VICIdial cluster: its database, its dialers' witnesses, and how its dialers are judged."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 3306
+    port: Port = 3306
     socket: str = ""
     user: str = "hotdesk"
     password: str = ""
     password_file: str = ""
     database: str = "asterisk"
     tls_ca: str = ""
+    ami_user: str = ""
+    ami_secret: str = ""
+    ami_secret_file: str = ""
+    ami_port: Port = AMI_PORT
+    sip: bool = False
+    sip_port: Port = SIP_PORT
+    witnesses: dict[str, ProbeException] = {}
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
@@ -68,10 +78,36 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             port=self.port,
             socket=self.socket,
             user=self.user,
-            password=self.password or _secret(self.password_file),
+            password=self.password or _secret(self.password_file, "password"),
             database=self.database,
             tls_ca=self.tls_ca,
         )
+
+    def probe_settings(self) -> ProbeSettings:
+        """Tell the collector how to probe the dialers, with the secret from its file.
+
+        Raises:
+            SettingsError: there is an account without a secret, or the other way round; or its file cannot be read.
+        """
+        if self.ami_user and not (self.ami_secret or self.ami_secret_file):
+            raise SettingsError(
+                f"ami_user is {self.ami_user!r} and its secret is not set: set ami_secret_file, or"
+                f" {CLUSTERS_PREFIX}NAME__AMI_SECRET in the environment"
+            )
+        if (self.ami_secret or self.ami_secret_file) and not self.ami_user:
+            raise SettingsError("there is a secret for AMI and no account: set ami_user")
+        secret = self.ami_secret or _secret(self.ami_secret_file, "AMI secret")
+        try:
+            return ProbeSettings(
+                ami_user=self.ami_user,
+                ami_secret=secret,
+                ami_port=self.ami_port,
+                sip=self.sip,
+                sip_port=self.sip_port,
+                dialers=self.witnesses,
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
     def policy(self) -> Policy:
         """Tell the controller how to judge."""
@@ -125,7 +161,7 @@ class LogOptions:
                 )
         if not TOPIC_PREFIX.fullmatch(self.prefix):
             raise SettingsError(f"log.prefix: {self.prefix!r} holds more than letters, digits, '.', '_' and '-'")
-        password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file)
+        password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file, "password")
         if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and password):
             raise SettingsError(
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
@@ -272,10 +308,10 @@ def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None
             )
 
 
-def _secret(path: str) -> str:
+def _secret(path: str, what: str) -> str:
     if not path:
         return ""
     try:
         return Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the password's file {path} cannot be read: {error}") from error
+        raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error

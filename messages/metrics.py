@@ -35,6 +35,9 @@ DIALER_HEARTBEAT = Metric(
 DIALER_SKEW = Metric(
     "hotdesk_dialer_clock_skew_seconds", "The dialer's clock minus the database's, about a second exact.", _DIALER
 )
+WITNESS = Metric(
+    "hotdesk_witness", "1: what this witness of a dialer last told is this state.", (*_DIALER, "witness", "state")
+)
 
 CLUSTER_IMBALANCE = Metric(
     "hotdesk_cluster_imbalance_ratio", "Most over mean load of the dialers that take logins.", ("cluster",)

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from collectors.ami import AmiTarget
+from collectors.prober import DialerProbes, ProbeSettings
+from collectors.sip import SipTarget
 from hotdesk.failures import SettingsError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file
 
@@ -68,6 +71,13 @@ def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None
         ({"max_agents_of": {"10.0.0.1": -1}}, "max_agents_of"),
         ({"stalled_after_seconds": 0}, "stalled_after_seconds"),
         ({"stalled_after_seconds": "soon"}, "stalled_after_seconds"),
+        ({"ami_port": 0}, "ami_port"),
+        ({"sip_port": 65536}, "sip_port"),
+        ({"sip": "perhaps"}, "sip"),
+        ({"witnesses": SECRET}, "witnesses"),
+        ({"witnesses": {"10.0.0.1": {"ami_host": "dialer1"}}}, "witnesses"),
+        ({"witnesses": {"10.0.0.1": {"ami_port": 0}}}, "ami_port"),
+        ({"witnesses": {"10.0.0.1": {"ami_secret": SECRET}}}, "ami_secret"),
     ],
 )
 def test_a_key_or_value_that_does_not_fit_is_named(table: dict[str, object], said: str) -> None:
@@ -116,6 +126,71 @@ def test_a_password_is_never_shown() -> None:
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings.database_settings())
     assert SECRET not in repr({"west": settings, "east": settings.database_settings()})
+
+
+def test_by_default_nobody_is_probed() -> None:
+    probes = ClusterSettings().probe_settings()
+    assert probes == ProbeSettings()
+    assert not probes.any_probe
+
+
+def test_the_settings_say_how_each_dialer_is_probed() -> None:
+    table = {
+        "ami_user": "watch",
+        "sip": True,
+        "sip_port": 5070,
+        "witnesses": {
+            "10.0.0.2": {"ami_host": "192.0.2.2", "ami_port": 5039, "sip": False},
+            "10.0.0.3": {"ami": False, "sip_port": 5060},
+        },
+    }
+    environment = {"HOTDESK_CLUSTERS__WEST__AMI_SECRET": SECRET, "HOTDESK_CLUSTERS__WEST__AMI_PORT": "5040"}
+    probes = clusters({"west": table}, Options(), environment)["west"].probe_settings()
+    assert probes.any_probe
+    assert probes.probes_of(["10.0.0.1", "10.0.0.2", "10.0.0.3", "dialer4"]) == {
+        "10.0.0.1": DialerProbes(
+            ami=AmiTarget(host="10.0.0.1", port=5040, user="watch", secret=SECRET),
+            sip=SipTarget(host="10.0.0.1", port=5070),
+        ),
+        "10.0.0.2": DialerProbes(ami=AmiTarget(host="192.0.2.2", port=5039, user="watch", secret=SECRET)),
+        "10.0.0.3": DialerProbes(sip=SipTarget(host="10.0.0.3")),
+        "dialer4": DialerProbes(),
+    }
+
+
+def test_sip_alone_needs_no_account_and_may_come_by_variable() -> None:
+    settings = clusters({}, Options(), {"HOTDESK_CLUSTERS__WEST__SIP": "true"})["west"]
+    assert settings.probe_settings() == ProbeSettings(sip=True)
+
+
+def test_an_ami_secret_in_the_file_is_refused_and_the_other_ways_are_named() -> None:
+    said = refusal({"west": {"ami_user": "watch", "ami_secret": SECRET}})
+    assert "ami_secret_file" in said
+    assert "HOTDESK_CLUSTERS__WEST__AMI_SECRET" in said
+    assert "a flag" in refusal({}, Options(clusters={"west": {"ami_secret": SECRET}}))
+
+
+def test_an_ami_secret_comes_from_a_file_of_its_own_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    settings = ClusterSettings(ami_user="watch", ami_secret_file=str(tmp_path / "secret"))
+    probes = settings.probe_settings()
+    assert probes.ami_secret == SECRET
+    assert SECRET not in f"{probes!r} {ClusterSettings(ami_user='watch', ami_secret=SECRET)!r}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (ClusterSettings(ami_user="watch"), "ami_secret_file"),
+        (ClusterSettings(ami_secret=SECRET), "ami_user"),
+        (ClusterSettings(ami_user="watch", ami_secret_file="/not/there"), "AMI secret's file /not/there"),
+        (ClusterSettings(ami_user="watch", ami_secret=f"{SECRET}\nAction: Reload"), "line break"),
+    ],
+)
+def test_an_account_that_could_not_log_in_is_refused(settings: ClusterSettings, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        settings.probe_settings()
+    assert SECRET not in str(refused.value)
 
 
 def test_kafkas_password_comes_from_environment_or_file_and_is_never_shown(
