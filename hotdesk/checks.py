@@ -1,21 +1,29 @@
-"""What `hotdesk check` looks at: settings, databases, grants, the log and its topics."""
+"""What `hotdesk check` looks at: settings, databases, grants, witnesses, the log and its topics."""
 
+import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from collectors.ami import AmiTarget, probe_ami
 from collectors.database import DatabaseError, VicidialDatabase
 from collectors.observer import Observer
+from collectors.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
+from collectors.sip import SipTarget, probe_sip
 from hotdesk.failures import DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import open_log
 from hotdesk.settings import ClusterSettings, LogOptions
-from messages.records import Poll
+from messages.records import DialerReading, Poll, Witness
 from messages.topics import Topic
 from stream.log import LogError, LogInUseError
 from stream.topics import check_topics
+
+WITNESS_SECONDS = 3.0
+"""How long a witness may take here: Asterisk keeps a refused login waiting for a second, and a poll's probe may not."""
 
 
 class Verdict(StrEnum):
@@ -111,15 +119,16 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                     what=f"absent, or not granted: {', '.join(database.missing_columns)}",
                     remedy="an older VICIdial lacks some; grant those that are there",
                 )
-            yield from _check_dialers(subject, database)
+            dialers = yield from _check_dialers(subject, database)
+        yield from _check_witnesses(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
 
 
-def _check_dialers(subject: str, database: VicidialDatabase) -> Iterator[Finding]:
-    """Look at what a poll would tell."""
+def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Finding, None, list[DialerReading]]:
+    """Look at what a poll would tell, and give the dialers it shows."""
     poll = Observer("check", "check", 1).observe(0, database.read(agents=True, catalogue=True))[-1]
     if not isinstance(poll, Poll):
         raise TypeError("an observation ends with the record that closes it")
@@ -140,6 +149,107 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Iterator[Finding
             what=f"{count} x {kind}",
             remedy="hotdesk goes on without it; mend it in VICIdial's admin pages",
         )
+    return [dialer for dialer in poll.dialers if dialer.asterisk]
+
+
+class _Asked(NamedTuple):
+    """One witness of one dialer."""
+
+    dialer: DialerReading
+    kind: str
+    target: AmiTarget | SipTarget
+
+    @property
+    def where(self) -> str:
+        return f"{self.target.host}:{self.target.port}"
+
+
+_SAID = {
+    (KIND_AMI, Witness.DENIED): (
+        "refuses the login as {user!r}",
+        "look into its manager.conf: the secret of [{user}], and a permit line for this machine's address",
+    ),
+    (KIND_AMI, Witness.REFUSED): (
+        "refuses the connection",
+        "see whether Asterisk runs, and enabled, bindaddr and port in its manager.conf; or a firewall says REJECT",
+    ),
+    (KIND_AMI, Witness.MUTE): (
+        "accepts and does not answer as AMI does",
+        "Asterisk hangs, or something else listens there: see ami_port",
+    ),
+    (KIND_AMI, Witness.UNREACHABLE): (
+        "cannot be reached",
+        "let this machine through the dialer's firewall (TCP), and see whether the dialer runs",
+    ),
+    (KIND_SIP, Witness.REFUSED): (
+        "refuses",
+        "see whether Asterisk runs, and on which port it takes SIP by UDP; or a firewall says REJECT",
+    ),
+    (KIND_SIP, Witness.MUTE): (
+        "does not answer",
+        "let this machine through the dialer's firewall (UDP), and see whether Asterisk runs or hangs",
+    ),
+    (KIND_SIP, Witness.UNREACHABLE): (
+        "cannot be reached",
+        "let this machine through the dialer's firewall (UDP), and see whether the dialer runs",
+    ),
+}
+"""What a witness that is not alive says, and what to mend."""
+
+
+def _check_witnesses(subject: str, settings: ProbeSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
+    """Ask every witness once, all at the same time."""
+    if not settings.any_probe:
+        return
+    known = {dialer.server_ip: dialer for dialer in dialers}
+    asked = []
+    for server_ip, probes in settings.probes_of(known).items():
+        targets = ((KIND_AMI, probes.ami), (KIND_SIP, probes.sip))
+        asked += [_Asked(known[server_ip], kind, target) for kind, target in targets if target is not None]
+    try:
+        told = list(zip(asked, asyncio.run(_ask(asked)), strict=True))
+    except OSError as error:
+        raise HotdeskError(f"this machine cannot probe its dialers: {error}") from error
+    for kind in (KIND_AMI, KIND_SIP):
+        of_kind = [(each, witness) for each, witness in told if each.kind == kind]
+        alive = sum(witness is Witness.ALIVE for _, witness in of_kind)
+        if alive:
+            yield _ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
+        for each, witness in of_kind:
+            if witness is not Witness.ALIVE:
+                yield _silent(subject, each, witness, settings.ami_user)
+    with_one = {each.dialer.server_ip for each in asked}
+    for unasked in (server_ip for server_ip in known if server_ip not in with_one):
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what=f"dialer {unasked} has no witness",
+            remedy="as the settings say; or its server_ip is no IP address: see docs/witnesses.md",
+        )
+
+
+async def _ask(asked: list[_Asked]) -> list[Witness]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(one: _Asked) -> Witness:
+        async with places:
+            match one.target:
+                case AmiTarget(host=host, port=port, user=user, secret=secret):
+                    return await probe_ami(host, port, user, secret, WITNESS_SECONDS)
+                case SipTarget() as target:
+                    return await probe_sip(target, WITNESS_SECONDS)
+
+    return await asyncio.gather(*map(ask, asked))
+
+
+def _silent(subject: str, asked: _Asked, witness: Witness, user: str) -> Finding:
+    what, remedy = _SAID[asked.kind, witness]
+    said = f"dialer {asked.dialer.server_ip}: {asked.kind.upper()} at {asked.where} {what.format(user=user)}"
+    if not asked.dialer.active:
+        return Finding(
+            verdict=Verdict.NOTE, subject=subject, what=said, remedy="as it should be, if it was switched off"
+        )
+    return _wrong(HotdeskError(said), subject, remedy.format(user=user))
 
 
 def _ok(subject: str, what: str) -> Finding:

@@ -19,6 +19,8 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from stream.embedded import EmbeddedLog
 from stream.writing import entry_of
+from tests.collectors import manager
+from tests.collectors.manager import Manager
 from tests.hotdesk.conftest import Command, Outcome, Start
 from tests.hotdesk.running import CLUSTER, COMMAND, Site, clean_environment, site, until
 from tests.making import ONE, THREE, TWO, alias, dialer, phone, poll
@@ -130,6 +132,7 @@ def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: l
         ("[clusters.west]\nprot = 1", "prot"),
         ("[clusters.west]\nport = 'soon'", "port"),
         (f"[clusters.west]\npassword = '{SECRET}'", "HOTDESK_CLUSTERS__WEST__PASSWORD"),
+        (f"[clusters.west]\nami_secret = '{SECRET}'", "HOTDESK_CLUSTERS__WEST__AMI_SECRET"),
         (f"[log]\nsasl_password = '{SECRET}'", "HOTDESK_LOG_SASL_PASSWORD"),
     ],
 )
@@ -278,6 +281,90 @@ def test_check_says_of_a_log_where_it_cannot_be(command: Command, tmp_path: Path
     outcome = command("check", "--json", "--log.path", "file/hotdesk.db", **west.environment)
     assert outcome.code == LOG
     assert "cannot be made" in subjects(outcome, "wrong")["log"]
+
+
+@pytest.fixture
+def ami() -> Iterator[Manager]:
+    """Give a manager that answers as a living Asterisk's does."""
+    with Manager() as one:
+        yield one
+
+
+def witnessed(folder: Path, west: Site, *ports: int, secret: str = manager.SECRET) -> dict[str, str]:
+    """Write settings by which the dialers of `west` have their AMI at these ports; give the rest of what to set."""
+    tables = "".join(
+        f"[clusters.west.witnesses.'{dialer.server_ip}']\nami_host = '{manager.HOST}'\nami_port = {port}\n"
+        for dialer, port in zip(west.plan.dialer_plans, ports, strict=True)
+    )
+    (folder / "hotdesk.toml").write_text(f"[clusters.west]\nami_user = '{manager.USER}'\n{tables}")
+    return west.environment | {"HOTDESK_CLUSTERS__WEST__AMI_SECRET": secret}
+
+
+def lines_of(outcome: Outcome, verdict: str) -> list[str]:
+    return [line for line in outcome.output.splitlines() if line.startswith(verdict)]
+
+
+def test_check_says_in_one_line_that_all_witnesses_live(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    outcome = command("check", **witnessed(tmp_path, west, ami.port, ami.port, ami.port))
+    assert outcome.code == 0, outcome
+    assert outcome.output.splitlines()[-1] == "ok    cluster west: 3 of 3 dialers answer by AMI"
+    assert ami.pings == 3
+
+
+def test_check_says_of_each_silent_witness_what_to_mend(
+    command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
+) -> None:
+    with Manager() as hung:
+        hung.freeze()
+        began = time.monotonic()
+        outcome = command("check", **witnessed(tmp_path, west, ami.port, hung.port, silent_port))
+        assert time.monotonic() - began < 6
+    assert outcome.code == 1
+    assert lines_of(outcome, "ok")[-1] == "ok    cluster west: 1 of 3 dialers answer by AMI"
+    mute, refused = lines_of(outcome, "wrong")
+    second, third = (dialer.server_ip for dialer in west.plan.dialer_plans[1:])
+    assert f"dialer {second}: AMI at 127.0.0.1:{hung.port} accepts and does not answer" in mute
+    assert "ami_port" in mute
+    assert f"dialer {third}: AMI at 127.0.0.1:{silent_port} refuses the connection" in refused
+    assert "REJECT" in refused
+
+
+def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret=SECRET)
+    for arguments in (["check"], ["check", "--json"]):
+        outcome = command(*arguments, **environment)
+        assert outcome.code == 1
+        assert outcome.output.count(f"refuses the login as '{manager.USER}'") == 3
+        assert "permit" in outcome.output
+        assert "manager.conf" in outcome.output
+        assert SECRET not in outcome.output + outcome.errors
+
+
+def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_witness(
+    command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
+) -> None:
+    environment = witnessed(tmp_path, west, silent_port, ami.port, ami.port)
+    first, _, third = (dialer.server_ip for dialer in west.plan.dialer_plans)
+    file = tmp_path / "hotdesk.toml"
+    file.write_text(file.read_text() + "ami = false\n")
+    west.run(f"UPDATE servers SET active = 'N' WHERE server_ip = '{first}'")
+    outcome = command("check", **environment)
+    assert outcome.code == 0, outcome
+    notes = lines_of(outcome, "note")
+    assert any(f"dialer {first}: AMI" in line and "switched off" in line for line in notes)
+    assert any(f"dialer {third} has no witness" in line for line in notes)
+
+
+def test_check_says_that_an_account_has_no_secret(command: Command, tmp_path: Path, west: Site, ami: Manager) -> None:
+    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret="")
+    outcome = command("check", **environment)
+    assert outcome.code == SETTINGS
+    (line,) = lines_of(outcome, "wrong")
+    assert "ami_secret_file" in line
 
 
 # --- topics -----------------------------------------------------------------------------------------------------
