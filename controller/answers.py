@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from messages.records import Grouping, ServerIp, Standing, WhyNot
+from messages.records import Grouping, Incident, Relogin, ServerIp, Standing, WhyNot
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
@@ -39,6 +39,10 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str
     imbalance: float | None
     database_unreachable_since_ms: int | None
+    brake: str
+    """Why nobody would be moved now; empty: nothing keeps anybody."""
+    paused_by: str
+    """Who has the cluster only observed; empty: nobody."""
     dialers: tuple[Standing, ...]
 
 
@@ -87,6 +91,29 @@ class PickAnswer(msgspec.Struct, frozen=True, kw_only=True):
     degraded: bool
     """The cluster's owner did not answer: this replica chose by itself, and others may choose the same dialer."""
     answered_by: str
+
+
+class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who orders something, and why: for those who read about it later."""
+
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "api"
+    why: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class AcknowledgeBody(OrderBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is on an incident, and whether it shall raise no alarm for a while."""
+
+    silence_minutes: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 0
+
+
+class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident, and what became of each agent it moves."""
+
+    incident: Incident
+    acknowledged_by: str
+    """Empty: nobody is on it yet."""
+    silenced_until_ms: int | None
+    moves: tuple[Relogin, ...]
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from litestar.status_codes import (
     HTTP_200_OK,
-    HTTP_202_ACCEPTED,
     HTTP_204_NO_CONTENT,
     HTTP_400_BAD_REQUEST,
     HTTP_404_NOT_FOUND,
@@ -49,9 +48,7 @@ from controller.forwarding import FORWARDED, OwnerClient
 from controller.instruments import ControllerInstruments
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
-from messages.records import Resynchronise
 from stream.log import Entry
-from stream.writing import entry_of
 
 Put = Callable[[Sequence[Entry]], None]
 """Hands records to whatever brings them to the log; does not wait."""
@@ -163,7 +160,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         guards=guards,
     )
     async def ranking(cluster: FromPath[str]) -> RankingAnswer:
-        view, now = _known(desk, cluster), time.monotonic()
+        view, now = known(desk, cluster), time.monotonic()
         snapshot = desk.snapshot(view)
         return RankingAnswer(
             cluster=cluster,
@@ -176,6 +173,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
             answered_by=desk.name,
             imbalance=snapshot.imbalance,
             database_unreachable_since_ms=snapshot.outage_since_ms,
+            brake="" if snapshot.health is None else snapshot.health.brake,
+            paused_by="" if view.state.orders.pause is None else view.state.orders.pause.by,
             dialers=snapshot.dialers,
         )
 
@@ -190,7 +189,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         alias: FromPath[str],
         campaign: Annotated[str, QueryParameter(description="campaign to log in to")] = "",
     ) -> AliasAnswer:
-        view, now = _known(desk, cluster), time.monotonic()
+        view, now = known(desk, cluster), time.monotonic()
         ranked = rank_alias(view.state, view.policy, alias, campaign)
         if ranked is None:
             raise _refusal(Refused(NoPick.UNKNOWN_ALIAS, ()), alias)
@@ -233,25 +232,6 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
     return [pick, release]
 
 
-def ordering_routes(desk: Desk, put: Put, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the routes by which people order something."""
-
-    @post(
-        "/v1/clusters/{cluster:str}/resynchronise",
-        tags=["order"],
-        summary="Have the collector publish everything it knows again",
-        guards=[needs(Scope.ADMIN, tokens)],
-        status_code=HTTP_202_ACCEPTED,
-    )
-    async def resynchronise(cluster: FromPath[str]) -> None:
-        _known(desk, cluster)
-        # The order's time is for people; nothing is decided by it.
-        order = Resynchronise(cluster=cluster, ordered_at_ms=round(time.time() * 1000), by=desk.name)
-        put([entry_of(order)])
-
-    return [resynchronise]
-
-
 class Asker(NamedTuple):
     """What a request says about who sent it."""
 
@@ -276,7 +256,7 @@ class Picker:
             ProblemDetailsException: there is no pick; it says why.
         """
         began = time.perf_counter()
-        view = _known(self._desk, cluster)
+        view = known(self._desk, cluster)
         outcome = "refused"
         try:
             answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
@@ -288,7 +268,7 @@ class Picker:
 
     async def release(self, cluster: str, user: str, asker: Asker) -> None:
         """Give a slot back, here and at the owner."""
-        view = _known(self._desk, cluster)
+        view = known(self._desk, cluster)
         _, entries = self._desk.release(view, user)
         self._put(entries)
         if _passes_on(view, asker):
@@ -388,7 +368,12 @@ def _passes_on(view: ClusterView, asker: Asker) -> bool:
     return not view.owned and bool(view.owner_url) and not asker.forwarded
 
 
-def _known(desk: Desk, cluster: str) -> ClusterView:
+def known(desk: Desk, cluster: str) -> ClusterView:
+    """Give a cluster's view.
+
+    Raises:
+        ProblemDetailsException: nothing was ever observed of it.
+    """
     view = desk.clusters.get(cluster)
     if view is None:
         known = ", ".join(sorted(desk.clusters)) or "none yet"

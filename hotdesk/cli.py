@@ -9,30 +9,28 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import cyclopts
-import httpx
 import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from controller.answers import AliasAnswer, ClusterAnswer
-from hotdesk import logs, settings
+from controller.answers import AliasAnswer
+from hotdesk import logs, ordering, settings
+from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.build import VERSION
 from hotdesk.checks import Finding, Verdict, check_everything
 from hotdesk.demo import run_demo
-from hotdesk.failures import ApiFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.failures import HotdeskError, LogFailure, SettingsError
 from hotdesk.service import Role, Service, Wanted
-from hotdesk.settings import ApiOptions, LogOptions, Options
+from hotdesk.settings import LogOptions, Options
 from stream.kafka_client import KafkaSettings
 from stream.log import LogError
 from stream.topics import check_topics, create_topics
 
 DEFAULT_FILE = Path("hotdesk.toml")
-API_SECONDS = 5.0
 DEFAULTS = Options()
 
 app = App(
@@ -46,12 +44,12 @@ app = App(
 topics = App(name="topics", help="Kafka's topics: create and check them.")
 app.command(topics)
 app.register_install_completion_command()
+for each in ordering.COMMANDS:
+    app.command(each)
 
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
 """The `[clusters.NAME]` tables of the file, which no flag could name."""
-
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 
 
 @app.meta.default
@@ -104,7 +102,7 @@ def serve(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
 def rank(
     alias: str,
     *,
-    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
+    cluster: ClusterName = "",
     campaign: Annotated[str, Parameter(help="The campaign to log in to: it may group its agents.")] = "",
     as_json: AsJson = False,
     options: Options = DEFAULTS,
@@ -113,17 +111,12 @@ def rank(
 
     Where the API wants a token, it is taken from HOTDESK_TOKEN.
     """
-    with _api(options.api) as api:
-        cluster = cluster or _only_cluster(api)
-        answer = _ask(
-            api,
-            "GET",
-            f"/v1/clusters/{quote(cluster, safe='')}/aliases/{quote(alias, safe='')}/ranking",
-            campaign=campaign,
-        )
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        answer = ask(api, "GET", "clusters", cluster, "aliases", alias, "ranking", campaign=campaign)
     ranking = msgspec.json.decode(answer, type=AliasAnswer)
     if as_json:
-        _print_json(ranking)
+        print_json(ranking)
         return
     table = Table(title=f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else ""))
     for column in ("rank", "phone login", "dialer", "agents", "slots", "load", "why not"):
@@ -141,29 +134,13 @@ def rank(
     Console().print(table)
 
 
-@app.command
-def resynchronise(
-    *,
-    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
-    options: Options = DEFAULTS,
-) -> None:
-    """Have a cluster's collector publish everything it knows again.
-
-    It does so by itself every few minutes. Where the API wants a token, HOTDESK_TOKEN needs scope admin.
-    """
-    with _api(options.api) as api:
-        cluster = cluster or _only_cluster(api)
-        _ask(api, "POST", f"/v1/clusters/{quote(cluster, safe='')}/resynchronise")
-    print(f"ordered: cluster {cluster} is published again")
-
-
 @topics.command(name="create")
 def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
     """Create the topics that are absent, with the settings they need."""
     with _log_failures():
         created = create_topics(_kafka(options.log), options.log.replication)
     if as_json:
-        _print_json(created)
+        print_json(created)
         return
     for name in created:
         print(f"created {name}")
@@ -177,7 +154,7 @@ def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int
     with _log_failures():
         problems = check_topics(_kafka(options.log))
     if as_json:
-        _print_json(problems)
+        print_json(problems)
     else:
         for problem in problems:
             print(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
@@ -204,7 +181,7 @@ def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: Clu
     """Look at settings, log, topics, databases and grants: what is wrong, and how to mend it."""
     findings = list(check_everything(options.log, settings.clusters(clusters, options, os.environ)))
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         for finding in findings:
             _print_finding(finding)
@@ -280,47 +257,11 @@ def _kafka(options: LogOptions) -> KafkaSettings:
     return options.kafka()
 
 
-def _api(options: ApiOptions) -> httpx.Client:
-    token = os.environ.get("HOTDESK_TOKEN", "")
-    return httpx.Client(
-        base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
-        headers={"authorization": f"Bearer {token}"} if token else {},
-        timeout=API_SECONDS,
-        trust_env=False,
-    )
-
-
-def _ask(api: httpx.Client, method: str, path: str, **parameters: str) -> bytes:
-    try:
-        answer = api.request(method, path, params=parameters)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ApiFailure(f"no hotdesk answers at {api.base_url}: {error}; is it running, and api.url right?") from error
-    if answer.is_success:
-        return answer.content
-    try:
-        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.DecodeError:
-        problem = {}
-    said = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    raise ApiFailure(f"{api.base_url} says: {said}")
-
-
-def _only_cluster(api: httpx.Client) -> str:
-    known = [each.cluster for each in msgspec.json.decode(_ask(api, "GET", "/v1/clusters"), type=list[ClusterAnswer])]
-    if len(known) != 1:
-        raise SettingsError(f"say which cluster, with --cluster: {', '.join(known) or 'none is known yet'}")
-    return known[0]
-
-
 def _print_finding(finding: Finding) -> None:
     colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
     remedy = f": {finding.remedy}" if finding.remedy else ""
     line = Text.assemble((f"{finding.verdict:5}", colour), f" {finding.subject}: {finding.what}{remedy}")
     Console(soft_wrap=True).print(line)
-
-
-def _print_json(what: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())
 
 
 if __name__ == "__main__":

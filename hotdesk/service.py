@@ -26,11 +26,12 @@ from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
-from controller.api import Picker, create_app, ordering_routes, picking_routes, reading_routes
+from controller.api import Picker, create_app, picking_routes, reading_routes
 from controller.desk import Desk
 from controller.follower import Follower
 from controller.forwarding import OwnerClient
 from controller.instruments import ClusterCollector, ControllerInstruments
+from controller.ordering import incident_routes, ordering_routes
 from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
@@ -196,6 +197,7 @@ class Service:
         picker = Picker(desk, outbox.put, owners, instruments)
         return [
             *reading_routes(desk, self._tokens),
+            *incident_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(desk, outbox.put, self._tokens),
         ]

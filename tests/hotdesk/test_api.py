@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from litestar import get
 from litestar.testing import TestClient
@@ -14,14 +15,16 @@ from prometheus_client import CollectorRegistry
 
 from collectors.collector import entry
 from collectors.observer import Ended
+from controller.answers import IncidentAnswer
 from controller.api import create_app
 from controller.policy import Policy
 from controller.tokens import Tokens
 from hotdesk.build import VERSION
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
+from messages.codec import decode
 from messages.keys import key_of
-from messages.records import DialerReading, Record
+from messages.records import DialerReading, Move, NotMoved, Record
 from messages.topics import Topic
 from stream.writing import entry_of
 from tests.hotdesk.running import CLUSTER, Client, until
@@ -34,6 +37,7 @@ ROUTES = {
     "/v1/clusters": "read",
     f"/v1/clusters/{CLUSTER}/ranking": "read",
     f"/v1/clusters/{CLUSTER}/aliases/desk/ranking": "read",
+    f"/v1/clusters/{CLUSTER}/incidents": "read",
 }
 
 
@@ -428,6 +432,71 @@ def test_picking_and_releasing_need_a_token_of_scope_pick(http: httpx.Client) ->
     for headers, status in (({}, 401), (bearer("read"), 403), (bearer("pick"), 204), (bearer("admin"), 204)):
         assert http.delete(f"{PICKS}/1001", headers=headers).status_code == status
     assert "'pick'" in str(problem(http.post(PICKS, json=GOOD, headers=bearer("read")), 403)["detail"])
+
+
+def test_a_paused_cluster_says_so_until_it_goes_on(floor: Floor) -> None:
+    floor.open(1, 1, 1)
+    paused = f"/v1/clusters/{CLUSTER}/pause"
+    assert floor.http.post(paused, json={"by": "anna", "why": "release night"}).status_code == 202
+    until(lambda: (found := floor.client.ranking()) and found.paused_by == "anna", "the pause shows")
+    assert floor.http.delete(paused).status_code == 202
+    until(lambda: (found := floor.client.ranking()) and found.paused_by == "", "the pause is over")
+
+
+def test_a_drained_dialer_is_not_offered_and_its_agents_are_advised_to_move(floor: Floor) -> None:
+    floor.open(1, 0, 0)
+    drain = f"/v1/clusters/{CLUSTER}/dialers/{ONE}/drain"
+    assert floor.http.post(drain, json={"by": "anna", "why": "new kernel"}).status_code == 202
+
+    def agent_on_one(sequence: int) -> list[Record]:
+        extension = msgspec.structs.replace(phone("p1", sequence=sequence), extension="1001", protocol="SIP")
+        return [extension, msgspec.structs.replace(session("1001", sequence=sequence), extension="SIP/1001")]
+
+    def incidents() -> list[IncidentAnswer]:
+        floor.show(dialer(ONE, 1), dialer(TWO), dialer(THREE), records=agent_on_one)
+        answer = floor.http.get(f"/v1/clusters/{CLUSTER}/incidents")
+        return msgspec.json.decode(answer.content, type=list[IncidentAnswer])
+
+    (found,) = until(incidents, "the incident is open")
+    assert (found.incident.server_ip, found.incident.kind.value) == (ONE, "draining")
+    assert ONE not in floor.client.offered()
+    # two aliases hold that phone, so nobody knows which one the agent used
+    assert [(each.user, each.why) for each in found.incident.listed] == [("1001", NotMoved.AMBIGUOUS)]
+    assert floor.http.delete(drain).status_code == 202
+    until(lambda: all(each.incident.closed_at_ms for each in incidents()), "the incident is closed")
+    assert ONE in floor.client.offered()
+
+
+def test_an_agent_is_moved_by_order_and_it_stays_advice(floor: Floor) -> None:
+    floor.open(0, 1, 0)
+    floor.show(dialer(ONE), dialer(TWO, 1), dialer(THREE), records=lambda n: [session("1001", TWO, sequence=n)])
+    move = f"/v1/clusters/{CLUSTER}/agents/1001/move"
+    assert floor.http.post(move, json={"by": "anna"}).status_code == 202
+    problem(floor.http.post(f"/v1/clusters/{CLUSTER}/agents/1002/move", json={}), 404)
+    orders = until(lambda: floor.log.latest(Topic.ORDERS, CLUSTER), "the order is in the log")
+    order = decode(Topic.ORDERS, orders[f"{CLUSTER}/move/1001"].value or b"")
+    assert isinstance(order, Move)
+    assert (order.by, order.live_agent_id) == ("anna", 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("pause", {"by": ""}, "Expected `str` of length >= 1"),
+        ("pause", {"wy": "?"}, "unknown field"),
+        ("dialers/10.9.9.9/drain", {}, "has no dialer '10.9.9.9'"),
+        ("incidents/x@1/acknowledge", {"silence_minutes": -1}, "Expected `int` >= 0"),
+        ("incidents/x@1/acknowledge", {}, "'x@1' is not open"),
+        ("unbrake", {}, "no fleet brake holds"),
+    ],
+)
+def test_an_order_that_does_not_fit_is_refused_with_the_reason(
+    floor: Floor, path: str, body: dict[str, object], said: str
+) -> None:
+    floor.open(1, 1, 1)
+    answer = floor.http.post(f"/v1/clusters/{CLUSTER}/{path}", json=body)
+    assert said in str(problem(answer, answer.status_code)["detail"])
+    assert floor.log.latest(Topic.ORDERS, CLUSTER) == {}
 
 
 def test_ordering_needs_a_token_of_scope_admin(http: httpx.Client, house: Service) -> None:

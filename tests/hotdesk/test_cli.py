@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,10 +24,11 @@ from tests.collectors import manager
 from tests.collectors.manager import Manager
 from tests.hotdesk.conftest import Command, Outcome, Start
 from tests.hotdesk.running import CLUSTER, COMMAND, Site, clean_environment, site, until
-from tests.making import ONE, THREE, TWO, alias, dialer, phone, poll
+from tests.making import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll
 
 SECRET = "hunter22-is-no-good"
 SETTINGS, DATABASE, LOG, API = 2, 3, 4, 5
+SEQUENCES = count(2)
 RUN = ["run", "--api.port", "0", "--clusters.west.port", "1"]
 """Runs all roles on a log of its own, for a cluster whose database nobody will ever reach."""
 COMMANDS = [
@@ -36,7 +38,15 @@ COMMANDS = [
     "control",
     "serve",
     "rank",
+    "pause",
+    "resume",
+    "drain",
+    "undrain",
+    "move",
+    "ack",
+    "unbrake",
     "resynchronise",
+    "incidents",
     "topics",
     "topics create",
     "topics check",
@@ -484,6 +494,57 @@ def test_resynchronise_is_for_admins_and_orders_everything_again(command: Comman
     assert "admin" in one_line(command("resynchronise", **asking), API)
     said = command("resynchronise", **asking | {"HOTDESK_TOKEN": "long-enough-to-order-with"})
     assert (said.code, said.output) == (0, f"ordered: cluster {CLUSTER} is published again\n")
+
+
+# --- orders and incidents ---------------------------------------------------------------------------------------
+
+
+def test_orders_are_for_admins_and_say_what_was_ordered(command: Command, asking: dict[str, str]) -> None:
+    until(lambda: command("rank", "desk", **asking).output, "the cluster is known")
+    assert "admin" in one_line(command("pause", **asking), API)
+    admin = asking | {"HOTDESK_TOKEN": "long-enough-to-order-with"}
+    for arguments, said in (
+        (["pause", "--why", "release night"], f"ordered: cluster {CLUSTER} is only observed until 'hotdesk resume'"),
+        (["resume"], f"ordered: cluster {CLUSTER} is no longer paused"),
+        (["drain", ONE], f"ordered: {ONE} drains until 'hotdesk undrain {ONE}'"),
+        (["undrain", ONE], f"ordered: {ONE} no longer drains"),
+    ):
+        done = command(*arguments, **admin)
+        assert (done.code, done.output) == (0, said + "\n")
+    assert "nobody is logged in as '1001'" in one_line(command("move", "1001", **admin), API)
+    assert f"has no dialer '10.9.9.9'; it has {ONE}" in one_line(command("drain", "10.9.9.9", **admin), API)
+    assert "is not open; open: none" in one_line(command("ack", "x@1", **admin), API)
+    assert "no fleet brake holds" in one_line(command("unbrake", **admin), API)
+
+
+def test_incidents_are_shown_to_people_and_to_scripts(
+    command: Command, asking: dict[str, str], service: Service
+) -> None:
+    until(lambda: command("rank", "desk", **asking).output, "the cluster is known")
+    assert json.loads(command("incidents", "--json", **asking).output) == []
+    admin = asking | {"HOTDESK_TOKEN": "long-enough-to-order-with"}
+    assert command("drain", ONE, "--why", "new kernel", **admin).code == 0
+
+    def incident() -> dict[str, object]:
+        # what is ordered is followed with the next poll
+        sequence = next(SEQUENCES)
+        assert service.log is not None
+        service.log.append([entry_of(poll(dialer(ONE, 5), sequence=sequence, at_ms=NOW_MS + 500 * sequence))])
+        found = json.loads(command("incidents", "--json", **asking).output)
+        return found[0]["incident"] if found else {}
+
+    opened = until(incident, "the incident is open")
+    assert (opened["server_ip"], opened["kind"]) == (ONE, "draining")
+    name = str(opened["incident"])
+    assert command("ack", name, "--silence-minutes", "30", **admin).code == 0
+    (found,) = until(
+        lambda: [
+            each for each in json.loads(command("incidents", "--json", **asking).output) if each["acknowledged_by"]
+        ],
+        "it is acknowledged",
+    )
+    assert found["silenced_until_ms"] > 0
+    assert f"incidents of {CLUSTER}" in command("incidents", **asking).output
 
 
 def test_rank_says_that_nobody_answers(command: Command, silent_port: int) -> None:

@@ -1,0 +1,216 @@
+"""The part of the API by which people read about incidents and order something.
+
+An order is a record like any other: it goes to the log, every process learns of it from there, and the cluster's
+owner follows it. So the answer says that it was accepted, not that it was done.
+"""
+
+import time
+from collections.abc import Callable
+
+from litestar import delete, get, post
+from litestar.params import FromPath, JSONBody
+from litestar.plugins.problem_details import ProblemDetailsException
+from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
+from litestar.types import ControllerRouterHandler
+
+from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
+from controller.api import Put, known, needs
+from controller.desk import ClusterView, Desk
+from controller.tokens import Scope, Tokens
+from messages.keys import key_of
+from messages.records import Acknowledge, AnyOrder, Drain, Incident, Move, Pause, Resynchronise, Unbrake
+from messages.topics import Topic
+from stream.log import Entry
+from stream.writing import entry_of
+
+MINUTE_MS = 60_000
+
+
+def wall_clock_ms() -> int:
+    """Tell the time for people: nothing is decided by when something was ordered."""
+    return time.time_ns() // 1_000_000
+
+
+def incident_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Make the route that reads incidents."""
+
+    @get(
+        "/v1/clusters/{cluster:str}/incidents",
+        tags=["incident"],
+        summary="Open incidents, then those that closed last, with what was decided about each agent",
+        guards=[needs(Scope.READ, tokens)],
+    )
+    async def incidents(cluster: FromPath[str]) -> list[IncidentAnswer]:
+        state = known(desk, cluster).state
+        newest_first = sorted(state.incidents.values(), key=lambda each: -each.opened_at_ms)
+        return [_incident(known(desk, cluster), each) for each in (*newest_first, *reversed(state.closed))]
+
+    return [incidents]
+
+
+def ordering_routes(  # noqa: C901 # one small route an order
+    desk: Desk, put: Put, tokens: Tokens, clock_ms: Callable[[], int] = wall_clock_ms
+) -> list[ControllerRouterHandler]:
+    """Make the routes by which people order something."""
+    guards = [needs(Scope.ADMIN, tokens)]
+
+    def order(given: AnyOrder) -> None:
+        put([entry_of(given)])
+
+    def take_back(given: AnyOrder) -> None:
+        put([Entry(Topic.ORDERS, str(key_of(given)), None)])
+
+    @post(
+        "/v1/clusters/{cluster:str}/resynchronise",
+        tags=["order"],
+        summary="Have the collector publish everything it knows again",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def resynchronise(cluster: FromPath[str]) -> None:
+        known(desk, cluster)
+        order(Resynchronise(cluster=cluster, ordered_at_ms=clock_ms(), by=desk.name))
+
+    @post(
+        "/v1/clusters/{cluster:str}/pause",
+        tags=["order"],
+        summary="Observe only: detect and say, and move nobody",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def pause(cluster: FromPath[str], data: JSONBody[OrderBody]) -> None:
+        known(desk, cluster)
+        order(Pause(cluster=cluster, ordered_at_ms=clock_ms(), by=data.by, why=data.why))
+
+    @delete(
+        "/v1/clusters/{cluster:str}/pause",
+        tags=["order"],
+        summary="Go on after a pause",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def resume(cluster: FromPath[str]) -> None:
+        known(desk, cluster)
+        take_back(Pause(cluster=cluster, ordered_at_ms=0, by=""))
+
+    @post(
+        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
+        tags=["order"],
+        summary="No new logins on this dialer; its agents leave when their calls have ended",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def drain(cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody]) -> None:
+        _known_dialer(known(desk, cluster), server_ip)
+        order(Drain(cluster=cluster, ordered_at_ms=clock_ms(), by=data.by, why=data.why, server_ip=server_ip))
+
+    @delete(
+        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
+        tags=["order"],
+        summary="Take an order to drain back",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def undrain(cluster: FromPath[str], server_ip: FromPath[str]) -> None:
+        known(desk, cluster)  # not the dialer, which may be gone by now
+        take_back(Drain(cluster=cluster, ordered_at_ms=0, by="", server_ip=server_ip))
+
+    @post(
+        "/v1/clusters/{cluster:str}/agents/{user:str}/move",
+        tags=["order"],
+        summary="Move this agent to the least-loaded of the other dialers",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody]) -> None:
+        session = known(desk, cluster).state.agents.get(user.lower())
+        if session is None:
+            raise ProblemDetailsException(
+                status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"nobody is logged in as {user!r}"
+            )
+        number = session.live_agent_id
+        order(
+            Move(
+                cluster=cluster,
+                ordered_at_ms=clock_ms(),
+                by=data.by,
+                why=data.why,
+                user=session.user,
+                live_agent_id=number,
+            )
+        )
+
+    @post(
+        "/v1/clusters/{cluster:str}/incidents/{incident:str}/acknowledge",
+        tags=["order"],
+        summary="Say that somebody is on an incident, and silence it for a while",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def acknowledge(cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody]) -> None:
+        state = known(desk, cluster).state
+        if incident not in state.incidents:
+            open_ones = ", ".join(sorted(state.incidents)) or "none"
+            raise ProblemDetailsException(
+                status_code=HTTP_404_NOT_FOUND,
+                title="no such open incident",
+                detail=f"{incident!r} is not open; open: {open_ones}",
+            )
+        now_ms = clock_ms()
+        order(
+            Acknowledge(
+                cluster=cluster,
+                ordered_at_ms=now_ms,
+                by=data.by,
+                why=data.why,
+                incident=incident,
+                silence_until_ms=now_ms + data.silence_minutes * MINUTE_MS if data.silence_minutes else None,
+            )
+        )
+
+    @post(
+        "/v1/clusters/{cluster:str}/unbrake",
+        tags=["order"],
+        summary="Release the fleet brake that holds now",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody]) -> None:
+        health = known(desk, cluster).state.health
+        if health.bad_since_ms is None:
+            raise ProblemDetailsException(
+                status_code=HTTP_409_CONFLICT,
+                title="no brake",
+                detail="no fleet brake holds" + (f" that could be released: {health.brake}" if health.brake else ""),
+            )
+        order(
+            Unbrake(
+                cluster=cluster,
+                ordered_at_ms=clock_ms(),
+                by=data.by,
+                why=data.why,
+                bad_since_ms=health.bad_since_ms,
+            )
+        )
+
+    return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake]
+
+
+def _known_dialer(view: ClusterView, server_ip: str) -> None:
+    if server_ip not in view.state.dialers:
+        dialers = ", ".join(sorted(view.state.dialers))
+        raise ProblemDetailsException(
+            status_code=HTTP_404_NOT_FOUND,
+            title="unknown dialer",
+            detail=f"{view.state.cluster} has no dialer {server_ip!r}; it has {dialers}",
+        )
+
+
+def _incident(view: ClusterView, incident: Incident) -> IncidentAnswer:
+    acknowledged = view.state.orders.acknowledged.get(incident.incident)
+    return IncidentAnswer(
+        incident=incident,
+        acknowledged_by="" if acknowledged is None else acknowledged.by,
+        silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
+        moves=tuple(each for each in view.state.relogins.values() if each.incident == incident.incident),
+    )
