@@ -7,15 +7,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from collectors.ami import AmiProbe, AmiTarget, probe_ami
 from collectors.prober import Prober, ProbeSettings
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
 from messages.records import Witness
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hotdesk.running import CLUSTER, Client, site
 
 SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)
 SECONDS = 20.0
@@ -111,6 +116,37 @@ def test_a_wrong_password_is_denied_and_tried_once(dialers: list[Asterisk], tmp_
 def test_an_account_without_a_permission_is_enough(dialers: list[Asterisk]) -> None:
     one, _ = dialers
     assert asyncio.run(probe_ami(one.host, one.ami_port, AMI_USER, AMI_SECRET, 1)) is Witness.ALIVE
+
+
+def test_what_witnesses_tell_goes_from_the_dialers_through_log_and_controller_to_the_metrics(
+    dialers: list[Asterisk], database: Database, tmp_path: Path
+) -> None:
+    one, two = dialers
+    with site(database, ClusterPlan(dialers=2, agents=2, remote_agents=0)) as west:
+        for dialer, plan in zip(dialers, west.plan.dialer_plans, strict=True):
+            west.run(f"UPDATE servers SET server_ip = '{dialer.host}' WHERE server_ip = '{plan.server_ip}'")
+        wanted = Wanted(
+            roles=frozenset(Role),
+            log=LogOptions(path=tmp_path / "log.db", partitions=4),
+            api=ApiOptions(port=0),
+            databases={CLUSTER: west.settings},
+            policies={},
+            probes={CLUSTER: SETTINGS},
+        )
+        with Service(wanted) as service, closing(Client(service.url)) as client:
+
+            def both_tell(dialer: Asterisk, state: Witness) -> bool:
+                return client.metric("hotdesk_witness", server_ip=dialer.host, state=state) == len(ALIVE)
+
+            until(lambda: both_tell(one, Witness.ALIVE) and both_tell(two, Witness.ALIVE))
+            one.freeze()
+            assert until(lambda: both_tell(one, Witness.MUTE)) < 4
+            assert both_tell(two, Witness.ALIVE)
+            one.kill()
+            assert until(lambda: both_tell(one, Witness.REFUSED)) < 4
+            west.run(f"UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = '{two.host}'")
+            until(lambda: client.metric("hotdesk_witness", server_ip=two.host) == 0)
+    assert "prober" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_nothing_is_left_behind(tree: AsteriskTree, tmp_path: Path) -> None:
