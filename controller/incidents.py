@@ -40,7 +40,10 @@ LAST = 2
 PLANNED_SLOT_SECONDS = 120.0
 """How long a mover's place is kept: a call may have to end first, and then the screen logs in again."""
 SECOND_MS = 1000
-UNDER_WAY = {Stage.ORDERED, Stage.ENDED}
+RETRY_SECONDS = 15.0
+"""A screen polls every second; one that was told so long ago, and is still there, is told again."""
+MOST_ATTEMPTS = 3
+UNDER_WAY = {Stage.ORDERED, Stage.TOLD, Stage.ENDED}
 
 
 class Turn(NamedTuple):
@@ -181,8 +184,9 @@ class _Deciding:
             listed |= self._calls_lost(incident.server_ip)
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
-            if session.live_agent_id not in self._relogins:
-                why = self._move(incident, session)
+            relogin = self._relogins.get(session.live_agent_id)
+            if relogin is None or relogin.stage is Stage.FAILED:
+                why = NotMoved.STAYED if relogin is not None else self._move(incident, session)
                 if why is not None:
                     listed[session.live_agent_id] = _listed(session, why)
         moved = [each for each in self._relogins.values() if each.incident == incident.incident]
@@ -293,6 +297,7 @@ class _Deciding:
             ordered_at_ms=self._now_ms,
             stage=Stage.ORDERED if self._acts else Stage.ADVISED,
             changed_at_ms=self._now_ms,
+            in_call=session.status in IN_CALL,
             by=self._by,
         )
         slot = LoginSlot(
@@ -327,17 +332,31 @@ class _Deciding:
                 and now.live_agent_id != relogin.live_agent_id
                 and now.server_ip != relogin.from_server_ip
             )
-            stage = relogin.stage
+            after = relogin
             if elsewhere:
-                stage = Stage.HOME
-            elif relogin.stage is Stage.ORDERED and relogin.live_agent_id not in sessions:
-                stage = Stage.ENDED
-            if stage is not relogin.stage:
-                after = msgspec.structs.replace(relogin, stage=stage, changed_at_ms=self._now_ms, by=self._by)
+                after = self._changed(relogin, stage=Stage.HOME)
+            elif relogin.stage in {Stage.ORDERED, Stage.TOLD} and relogin.live_agent_id not in sessions:
+                after = self._changed(relogin, stage=Stage.ENDED)
+            elif relogin.stage is Stage.TOLD and self._now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS:
+                after = self._tell_again(relogin)
+            if after is not relogin:
                 self._relogins[relogin.live_agent_id] = after
                 self._records.append(after)
-            if relogin.incident not in self._state.incidents and stage not in UNDER_WAY:
-                self._forget(self._relogins[relogin.live_agent_id])
+            if relogin.incident not in self._state.incidents and after.stage not in UNDER_WAY:
+                self._forget(after)
+
+    def _tell_again(self, relogin: Relogin) -> Relogin:
+        """Order a move once more, or say that it failed; while moves are withheld, wait."""
+        if self._withheld:
+            return relogin
+        if relogin.attempts >= MOST_ATTEMPTS:
+            self._decide("gave a move up", f"told {relogin.attempts} times, and still there", relogin.user)
+            return self._changed(relogin, stage=Stage.FAILED)
+        self._decide("ordered a move again", relogin.answer or "the session is still there", relogin.user)
+        return self._changed(relogin, stage=Stage.ORDERED, attempts=relogin.attempts + 1)
+
+    def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
+        return msgspec.structs.replace(relogin, changed_at_ms=self._now_ms, by=self._by, **changes)
 
     def _forget(self, relogin: Relogin) -> None:
         del self._relogins[relogin.live_agent_id]

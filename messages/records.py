@@ -477,8 +477,10 @@ class Stage(StrEnum):
     ADVISED = "advised"
     """hotdesk only observes here: this is what it would have ordered."""
     ORDERED = "ordered"
-    WITHDRAWN = "withdrawn"
-    """Its incident closed before the agent was told."""
+    TOLD = "told"
+    """The agent's screen was told to log out, or may have been: the answer did not come."""
+    FAILED = "failed"
+    """Told several times, and the session is still there."""
     ENDED = "ended"
     """The session ended."""
     HOME = "home"
@@ -499,6 +501,12 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     ordered_at_ms: int
     stage: Stage = Stage.ORDERED
     changed_at_ms: int = 0
+    attempts: int = 1
+    """Which time this is that the agent is told."""
+    in_call: bool = False
+    """The agent was in a call on a dialer that is down: the screen must be told to hang up first."""
+    answer: str = ""
+    """What VICIdial answered, without its secrets."""
     by: str = ""
     """Which process decided."""
 

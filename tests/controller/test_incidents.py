@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from controller.acting import Outcome, Reply, after
 from controller.incidents import Turn, take_turn
 from controller.policy import MaintenanceWindow, Policy
 from controller.state import ClusterState
@@ -425,3 +426,48 @@ def test_a_person_may_have_one_agent_moved() -> None:
     turn = floor.turn()
     assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [Stage.HOME]
     assert floor.state.relogins == {}
+
+
+# --- acting -----------------------------------------------------------------------------------------------------
+
+
+def told(floor: Floor, user: str) -> None:
+    """Let an executor have told an agent's screen."""
+    (relogin,) = [each for each in floor.state.relogins.values() if each.user == user]
+    floor.state.decided(after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed_at_ms, "controller-1"))
+
+
+def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DOWN)
+    attempts = [each.attempts for each in floor.moves()]
+    for _ in range(2):
+        told(floor, "1001")
+        floor.poll(seconds=14.5)
+        assert floor.moves() == []
+        floor.poll()
+        attempts += [each.attempts for each in floor.moves()]
+    assert attempts == [1, 2, 3]
+    told(floor, "1001")
+    floor.poll(seconds=15)
+    turn = floor.turn()
+    assert ("gave a move up", "told 3 times, and still there", "1001") in decisions(turn)
+    assert floor.listed() == {"1001": NotMoved.STAYED}
+    floor.poll(seconds=60)
+    assert floor.moves() == []
+
+
+def test_nobody_is_told_again_while_moves_are_withheld() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    told(floor, "1001")
+    floor.judge("2 of 3 look bad", ONE=DialerState.DOWN)
+    floor.poll(seconds=60)
+    assert floor.moves() == []
+
+
+def test_an_order_says_whether_the_screen_must_hang_up_first() -> None:
+    floor = Floor(agent("1001"), agent("1002", status=AgentStatus.INCALL))
+    floor.judge(ONE=DialerState.DOWN)
+    assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False), ("1002", True)]
