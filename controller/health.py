@@ -9,7 +9,7 @@ without a gap; a witness counts only where it has succeeded before; witnesses th
 and while more than half the fleet looks bad, a brake keeps everybody where they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -97,14 +97,16 @@ def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders)
         for dialer in poll.dialers
         if dialer.asterisk
     }
-    blind = _all_fail(watched)
+    heard = {dialer.server_ip: _hear(dialer, watched[dialer.server_ip]) for dialer in poll.dialers if dialer.asterisk}
+    blind = _all_fail(heard.values())
     dialers = {
         dialer.server_ip: _judge(
             before.dialers.get(dialer.server_ip),
             dialer,
-            watched[dialer.server_ip],
-            _Watch(now_ms, steady_since_ms, blind=blind),
-            policy,
+            histories=watched[dialer.server_ip],
+            heard=heard[dialer.server_ip],
+            watch=_Watch(now_ms, steady_since_ms, blind=blind),
+            policy=policy,
             drain=dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms),
         )
         for dialer in poll.dialers
@@ -141,21 +143,24 @@ def _watch(
 ) -> dict[str, WitnessHistory]:
     """Remember since when each witness has told what it tells."""
     known = {} if before is None else before.witnesses
-    histories = {}
+    # a witness that says nothing now (its collector has only begun) is as credible as before when it speaks again
+    histories = {kind: each for kind, each in known.items() if kind not in dialer.witnesses}
     for kind, told in dialer.witnesses.items():
         earlier = known.get(kind)
-        since_ms = now_ms if earlier is None or earlier.told is not told else max(earlier.since_ms, steady_since_ms)
+        lasted = earlier is not None and earlier.told is told
+        since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
         credible = told is Witness.ALIVE or (earlier is not None and earlier.credible)
-        if earlier is not None and (earlier.since_ms, earlier.credible) == (since_ms, credible):
+        if earlier is not None and lasted and (earlier.since_ms, earlier.credible) == (since_ms, credible):
             histories[kind] = earlier
         else:
             histories[kind] = WitnessHistory(told=told, since_ms=since_ms, credible=credible)
     return histories
 
 
-def _hear(histories: Mapping[str, WitnessHistory]) -> _Witnessed:
-    """Put together what a dialer's credible witnesses tell."""
-    voters = {kind: each for kind, each in histories.items() if each.credible and each.told in VOTES}
+def _hear(dialer: DialerReading, histories: Mapping[str, WitnessHistory]) -> _Witnessed:
+    """Put together what a dialer's credible witnesses tell now."""
+    speaking = {kind: each for kind, each in histories.items() if kind in dialer.witnesses}
+    voters = {kind: each for kind, each in speaking.items() if each.credible and each.told in VOTES}
     if not voters:
         return _Witnessed(_Testimony.NONE, 0, "no witness")
     told = {each.told for each in voters.values()}
@@ -174,10 +179,9 @@ def _hear(histories: Mapping[str, WitnessHistory]) -> _Witnessed:
     return _Witnessed(_Testimony.UNREACHABLE, since_ms, words)
 
 
-def _all_fail(watched: Mapping[ServerIp, Mapping[str, WitnessHistory]]) -> bool:
+def _all_fail(heard: Iterable[_Witnessed]) -> bool:
     """Tell whether the witnesses of all dialers fail, of at least two."""
-    heard = [_hear(histories).testimony for histories in watched.values()]
-    votes = [testimony for testimony in heard if testimony is not _Testimony.NONE]
+    votes = [each.testimony for each in heard if each.testimony is not _Testimony.NONE]
     return len(votes) >= SEVERAL and all(testimony in _FAILING for testimony in votes)
 
 
@@ -233,13 +237,14 @@ def _while_it_beats(heard: _Witnessed, failing_for: float, *, was_down: bool) ->
 def _judge(  # noqa: PLR0913 # what a judgement rests on
     before: DialerHealth | None,
     dialer: DialerReading,
+    *,
     histories: dict[str, WitnessHistory],
+    heard: _Witnessed,
     watch: _Watch,
     policy: Policy,
-    *,
     drain: bool,
 ) -> DialerHealth:
-    verdict = _verdict(before, dialer, _hear(histories), watch, policy)
+    verdict = _verdict(before, dialer, heard, watch, policy)
     if before is not None and _unchanged(before, dialer, verdict, histories, drain=drain):
         return before
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)

@@ -276,6 +276,17 @@ def test_a_new_collector_believes_a_witness_at_once() -> None:
     assert fleet.seconds_until(ONE, "down") <= 4.5
 
 
+def test_a_witness_that_is_silent_for_a_while_stays_credible_and_has_no_vote_meanwhile() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet.take_over()
+    fleet[ONE].beats, fleet[ONE].witnesses = False, {}
+    fleet.run(6)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].witnesses = {"ami": REFUSED}
+    fleet.poll()
+    assert fleet.state(ONE) == "down"
+
+
 def test_what_was_down_stays_down_under_a_new_collector() -> None:
     fleet = healthy(ONE, TWO)
     fleet[ONE].beats = False

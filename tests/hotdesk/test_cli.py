@@ -580,6 +580,19 @@ def test_run_ends_on_an_interrupt_within_five_seconds(start: Start, west: Site) 
     assert "Traceback" not in process.said.read_text()
 
 
+def test_run_asks_the_witnesses_that_the_settings_name(
+    start: Start, tmp_path: Path, west: Site, ami: Manager, silent_port: int
+) -> None:
+    environment = witnessed(tmp_path, west, ami.port, ami.port, silent_port)
+    client = start("run", "--api.port", "0", environment=environment).client
+    until(lambda: client.metric("hotdesk_witness", state="alive") == 2, "two witnesses are alive")
+    until(lambda: client.metric("hotdesk_witness", state="refused") == 1, "one refuses")
+
+
+def test_run_without_the_secret_of_its_account_is_one_line(command: Command) -> None:
+    assert "ami_secret_file" in one_line(command(*RUN, "--clusters.west.ami-user", "hotdesk"), SETTINGS)
+
+
 def test_run_waits_for_a_database_that_is_away_and_never_shows_its_password(start: Start, silent_port: int) -> None:
     variables = {"HOTDESK_CLUSTERS__WEST__PORT": str(silent_port), "HOTDESK_CLUSTERS__WEST__PASSWORD": SECRET}
     process = start("run", "--api.port", "0", environment=variables)
