@@ -1,6 +1,7 @@
 """What the controller tells Prometheus: the state of each cluster, read when asked, and its own work, counted."""
 
 import time
+from collections import Counter as Counts
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from controller.desk import ClusterView, Desk, FoldedBatch
 from messages import metrics
-from messages.records import AgentStatus, DialerReading, Standing, Witness
+from messages.records import AgentStatus, DialerReading, DialerState, Incident, Stage, Standing, Witness
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
@@ -61,6 +62,13 @@ _SPECS = (
     metrics.DIALER_HEARTBEAT,
     metrics.DIALER_SKEW,
     metrics.WITNESS,
+    metrics.DIALER_STATE,
+    metrics.INCIDENT_OPEN,
+    metrics.INCIDENT_AGENTS,
+    metrics.INCIDENT_NOT_MOVED,
+    metrics.CLUSTER_BRAKED,
+    metrics.CLUSTER_PAUSED,
+    metrics.CLUSTER_MOVES,
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
@@ -78,6 +86,13 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
     yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
     yield metrics.CLUSTER_OWNED, (cluster,), view.owned
+    yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
+    yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
+    stages = Counts(each.stage for each in state.relogins.values())
+    for stage in Stage:
+        yield metrics.CLUSTER_MOVES, (cluster, stage.value), stages[stage]
+    for incident in state.incidents.values():
+        yield from _incident_samples(cluster, state.dialers.get(incident.server_ip), incident)
     if snapshot.imbalance is not None:
         yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
     if state.poll is not None:
@@ -87,11 +102,20 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
         yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
 
 
+def _incident_samples(cluster: str, dialer: DialerReading | None, incident: Incident) -> Iterator[_Sample]:
+    labels = (cluster, incident.server_ip, "" if dialer is None else dialer.server_id)
+    yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
+    yield metrics.INCIDENT_AGENTS, labels, incident.agents
+    yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
+
+
 def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, stale: bool) -> Iterator[_Sample]:
     labels = (cluster, dialer.server_ip, dialer.server_id)
     rank = 0 if stale or standing.rank is None else standing.rank
     for status in AgentStatus:
         yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
+    for judged in DialerState:
+        yield metrics.DIALER_STATE, (*labels, judged.value), standing.state is judged
     yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
     yield metrics.DIALER_ELIGIBLE, labels, rank > 0
     yield metrics.DIALER_RANK, labels, rank

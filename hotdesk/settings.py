@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from cyclopts import Parameter, Token
@@ -21,7 +22,7 @@ from collectors.ami import AMI_PORT
 from collectors.database import DatabaseSettings
 from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
-from controller.policy import Policy
+from controller.policy import MaintenanceWindow, Policy
 from hotdesk.failures import SettingsError
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from stream.kafka_client import KafkaSettings
@@ -39,7 +40,41 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - told apart here, bound to only where somebody says so
 """Hosts that stand for every address of a machine: to bind to, not to connect to."""
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+
 Position = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time at which dialers are known to go away."""
+
+    start: Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)]
+    days: tuple[Day, ...] = DAYS
+    dialers: tuple[str, ...] = ()
+    zone: str = "UTC"
+
+    def window(self) -> MaintenanceWindow:
+        """Give it as the controller judges by it.
+
+        Raises:
+            SettingsError: there is no such time zone.
+        """
+        try:
+            zone = ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SettingsError(
+                f"maintenance: {self.zone!r} is no time zone: write one such as Europe/Berlin"
+            ) from error
+        hours, _, minutes = self.start.partition(":")
+        return MaintenanceWindow(
+            start_minute=int(hours) * 60 + int(minutes),
+            minutes=self.minutes,
+            weekdays=frozenset(DAYS.index(day) for day in self.days),
+            server_ips=frozenset(self.dialers),
+            zone=zone,
+        )
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +98,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
+    moves_per_second: Position = Policy().moves_per_second
+    move_on_closed: bool = False
+    maintenance: tuple[Maintenance, ...] = ()
 
     def __repr__(self) -> str:
         return f"ClusterSettings({self.socket or self.host}/{self.database})"
@@ -115,6 +153,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             stalled_after_seconds=self.stalled_after_seconds,
             max_agents=self.max_agents,
             max_agents_of=dict(self.max_agents_of),
+            moves_per_second=self.moves_per_second,
+            move_on_closed=self.move_on_closed,
+            windows=tuple(each.window() for each in self.maintenance),
         )
 
 

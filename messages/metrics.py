@@ -39,6 +39,13 @@ WITNESS = Metric(
     "hotdesk_witness", "1: what this witness of a dialer last told is this state.", (*_DIALER, "witness", "state")
 )
 
+DIALER_STATE = Metric("hotdesk_dialer_state", "1: the dialer is judged to be in this state.", (*_DIALER, "state"))
+INCIDENT_OPEN = Metric("hotdesk_incident_open", "1: the dialer has an open incident of this kind.", (*_DIALER, "kind"))
+INCIDENT_AGENTS = Metric("hotdesk_incident_agents", "Agents still on a dialer that has an open incident.", _DIALER)
+INCIDENT_NOT_MOVED = Metric(
+    "hotdesk_incident_agents_not_moved", "Agents that an open incident lists as not moved.", _DIALER
+)
+
 CLUSTER_IMBALANCE = Metric(
     "hotdesk_cluster_imbalance_ratio", "Most over mean load of the dialers that take logins.", ("cluster",)
 )
@@ -53,6 +60,10 @@ CLUSTER_DATABASE_UP = Metric(
     "hotdesk_cluster_database_up", "0: the latest news is that the database does not answer.", ("cluster",)
 )
 CLUSTER_OWNED = Metric("hotdesk_cluster_owned", "1: this process owns the cluster and decides for it.", ("cluster",))
+
+CLUSTER_BRAKED = Metric("hotdesk_cluster_braked", "1: the fleet brake holds, nobody is moved.", ("cluster",))
+CLUSTER_PAUSED = Metric("hotdesk_cluster_paused", "1: the cluster is only observed, by order.", ("cluster",))
+CLUSTER_MOVES = Metric("hotdesk_cluster_moves", "Moves of open incidents, by stage.", ("cluster", "stage"))
 
 COLLECTOR_LEADING = Metric(
     "hotdesk_collector_leading", "1: this collector works for the cluster; 0: it stands by.", ("cluster",)

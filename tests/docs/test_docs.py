@@ -30,7 +30,7 @@ TABLES = {"The log": LOG, "The API": API, "A cluster": CLUSTER}
 
 NOT_IN_THE_EXAMPLE = {
     *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; docs/settings.md has them
-    "password",  # it may not stand in the file
+    *("password", "ami_secret"),  # they may not stand in the file
 }
 
 NO_LABELS = "\u2013"

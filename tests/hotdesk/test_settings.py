@@ -1,5 +1,6 @@
 """Settings: what wins over what, what is refused and how, and that no secret is ever shown."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -275,3 +276,27 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 )
 def test_an_api_is_never_said_to_be_at_every_address(options: ApiOptions, reached: str) -> None:
     assert options.reached_at(8470, this_machine="here") == reached
+
+
+def test_a_maintenance_window_is_taken_as_written() -> None:
+    table = {"start": "03:30", "minutes": 20, "days": ["sun"], "dialers": ["10.0.0.11"], "zone": "Europe/Berlin"}
+    made = clusters({"west": {"maintenance": [table]}}, Options(), {})["west"].policy()
+    (window,) = made.windows
+    assert (window.start_minute, window.minutes, window.weekdays) == (210, 20, {6})
+    sunday = round(datetime(2027, 1, 17, 2, 35, tzinfo=UTC).timestamp() * 1000)  # 03:35 in Berlin
+    assert made.in_maintenance("10.0.0.11", sunday)
+    assert not made.in_maintenance("10.0.0.12", sunday)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"start": "24:00", "minutes": 5}, "maintenance"),
+        ({"start": "03:00", "minutes": 0}, "maintenance"),
+        ({"start": "03:00", "minutes": 5, "days": ["sunday"]}, "maintenance"),
+        ({"start": "03:00", "minutes": 5, "zone": "Berlin"}, "'Berlin' is no time zone"),
+    ],
+)
+def test_a_maintenance_window_that_does_not_fit_is_refused(table: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        clusters({"west": {"maintenance": [table]}}, Options(), {})["west"].policy()
