@@ -34,10 +34,13 @@ from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
     Entry,
+    LogFencedError,
     LogInUseError,
     LogRefusedError,
     LogUnavailableError,
     Stored,
+    refuse_absent,
+    refuse_foreign,
     refuse_oversized,
 )
 
@@ -138,6 +141,8 @@ class EmbeddedLog:
         self._read_lock = threading.Lock()
         self._news = threading.Condition()
         self._groups: dict[str, _Group] = {}
+        self._claims: dict[int, EmbeddedClaim] = {}
+        """The newest claim on each partition; under the write lock."""
         self._lock_file = _own(path)
         try:
             with _explained(path):
@@ -164,9 +169,36 @@ class EmbeddedLog:
             LogRefusedError: an entry is larger than `stream.log.MAX_RECORD_BYTES`, or the log is closed.
         """
         refuse_oversized(entries)
+        if entries:
+            with self._write_lock:
+                self._write(entries)
+
+    def append_under(self, claim: "EmbeddedClaim", entries: Sequence[Entry]) -> None:
+        """As `Claim.append`, for the claim's own use."""
+        refuse_oversized(entries)
+        refuse_foreign(entries, claim.partition, self._partitions)
         if not entries:
             return
-        with self._write_lock, self._transaction() as writer:
+        with self._write_lock:
+            if self._claims[claim.partition] is not claim:
+                raise LogFencedError(
+                    f"partition {claim.partition} of {self._path} was claimed anew: decide no more in it"
+                )
+            self._write(entries)
+
+    def claim(self, partition: int) -> "EmbeddedClaim":
+        """As `Log.claim`, among the claims within this process."""
+        refuse_absent(partition, self._partitions)
+        claim = EmbeddedClaim(self, partition)
+        # an append under the former claim ends first
+        with self._write_lock:
+            self._open(self._writer)
+            self._claims[partition] = claim
+        return claim
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Store `entries` in one transaction; the caller holds the write lock."""
+        with self._transaction() as writer:
             now_ms = self._clock_ms()
             ends = {place: self._ends[place] for place in map(self._place, entries)}
             for entry in entries:
@@ -193,8 +225,7 @@ class EmbeddedLog:
     def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> "EmbeddedTail":
         """As `Log.tail`."""
         places = [(topic, partition) for topic in topics for partition in partitions]
-        with self._news:
-            ends = {place: self._ends[place] for place in places}
+        ends = self.ends(places)
         return EmbeddedTail(self, dict.fromkeys(places, 0) if from_start else dict(ends), ends)
 
     def join(self, group: str) -> "EmbeddedMembership":
@@ -240,6 +271,11 @@ class EmbeddedLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def ends(self, places: Iterable[_Place]) -> dict[_Place, int]:
+        """Give the end of each of the places."""
+        with self._news:
+            return {place: self._ends[place] for place in places}
 
     def ends_beyond(self, positions: Mapping[_Place, int]) -> dict[_Place, int]:
         """Give the ends of the places that grew beyond `positions`."""
@@ -306,7 +342,7 @@ class EmbeddedTail:
     def __init__(self, log: EmbeddedLog, positions: dict[_Place, int], ends: Mapping[_Place, int]) -> None:
         self._log = log
         self._positions = positions
-        self._ends_at_start = ends
+        self._marked_ends = ends
 
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
         """As `Tail.poll`: at most `MAX_POLL_RECORDS`, and not much more than `MAX_POLL_BYTES`."""
@@ -332,10 +368,33 @@ class EmbeddedTail:
 
     def caught_up(self) -> bool:
         """As `Tail.caught_up`."""
-        return all(self._positions[place] >= end for place, end in self._ends_at_start.items())
+        return all(self._positions[place] >= end for place, end in self._marked_ends.items())
+
+    def mark_end(self) -> None:
+        """As `Tail.mark_end`."""
+        self._marked_ends = self._log.ends(self._positions)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class EmbeddedClaim:
+    """The right to write decisions in a partition of an `EmbeddedLog`, which makes it."""
+
+    def __init__(self, log: EmbeddedLog, partition: int) -> None:
+        self._log = log
+        self.partition = partition
+        self._closed = False
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """As `Claim.append`; where it fails, none was stored, and the claim goes on."""
+        if self._closed:
+            raise LogRefusedError("this claim is closed")
+        self._log.append_under(self, entries)
+
+    def close(self) -> None:
+        """As `Claim.close`."""
+        self._closed = True
 
 
 class _Group:

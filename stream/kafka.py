@@ -10,10 +10,9 @@ from typing import Any, Self
 from messages.topics import Key, Topic, partition_of
 
 # before kafka-python: this import quiets its deprecations
+from stream.kafka_claim import KafkaClaim
 from stream.kafka_client import (
-    BOOTSTRAP_MS,
     FETCH_WAIT_MS,
-    MAX_MESSAGE_BYTES,
     KafkaSettings,
     admin_client,
     ask_offsets,
@@ -21,11 +20,11 @@ from stream.kafka_client import (
     connection_options,
     describe_topics,
     explained,
-    open_client,
     open_consumer,
     our_error,
 )
 from stream.kafka_membership import KafkaMembership
+from stream.kafka_producing import DELIVERY_MS, close_producer, in_steps, open_producer, send
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
@@ -33,17 +32,13 @@ from stream.log import (
     LogError,
     LogRefusedError,
     Stored,
+    refuse_absent,
     refuse_oversized,
 )
 
-from kafka import KafkaProducer, TopicPartition, errors  # isort: skip
+from kafka import TopicPartition, errors  # isort: skip
 
-DELIVERY_MS = 8_000
-"""An append that was not acknowledged for so long has failed."""
 LINGER_MS = 2
-BATCH_BYTES = 256 * 1024
-APPEND_BYTES = 32 * 1024 * 1024
-"""kafka-python's producer has no bound on what it buffers: an append hands it no more than this at a time."""
 CLOSE_SECONDS = (DELIVERY_MS + 2_000) / 1000
 """Longer than a delivery: what is still under way fails before the producer is closed."""
 LEAVE_SECONDS = 0.5
@@ -92,8 +87,15 @@ class KafkaLog:
         refuse_oversized(entries)
         self._verify({entry.topic for entry in entries})
         with self._explained("appending"):
-            for some in _in_steps(entries):
+            for some in in_steps(entries):
                 self._send(some)
+
+    def claim(self, partition: int) -> KafkaClaim:
+        """As `Log.claim`, with a transactional producer of its own."""
+        refuse_absent(partition, self.partitions)
+        self._verify(set(Topic))
+        with self._explained(f"claiming partition {partition}"):
+            return KafkaClaim(self._settings, self._options, partition, self._explained)
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
         """As `Log.read`; ends early, but never empty, when the records exceed `stream.log.MAX_POLL_BYTES`."""
@@ -187,16 +189,7 @@ class KafkaLog:
     def _send(self, entries: Sequence[Entry]) -> None:
         producer = self._ready_producer()
         try:
-            sent = [
-                producer.send(
-                    self._settings.topic_name(entry.topic),
-                    key=entry.key.encode(),
-                    value=entry.value,
-                    headers=list(entry.headers),
-                    partition=partition_of(Key.parse(entry.key).cluster, self.partitions),
-                )
-                for entry in entries
-            ]
+            sent = [send(producer, self._settings, entry) for entry in entries]
             producer.flush(timeout=CLOSE_SECONDS)
             for one in sent:
                 one.get(timeout=0)
@@ -212,33 +205,14 @@ class KafkaLog:
             if self._closed:
                 raise LogRefusedError("this log is closed")
             if self._producer is None:
-                self._producer, _net = open_client(
-                    KafkaProducer,
-                    self._options,
-                    acks="all",
-                    enable_idempotence=True,
-                    linger_ms=LINGER_MS,
-                    batch_size=BATCH_BYTES,
-                    max_request_size=MAX_MESSAGE_BYTES,
-                    max_block_ms=BOOTSTRAP_MS,
-                    delivery_timeout_ms=DELIVERY_MS,
-                    allow_auto_create_topics=False,
-                    metrics_enabled=False,
-                )
+                self._producer = open_producer(self._options, linger_ms=LINGER_MS)
             return self._producer
 
     def _drop_producer(self, seconds: float = CLOSE_SECONDS) -> None:
         with self._lock:
             producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.close(timeout=seconds)
-        except errors.KafkaError:
-            # kafka-python leaves it half open then, and would wait again when the process ends
-            producer._sender.force_close()  # noqa: SLF001
-            with contextlib.suppress(errors.KafkaError):
-                producer.close(timeout=seconds)
+        if producer is not None:
+            close_producer(producer, seconds)
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Give a partition's records from `offset` to what is its end now, `step` at a time.
@@ -301,7 +275,8 @@ class KafkaTail:
             raise
         self._next = dict(begins)
         """The next offset of each place, as far as the records told."""
-        self._ends_at_start = {place: end for place, end in ends.items() if end > begins[place]}
+        self._marked_ends = ends
+        """Where the places ended that were not yet read so far."""
 
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
         """As `Tail.poll`.
@@ -327,8 +302,13 @@ class KafkaTail:
 
     def caught_up(self) -> bool:
         """As `Tail.caught_up`."""
-        self._ends_at_start = {place: end for place, end in self._ends_at_start.items() if self._missing(place, end)}
-        return not self._ends_at_start
+        self._marked_ends = {place: end for place, end in self._marked_ends.items() if self._missing(place, end)}
+        return not self._marked_ends
+
+    def mark_end(self) -> None:
+        """As `Tail.mark_end`. What stands behind the first open transaction is not in the log yet."""
+        with explained(self._settings, "asking for the end"):
+            self._marked_ends = ask_offsets(self._consumer.end_offsets, list(self._places))
 
     def close(self) -> None:
         """Close the consumer. Idempotent."""
@@ -356,20 +336,6 @@ class KafkaTail:
         if now - self._unconnected_since >= SILENCE_SECONDS:
             refusal = self._net.connections.refusal
             raise our_error(self._settings, "following", refusal or errors.KafkaConnectionError())
-
-
-def _in_steps(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Cut a batch into steps of about `APPEND_BYTES`."""
-    step: list[Entry] = []
-    size = 0
-    for entry in entries:
-        step.append(entry)
-        size += len(entry.value or b"")
-        if size >= APPEND_BYTES:
-            yield step
-            step, size = [], 0
-    if step:
-        yield step
 
 
 def _stored(topic: Topic, record: Any) -> Stored:  # noqa: ANN401 - kafka-python has no types

@@ -43,7 +43,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
     """Some of the brokers, each `host:port`."""
     prefix: str = DEFAULT_PREFIX
-    """What all topics and groups begin with."""
+    """What all topics, groups and transactional ids begin with."""
     partitions: int = DEFAULT_PARTITIONS
     """How many each topic has."""
     client_id: str = "hotdesk"
@@ -208,6 +208,10 @@ _REFUSALS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "does not know {mechanism}: set the sasl_mechanism that it offers",
     ),
     (
+        (errors.TransactionalIdAuthorizationFailedError,),
+        "does not let user {user!r} use transactional ids ({doing}): grant Write and Describe on {prefix}claim-*",
+    ),
+    (
         (errors.AuthorizationError,),
         "does not let user {user!r} do this ({doing}: {error}): grant it",
     ),
@@ -243,7 +247,11 @@ def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError
     for types, sentence in _REFUSALS:
         if isinstance(error, types):
             said = sentence.format(
-                user=settings.sasl_username, mechanism=settings.sasl_mechanism, doing=doing, error=error
+                user=settings.sasl_username,
+                mechanism=settings.sasl_mechanism,
+                prefix=settings.prefix,
+                doing=doing,
+                error=error,
             )
             return LogRefusedError(f"{where} {said}")
     if isinstance(error, _SILENCES):

@@ -1,7 +1,8 @@
 """What hotdesk asks of a log, whichever one it is. Both implementations pass one contract suite.
 
 A log holds the topics of `messages.topics`, each in the same number of partitions. Its methods block; a caller that
-must not wait has a thread for them. `Log` may be shared between threads; a `Tail` or a `Membership` belongs to one.
+must not wait has a thread for them. `Log` may be shared between threads; a `Tail`, a `Membership` or a `Claim` belongs
+to one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from messages.topics import Topic
+from messages.topics import Key, Topic, partition_of
 
 MAX_RECORD_BYTES = 10 * 1024 * 1024
 """The largest record, key and headers included: a poll of 10,000 dialers is about half of it."""
@@ -37,6 +38,10 @@ class LogRefusedError(LogError):
 
 class LogInUseError(LogRefusedError):
     """Another process owns the log's file."""
+
+
+class LogFencedError(LogError):
+    """Somebody else claimed the partition since: whoever hears this may decide nothing in it any more."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -82,7 +87,17 @@ class Tail(Protocol):
         ...
 
     def caught_up(self) -> bool:
-        """Tell whether everything that stood in the log when this tail began was given out."""
+        """Tell whether everything was given out that stood in the log when this tail began, or at `mark_end`."""
+        ...
+
+    def mark_end(self) -> None:
+        """From now on `caught_up` means: everything that stands in the log now was given out.
+
+        For an owner that has just claimed a partition, and must first read its predecessor's decisions to the end.
+
+        Raises:
+            LogUnavailableError: where the partitions end could not be asked; what `caught_up` means is unchanged.
+        """
         ...
 
     def close(self) -> None: ...
@@ -107,6 +122,25 @@ class Membership(Protocol):
         ...
 
 
+class Claim(Protocol):
+    """The right to write decisions in one partition, until somebody else claims it."""
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Store `entries`, all or none, all of them in the claimed partition, and return when they are durable.
+
+        Raises:
+            LogFencedError: another claimed it since: nothing was stored, and this claim is of no more use. A log
+                may also take a claim from a process that stood still in the middle of an append.
+            LogUnavailableError: it is not known whether they were stored: claim again and read what is there.
+            LogRefusedError: none was stored.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; nobody is fenced by it. Idempotent."""
+        ...
+
+
 class Log(Protocol):
     """An ordered, durable store of records in topics."""
 
@@ -119,6 +153,18 @@ class Log(Protocol):
         Raises:
             LogUnavailableError: it is not known which of them were stored; append them all again.
             LogRefusedError: none was stored.
+        """
+        ...
+
+    def claim(self, partition: int) -> Claim:
+        """Become the one writer of decisions in `partition`: whoever claimed it before can write none any more.
+
+        What former claims stored can be read when this returns, and nothing is added to it. `append` of the log
+        itself asks for no claim. The caller closes the claim, before the log.
+
+        Raises:
+            LogUnavailableError: it is not known whether it was claimed.
+            LogRefusedError: there is no such partition, a topic is absent, or this user may not.
         """
         ...
 
@@ -174,3 +220,27 @@ def refuse_oversized(entries: Sequence[Entry]) -> None:
             raise LogRefusedError(
                 f"the record {entry.key!r} of {entry.topic} has {size} bytes, and {MAX_RECORD_BYTES} are allowed"
             )
+
+
+def refuse_foreign(entries: Sequence[Entry], partition: int, partitions: int) -> None:
+    """Refuse a batch with a record that does not belong in the claimed partition.
+
+    Raises:
+        LogRefusedError: an entry's cluster is in another one of the `partitions`.
+    """
+    for entry in entries:
+        home = partition_of(Key.parse(entry.key).cluster, partitions)
+        if home != partition:
+            raise LogRefusedError(
+                f"the record {entry.key!r} of {entry.topic} belongs in partition {home}, and {partition} is claimed"
+            )
+
+
+def refuse_absent(partition: int, partitions: int) -> None:
+    """Refuse a partition that is none.
+
+    Raises:
+        LogRefusedError: it is not one of the `partitions`.
+    """
+    if not 0 <= partition < partitions:
+        raise LogRefusedError(f"there is no partition {partition}: they are numbered from 0 to {partitions - 1}")

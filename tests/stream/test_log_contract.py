@@ -9,7 +9,17 @@ from itertools import count
 import pytest
 
 from messages.topics import Topic, partition_of
-from stream.log import MAX_RECORD_BYTES, Entry, Log, LogRefusedError, Membership, Stored, Tail
+from stream.log import (
+    MAX_RECORD_BYTES,
+    Entry,
+    Log,
+    LogFencedError,
+    LogRefusedError,
+    LogUnavailableError,
+    Membership,
+    Stored,
+    Tail,
+)
 
 DEADLINE_SECONDS = 20
 ALL = frozenset(range(4))
@@ -218,6 +228,165 @@ def test_two_threads_append_at_once(log: Log) -> None:
     assert len(set(places)) == 160
 
 
+HOME = partition_of(WEST, 4)
+DECISIONS = [
+    entry("west/session/1", b"move", Topic.RELOGINS),
+    entry("west/incident/1", b"open", Topic.INCIDENTS),
+    entry(WEST, b"why", Topic.AUDIT),
+    entry("west/session/1", b"moved", Topic.RELOGINS),
+]
+DECIDED = {Topic.RELOGINS: [b"move", b"moved"], Topic.INCIDENTS: [b"open"], Topic.AUDIT: [b"why"]}
+
+
+def decided(records: Sequence[Stored]) -> dict[Topic, list[bytes | None]]:
+    """Sort what came by topic: only within one do records have an order."""
+    found: dict[Topic, list[bytes | None]] = {}
+    for record in records:
+        found.setdefault(record.topic, []).append(record.value)
+    return found
+
+
+def test_what_a_claim_stores_comes_out_of_a_tail(log: Log) -> None:
+    with closing(log.claim(HOME)) as claim, closing(log.tail(DECIDED, [HOME], from_start=False)) as tail:
+        claim.append([])
+        claim.append(DECISIONS)
+        assert decided(gather(tail, 4)) == DECIDED
+        for number in range(20):
+            claim.append([entry("west/session/2", b"%d" % number, Topic.RELOGINS)])
+        assert values(gather(tail, 20)) == [b"%d" % number for number in range(20)]
+        assert tail.caught_up()
+    assert values(log.read(Topic.INCIDENTS, HOME, 0)) == [b"open"]
+    assert log.latest(Topic.RELOGINS, WEST)["west/session/1"].value == b"moved"
+
+
+def test_a_second_claim_fences_the_first_and_goes_on(log: Log) -> None:
+    with closing(log.claim(HOME)) as first:
+        first.append([entry(WEST, b"first", Topic.AUDIT)])
+        with closing(log.claim(HOME)) as second:
+            # the log is closed to a former owner from the claim on, not from the new one's first word
+            for _ in range(2):
+                with pytest.raises(LogFencedError, match=f"partition {HOME} .*claimed"):
+                    first.append(DECISIONS)
+            second.append([entry(WEST, b"second", Topic.AUDIT)])
+            first.close()
+            second.append([entry(WEST, b"still the second", Topic.AUDIT)])
+    assert values(log.read(Topic.AUDIT, HOME, 0)) == [b"first", b"second", b"still the second"]
+    assert log.read(Topic.RELOGINS, HOME, 0) == []
+
+
+def test_whoever_was_fenced_may_claim_again(log: Log) -> None:
+    with closing(log.claim(HOME)) as first, closing(log.claim(HOME)), closing(log.claim(HOME)) as third:
+        with pytest.raises(LogFencedError):
+            first.append(DECISIONS)
+        third.append(DECISIONS)
+    assert values(log.read(Topic.RELOGINS, HOME, 0)) == [b"move", b"moved"]
+
+
+def test_a_claim_on_one_partition_leaves_the_others_alone(log: Log) -> None:
+    other = next(name for name in map("c{}".format, count()) if partition_of(name, 4) != HOME)
+    with closing(log.claim(HOME)) as mine, closing(log.claim(partition_of(other, 4))) as theirs:
+        mine.append([entry(WEST, b"mine", Topic.AUDIT)])
+        theirs.append([entry(other, b"theirs", Topic.AUDIT)])
+        mine.append([entry(WEST, b"mine", Topic.AUDIT)])
+    assert values(log.read(Topic.AUDIT, HOME, 0)) == [b"mine", b"mine"]
+
+
+def test_whoever_claims_nothing_appends_as_before(log: Log) -> None:
+    with closing(log.claim(HOME)) as claim:
+        log.append([entry(WEST, b"an order", Topic.ORDERS)])
+        claim.append(DECISIONS)
+        log.append([entry(WEST, b"another", Topic.ORDERS)])
+    assert values(log.read(Topic.ORDERS, HOME, 0)) == [b"an order", b"another"]
+
+
+def test_a_claim_stores_all_or_nothing(log: Log) -> None:
+    other = next(name for name in map("c{}".format, count()) if partition_of(name, 4) != HOME)
+    with closing(log.claim(HOME)) as claim:
+        with pytest.raises(
+            LogRefusedError, match=rf"'{other}' of audit belongs in partition \d, and {HOME} is claimed"
+        ):
+            claim.append([*DECISIONS, entry(other, b"foreign", Topic.AUDIT)])
+        with pytest.raises(LogRefusedError, match=r"'west' of audit has \d+ bytes"):
+            claim.append([*DECISIONS, entry(WEST, bytes(MAX_RECORD_BYTES), Topic.AUDIT)])
+        assert [log.read(topic, HOME, 0) for topic in DECIDED] == [[], [], []]
+        claim.append(DECISIONS)
+    assert values(log.read(Topic.RELOGINS, HOME, 0)) == [b"move", b"moved"]
+
+
+def test_a_claim_takes_more_than_a_step_at_once(log: Log) -> None:
+    with closing(log.claim(HOME)) as claim:
+        claim.append([entry(f"west/session/{number}", bytes(9 << 20), Topic.RELOGINS) for number in range(5)])
+    assert len(log.latest(Topic.RELOGINS, WEST)) == 5
+
+
+def test_a_closed_claim_refuses_and_fences_nobody(log: Log) -> None:
+    claim = log.claim(HOME)
+    claim.append(DECISIONS[:1])
+    claim.close()
+    claim.close()
+    with pytest.raises(LogRefusedError, match="closed"):
+        claim.append(DECISIONS)
+    assert values(log.read(Topic.RELOGINS, HOME, 0)) == [b"move"]
+
+
+def test_there_is_no_claim_on_what_is_no_partition(log: Log) -> None:
+    for partition in (-1, 4):
+        with pytest.raises(LogRefusedError, match="numbered from 0 to 3"):
+            log.claim(partition)
+
+
+def test_only_the_latest_of_many_claims_writes(log: Log) -> None:
+    """Threads claim the same partition in a hurry: in the log each one's decisions end where the next one's begin."""
+
+    def decide(name: int) -> None:
+        with closing(log.claim(HOME)) as claim:
+            try:
+                for _ in range(10):
+                    claim.append([entry(WEST, b"%d" % name, Topic.AUDIT)] * 2)
+            except (LogFencedError, LogUnavailableError):
+                # unavailable: it was fenced while it asked again whether it had committed
+                return
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(decide, range(4)))
+    written = values(log.read(Topic.AUDIT, HOME, 0))
+    turns = [name for number, name in enumerate(written) if number == 0 or name != written[number - 1]]
+    assert len(turns) == len(set(turns)), "one came back after it was fenced"
+    assert len(written) >= 20, "the last one to claim had nobody to fear"
+    assert len(written) % 2 == 0
+
+
+def test_a_tail_told_to_mark_the_end_reads_up_to_there(log: Log) -> None:
+    with closing(log.tail(DECIDED, [HOME], from_start=True)) as tail, closing(log.claim(HOME)) as former:
+        assert tail.caught_up()
+        former.append(DECISIONS)
+        assert tail.caught_up(), "it only knows where the log ended when it began"
+        with closing(log.claim(HOME)) as claim:
+            tail.mark_end()
+            assert not tail.caught_up()
+            claim.append([entry(WEST, b"later", Topic.AUDIT)])
+            found: list[Stored] = []
+            until(lambda: bool(found.extend(tail.poll(0.5)) or tail.caught_up()))
+            seen = decided(found)
+            assert seen | {Topic.AUDIT: seen[Topic.AUDIT][:1]} == DECIDED
+            until(lambda: bool(found.extend(tail.poll(0.1))) or len(found) >= 5)
+            assert decided(found)[Topic.AUDIT] == [b"why", b"later"]
+            tail.mark_end()
+            until(lambda: not tail.poll(0.1) and tail.caught_up())
+
+
+def test_marking_the_end_of_what_was_read_is_nothing(log: Log) -> None:
+    log.append([entry(WEST, b"old")])
+    with closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=False)) as tail:
+        tail.mark_end()
+        assert tail.caught_up()
+        log.append([entry(WEST, b"new")])
+        tail.mark_end()
+        assert not tail.caught_up()
+        assert values(gather(tail, 1)) == [b"new"]
+        assert tail.caught_up()
+
+
 def owned_together(members: Sequence[Membership]) -> list[frozenset[int]]:
     return [member.owned(0.2) for member in members]
 
@@ -250,3 +419,5 @@ def test_closing_twice_is_fine_and_a_closed_log_says_so(log: Log) -> None:
         log.append([entry(WEST)])
     with pytest.raises(LogRefusedError, match="closed"):
         log.read(Topic.OBSERVATIONS, 0, 0)
+    with pytest.raises(LogRefusedError, match="closed"):
+        log.claim(0)
