@@ -6,6 +6,7 @@ all that its predecessors stored, and they add nothing to it, however late they 
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -61,6 +62,8 @@ class KafkaClaim:
         self._settings = settings
         self._partition = partition
         self._explained = explained
+        self._lock = threading.Lock()
+        """A producer has one transaction at a time."""
         self._end: LogError | None = None
         """Why it may no longer be used."""
         self._producer = open_producer(
@@ -81,23 +84,24 @@ class KafkaClaim:
             raise
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """As `Claim.append`, in one transaction, within about `APPEND_SECONDS`."""
+        """As `Claim.append`, in one transaction, within about `APPEND_SECONDS` after the one before."""
         refuse_oversized(entries)
         refuse_foreign(entries, self._partition, self._settings.partitions)
-        if self._end is not None:
-            raise type(self._end)(str(self._end))
         if not entries:
             return
-        with self._explained(_APPENDING):
+        with self._lock, self._explained(_APPENDING):
+            if self._end is not None:
+                raise type(self._end)(str(self._end))
             deadline = time.monotonic() + APPEND_SECONDS
             self._send(entries, deadline)
             self._commit(deadline)
 
     def close(self) -> None:
         """As `Claim.close`."""
-        if self._end is None:
-            self._release()
-        self._end = LogRefusedError("this claim is closed")
+        with self._lock:
+            if self._end is None:
+                self._release()
+            self._end = LogRefusedError("this claim is closed")
 
     def _begin(self) -> None:
         try:

@@ -1,8 +1,8 @@
 """What hotdesk asks of a log, whichever one it is. Both implementations pass one contract suite.
 
 A log holds the topics of `messages.topics`, each in the same number of partitions. Its methods block; a caller that
-must not wait has a thread for them. `Log` may be shared between threads; a `Tail`, a `Membership` or a `Claim` belongs
-to one.
+must not wait has a thread for them. `Log` and a `Claim` may be shared between threads; a `Tail` or a
+`Membership` belongs to one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -137,7 +137,7 @@ class Claim(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections; nobody is fenced by it. Idempotent."""
+        """Let go of connections, when an append that is under way has ended; nobody is fenced by it. Idempotent."""
         ...
 
 

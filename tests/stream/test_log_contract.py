@@ -319,6 +319,12 @@ def test_a_claim_takes_more_than_a_step_at_once(log: Log) -> None:
     assert len(log.latest(Topic.RELOGINS, WEST)) == 5
 
 
+def test_two_threads_share_a_claim(log: Log) -> None:
+    with closing(log.claim(HOME)) as claim, ThreadPoolExecutor() as pool:
+        list(pool.map(claim.append, [DECISIONS] * 10))
+    assert len(log.read(Topic.AUDIT, HOME, 0)) == 10
+
+
 def test_a_closed_claim_refuses_and_fences_nobody(log: Log) -> None:
     claim = log.claim(HOME)
     claim.append(DECISIONS[:1])
