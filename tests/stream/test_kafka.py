@@ -9,25 +9,38 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka import KafkaProducer
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.partitioner.default import murmur2
 
 from messages.topics import Topic, partition_of
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from stream.kafka import KafkaLog
+from stream.kafka_claim import KafkaClaim
 from stream.kafka_client import KafkaSettings, admin_client, connection_options
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
 from stream.topics import TopicProblem, check_topics, create_topics
 
 PARTITIONS = 4
 ALL = frozenset(range(PARTITIONS))
+OPEN_TRANSACTION_SECONDS = 20
+"""As docs/kafka.md states it, for the brokers' own defaults."""
 DEADLINE_SECONDS = 20
 WEST = partition_of("west", PARTITIONS)
 ONE = [Entry(Topic.OBSERVATIONS, "west", b"1")]
@@ -49,6 +62,28 @@ with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
         print(time.monotonic(), len(owned), flush=True)
 """
 
+TOGETHER = 100
+"""So many records the owner below commits at once, and so large that some hundred milliseconds pass in between."""
+
+OWNER = """
+import sys
+import msgspec
+from messages.topics import Topic, partition_of
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
+from stream.log import Entry, LogError
+
+settings = msgspec.json.decode(sys.argv[1], type=KafkaSettings)
+with KafkaLog(settings) as log:
+    claim = log.claim(partition_of("west", settings.partitions))
+    try:
+        while True:
+            claim.append([Entry(Topic.RELOGINS, "west/session/1", bytes(100_000))] * int(sys.argv[2]))
+            print("committed", flush=True)
+    except LogError as error:
+        print(type(error).__name__, flush=True)
+"""
+
 
 def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
@@ -63,7 +98,7 @@ def owns(member: Membership) -> frozenset[int]:
         return frozenset()
 
 
-def gather(tail: Tail, wanted: int) -> list[Stored]:
+def gather(tail: Tail, wanted: int, seconds: float = DEADLINE_SECONDS) -> list[Stored]:
     found: list[Stored] = []
 
     def complete() -> bool:
@@ -73,7 +108,7 @@ def gather(tail: Tail, wanted: int) -> list[Stored]:
             return False
         return len(found) >= wanted
 
-    until(complete)
+    until(complete, seconds)
     return found
 
 
@@ -219,6 +254,202 @@ def test_what_a_caller_holds_is_not_given_away_behind_its_back(kafka_log: KafkaL
             assert second.owned(1) == frozenset()
             assert first.owned(DEADLINE_SECONDS) == frozenset()
             until(lambda: len(owns(first)) == len(owns(second)) == PARTITIONS // 2)
+
+
+@contextmanager
+def other_owner(settings: KafkaSettings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an owner of west's partition in a process of its own, which has committed at least once."""
+    command = [sys.executable, "-c", OWNER, msgspec.json.encode(settings).decode(), str(TOGETHER)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own words
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"committed\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def stop_between_begin_and_commit(owner: subprocess.Popen[bytes], settings: KafkaSettings) -> None:
+    """Stop the owner while its transaction is open: only some of its records have arrived."""
+    place = TopicPartition(settings.topic_name(Topic.RELOGINS), WEST)
+
+    def between() -> bool:
+        owner.send_signal(signal.SIGSTOP)
+        os.waitpid(owner.pid, os.WUNTRACED)
+        written, committed = (reader.end_offsets([place])[place] for reader in readers)
+        if 0 < written - committed < TOGETHER:
+            return True
+        owner.send_signal(signal.SIGCONT)
+        return False
+
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(closing(KafkaConsumer(**connection_options(settings), isolation_level=level)))
+            for level in ("read_uncommitted", "read_committed")
+        ]
+        until(between)
+
+
+def read_to_the_end(tail: Tail) -> list[Stored]:
+    tail.mark_end()
+    found: list[Stored] = []
+    until(lambda: bool(not found.extend(tail.poll(0.1)) and tail.caught_up()))
+    return found
+
+
+DECISION = [Entry(Topic.RELOGINS, "west/session/2", b"decided")]
+
+
+def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_seen(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    with (
+        other_owner(kafka_settings) as former,
+        closing(kafka_log.tail([Topic.RELOGINS], [WEST], from_start=True)) as tail,
+    ):
+        stop_between_begin_and_commit(former, kafka_settings)
+        began = time.monotonic()
+        with closing(kafka_log.claim(WEST)) as heir:
+            assert time.monotonic() - began < 3, "it need not wait for the time-out of the open transaction"
+            seen = read_to_the_end(tail)
+            assert seen
+            assert len(seen) % TOGETHER == 0
+            heir.append(DECISION)
+            former.send_signal(signal.SIGCONT)
+            assert former.stdout is not None
+            assert former.stdout.read().split()[-1] == b"LogFencedError"
+            heir.append(DECISION)
+            assert [one.value for one in read_to_the_end(tail)] == [b"decided"] * 2
+
+
+def test_the_open_transaction_of_a_killed_owner_holds_readers_up_no_longer_than_stated(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    with (
+        other_owner(kafka_settings) as owner,
+        closing(kafka_log.tail([Topic.RELOGINS], [WEST], from_start=True)) as tail,
+    ):
+        stop_between_begin_and_commit(owner, kafka_settings)
+        owner.kill()
+        killed_at = time.monotonic()
+        kafka_log.append(DECISION)
+        seen = read_to_the_end(tail)
+        assert seen
+        assert len(seen) % TOGETHER == 0
+        assert [one.value for one in gather(tail, 1, OPEN_TRANSACTION_SECONDS + 2)] == [b"decided"]
+        assert time.monotonic() - killed_at < OPEN_TRANSACTION_SECONDS + 2
+
+
+def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> None:
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with ExitStack() as stack:
+        log = stack.enter_context(KafkaLog(settings))
+        tail = stack.enter_context(closing(log.tail([Topic.RELOGINS], [WEST], from_start=True)))
+        idle = stack.enter_context(closing(log.claim((WEST + 1) % PARTITIONS)))
+        claim = stack.enter_context(closing(log.claim(WEST)))
+        claim.append(DECISION)
+        # a broker that is alone and killed before it has marked the records can forget to do so for ever
+        assert len(gather(tail, 1)) == 1
+
+        own_broker.kill()
+        began = time.monotonic()
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            claim.append(DECISION)
+        assert time.monotonic() - began < 12
+        with pytest.raises(LogUnavailableError, match="claim again"):
+            claim.append(DECISION)
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            tail.mark_end()
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            log.claim(WEST)
+
+        own_broker.start()
+        with pytest.raises(LogUnavailableError, match="claim again"):
+            claim.append(DECISION)
+        again: list[KafkaClaim] = []
+
+        def claimed() -> bool:
+            try:
+                again.append(stack.enter_context(closing(log.claim(WEST))))
+            except LogUnavailableError:
+                return False
+            return True
+
+        until(claimed)
+        assert read_to_the_end(tail) == [], "what failed was never committed"
+        again[0].append(DECISION)
+        assert len(read_to_the_end(tail)) == 1
+        # an owner that decided nothing meanwhile has noticed nothing
+        name = next(
+            name for name in map("c{}".format, count()) if partition_of(name, PARTITIONS) == (WEST + 1) % PARTITIONS
+        )
+        idle.append([Entry(Topic.AUDIT, name, b"why")])
+
+
+def allowed(use: Callable[[], object]) -> bool:
+    """Tell whether it is: a grant takes effect a moment after it was given."""
+    try:
+        use()
+    except LogRefusedError:
+        return False
+    return True
+
+
+def grant(broker: Broker, *acls: ACL) -> None:
+    with admin_client(new_settings(broker.bootstrap)) as admin:
+        assert not admin.create_acls(list(acls))["failed"]
+
+
+def test_what_the_documents_say_to_grant_is_needed_and_enough(own_broker: Broker, tmp_path: Path) -> None:
+    own_broker.stop()
+    with (tmp_path / "server.properties").open("a") as more:
+        more.write("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n")
+        more.write("super.users=User:ANONYMOUS\n")
+    own_broker.start()
+    settings = new_settings(
+        own_broker.guarded_bootstrap,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password=GUARDED_PASSWORD,
+    )
+    create_topics(
+        msgspec.structs.replace(settings, bootstrap_servers=(own_broker.bootstrap,), security_protocol="PLAINTEXT"),
+        replication=1,
+    )
+
+    def may(operation: ACLOperation, kind: ResourceType, name: str, pattern: ACLResourcePatternType) -> ACL:
+        resource = ResourcePattern(kind, name, pattern)
+        return ACL(f"User:{GUARDED_USER}", "*", operation, ACLPermissionType.ALLOW, resource)
+
+    def may_with_prefix(kind: ResourceType, name: str, *operations: ACLOperation) -> list[ACL]:
+        return [may(one, kind, settings.prefix + name, ACLResourcePatternType.PREFIXED) for one in operations]
+
+    read, write, describe = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.DESCRIBE
+    grant(
+        own_broker,
+        *may_with_prefix(ResourceType.TOPIC, "", read, write, describe, ACLOperation.DESCRIBE_CONFIGS),
+        *may_with_prefix(ResourceType.GROUP, "hotdesk-controllers", read),
+        may(ACLOperation.IDEMPOTENT_WRITE, ResourceType.CLUSTER, "kafka-cluster", ACLResourcePatternType.LITERAL),
+    )
+    with KafkaLog(settings) as log:
+        until(lambda: allowed(lambda: check_topics(settings)))
+        assert check_topics(settings) == []
+        until(lambda: allowed(lambda: log.append(ONE)))
+        with closing(log.join("hotdesk-controllers")) as member:
+            until(lambda: owns(member) == ALL)
+        with pytest.raises(LogRefusedError) as refused:
+            log.claim(WEST)
+        assert str(refused.value).endswith(
+            f"does not let user 'hotdesk' use transactional ids (claiming partition {WEST}): "
+            f"grant Write and Describe on {settings.prefix}claim-*"
+        )
+        grant(own_broker, *may_with_prefix(ResourceType.TRANSACTIONAL_ID, "claim-", write, describe))
+        until(lambda: allowed(lambda: log.claim(WEST).close()))
+        with closing(log.claim(WEST)) as claim:
+            claim.append(DECISION)
+        assert [one.value for one in log.read(Topic.RELOGINS, WEST, 0)] == [b"decided"]
 
 
 def test_the_right_password_is_let_in(broker: Broker, kafka_settings: KafkaSettings) -> None:
