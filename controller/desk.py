@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from controller.health import judge_fleet
-from controller.incidents import take_turn
+from controller.incidents import Turn, take_turn, why_withheld
 from controller.picking import Picked, PickRequest, Refused, pick
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
@@ -89,6 +89,8 @@ class FoldedBatch(NamedTuple):
     """Records by cluster and result."""
     polled: set[str]
     """Clusters with a new poll."""
+    turns: dict[str, Turn]
+    """What was decided for the clusters that act: true only once it is committed."""
 
 
 class ClusterView(msgspec.Struct):
@@ -106,6 +108,8 @@ class ClusterView(msgspec.Struct):
     the log or its collector could not go on."""
     quickest_at: float = 0.0
     epoch: int = -1
+    why_withheld: str = "nothing was decided yet"
+    """Why nobody may be moved now, as of the latest turn; empty: nothing keeps anybody. Read by executors, too."""
     owner: str = ""
     owner_url: str = ""
 
@@ -163,7 +167,7 @@ class Desk:
             now: this process's monotonic clock, in seconds.
             live: the log has been caught up with; before that, nothing is decided and nothing is fresh.
         """
-        folded = FoldedBatch([], {}, set())
+        folded = FoldedBatch([], {}, set(), {})
         for news in batch:
             cluster, result = self._fold_one(news, folded, live=live)
             counted = (cluster, result)
@@ -173,7 +177,12 @@ class Desk:
             if live:
                 view.polled(now)
             if live and view.owned:
-                folded.entries.extend(self._take_turn(view, now))
+                turn = self._take_turn(view, now)
+                if view.policy.acts:
+                    folded.turns[name] = turn
+                else:
+                    self.take_in(view, turn)
+                    folded.entries.extend(entries_of(turn))
                 folded.entries.append(entry_of(self.snapshot(view)))
         if live:
             folded.entries.extend(self._dead_letters())
@@ -284,11 +293,8 @@ class Desk:
         if state.poll is not None:
             state.judged(judge_fleet(state.health, state.poll, view.policy, state.orders))
 
-    def _take_turn(self, view: ClusterView, now: float) -> list[Entry]:
-        """Decide about a cluster's incidents, and give what tells the log."""
-        age = view.age_seconds(now)
-        doubt = "" if age is not None and age <= STALE_SECONDS else "what is known is old: the log or its readers lag"
-        turn = take_turn(view.state, view.policy, self.name, acts=False, doubt=doubt)
+    def take_in(self, view: ClusterView, turn: Turn) -> None:
+        """Make a turn true, which is stored or will be."""
         for record in turn.records:
             match record:
                 case Incident() | Relogin():
@@ -297,7 +303,13 @@ class Desk:
                     view.state.take_slot(record)
         for key in turn.ended:
             view.state.relogins.pop(int(key.name), None)
-        return [*map(entry_of, turn.records), *map(end_of_relogin, turn.ended)]
+
+    def _take_turn(self, view: ClusterView, now: float) -> Turn:
+        """Decide about a cluster's incidents."""
+        age = view.age_seconds(now)
+        doubt = "" if age is not None and age <= STALE_SECONDS else "what is known is old: the log or its readers lag"
+        view.why_withheld = why_withheld(view.state, doubt)
+        return take_turn(view.state, view.policy, self.name, acts=view.policy.acts, doubt=doubt)
 
     def _dead_letters(self) -> list[Entry]:
         """Report what could not be decoded, each once, if its partition is owned."""
@@ -307,6 +319,11 @@ class Desk:
             self._reported.add(place)
             del self._dead[place]
         return [entry_of(dead) for dead in fresh]
+
+
+def entries_of(turn: Turn) -> list[Entry]:
+    """Give what stores a turn."""
+    return [*map(entry_of, turn.records), *map(end_of_relogin, turn.ended)]
 
 
 def _place(letter: DeadLetter) -> Place:

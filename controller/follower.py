@@ -7,15 +7,16 @@ handed over in slices, and the next is read when it was folded, so that a backlo
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
 from controller.desk import Desk, News
+from controller.incidents import Turn
 from controller.instruments import ControllerInstruments
 from controller.reading import read
-from messages.topics import Topic
-from stream.log import Log, LogError, Membership, Tail
+from messages.topics import Topic, partition_of
+from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Membership, Tail
 from stream.outbox import Outbox
 from stream.troubles import Troubles
 
@@ -29,6 +30,8 @@ TOPICS = (
     Topic.DEAD_LETTERS,
 )
 GROUP = "hotdesk-controllers"
+SURE_SECONDS = 1.0
+"""How long ago the membership may have been heard of by a process that acts on it: it is asked every 0.2 s."""
 SLICE = 100
 """Records folded before the event loop may answer somebody: about a millisecond."""
 POLL_SECONDS = 0.2
@@ -43,7 +46,8 @@ class Follower:
     """Keeps a desk at the log's end.
 
     `owns`: take part in sharing the partitions out, and decide for those that fall to this process. `reads_all`:
-    follow all clusters, not only the owned ones.
+    follow all clusters, not only the owned ones. `acting`: the clusters whose decisions are carried out; their
+    partitions are claimed before they are owned, so that a former owner can decide nothing any more.
     """
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
@@ -55,6 +59,7 @@ class Follower:
         *,
         owns: bool,
         reads_all: bool,
+        acting: Iterable[str] = (),
     ) -> None:
         self._log = from_log
         self._desk = desk
@@ -67,6 +72,11 @@ class Follower:
         self._threads: list[threading.Thread] = []
         self._tails: dict[frozenset[int], Tail] = {}
         self._assigned: frozenset[int] = frozenset()
+        self._assigned_at = 0.0
+        self._to_claim = frozenset(partition_of(cluster, from_log.partitions) for cluster in acting)
+        self._claims: dict[int, Claim] = {}
+        self.on_turns: Callable[[Mapping[str, Turn]], None] = lambda _: None
+        """Told what was decided for the clusters that act, on the event loop."""
         self._owned: frozenset[int] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.caught_up = False
@@ -94,6 +104,36 @@ class Follower:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
+    def why_not(self, cluster: str) -> str:
+        """Say why this process may not act for a cluster at this very moment; empty: it may. From any thread."""
+        partition = partition_of(cluster, self._log.partitions)
+        if time.monotonic() - self._assigned_at > SURE_SECONDS or partition not in self._assigned:
+            return "this process is not sure any more that it owns the cluster"
+        if partition not in self._claims:
+            return "another process claims the cluster"
+        return ""
+
+    async def commit(self, cluster: str, entries: Sequence[Entry]) -> None:
+        """Store decisions through the claim on their partition; one that fails is given up and made anew.
+
+        Raises:
+            LogError: they were not stored, or nobody knows.
+        """
+        partition = partition_of(cluster, self._log.partitions)
+        claim = self._claims.get(partition)
+        if claim is None:
+            raise LogUnavailableError(f"the partition of {cluster} is not claimed now")
+        try:
+            await asyncio.to_thread(claim.append, entries)
+        except LogError:
+            self._drop_claim(partition, claim)
+            raise
+
+    def _drop_claim(self, partition: int, claim: Claim) -> None:
+        """Let go of a claim that is of no more use; what it left is read before there is another."""
+        if self._claims.get(partition) is claim:
+            del self._claims[partition]
+
     def _again_and_again(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():
             try:
@@ -109,6 +149,7 @@ class Follower:
         try:
             while not self._stop.is_set():
                 self._assigned = membership.owned(POLL_SECONDS)
+                self._assigned_at = time.monotonic()
         finally:
             self._assigned = frozenset()
             membership.close()
@@ -131,6 +172,9 @@ class Follower:
             for tail in self._tails.values():
                 tail.close()
             self._tails.clear()
+            for claim in self._claims.values():
+                claim.close()
+            self._claims.clear()
             self.caught_up = False
 
     def _fit_tails(self) -> None:
@@ -146,11 +190,24 @@ class Follower:
         if new := wanted - followed:
             self._tails[new] = self._log.tail(TOPICS, new, from_start=True)
 
+    def _claim(self) -> None:
+        """Claim what is assigned and to be acted for, and have it read to its end once more."""
+        for partition in self._claims.keys() - self._assigned:
+            self._claims.pop(partition).close()
+        for partition in sorted((self._to_claim & self._assigned) - self._claims.keys()):
+            claim = self._log.claim(partition)
+            for partitions, tail in self._tails.items():
+                if partition in partitions:
+                    tail.mark_end()
+            self._claims[partition] = claim
+
     def _settle(self) -> None:
-        """Own what is assigned and read to the end; own nothing else."""
+        """Own what is assigned, claimed where it must be, and read to the end; own nothing else."""
+        self._claim()
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
-        owned = self._assigned & frozenset().union(*ends)
+        claimed = (self._assigned - self._to_claim) | self._claims.keys()
+        owned = self._assigned & claimed & frozenset().union(*ends)
         if owned != self._owned:
             self._owned = owned
             log.info("owning partitions", partitions=sorted(owned))
@@ -160,6 +217,11 @@ class Follower:
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs
         asyncio.run_coroutine_threadsafe(self._fold(news, live=live), self._loop).result()
+
+    def on_loop_soon(self, what: Callable[[], None]) -> None:
+        """Have something done on the event loop, from any thread."""
+        assert self._loop is not None  # noqa: S101 # start() sets it before anything is decided
+        self._loop.call_soon_threadsafe(what)
 
     def _run(self, what: Callable[[frozenset[int]], None], partitions: frozenset[int]) -> None:
         async def run() -> None:
@@ -175,4 +237,5 @@ class Follower:
             self._instruments.note_fold(folded, time.perf_counter() - began)
             if folded.entries:
                 self._outbox.put(folded.entries)
+            self.on_turns(folded.turns)
             await asyncio.sleep(0)

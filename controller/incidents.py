@@ -73,6 +73,14 @@ def take_turn(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt
     return _Deciding(state, policy, by, acts=acts, doubt=doubt).turn()
 
 
+def why_withheld(state: ClusterState, doubt: str) -> str:
+    """Say why nobody may be moved in a cluster now; empty: nothing keeps anybody."""
+    pause = state.orders.pause
+    if pause is not None:
+        return f"paused by {pause.by}" + (f": {pause.why}" if pause.why else "")
+    return doubt or state.health.brake
+
+
 def _trouble_anywhere(state: ClusterState, policy: Policy) -> bool:
     return any(_trouble(policy, each) is not None for each in state.health.dialers.values())
 
@@ -94,7 +102,7 @@ class _Deciding:
         self._policy = policy
         self._by = by
         self._acts = acts
-        self._withheld = self._why_withheld(doubt)
+        self._withheld = why_withheld(state, doubt)
         self._now_ms = state.observed_at_ms
         self._records: list[Record] = []
         self._ended: list[Key] = []
@@ -117,12 +125,6 @@ class _Deciding:
             self._close(incident, "the dialer is no more")
         self._move_by_order()
         return Turn(self._records, self._ended)
-
-    def _why_withheld(self, doubt: str) -> str:
-        pause = self._state.orders.pause
-        if pause is not None:
-            return f"paused by {pause.by}" + (f": {pause.why}" if pause.why else "")
-        return doubt or self._state.health.brake
 
     def _moves_left(self) -> int:
         """Tell how many moves the pace allows now."""

@@ -51,6 +51,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     slot_seconds: float = 30.0
     """How long a pick counts before the agent's row is seen."""
 
+    acts: bool = False
+    """Whether moves are carried out; else hotdesk says what it would do."""
+    dead_call_status: str = ""
+    """What a call is disposed as that died with its dialer; VICIdial's screen waits for one before it logs out."""
     moves_per_second: float = 10.0
     """How many agents are moved at most: each logs in again at once, and a dialer must take the calls to their
     phones."""

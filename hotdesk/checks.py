@@ -14,10 +14,12 @@ from collectors.database import DatabaseError, VicidialDatabase
 from collectors.observer import Observer
 from collectors.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.sip import SipTarget, probe_sip
+from controller.acting import Reply
 from hotdesk.failures import DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.hands import reach
 from hotdesk.service import open_log
 from hotdesk.settings import ClusterSettings, LogOptions
-from messages.records import DialerReading, Poll, Witness
+from messages.records import DialerReading, Poll, Relogin, Witness
 from messages.topics import Topic
 from stream.log import LogError, LogInUseError
 from stream.topics import check_topics
@@ -120,11 +122,32 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                     remedy="an older VICIdial lacks some; grant those that are there",
                 )
             dialers = yield from _check_dialers(subject, database)
+        if settings.mode == "act":
+            yield _check_hand(subject, settings)
         yield from _check_witnesses(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
+
+
+def _check_hand(subject: str, settings: ClusterSettings) -> Finding:
+    """Look whether screens may be told, by telling that of a session which does not exist."""
+    _, hand = reach(settings.database_settings())
+    nobody = Relogin(
+        cluster=subject,
+        live_agent_id=0,
+        user="",
+        incident="",
+        from_server_ip="",
+        to_server_ip="",
+        phone_login="",
+        ordered_at_ms=0,
+    )
+    outcome = hand.log_out(nobody, settings.dead_call_status or "DROP")
+    if outcome.reply is Reply.GONE:
+        return _ok(subject, "agents' screens may be told to log out")
+    return _wrong(DatabaseFailure(outcome.said), subject, "to act it needs controller/grants.sql too")
 
 
 def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Finding, None, list[DialerReading]]:

@@ -226,6 +226,11 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any])
         # The others use no database, and need not be able to read its password.
         databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
+        hands={
+            name: cluster.database_settings()
+            for name, cluster in clusters.items()
+            if Role.CONTROL in roles and cluster.mode == "act"
+        },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
     )
     with _stop_on_signals() as stop, Service(wanted):

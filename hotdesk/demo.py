@@ -22,13 +22,13 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.database import DatabaseSettings
-from controller.answers import PickAnswer, RankingAnswer
+from controller.answers import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.policy import Policy
 from hotdesk import logs
 from hotdesk.failures import HotdeskError
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
-from messages.records import Standing
+from messages.records import Standing, WhyNot
 from simulator import schema
 from simulator.agents import Habits
 from simulator.broker import Broker, BrokerError
@@ -46,7 +46,7 @@ FRAME_SECONDS = 0.25
 PLAIN_SECONDS = 2.0
 """How often a line is printed where there is no terminal."""
 
-KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 22.0
+KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 34.0
 """When the dialer dies and when it is back; a shorter demonstration does both sooner."""
 EVENTS_SHOWN = 10
 
@@ -116,16 +116,16 @@ def _kafka_home() -> Path:
 
 
 def _wanted(database: Database, log: LogOptions) -> Wanted:
+    settings = DatabaseSettings(
+        host=database.host, port=database.port, user="root", password=database.password, database=DATABASE
+    )
     return Wanted(
         roles=frozenset(Role),
         log=log,
         api=ApiOptions(port=0),
-        databases={
-            CLUSTER: DatabaseSettings(
-                host=database.host, port=database.port, user="root", password=database.password, database=DATABASE
-            )
-        },
-        policies={CLUSTER: Policy()},
+        databases={CLUSTER: settings},
+        policies={CLUSTER: Policy(acts=True)},
+        hands={CLUSTER: settings},
     )
 
 
@@ -162,6 +162,21 @@ class _Picks:
         answer = self._client.get(f"/v1/clusters/{CLUSTER}/ranking", timeout=2.0)
         return msgspec.json.decode(answer.content, type=RankingAnswer) if answer.is_success else None
 
+    def incidents(self) -> list[IncidentAnswer]:
+        """Read the incidents."""
+        answer = self._client.get(f"/v1/clusters/{CLUSTER}/incidents", timeout=2.0)
+        return msgspec.json.decode(answer.content, type=list[IncidentAnswer]) if answer.is_success else []
+
+
+class _Told(NamedTuple):
+    """What was last said about an incident."""
+
+    kind: str
+    withheld: str
+    ordered: int
+    home: int
+    closed: bool
+
 
 class _Stage:
     """What happens to the simulated cluster, and when."""
@@ -187,6 +202,7 @@ def _show(console: Console, stop: threading.Event, cluster: SimulatedCluster, st
     """Play the piece: what happens on the stage, and what hotdesk makes of it."""
     began = time.monotonic()
     before: dict[str, Standing] = {}
+    told: dict[str, _Told] = {}
     with _screen(console, cluster, picks) as screen:
         while not stop.wait(FRAME_SECONDS):
             at_seconds = time.monotonic() - began
@@ -198,6 +214,7 @@ def _show(console: Console, stop: threading.Event, cluster: SimulatedCluster, st
                 now = {standing.server_ip: standing for standing in ranking.dialers}
                 news += [_Act(at_seconds, said) for said in _changes(before, now)]
                 before = now
+            news += [_Act(at_seconds, said) for said in _about_incidents(told, picks.incidents())]
             screen.show(at_seconds, ranking, news)
 
 
@@ -205,12 +222,37 @@ def _changes(before: dict[str, Standing], now: dict[str, Standing]) -> Iterator[
     """Say which dialers began or ceased to take logins."""
     for server_ip, standing in now.items():
         old = before.get(server_ip)
-        if old is None or bool(old.why_not) == bool(standing.why_not):
+        if old is None or bool(_against(old)) == bool(_against(standing)):
             continue
-        if standing.why_not:
-            yield f"hotdesk: no new logins on {server_ip}: {'; '.join(standing.why_not)}"
+        if why_not := _against(standing):
+            yield f"hotdesk: no new logins on {server_ip}: {'; '.join(why_not)}"
         else:
             yield f"hotdesk: new logins on {server_ip} again"
+
+
+def _against(standing: Standing) -> list[WhyNot]:
+    """Give what speaks against new logins, but for a warm-up, in which they come and go."""
+    return [why for why in standing.why_not if why is not WhyNot.WARMING_UP]
+
+
+def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Iterator[str]:
+    """Say what is new about incidents, and remember that it was said."""
+    for incident in (each.incident for each in reversed(found)):
+        old = told.get(incident.incident, _Told("", "", 0, 0, closed=False))
+        now = _Told(
+            incident.kind, incident.withheld, incident.ordered, incident.home, closed=incident.closed_at_ms is not None
+        )
+        told[incident.incident] = now
+        if now.kind != old.kind:
+            yield f"hotdesk: {incident.server_ip} is {now.kind}: {incident.why}"
+        if now.withheld and now.withheld != old.withheld:
+            yield f"hotdesk: nobody is moved: {now.withheld}"
+        if now.ordered > old.ordered:
+            yield f"hotdesk: {now.ordered - old.ordered} agents are moved off {incident.server_ip}"
+        if now.home > old.home and (now.home == now.ordered or now.home // 10 > old.home // 10):
+            yield f"hotdesk: {now.home} of {now.ordered} agents of {incident.server_ip} are home on other dialers"
+        if now.closed and not old.closed:
+            yield f"hotdesk: the incident of {incident.server_ip} is closed"
 
 
 class _Screen:

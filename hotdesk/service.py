@@ -26,8 +26,11 @@ from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
+from controller.acting import Outcome
 from controller.api import Picker, create_app, picking_routes, reading_routes
+from controller.committing import Committer
 from controller.desk import Desk
+from controller.executor import Executor
 from controller.follower import Follower
 from controller.forwarding import OwnerClient
 from controller.instruments import ClusterCollector, ControllerInstruments
@@ -36,8 +39,10 @@ from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
 from hotdesk.failures import LogFailure, SettingsError
+from hotdesk.hands import reach
 from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
 from messages import metrics
+from messages.records import Relogin
 from stream.embedded import EmbeddedLog
 from stream.kafka import KafkaLog
 from stream.log import Log, LogError
@@ -75,6 +80,8 @@ class Wanted(NamedTuple):
     """By cluster; a cluster without one is judged by the defaults."""
     probes: Mapping[str, ProbeSettings] = MappingProxyType({})
     """By cluster; the dialers of a cluster without one are not probed."""
+    hands: Mapping[str, DatabaseSettings] = MappingProxyType({})
+    """By cluster: the database through which agents' screens are told; for one without, moves are advice."""
 
 
 def open_log(options: LogOptions) -> Log:
@@ -109,6 +116,7 @@ class Service:
         self._outbox: Outbox | None = None
         self._server: uvicorn.Server | None = None
         self._follower: Follower | None = None
+        self._executors: dict[str, Executor] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -127,6 +135,8 @@ class Service:
         """End all that runs. Idempotent."""
         deadline = time.monotonic() + STOP_SECONDS
         self._stop.set()
+        for executor in self._executors.values():
+            executor.stop()
         if self._server is not None:
             self._server.should_exit = True
         for thread in self._threads:
@@ -193,7 +203,9 @@ class Service:
             instruments,
             owns=Role.CONTROL in self._wanted.roles,
             reads_all=Role.SERVE in self._wanted.roles,
+            acting=self._wanted.hands,
         )
+        self._act(desk, self._follower)
         picker = Picker(desk, outbox.put, owners, instruments)
         return [
             *reading_routes(desk, self._tokens),
@@ -201,6 +213,31 @@ class Service:
             *picking_routes(picker, self._tokens),
             *ordering_routes(desk, outbox.put, self._tokens),
         ]
+
+    def _act(self, desk: Desk, follower: Follower) -> None:
+        """Give each cluster that acts its executor."""
+        committer = Committer(desk, follower.commit, self._executors)
+        for cluster, hand in self._wanted.hands.items():
+            reader, tells = reach(hand)
+
+            def why_not(cluster: str = cluster) -> str:
+                view = desk.clusters.get(cluster)
+                return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
+
+            def report(relogin: Relogin, outcome: Outcome) -> None:
+                follower.on_loop_soon(lambda: committer.report(relogin, outcome))
+
+            self._executors[cluster] = Executor(
+                cluster,
+                reader,
+                tells,
+                dead_call_status=self._wanted.policies[cluster].dead_call_status,
+                why_not=why_not,
+                report=report,
+            )
+        follower.on_turns = committer.take
+        for executor in self._executors.values():
+            executor.start()
 
     def _collect(self, to: Log, outbox: Outbox) -> None:
         instruments = CollectorInstruments(self.registry)

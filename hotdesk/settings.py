@@ -30,7 +30,11 @@ from stream.kafka_client import KafkaSettings
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
 CLUSTER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-SECRETS = {"password": "password_file", "sasl_password": "sasl_password_file", "ami_secret": "ami_secret_file"}
+SECRETS = {
+    "password": "password_file",
+    "sasl_password": "sasl_password_file",
+    "ami_secret": "ami_secret_file",
+}
 """Keys that hold a secret, and the setting to use in a file instead."""
 BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
@@ -98,6 +102,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
+    mode: Literal["advise", "act"] = "advise"
+    dead_call_status: str = ""
     moves_per_second: Position = Policy().moves_per_second
     move_on_closed: bool = False
     maintenance: tuple[Maintenance, ...] = ()
@@ -153,6 +159,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             stalled_after_seconds=self.stalled_after_seconds,
             max_agents=self.max_agents,
             max_agents_of=dict(self.max_agents_of),
+            acts=self.mode == "act",
+            dead_call_status=self.dead_call_status,
             moves_per_second=self.moves_per_second,
             move_on_closed=self.move_on_closed,
             windows=tuple(each.window() for each in self.maintenance),

@@ -75,8 +75,9 @@ def _hotdesk_commands(text: str) -> Iterator[list[str]]:
             yield words[1:]
 
 
-def test_the_grants_stand_in_the_document_word_for_word() -> None:
-    grants = (ROOT / "collectors" / "grants.sql").read_text()
+@pytest.mark.parametrize("room", ["collectors", "controller"])
+def test_the_grants_stand_in_the_document_word_for_word(room: str) -> None:
+    grants = (ROOT / room / "grants.sql").read_text()
     assert f"```sql\n{grants}```" in (ROOT / "docs" / "database.md").read_text()
 
 

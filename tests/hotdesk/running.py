@@ -33,6 +33,7 @@ from simulator.populate import populate
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
 GRANTS = Path(__file__).parents[2] / "collectors" / "grants.sql"
+ACT = Path(__file__).parents[2] / "controller" / "grants.sql"
 PASSWORD = "for-this-cluster-only"
 AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
 """Agents who do not come in while a test lasts."""
@@ -231,9 +232,9 @@ def site(database: Database, plan: ClusterPlan) -> Iterator[Site]:
             cursor.execute(f"DROP USER '{made.user}'@'%'")
 
 
-def grants(of: Site) -> list[str]:
-    """Give the statements of grants.sql, for this database and account."""
-    text = "\n".join(line for line in GRANTS.read_text().splitlines() if not line.startswith("--"))
+def grants(of: Site, file: Path = GRANTS) -> list[str]:
+    """Give the statements of a grants.sql, for this database and account."""
+    text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("--"))
     text = text.replace("choose-a-password", PASSWORD).replace("'hotdesk'@'%'", f"'{of.user}'@'%'")
     text = text.replace("asterisk.", f"{of.name}.")
     return [statement for statement in text.split(";") if statement.strip()]

@@ -23,7 +23,7 @@ from stream.writing import entry_of
 from tests.collectors import manager
 from tests.collectors.manager import Manager
 from tests.hotdesk.conftest import Command, Outcome, Start
-from tests.hotdesk.running import CLUSTER, COMMAND, Site, clean_environment, site, until
+from tests.hotdesk.running import ACT, CLUSTER, COMMAND, Site, clean_environment, grants, site, until
 from tests.making import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll
 
 SECRET = "hunter22-is-no-good"
@@ -267,6 +267,19 @@ def test_check_names_the_grant_that_is_missing(command: Command, west: Site) -> 
     (wrong,) = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
     assert "'agents' statement" in wrong
     assert "vicidial_live_agents" in wrong
+
+
+def test_check_says_whether_screens_may_be_told(command: Command, west: Site) -> None:
+    acting = west.environment | {"HOTDESK_CLUSTERS__WEST__MODE": "act"}
+    outcome = command("check", **acting)
+    assert outcome.code == DATABASE
+    (wrong,) = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert "UPDATE command denied" in wrong
+    assert "controller/grants.sql" in wrong
+    west.run(*grants(west, ACT))
+    outcome = command("check", **acting)
+    assert outcome.code == 0
+    assert "agents' screens may be told to log out" in outcome.output
 
 
 def test_check_says_that_no_database_answers(command: Command, silent_port: int) -> None:

@@ -1,0 +1,142 @@
+"""From a decision to an act: first it is committed, and only then is it true.
+
+A decision that may change something in VICIdial goes to the log through the claim on its partition, which a former
+owner has lost. Once stored it is taken in and carried out; if it cannot be stored it was never made, and the next poll
+decides anew. One commit a cluster is under way at a time.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from controller.acting import Outcome, Reply, after
+from controller.desk import ClusterView, Desk, entries_of
+from controller.executor import Executor
+from controller.incidents import Turn
+from messages.records import Decision, Pause, Relogin, Stage
+from stream.log import Entry, LogError
+from stream.writing import entry_of
+
+RESEND_SECONDS = 2.0
+"""An order that could not be carried out now is tried again so much later."""
+
+UNDER_WAY = float("inf")
+"""In place of when an order came back unsent: the executor has it."""
+NEVER = float("-inf")
+
+Append = Callable[[str, Sequence[Entry]], Awaitable[None]]
+"""Stores a cluster's decisions through the claim on its partition.
+
+Raises:
+    LogError: they were not stored, or nobody knows.
+"""
+
+log = structlog.get_logger()
+
+
+class Committer:
+    """Commits the turns of the clusters that act, and hands their orders to the executors. On the event loop."""
+
+    def __init__(self, desk: Desk, append: Append, executors: Mapping[str, Executor]) -> None:
+        self._desk = desk
+        self._append = append
+        self._executors = executors
+        self._busy: set[str] = set()
+        self._submitted: dict[str, dict[tuple[int, int], float]] = {}
+        """By cluster: the orders given to its executor, by session and attempt, and when."""
+        self._outcomes: dict[str, list[tuple[Relogin, Outcome]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, turns: Mapping[str, Turn]) -> None:
+        """Commit what was decided; what comes while a cluster's last commit is under way is decided again."""
+        for cluster, turn in turns.items():
+            self._submit(cluster)
+            if cluster not in self._busy and not self._outcomes.get(cluster) and (turn.records or turn.ended):
+                self._begin(cluster, turn)
+
+    def report(self, relogin: Relogin, outcome: Outcome) -> None:
+        """Take in what an executor did."""
+        cluster = relogin.cluster
+        if outcome.reply is Reply.UNSENT:
+            # nothing happened: it is given to the executor again after a while
+            self._submitted.get(cluster, {})[relogin.live_agent_id, relogin.attempts] = time.monotonic()
+            log.warning("a move could not be carried out now", cluster=cluster, why=outcome.said)
+            return
+        self._outcomes.setdefault(cluster, []).append((relogin, outcome))
+        self._commit_outcomes(cluster)
+
+    def _begin(self, cluster: str, turn: Turn, more: Sequence[Entry] = ()) -> None:
+        self._busy.add(cluster)
+        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _commit(self, cluster: str, turn: Turn, more: Sequence[Entry]) -> None:
+        try:
+            await self._append(cluster, [*entries_of(turn), *more])
+        except LogError as error:
+            log.warning("a decision could not be committed, and was not made", cluster=cluster, why=str(error))
+        else:
+            view = self._desk.clusters.get(cluster)
+            if view is not None:
+                self._desk.take_in(view, turn)
+            self._submit(cluster)
+        finally:
+            self._busy.discard(cluster)
+        self._commit_outcomes(cluster)
+
+    def _commit_outcomes(self, cluster: str) -> None:
+        view = self._desk.clusters.get(cluster)
+        if cluster in self._busy or view is None:
+            return
+        waiting = self._outcomes.pop(cluster, [])
+        if waiting:
+            turn, orders = self._after(view, waiting)
+            self._begin(cluster, turn, orders)
+
+    def _after(self, view: ClusterView, outcomes: Sequence[tuple[Relogin, Outcome]]) -> tuple[Turn, list[Entry]]:
+        """Say what outcomes make of the moves they are of."""
+        turn, orders = Turn([], []), []
+        for relogin, outcome in outcomes:
+            known = view.state.relogins.get(relogin.live_agent_id)
+            now_ms = view.state.observed_at_ms
+            if known is not None and known.stage is Stage.ORDERED and known.attempts == relogin.attempts:
+                turn.records.append(after(known, outcome, now_ms, self._desk.name))
+            turn.records.append(
+                Decision(
+                    cluster=relogin.cluster,
+                    at_ms=now_ms,
+                    actor=self._desk.name,
+                    what=f"told the agent's screen to log out: {outcome.reply}",
+                    why=outcome.said,
+                    subject=relogin.user,
+                )
+            )
+            if outcome.reply is Reply.DENIED:
+                why = f"VICIdial refused hotdesk's account: {outcome.said}; mend it, then 'hotdesk resume'"
+                pause = Pause(cluster=relogin.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why)
+                # at once, not only when it comes back from the log: each further try may lock the account
+                view.state.orders.take(pause)
+                orders.append(entry_of(pause))
+        return turn, orders
+
+    def _submit(self, cluster: str) -> None:
+        """Give the executor every committed order that it was not given yet, also those of a former owner."""
+        view, executor = self._desk.clusters.get(cluster), self._executors.get(cluster)
+        if view is None or executor is None or not view.owned:
+            self._submitted.pop(cluster, None)
+            return
+        before, now = self._submitted.get(cluster, {}), time.monotonic()
+        given: dict[tuple[int, int], float] = {}
+        for relogin in view.state.relogins.values():
+            if relogin.stage is not Stage.ORDERED:
+                continue
+            number = relogin.live_agent_id, relogin.attempts
+            unsent_at = before.get(number, NEVER)
+            if unsent_at != UNDER_WAY and now - unsent_at >= RESEND_SECONDS:
+                executor.submit(relogin)
+                unsent_at = UNDER_WAY
+            given[number] = unsent_at
+        self._submitted[cluster] = given

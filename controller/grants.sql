@@ -1,0 +1,3 @@
+-- What hotdesk needs beyond collectors/grants.sql to move agents (mode = "act"): it writes these three columns of an
+-- agent's own row, by which VICIdial's own screens are told to log out, and nothing else.
+GRANT UPDATE (external_pause, external_hangup, external_status) ON asterisk.vicidial_live_agents TO 'hotdesk'@'%';
