@@ -349,7 +349,7 @@ def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> No
         idle = stack.enter_context(closing(log.claim((WEST + 1) % PARTITIONS)))
         claim = stack.enter_context(closing(log.claim(WEST)))
         claim.append(DECISION)
-        # a broker that is alone and killed before it has marked the records can forget to do so for ever
+        # one that is killed before it has marked the commit may never do so: docs/kafka.md, Claims
         assert len(gather(tail, 1)) == 1
 
         own_broker.kill()
