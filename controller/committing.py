@@ -39,8 +39,11 @@ log = structlog.get_logger()
 class Committer:
     """Commits the turns of the clusters that act, and hands their orders to the executors. On the event loop."""
 
-    def __init__(self, desk: Desk, append: Append, executors: Mapping[str, Executor]) -> None:
+    def __init__(
+        self, desk: Desk, append: Append, executors: Mapping[str, Executor], decides: Callable[[str], bool]
+    ) -> None:
         self._desk = desk
+        self._decides = decides
         self._append = append
         self._executors = executors
         self._busy: set[str] = set()
@@ -52,6 +55,8 @@ class Committer:
     def take(self, turns: Mapping[str, Turn]) -> None:
         """Commit what was decided; what comes while a cluster's last commit is under way is decided again."""
         for cluster, turn in turns.items():
+            if not self._decides(cluster):
+                continue
             self._submit(cluster)
             if cluster not in self._busy and not self._outcomes.get(cluster) and (turn.records or turn.ended):
                 self._begin(cluster, turn)

@@ -75,6 +75,11 @@ class Follower:
         self._assigned_at = 0.0
         self._to_claim = frozenset(partition_of(cluster, from_log.partitions) for cluster in acting)
         self._claims: dict[int, Claim] = {}
+        """By partition: what decisions are stored through, once all that stood there before was read."""
+        self._claimed: list[tuple[int, Claim]] = []
+        """Claims whose partition is still being read."""
+        self._claiming = threading.Lock()
+        self._claim_again_at = 0.0
         self.on_turns: Callable[[Mapping[str, Turn]], None] = lambda _: None
         """Told what was decided for the clusters that act, on the event loop."""
         self._owned: frozenset[int] = frozenset()
@@ -113,6 +118,10 @@ class Follower:
             return "another process claims the cluster"
         return ""
 
+    def decides(self, cluster: str) -> bool:
+        """Tell whether decisions about a cluster can be stored now."""
+        return partition_of(cluster, self._log.partitions) in self._claims
+
     async def commit(self, cluster: str, entries: Sequence[Entry]) -> None:
         """Store decisions through the claim on their partition; one that fails is given up and made anew.
 
@@ -126,13 +135,12 @@ class Follower:
         try:
             await asyncio.to_thread(claim.append, entries)
         except LogError:
-            self._drop_claim(partition, claim)
+            # of no more use; what it left is read before there is another
+            with self._claiming:
+                if self._claims.get(partition) is claim:
+                    del self._claims[partition]
+            await asyncio.to_thread(claim.close)
             raise
-
-    def _drop_claim(self, partition: int, claim: Claim) -> None:
-        """Let go of a claim that is of no more use; what it left is read before there is another."""
-        if self._claims.get(partition) is claim:
-            del self._claims[partition]
 
     def _again_and_again(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():
@@ -172,9 +180,11 @@ class Follower:
             for tail in self._tails.values():
                 tail.close()
             self._tails.clear()
-            for claim in self._claims.values():
+            with self._claiming:
+                claims, self._claims = [*self._claims.items(), *self._claimed], {}
+            self._claimed = []
+            for _, claim in claims:
                 claim.close()
-            self._claims.clear()
             self.caught_up = False
 
     def _fit_tails(self) -> None:
@@ -192,26 +202,44 @@ class Follower:
 
     def _claim(self) -> None:
         """Claim what is assigned and to be acted for, and have it read to its end once more."""
-        for partition in self._claims.keys() - self._assigned:
-            self._claims.pop(partition).close()
-        for partition in sorted((self._to_claim & self._assigned) - self._claims.keys()):
-            claim = self._log.claim(partition)
-            for partitions, tail in self._tails.items():
-                if partition in partitions:
-                    tail.mark_end()
-            self._claims[partition] = claim
+        with self._claiming:
+            given_up = [self._claims.pop(partition) for partition in self._claims.keys() - self._assigned]
+        given_up += [claim for partition, claim in self._claimed if partition not in self._assigned]
+        self._claimed = [each for each in self._claimed if each[0] in self._assigned]
+        for claim in given_up:
+            claim.close()
+        claimed = self._claims.keys() | {partition for partition, _ in self._claimed}
+        wanted = sorted((self._to_claim & self._assigned) - claimed)
+        if not wanted or time.monotonic() < self._claim_again_at:
+            return
+        try:
+            for partition in wanted:
+                claim = self._log.claim(partition)
+                for partitions, tail in self._tails.items():
+                    if partition in partitions:
+                        tail.mark_end()
+                self._claimed.append((partition, claim))
+        except LogError as error:
+            # rankings and picks go on without it
+            self._claim_again_at = time.monotonic() + RETRY_SECONDS
+            if self._troubles.is_new(str(error)):
+                log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
 
     def _settle(self) -> None:
         """Own what is assigned, claimed where it must be, and read to the end; own nothing else."""
         self._claim()
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
-        claimed = (self._assigned - self._to_claim) | self._claims.keys()
-        owned = self._assigned & claimed & frozenset().union(*ends)
+        read_to_the_end = frozenset().union(*ends)
+        owned = self._assigned & read_to_the_end
         if owned != self._owned:
             self._owned = owned
             log.info("owning partitions", partitions=sorted(owned))
             self._run(self._desk.own, owned)
+        # what a former owner decided is known now, and it can decide nothing any more
+        with self._claiming:
+            self._claims.update(each for each in self._claimed if each[0] in read_to_the_end)
+        self._claimed = [each for each in self._claimed if each[0] not in read_to_the_end]
         self._instruments.lag.set(sum(tail.lag() for tail in self._tails.values()))
 
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:

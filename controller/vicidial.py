@@ -13,10 +13,7 @@ import pymysql
 from controller.acting import LOGOUT, Outcome, Reply, SessionRow
 from messages.records import Relogin
 
-LOOK = """
-    SET STATEMENT max_statement_time = 2 FOR
-    SELECT live_agent_id, server_ip, external_pause FROM vicidial_live_agents WHERE user = %s
-"""
+LOOK = "SELECT live_agent_id, server_ip, external_pause FROM vicidial_live_agents WHERE user = %s"
 LOG_OUT = """
     UPDATE vicidial_live_agents SET external_pause = %s
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s

@@ -216,7 +216,7 @@ class Service:
 
     def _act(self, desk: Desk, follower: Follower) -> None:
         """Give each cluster that acts its executor."""
-        committer = Committer(desk, follower.commit, self._executors)
+        committer = Committer(desk, follower.commit, self._executors, follower.decides)
         for cluster, hand in self._wanted.hands.items():
             reader, tells = reach(hand)
 
