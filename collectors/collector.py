@@ -39,6 +39,8 @@ from stream.writing import end_of_observation, entry_of
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
 
+QUIET_SECONDS = 5.0
+"""Without a poll for so long nobody collects."""
 SHORT_REIGN_SECONDS = 5.0
 """A reign that broke off sooner would only break off again: the next one waits, as after any other failure."""
 
@@ -107,7 +109,12 @@ class Collector:
     def run(self, stop: threading.Event) -> None:
         """Collect until `stop` is set."""
         while not stop.is_set():
-            self._until_it_works(stop, partial(self._follow_and_reign, stop))
+            try:
+                self._until_it_works(stop, partial(self._follow_and_reign, stop))
+            except Exception:  # noqa: BLE001 # this thread must not end while the process says it is ready
+                self._instruments.errors.labels(self._cluster, "failed").inc()
+                self._say.exception("collecting failed; beginning again")
+                stop.wait(SHORT_REIGN_SECONDS)
 
     def _follow_and_reign(self, stop: threading.Event) -> None:
         """Follow the log until it is this collector's turn, and collect until something breaks.
@@ -147,7 +154,10 @@ class Collector:
         try:
             database = VicidialDatabase(self._settings)
         except DatabaseError as error:
-            self._note_outage(error, watch.epoch, watch.sequence + 1, _Clock(watch.observed_at_ms).now_ms())
+            others_poll = watch.polled_at is not None and time.monotonic() - watch.polled_at < QUIET_SECONDS
+            since_ms = _Clock(watch.observed_at_ms).now_ms()
+            # While another collector reaches the database it is not away; only this process is cut off.
+            self._note_outage(error, watch.epoch, watch.sequence + 1, since_ms, publish=not others_poll)
             raise
         with database:
             self._note_database(database)
@@ -180,10 +190,15 @@ class Collector:
                 # One that stands by asks nobody: dialers answer for each that does.
                 Prober({}) if self._probes.any_probe else nullcontext() as prober,
             ):
+                mended = self._outbox.mended
                 for number in self._ticks(database, stop):
                     again = number > 0 and (
-                        self._asked_again(orders) or number % self._polls(self._pace.everything) == 0
+                        self._asked_again(orders)
+                        or number % self._polls(self._pace.everything) == 0
+                        # an append that failed may have been stored in part, and what came late was dropped as old
+                        or mended != self._outbox.mended
                     )
+                    mended = self._outbox.mended
                     self._poll(database, observer, prober, clock.now_ms(), number, again=again)
                     last_good_ms = clock.now_ms()
         except DatabaseError as error:
@@ -278,7 +293,9 @@ class Collector:
             self._missing_said = database.missing_columns
             self._say.info("this schema lacks columns, or they are not granted", columns=database.missing_columns)
 
-    def _note_outage(self, error: DatabaseError, epoch: int, sequence: int, since_ms: int) -> None:
+    def _note_outage(
+        self, error: DatabaseError, epoch: int, sequence: int, since_ms: int, *, publish: bool = True
+    ) -> None:
         """Say on the log that the database does not answer, each time it was tried; and to people, once."""
         kind = "refused" if isinstance(error, DatabaseRefusedError) else "unavailable"
         self._instruments.errors.labels(self._cluster, kind).inc()
@@ -287,6 +304,8 @@ class Collector:
         if self._broken != str(error):
             self._broken = str(error)
             self._say.warning("the database cannot be read; trying again", why=str(error))
+        if not publish:
+            return
         outage = Outage(
             cluster=self._cluster,
             epoch=epoch,

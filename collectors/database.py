@@ -96,6 +96,9 @@ PACKED_BYTES = 64 * 1024 * 1024
 
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698}
 ABSENT = {1049, 1054, 1146}
+OF_THE_CLIENT = range(2000, 3000)
+PASSING = {1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1317, 1927, 1969, 3024}
+"""What a server answers that trying again may mend: too busy, shutting down, a network error, a time limit."""
 
 
 class VicidialDatabase:
@@ -116,6 +119,11 @@ class VicidialDatabase:
             self._connection = _connect(settings)
         except pymysql.MySQLError as error:
             raise _explain(error, settings) from error
+        except (OSError, ValueError, RuntimeError) as error:
+            # a certificate file that is none, a host name that cannot be one, a way to log in that needs TLS
+            raise DatabaseRefusedError(
+                f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
+            ) from error
         try:
             self._limit_time()
             self._statements, self.missing_columns = self._fit_statements()
@@ -265,7 +273,8 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
         port=settings.port,
         unix_socket=settings.socket or None,
         user=settings.user,
-        password=settings.password,
+        # pymysql would take text for latin1
+        password=settings.password.encode(),
         database=settings.database,
         charset="utf8mb4",
         use_unicode=False,
@@ -290,4 +299,8 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
         )
     if code in ABSENT:
         return DatabaseRefusedError(f"{settings.where} is no VICIdial database hotdesk can read: {said}")
+    if isinstance(code, int) and code and code not in PASSING and code not in OF_THE_CLIENT:
+        return DatabaseRefusedError(
+            f"{settings.where} refuses what hotdesk asks: {said} ({code}); see docs/database.md"
+        )
     return DatabaseUnavailableError(f"{settings.where} does not answer: {said or type(error).__name__}")

@@ -33,6 +33,8 @@ class LogWatch:
         self.epoch = 0
         self.sequence = 0
         self.observed_at_ms = 0
+        self.polled_at: float | None = None
+        """When a poll last came in, on this process's monotonic clock."""
         self._claims: list[Reign] = []
 
     def close(self) -> None:
@@ -54,6 +56,8 @@ class LogWatch:
                 self._claims.append(record)
             elif isinstance(record, Poll):
                 self.observed_at_ms = max(self.observed_at_ms, record.observed_at_ms)
+                if self._tail.caught_up():
+                    self.polled_at = time.monotonic()
         return self._tail.caught_up()
 
     def claim(self, collector: str) -> int:

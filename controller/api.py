@@ -44,7 +44,7 @@ from controller.answers import (
     RankingAnswer,
 )
 from controller.desk import STALE_SECONDS, ClusterView, Desk
-from controller.forwarding import FORWARDED, OwnerClient
+from controller.forwarding import FORWARDED, OwnerClient, Refusal
 from controller.instruments import ControllerInstruments
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
@@ -270,9 +270,10 @@ class Picker:
         """Give a slot back, here and at the owner."""
         view = known(self._desk, cluster)
         _, entries = self._desk.release(view, user)
+        if _passes_on(view, asker) and await self._owners.release(view.owner_url, cluster, user, asker.authorization):
+            # the owner's own word ends the slot; one of ours, later, might end the user's next
+            return
         self._put(entries)
-        if _passes_on(view, asker):
-            await self._owners.release(view.owner_url, cluster, user, asker.authorization)
 
     async def _ask_owner(self, view: ClusterView, body: PickBody, asker: Asker) -> PickAnswer | None:
         """Pass a pick on; None: it is for this process to answer."""
@@ -285,7 +286,16 @@ class Picker:
             )
         if not _passes_on(view, asker):
             return None
-        return await self._owners.pick(view.owner_url, cluster, body, asker.authorization)
+        answer = await self._owners.pick(view.owner_url, cluster, body, asker.authorization)
+        if isinstance(answer, Refusal):
+            known_parts = ("type", "status", "title", "detail")
+            raise ProblemDetailsException(
+                status_code=answer.status,
+                title=str(answer.problem.get("title", "")),
+                detail=str(answer.problem.get("detail", "")),
+                extra={key: value for key, value in answer.problem.items() if key not in known_parts},
+            )
+        return answer
 
     def _pick_here(self, view: ClusterView, body: PickBody) -> PickAnswer:
         now = time.monotonic()

@@ -150,6 +150,9 @@ class Follower:
                 if self._troubles.is_new(str(error)):
                     log.warning("the log cannot be read; trying again", why=str(error))
                 self._stop.wait(RETRY_SECONDS)
+            except Exception:  # this thread must not end while the process says it is ready
+                log.exception("following the log failed; beginning again")
+                self._stop.wait(RETRY_SECONDS)
 
     def _belong(self) -> None:
         """Keep the membership, and know what is assigned."""
@@ -210,14 +213,20 @@ class Follower:
             claim.close()
         claimed = self._claims.keys() | {partition for partition, _ in self._claimed}
         wanted = sorted((self._to_claim & self._assigned) - claimed)
-        if not wanted or time.monotonic() < self._claim_again_at:
+        now = time.monotonic()
+        # one that was stopped for a while must hear first whether anything is still its own
+        if not wanted or now < self._claim_again_at or now - self._assigned_at > SURE_SECONDS:
             return
         try:
             for partition in wanted:
                 claim = self._log.claim(partition)
-                for partitions, tail in self._tails.items():
-                    if partition in partitions:
-                        tail.mark_end()
+                try:
+                    for partitions, tail in self._tails.items():
+                        if partition in partitions:
+                            tail.mark_end()
+                except LogError:
+                    claim.close()
+                    raise
                 self._claimed.append((partition, claim))
         except LogError as error:
             # rankings and picks go on without it

@@ -1,5 +1,7 @@
 """Asking a cluster's owner on behalf of whoever asked this replica."""
 
+import asyncio
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +14,17 @@ OWNER_SECONDS = 0.05
 
 FORWARDED = "x-hotdesk-forwarded"
 """Marks a request that a replica passed on: it is not passed on again."""
+
+
+REFUSALS = {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}
+"""An owner that knows the cluster has the last word: no such alias, or no dialer that takes logins."""
+
+
+class Refusal(NamedTuple):
+    """An owner's refusal of a pick."""
+
+    status: int
+    problem: dict[str, Any]
 
 
 class OwnerClient:
@@ -28,34 +41,42 @@ class OwnerClient:
         """Close the connections."""
         await self._client.aclose()
 
-    async def pick(self, owner_url: str, cluster: str, body: PickBody, authorization: str) -> PickAnswer | None:
+    async def pick(
+        self, owner_url: str, cluster: str, body: PickBody, authorization: str
+    ) -> PickAnswer | Refusal | None:
         """Ask an owner for a pick; None: no answer in time, or none that helps."""
         answer = await self._send(
             "POST", f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks", authorization, body
         )
-        if answer is None or answer.status_code != httpx.codes.CREATED:
+        if answer is None:
             return None
         try:
-            return msgspec.json.decode(answer.content, type=PickAnswer)
+            if answer.status_code in REFUSALS:
+                return Refusal(answer.status_code, msgspec.json.decode(answer.content, type=dict[str, Any]))
+            if answer.status_code == httpx.codes.CREATED:
+                return msgspec.json.decode(answer.content, type=PickAnswer)
         except msgspec.DecodeError:
-            return None
+            pass
+        return None
 
-    async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> None:
-        """Tell an owner that a slot is given back."""
-        await self._send(
+    async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
+        """Tell an owner that a slot is given back; tell whether it did."""
+        answer = await self._send(
             "DELETE",
             f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks/{quote(user, safe='')}",
             authorization,
             None,
         )
+        return answer is not None and answer.is_success
 
     async def _send(self, method: str, url: str, authorization: str, body: PickBody | None) -> httpx.Response | None:
         headers = {FORWARDED: "1", "content-type": "application/json"}
         if authorization:
             headers["authorization"] = authorization
+        content = None if body is None else msgspec.json.encode(body)
         try:
-            return await self._client.request(
-                method, url, headers=headers, content=None if body is None else msgspec.json.encode(body)
-            )
-        except (httpx.HTTPError, httpx.InvalidURL):
+            # httpx counts its time-outs for each step; an owner that dribbles would take all of them
+            async with asyncio.timeout(OWNER_SECONDS):
+                return await self._client.request(method, url, headers=headers, content=content)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             return None

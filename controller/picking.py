@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.policy import Policy
-from controller.ranking import AliasRanking, PhoneStanding, judge, rank_phones
+from controller.ranking import AliasRanking, PhoneStanding, rank_phones
 from controller.state import ClusterState
 from messages.records import LoginSlot
 
@@ -97,6 +97,6 @@ def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: P
     if phone is None or not phone.active or phone.server_ip != held.server_ip or dialer is None:
         return False
     state.slots.release(held.user)
-    takes_logins = not judge(state, policy, dialer).why_not
+    ranking = rank_phones(state, policy, resolve(state, request.alias), request.campaign_id)
     state.slots.take(held)
-    return takes_logins
+    return any(each.phone_login == held.phone_login and each.rank is not None for each in ranking.phones)

@@ -205,7 +205,8 @@ def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: i
         reasons.append(WhyNot.MAINTENANCE if planned else WhyNot.DRAINING)
     if dialer.twin_server_ip:
         twin = state.dialers.get(dialer.twin_server_ip)
-        if twin is None or twin.heartbeat is None or not _lives(twin.heartbeat, state.observed_at_ms, policy):
+        judged = state.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
+        if twin is None or _lifeless(state, policy, twin, judged) is not None:
             reasons.append(WhyNot.TWIN_SILENT)
     if dialer.rooms_free <= slots:
         reasons.append(WhyNot.NO_ROOM)

@@ -1,7 +1,7 @@
 """Make docs/demo.svg from a real run of the demonstration: python docs/picture.py.
 
 What the picture shows was measured while it was taken. The demonstration runs as `hotdesk demo` does; only its screen
-is another one, which keeps the moment some seconds after hotdesk saw a dialer die.
+is another one, which keeps the moment when the agents of a dialer that died are home.
 """  # noqa: INP001 # a script
 
 import io
@@ -16,12 +16,13 @@ from rich.console import Console, RenderableType
 
 from controller.answers import RankingAnswer
 from hotdesk import demo
+from messages.records import DialerState
 from simulator.cluster import SimulatedCluster
 
 PICTURE = Path(__file__).with_name("demo.svg")
 WIDTH = 104
-AFTER_SECONDS = 4.0
-"""How long after the dialer was seen to be dead the picture is taken."""
+AFTER_SECONDS = 12.0
+"""How long after the dialer was judged down the picture is taken: its agents are home by then."""
 AT_MOST_SECONDS = 60.0
 
 FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -39,7 +40,11 @@ class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, l
 
     def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[demo._Act]) -> None:
         self._events.extend(news)
-        if ranking is not None and self._seen_at is None and any(dialer.why_not for dialer in ranking.dialers):
+        if (
+            ranking is not None
+            and self._seen_at is None
+            and any(dialer.state is DialerState.DOWN for dialer in ranking.dialers)
+        ):
             self._seen_at = at_seconds
         if self._seen_at is not None and at_seconds >= self._seen_at + AFTER_SECONDS:
             self.kept = self._picture(at_seconds, ranking)

@@ -32,6 +32,7 @@ from stream.topics import check_topics, create_topics
 
 DEFAULT_FILE = Path("hotdesk.toml")
 DEFAULTS = Options()
+WATCH_SECONDS = 1.0
 
 app = App(
     name="hotdesk",
@@ -233,8 +234,12 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any])
         },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
     )
-    with _stop_on_signals() as stop, Service(wanted):
-        stop.wait()
+    with _stop_on_signals() as stop, Service(wanted) as service:
+        while not stop.wait(WATCH_SECONDS):
+            if ended := service.ended():
+                raise HotdeskError(
+                    f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
+                )
 
 
 @contextmanager

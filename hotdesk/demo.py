@@ -159,13 +159,20 @@ class _Picks:
 
     def ranking(self) -> RankingAnswer | None:
         """Read the ranking, while there is one."""
-        answer = self._client.get(f"/v1/clusters/{CLUSTER}/ranking", timeout=2.0)
-        return msgspec.json.decode(answer.content, type=RankingAnswer) if answer.is_success else None
+        content = self._read("ranking")
+        return None if content is None else msgspec.json.decode(content, type=RankingAnswer)
 
     def incidents(self) -> list[IncidentAnswer]:
         """Read the incidents."""
-        answer = self._client.get(f"/v1/clusters/{CLUSTER}/incidents", timeout=2.0)
-        return msgspec.json.decode(answer.content, type=list[IncidentAnswer]) if answer.is_success else []
+        content = self._read("incidents")
+        return [] if content is None else msgspec.json.decode(content, type=list[IncidentAnswer])
+
+    def _read(self, what: str) -> bytes | None:
+        try:
+            answer = self._client.get(f"/v1/clusters/{CLUSTER}/{what}", timeout=2.0)
+        except httpx.HTTPError:
+            return None
+        return answer.content if answer.is_success else None
 
 
 class _Told(NamedTuple):
@@ -304,7 +311,14 @@ def _screen(console: Console, cluster: SimulatedCluster, picks: _Picks) -> Itera
 
 def _ranking_table(ranking: RankingAnswer) -> Table:
     table = Table(title="Which dialer now?", title_justify="left", caption_justify="left")
-    for column, right in (("next", True), ("dialer", False), ("agents", True), ("slots", True), ("heartbeat", True)):
+    for column, right in (
+        ("next", True),
+        ("dialer", False),
+        ("state", False),
+        ("agents", True),
+        ("slots", True),
+        ("heartbeat", True),
+    ):
         table.add_column(column, justify="right" if right else "left")
     table.add_column("why not", min_width=28)
     for dialer in ranking.dialers:
@@ -312,6 +326,7 @@ def _ranking_table(ranking: RankingAnswer) -> Table:
         table.add_row(
             str(dialer.rank or "-"),
             f"{dialer.server_ip}  {dialer.server_id}",
+            dialer.state.value,
             str(dialer.agents),
             str(dialer.slots),
             "-" if stalled is None else f"{stalled:.1f} s",

@@ -131,6 +131,10 @@ class Service:
     ) -> None:
         self.close()
 
+    def ended(self) -> list[str]:
+        """Name the parts that ended though nobody asked them to: the process is of no use without them."""
+        return [] if self._stop.is_set() else [thread.name for thread in self._threads if not thread.is_alive()]
+
     def close(self) -> None:
         """End all that runs. Idempotent."""
         deadline = time.monotonic() + STOP_SECONDS

@@ -71,7 +71,7 @@ COLLECTOR_LEADING = Metric(
 POLL_SECONDS = Metric("hotdesk_poll_seconds", "How long a poll took, statements and records together.", ("cluster",))
 POLL_ROWS = Metric("hotdesk_poll_rows", "Rows that polls read.", ("cluster",))
 POLL_STATEMENTS = Metric("hotdesk_poll_statements", "Statements that polls ran.", ("cluster",))
-POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable or refused.", ("cluster", "kind"))
+POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable, refused or failed.", ("cluster", "kind"))
 RECORDS_PUBLISHED = Metric("hotdesk_records_published", "Records handed to the log.", ("cluster",))
 OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait for the log.")
 

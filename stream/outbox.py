@@ -45,7 +45,9 @@ class Outbox:
         self._closing = False
         self._given_up = threading.Event()
         self.appended = 0
-        self.failing_since: LogError | None = None
+        self.mended = 0
+        """How often the log took records again after it had taken none."""
+        self.failing_since: BaseException | None = None
         """Why the log takes nothing now; None: it does."""
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._thread.start()
@@ -106,7 +108,8 @@ class Outbox:
         """Append until it succeeds; False if this outbox closed first."""
         appended = False
         for attempt in Retrying(
-            retry=retry_if_exception_type(LogError),
+            # also what nobody foresaw: a thread that ended would let records wait for ever, and tell nobody
+            retry=retry_if_exception_type(Exception),
             wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.5),
             sleep=sleep_using_event(self._given_up),
             stop=stop_when_event_set(self._given_up),
@@ -120,11 +123,15 @@ class Outbox:
             return False
         if self.failing_since is not None:
             self.failing_since = None
+            self.mended += 1
             log.info("the log takes records again", waiting=len(self._queue))
         return True
 
     def _say(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
-        if isinstance(error, LogError) and self.failing_since is None:
+        if error is not None and self.failing_since is None:
             self.failing_since = error
-            log.warning("the log takes no records; they wait", why=str(error), waiting=len(self._queue))
+            unforeseen = None if isinstance(error, LogError) else error
+            log.warning(
+                "the log takes no records; they wait", why=str(error), waiting=len(self._queue), exc_info=unforeseen
+            )

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from messages.topics import Topic
-from stream.log import Entry, Log, LogUnavailableError, Membership, Stored, Tail
+from stream.log import Claim, Entry, Log, LogUnavailableError, Membership, Stored, Tail
 
 
 class BreakableLog:
@@ -16,6 +16,7 @@ class BreakableLog:
         self._real = real
         self._there = threading.Event()
         self._there.set()
+        self._unforeseen: list[Exception] = []
         self.refused = 0
         """Appends that were refused."""
 
@@ -33,7 +34,13 @@ class BreakableLog:
         if not self._there.is_set():
             raise LogUnavailableError("nobody answers")
 
+    def fail_once(self, error: Exception) -> None:
+        """Have the next append fail with what nobody foresaw."""
+        self._unforeseen.append(error)
+
     def append(self, entries: Sequence[Entry]) -> None:
+        if self._unforeseen:
+            raise self._unforeseen.pop()
         try:
             self.check()
         except LogUnavailableError:
@@ -52,6 +59,10 @@ class BreakableLog:
     def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> Tail:
         self.check()
         return _BreakableTail(self, self._real.tail(topics, partitions, from_start=from_start))
+
+    def claim(self, partition: int) -> Claim:
+        self.check()
+        return self._real.claim(partition)
 
     def join(self, group: str) -> Membership:
         self.check()
@@ -83,6 +94,10 @@ class _BreakableTail:
 
     def caught_up(self) -> bool:
         return self._real.caught_up()
+
+    def mark_end(self) -> None:
+        self._log.check()
+        self._real.mark_end()
 
     def close(self) -> None:
         self._real.close()

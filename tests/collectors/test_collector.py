@@ -259,6 +259,21 @@ def test_of_two_one_collects_and_the_other_takes_over_within_five_seconds(
     assert state.outage is None
 
 
+def test_a_standby_that_cannot_reach_the_database_does_not_say_that_it_is_down(
+    start: Start, vicidial: Vicidial, following: Following, log: EmbeddedLog
+) -> None:
+    first = start("c1")
+    following.until(lambda state: state.poll is not None)
+    following.polls_on()
+    cut_off = start("c2", settings=msgspec.structs.replace(vicidial.settings, port=1))
+    tries = {"cluster": CLUSTER, "kind": "unavailable"}
+    assert eventually(lambda: cut_off.metric("hotdesk_poll_errors_total", **tries) >= 3)
+    following.polls_on()
+    assert first.leads
+    outages = [each for each in log.latest(Topic.OBSERVATIONS, CLUSTER) if each.endswith("/outage")]
+    assert outages == []
+
+
 def test_a_leader_whose_connection_is_killed_begins_a_new_epoch(
     start: Start, vicidial: Vicidial, following: Following
 ) -> None:

@@ -375,6 +375,27 @@ def test_a_table_that_does_not_exist_is_refused(vicidial: Vicidial) -> None:
     assert "vicidial_campaigns" in str(error)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tls_ca": "/nowhere/ca.pem"},
+        {"tls_ca": __file__},
+        {"host": "db..example.com", "socket": ""},
+        {"password": "\u20ac uro"},
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_refused_in_one_line(vicidial: Vicidial, wrong: dict[str, str]) -> None:
+    assert isinstance(_error(msgspec.structs.replace(vicidial.settings, **wrong)), DatabaseRefusedError)
+
+
+def test_a_host_that_may_not_connect_is_refused_and_not_called_silent(vicidial: Vicidial) -> None:
+    vicidial.run(f"RENAME USER `{vicidial.user}`@`%%` TO `{vicidial.user}`@`10.255.255.1`")
+    try:
+        assert isinstance(_error(vicidial.settings), DatabaseRefusedError)
+    finally:
+        vicidial.run(f"RENAME USER `{vicidial.user}`@`10.255.255.1` TO `{vicidial.user}`@`%%`")
+
+
 def test_where_nobody_listens_it_is_unavailable(vicidial: Vicidial) -> None:
     assert isinstance(_error(msgspec.structs.replace(vicidial.settings, port=1)), DatabaseUnavailableError)
 

@@ -172,7 +172,7 @@ def test_a_poll_that_waited_on_its_way_is_as_old_as_it_waited() -> None:
     # Twenty seconds of polls wait somewhere and come at once: each is as old as it is.
     _fold(desk, polled[2], now=121.0)
     assert view.stale(121.0)
-    assert view.age_seconds(121.0) == pytest.approx(20.0, abs=0.1)
+    assert view.age_seconds(121.0) == pytest.approx(20.0, abs=0.5)
     _fold(desk, polled[42], now=121.1)
     assert not view.stale(121.1)
 

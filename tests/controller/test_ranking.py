@@ -467,3 +467,11 @@ def test_a_dialer_that_is_back_gets_everybody_where_no_other_is_up() -> None:
     back = _life(DialerState.RECOVERING)
     state = _judged(desk_state(dialer(ONE, 20), dialer(TWO)), ONE=back, TWO=_life(DialerState.DOWN))
     assert _order(state) == ["p1"]
+
+
+def test_a_twin_that_lost_its_row_is_as_it_was_judged_last() -> None:
+    with_twin = dialer(ONE, twin=TWO)
+    state = _judged(desk_state(with_twin, dialer(TWO, heartbeat=None)), TWO=_life(DialerState.UP))
+    assert _standing(state, ONE).why_not == ()
+    state = _judged(desk_state(with_twin, dialer(TWO, heartbeat=None)), TWO=_life(DialerState.DOWN))
+    assert _standing(state, ONE).why_not == (WhyNot.TWIN_SILENT,)

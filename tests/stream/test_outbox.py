@@ -148,3 +148,13 @@ def test_any_thread_may_put(line: BreakableLog) -> None:
     for first in range(0, 500, 50):
         mine = [number for number in written if first <= number < first + 50]
         assert mine == list(range(first, first + 50))
+
+
+def test_what_nobody_foresaw_is_a_trouble_too_and_loses_nothing(line: BreakableLog) -> None:
+    line.fail_once(KeyError("a mistake"))
+    outbox = Outbox(line)
+    outbox.put(_entries(0, 5))
+    assert outbox.wait_until_empty(10)
+    assert outbox.close() == 0
+    assert _written(line) == list(range(5))
+    assert (outbox.failing_since, outbox.mended) == (None, 1)
