@@ -3,7 +3,7 @@
 import gc
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -16,7 +16,8 @@ from bench.results import Result
 from bench.servers import kafka
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.desk import Ended, News
+from controller.desk import Desk
+from controller.follower import SLICE
 from controller.picking import rank_alias
 from controller.policy import Policy
 from controller.reading import read
@@ -126,23 +127,19 @@ def _read_bare(settings: KafkaSettings) -> float:
 
 
 def _fold_all(log: Log) -> float:
-    state = ClusterState(CLUSTER)
+    """Take the topic in as an owner does: fold, judge and rank, in the slices of its loop."""
+    desk = Desk("bench", "", log.partitions, {})
+    desk.own(frozenset(range(log.partitions)))
     tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, log.partitions)], from_start=True)
     began = time.perf_counter()
     try:
         while not tail.caught_up():
-            _fold(state, [read(stored) for stored in tail.poll(0.2)])
+            news = [read(stored) for stored in tail.poll(0.2)]
+            for at in range(0, len(news), SLICE):
+                desk.fold(news[at : at + SLICE], time.monotonic(), live=True)
         return time.perf_counter() - began
     finally:
         tail.close()
-
-
-def _fold(state: ClusterState, batch: Sequence[News]) -> None:
-    for news in batch:
-        if isinstance(news, Ended):
-            state.fold_end(news.key, news.stamp)
-        else:
-            state.fold(news)  # type: ignore[arg-type] # the topic holds observations only
 
 
 def _seconds_a_dialer(dialers: int, clusters: int) -> float:

@@ -259,7 +259,7 @@ class Desk:
                 view.owner, view.owner_url = news.owner, news.owner_url
                 # whoever takes over goes on from there
                 if news.health is not None and not (live and view.owned):
-                    view.state.judged(news.health)
+                    view.state.health = news.health
             case Incident() | Relogin():
                 if not (live and news.by == self.name):
                     view.state.decided(news)
@@ -292,7 +292,7 @@ class Desk:
     def _judge(self, view: ClusterView) -> None:
         state = view.state
         if state.poll is not None:
-            state.judged(judge_fleet(state.health, state.poll, view.policy, state.orders))
+            state.health = judge_fleet(state.health, state.poll, view.policy, state.orders)
 
     def take_in(self, view: ClusterView, turn: Turn) -> None:
         """Make a turn true, which is stored or will be."""

@@ -82,7 +82,6 @@ class _Verdict(NamedTuple):
 
 
 _FAILING = {_Testimony.MUTE, _Testimony.REFUSED, _Testimony.UNREACHABLE}
-_LOOKS_BAD = {DialerState.SUSPECT, DialerState.DOWN, DialerState.UNKNOWN}
 
 
 def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders) -> FleetHealth:
@@ -92,26 +91,36 @@ def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders)
     steady_since_ms = before.steady_since_ms
     if poll.epoch != before.epoch or not 0 <= gap_ms <= GAP_SECONDS * 1000:
         steady_since_ms = now_ms
+    plain_since_ms = now_ms - round(policy.stalled_after_seconds * 1000)
+    dialers: dict[ServerIp, DialerHealth] = {}
+    doubtful: list[DialerReading] = []
+    for dialer in poll.dialers:
+        if not dialer.asterisk:
+            continue
+        known = before.dialers.get(dialer.server_ip)
+        if (
+            known is not None
+            and _simply_up(known, dialer, plain_since_ms)
+            and not _to_drain(dialer, policy, orders, now_ms)
+        ):
+            dialers[dialer.server_ip] = known
+        else:
+            doubtful.append(dialer)
     watched = {
-        dialer.server_ip: _watch(before.dialers.get(dialer.server_ip), dialer, now_ms, steady_since_ms)
-        for dialer in poll.dialers
-        if dialer.asterisk
+        each.server_ip: _watch(before.dialers.get(each.server_ip), each, now_ms, steady_since_ms) for each in doubtful
     }
-    heard = {dialer.server_ip: _hear(dialer, watched[dialer.server_ip]) for dialer in poll.dialers if dialer.asterisk}
+    heard = {each.server_ip: _hear(each, watched[each.server_ip]) for each in doubtful}
     blind = _all_fail(heard.values())
-    dialers = {
-        dialer.server_ip: _judge(
+    for dialer in doubtful:
+        dialers[dialer.server_ip] = _judge(
             before.dialers.get(dialer.server_ip),
             dialer,
             histories=watched[dialer.server_ip],
             heard=heard[dialer.server_ip],
             watch=_Watch(now_ms, steady_since_ms, blind=blind),
             policy=policy,
-            drain=dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms),
+            drain=_to_drain(dialer, policy, orders, now_ms),
         )
-        for dialer in poll.dialers
-        if dialer.asterisk
-    }
     bad_since_ms, brake = _brake(before, dialers, orders, now_ms)
     if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
         brake = "the collector began to watch just now, or polls were missing"
@@ -124,6 +133,30 @@ def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders)
         brake=brake,
         witnesses_blind=blind,
     )
+
+
+def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
+    """Tell whether a dialer is up as before, with nothing to remember: nearly all are, at nearly every poll.
+
+    Not one with witnesses: since when they tell what must be remembered, and whether all fail.
+    """
+    heartbeat = dialer.heartbeat
+    return (
+        known.verdict is known.life is known.state is DialerState.UP
+        and heartbeat is not None
+        and heartbeat.progressed_at_ms is not None
+        and heartbeat.progressed_at_ms > since_ms
+        and dialer.active
+        and dialer.agent_logins
+        and not known.deaths
+        and not known.witnesses
+        and not dialer.witnesses
+    )
+
+
+def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, now_ms: int) -> bool:
+    """Tell whether somebody wants the dialer empty."""
+    return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms)
 
 
 class _Watch(NamedTuple):
@@ -245,8 +278,6 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
     drain: bool,
 ) -> DialerHealth:
     verdict = _verdict(before, dialer, heard, watch, policy)
-    if before is not None and _unchanged(before, dialer, verdict, histories, drain=drain):
-        return before
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     after = _live_on(known, verdict, watch.now_ms)
     switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
@@ -269,25 +300,6 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,
         witnesses=histories,
-    )
-
-
-def _unchanged(
-    before: DialerHealth,
-    dialer: DialerReading,
-    verdict: _Verdict,
-    histories: dict[str, WitnessHistory],
-    *,
-    drain: bool,
-) -> bool:
-    """Tell whether a dialer is simply up, as before: nearly all are, at nearly every poll."""
-    return (
-        before.state is before.life is before.verdict is verdict.state is DialerState.UP
-        and dialer.active
-        and dialer.agent_logins
-        and not drain
-        and before.deaths == 0
-        and histories == before.witnesses
     )
 
 
@@ -327,9 +339,15 @@ def _brake(
     before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
 ) -> tuple[int | None, str]:
     """Tell since when too many dialers look bad at once, and why nobody is moved for it; empty: they may be."""
+    bad = [
+        each
+        for each in dialers.values()
+        if (each.verdict is not DialerState.UP or each.life is DialerState.DOWN) and _in_service(each, now_ms)
+    ]
+    if len(bad) < SEVERAL:
+        return None, ""
     service = [each for each in dialers.values() if _in_service(each, now_ms)]
-    bad = [each for each in service if each.life is DialerState.DOWN or each.verdict in _LOOKS_BAD]
-    if len(bad) < SEVERAL or len(bad) <= len(service) / 2:
+    if len(bad) <= len(service) / 2:
         return None, ""
     since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
     if orders.unbrake is not None and orders.unbrake.bad_since_ms == since_ms:

@@ -64,7 +64,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:
         """Tell whether a dialer is, or soon will be, away as planned."""
-        return any(window.holds(server_ip, now_ms) for window in self.windows)
+        return bool(self.windows) and any(window.holds(server_ip, now_ms) for window in self.windows)
 
     def max_agents_on(self, server_ip: ServerIp) -> int | None:
         """Tell the limit of one dialer."""

@@ -90,8 +90,6 @@ class ClusterState:
     """The incidents that closed last, in that order."""
     relogins: dict[int, Relogin] = field(default_factory=dict)
     """By session: the moves of open incidents, and those that people ordered."""
-    even_share: float | None = None
-    """Agents on a dialer that is up, on the average; None: none is."""
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
@@ -112,15 +110,15 @@ class ClusterState:
         """Tell the log's time, 0 before the first poll."""
         return 0 if self.poll is None else self.poll.observed_at_ms
 
-    def judged(self, health: FleetHealth) -> None:
-        """Take over how the dialers are judged."""
-        self.health = health
+    @property
+    def even_share(self) -> float | None:
+        """Tell how many agents a dialer that is up has on the average; None: none is."""
         up = [
             sum(self.dialers[server_ip].agents.values())
-            for server_ip, each in health.dialers.items()
+            for server_ip, each in self.health.dialers.items()
             if each.state is DialerState.UP and server_ip in self.dialers
         ]
-        self.even_share = sum(up) / len(up) if up else None
+        return sum(up) / len(up) if up else None
 
     def decided(self, record: Incident | Relogin) -> None:
         """Take in what was decided, here or by an earlier owner."""

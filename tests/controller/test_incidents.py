@@ -65,8 +65,8 @@ class Floor:
     def judge(self, brake: str = "", /, **states: DialerState) -> None:
         """Judge dialers ONE, TWO and THREE as said, and the others up."""
         named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
-        self.state.judged(
-            FleetHealth(brake=brake, dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS})
+        self.state.health = FleetHealth(
+            brake=brake, dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS}
         )
 
     def turn(self) -> Turn:
@@ -191,7 +191,7 @@ def test_a_dialer_that_is_removed_closes_its_incident() -> None:
     floor = Floor()
     floor.judge(ONE=DialerState.DOWN)
     floor.turn()
-    floor.state.judged(FleetHealth(dialers={TWO: health(DialerState.UP)}))
+    floor.state.health = FleetHealth(dialers={TWO: health(DialerState.UP)})
     floor.turn()
     assert floor.state.incidents == {}
 

@@ -368,7 +368,7 @@ TestPicking.settings = settings(max_examples=60, stateful_step_count=30)
 def test_a_slot_of_the_last_resort_is_given_again_too() -> None:
     state = desk_state(dialer(ONE, 3), dialer(TWO, 2))
     suspect = DialerHealth(state=DialerState.SUSPECT, since_ms=NOW_MS, life=DialerState.SUSPECT, served=True)
-    state.judged(FleetHealth(dialers={ONE: suspect, TWO: suspect}))
+    state.health = FleetHealth(dialers={ONE: suspect, TWO: suspect})
     first = pick(state, PLAIN, PickRequest("1001", "desk"), "c")
     assert isinstance(first, Picked)
     state.fold(poll(dialer(ONE), dialer(TWO, 9), sequence=2, at_ms=NOW_MS + 500))

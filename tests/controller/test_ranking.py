@@ -406,7 +406,7 @@ def test_only_who_takes_logins_is_offered_and_the_least_loaded_first(
 def _judged(state: ClusterState, **judged: DialerHealth) -> ClusterState:
     """Judge dialers ONE, TWO and THREE as said, and the others up."""
     named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: each for name, each in judged.items()}
-    state.judged(FleetHealth(dialers={each: named.get(each, _life(DialerState.UP)) for each in state.dialers}))
+    state.health = FleetHealth(dialers={each: named.get(each, _life(DialerState.UP)) for each in state.dialers})
     return state
 
 
