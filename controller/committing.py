@@ -69,6 +69,9 @@ class Committer:
             self._submitted.get(cluster, {})[relogin.live_agent_id, relogin.attempts] = time.monotonic()
             log.warning("a move could not be carried out now", cluster=cluster, why=outcome.said)
             return
+        if outcome.reply is Reply.DENIED:
+            # nothing happened here either, but it waits for somebody to mend it and to resume
+            self._submitted.get(cluster, {}).pop((relogin.live_agent_id, relogin.attempts), None)
         self._outcomes.setdefault(cluster, []).append((relogin, outcome))
         self._commit_outcomes(cluster)
 
@@ -124,6 +127,7 @@ class Committer:
                 pause = Pause(cluster=relogin.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why)
                 # at once, not only when it comes back from the log: each further try may lock the account
                 view.state.orders.take(pause)
+                view.why_withheld = why
                 orders.append(entry_of(pause))
         return turn, orders
 
@@ -132,6 +136,8 @@ class Committer:
         view, executor = self._desk.clusters.get(cluster), self._executors.get(cluster)
         if view is None or executor is None or not view.owned:
             self._submitted.pop(cluster, None)
+            return
+        if view.why_withheld:
             return
         before, now = self._submitted.get(cluster, {}), time.monotonic()
         given: dict[tuple[int, int], float] = {}

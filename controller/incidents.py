@@ -108,7 +108,9 @@ class _Deciding:
         self._ended: list[Key] = []
         # moves of this turn are counted at once, or they would all go to the same dialer
         self._ahead = replace(state, slots=state.slots.copy())
-        self._relogins = dict(state.relogins)
+        # what was advice before it was allowed to act is no order
+        self._advice = [each for each in state.relogins.values() if acts and each.stage is Stage.ADVISED]
+        self._relogins = {each.live_agent_id: each for each in state.relogins.values() if each not in self._advice}
         self._left = self._moves_left()
         self._aliases_of: dict[str, set[str]] | None = None
 
@@ -124,6 +126,7 @@ class _Deciding:
         for incident in open_by_dialer.values():
             self._close(incident, "the dialer is no more")
         self._move_by_order()
+        self._ended += [key_of(each) for each in self._advice if each.live_agent_id not in self._relogins]
         return Turn(self._records, self._ended)
 
     def _moves_left(self) -> int:

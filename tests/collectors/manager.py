@@ -70,8 +70,9 @@ class _Session(socketserver.StreamRequestHandler):
                 case "Login":
                     self._log_in(action)
                 case "Ping":
-                    self._say(_response(action, "Success", "Ping: Pong\r\n"))
+                    # counted first: whoever has the answer may look at the count at once
                     self._count("pings")
+                    self._say(_response(action, "Success", "Ping: Pong\r\n"))
                 case _:
                     return
 

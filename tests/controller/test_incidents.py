@@ -414,6 +414,14 @@ def test_advice_takes_no_slots_and_says_what_it_is() -> None:
     assert floor.turn() == Turn([], [])
 
 
+def test_what_was_advised_is_ordered_once_hotdesk_may_act() -> None:
+    floor = Floor(agent("1001"), acts=False)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.acts = True
+    assert [each.stage for each in floor.moves()] == [Stage.ORDERED]
+
+
 # --- orders -----------------------------------------------------------------------------------------------------
 
 

@@ -140,14 +140,21 @@ def test_a_paused_cluster_is_only_observed(thirty: Site, tmp_path: Path) -> None
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
 
 
-def test_an_account_that_may_not_act_pauses_the_cluster_and_says_what_to_mend(bare: Site, tmp_path: Path) -> None:
+def test_an_account_that_may_not_act_pauses_the_cluster_and_goes_on_when_that_is_mended(
+    bare: Site, tmp_path: Path
+) -> None:
     with bare.living() as dialers, running(tmp_path, bare, acts=True) as client:
         dialers.stop()
         with at_work(client, bare) as cluster:
-            cluster.kill(client.dialers()[0].server_ip)
+            victim = client.dialers()[0].server_ip
+            cluster.kill(victim)
             until(lambda: (found := client.ranking()) and found.paused_by == "hotdesk", "hotdesk paused it", 40)
             (found,) = until(lambda: [each for each in incidents(client) if each.incident.withheld], "it is said")
             assert "UPDATE command denied" in found.incident.withheld
             assert "'hotdesk resume'" in found.incident.withheld
             assert bare.settings.password not in found.incident.withheld
             assert logouts(bare) == {}
+            bare.run(*grants(bare, ACT))
+            assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success
+            until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
+            assert set(logouts(bare).values()) == {1}
