@@ -44,7 +44,7 @@ from controller.answers import (
     RankingAnswer,
 )
 from controller.desk import STALE_SECONDS, ClusterView, Desk
-from controller.forwarding import FORWARDED, OwnerClient, Refusal
+from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
 from controller.instruments import ControllerInstruments
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
@@ -388,7 +388,7 @@ def known(desk: Desk, cluster: str) -> ClusterView:
     if view is None:
         known = ", ".join(sorted(desk.clusters)) or "none yet"
         raise ProblemDetailsException(
-            status_code=404, title="unknown cluster", detail=f"no observations of cluster {cluster!r}; known: {known}"
+            status_code=404, title=UNKNOWN_CLUSTER, detail=f"no observations of cluster {cluster!r}; known: {known}"
         )
     return view
 

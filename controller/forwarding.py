@@ -20,6 +20,10 @@ REFUSALS = {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}
 """An owner that knows the cluster has the last word: no such alias, or no dialer that takes logins."""
 
 
+UNKNOWN_CLUSTER = "unknown cluster"
+"""The title of the refusal of a process that knows nothing of a cluster."""
+
+
 class Refusal(NamedTuple):
     """An owner's refusal of a pick."""
 
@@ -52,7 +56,9 @@ class OwnerClient:
             return None
         try:
             if answer.status_code in REFUSALS:
-                return Refusal(answer.status_code, msgspec.json.decode(answer.content, type=dict[str, Any]))
+                problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+                # one that has only begun to read the log knows no cluster yet
+                return None if problem.get("title") == UNKNOWN_CLUSTER else Refusal(answer.status_code, problem)
             if answer.status_code == httpx.codes.CREATED:
                 return msgspec.json.decode(answer.content, type=PickAnswer)
         except msgspec.DecodeError:

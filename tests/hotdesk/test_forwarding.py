@@ -72,7 +72,12 @@ def test_an_owners_refusal_is_passed_on_and_not_overruled(status: int) -> None:
     assert (refused.status, refused.problem["detail"]) == (status, "none takes logins")
 
 
-@pytest.mark.parametrize(("status", "body"), [("503 No", NO_DIALER), ("500 No", b"oops"), ("201 Created", b"{}")])
+UNKNOWN = b'{"status":404,"title":"unknown cluster","detail":"known: none yet"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [("404 No", UNKNOWN), ("503 No", NO_DIALER), ("500 No", b"oops"), ("201 Created", b"{}")]
+)
 def test_an_owner_that_cannot_decide_leaves_it_to_the_replica(status: str, body: bytes) -> None:
     assert ask(says(status, body))[0] is None
 

@@ -129,7 +129,7 @@ def test_a_database_that_stops_is_an_outage_and_no_dead_dialer_and_all_heals(tmp
         alone.living() as cluster,
         running(tmp_path, alone) as client,
     ):
-        until(lambda: len(client.offered()) == 3, "every dialer is offered")
+        until(lambda: [each.state for each in client.dialers()] == ["up"] * 3, "every dialer was seen to live")
         assert client.metric("hotdesk_cluster_database_up") == 1
         server.stop()
         stopped = time.monotonic()
