@@ -32,6 +32,8 @@ TOPICS = (
 GROUP = "hotdesk-controllers"
 SURE_SECONDS = 1.0
 """How long ago the membership may have been heard of by a process that acts on it: it is asked every 0.2 s."""
+LAG_SECONDS = 0.5
+"""Every partition of every topic is asked for its part of the lag, which takes its time from the picks."""
 SLICE = 100
 """Records folded before the event loop may answer somebody: about a millisecond."""
 POLL_SECONDS = 0.2
@@ -80,6 +82,7 @@ class Follower:
         """Claims whose partition is still being read."""
         self._claiming = threading.Lock()
         self._claim_again_at = 0.0
+        self._lag_due = 0.0
         self.on_turns: Callable[[Mapping[str, Turn]], None] = lambda _: None
         """Told what was decided for the clusters that act, on the event loop."""
         self._owned: frozenset[int] = frozenset()
@@ -249,7 +252,10 @@ class Follower:
         with self._claiming:
             self._claims.update(each for each in self._claimed if each[0] in read_to_the_end)
         self._claimed = [each for each in self._claimed if each[0] not in read_to_the_end]
-        self._instruments.lag.set(sum(tail.lag() for tail in self._tails.values()))
+        now = time.monotonic()
+        if now >= self._lag_due:
+            self._lag_due = now + LAG_SECONDS
+            self._instruments.lag.set(sum(tail.lag() for tail in self._tails.values()))
 
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs

@@ -4,6 +4,7 @@ Counts are as old as the last poll. Without slots every login between two polls 
 dialer, and a herd of them would land there (Mitzenmacher, "How Useful Is Old Information?").
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator
 
@@ -17,6 +18,8 @@ class Slots:
         self._by_user: dict[str, LoginSlot] = {}
         self._on_server: Counter[ServerIp] = Counter()
         self._in_campaign: Counter[tuple[ServerIp, str]] = Counter()
+        self._due: list[tuple[int, str]] = []
+        """When each slot is over, soonest first (a heap); what it says of a slot that is gone by then means nothing."""
 
     def __len__(self) -> int:
         return len(self._by_user)
@@ -35,6 +38,7 @@ class Slots:
         other._by_user = dict(self._by_user)
         other._on_server = self._on_server.copy()
         other._in_campaign = self._in_campaign.copy()
+        other._due = list(self._due)
         return other
 
     def of(self, user: str) -> LoginSlot | None:
@@ -53,6 +57,7 @@ class Slots:
         """Hold a slot, in place of the one its user had."""
         self.release(slot.user)
         self._by_user[slot.user.lower()] = slot
+        heapq.heappush(self._due, (slot.until_ms, slot.user.lower()))
         self._on_server[slot.server_ip] += 1
         self._in_campaign[slot.server_ip, slot.campaign_id.lower()] += 1
 
@@ -77,7 +82,11 @@ class Slots:
 
     def expire(self, now_ms: int) -> list[LoginSlot]:
         """Release the slots whose time is over."""
-        over = [slot for slot in self._by_user.values() if slot.until_ms <= now_ms]
-        for slot in over:
-            self.release(slot.user)
+        over = []
+        while self._due and self._due[0][0] <= now_ms:
+            _, user = heapq.heappop(self._due)
+            slot = self._by_user.get(user)
+            if slot is not None and slot.until_ms <= now_ms:
+                self.release(user)
+                over.append(slot)
         return over
