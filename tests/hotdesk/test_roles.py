@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from controller.answers import PickAnswer
 from messages.records import DeadLetter, Reign, Stamped
 from messages.topics import Topic, partition_of
 from simulator.broker import Broker
@@ -19,7 +20,7 @@ from stream.log import Entry
 from stream.topics import create_topics
 from stream.writing import entry_of
 from tests.hotdesk.conftest import Start
-from tests.hotdesk.running import CLUSTER, Process, Site, until
+from tests.hotdesk.running import CLUSTER, Client, Process, Site, until
 from tests.making import ONE, dialer, poll
 
 PARTITIONS = 4
@@ -87,6 +88,18 @@ def leads(process: Process) -> bool:
     return process.client.metric("hotdesk_collector_leading", cluster=CLUSTER) == 1
 
 
+def picked_by_owner(replica: Client, user: str) -> PickAnswer:
+    """The pick of a user at their desk. Asking again gets the same slot: an answer may be late on a busy machine."""
+    picks: list[PickAnswer] = []
+
+    def answered() -> bool:
+        picks.append(replica.pick(user, f"desk{user}"))
+        return not picks[-1].degraded
+
+    until(answered, "the owner answers the replica", 15)
+    return picks[-1]
+
+
 def ends_in_time(*processes: Process) -> None:
     """End processes all at once: each within the time, without an error."""
     for process in processes:
@@ -105,10 +118,8 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
         until(lambda: owns(one) != owns(two), "one of the controllers owns the cluster", 30)
         until(lambda: len(replica.offered()) == 3 and replica.alias("desk1012"), "the replica knows every desk", 30)
         users = [agent.user for agent in west.plan.agent_plans]
-        until(lambda: not replica.pick(users[0], f"desk{users[0]}").degraded, "the owner answers the replica")
-        before = {user: replica.pick(user, f"desk{user}") for user in users}
+        before = {user: picked_by_owner(replica, user) for user in users}
         owner, heir = (one, two) if owns(one) else (two, one)
-        assert {pick.degraded for pick in before.values()} == {False}
         assert {pick.answered_by.rpartition("-")[2] for pick in before.values()} == {str(owner.pid)}
         assert not owner.client.pick(users[0], f"desk{users[0]}").degraded
         until(lambda: replica.metric("hotdesk_cluster_slots") == len(users), "the replica knows the slots")
@@ -127,11 +138,11 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
         # In its own state a replica finds the same slots.
         assert replica.pick(users[3], f"desk{users[3]}").phone_login == before[users[3]].phone_login
 
-        until(lambda: not replica.pick(users[0], f"desk{users[0]}").degraded, "another owner answers", 15)
+        picked_by_owner(replica, users[0])
         assert time.monotonic() - killed < TAKEOVER_SECONDS
         for user in reversed(users):
-            again = replica.pick(user, f"desk{user}")
-            assert (again.phone_login, again.degraded) == (before[user].phone_login, False)
+            again = picked_by_owner(replica, user)
+            assert again.phone_login == before[user].phone_login
             assert again.answered_by.rpartition("-")[2] == str(heir.pid)
         assert heir.client.pick("2001", "desk1001").phone_login == alone.phone_login
         ends_in_time(collect, heir, serve)

@@ -291,6 +291,7 @@ def stop_between_begin_and_commit(owner: subprocess.Popen[bytes], settings: Kafk
 
 
 def read_to_the_end(tail: Tail) -> list[Stored]:
+    """What stands in the log now. What a claim has just appended may stand there only a moment later."""
     tail.mark_end()
     found: list[Stored] = []
     until(lambda: bool(not found.extend(tail.poll(0.1)) and tail.caught_up()))
@@ -319,7 +320,7 @@ def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_se
             assert former.stdout is not None
             assert former.stdout.read().split()[-1] == b"LogFencedError"
             heir.append(DECISION)
-            assert [one.value for one in read_to_the_end(tail)] == [b"decided"] * 2
+            assert [one.value for one in gather(tail, 2)] == [b"decided"] * 2
 
 
 def test_the_open_transaction_of_a_killed_owner_holds_readers_up_no_longer_than_stated(
@@ -379,7 +380,7 @@ def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> No
         until(claimed)
         assert read_to_the_end(tail) == [], "what failed was never committed"
         again[0].append(DECISION)
-        assert len(read_to_the_end(tail)) == 1
+        assert len(gather(tail, 1)) == 1
         # an owner that decided nothing meanwhile has noticed nothing
         name = next(
             name for name in map("c{}".format, count()) if partition_of(name, PARTITIONS) == (WEST + 1) % PARTITIONS
