@@ -115,6 +115,8 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
     with west.living():
         collect, one, two, serve = roles("collect"), roles("control"), roles("control"), roles("serve")
         replica = serve.client
+        # until both have joined, the cluster may still go from one to the other
+        until(lambda: one.lines("owning partitions") and two.lines("owning partitions"), "both have their share", 30)
         until(lambda: owns(one) != owns(two), "one of the controllers owns the cluster", 30)
         until(lambda: len(replica.offered()) == 3 and replica.alias("desk1012"), "the replica knows every desk", 30)
         users = [agent.user for agent in west.plan.agent_plans]
