@@ -72,13 +72,22 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("phones", "peer_status"): "''",
     ("vicidial_campaigns", "pllb_grouping"): "'DISABLED'",
     ("vicidial_campaigns", "pllb_grouping_limit"): "'50'",
+    ("vicidial_user_log", "phone_login"): "''",
     ("system_settings", "pllb_grouping_limit"): "'100'",
     ("system_settings", "agent_logout_link"): "'1'",
 }
 """Columns that older VICIdials lack, and what to read instead."""
 
-OPTIONAL_TABLES = {"confbridges": "vicidial_confbridges", "weights": "vicidial_settings_containers"}
-"""Statements whose table older VICIdials lack: no rows are read then."""
+OPTIONAL_TABLES = {
+    "confbridges": "vicidial_confbridges",
+    "weights": "vicidial_settings_containers",
+    "logins": "vicidial_user_log",
+    "logins_end": "vicidial_user_log",
+}
+"""Statements whose table older VICIdials lack, or that is not granted: no rows are read then."""
+
+LOGINS_BACK = 20_000
+"""How far back in the log of logins is looked at first, in rows: some days of a large cluster."""
 
 _STATEMENTS = {
     file.name.removesuffix(".sql"): file.read_text()
@@ -115,6 +124,8 @@ class VicidialDatabase:
         self.statements_run = 0
         self.rows_read = 0
         self._sums: dict[str, Sequence[Row]] = {}
+        self._after_login: int | None = None
+        """The last row of the log of logins that was read; None: none yet."""
         try:
             self._connection = _connect(settings)
         except pymysql.MySQLError as error:
@@ -165,6 +176,7 @@ class VicidialDatabase:
             dialers=self._run("dialers"),
             heartbeats=self._run("heartbeats"),
             agents=self._run("agents") if agents else None,
+            logins=self._read_logins() if agents else (),
             conferences=self._run("conferences") if agents else (),
             confbridges=self._run("confbridges") if agents else (),
             catalogue=self._read_catalogue(everything=everything) if catalogue else None,
@@ -181,6 +193,16 @@ class VicidialDatabase:
             else:
                 tried[name] = None
         return tried
+
+    def _read_logins(self) -> Sequence[Row]:
+        """Read what was typed at the logins since the last time; the log is long, and read by its key."""
+        if self._after_login is None:
+            (end,) = self._run("logins_end") or ((None,),)
+            self._after_login = max(0, int(end[0] or 0) - LOGINS_BACK)
+        read = self._run("logins")
+        if read:
+            self._after_login = int(read[-1][0] or 0)
+        return read
 
     def _read_catalogue(self, *, everything: bool) -> CatalogueRows:
         phones_sum, aliases_sum = self._run("phones_sum"), self._run("aliases_sum")
@@ -235,7 +257,7 @@ class VicidialDatabase:
         statement = self._statements.get(name)
         if statement is None:
             return ()
-        rows = self._execute(statement)
+        rows = self._execute(statement.format(after=self._after_login or 0) if name == "logins" else statement)
         if name in PACKED:
             rows = self._unpack(name, rows)
         self.rows_read += len(rows)

@@ -14,3 +14,4 @@ GRANT SELECT (alias_id, alias_name, logins_list) ON asterisk.phones_alias TO 'ho
 GRANT SELECT (campaign_id, pllb_grouping, pllb_grouping_limit) ON asterisk.vicidial_campaigns TO 'hotdesk'@'%';
 GRANT SELECT (pllb_grouping_limit, agent_logout_link) ON asterisk.system_settings TO 'hotdesk'@'%';
 GRANT SELECT (container_id, container_entry) ON asterisk.vicidial_settings_containers TO 'hotdesk'@'%';
+GRANT SELECT (user_log_id, user, event, server_ip, phone_login) ON asterisk.vicidial_user_log TO 'hotdesk'@'%';

@@ -11,7 +11,19 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors import rows
-from collectors.rows import AgentRow, AliasRow, CampaignRow, DialerRow, Odd, OddRows, PhoneRow, Rooms, Row, SettingsRow
+from collectors.rows import (
+    AgentRow,
+    AliasRow,
+    CampaignRow,
+    DialerRow,
+    LoginRow,
+    Odd,
+    OddRows,
+    PhoneRow,
+    Rooms,
+    Row,
+    SettingsRow,
+)
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
     AgentSession,
@@ -66,6 +78,8 @@ class Reading(NamedTuple):
     conferences: Iterable[Row] = ()
     """Read together with the agents, as `confbridges`."""
     confbridges: Iterable[Row] = ()
+    logins: Iterable[Row] = ()
+    """Logins that were not read before, oldest first."""
     catalogue: CatalogueRows | None = None
     witnesses: Mapping[ServerIp, Mapping[str, Witness]] = MappingProxyType({})
     """What probes of the dialers' own ports last told, by kind. No table holds that; it is as old as the probe."""
@@ -108,6 +122,8 @@ class Observer:
         self._heartbeats: dict[ServerIp, _Watched] = {}
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
+        self._typed: dict[str, LoginRow] = {}
+        """By user: the latest login, and what was typed then."""
         self._counts: dict[ServerIp, _Counts] = {}
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
@@ -155,7 +171,7 @@ class Observer:
         dialers = rows.dialers(reading.dialers, odd)
         self._watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         if reading.agents is not None:
-            out += self._take_agents(reading.agents, dialers)
+            out += self._take_agents(reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
@@ -202,7 +218,9 @@ class Observer:
             watched[server_ip] = _Watched(row.value, heartbeat)
         self._heartbeats = watched
 
-    def _take_agents(self, read: Iterable[Row], dialers: dict[ServerIp, DialerRow]) -> Iterator[Outgoing]:
+    def _take_agents(
+        self, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
+    ) -> Iterator[Outgoing]:
         self._odd["agents"] = odd = OddRows()
         before, self._sessions = self._sessions, {}
         agents: dict[str, AgentRow] = {}
@@ -224,7 +242,9 @@ class Observer:
                 odd[Odd.TWO_SESSIONS] += 1
                 agent = max(agent, other, key=lambda each: each.live_agent_id)
             agents[agent.user.lower()] = agent
-        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name)]
+        # VICIdial writes the log of a login after the session's row
+        self._typed.update(logins)
+        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._agents, self._counts = agents, counts
         for agent in changed:
@@ -297,7 +317,15 @@ class Observer:
         cluster, epoch, sequence = self._cluster, self._epoch, self._sequence
         match row:
             case AgentRow():
-                return AgentSession(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict(), remote=row.remote)
+                login = self._typed.get(row.user.lower())
+                return AgentSession(
+                    cluster=cluster,
+                    epoch=epoch,
+                    sequence=sequence,
+                    **row._asdict(),
+                    remote=row.remote,
+                    typed="" if login is None or login.server_ip != row.server_ip else login.typed,
+                )
             case PhoneRow():
                 return Phone(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
             case AliasRow():

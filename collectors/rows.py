@@ -80,6 +80,13 @@ class AgentRow(NamedTuple):
         return self.extension[:1] in {"R", "r"}
 
 
+class LoginRow(NamedTuple):
+    """A LOGIN row of `vicidial_user_log`."""
+
+    server_ip: ServerIp
+    typed: str
+
+
 class PhoneRow(NamedTuple):
     """A row of `phones`."""
 
@@ -207,6 +214,17 @@ def agent(row: Row, odd: OddRows) -> AgentRow | None:
         text(pause, odd),
         on_hook == b"Y",
     )
+
+
+def logins(rows: Iterable[Row]) -> dict[str, LoginRow]:
+    """Read `logins.sql`, oldest first, by user. A row that names nobody says nothing, and is no trouble of today's."""
+    ignored = OddRows()
+    read = {}
+    for _, user, server_ip, typed in rows:
+        name = text(user, ignored)
+        if name:
+            read[name.lower()] = LoginRow(text(server_ip, ignored), text(typed, ignored))
+    return read
 
 
 def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:

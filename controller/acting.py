@@ -10,10 +10,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from messages.records import Relogin, ServerIp, Stage
+from messages.records import Errand, Fence, FenceStage, Hold, HoldStage, Relogin, ServerIp, Stage
 
 LOGOUT = "LOGOUT"
 """What `external_pause` holds when a screen is to log out: exactly this."""
+
+
+PAUSED = "PAUSED"
+IN_CALL = {"INCALL", "QUEUE", "MQUEUE"}
+"""`vicidial_live_agents.status` of who must not be cut off on a dialer that lives."""
 
 
 class SessionRow(NamedTuple):
@@ -22,6 +27,7 @@ class SessionRow(NamedTuple):
     live_agent_id: int
     server_ip: ServerIp
     external_pause: str
+    status: str = ""
 
 
 class Check(StrEnum):
@@ -31,6 +37,9 @@ class Check(StrEnum):
     GONE = "the session is gone: nothing sent"
     ELSEWHERE = "the session is on another dialer by now: nothing sent"
     TOLD = "the screen was already told to log out: nothing sent"
+    IN_CALL = "the agent is in a call on a dialer that lives: nothing done"
+    PAUSED = "the agent is paused already: nothing sent"
+    NOT_OURS = "somebody has paused or resumed the agent since: nothing sent"
     TWICE = "the user has another session too, which the agent API would end as well: nothing sent"
 
 
@@ -52,26 +61,40 @@ class Outcome(NamedTuple):
     reply: Reply
     said: str
     """In words, without secrets."""
+    mark: str = ""
+    """What `external_pause` holds after a pause."""
 
 
-def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> Check:
+def check(errand: Relogin | Hold, rows: Sequence[SessionRow], *, names_user: bool) -> Check:
     """Tell whether to send, from all rows of the user; `names_user`: the way of sending cannot tell sessions apart."""
-    row = next((each for each in rows if each.live_agent_id == relogin.live_agent_id), None)
+    here = errand.from_server_ip if isinstance(errand, Relogin) else errand.server_ip
+    row = next((each for each in rows if each.live_agent_id == errand.live_agent_id), None)
     if row is None:
         return Check.GONE
-    if row.server_ip != relogin.from_server_ip:
+    if row.server_ip != here:
         return Check.ELSEWHERE
+    if isinstance(errand, Relogin) and errand.forced:
+        return Check.IN_CALL if errand.dialer_lives and row.status in IN_CALL else Check.SEND
+    return _check_screen(errand, row, alone=len(rows) == 1 or not names_user)
+
+
+def _check_screen(errand: Relogin | Hold, row: SessionRow, *, alone: bool) -> Check:
+    """Tell whether the screen of this very session is to be told; `alone`: nobody else would hear it."""
     if row.external_pause == LOGOUT:
         return Check.TOLD
-    if names_user and len(rows) > 1:
+    if not alone:
         return Check.TWICE
-    return Check.SEND
+    if isinstance(errand, Relogin):
+        return Check.SEND
+    if errand.stage is HoldStage.RELEASING:
+        return Check.SEND if row.status == PAUSED and row.external_pause == errand.mark else Check.NOT_OURS
+    return Check.PAUSED if row.status == PAUSED else Check.SEND
 
 
 def after_check(found: Check) -> Outcome:
     """Say what it means that nothing was sent."""
     match found:
-        case Check.GONE | Check.ELSEWHERE:
+        case Check.GONE | Check.ELSEWHERE | Check.PAUSED | Check.NOT_OURS:
             return Outcome(Reply.GONE, found)
         case Check.TOLD:
             return Outcome(Reply.DONE, found)
@@ -79,14 +102,27 @@ def after_check(found: Check) -> Outcome:
             return Outcome(Reply.REFUSED, found)
 
 
-def after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
-    """Give the move as it stands after an outcome."""
-    stage = {
-        Reply.DONE: Stage.TOLD,
-        Reply.UNCLEAR: Stage.TOLD,
-        Reply.REFUSED: Stage.TOLD,  # tried again after a while, and then said to have failed
-        Reply.GONE: Stage.ENDED,
-        Reply.UNSENT: Stage.ORDERED,
-        Reply.DENIED: Stage.ORDERED,
-    }[outcome.reply]
-    return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
+def after(errand: Errand, outcome: Outcome, now_ms: int, by: str) -> Errand | None:
+    """Give an errand as it stands after an outcome; None: it is over, and may be forgotten."""
+    if outcome.reply in {Reply.UNSENT, Reply.DENIED}:
+        return errand
+    stage: Stage | HoldStage | FenceStage | None
+    match errand:
+        case Relogin():
+            # what was refused is tried again after a while, and then said to have failed
+            stage = Stage.ENDED if outcome.reply is Reply.GONE else Stage.TOLD
+        case Hold(stage=HoldStage.RELEASING):
+            stage = None
+        case Hold():
+            stage = HoldStage.HELD if outcome.reply in {Reply.DONE, Reply.UNCLEAR} else HoldStage.GIVEN_UP
+        case Fence(stage=FenceStage.RETURNING):
+            stage = FenceStage.UNCLEAR if outcome.reply is Reply.UNCLEAR else FenceStage.RETURNED
+        case Fence():
+            stage = {
+                Reply.DONE: FenceStage.TAKEN,
+                Reply.GONE: FenceStage.NOT_TAKEN,
+            }.get(outcome.reply, FenceStage.UNCLEAR)
+    if stage is None:
+        return None
+    changes: dict[str, object] = {"mark": outcome.mark} if isinstance(errand, Hold) else {}
+    return msgspec.structs.replace(errand, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by, **changes)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from messages.records import Grouping, Incident, Relogin, ServerIp, Standing, WhyNot
+from messages.records import Fence, Grouping, Hold, Incident, Relogin, ServerIp, Standing, WhyNot
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
@@ -44,6 +44,8 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     paused_by: str
     """Who has the cluster only observed; empty: nobody."""
     dialers: tuple[Standing, ...]
+    fences: tuple[Fence, ...] = ()
+    """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to."""
 
 
 class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,8 @@ class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: nobody is on it yet."""
     silenced_until_ms: int | None
     moves: tuple[Relogin, ...]
+    holds: tuple[Hold, ...] = ()
+    """Who is kept from calls until they are moved, or until the dialer is back."""
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -176,6 +176,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
             brake="" if snapshot.health is None else snapshot.health.brake,
             paused_by="" if view.state.orders.pause is None else view.state.orders.pause.by,
             dialers=snapshot.dialers,
+            fences=tuple(view.state.fences.values()),
         )
 
     @get(

@@ -13,9 +13,11 @@ import structlog
 
 from controller.acting import Outcome, Reply, after
 from controller.desk import ClusterView, Desk, entries_of
+from controller.errands import Number, is_due, number_of, subject_of, what_was_done
 from controller.executor import Executor
-from controller.incidents import Turn
-from messages.records import Decision, Pause, Relogin, Stage
+from controller.incidents import Turn, take_in
+from messages.keys import key_of
+from messages.records import Decision, Errand, Pause
 from stream.log import Entry, LogError
 from stream.writing import entry_of
 
@@ -47,9 +49,9 @@ class Committer:
         self._append = append
         self._executors = executors
         self._busy: set[str] = set()
-        self._submitted: dict[str, dict[tuple[int, int], float]] = {}
-        """By cluster: the orders given to its executor, by session and attempt, and when."""
-        self._outcomes: dict[str, list[tuple[Relogin, Outcome]]] = {}
+        self._submitted: dict[str, dict[Number, float]] = {}
+        """By cluster: the errands given to its executor, and when they came back undone."""
+        self._outcomes: dict[str, list[tuple[Errand, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, turns: Mapping[str, Turn]) -> None:
@@ -61,18 +63,18 @@ class Committer:
             if cluster not in self._busy and not self._outcomes.get(cluster) and (turn.records or turn.ended):
                 self._begin(cluster, turn)
 
-    def report(self, relogin: Relogin, outcome: Outcome) -> None:
+    def report(self, errand: Errand, outcome: Outcome) -> None:
         """Take in what an executor did."""
-        cluster = relogin.cluster
+        cluster = errand.cluster
         if outcome.reply is Reply.UNSENT:
             # nothing happened: it is given to the executor again after a while
-            self._submitted.get(cluster, {})[relogin.live_agent_id, relogin.attempts] = time.monotonic()
-            log.warning("a move could not be carried out now", cluster=cluster, why=outcome.said)
+            self._submitted.get(cluster, {})[number_of(errand)] = time.monotonic()
+            log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
             return
         if outcome.reply is Reply.DENIED:
             # nothing happened here either, but it waits for somebody to mend it and to resume
-            self._submitted.get(cluster, {}).pop((relogin.live_agent_id, relogin.attempts), None)
-        self._outcomes.setdefault(cluster, []).append((relogin, outcome))
+            self._submitted.get(cluster, {}).pop(number_of(errand), None)
+        self._outcomes.setdefault(cluster, []).append((errand, outcome))
         self._commit_outcomes(cluster)
 
     def _begin(self, cluster: str, turn: Turn, more: Sequence[Entry] = ()) -> None:
@@ -83,13 +85,13 @@ class Committer:
 
     async def _commit(self, cluster: str, turn: Turn, more: Sequence[Entry]) -> None:
         try:
-            await self._append(cluster, [*entries_of(turn), *more])
+            await self._append(cluster, [*entries_of(turn, self._desk.name), *more])
         except LogError as error:
             log.warning("a decision could not be committed, and was not made", cluster=cluster, why=str(error))
         else:
             view = self._desk.clusters.get(cluster)
             if view is not None:
-                self._desk.take_in(view, turn)
+                take_in(view.state, turn)
             self._submit(cluster)
         finally:
             self._busy.discard(cluster)
@@ -104,27 +106,32 @@ class Committer:
             turn, orders = self._after(view, waiting)
             self._begin(cluster, turn, orders)
 
-    def _after(self, view: ClusterView, outcomes: Sequence[tuple[Relogin, Outcome]]) -> tuple[Turn, list[Entry]]:
+    def _after(self, view: ClusterView, outcomes: Sequence[tuple[Errand, Outcome]]) -> tuple[Turn, list[Entry]]:
         """Say what outcomes make of the moves they are of."""
         turn, orders = Turn([], []), []
-        for relogin, outcome in outcomes:
-            known = view.state.relogins.get(relogin.live_agent_id)
+        for errand, outcome in outcomes:
             now_ms = view.state.observed_at_ms
-            if known is not None and known.stage is Stage.ORDERED and known.attempts == relogin.attempts:
-                turn.records.append(after(known, outcome, now_ms, self._desk.name))
+            known = view.state.errand(key_of(errand))
+            # it may have been decided anew since it was given to the executor
+            if known is not None and number_of(known) == number_of(errand):
+                stands = after(known, outcome, now_ms, self._desk.name)
+                if stands is None:
+                    turn.ended.append(key_of(known))
+                elif stands is not known:
+                    turn.records.append(stands)
             turn.records.append(
                 Decision(
-                    cluster=relogin.cluster,
+                    cluster=errand.cluster,
                     at_ms=now_ms,
                     actor=self._desk.name,
-                    what=f"told the agent's screen to log out: {outcome.reply}",
+                    what=f"{what_was_done(errand)}: {outcome.reply}",
                     why=outcome.said,
-                    subject=relogin.user,
+                    subject=subject_of(errand),
                 )
             )
             if outcome.reply is Reply.DENIED:
                 why = f"VICIdial refused hotdesk's account: {outcome.said}; mend it, then 'hotdesk resume'"
-                pause = Pause(cluster=relogin.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why)
+                pause = Pause(cluster=errand.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why)
                 # at once, not only when it comes back from the log: each further try may lock the account
                 view.state.orders.take(pause)
                 view.why_withheld = why
@@ -140,14 +147,14 @@ class Committer:
         if view.why_withheld:
             return
         before, now = self._submitted.get(cluster, {}), time.monotonic()
-        given: dict[tuple[int, int], float] = {}
-        for relogin in view.state.relogins.values():
-            if relogin.stage is not Stage.ORDERED:
+        given: dict[Number, float] = {}
+        for errand in view.state.errands:
+            if not is_due(errand):
                 continue
-            number = relogin.live_agent_id, relogin.attempts
-            unsent_at = before.get(number, NEVER)
-            if unsent_at != UNDER_WAY and now - unsent_at >= RESEND_SECONDS:
-                executor.submit(relogin)
-                unsent_at = UNDER_WAY
-            given[number] = unsent_at
+            number = number_of(errand)
+            undone_at = before.get(number, NEVER)
+            if undone_at != UNDER_WAY and now - undone_at >= RESEND_SECONDS:
+                executor.submit(errand)
+                undone_at = UNDER_WAY
+            given[number] = undone_at
         self._submitted[cluster] = given

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.fencing import fenced
 from controller.health import judge_fleet
-from controller.incidents import Turn, take_turn, why_withheld
+from controller.incidents import Turn, take_in, take_turn, why_withheld
 from controller.picking import Picked, PickRequest, Refused, pick
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
@@ -23,6 +24,9 @@ from messages.records import (
     ClusterSettings,
     DeadLetter,
     Decision,
+    Errand,
+    Fence,
+    Hold,
     Incident,
     LoginSlot,
     Outage,
@@ -35,7 +39,7 @@ from messages.records import (
 )
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
-from stream.writing import end_of_relogin, end_of_slot, entry_of
+from stream.writing import end_of_errand, end_of_slot, entry_of
 
 STALE_SECONDS = 5.0
 """Without a poll for so long nothing is offered: nobody knows what became of the dialers since."""
@@ -64,7 +68,7 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
     letter: DeadLetter
 
 
-Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Relogin
+Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand
 
 News = AnyRecord | Ended | Undecodable
 """What comes from the log."""
@@ -182,8 +186,8 @@ class Desk:
                 if view.policy.acts:
                     folded.turns[name] = turn
                 else:
-                    self.take_in(view, turn)
-                    folded.entries.extend(entries_of(turn))
+                    take_in(view.state, turn)
+                    folded.entries.extend(entries_of(turn, self.name))
                 folded.entries.append(entry_of(self.snapshot(view)))
         if live:
             folded.entries.extend(self._dead_letters())
@@ -260,7 +264,7 @@ class Desk:
                 # whoever takes over goes on from there
                 if news.health is not None and not (live and view.owned):
                     view.state.health = news.health
-            case Incident() | Relogin():
+            case Incident() | Relogin() | Hold() | Fence():
                 if not (live and news.by == self.name):
                     view.state.decided(news)
             case _:
@@ -272,8 +276,8 @@ class Desk:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
         if ended.topic is Topic.ORDERS:
             view.state.orders.take_back(ended.key)
-        if ended.topic is Topic.RELOGINS and ended.key.name.isdecimal():
-            view.state.relogins.pop(int(ended.key.name), None)
+        if ended.topic is Topic.RELOGINS and not (live and ended.by == self.name):
+            view.state.errand_over(ended.key)
         if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
             view.state.release_slot(ended.key.name)
         return Result.FOLDED
@@ -292,18 +296,7 @@ class Desk:
     def _judge(self, view: ClusterView) -> None:
         state = view.state
         if state.poll is not None:
-            state.health = judge_fleet(state.health, state.poll, view.policy, state.orders)
-
-    def take_in(self, view: ClusterView, turn: Turn) -> None:
-        """Make a turn true, which is stored or will be."""
-        for record in turn.records:
-            match record:
-                case Incident() | Relogin():
-                    view.state.decided(record)
-                case LoginSlot():
-                    view.state.take_slot(record)
-        for key in turn.ended:
-            view.state.relogins.pop(int(key.name), None)
+            state.health = judge_fleet(state.health, state.poll, view.policy, state.orders, fenced=fenced(state))
 
     def _take_turn(self, view: ClusterView, now: float) -> Turn:
         """Decide about a cluster's incidents."""
@@ -322,9 +315,9 @@ class Desk:
         return [entry_of(dead) for dead in fresh]
 
 
-def entries_of(turn: Turn) -> list[Entry]:
-    """Give what stores a turn."""
-    return [*map(entry_of, turn.records), *map(end_of_relogin, turn.ended)]
+def entries_of(turn: Turn, by: str) -> list[Entry]:
+    """Give what stores a turn of the process `by`."""
+    return [*map(entry_of, turn.records), *(end_of_errand(key, by) for key in turn.ended)]
 
 
 def _place(letter: DeadLetter) -> Place:

@@ -6,26 +6,25 @@ whether this process still owns the cluster; between that and the act lie no mor
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import structlog
-
-from controller.acting import Check, Outcome, Reply, after_check, check
+from controller.acting import Check, Outcome, Reply, SessionRow, after_check, check
+from controller.interventions import Interventions
 from controller.vicidial import Hand, SessionReader, VicidialError
-from messages.records import Relogin
+from messages.records import Errand, Fence, Hold, HoldStage, Relogin
 
 IDLE_SECONDS = 0.5
 
-log = structlog.get_logger()
-
 
 class Executor:
-    """Carries out one cluster's moves.
+    """Carries out one cluster's errands.
 
     Args:
         cluster: whose.
+        name: of this process, which errands name that it decided.
         reader: reads VICIdial's rows.
         hand: tells an agent's screen.
+        interventions: changes VICIdial's own tables.
         dead_call_status: what a call that died with its dialer is disposed as.
         why_not: asked last of all: why this process may not act now; empty: it may.
         report: told what came of each order, on this thread.
@@ -34,20 +33,23 @@ class Executor:
     def __init__(  # noqa: PLR0913 # what it works with, each once
         self,
         cluster: str,
+        name: str,
         reader: SessionReader,
         hand: Hand,
+        interventions: Interventions,
         *,
         dead_call_status: str,
         why_not: Callable[[], str],
-        report: Callable[[Relogin, Outcome], None],
+        report: Callable[[Errand, Outcome], None],
     ) -> None:
-        self._cluster = cluster
+        self._name = name
         self._reader = reader
         self._hand = hand
+        self._interventions = interventions
         self._dead_call_status = dead_call_status
         self._why_not = why_not
         self._report = report
-        self._orders: queue.SimpleQueue[Relogin] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
 
@@ -63,27 +65,55 @@ class Executor:
         """Wait for the thread."""
         self._thread.join(timeout_seconds)
 
-    def submit(self, relogin: Relogin) -> None:
-        """Take a committed order."""
-        self._orders.put(relogin)
+    def submit(self, errand: Errand) -> None:
+        """Take a committed errand."""
+        self._orders.put(errand)
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                relogin = self._orders.get(timeout=IDLE_SECONDS)
+                errand = self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
-            self._report(relogin, self._carry_out(relogin))
+            self._report(errand, self._carry_out(errand))
 
-    def _carry_out(self, relogin: Relogin) -> Outcome:
+    def _carry_out(self, errand: Errand) -> Outcome:
+        if isinstance(errand, Fence):
+            # one that an earlier owner decided may have been carried out already
+            return self._withheld() or self._interventions.fence(errand, first=errand.by == self._name)
         try:
-            rows = self._reader.sessions(relogin.user)
+            rows = self._reader.sessions(errand.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
-        found = check(relogin, rows, names_user=self._hand.names_user)
+        found = check(errand, rows, names_user=self._hand.names_user)
         if found is not Check.SEND:
             return after_check(found)
-        withheld = self._why_not()
-        if withheld or self._stop.is_set():
-            return Outcome(Reply.UNSENT, withheld or "this process ends")
-        return self._hand.log_out(relogin, self._dead_call_status if relogin.in_call else None)
+        return self._withheld() or self._act(errand, rows)
+
+    def _act(self, errand: Relogin | Hold, rows: Sequence[SessionRow]) -> Outcome:
+        match errand:
+            case Relogin(forced=True):
+                return self._interventions.end_session(errand)
+            case Relogin():
+                return self._hand.log_out(errand, self._dead_call_status if errand.in_call else None)
+            case Hold(stage=HoldStage.RELEASING):
+                return self._hand.resume(errand)
+            case Hold():
+                return self._pause(errand, rows)
+
+    def _withheld(self) -> Outcome | None:
+        why = self._why_not()
+        return Outcome(Reply.UNSENT, why or "this process ends") if why or self._stop.is_set() else None
+
+    def _pause(self, hold: Hold, before: Sequence[SessionRow]) -> Outcome:
+        """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
+        outcome = self._hand.pause(hold)
+        if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
+            return outcome
+        try:
+            rows = self._reader.sessions(hold.user)
+        except VicidialError:
+            return outcome
+        marks = {each.external_pause for each in rows if each.live_agent_id == hold.live_agent_id}
+        marks -= {each.external_pause for each in before if each.live_agent_id == hold.live_agent_id}
+        return outcome._replace(mark=next((mark for mark in marks if mark.startswith("PAUSE")), ""))

@@ -9,7 +9,7 @@ without a gap; a witness counts only where it has succeeded before; witnesses th
 and while more than half the fleet looks bad, a brake keeps everybody where they are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -84,8 +84,13 @@ class _Verdict(NamedTuple):
 _FAILING = {_Testimony.MUTE, _Testimony.REFUSED, _Testimony.UNREACHABLE}
 
 
-def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders) -> FleetHealth:
-    """Judge every dialer of a poll, from how the fleet was judged before and what people ordered."""
+def judge_fleet(
+    before: FleetHealth, poll: Poll, policy: Policy, orders: Orders, *, fenced: Collection[ServerIp] = frozenset()
+) -> FleetHealth:
+    """Judge every dialer of a poll, from how the fleet was judged before and what people ordered.
+
+    `fenced`: dialers that hotdesk itself has closed to new logins; that flag says nothing about them.
+    """
     now_ms = poll.observed_at_ms
     gap_ms = now_ms - before.polled_at_ms
     steady_since_ms = before.steady_since_ms
@@ -120,6 +125,7 @@ def judge_fleet(before: FleetHealth, poll: Poll, policy: Policy, orders: Orders)
             watch=_Watch(now_ms, steady_since_ms, blind=blind),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, now_ms),
+            fenced=dialer.server_ip in fenced,
         )
     bad_since_ms, brake = _brake(before, dialers, orders, now_ms)
     if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
@@ -222,7 +228,6 @@ def _verdict(
     before: DialerHealth | None, dialer: DialerReading, heard: _Witnessed, watch: _Watch, policy: Policy
 ) -> _Verdict:
     """Say what one poll tells of a dialer. The table stands in docs/failover.md."""
-    was_down = before is not None and before.life is DialerState.DOWN
     failing = heard.testimony in _FAILING and not watch.blind
     failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
@@ -276,6 +281,7 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
     watch: _Watch,
     policy: Policy,
     drain: bool,
+    fenced: bool,
 ) -> DialerHealth:
     verdict = _verdict(before, dialer, heard, watch, policy)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
@@ -287,7 +293,7 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
             state, evidence = DialerState.DRAINING, "active=N"
         elif drain:
             state, evidence = DialerState.DRAINING, "ordered, or a maintenance window"
-        elif not dialer.agent_logins:
+        elif not dialer.agent_logins and not fenced:
             state, evidence = DialerState.CLOSED, "active_agent_login_server=N"
         elif after.life is DialerState.RECOVERING:
             seconds = (after.probation_until_ms - after.probation_since_ms) / 1000

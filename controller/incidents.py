@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.errands import Step, subject_of
+from controller.fencing import fence_steps
+from controller.holding import Holding
 from controller.picking import resolve
 from controller.policy import Policy
 from controller.ranking import PhoneStanding, rank_phones
@@ -21,6 +24,8 @@ from messages.records import (
     Decision,
     DialerHealth,
     DialerState,
+    Fence,
+    Hold,
     Incident,
     Listed,
     LoginSlot,
@@ -43,6 +48,8 @@ SECOND_MS = 1000
 RETRY_SECONDS = 15.0
 """A screen polls every second; one that was told so long ago, and is still there, is told again."""
 MOST_ATTEMPTS = 3
+FORCED_ATTEMPTS = 2
+"""An emergency logout is several statements without a transaction; it can be begun again where it broke off."""
 UNDER_WAY = {Stage.ORDERED, Stage.TOLD, Stage.ENDED}
 
 
@@ -68,9 +75,22 @@ def take_turn(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt
         acts: whether moves are carried out; else they are advice.
         doubt: what only the present can know, such as that the polls are old; it only ever withholds.
     """
-    if not (state.incidents or state.relogins or state.orders.moves or _trouble_anywhere(state, policy)):
+    under_way = state.incidents or state.relogins or state.holds or state.fences
+    if not (under_way or state.orders.moves or _trouble_anywhere(state, policy)):
         return NOTHING
     return _Deciding(state, policy, by, acts=acts, doubt=doubt).turn()
+
+
+def take_in(state: ClusterState, turn: Turn) -> None:
+    """Make a turn true, which is stored or will be."""
+    for record in turn.records:
+        match record:
+            case Incident() | Relogin() | Hold() | Fence():
+                state.decided(record)
+            case LoginSlot():
+                state.take_slot(record)
+    for key in turn.ended:
+        state.errand_over(key)
 
 
 def why_withheld(state: ClusterState, doubt: str) -> str:
@@ -119,15 +139,31 @@ class _Deciding:
         self._follow_up()
         on_dialer = self._agents_by_dialer()
         open_by_dialer = {each.server_ip: each for each in self._state.incidents.values()}
+        dead: dict[str, Incident] = {}
         for server_ip, health in self._state.health.dialers.items():
             incident = self._reconsider(server_ip, health, open_by_dialer.pop(server_ip, None))
             if incident is not None:
                 self._empty(incident, on_dialer.get(server_ip, []))
+                if incident.kind is DialerState.DOWN:
+                    dead[incident.incident] = incident
         for incident in open_by_dialer.values():
             self._close(incident, "the dialer is no more")
         self._move_by_order()
+        acts, withheld = self._acts, self._withheld
+        for step in fence_steps(self._state, self._policy, self._by, acts=acts, withheld=withheld):
+            self._take(step)
+        for step in Holding(self._state, self._relogins, dead, self._by).steps(acts=acts, withheld=withheld):
+            self._take(step)
         self._ended += [key_of(each) for each in self._advice if each.live_agent_id not in self._relogins]
         return Turn(self._records, self._ended)
+
+    def _take(self, step: Step) -> None:
+        if step.over:
+            self._ended.append(key_of(step.errand))
+        else:
+            self._records.append(step.errand)
+        if step.what:
+            self._decide(step.what, step.why, subject_of(step.errand))
 
     def _moves_left(self) -> int:
         """Tell how many moves the pace allows now."""
@@ -303,6 +339,7 @@ class _Deciding:
             stage=Stage.ORDERED if self._acts else Stage.ADVISED,
             changed_at_ms=self._now_ms,
             in_call=session.status in IN_CALL,
+            dialer_lives=self._lives(session.server_ip),
             by=self._by,
         )
         slot = LoginSlot(
@@ -326,6 +363,10 @@ class _Deciding:
         what = "ordered a move" if self._acts else "would have ordered a move, but only advises here"
         self._decide(f"{what} from {session.server_ip} to {phone.server_ip} as {phone.phone_login}", why, session.user)
         return relogin
+
+    def _lives(self, server_ip: ServerIp) -> bool:
+        health = self._state.health.dialers.get(server_ip)
+        return health is not None and health.life is not DialerState.DOWN
 
     def _follow_up(self) -> None:
         """See what became of the moves."""
@@ -354,11 +395,13 @@ class _Deciding:
         """Order a move once more, or say that it failed; while moves are withheld, wait."""
         if self._withheld:
             return relogin
-        if relogin.attempts >= MOST_ATTEMPTS:
-            self._decide("gave a move up", f"told {relogin.attempts} times, and still there", relogin.user)
+        forced = relogin.attempts >= MOST_ATTEMPTS
+        if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if self._policy.emergency_logout else 0):
+            self._decide("gave a move up", f"tried {relogin.attempts} times, and still there", relogin.user)
             return self._changed(relogin, stage=Stage.FAILED)
-        self._decide("ordered a move again", relogin.answer or "the session is still there", relogin.user)
-        return self._changed(relogin, stage=Stage.ORDERED, attempts=relogin.attempts + 1)
+        what = "ordered an emergency logout" if forced else "ordered a move again"
+        self._decide(what, relogin.answer or "the session is still there", relogin.user)
+        return self._changed(relogin, stage=Stage.ORDERED, attempts=relogin.attempts + 1, forced=forced)
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._now_ms, by=self._by, **changes)

@@ -9,8 +9,20 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from controller.desk import ClusterView, Desk, FoldedBatch
+from controller.state import ClusterState
 from messages import metrics
-from messages.records import AgentStatus, DialerReading, DialerState, Incident, Stage, Standing, Witness
+from messages.records import (
+    AgentStatus,
+    DialerReading,
+    DialerState,
+    FenceStage,
+    HoldStage,
+    Incident,
+    ServerIp,
+    Stage,
+    Standing,
+    Witness,
+)
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
@@ -66,9 +78,12 @@ _SPECS = (
     metrics.INCIDENT_OPEN,
     metrics.INCIDENT_AGENTS,
     metrics.INCIDENT_NOT_MOVED,
+    metrics.INCIDENT_SILENCED,
+    metrics.FENCE,
     metrics.CLUSTER_BRAKED,
     metrics.CLUSTER_PAUSED,
     metrics.CLUSTER_MOVES,
+    metrics.CLUSTER_HOLDS,
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
@@ -92,7 +107,14 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     for stage in Stage:
         yield metrics.CLUSTER_MOVES, (cluster, stage.value), stages[stage]
     for incident in state.incidents.values():
-        yield from _incident_samples(cluster, state.dialers.get(incident.server_ip), incident)
+        yield from _incident_samples(state, incident)
+    holds = Counts(each.stage for each in state.holds.values())
+    for held in HoldStage:
+        yield metrics.CLUSTER_HOLDS, (cluster, held.value), holds[held]
+    for fence in state.fences.values():
+        labels = (cluster, fence.server_ip, _id_of(state, fence.server_ip))
+        for come_to in FenceStage:
+            yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
     if snapshot.imbalance is not None:
         yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
     if state.poll is not None:
@@ -102,11 +124,19 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
         yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
 
 
-def _incident_samples(cluster: str, dialer: DialerReading | None, incident: Incident) -> Iterator[_Sample]:
-    labels = (cluster, incident.server_ip, "" if dialer is None else dialer.server_id)
+def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Sample]:
+    labels = (state.cluster, incident.server_ip, _id_of(state, incident.server_ip))
     yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
+    acknowledged = state.orders.acknowledged.get(incident.incident)
+    until_ms = None if acknowledged is None else acknowledged.silence_until_ms
+    yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
+
+
+def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
+    dialer = state.dialers.get(server_ip)
+    return "" if dialer is None else dialer.server_id
 
 
 def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, stale: bool) -> Iterator[_Sample]:

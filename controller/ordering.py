@@ -16,9 +16,10 @@ from litestar.types import ControllerRouterHandler
 from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
 from controller.api import Put, known, needs
 from controller.desk import ClusterView, Desk
+from controller.fencing import STANDING
 from controller.tokens import Scope, Tokens
 from messages.keys import key_of
-from messages.records import Acknowledge, AnyOrder, Drain, Incident, Move, Pause, Resynchronise, Unbrake
+from messages.records import Acknowledge, AnyOrder, Drain, Incident, Move, Pause, Resynchronise, Unbrake, Unfence
 from messages.topics import Topic
 from stream.log import Entry
 from stream.writing import entry_of
@@ -193,7 +194,31 @@ def ordering_routes(  # noqa: C901 # one small route an order
             )
         )
 
-    return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake]
+    @post(
+        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/unfence",
+        tags=["order"],
+        summary="Give back what the fence of this dialer took, now",
+        guards=guards,
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def unfence(cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody]) -> None:
+        fence = known(desk, cluster).state.fences.get(server_ip)
+        if fence is None or fence.stage not in STANDING:
+            raise ProblemDetailsException(
+                status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
+            )
+        order(
+            Unfence(
+                cluster=cluster,
+                ordered_at_ms=clock_ms(),
+                by=data.by,
+                why=data.why,
+                server_ip=server_ip,
+                intended_at_ms=fence.intended_at_ms,
+            )
+        )
+
+    return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
 
 
 def _known_dialer(view: ClusterView, server_ip: str) -> None:
@@ -213,4 +238,5 @@ def _incident(view: ClusterView, incident: Incident) -> IncidentAnswer:
         acknowledged_by="" if acknowledged is None else acknowledged.by,
         silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
         moves=tuple(each for each in view.state.relogins.values() if each.incident == incident.incident),
+        holds=tuple(each for each in view.state.holds.values() if each.incident == incident.incident),
     )

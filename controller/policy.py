@@ -60,6 +60,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     phones."""
     move_on_closed: bool = False
     """Whether agents leave a dialer that is only closed to new logins."""
+    emergency_logout: bool = False
+    """Whether a session whose screen does not react is ended in VICIdial's own tables."""
+    fence: bool = False
+    """Whether a dead dialer is closed to VICIdial's own logins, too."""
     windows: tuple[MaintenanceWindow, ...] = ()
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:

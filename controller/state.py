@@ -8,6 +8,7 @@ The state changes in place, since copying thousands of sessions twice a second w
 belongs to one thread.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 
 from controller.orders import Orders
 from controller.slots import Slots
+from messages import keys
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
     AgentSession,
@@ -23,7 +25,10 @@ from messages.records import (
     ClusterSettings,
     DialerReading,
     DialerState,
+    Errand,
+    Fence,
     FleetHealth,
+    Hold,
     Incident,
     LoginSlot,
     Observation,
@@ -90,6 +95,9 @@ class ClusterState:
     """The incidents that closed last, in that order."""
     relogins: dict[int, Relogin] = field(default_factory=dict)
     """By session: the moves of open incidents, and those that people ordered."""
+    holds: dict[int, Hold] = field(default_factory=dict)
+    """By session: who is kept from calls."""
+    fences: dict[ServerIp, Fence] = field(default_factory=dict)
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
@@ -120,7 +128,7 @@ class ClusterState:
         ]
         return sum(up) / len(up) if up else None
 
-    def decided(self, record: Incident | Relogin) -> None:
+    def decided(self, record: Incident | Errand) -> None:
         """Take in what was decided, here or by an earlier owner."""
         match record:
             case Incident(closed_at_ms=None):
@@ -130,6 +138,33 @@ class ClusterState:
                 self.closed = [*self.closed[1 - CLOSED_KEPT :], record]
             case Relogin():
                 self.relogins[record.live_agent_id] = record
+            case Hold():
+                self.holds[record.live_agent_id] = record
+            case Fence():
+                self.fences[record.server_ip] = record
+
+    def errand(self, key: Key) -> Errand | None:
+        """Give the errand of a key."""
+        return self._errands_of(key).get(_errand_name(key))
+
+    def errand_over(self, key: Key) -> None:
+        """Forget an errand, by the key that its tombstone names."""
+        self._errands_of(key).pop(_errand_name(key), None)
+
+    def _errands_of(self, key: Key) -> dict[Any, Any]:
+        kinds: dict[str, dict[Any, Any]] = {
+            keys.KIND_FENCE: self.fences,
+            keys.KIND_HOLD: self.holds,
+            keys.KIND_SESSION: self.relogins,
+        }
+        return kinds.get(key.kind, {})
+
+    @property
+    def errands(self) -> Iterator[Errand]:
+        """Give all errands, in the order in which they are best carried out."""
+        yield from self.fences.values()
+        yield from self.relogins.values()
+        yield from self.holds.values()
 
     def fold(self, record: Observation) -> Folded:
         """Take in one observation."""
@@ -263,3 +298,7 @@ def _is_session(news: Entity | Key) -> bool:
 def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:
     total = sum(weights.values())
     return {server_ip: weight / total for server_ip, weight in weights.items() if weight > total * LEAST_SHARE}
+
+
+def _errand_name(key: Key) -> int | ServerIp:
+    return key.name if key.kind == keys.KIND_FENCE or not key.name.isdecimal() else int(key.name)

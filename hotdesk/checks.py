@@ -14,7 +14,7 @@ from collectors.database import DatabaseError, VicidialDatabase
 from collectors.observer import Observer
 from collectors.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.sip import SipTarget, probe_sip
-from controller.acting import Reply
+from controller.vicidial import VicidialError
 from hotdesk.failures import DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.hands import reach
 from hotdesk.service import open_log
@@ -123,7 +123,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 )
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
-            yield _check_hand(subject, settings)
+            yield from _check_hand(subject, settings)
         yield from _check_witnesses(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/database.md")
@@ -131,11 +131,43 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(error, subject, "")
 
 
-def _check_hand(subject: str, settings: ClusterSettings) -> Finding:
-    """Look whether screens may be told, by telling that of a session which does not exist."""
-    _, hand = reach(settings.database_settings())
-    nobody = Relogin(
-        cluster=subject,
+def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
+    """Look whether the chosen ways of acting are open, by trying each on a session or dialer that does not exist."""
+    reader, hand, interventions = reach(settings.hand_settings())
+    remedy = (
+        "it needs controller/grants.sql too"
+        if settings.relogin_via == "sql"
+        else "see docs/failover.md, 'The agent API', for what its user needs"
+    )
+    tried = [("agents' screens may be told to log out and to pause", hand.why_not(settings.dead_call_status), remedy)]
+    if settings.emergency_logout:
+        why = interventions.why_not_end(_nobody(subject))
+        tried.append(("sessions may be ended in the tables", why, "it needs controller/grants-emergency.sql too"))
+    if settings.fence:
+        why = interventions.why_not_fence()
+        tried.append(("dialers may be fenced", why, "it needs controller/grants-fence.sql too"))
+    for what, why, remedy in tried:
+        yield _wrong(DatabaseFailure(why), subject, remedy) if why else _ok(subject, what)
+    status = settings.dead_call_status
+    try:
+        if not status:
+            yield Finding(
+                verdict=Verdict.NOTE,
+                subject=subject,
+                what="dead_call_status is not set",
+                remedy="set it to a status of VICIdial's: without one, agents in calls on a dead dialer are told to"
+                " log out, and their screens wait until they dispose the dead call themselves",
+            )
+        elif not reader.knows_status(status):
+            unknown = SettingsError(f"VICIdial has no status {status!r}")
+            yield _wrong(unknown, subject, "set dead_call_status to one of Admin, System Statuses")
+    except VicidialError as error:
+        yield _wrong(DatabaseFailure(str(error)), subject, "it needs controller/grants.sql")
+
+
+def _nobody(cluster: str) -> Relogin:
+    return Relogin(
+        cluster=cluster,
         live_agent_id=0,
         user="",
         incident="",
@@ -143,11 +175,8 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Finding:
         to_server_ip="",
         phone_login="",
         ordered_at_ms=0,
+        dialer_lives=True,
     )
-    outcome = hand.log_out(nobody, settings.dead_call_status or "DROP")
-    if outcome.reply is Reply.GONE:
-        return _ok(subject, "agents' screens may be told to log out")
-    return _wrong(DatabaseFailure(outcome.said), subject, "to act it needs controller/grants.sql too")
 
 
 def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Finding, None, list[DialerReading]]:

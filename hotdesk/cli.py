@@ -228,7 +228,7 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any])
         databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
         hands={
-            name: cluster.database_settings()
+            name: cluster.hand_settings()
             for name, cluster in clusters.items()
             if Role.CONTROL in roles and cluster.mode == "act"
         },

@@ -26,6 +26,7 @@ from controller.answers import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.policy import Policy
 from hotdesk import logs
 from hotdesk.failures import HotdeskError
+from hotdesk.hands import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from messages.records import Standing, WhyNot
@@ -125,7 +126,7 @@ def _wanted(database: Database, log: LogOptions) -> Wanted:
         api=ApiOptions(port=0),
         databases={CLUSTER: settings},
         policies={CLUSTER: Policy(acts=True)},
-        hands={CLUSTER: settings},
+        hands={CLUSTER: HandSettings(database=settings)},
     )
 
 

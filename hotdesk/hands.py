@@ -1,22 +1,46 @@
-"""How a controller reaches VICIdial to act: one connection and one way of telling screens for each cluster."""
+"""How a controller reaches VICIdial to act: connections of its own and a way of telling screens, for each cluster."""
 
 import ssl
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pymysql
 
 from collectors.database import DatabaseSettings
+from controller.interventions import Interventions
 from controller.vicidial import Hand, SessionReader, SqlHand
 
 ACT_SECONDS = 2
 """What a statement may take; the window between looking and acting is no longer than such limits."""
 
 
-def reach(settings: DatabaseSettings) -> tuple[SessionReader, Hand]:
-    """Give what reads sessions and what tells screens; both connect when they are first used."""
-    connect = partial(_connect, settings)
-    return SessionReader(connect), SqlHand(connect)
+class HandSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How agents' screens are told."""
+
+    database: DatabaseSettings
+    api_urls: tuple[str, ...] = ()
+    """Addresses of VICIdial's agent API; empty: by SQL."""
+    api_user: str = ""
+    api_password: str = ""
+
+    def __repr__(self) -> str:
+        return f"HandSettings({self.database!r}, api_urls={self.api_urls!r}, api_user={self.api_user!r})"
+
+
+class Reached(NamedTuple):
+    """A cluster within reach; everything connects when it is first used."""
+
+    reader: SessionReader
+    hand: Hand
+    interventions: Interventions
+
+
+def reach(settings: HandSettings) -> Reached:
+    """Give what reads sessions, what tells screens, and what changes tables."""
+    connect = partial(_connect, settings.database)
+    hand: Hand = SqlHand(connect)
+    return Reached(SessionReader(connect), hand, Interventions(connect))
 
 
 def _connect(settings: DatabaseSettings) -> "pymysql.connections.Connection[Any]":

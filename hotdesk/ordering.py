@@ -8,8 +8,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
+from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody, RankingAnswer
+from controller.fencing import STANDING
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from hotdesk.failures import SettingsError
 from hotdesk.settings import Options
 
 DEFAULTS = Options()
@@ -72,6 +74,29 @@ def unbrake(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFA
     print(f"ordered: the brake of cluster {name} is released")
 
 
+def unfence(
+    server_ip: str = "",
+    *,
+    every: Annotated[bool, Parameter(name="--all", help="All dialers of the cluster that are fenced.")] = False,
+    why: Why = "",
+    cluster: ClusterName = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Open a dialer again that hotdesk has closed to logins, whether it is back or not."""
+    if every == bool(server_ip):
+        raise SettingsError("name one dialer, or say --all")
+    with open_api(options.api) as api:
+        name = cluster or only_cluster(api)
+        ranking = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
+        fenced = [each.server_ip for each in ranking.fences if each.stage in STANDING] if every else [server_ip]
+        for each in fenced:
+            body = OrderBody(by=getpass.getuser(), why=why)
+            ask(api, "POST", "clusters", name, "dialers", each, "unfence", body=body)
+            print(f"ordered: {each} is opened again")
+    if not fenced:
+        print("no dialer is fenced")
+
+
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Have a cluster's collector publish everything it knows again. It does so by itself every few minutes."""
     with open_api(options.api) as api:
@@ -107,7 +132,7 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
     Console().print(table)
 
 
-COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, resynchronise, incidents)
+COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise, incidents)
 
 
 def _order(options: Options, cluster: str, method: str, *path: str, why: str = "") -> str:

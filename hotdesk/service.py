@@ -39,10 +39,10 @@ from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
 from hotdesk.failures import LogFailure, SettingsError
-from hotdesk.hands import reach
+from hotdesk.hands import HandSettings, reach
 from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
 from messages import metrics
-from messages.records import Relogin
+from messages.records import Errand
 from stream.embedded import EmbeddedLog
 from stream.kafka import KafkaLog
 from stream.log import Log, LogError
@@ -80,8 +80,8 @@ class Wanted(NamedTuple):
     """By cluster; a cluster without one is judged by the defaults."""
     probes: Mapping[str, ProbeSettings] = MappingProxyType({})
     """By cluster; the dialers of a cluster without one are not probed."""
-    hands: Mapping[str, DatabaseSettings] = MappingProxyType({})
-    """By cluster: the database through which agents' screens are told; for one without, moves are advice."""
+    hands: Mapping[str, HandSettings] = MappingProxyType({})
+    """By cluster: how agents' screens are told; for one without, moves are advice."""
 
 
 def open_log(options: LogOptions) -> Log:
@@ -221,20 +221,20 @@ class Service:
     def _act(self, desk: Desk, follower: Follower) -> None:
         """Give each cluster that acts its executor."""
         committer = Committer(desk, follower.commit, self._executors, follower.decides)
-        for cluster, hand in self._wanted.hands.items():
-            reader, tells = reach(hand)
+        for cluster, settings in self._wanted.hands.items():
+            reached = reach(settings)
 
             def why_not(cluster: str = cluster) -> str:
                 view = desk.clusters.get(cluster)
                 return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
 
-            def report(relogin: Relogin, outcome: Outcome) -> None:
-                follower.on_loop_soon(lambda: committer.report(relogin, outcome))
+            def report(errand: Errand, outcome: Outcome) -> None:
+                follower.on_loop_soon(lambda: committer.report(errand, outcome))
 
             self._executors[cluster] = Executor(
                 cluster,
-                reader,
-                tells,
+                self.name,
+                *reached,
                 dead_call_status=self._wanted.policies[cluster].dead_call_status,
                 why_not=why_not,
                 report=report,

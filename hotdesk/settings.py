@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -24,6 +25,7 @@ from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
 from controller.policy import MaintenanceWindow, Policy
 from hotdesk.failures import SettingsError
+from hotdesk.hands import HandSettings
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from stream.kafka_client import KafkaSettings
 
@@ -34,6 +36,7 @@ SECRETS = {
     "password": "password_file",
     "sasl_password": "sasl_password_file",
     "ami_secret": "ami_secret_file",
+    "agent_api_password": "agent_api_password_file",
 }
 """Keys that hold a secret, and the setting to use in a file instead."""
 BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
@@ -103,6 +106,13 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
     mode: Literal["advise", "act"] = "advise"
+    relogin_via: Literal["api", "sql"] = "api"
+    agent_api: tuple[str, ...] = ()
+    agent_api_user: str = ""
+    agent_api_password: str = ""
+    agent_api_password_file: str = ""
+    emergency_logout: bool = False
+    fence: bool = False
     dead_call_status: str = ""
     moves_per_second: Position = Policy().moves_per_second
     move_on_closed: bool = False
@@ -153,6 +163,32 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
+    def hand_settings(self) -> HandSettings:
+        """Tell the controller how to reach agents' screens, with the password from its file.
+
+        Raises:
+            SettingsError: something is missing, or the password's file cannot be read.
+        """
+        if self.relogin_via == "sql":
+            return HandSettings(database=self.database_settings())
+        if not self.agent_api:
+            raise SettingsError(
+                'mode is "act", and agent_api is not set: give the addresses of VICIdial\'s agent API, such as'
+                ' ["https://web1/agc/api.php"], or set relogin_via = "sql"'
+            )
+        for url in self.agent_api:
+            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+                raise SettingsError(f"agent_api: {url!r} is no address: write one such as https://web1/agc/api.php")
+        password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
+        if not (self.agent_api_user and password):
+            raise SettingsError("agent_api is set: set agent_api_user and agent_api_password_file, too")
+        return HandSettings(
+            database=self.database_settings(),
+            api_urls=self.agent_api,
+            api_user=self.agent_api_user,
+            api_password=password,
+        )
+
     def policy(self) -> Policy:
         """Tell the controller how to judge."""
         return Policy(
@@ -163,6 +199,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             dead_call_status=self.dead_call_status,
             moves_per_second=self.moves_per_second,
             move_on_closed=self.move_on_closed,
+            emergency_logout=self.emergency_logout,
+            fence=self.fence,
             windows=tuple(each.window() for each in self.maintenance),
         )
 

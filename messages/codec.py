@@ -11,12 +11,12 @@ from messages.records import (
     AnyRecord,
     DeadLetter,
     Decision,
+    Errand,
     Incident,
     LoginSlot,
     Observation,
     RankingSnapshot,
     Record,
-    Relogin,
 )
 from messages.topics import Topic
 
@@ -41,7 +41,7 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     Topic.LOGINS: msgspec.json.Decoder(LoginSlot),
     Topic.RANKINGS: msgspec.json.Decoder(RankingSnapshot),
     Topic.INCIDENTS: msgspec.json.Decoder(Incident),
-    Topic.RELOGINS: msgspec.json.Decoder(Relogin),
+    Topic.RELOGINS: msgspec.json.Decoder(Errand),
     Topic.AUDIT: msgspec.json.Decoder(Decision),
     Topic.DEAD_LETTERS: msgspec.json.Decoder(DeadLetter),
 }

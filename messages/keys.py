@@ -6,6 +6,8 @@ from messages.records import (
     Campaign,
     ClusterSettings,
     Drain,
+    Fence,
+    Hold,
     Incident,
     LoginSlot,
     Move,
@@ -26,6 +28,9 @@ KIND_AGENT = "agent"
 KIND_ALIAS = "alias"
 KIND_CAMPAIGN = "campaign"
 KIND_PHONE = "phone"
+KIND_SESSION = "session"
+KIND_HOLD = "hold"
+KIND_FENCE = "fence"
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentSession: (KIND_AGENT, "user"),
@@ -44,7 +49,9 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Unfence: ("unfence", "server_ip"),
     LoginSlot: ("user", "user"),
     Incident: ("incident", "incident"),
-    Relogin: ("session", "live_agent_id"),
+    Relogin: (KIND_SESSION, "live_agent_id"),
+    Hold: (KIND_HOLD, "live_agent_id"),
+    Fence: (KIND_FENCE, "server_ip"),
 }
 """The kind in a record's key, and the field that names it. What is not listed has its cluster's name alone."""
 

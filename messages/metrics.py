@@ -61,6 +61,15 @@ CLUSTER_DATABASE_UP = Metric(
 )
 CLUSTER_OWNED = Metric("hotdesk_cluster_owned", "1: this process owns the cluster and decides for it.", ("cluster",))
 
+INCIDENT_SILENCED = Metric(
+    "hotdesk_incident_silenced",
+    "1: somebody is on the incident and has silenced it for a while.",
+    ("cluster", "server_ip", "server_id"),
+)
+FENCE = Metric(
+    "hotdesk_fence", "Fences by stage: 1 for the one it has come to.", ("cluster", "server_ip", "server_id", "stage")
+)
+CLUSTER_HOLDS = Metric("hotdesk_cluster_holds", "Agents kept from calls, by stage.", ("cluster", "stage"))
 CLUSTER_BRAKED = Metric("hotdesk_cluster_braked", "1: the fleet brake holds, nobody is moved.", ("cluster",))
 CLUSTER_PAUSED = Metric("hotdesk_cluster_paused", "1: the cluster is only observed, by order.", ("cluster",))
 CLUSTER_MOVES = Metric("hotdesk_cluster_moves", "Moves of open incidents, by stage.", ("cluster", "stage"))

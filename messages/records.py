@@ -256,9 +256,10 @@ class Unbrake(Order, frozen=True, kw_only=True, gc=False):
 
 
 class Unfence(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/unfence/SERVER_IP`: give back what a fence took."""
+    """Key `cluster/unfence/SERVER_IP`: give back what the fence of `intended_at_ms` took, and no other."""
 
     server_ip: ServerIp
+    intended_at_ms: int
 
 
 AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfence
@@ -419,7 +420,7 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     """What the next owner goes on judging from."""
 
 
-# --- incidents, relogins ----------------------------------------------------------------------------------------
+# --- incidents, errands ----------------------------------------------------------------------------------------
 
 
 class NotMoved(StrEnum):
@@ -505,10 +506,77 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Which time this is that the agent is told."""
     in_call: bool = False
     """The agent was in a call on a dialer that is down: the screen must be told to hang up first."""
+    dialer_lives: bool = False
+    """The dialer is only to be emptied: a room there that is left behind can still be closed."""
+    forced: bool = False
+    """The screen did not react: the session is to be ended in VICIdial's own tables."""
     answer: str = ""
     """What VICIdial answered, without its secrets."""
     by: str = ""
     """Which process decided."""
+
+
+class HoldStage(StrEnum):
+    """How far keeping an agent from calls has come."""
+
+    ADVISED = "advised"
+    """hotdesk only observes here: this is what it would have ordered."""
+    ORDERED = "ordered"
+    HELD = "held"
+    """The agent's screen was told to pause, or may have been."""
+    GIVEN_UP = "given up"
+    """Somebody made the agent ready again, or the pause was refused: they are left alone."""
+    RELEASING = "releasing"
+    """The dialer is back and the agent is still there: the pause is to be taken back."""
+
+
+class Hold(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/hold/LIVE_AGENT_ID`: an agent of a dead dialer is paused, so that no call is sent to them."""
+
+    live_agent_id: int
+    user: str
+    incident: str
+    server_ip: ServerIp
+    stage: HoldStage = HoldStage.ORDERED
+    changed_at_ms: int = 0
+    seen: bool = False
+    """The agent was seen paused since."""
+    mark: str = ""
+    """What `external_pause` held after it: as long as it does, the pause is ours to take back."""
+    answer: str = ""
+    by: str = ""
+    """Which process decided."""
+
+
+class FenceStage(StrEnum):
+    """How far a fence has come."""
+
+    INTENDED = "intended"
+    TAKEN = "taken"
+    """`active_agent_login_server` was Y, and hotdesk made it N."""
+    NOT_TAKEN = "not taken"
+    """It was N already, so it is not hotdesk's to give back."""
+    UNCLEAR = "unclear"
+    """Nobody knows whether hotdesk made it N: a person must look, and may order it given back."""
+    RETURNING = "returning"
+    RETURNED = "returned"
+
+
+class Fence(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/fence/SERVER_IP`: VICIdial itself is kept from sending new logins to a dead dialer."""
+
+    server_ip: ServerIp
+    incident: str
+    intended_at_ms: int
+    stage: FenceStage = FenceStage.INTENDED
+    changed_at_ms: int = 0
+    answer: str = ""
+    by: str = ""
+    """Which process decided."""
+
+
+Errand = Relogin | Hold | Fence
+"""What is to be done in VICIdial, and what became of it."""
 
 
 # --- audit, dead letters ----------------------------------------------------------------------------------------
@@ -536,4 +604,4 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     value_base64: str
 
 
-AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Relogin | Decision | DeadLetter
+AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand | Decision | DeadLetter

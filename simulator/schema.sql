@@ -138,6 +138,14 @@ CREATE TABLE vicidial_statuses (
   PRIMARY KEY (status)
 ) ENGINE=MyISAM;
 
+CREATE TABLE vicidial_campaign_statuses (
+  status VARCHAR(6) NOT NULL,
+  status_name VARCHAR(30),
+  selectable ENUM('Y','N'),
+  campaign_id VARCHAR(8),
+  KEY campaign_id (campaign_id)
+) ENGINE=MyISAM;
+
 CREATE TABLE vicidial_auto_calls (
   auto_call_id INT UNSIGNED NOT NULL AUTO_INCREMENT,
   server_ip VARCHAR(15) NOT NULL,

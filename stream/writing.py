@@ -5,6 +5,8 @@ from messages.keys import key_of
 from messages.records import (
     DeadLetter,
     Decision,
+    Fence,
+    Hold,
     Incident,
     LoginSlot,
     Order,
@@ -17,7 +19,7 @@ from messages.topics import Key, Topic
 from stream.log import Entry
 
 WRITER_HEADER = "by"
-"""A slot's tombstone says which process wrote it, as the slot itself does."""
+"""A tombstone of what a controller decided says which process wrote it, as the record itself does."""
 
 _TOPICS: dict[type[Record], Topic] = {
     Stamped: Topic.OBSERVATIONS,
@@ -26,6 +28,8 @@ _TOPICS: dict[type[Record], Topic] = {
     RankingSnapshot: Topic.RANKINGS,
     Incident: Topic.INCIDENTS,
     Relogin: Topic.RELOGINS,
+    Hold: Topic.RELOGINS,
+    Fence: Topic.RELOGINS,
     Decision: Topic.AUDIT,
     DeadLetter: Topic.DEAD_LETTERS,
 }
@@ -48,6 +52,6 @@ def end_of_slot(slot: LoginSlot, by: str) -> Entry:
     return Entry(Topic.LOGINS, str(key_of(slot)), None, ((WRITER_HEADER, by.encode()),))
 
 
-def end_of_relogin(key: Key) -> Entry:
-    """Make the tombstone that ends a move."""
-    return Entry(Topic.RELOGINS, str(key), None)
+def end_of_errand(key: Key, by: str) -> Entry:
+    """Make the tombstone that ends a move, a hold or a fence; `by` is the process that ends it."""
+    return Entry(Topic.RELOGINS, str(key), None, ((WRITER_HEADER, by.encode()),))

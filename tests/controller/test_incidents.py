@@ -1,162 +1,23 @@
 """Incidents and moves: who is moved where and in which order, who is not and why, and what is written down."""
 
-from collections.abc import Iterable
-
 import msgspec
 
 from controller.acting import Outcome, Reply, after
-from controller.incidents import Turn, take_turn
+from controller.incidents import Turn
 from controller.policy import MaintenanceWindow, Policy
-from controller.state import ClusterState
 from messages.records import (
-    AgentSession,
     AgentStatus,
-    Decision,
-    DialerHealth,
     DialerState,
     FleetHealth,
-    Incident,
     LoginSlot,
     Move,
     NotMoved,
     Pause,
-    Phone,
-    PhoneAlias,
     Relogin,
     Stage,
 )
-from tests.making import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, dialer, folded, poll, slot
-
-DIALERS = (ONE, TWO, THREE)
-CALM = Policy(moves_per_second=1000)
-
-
-class Floor:
-    """Three dialers, and agents with an alias that has a phone on each."""
-
-    def __init__(self, *on_one: AgentSession, policy: Policy = CALM, acts: bool = True) -> None:
-        self.policy = policy
-        self.acts = acts
-        self.doubt = ""
-        self.rooms = dict.fromkeys(DIALERS, 500)
-        self.state: ClusterState = folded(
-            *(phone(user, number) for user in users(on_one) for number in (1, 2, 3)),
-            *(alias(user) for user in users(on_one)),
-            poll(*map(dialer, DIALERS)),
-        )
-        self.sessions: dict[str, AgentSession] = {}
-        self.poll(*on_one)
-        self.judge()
-
-    def poll(self, *sessions: AgentSession, gone: Iterable[str] = (), seconds: float = 0.5) -> None:
-        """Let the next poll show these sessions too, and those of `gone` no more."""
-        for session in sessions:
-            self.sessions[session.user] = session
-        for user in gone:
-            del self.sessions[user]
-        self.state.agents = {user.lower(): each for user, each in self.sessions.items()}
-        at = [
-            dialer(ip, sum(each.server_ip == ip for each in self.sessions.values()), rooms_free=self.rooms[ip])
-            for ip in DIALERS
-        ]
-        sequence, at_ms = self.state.stamp[1] + 1, self.state.observed_at_ms + round(seconds * 1000)
-        self.state.fold(poll(*at, sequence=sequence, at_ms=at_ms))
-
-    def judge(self, brake: str = "", /, **states: DialerState) -> None:
-        """Judge dialers ONE, TWO and THREE as said, and the others up."""
-        named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
-        self.state.health = FleetHealth(
-            brake=brake, dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS}
-        )
-
-    def turn(self) -> Turn:
-        """Take a turn, and take in what it decided."""
-        turn = take_turn(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
-        for record in turn.records:
-            match record:
-                case Incident() | Relogin():
-                    self.state.decided(record)
-                case LoginSlot():
-                    self.state.take_slot(record)
-        for key in turn.ended:
-            del self.state.relogins[int(key.name)]
-        return turn
-
-    def moves(self) -> list[Relogin]:
-        """Take a turn, and give the moves that it began."""
-        began = {Stage.ORDERED, Stage.ADVISED}
-        return [each for each in self.turn().records if isinstance(each, Relogin) and each.stage in began]
-
-    @property
-    def incident(self) -> Incident:
-        """Give the only open incident."""
-        (incident,) = self.state.incidents.values()
-        return incident
-
-    def listed(self) -> dict[str, NotMoved]:
-        """Tell who is not moved and why."""
-        return {each.user: each.why for each in self.incident.listed}
-
-
-def health(state: DialerState) -> DialerHealth:
-    life = DialerState.DOWN if state is DialerState.DOWN else DialerState.UP
-    return DialerHealth(state=state, since_ms=NOW_MS, life=life, served=True, evidence=f"it is {state}")
-
-
-def users(sessions: Iterable[AgentSession]) -> list[str]:
-    return sorted({each.user for each in sessions})
-
-
-def phone(user: str, number: int) -> Phone:
-    """Make an agent's phone on the Nth dialer; the extension is the same everywhere."""
-    return Phone(
-        cluster=CLUSTER,
-        epoch=1,
-        sequence=1,
-        login=f"{user}{'abc'[number - 1]}",
-        server_ip=DIALERS[number - 1],
-        extension=user,
-        protocol="SIP",
-    )
-
-
-def alias(user: str, alias_id: str = "") -> PhoneAlias:
-    logins = tuple(f"{user}{letter}" for letter in "abc")
-    return PhoneAlias(cluster=CLUSTER, epoch=1, sequence=1, alias_id=alias_id or f"desk{user}", logins=logins)
-
-
-def agent(  # noqa: PLR0913 # a session has this many sides, and a test names those it is about
-    user: str,
-    server_ip: str = ONE,
-    status: AgentStatus = AgentStatus.READY,
-    *,
-    number: int | None = None,
-    remote: bool = False,
-    call_server_ip: str = "",
-) -> AgentSession:
-    return AgentSession(
-        cluster=CLUSTER,
-        epoch=1,
-        sequence=1,
-        live_agent_id=int(user) if number is None else number,
-        user=user,
-        server_ip=server_ip,
-        extension=f"R/{user}" if remote else f"SIP/{user}",
-        status=status,
-        remote=remote,
-        call_server_ip=call_server_ip,
-    )
-
-
-def crowd(count: int, server_ip: str = ONE, first: int = 1001) -> list[AgentSession]:
-    return [agent(str(first + number), server_ip) for number in range(count)]
-
-
-def decisions(turn: Turn) -> list[tuple[str, str, str]]:
-    return [(each.what, each.why, each.subject) for each in turn.records if isinstance(each, Decision)]
-
-
-# --- incidents --------------------------------------------------------------------------------------------------
+from tests.controller.floor import CALM, Floor, agent, alias, crowd, decisions, health
+from tests.making import CLUSTER, ONE, PLAIN, THREE, TWO, slot
 
 
 def test_nothing_happens_while_all_is_well() -> None:
@@ -459,7 +320,7 @@ def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -
     told(floor, "1001")
     floor.poll(seconds=15)
     turn = floor.turn()
-    assert ("gave a move up", "told 3 times, and still there", "1001") in decisions(turn)
+    assert ("gave a move up", "tried 3 times, and still there", "1001") in decisions(turn)
     assert floor.listed() == {"1001": NotMoved.STAYED}
     floor.poll(seconds=60)
     assert floor.moves() == []
@@ -479,3 +340,29 @@ def test_an_order_says_whether_the_screen_must_hang_up_first() -> None:
     floor = Floor(agent("1001"), agent("1002", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DOWN)
     assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False), ("1002", True)]
+
+
+# --- emergency logouts -----------------------------------------------------------------------------------------
+
+
+def told_until_it_is_given_up(policy: Policy) -> list[tuple[int, bool]]:
+    """Let a screen never react: number and kind of each attempt."""
+    floor = Floor(agent("1001"), policy=policy)
+    floor.judge(ONE=DialerState.DOWN)
+    attempts = []
+    while not floor.state.relogins or floor.state.relogins[1001].stage is not Stage.FAILED:
+        floor.turn()
+        relogin = floor.state.relogins[1001]
+        if relogin.stage is Stage.ORDERED:
+            attempts.append((relogin.attempts, relogin.forced))
+            told = after(relogin, Outcome(Reply.DONE, "said"), floor.state.observed_at_ms, "controller-1")
+            assert isinstance(told, Relogin)
+            floor.state.decided(told)
+        floor.poll(seconds=15)
+    return attempts
+
+
+def test_a_session_is_ended_in_the_tables_only_where_that_is_allowed_and_after_its_screen_was_told() -> None:
+    assert told_until_it_is_given_up(CALM) == [(1, False), (2, False), (3, False)]
+    allowed = msgspec.structs.replace(CALM, emergency_logout=True)
+    assert told_until_it_is_given_up(allowed) == [(1, False), (2, False), (3, False), (4, True), (5, True)]

@@ -10,6 +10,7 @@ import pytest
 
 from controller.answers import IncidentAnswer
 from controller.policy import Policy
+from hotdesk.hands import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator.agents import Habits
@@ -32,7 +33,7 @@ def running(folder: Path, at: Site, *, acts: bool) -> Iterator[Client]:
         api=ApiOptions(port=0),
         databases={CLUSTER: at.settings},
         policies={CLUSTER: Policy(acts=acts)},
-        hands={CLUSTER: at.settings} if acts else {},
+        hands={CLUSTER: HandSettings(database=at.settings)} if acts else {},
     )
     with Service(wanted) as service:
         client = Client(service.url)

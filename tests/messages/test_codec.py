@@ -23,9 +23,13 @@ from messages.records import (
     DialerReading,
     DialerState,
     Drain,
+    Fence,
+    FenceStage,
     FleetHealth,
     Grouping,
     Heartbeat,
+    Hold,
+    HoldStage,
     Incident,
     Listed,
     LoginSlot,
@@ -122,7 +126,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (Topic.ORDERS, Acknowledge(**ORDERED, incident="i-1", silence_until_ms=5)),
     (Topic.ORDERS, Move(**ORDERED, user="6666", live_agent_id=42)),
     (Topic.ORDERS, Unbrake(**ORDERED, bad_since_ms=5)),
-    (Topic.ORDERS, Unfence(**ORDERED, server_ip="10.0.0.11")),
+    (Topic.ORDERS, Unfence(**ORDERED, server_ip="10.0.0.11", intended_at_ms=5)),
     (
         Topic.LOGINS,
         LoginSlot(
@@ -205,6 +209,23 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             stage=Stage.HOME,
             changed_at_ms=2,
         ),
+    ),
+    (
+        Topic.RELOGINS,
+        Hold(
+            cluster="west",
+            live_agent_id=42,
+            user="6666",
+            incident="i-1",
+            server_ip="10.0.0.11",
+            stage=HoldStage.HELD,
+            seen=True,
+            mark="PAUSE!1700000000",
+        ),
+    ),
+    (
+        Topic.RELOGINS,
+        Fence(cluster="west", server_ip="10.0.0.11", incident="i-1", intended_at_ms=1, stage=FenceStage.TAKEN),
     ),
     (Topic.AUDIT, Decision(cluster="west", at_ms=1, actor="controller-1", what="moved", why="down")),
     (

@@ -1,0 +1,2 @@
+SELECT MAX(user_log_id)
+FROM vicidial_user_log
