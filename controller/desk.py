@@ -3,6 +3,7 @@
 Nothing here does anything to the outside: what is to be written to the log is handed back as entries.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from controller.incidents import Turn, take_in, take_turn, why_withheld
 from controller.picking import Picked, PickRequest, Refused, pick
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
-from controller.state import ClusterState, Folded, Stamp
+from controller.state import NEVER, ClusterState, Folded, Stamp
 from messages.records import (
     AgentSession,
     AnyOrder,
@@ -98,6 +99,10 @@ class FoldedBatch(NamedTuple):
     """What was decided for the clusters that act: true only once it is committed."""
 
 
+Echo = Incident | Errand | LoginSlot | Key
+"""What is decided by committing it, and the key of what is ended so."""
+
+
 class ClusterView(msgspec.Struct):
     """One cluster: what is known, how it is judged, and whose it is."""
 
@@ -117,6 +122,11 @@ class ClusterView(msgspec.Struct):
     """Why nobody may be moved now, as of the latest turn; empty: nothing keeps anybody. Read by executors, too."""
     owner: str = ""
     owner_url: str = ""
+    echoes: Counter[Echo] = msgspec.field(default_factory=Counter)
+    """What was committed here and has not come back from the log yet. What comes back without having been expected was
+    committed although nobody could say so."""
+    ranked: Stamp = NEVER
+    """Of which poll the latest ranking is that came from the log."""
 
     def age_seconds(self, now: float) -> float | None:
         """Tell how old the latest poll is; None: nothing came in since this process started."""
@@ -257,15 +267,20 @@ class Desk:
         """Take in what was decided; what this very process did it knows already, and maybe better."""
         match news:
             case LoginSlot():
-                if not (live and news.handed_out_by == self.name):
+                mine = live and news.handed_out_by == self.name
+                asked_for = not news.planned or news.used_by is not None
+                if not (mine and asked_for) and not self._knows(view, news, news.handed_out_by, live=live):
                     view.state.take_slot(news)
+            case RankingSnapshot() if (news.epoch, news.sequence) < view.ranked:
+                pass  # a former owner's last word, come late
             case RankingSnapshot():
+                view.ranked = news.epoch, news.sequence
                 view.owner, view.owner_url = news.owner, news.owner_url
                 # whoever takes over goes on from there
                 if news.health is not None and not (live and view.owned):
                     view.state.health = news.health
             case Incident() | Relogin() | Hold() | Fence():
-                if not (live and news.by == self.name):
+                if not self._knows(view, news, news.by, live=live):
                     view.state.decided(news)
             case _:
                 view.state.orders.take(news)
@@ -276,11 +291,28 @@ class Desk:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
         if ended.topic is Topic.ORDERS:
             view.state.orders.take_back(ended.key)
-        if ended.topic is Topic.RELOGINS and not (live and ended.by == self.name):
+        if ended.topic is Topic.RELOGINS and not self._knows(view, ended.key, ended.by, live=live):
             view.state.errand_over(ended.key)
         if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
             view.state.release_slot(ended.key.name)
         return Result.FOLDED
+
+    def committed(self, view: ClusterView, turn: Turn) -> None:
+        """Make a turn true that was committed just now."""
+        take_in(view.state, turn)
+        view.echoes.update(each for each in turn.records if isinstance(each, Echo))
+        view.echoes.update(turn.ended)
+
+    def _knows(self, view: ClusterView, news: Echo, by: str, *, live: bool) -> bool:
+        """Tell whether something decided only comes back to where it was decided, and maybe is out of date there."""
+        if not live or by != self.name:
+            return False
+        if not view.policy.acts:
+            return True
+        left = view.echoes.pop(news, 0) - 1
+        if left > 0:
+            view.echoes[news] = left
+        return left >= 0
 
     def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch, *, live: bool) -> Result:
         if what is Folded.STALE:
@@ -289,8 +321,11 @@ class Desk:
             folded.polled.add(view.state.cluster)
             if live and view.owned:
                 self._judge(view)
-                folded.entries.extend(end_of_slot(slot, self.name) for slot in view.state.slots_over)
-                folded.entries.extend(entry_of(login) for login in view.state.slots_used)
+                ended = view.state.slots_ended
+                folded.entries.extend(
+                    end_of_slot(slot, self.name) if over else entry_of(slot) for slot, over in ended.values()
+                )
+                ended.clear()
         return Result.FOLDED
 
     def _judge(self, view: ClusterView) -> None:

@@ -7,13 +7,33 @@ whether this process still owns the cluster; between that and the act lie no mor
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from controller.acting import Check, Outcome, Reply, SessionRow, after_check, check
-from controller.interventions import Interventions
-from controller.vicidial import Hand, SessionReader, VicidialError
+from controller.vicidial import Hand, VicidialError
 from messages.records import Errand, Fence, Hold, HoldStage, Relogin
 
 IDLE_SECONDS = 0.5
+
+
+class Looks(Protocol):
+    """Reads VICIdial's own rows."""
+
+    def sessions(self, user: str) -> Sequence[SessionRow]:
+        """Give every row of a user.
+
+        Raises:
+            VicidialError: nobody knows.
+        """
+        ...
+
+
+class Intervenes(Protocol):
+    """Changes VICIdial's own tables, as `controller.interventions` does."""
+
+    def fence(self, fence: Fence, *, first: bool) -> Outcome: ...
+
+    def end_session(self, relogin: Relogin) -> Outcome: ...
 
 
 class Executor:
@@ -34,9 +54,9 @@ class Executor:
         self,
         cluster: str,
         name: str,
-        reader: SessionReader,
+        reader: Looks,
         hand: Hand,
-        interventions: Interventions,
+        interventions: Intervenes,
         *,
         dead_call_status: str,
         why_not: Callable[[], str],
@@ -75,9 +95,10 @@ class Executor:
                 errand = self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
-            self._report(errand, self._carry_out(errand))
+            self._report(errand, self.carry_out(errand))
 
-    def _carry_out(self, errand: Errand) -> Outcome:
+    def carry_out(self, errand: Errand) -> Outcome:
+        """Look, ask whether this process still may, and act, here and now."""
         if isinstance(errand, Fence):
             # one that an earlier owner decided may have been carried out already
             return self._withheld() or self._interventions.fence(errand, first=errand.by == self._name)

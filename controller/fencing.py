@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from controller.errands import Step
+from controller.health import doubt_about
 from controller.policy import Policy
 from controller.state import ClusterState
 from messages.records import DialerState, Fence, FenceStage, ServerIp
@@ -65,7 +66,7 @@ def _new(state: ClusterState, by: str, *, acts: bool) -> Iterator[Step]:
         dialer = state.dialers.get(server_ip)
         if incident.kind is not DialerState.DOWN or server_ip in state.fences or dialer is None:
             continue
-        if not dialer.agent_logins or not _is_down(state, server_ip):
+        if not dialer.agent_logins or not _is_down(state, server_ip) or doubt_about(state, server_ip):
             continue
         fence = Fence(
             cluster=state.cluster,

@@ -178,6 +178,7 @@ class Follower:
                 for tail in list(self._tails.values()):
                     live = tail.caught_up()
                     news = [read(stored) for stored in tail.poll(POLL_SECONDS / len(self._tails))]
+                    self._stand_down()
                     if news:
                         self._on_loop(news, live=live)
                         self._stop.wait(PAUSE_SECONDS)
@@ -192,6 +193,14 @@ class Follower:
             for _, claim in claims:
                 claim.close()
             self.caught_up = False
+
+    def _stand_down(self) -> None:
+        """Own nothing that is not known to be assigned: one that stood still must not speak for its heir."""
+        sure = time.monotonic() - self._assigned_at <= SURE_SECONDS
+        still = self._owned & self._assigned if sure else frozenset()
+        if still != self._owned:
+            self._owned = still
+            self._run(self._desk.own, still)
 
     def _fit_tails(self) -> None:
         """Follow what should be followed: everything, or what is assigned."""
@@ -243,7 +252,8 @@ class Follower:
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
         read_to_the_end = frozenset().union(*ends)
-        owned = self._assigned & read_to_the_end
+        sure = time.monotonic() - self._assigned_at <= SURE_SECONDS
+        owned = self._assigned & read_to_the_end if sure else frozenset()
         if owned != self._owned:
             self._owned = owned
             log.info("owning partitions", partitions=sorted(owned))

@@ -18,6 +18,7 @@ import msgspec
 from controller.orders import Orders
 from controller.policy import Policy
 from controller.ranking import stalled_seconds
+from controller.state import ClusterState
 from messages.records import (
     DialerHealth,
     DialerReading,
@@ -32,6 +33,8 @@ from messages.records import (
 
 CONFIRMED_SECONDS = 3.5
 """A heartbeat that stood still for so long and witnesses that fail: down."""
+TWICE_SECONDS = 1.0
+"""Witnesses must fail for so long to confirm that: they are asked every second, and one answer may get lost."""
 ALONE_SECONDS = 8.0
 """Without a witness, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
 WITNESS_DOUBT_SECONDS = 2.5
@@ -48,6 +51,9 @@ FLAP_MEMORY_SECONDS = 1800.0
 """A dialer that stayed up for so long has its deaths forgotten."""
 SETTLED_SECONDS = 600.0
 """A dialer that is down for so long is no longer part of the fleet that the brake looks at."""
+BLIND_DOUBT_SECONDS = 60.0
+"""For so long after all witnesses began to fail nobody is moved: what they reach, the collector may reach no better.
+After that they are taken for absent: a firewall that keeps them out for good must not keep everybody where they are."""
 BRAKE_CONFIRMED_SECONDS = 60.0
 """The brake lets go after so long where witnesses confirm every death."""
 
@@ -116,6 +122,7 @@ def judge_fleet(
     }
     heard = {each.server_ip: _hear(each, watched[each.server_ip]) for each in doubtful}
     blind = _all_fail(heard.values())
+    blind_since_ms = None if not blind else now_ms if before.blind_since_ms is None else before.blind_since_ms
     for dialer in doubtful:
         dialers[dialer.server_ip] = _judge(
             before.dialers.get(dialer.server_ip),
@@ -130,6 +137,8 @@ def judge_fleet(
     bad_since_ms, brake = _brake(before, dialers, orders, now_ms)
     if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
         brake = "the collector began to watch just now, or polls were missing"
+    elif blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
+        brake = brake or "the witnesses of all dialers fail at once: it may be the collector's own network"
     return FleetHealth(
         epoch=poll.epoch,
         polled_at_ms=now_ms,
@@ -137,8 +146,19 @@ def judge_fleet(
         dialers=dialers,
         bad_since_ms=bad_since_ms,
         brake=brake,
-        witnesses_blind=blind,
+        blind_since_ms=blind_since_ms,
     )
+
+
+def doubt_about(state: ClusterState, server_ip: ServerIp) -> str:
+    """Say why a dialer that was judged down may not be dead now; empty: the latest poll says that it is.
+
+    It stays down until it is seen to be up; but nobody is moved for what was only seen before.
+    """
+    health = state.health.dialers.get(server_ip)
+    if health is None or health.verdict is DialerState.DOWN:
+        return ""
+    return f"its death is in doubt now: {health.evidence}"
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -242,19 +262,20 @@ def _verdict(
             return _Verdict(DialerState.UNKNOWN, "its heartbeat was not yet seen to advance")
         was_down = before is not None and before.life is DialerState.DOWN
         return _while_it_beats(heard, failing_for, was_down=was_down)
-    return _while_it_stands_still(heartbeat, stalled, heard, watch, failing=failing)
+    return _while_it_stands_still(heartbeat, stalled, heard, watch, failing_for=failing_for if failing else None)
 
 
 def _while_it_stands_still(
-    heartbeat: Heartbeat, stalled: float, heard: _Witnessed, watch: _Watch, *, failing: bool
+    heartbeat: Heartbeat, stalled: float, heard: _Witnessed, watch: _Watch, *, failing_for: float | None
 ) -> _Verdict:
-    """Say what a heartbeat that does not advance means, beside what the witnesses tell."""
+    """Say what a heartbeat that does not advance means, beside what the witnesses tell; None: nothing ill."""
     stands = f"heartbeat stands still for {stalled:.1f} s, {heard.words}"
     steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
     if heard.testimony is _Testimony.ALIVE:
         return _Verdict(DialerState.SUSPECT, f"{stands}: only its updater may have died")
-    if failing and steady >= CONFIRMED_SECONDS:
-        return _Verdict(DialerState.DOWN, stands, confirmed=True)
+    if failing_for is not None:
+        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
+        return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stands, confirmed=sure)
     # one that this collector never saw advance may have been dead for years: nobody's agents are lost now
     if heartbeat.progressed_at_ms is not None and steady >= ALONE_SECONDS:
         return _Verdict(DialerState.DOWN, stands)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.errands import Step
+from controller.health import doubt_about
 from controller.state import ClusterState
 from messages.records import AgentSession, AgentStatus, Hold, HoldStage, Incident, Relogin, Stage
 
@@ -45,6 +46,8 @@ class Holding:
         if withheld:
             return
         for incident in self.dead.values():
+            if doubt_about(self.state, incident.server_ip):
+                continue
             for session in sessions.values():
                 if session.server_ip == incident.server_ip and self._is_to_be_held(session):
                     yield self._new(session, incident, acts=acts)

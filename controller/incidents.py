@@ -12,6 +12,7 @@ import msgspec
 
 from controller.errands import Step, subject_of
 from controller.fencing import fence_steps
+from controller.health import doubt_about
 from controller.holding import Holding
 from controller.picking import resolve
 from controller.policy import Policy
@@ -42,8 +43,8 @@ _FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, Ag
 """Those who wait for calls go first, since calls are sent to them; then those who pause, then those in calls."""
 LAST = 2
 
-PLANNED_SLOT_SECONDS = 120.0
-"""How long a mover's place is kept: a call may have to end first, and then the screen logs in again."""
+PLANNED_SLOT_SECONDS = 60.0
+"""How long a mover's place is kept: as long as the screen may be told again, and then the agent logs in."""
 SECOND_MS = 1000
 RETRY_SECONDS = 15.0
 """A screen polls every second; one that was told so long ago, and is still there, is told again."""
@@ -152,7 +153,8 @@ class _Deciding:
         acts, withheld = self._acts, self._withheld
         for step in fence_steps(self._state, self._policy, self._by, acts=acts, withheld=withheld):
             self._take(step)
-        for step in Holding(self._state, self._relogins, dead, self._by).steps(acts=acts, withheld=withheld):
+        holding = Holding(self._state, self._relogins, dead, self._by)
+        for step in holding.steps(acts=acts, withheld=withheld):
             self._take(step)
         self._ended += [key_of(each) for each in self._advice if each.live_agent_id not in self._relogins]
         return Turn(self._records, self._ended)
@@ -223,11 +225,12 @@ class _Deciding:
         listed = {each.live_agent_id: _listed(each, NotMoved.REMOTE) for each in sessions if each.remote}
         if incident.kind is DialerState.DOWN:
             listed |= self._calls_lost(incident.server_ip)
+        withheld = self._withheld or self._doubt_about(incident)
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
             relogin = self._relogins.get(session.live_agent_id)
             if relogin is None or relogin.stage is Stage.FAILED:
-                why = NotMoved.STAYED if relogin is not None else self._move(incident, session)
+                why = NotMoved.STAYED if relogin is not None else self._move(incident, session, withheld)
                 if why is not None:
                     listed[session.live_agent_id] = _listed(session, why)
         moved = [each for each in self._relogins.values() if each.incident == incident.incident]
@@ -235,13 +238,19 @@ class _Deciding:
             incident,
             msgspec.structs.replace(
                 incident,
-                withheld=self._withheld,
+                withheld=withheld,
                 agents=len(agents),
                 ordered=len(moved),
                 home=sum(1 for each in moved if each.stage is Stage.HOME),
                 listed=tuple(listed[number] for number in sorted(listed)),
             ),
         )
+
+    def _doubt_about(self, incident: Incident) -> str:
+        """Say why a dialer that is down may not be dead now; empty: nothing speaks for it."""
+        if incident.kind is not DialerState.DOWN:
+            return ""
+        return doubt_about(self._state, incident.server_ip)
 
     def _update(self, before: Incident, after: Incident) -> None:
         """Store an incident that changed, and a decision for everything newly withheld."""
@@ -263,14 +272,14 @@ class _Deciding:
             if each.call_server_ip == server_ip != each.server_ip
         }
 
-    def _move(self, incident: Incident, session: AgentSession) -> NotMoved | None:
+    def _move(self, incident: Incident, session: AgentSession, withheld: str) -> NotMoved | None:
         """Order an agent's move, or say why not; None too where it only has to wait for its turn."""
         if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
             return NotMoved.IN_CALL
         target = self._target(session)
         if isinstance(target, NotMoved):
             return target
-        if not self._withheld and self._left > 0:
+        if not withheld and self._left > 0:
             self._order(incident.incident, session, *target, why=incident.why)
         return None
 
@@ -326,6 +335,8 @@ class _Deciding:
         return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
 
     def _order(self, incident: str, session: AgentSession, alias_id: str, phone: PhoneStanding, *, why: str) -> Relogin:
+        # on a dialer that lives a call is only waited for
+        lives = self._lives(session.server_ip)
         relogin = Relogin(
             cluster=self._state.cluster,
             live_agent_id=session.live_agent_id,
@@ -338,8 +349,8 @@ class _Deciding:
             ordered_at_ms=self._now_ms,
             stage=Stage.ORDERED if self._acts else Stage.ADVISED,
             changed_at_ms=self._now_ms,
-            in_call=session.status in IN_CALL,
-            dialer_lives=self._lives(session.server_ip),
+            in_call=session.status in IN_CALL and not lives,
+            dialer_lives=lives,
             by=self._by,
         )
         slot = LoginSlot(
@@ -352,6 +363,7 @@ class _Deciding:
             handed_out_at_ms=self._now_ms,
             until_ms=self._now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
             replaces=session.live_agent_id,
+            planned=True,
             handed_out_by=self._by,
         )
         self._relogins[session.live_agent_id] = relogin

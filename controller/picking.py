@@ -84,7 +84,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
         replaces=None if session is None else session.live_agent_id,
         handed_out_by=by,
     )
-    state.slots.take(slot)
+    state.hand_out(slot)
     return Picked(slot, is_new=True)
 
 

@@ -73,10 +73,15 @@ class Slots:
             del self._in_campaign[campaign]
         return slot
 
-    def fulfil(self, session: AgentSession) -> LoginSlot | None:
-        """Release the slot of an agent whose new session was seen, wherever it landed."""
+    def fulfil(self, session: AgentSession, seen_at_ms: int) -> LoginSlot | None:
+        """Release the slot of an agent whose new session was seen, wherever it landed.
+
+        `seen_at_ms`: the log's time of the poll that shows it. A reader of the whole log meets old sessions, too.
+        """
         slot = self.of(session.user)
         if slot is None or session.remote or session.live_agent_id == slot.replaces:
+            return None
+        if seen_at_ms <= slot.handed_out_at_ms:
             return None
         return self.release(session.user)
 

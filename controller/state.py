@@ -11,7 +11,7 @@ belongs to one thread.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -67,6 +67,13 @@ class Folded(Enum):
     STALE = "older than what is known: dropped"
 
 
+class SlotEnd(NamedTuple):
+    """A slot that became a login, or a slot or login that is over."""
+
+    slot: LoginSlot
+    over: bool
+
+
 @dataclass
 class ClusterState:
     """What is known of one cluster.
@@ -103,10 +110,9 @@ class ClusterState:
     _swept: Stamp = NEVER
     logins: dict[str, LoginSlot] = field(default_factory=dict)
     """By user: the slots that became the sessions which now last, and so the alias each agent used."""
-    slots_over: list[LoginSlot] = field(default_factory=list, compare=False)
-    """Slots that the last poll ended, and logins whose session it ended, for whoever must tell others."""
-    slots_used: list[LoginSlot] = field(default_factory=list, compare=False)
-    """Slots that the last poll showed to have become logins, the same."""
+    slots_ended: dict[str, SlotEnd] = field(default_factory=dict, compare=False)
+    """By user: what became of slots, and of logins, and does not stand in the log yet. It is for the owner to say; the
+    others keep it in mind, for one of them may be the next."""
 
     @property
     def stamp(self) -> Stamp:
@@ -212,32 +218,47 @@ class ClusterState:
 
     def take_slot(self, slot: LoginSlot) -> None:
         """Hold a slot, or note the login it became."""
-        if slot.used_by is None:
-            self.slots.take(slot)
-        else:
+        name = slot.user.lower()
+        if slot.used_by is not None:
             self.slots.release(slot.user)
-            self.logins[slot.user.lower()] = slot
+            self.slots_ended.pop(name, None)
+            self.logins[name] = slot
+            return
+        self.hand_out(slot)
+        session = self.agents.get(name)
+        if session is not None:
+            # logins and sessions come on different ways: it may have been seen before the slot was heard of
+            self._use_slot(session, self.observed_at_ms)
+
+    def hand_out(self, slot: LoginSlot) -> None:
+        """Hold a slot that is new: what became of an earlier one of its user is of no interest any more."""
+        self.slots_ended.pop(slot.user.lower(), None)
+        self.slots.take(slot)
 
     def release_slot(self, user: str) -> None:
         """Forget a user's slot and login."""
         self.slots.release(user)
+        self.slots_ended.pop(user.lower(), None)
         self.logins.pop(user.lower(), None)
 
+    def _use_slot(self, session: AgentSession, seen_at_ms: int) -> None:
+        slot = self.slots.fulfil(session, seen_at_ms)
+        if slot is not None:
+            login = msgspec.structs.replace(slot, used_by=session.live_agent_id)
+            self.logins[session.user.lower()] = login
+            self.slots_ended[session.user.lower()] = SlotEnd(login, over=False)
+
     def _end_slots(self, closed: list[Entity | Key], now_ms: int) -> None:
-        self.slots_used, self.slots_over = [], []
         if not (self.slots or self.logins):
             return
         for news in closed:
             if isinstance(news, AgentSession):
                 self._end_login(news.user, news.live_agent_id)
-                slot = self.slots.fulfil(news)
-                if slot is not None:
-                    login = msgspec.structs.replace(slot, used_by=news.live_agent_id)
-                    self.logins[news.user.lower()] = login
-                    self.slots_used.append(login)
+                self._use_slot(news, now_ms)
             elif isinstance(news, Key) and news.kind == KIND_AGENT:
                 self._end_login(news.name, None)
-        self.slots_over += self.slots.expire(now_ms)
+        for slot in self.slots.expire(now_ms):
+            self.slots_ended[slot.user.lower()] = SlotEnd(slot, over=True)
 
     def _end_login(self, user: str, live_agent_id: int | None) -> None:
         """Forget a login that another session of its user, or none, has replaced."""
@@ -245,7 +266,7 @@ class ClusterState:
         if login is not None and login.used_by != live_agent_id:
             del self.logins[user.lower()]
             if self.slots.of(user) is None:
-                self.slots_over.append(login)
+                self.slots_ended[user.lower()] = SlotEnd(login, over=True)
 
     def _file(self, news: Entity | Key) -> None:
         match news:

@@ -286,6 +286,8 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
     used_by: int | None = None
     """The `live_agent_id` of the login it became: it is no slot any more, and tells which alias that agent used."""
+    planned: bool = False
+    """Kept for an agent who is being moved; else a login asked for it."""
     handed_out_by: str
     """Which process; its own news coming back to it says nothing new."""
 
@@ -373,8 +375,8 @@ class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     """Since when so many dialers look bad that it may be the observer."""
     brake: str = ""
     """Why nobody is moved, in words; empty: no brake, or it was released."""
-    witnesses_blind: bool = False
-    """All witnesses fail together: that is the prober's trouble, and they have no vote."""
+    blind_since_ms: int | None = None
+    """Since when all witnesses fail together: that is the prober's trouble, and they have no vote."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -70,14 +70,14 @@ def dialer(  # noqa: PLR0913 # a dialer has this many sides, and a test names th
 
 
 def poll(
-    *dialers: DialerReading, sequence: int = 1, epoch: int = 1, at_ms: int = NOW_MS, full: int | None = None
+    *dialers: DialerReading, sequence: int = 1, epoch: int = 1, at_ms: int | None = None, full: int | None = None
 ) -> Poll:
-    """Make the record that closes a poll."""
+    """Make the record that closes a poll; one follows the other after half a second."""
     return Poll(
         cluster=CLUSTER,
         epoch=epoch,
         sequence=sequence,
-        observed_at_ms=at_ms,
+        observed_at_ms=NOW_MS + 500 * (sequence - 1) if at_ms is None else at_ms,
         full_sequence=full,
         collector="c1",
         dialers=dialers,

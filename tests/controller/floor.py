@@ -87,7 +87,7 @@ class Floor:
 
 def health(state: DialerState) -> DialerHealth:
     life = DialerState.DOWN if state is DialerState.DOWN else DialerState.UP
-    return DialerHealth(state=state, since_ms=NOW_MS, life=life, served=True, evidence=f"it is {state}")
+    return DialerHealth(state=state, since_ms=NOW_MS, verdict=life, life=life, served=True, evidence=f"it is {state}")
 
 
 def users(sessions: Iterable[AgentSession]) -> list[str]:

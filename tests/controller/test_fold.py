@@ -3,13 +3,14 @@
 from itertools import chain
 from math import isfinite
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import observer
 from controller.ranking import rank_dialers
-from controller.state import ClusterState, Folded
+from controller.state import ClusterState, Folded, SlotEnd
 from messages.codec import decode_stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import ClusterSettings, Grouping, Outage, Reign
@@ -185,11 +186,37 @@ def test_slots_over_are_told_with_the_poll_that_ended_them() -> None:
         state.slots.take(each)
     state.fold(session("1001", sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2, at_ms=NOW_MS + 500))
-    assert [(each.user, each.used_by) for each in state.slots_used] == [("1001", 1)]
-    assert state.slots_over == [over]
+    used = msgspec.structs.replace(seen, used_by=1)
+    assert state.slots_ended == {"1001": SlotEnd(used, over=False), "1002": SlotEnd(over, over=True)}
     assert list(state.slots) == [held]
-    state.fold(poll(dialer(ONE, 1), sequence=3, at_ms=NOW_MS + 1000))
-    assert (state.slots_used, state.slots_over) == ([], [])
+    state.take_slot(used)
+    state.release_slot("1002")
+    assert state.slots_ended == {}, "the log says so by now"
+
+
+def test_a_slot_that_is_heard_of_after_its_login_was_seen_is_used_at_once() -> None:
+    state = folded(session("1001", number=7), session("1002", number=8), poll(dialer(ONE, 2), at_ms=NOW_MS + 500))
+    state.take_slot(slot("1001"))
+    state.take_slot(msgspec.structs.replace(slot("1002"), replaces=8))
+    assert [each.user for each in state.slots] == ["1002"], "that session is the one it replaces"
+    assert state.logins["1001"].used_by == 7
+
+
+def test_a_session_from_before_a_slot_was_handed_out_is_not_the_one_it_waits_for() -> None:
+    state = ClusterState(CLUSTER)
+    state.take_slot(slot("1001"))  # read before the history that it came after
+    state.fold(session("1001", number=7))
+    state.fold(poll(dialer(ONE, 1), at_ms=NOW_MS - 5000))
+    assert [each.user for each in state.slots] == ["1001"]
+
+
+def test_a_new_slot_makes_what_became_of_the_last_one_uninteresting() -> None:
+    state = folded(poll(dialer(ONE)))
+    state.take_slot(slot("1001", until_ms=NOW_MS + 500))
+    state.fold(poll(dialer(ONE), sequence=2, at_ms=NOW_MS + 500))
+    assert state.slots_ended["1001"].over
+    state.take_slot(slot("1001", TWO))
+    assert state.slots_ended == {}
 
 
 def test_a_login_is_remembered_with_its_alias_until_its_session_ends() -> None:
@@ -200,11 +227,11 @@ def test_a_login_is_remembered_with_its_alias_until_its_session_ends() -> None:
     assert (state.logins["1001"].alias_id, state.logins["1001"].used_by) == ("desk", 7)
     state.fold(session("1001", number=7, sequence=3))
     state.fold(poll(dialer(ONE, 1), sequence=3))
-    assert state.slots_over == []
+    assert not any(each.over for each in state.slots_ended.values())
     state.fold_end(Key(CLUSTER, "agent", "1001"), (1, 4))
     state.fold(poll(dialer(ONE), sequence=4))
     assert state.logins == {}
-    assert [each.user for each in state.slots_over] == ["1001"]
+    assert state.slots_ended["1001"].over
 
 
 @pytest.mark.parametrize("weights", [{ONE: 1e308, TWO: 1e308}, {ONE: 1e-310, TWO: 1.0}, {ONE: 1e-320, TWO: 1e300}])

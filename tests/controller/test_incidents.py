@@ -342,6 +342,12 @@ def test_an_order_says_whether_the_screen_must_hang_up_first() -> None:
     assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False), ("1002", True)]
 
 
+def test_an_agent_whom_somebody_moves_is_not_made_to_hang_up_on_a_dialer_that_lives() -> None:
+    floor = Floor(agent("1001", status=AgentStatus.INCALL))
+    floor.state.orders.take(Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=1001))
+    assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False)]
+
+
 # --- emergency logouts -----------------------------------------------------------------------------------------
 
 

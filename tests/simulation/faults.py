@@ -1,0 +1,383 @@
+"""What goes wrong: each fault begins something and gives what ends it."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from messages.keys import key_of
+from messages.records import AnyOrder, Drain, Move, Pause, Unbrake
+from messages.topics import Topic
+from stream.log import Entry, LogError
+from stream.writing import entry_of
+from tests.simulation.nodes import CLUSTER, Collector, Controller, Group, Stoppable
+from tests.simulation.watch import Watch
+from tests.simulation.wire import Wire
+from tests.simulation.world import Dialer, World
+
+End = Callable[[], None]
+
+
+def nothing() -> None:
+    """End what ends by itself."""
+
+
+@dataclass
+class Stage:
+    """All that can be broken."""
+
+    world: World
+    wire: Wire
+    group: Group
+    watch: Watch
+    collectors: list[Collector]
+    controllers: list[Controller]
+    draw: Random
+    witnesses: bool
+    ends: list[End] = field(default_factory=list)
+    """What heals everything that is broken now."""
+    _orders: deque[tuple[Entry, End]] = field(default_factory=deque)
+
+    def begin(self) -> str:
+        """Let something go wrong, and plan its end; tell what."""
+        kinds = [*_OF_VICIDIAL, *_OF_HOTDESK, *_OF_PEOPLE, *(_OF_WITNESSES if self.witnesses else ())]
+        fault, shortest, longest = self.draw.choice(kinds)
+        name = fault.__name__.removeprefix("_").replace("_", " ")
+        ended = fault(self)
+        self.world.look()
+        if fault in _UNSETTLING:
+            self.watch.unsteady_at = self.world.clock.now
+
+        def end() -> None:
+            if end in self.ends:
+                self.ends.remove(end)
+                ended()
+                self.world.look()
+                self.world.note(f"-- over: {name}")
+                if fault in _UNSETTLING:
+                    self.watch.unsteady_at = self.world.clock.now
+
+        self.ends.append(end)
+        self.world.clock.after(self.draw.uniform(shortest, longest), end)
+        self.world.note(f"-- fault: {name}")
+        return name
+
+    def heal(self) -> None:
+        """End everything that is broken."""
+        for end in list(self.ends):
+            end()
+        for row in self.world.agents.values():
+            row.hangs = row.hangs and self.draw.random() < 0.5
+
+    def dialer(self) -> Dialer:
+        """Choose one."""
+        return self.draw.choice(list(self.world.dialers.values()))
+
+    def order(self, order: AnyOrder, *, back: bool = False, then: End = nothing) -> None:
+        """Bring a person's order to the log, or its taking back; `then` follows as soon as it stands there."""
+        entry = Entry(Topic.ORDERS, str(key_of(order)), None) if back else entry_of(order)
+
+        self._orders.append((entry, then))
+        if len(self._orders) == 1:
+            self._send_orders()
+
+    def _send_orders(self) -> None:
+        while self._orders:
+            entry, then = self._orders[0]
+            try:
+                self.wire.append([entry])
+            except LogError:
+                self.world.clock.after(0.2, self._send_orders)
+                return
+            self._orders.popleft()
+            then()
+
+    def stopped(self, process: Stoppable) -> End:
+        """Stop a process, as SIGSTOP does."""
+        process.stopped_until = float("inf")
+        until = self.world.clock
+
+        def go_on() -> None:
+            process.stopped_until = until.now
+
+        self.world.note(f"{process.name} stands still")
+        return go_on
+
+
+# --- VICIdial's parts ---------------------------------------------------------------------------------------------
+
+
+def _a_dialer_dies(stage: Stage) -> End:
+    dialer = stage.dialer()
+    if dialer.dead or dialer.hung:
+        return nothing
+    stage.world.kill(dialer.server_ip)
+    stage.world.note(f"{dialer.server_ip} dies")
+    return lambda: stage.world.bring_back(dialer.server_ip)
+
+
+def _a_heartbeat_pauses(stage: Stage) -> End:
+    dialer = stage.dialer()
+    if dialer.beats_until is not None:
+        return nothing
+    dialer.beats_until = stage.world.clock.now
+    stage.world.note(f"the heartbeat of {dialer.server_ip} pauses")
+
+    def end() -> None:
+        if not dialer.dead:
+            dialer.beats_until = None
+
+    return end
+
+
+def _no_heartbeat_can_be_written(stage: Stage) -> End:
+    if stage.world.beats_frozen_at is not None:
+        return nothing
+    stage.world.beats_frozen_at = stage.world.clock.now
+
+    def end() -> None:
+        stage.world.beats_frozen_at = None
+
+    return end
+
+
+def _the_database_goes_away(stage: Stage) -> End:
+    stage.world.database_up = False
+
+    def end() -> None:
+        stage.world.database_up = True
+
+    return end
+
+
+def _the_database_restarts(stage: Stage) -> End:
+    end_of_outage = _the_database_goes_away(stage)
+    stage.world.restarted = True
+    for dialer in stage.world.dialers.values():
+        dialer.has_row = False
+    stage.world.clock.after(stage.draw.uniform(1, 3), end_of_outage)
+
+    def end() -> None:
+        end_of_outage()
+        for dialer in stage.world.dialers.values():
+            dialer.has_row = dialer.has_row or not dialer.dead
+
+    return end
+
+
+def _a_dialer_is_switched_off(stage: Stage) -> End:
+    dialer = stage.dialer()
+    dialer.active = False
+    now = stage.world.clock.now
+    stage.world.note(f"{dialer.server_ip} is switched off")
+    stage.world.clock.after(1.5, lambda: stage.watch.switched_off(dialer.server_ip, now))
+
+    def end() -> None:
+        dialer.active = True
+
+    return end
+
+
+def _a_dialer_is_closed_to_logins(stage: Stage) -> End:
+    dialer = stage.dialer()
+    if not dialer.logins:
+        return nothing
+    dialer.logins = False
+
+    def end() -> None:
+        dialer.logins = dialer.logins or not dialer.fenced
+
+    return end
+
+
+def _a_screen_freezes(stage: Stage) -> End:
+    agent = stage.draw.choice(list(stage.world.agents.values()))
+    agent.hangs = True
+
+    def end() -> None:
+        agent.hangs = False
+
+    return end
+
+
+def _an_agent_goes_elsewhere_by_hand(stage: Stage) -> End:
+    agent, dialer = stage.draw.choice(list(stage.world.agents.values())), stage.dialer()
+    if stage.world.database_up and dialer.carries_calls and not agent.hangs and agent.call_until is None:
+        stage.world.log_in(agent, dialer.server_ip)
+    return nothing
+
+
+# --- dialers, as witnesses see them -----------------------------------------------------------------------------
+
+
+def _a_dialer_hangs(stage: Stage) -> End:
+    dialer = stage.dialer()
+    if dialer.dead or dialer.hung:
+        return nothing
+    dialer.hung = True
+    stage.world.note(f"{dialer.server_ip} hangs")
+    return lambda: stage.world.bring_back(dialer.server_ip)
+
+
+def _a_dialer_cannot_be_reached(stage: Stage) -> End:
+    dialer = stage.dialer()
+    dialer.cut_off = True
+
+    def end() -> None:
+        dialer.cut_off, dialer.reached_since = False, stage.world.clock.now
+
+    return end
+
+
+def _witnesses_are_blind(stage: Stage) -> End:
+    stage.world.blind = True
+
+    def end() -> None:
+        stage.world.blind = False
+        for dialer in stage.world.dialers.values():
+            dialer.reached_since = stage.world.clock.now
+
+    return end
+
+
+def _an_updater_dies(stage: Stage) -> End:
+    return _a_heartbeat_pauses(stage)
+
+
+# --- hotdesk's own parts ----------------------------------------------------------------------------------------
+
+
+def _a_collector_stands_still(stage: Stage) -> End:
+    return stage.stopped(stage.draw.choice(stage.collectors))
+
+
+def _a_collector_is_killed(stage: Stage) -> End:
+    collector = stage.draw.choice(stage.collectors)
+    if collector.dead:
+        return nothing
+    collector.kill()
+    collector.wall_ahead = stage.draw.choice([0.0, -3600.0, 3600.0, 0.5])
+    stage.world.note(f"{collector.name} is killed")
+    return collector.start
+
+
+def _a_controller_stands_still(stage: Stage) -> End:
+    return stage.stopped(stage.draw.choice(stage.controllers))
+
+
+def _a_controller_is_killed(stage: Stage) -> End:
+    controller = stage.draw.choice(stage.controllers)
+    if controller.dead:
+        return nothing
+    controller.kill()
+    stage.world.note(f"{controller.name} is killed")
+    return controller.start
+
+
+def _the_log_goes_away(stage: Stage) -> End:
+    stage.wire.up = False
+
+    def end() -> None:
+        stage.wire.up = True
+
+    return end
+
+
+def _partitions_are_shared_out_anew(stage: Stage) -> End:
+    if stage.group.members:
+        stage.group.owner = stage.draw.choice(sorted(stage.group.members))
+    return nothing
+
+
+# --- people -----------------------------------------------------------------------------------------------------
+
+
+def _somebody_pauses(stage: Stage) -> End:
+    pause = Pause(cluster=CLUSTER, ordered_at_ms=0, by="anna", why="a test")
+
+    def begun() -> None:
+        stage.watch.paused_since = stage.world.clock.now
+
+    def end() -> None:
+        stage.watch.paused_since = None
+        stage.order(pause, back=True)
+
+    stage.order(pause, then=begun)
+    return end
+
+
+def _somebody_drains(stage: Stage) -> End:
+    dialer = stage.dialer()
+    drain = Drain(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=dialer.server_ip)
+    dialer.wanted_empty = True
+    stage.order(drain)
+
+    def end() -> None:
+        dialer.wanted_empty = False
+        stage.order(drain, back=True)
+
+    return end
+
+
+def _somebody_moves_an_agent(stage: Stage) -> End:
+    agent = stage.draw.choice(list(stage.world.agents.values()))
+    if agent.row_id is not None:
+        stage.order(
+            Move(cluster=CLUSTER, ordered_at_ms=0, by="anna", user=agent.user, live_agent_id=agent.row_id),
+        )
+    return nothing
+
+
+def _somebody_releases_the_brake(stage: Stage) -> End:
+    owner = next((each for each in stage.controllers if each.decides and each.view is not None), None)
+    since_ms = None if owner is None or owner.view is None else owner.view.state.health.bad_since_ms
+    if since_ms is not None:
+        stage.watch.unbraked = True
+        stage.order(Unbrake(cluster=CLUSTER, ordered_at_ms=0, by="anna", bad_since_ms=since_ms))
+    return nothing
+
+
+Fault = tuple[Callable[[Stage], End], float, float]
+"""What begins, and how long it lasts, in seconds: from, to."""
+
+_OF_VICIDIAL: tuple[Fault, ...] = (
+    (_a_dialer_dies, 12.0, 60.0),
+    (_a_dialer_dies, 12.0, 60.0),
+    (_a_dialer_dies, 12.0, 60.0),
+    (_a_dialer_dies, 1.0, 8.0),
+    (_a_heartbeat_pauses, 0.5, 5.5),
+    (_no_heartbeat_can_be_written, 1.0, 14.0),
+    (_the_database_goes_away, 0.5, 10.0),
+    (_the_database_restarts, 5.0, 20.0),
+    (_a_dialer_is_switched_off, 2.0, 40.0),
+    (_a_dialer_is_closed_to_logins, 2.0, 20.0),
+    (_a_screen_freezes, 5.0, 40.0),
+    (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
+    (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
+)
+_OF_WITNESSES: tuple[Fault, ...] = (
+    (_a_dialer_hangs, 15.0, 50.0),
+    (_a_dialer_cannot_be_reached, 1.0, 30.0),
+    (_witnesses_are_blind, 1.0, 30.0),
+    (_an_updater_dies, 5.0, 30.0),
+)
+_OF_HOTDESK: tuple[Fault, ...] = (
+    (_a_collector_stands_still, 0.5, 9.0),
+    (_a_collector_is_killed, 2.0, 15.0),
+    (_a_controller_stands_still, 0.5, 14.0),
+    (_a_controller_is_killed, 2.0, 12.0),
+    (_the_log_goes_away, 0.5, 8.0),
+    (_partitions_are_shared_out_anew, 0.0, 1.0),
+)
+_OF_PEOPLE: tuple[Fault, ...] = (
+    (_somebody_pauses, 3.0, 25.0),
+    (_somebody_drains, 5.0, 30.0),
+    (_somebody_moves_an_agent, 0.0, 1.0),
+    (_somebody_releases_the_brake, 0.0, 1.0),
+)
+_UNSETTLING = {each for each, _, _ in (*_OF_HOTDESK, *_OF_WITNESSES)} | {
+    _the_database_goes_away,
+    _the_database_restarts,
+    _no_heartbeat_can_be_written,
+    _somebody_pauses,
+}

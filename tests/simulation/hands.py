@@ -1,0 +1,152 @@
+"""VICIdial as the executor meets it: rows that can be read, acts that are lost, or land late with nobody told."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+from controller.acting import Outcome, Reply, SessionRow
+from controller.vicidial import VicidialError
+from messages.records import Fence, FenceStage, Hold, Relogin
+from tests.simulation.world import LOGOUT, Live, World
+
+LATEST_SECONDS = 1.5
+"""A request that was given up after its time limit can still be carried out for so long."""
+
+
+class Sees(Protocol):
+    """Is shown every change that hotdesk makes in VICIdial, before it is made."""
+
+    def sending(self, relogin: Relogin) -> None: ...
+
+    def logs_out(self, row: Live, relogin: Relogin, sent_at: float, *, hangs_up: bool) -> None: ...
+
+    def pauses(self, row: Live, hold: Hold, sent_at: float) -> None: ...
+
+    def resumes(self, row: Live, hold: Hold, sent_at: float) -> None: ...
+
+    def fences(self, fence: Fence) -> None: ...
+
+    def ends(self, row: Live, relogin: Relogin) -> None: ...
+
+
+class Hands:
+    """Reads and writes the world's tables. `names_user`: as the agent API does, else by session."""
+
+    def __init__(self, world: World, draw: Random, seen: Sees, *, names_user: bool) -> None:
+        self.names_user = names_user
+        self.by = ""
+        self._world = world
+        self._draw = draw
+        self._seen = seen
+
+    def sessions(self, user: str) -> tuple[SessionRow, ...]:
+        """As `SessionReader.sessions`."""
+        if not self._world.database_up:
+            raise VicidialError("the database does not answer")
+        rows = [each for each in self._world.rows.values() if each.user == user]
+        return tuple(SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status) for each in rows)
+
+    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+        """As `Hand.log_out`."""
+        self._seen.sending(relogin)
+        sent_at = self._world.clock.now
+
+        def land() -> bool:
+            found = False
+            for row in self._rows(relogin.user, relogin.live_agent_id, relogin.from_server_ip):
+                if row.external_pause != LOGOUT or self.names_user:
+                    found = True
+                    if row.external_pause != LOGOUT:
+                        self._seen.logs_out(row, relogin, sent_at, hangs_up=bool(hang_up_as))
+                        row.told_at = self._world.clock.now
+                    row.external_pause = LOGOUT
+                    if hang_up_as:
+                        row.external_hangup, row.external_status = "1", hang_up_as
+            return found
+
+        return self._try(land, f"LOGOUT to {relogin.user}")
+
+    def pause(self, hold: Hold) -> Outcome:
+        """As `Hand.pause`."""
+        sent_at = self._world.clock.now
+
+        def land() -> bool:
+            rows = self._rows(hold.user, hold.live_agent_id, hold.server_ip)
+            for row in rows:
+                if row.external_pause == LOGOUT and not self.names_user:
+                    return False
+                self._seen.pauses(row, hold, sent_at)
+                row.external_pause = f"PAUSE!{round(self._world.clock.now * 1000)}"
+            return bool(rows)
+
+        return self._try(land, f"PAUSE to {hold.user}")
+
+    def resume(self, hold: Hold) -> Outcome:
+        """As `Hand.resume`."""
+        sent_at = self._world.clock.now
+
+        def land() -> bool:
+            rows = self._rows(hold.user, hold.live_agent_id, hold.server_ip)
+            for row in rows:
+                if row.external_pause != hold.mark and not self.names_user:
+                    return False
+                self._seen.resumes(row, hold, sent_at)
+                row.external_pause = f"RESUME!{round(self._world.clock.now * 1000)}"
+            return bool(rows)
+
+        return self._try(land, f"RESUME to {hold.user}")
+
+    def why_not(self, dead_call_status: str) -> str:
+        """As `Hand.why_not`."""
+        return dead_call_status and ""
+
+    def fence(self, fence: Fence, *, first: bool) -> Outcome:
+        """As `Interventions.fence`."""
+        dialer, opening = self._world.dialers[fence.server_ip], fence.stage is FenceStage.RETURNING
+
+        def land() -> bool:
+            if dialer.logins is opening:
+                return False
+            self._seen.fences(fence)
+            dialer.logins = opening
+            self._world.look()
+            return True
+
+        outcome = self._try(land, f"fence of {fence.server_ip}, {fence.stage}", lands_late=False)
+        if outcome.reply is Reply.GONE and not opening and not first:
+            return Outcome(Reply.UNCLEAR, "it was closed already, maybe by an earlier try")
+        return outcome
+
+    def end_session(self, relogin: Relogin) -> Outcome:
+        """As `Interventions.end_session`."""
+
+        def land() -> bool:
+            row = self._world.rows.get(relogin.live_agent_id)
+            if row is None or row.server_ip != relogin.from_server_ip:
+                return False
+            self._seen.ends(row, relogin)
+            del self._world.rows[row.live_agent_id]
+            return True
+
+        return self._try(land, f"emergency logout of {relogin.user}", lands_late=False)
+
+    def _rows(self, user: str, live_agent_id: int, server_ip: str) -> list[Live]:
+        of_user = [each for each in self._world.rows.values() if each.user == user]
+        if self.names_user:
+            return of_user
+        return [each for each in of_user if (each.live_agent_id, each.server_ip) == (live_agent_id, server_ip)]
+
+    def _try(self, land: Callable[[], bool], what: str, *, lands_late: bool = True) -> Outcome:
+        chance = self._draw.random()
+        self._world.note(f"controller {self.by}: {what}")
+        if not self._world.database_up or chance < 0.02:
+            return Outcome(Reply.UNSENT, "could not connect")
+        if chance < 0.04:
+            return Outcome(Reply.UNCLEAR, "no answer")
+        if chance < 0.08:
+            if lands_late:
+                self._world.clock.after(self._draw.uniform(0.0, LATEST_SECONDS), land)
+            else:
+                land()
+            return Outcome(Reply.UNCLEAR, "no answer, though it was done")
+        return Outcome(Reply.DONE, "done") if land() else Outcome(Reply.GONE, "nobody there")

@@ -1,0 +1,190 @@
+"""Bugs that could have been made, one by one: each breaks something that the simulation must find.
+
+A bug is planted by replacing an attribute of the real code, so it stands or falls with that code.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from collectors.observer import Observer, _Watched
+from controller import acting, desk, executor, fencing, health, incidents, ranking
+from controller.committing import Committer
+from controller.desk import Desk
+from controller.errands import Step
+from controller.holding import Holding
+from controller.incidents import _Deciding
+from controller.slots import Slots
+from controller.state import ClusterState, Folded
+from messages.records import DialerState, Heartbeat, WhyNot
+from tests.simulation.wire import Wire
+
+
+class Mutant(NamedTuple):
+    """A bug."""
+
+    name: str
+    place: Any
+    attribute: str
+    instead: Any
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Let the bug be there for a while."""
+    whole = mutant.place.__dict__[mutant.attribute]
+    setattr(mutant.place, mutant.attribute, mutant.instead)
+    try:
+        yield
+    finally:
+        setattr(mutant.place, mutant.attribute, whole)
+
+
+def _always(value: object) -> Callable[..., object]:
+    return lambda *_, **__: value
+
+
+def _watch_by_the_wall_clock(self: Observer, now_ms: int, seen: dict[str, Any]) -> None:
+    """Take a heartbeat for advancing as long as its value is young, as VICIdial does, instead of looking at it."""
+    self._heartbeats = {
+        server_ip: _Watched(
+            row.value,
+            Heartbeat(
+                progressed_at_ms=now_ms if (row.age_seconds or 0) < 120 else now_ms - 120_000,
+                watched_since_ms=now_ms - 120_000,
+                age_seconds=row.age_seconds,
+            ),
+        )
+        for server_ip, row in seen.items()
+    }
+
+
+def _fold_at_once(self: ClusterState, stamp: tuple[int, int], news: Any) -> Folded:
+    """File what belongs to a poll before the record that closes it is there."""
+    if stamp <= self.stamp:
+        return Folded.STALE
+    self._file(news)
+    return Folded.WAITS
+
+
+def _close_whatever_comes(self: ClusterState, poll: Any, stamp: tuple[int, int]) -> Folded:
+    """Take a poll although a newer one is known."""
+    self._seen = self._seen if stamp > self.stamp else (-1, -1)
+    if stamp <= self.stamp:
+        self.poll = None
+    return _close(self, poll, stamp)
+
+
+_close = ClusterState._close
+
+
+def _forget_the_pause(state: ClusterState, doubt: str) -> str:
+    return doubt or state.health.brake
+
+
+def _hang_everybody_up(self: _Deciding, incident: str, session: Any, *rest: Any, why: str) -> Any:
+    relogin = _order(self, incident, session, *rest, why=why)
+    at = self._records.index(relogin)
+    self._records[at] = msgspec.structs.replace(relogin, in_call=session.status in incidents.IN_CALL)
+    return self._records[at]
+
+
+_order = _Deciding._order
+
+
+def _drain_in_the_middle_of_calls(self: _Deciding, incident: Any, session: Any, withheld: str) -> Any:
+    down = msgspec.structs.replace(incident, kind=DialerState.DOWN)
+    return _move(self, down, session, withheld)
+
+
+_move = _Deciding._move
+
+
+def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
+    for cluster, turn in turns.items():
+        if self._executors:
+            view = self._desk.clusters[cluster]
+            incidents.take_in(view.state, turn)
+            self._submit(cluster)
+    _take(self, turns)
+
+
+_take = Committer.take
+
+
+def _claim_without_fencing(self: Wire, claim: int, entries: Any) -> None:
+    self.claims, whole = claim, self.claims
+    try:
+        _append_claimed(self, claim, entries)
+    finally:
+        self.claims = whole
+
+
+_append_claimed = Wire.append_claimed
+
+
+def _own_whatever_was_owned(self: Desk, partitions: frozenset[int]) -> None:
+    _own(self, partitions or self._owned)
+
+
+_own = Desk.own
+
+
+def _take_every_fence(state: ClusterState, fence: Any, stage: Any, by: str, answer: str = "") -> Any:
+    taken = fencing.FenceStage.TAKEN if stage is fencing.FenceStage.NOT_TAKEN else stage
+    return _fence_changed(state, fence, taken, by, answer)
+
+
+_fence_changed = fencing._changed
+
+
+def _tell_nobody_twice(self: _Deciding, relogin: Any) -> Any:
+    return relogin
+
+
+def _say_nothing(self: _Deciding, what: str, why: str, subject: str) -> None:
+    return None
+
+
+def _look_no_further_than_the_first(errand: Any, row: Any, *, alone: bool) -> Any:
+    return acting.Check.SEND
+
+
+def _offer_what_is_switched_off(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
+    reasons = _why_not(state, policy, dialer, load, slots)
+    return tuple(each for each in reasons if each not in {WhyNot.SWITCHED_OFF, WhyNot.DRAINING})
+
+
+_why_not = ranking._why_not
+
+
+def _let_the_pause_be(self: Holding, hold: Any) -> Step:
+    return Step(hold, "", over=True)
+
+
+MUTANTS = (
+    Mutant("slots do not count", Slots, "on", _always(0)),
+    Mutant("act without looking at VICIdial's row", executor, "check", _always(acting.Check.SEND)),
+    Mutant("a screen that was told is told again", acting, "_check_screen", _look_no_further_than_the_first),
+    Mutant("no fleet brake", health, "_brake", _always((None, ""))),
+    Mutant("no doubt after a gap", health, "GAP_SECONDS", 1e9),
+    Mutant("blind witnesses are believed", health, "_all_fail", _always(False)),
+    Mutant("what was seen before is enough", incidents, "doubt_about", _always("")),
+    Mutant("a heartbeat's age instead of its progress", Observer, "_watch", _watch_by_the_wall_clock),
+    Mutant("half a poll is folded", ClusterState, "_wait", _fold_at_once),
+    Mutant("an older poll overwrites a newer one", ClusterState, "_close", _close_whatever_comes),
+    Mutant("a pause is not heeded", desk, "why_withheld", _forget_the_pause),
+    Mutant("calls on living dialers are hung up", _Deciding, "_order", _hang_everybody_up),
+    Mutant("no pace", _Deciding, "_moves_left", _always(10**6)),
+    Mutant("act before it is committed", Committer, "take", _act_before_it_is_committed),
+    Mutant("a former owner is not fenced", Wire, "append_claimed", _claim_without_fencing),
+    Mutant("who lost a partition goes on", Desk, "own", _own_whatever_was_owned),
+    Mutant("a fence gives back what it did not take", fencing, "_changed", _take_every_fence),
+    Mutant("a lost order is never repeated", _Deciding, "_tell_again", _tell_nobody_twice),
+    Mutant("nothing says why", _Deciding, "_decide", _say_nothing),
+    Mutant("switched off is offered", ranking, "_why_not", _offer_what_is_switched_off),
+    Mutant("emergency logout of who was never told", incidents, "MOST_ATTEMPTS", 0),
+    Mutant("a pause is never taken back", Holding, "_release", _let_the_pause_be),
+)

@@ -1,0 +1,171 @@
+"""One seed: a cluster, hotdesk, some faults, and whether everything that must hold has held."""
+
+import asyncio
+import logging
+from random import Random
+from typing import NamedTuple
+
+import structlog
+
+from controller.policy import Policy
+from tests.simulation.faults import Stage
+from tests.simulation.hands import Hands
+from tests.simulation.nodes import Collector, Controller, Group, Lock
+from tests.simulation.watch import BrokenError, Invariant, Watch
+from tests.simulation.wire import Wire
+from tests.simulation.world import Agent, Clock, Dialer, World
+
+CALM_SECONDS = 12.0
+"""Before the first fault: everybody logs in, and every heartbeat is seen to advance."""
+FAULT_SECONDS = 35.0
+HOME_SECONDS = 110.0
+"""After the last fault has ended: longest of all takes an agent whose screen was told three times and did not hear."""
+LAST_LINES = 60
+
+
+class Report(NamedTuple):
+    """How a seed went."""
+
+    seed: int
+    faults: int
+    moves: int
+    """LOGOUTs that reached a screen."""
+    broken: str
+    """What invariant does not hold, and why; empty: all hold."""
+    timeline: list[str]
+
+    def story(self) -> str:
+        """Tell it, for people."""
+        return "\n".join([*self.timeline, "" if self.broken else "nothing is broken"])
+
+
+def simulate(seed: int) -> Report:
+    """Run one seed to its end, or until something is broken."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    return asyncio.run(_Simulation(seed).run())
+
+
+class _Simulation:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._draw = draw = Random(seed)  # noqa: S311 # it must repeat
+        self._clock = Clock()
+        self._timeline: list[str] = []
+        self._faults = 0
+        ips = [f"10.0.0.{number}" for number in range(1, draw.choice([3, 4, 4, 5]) + 1)]
+        agents = draw.randint(6, 14)
+        self._world = World(
+            clock=self._clock,
+            draw=draw,
+            dialers={ip: Dialer(ip, born=self._clock.now) for ip in ips},
+            agents={str(user): Agent(str(user), f"desk{user}") for user in range(1001, 1001 + agents)},
+            note=self._note,
+            choose=self._choose,
+        )
+        witnesses = draw.random() < 0.5
+        policy = Policy(
+            acts=draw.random() < 0.93,
+            dead_call_status="DROP",
+            moves_per_second=draw.choice([10.0, 10.0, 2.0]),
+            max_agents=draw.choice([None, None, agents // (len(ips) - 1) + 1]),
+            emergency_logout=draw.random() < 0.3,
+            fence=draw.random() < 0.3,
+        )
+        wire, group, lock = Wire(self._clock, draw), Group(self._clock), Lock()
+        self._watch = Watch(self._world, wire, policy, witnesses=witnesses)
+        names_user = draw.random() < 0.4
+        hands = Hands(self._world, draw, self._watch, names_user=names_user)
+        collectors = [
+            Collector(name, world=self._world, wire=wire, lock=lock, draw=draw, witnesses=witnesses)
+            for name in ("collector-1", "collector-2")
+        ]
+        self._controllers = [
+            Controller(name, world=self._world, wire=wire, group=group, policy=policy, hands=hands, draw=draw)
+            for name in ("controller-1", "controller-2")
+        ]
+        self._watch.controllers = self._controllers
+        self._stage = Stage(
+            self._world, wire, group, self._watch, collectors, self._controllers, draw, witnesses=witnesses
+        )
+        self._note(f"seed {seed}: {len(ips)} dialers, {agents} agents, witnesses {witnesses}, by name {names_user}")
+        self._note(f"{policy}")
+
+    async def run(self) -> Report:
+        """Calm, faults, calm again."""
+        broken = ""
+        try:
+            self._world.start()
+            await self._until(CALM_SECONDS)
+            await self._go_wrong()
+            self._stage.heal()
+            self._world.look()
+            self._note("-- everything heals")
+            await self._come_home()
+            await self._come_to_rest()
+        except BrokenError as error:
+            broken = str(error)
+            self._note(f"-- broken: {error}")
+        await self._end_tasks()
+        moves = sum("LOGOUT" in line for line in self._timeline)
+        return Report(self._seed, self._faults, moves, broken, self._timeline)
+
+    async def _go_wrong(self) -> None:
+        moments = sorted(self._draw.uniform(0, FAULT_SECONDS) for _ in range(self._draw.randint(2, 7)))
+        began = self._clock.now
+        for moment in moments:
+            await self._until(began + moment - self._clock.now)
+            self._stage.begin()
+            self._faults += 1
+        await self._until(began + FAULT_SECONDS - self._clock.now)
+
+    async def _come_home(self) -> None:
+        until = self._clock.now + HOME_SECONDS
+        while (missing := self._watch.home()) and self._clock.now < until:
+            await self._until(1.0)
+        if missing:
+            raise BrokenError(Invariant.STRANDED, f"{HOME_SECONDS:.0f} s after everything healed, {missing}")
+
+    async def _come_to_rest(self) -> None:
+        for collector in self._stage.collectors:
+            collector.kill()
+        await self._until(3.0)
+        self._watch.at_rest()
+
+    async def _until(self, seconds: float) -> None:
+        """Let that much time pass."""
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            ended = True
+
+        self._clock.after(seconds, end)
+        look_due = self._clock.now
+        while not ended:
+            self._clock.step()
+            # what was committed meanwhile is taken in, and may begin the next commit
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if self._clock.now >= look_due:
+                look_due = self._clock.now + 0.25
+                self._watch.look()
+
+    async def _end_tasks(self) -> None:
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _choose(self, user: str, alias: str) -> str | None:
+        """Ask hotdesk as the login hook does: any of its processes, once."""
+        asked = self._draw.choice(self._controllers)
+        if not asked.answers:
+            return None
+        picked = asked.pick(user, alias, self._controllers)
+        if picked is None:
+            return None
+        self._watch.picked(user, picked)
+        return picked.phone_login
+
+    def _note(self, what: str) -> None:
+        self._timeline.append(f"{self._clock.now - 1000:8.2f}  {what}")

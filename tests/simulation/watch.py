@@ -1,0 +1,350 @@
+"""The invariants of the architecture, looked at whenever something happens: by what is true, not by what is known.
+
+Number 11, the login hook's deadline, has no part in a world without HTTP.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+
+from controller.desk import STALE_SECONDS, Desk
+from controller.health import (
+    ALONE_SECONDS,
+    BRAKE_CONFIRMED_SECONDS,
+    DRAIN_SECONDS,
+)
+from controller.policy import Policy
+from controller.ranking import rank_dialers
+from controller.reading import read
+from controller.state import NEVER, ClusterState, Stamp
+from messages.codec import decode
+from messages.records import Decision, Fence, FenceStage, Hold, Relogin, Stage
+from messages.topics import Topic
+from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
+from tests.simulation.wire import Wire
+from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
+
+
+class Invariant(Enum):
+    """What must never happen, as ARCHITECTURE numbers it."""
+
+    OFFERS_THE_UNFIT = 1
+    SWITCHED_OFF_TOO_LATE = 2
+    LOGGED_OUT_TWICE = 3
+    REPLAY_DIFFERS = 4
+    MOVED_WITHOUT_CAUSE = 5
+    MOVED_ABOVE_THE_BRAKE = 6
+    CALL_CUT_OFF = 7
+    TOO_MANY_OR_TOO_FAST = 8
+    CHANGED_WHILE_PAUSED = 9
+    WITHOUT_A_REASON = 10
+    STRANDED = 12
+
+
+class BrokenError(AssertionError):
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: Invariant, what: str) -> None:
+        super().__init__(f"invariant {invariant.value}, {invariant.name.lower().replace('_', ' ')}: {what}")
+        self.invariant = invariant
+
+
+POLL = 0.5
+NEWS_SECONDS = 3.0
+"""From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
+commit, the executor's queue, and the second for which a process may believe what it last heard."""
+
+
+PACE_SECONDS = 0.9
+"""A little less than the second for which the pace is meant: an executor may be late for one and not for the next."""
+
+
+class Watch:
+    """Looks at every act and every answer."""
+
+    def __init__(self, world: World, wire: Wire, policy: Policy, *, witnesses: bool) -> None:
+        self._world = world
+        self._wire = wire
+        self._policy = policy
+        self._witnesses = witnesses
+        self.controllers: Sequence[Controller] = ()
+        self.paused_since: float | None = None
+        """Since when people have the cluster only observed."""
+        self.unbraked = False
+        self.unsteady_at = 0.0
+        """When something last happened to hotdesk itself, or ended."""
+        self._sent: deque[float] = deque()
+        self._acted: list[tuple[str, str]] = []
+        self._stamps: dict[tuple[str, int], Stamp] = {}
+
+    @property
+    def _now(self) -> float:
+        return self._world.clock.now
+
+    # --- acts: `hands.Sees` -----------------------------------------------------------------------------------------
+
+    def sending(self, relogin: Relogin) -> None:
+        """Look at a LOGOUT that is about to be sent."""
+        self._may_change("a LOGOUT")
+        self._sent.append(self._now)
+        while self._now - self._sent[0] >= PACE_SECONDS:
+            self._sent.popleft()
+        most = max(1, round(self._policy.moves_per_second))
+        # each process keeps the pace; one that has just taken over knows nothing of its predecessor's last second
+        if len(self._sent) > most and self._now - self.unsteady_at > 2.0:
+            raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{len(self._sent)} LOGOUTs within a second, of {most}")
+        self._acted.append((relogin.user, "told the agent's screen to log out"))
+
+    def logs_out(self, row: Live, relogin: Relogin, sent_at: float, *, hangs_up: bool) -> None:
+        """Look at a LOGOUT that reaches a session which was not told before."""
+        dialer = self._world.dialers[row.server_ip]
+        if row.live_agent_id != relogin.live_agent_id:
+            if row.born <= sent_at:
+                raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"meant for another session of {row.user}")
+            return  # within the window that the agent API leaves, and the documents state
+        if row.told_at is not None:
+            raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"session {row.live_agent_id} of {row.user}, again")
+        self._has_cause(row.user, dialer, relogin.incident)
+        self._is_below_the_brake(relogin.incident)
+        if hangs_up and row.status == "INCALL" and self._has_lived(dialer):
+            raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
+
+    def pauses(self, row: Live, hold: Hold, sent_at: float) -> None:
+        """Look at a pause."""
+        self._may_change("a pause")
+        self._acted.append((row.user, "told the agent's screen to pause"))
+        if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
+            raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
+        if row.live_agent_id == hold.live_agent_id:
+            self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident)
+            self._is_below_the_brake(hold.incident)
+
+    def resumes(self, row: Live, hold: Hold, sent_at: float) -> None:
+        """Look at a pause that is taken back."""
+        self._may_change("a resume")
+        self._acted.append((row.user, "told the agent's screen to resume"))
+        if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
+            raise BrokenError(Invariant.STRANDED, f"a resume took the place of the LOGOUT of {row.user}")
+        if row.live_agent_id == hold.live_agent_id and row.external_pause != hold.mark and row.told_at is None:
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"somebody else had paused {row.user}")
+
+    def fences(self, fence: Fence) -> None:
+        """Look at a fence that is taken or given back."""
+        self._may_change("a fence")
+        dialer = self._world.dialers[fence.server_ip]
+        if fence.stage is FenceStage.INTENDED:
+            self._has_cause(fence.server_ip, dialer, fence.incident)
+            others = [each for each in self._world.dialers.values() if each is not dialer]
+            if not any(each.logins for each in others):
+                raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{fence.server_ip} was the last that takes logins")
+            dialer.fenced = True
+        elif not dialer.fenced:
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{fence.server_ip} was closed by somebody else")
+        else:
+            dialer.fenced = False
+
+    def ends(self, row: Live, relogin: Relogin) -> None:
+        """Look at an emergency logout."""
+        self._may_change("an emergency logout")
+        self._acted.append((row.user, "ended the agent's session in VICIdial's tables"))
+        dialer = self._world.dialers[row.server_ip]
+        self._has_cause(row.user, dialer, relogin.incident)
+        if not self._policy.emergency_logout:
+            raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, "an emergency logout was never allowed")
+        if row.told_at is None:
+            raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"{row.user} was ended without having been told")
+        if row.status == "INCALL" and self._has_lived(dialer):
+            raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was ended in a call on {row.server_ip}")
+
+    def _may_change(self, what: str) -> None:
+        if not self._policy.acts:
+            raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, f"{what} in advise mode")
+        if self.paused_since is not None and self._now - self.paused_since > NEWS_SECONDS:
+            raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, f"{what}, {self._now - self.paused_since:.1f} s paused")
+
+    def _has_lived(self, dialer: Dialer) -> bool:
+        if self._is_excused(dialer):
+            return False
+        return dialer.carries_calls and self._now - dialer.well_since > 2 * NEWS_SECONDS
+
+    def _has_cause(self, who: str, dialer: Dialer, incident: str) -> None:
+        if incident.startswith("order/") or self._is_excused(dialer):
+            return
+        if dialer.troubled is None:
+            if self._now - dialer.well_since > 2 * NEWS_SECONDS:
+                why = f"{dialer.server_ip} has been well for {self._now - dialer.well_since:.1f} s"
+                raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{who}: {why}")
+        elif dialer.carries_calls and not dialer.wanted_empty and self._now - dialer.troubled < DRAIN_SECONDS - POLL:
+            why = f"{dialer.server_ip} was switched off {self._now - dialer.troubled:.1f} s ago"
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{who}: {why}")
+
+    def _is_excused(self, dialer: Dialer) -> bool:
+        """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
+        silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
+        unseen = self._world.blind or dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
+        return silent and (unseen or self.unbraked)
+
+    def _is_below_the_brake(self, incident: str) -> None:
+        """Look whether at most half of the dialers in service look bad, as they must by now to anybody."""
+        if incident.startswith("order/") or self.unbraked:
+            return
+        now, serve = self._now, [each for each in self._world.dialers.values() if each.active]
+        bad = [each for each in serve if self._looks_bad_since(each) < now - ALONE_SECONDS / 2 - POLL]
+        if len(bad) < 2 or len(bad) <= len(serve) / 2:
+            return
+        since = sorted(map(self._looks_bad_since, bad))[len(serve) // 2]
+        if not self._witnesses or now - since < BRAKE_CONFIRMED_SECONDS:
+            raise BrokenError(
+                Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
+            )
+
+    def _looks_bad_since(self, dialer: Dialer) -> float:
+        stopped = [at for at in (dialer.beats_until, self._world.beats_frozen_at) if at is not None]
+        return min(stopped, default=self._now)
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def picked(self, user: str, picked: Picked) -> None:
+        """Look at the answer to a login."""
+        chosen = self._world.dialers[self._world.server_of(picked.phone_login)]
+        bound = STALE_SECONDS + POLL + 1.0
+        if chosen.unfit_since is not None and self._now - chosen.unfit_since > bound:
+            why = f"{chosen.server_ip} is unfit for {self._now - chosen.unfit_since:.1f} s"
+            raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{user}: {why}")
+        fine = [
+            each
+            for each in self._world.dialers.values()
+            if each.unfit_since is None and each.dead_since is None and self._now - each.well_since > 700
+        ]
+        dead_since = chosen.dead_since
+        # one whose row was taken by a restart of the database is judged as it was before
+        if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + ALONE_SECONDS:
+            why = f"{chosen.server_ip} is dead for {self._now - dead_since:.1f} s, and {fine[0].server_ip} is not"
+            raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{user}: {why}")
+        by = next(each for each in self.controllers if each.name == picked.by)
+        most = self._policy.max_agents
+        if by.view is not None and most is not None and not picked.degraded:
+            state = by.view.state
+            load = sum(state.dialers[chosen.server_ip].agents.values()) + state.slots.on(chosen.server_ip)
+            if load > most and self._now - self.unsteady_at > 2 * ALONE_SECONDS:
+                raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
+
+    def switched_off(self, server_ip: str, at: float) -> None:
+        """Look whether everybody knows by now that a dialer was switched off."""
+        if self.unsteady_at > at - ALONE_SECONDS or self._world.dialers[server_ip].active:
+            return
+        for controller in self.controllers:
+            view = controller.view
+            if view is not None and controller.answers and not view.stale(controller.now()):
+                standing = [each for each in rank_dialers(view.state, view.policy) if each.server_ip == server_ip]
+                if standing and standing[0].rank is not None:
+                    raise BrokenError(Invariant.SWITCHED_OFF_TOO_LATE, f"{server_ip} is offered by {controller.name}")
+
+    # --- states ------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at what every controller knows."""
+        for controller in self.controllers:
+            view = controller.view
+            if controller.dead or view is None:
+                continue
+            place = (controller.name, controller.life)
+            before, stamp = self._stamps.get(place, NEVER), view.state.stamp
+            if stamp < before:
+                raise BrokenError(Invariant.REPLAY_DIFFERS, f"{controller.name} went back from {before} to {stamp}")
+            self._stamps[place] = stamp
+            poll = view.state.poll
+            if poll is not None and stamp > before:
+                for dialer in poll.dialers:
+                    counted = sum(dialer.agents.values())
+                    there = sum(
+                        each.server_ip == dialer.server_ip and not each.remote for each in view.state.agents.values()
+                    )
+                    if counted != there:
+                        raise BrokenError(
+                            Invariant.REPLAY_DIFFERS,
+                            f"{controller.name} counts {counted} on {dialer.server_ip} and knows {there} of them",
+                        )
+
+    def at_rest(self) -> None:
+        """Look at the log when all is quiet: what it says again, and whether it says why."""
+        self._replays()
+        self._says_why()
+
+    def _replays(self) -> None:
+        fresh = Desk("replay", "", PARTITIONS, {CLUSTER: self._policy})
+        for topic in (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS):
+            fresh.fold([read(stored) for stored in self._wire.topics[topic]], 0.0, live=False)
+        again = fresh.clusters[CLUSTER].state
+        for controller in self.controllers:
+            view = controller.view
+            if view is None or not controller.answers or view.state.stamp != again.stamp:
+                continue
+            if rank_dialers(view.state, view.policy) != rank_dialers(again, self._policy):
+                mine, others = (
+                    [(each.server_ip, each.rank, each.agents, each.slots, each.why_not) for each in ranked]
+                    for ranked in (rank_dialers(view.state, view.policy), rank_dialers(again, self._policy))
+                )
+                raise BrokenError(
+                    Invariant.REPLAY_DIFFERS, f"the ranking of {controller.name} is {mine}, and by the log {others}"
+                )
+            known, said = (sorted(each.errands, key=str) for each in (view.state, again))
+            if controller.decides and known != said:
+                raise BrokenError(Invariant.REPLAY_DIFFERS, f"the errands of {controller.name} are not the log's")
+
+    def _says_why(self) -> None:
+        audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
+        said = {(each.subject, each.what) for each in audit if isinstance(each, Decision) and each.why}
+        ordered = {user for user, what in said if what.startswith("ordered a move")}
+        for stored in self._wire.topics[Topic.RELOGINS]:
+            record = None if stored.value is None else decode(stored.topic, stored.value)
+            if isinstance(record, Relogin) and record.stage is Stage.ORDERED and record.user not in ordered:
+                raise BrokenError(Invariant.WITHOUT_A_REASON, f"{record.user} was moved, and nothing says why")
+        opened = {each for each, what in said if what.startswith("opened incident")}
+        for stored in self._wire.topics[Topic.INCIDENTS]:
+            if stored.key.rpartition("/")[2].partition("@")[0] not in opened:
+                raise BrokenError(Invariant.WITHOUT_A_REASON, f"{stored.key} was opened, and nothing says why")
+
+    def home(self) -> str:
+        """Say what keeps the cluster from being as it should be; empty: nothing."""
+        owner = next((each for each in self.controllers if each.decides), None)
+        if owner is None or owner.view is None:
+            return "nobody owns the cluster"
+        if owner.view.why_withheld:
+            return f"moves are withheld: {owner.view.why_withheld}"
+        state = owner.view.state
+        offered = {each.server_ip for each in rank_dialers(state, owner.policy) if each.rank is not None}
+        complaints = [self._complaint_of(agent) for agent in self._world.agents.values()]
+        complaints += [self._complaint_about(each, state, offered) for each in self._world.dialers.values()]
+        return next(filter(None, complaints), "")
+
+    def _complaint_of(self, agent: Agent) -> str:
+        row = None if agent.row_id is None else self._world.rows.get(agent.row_id)
+        if agent.hangs and (row is None or not self._policy.emergency_logout):
+            return ""
+        if row is None:
+            return f"{agent.user} is logged out"
+        if self._policy.acts and self._is_lost_on(self._world.dialers[row.server_ip]):
+            return f"{agent.user} is on {row.server_ip}, where nobody hears them"
+        paused = row.external_pause.startswith("PAUSE") and row.status == "PAUSED"
+        return f"{agent.user} was paused, and not resumed" if paused and not self._given_up(agent.user) else ""
+
+    def _complaint_about(self, dialer: Dialer, state: ClusterState, offered: set[str]) -> str:
+        fit = dialer.carries_calls and dialer.active and dialer.logins and not dialer.wanted_empty
+        full = (self._policy.max_agents or 1000) <= len(self._world.on(dialer.server_ip))
+        if fit and not full and dialer.server_ip not in offered:
+            return f"{dialer.server_ip} is fit, and not offered"
+        if dialer.fenced and not dialer.dead and dialer.server_ip not in state.fences:
+            return f"the fence of {dialer.server_ip} was left behind"
+        return ""
+
+    def _given_up(self, user: str) -> bool:
+        """Tell whether it was said that a pause is not taken back, since it may be somebody else's."""
+        subject = f'"subject":"{user}"'.encode()
+        said = [each.value or b"" for each in self._wire.topics[Topic.AUDIT]]
+        return any(b"did not take a pause back" in each and subject in each for each in said)
+
+    def _is_lost_on(self, dialer: Dialer) -> bool:
+        if dialer.hung:
+            return self._witnesses
+        return dialer.dead or not dialer.active
