@@ -8,6 +8,7 @@ import msgspec
 import pymysql
 
 from collectors.database import DatabaseSettings
+from controller.agent_api import AgentApi
 from controller.interventions import Interventions
 from controller.vicidial import Hand, SessionReader, SqlHand
 
@@ -39,7 +40,11 @@ class Reached(NamedTuple):
 def reach(settings: HandSettings) -> Reached:
     """Give what reads sessions, what tells screens, and what changes tables."""
     connect = partial(_connect, settings.database)
-    hand: Hand = SqlHand(connect)
+    hand: Hand = (
+        AgentApi(settings.api_urls, settings.api_user, settings.api_password, timeout_seconds=ACT_SECONDS)
+        if settings.api_urls
+        else SqlHand(connect)
+    )
     return Reached(SessionReader(connect), hand, Interventions(connect))
 
 

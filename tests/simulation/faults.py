@@ -36,6 +36,8 @@ class Stage:
     witnesses: bool
     ends: list[End] = field(default_factory=list)
     """What heals everything that is broken now."""
+    stays_dead: Dialer | None = None
+    """Not everything heals: this one does not come back."""
     _orders: deque[tuple[Entry, End]] = field(default_factory=deque)
 
     def begin(self) -> str:
@@ -63,7 +65,11 @@ class Stage:
         return name
 
     def heal(self) -> None:
-        """End everything that is broken."""
+        """End everything that is broken, but for a dialer maybe: its agents must be home elsewhere all the same."""
+        dead = [each for each in self.world.dialers.values() if each.dead]
+        if len(dead) == 1 and dead[0].has_row and not self.world.restarted and self.draw.random() < 0.6:
+            self.stays_dead = dead[0]
+            self.world.note(f"{dead[0].server_ip} stays dead")
         for end in list(self.ends):
             end()
         for row in self.world.agents.values():
@@ -113,7 +119,12 @@ def _a_dialer_dies(stage: Stage) -> End:
         return nothing
     stage.world.kill(dialer.server_ip)
     stage.world.note(f"{dialer.server_ip} dies")
-    return lambda: stage.world.bring_back(dialer.server_ip)
+
+    def end() -> None:
+        if stage.stays_dead is not dialer:
+            stage.world.bring_back(dialer.server_ip)
+
+    return end
 
 
 def _a_heartbeat_pauses(stage: Stage) -> End:
@@ -161,6 +172,15 @@ def _the_database_restarts(stage: Stage) -> End:
         end_of_outage()
         for dialer in stage.world.dialers.values():
             dialer.has_row = dialer.has_row or not dialer.dead
+
+    return end
+
+
+def _vicidial_takes_its_time(stage: Stage) -> End:
+    stage.world.slow = True
+
+    def end() -> None:
+        stage.world.slow = False
 
     return end
 
@@ -352,6 +372,7 @@ _OF_VICIDIAL: tuple[Fault, ...] = (
     (_a_dialer_is_switched_off, 2.0, 40.0),
     (_a_dialer_is_closed_to_logins, 2.0, 20.0),
     (_a_screen_freezes, 5.0, 40.0),
+    (_vicidial_takes_its_time, 3.0, 30.0),
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
 )

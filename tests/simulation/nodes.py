@@ -413,7 +413,8 @@ class Controller(Stoppable):
             self._plan_work()
 
     def _plan_work(self) -> None:
-        self.clock.after(self._draw.uniform(0.005, 0.03), partial(self._work_of, self.life))
+        takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
+        self.clock.after(takes, partial(self._work_of, self.life))
 
     def _work_of(self, life: int) -> None:
         if self.life == life:

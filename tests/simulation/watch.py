@@ -181,7 +181,7 @@ class Watch:
     def _is_excused(self, dialer: Dialer) -> bool:
         """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
-        unseen = self._world.blind or dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
+        unseen = dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
         return silent and (unseen or self.unbraked)
 
     def _is_below_the_brake(self, incident: str) -> None:

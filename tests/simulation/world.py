@@ -123,6 +123,8 @@ class World:
     """Since when no heartbeat can be written, for whatever reason; None: they can."""
     blind: bool = False
     """No witness reaches any dialer."""
+    slow: bool = False
+    """VICIdial takes a second for what else takes no time."""
     restarted: bool = False
     """The database has restarted, and the heartbeats' rows were gone."""
     note: Callable[[str], None] = lambda _: None
@@ -172,6 +174,12 @@ class World:
             self._out(agent, "their session was gone")
             return
         self._call_goes_on(agent, row)
+        if not self.dialers[row.server_ip].carries_calls and agent.call_until is None and self.draw.random() < 0.03:
+            others = [each.server_ip for each in self.dialers.values() if each.carries_calls and each.logins]
+            if others:
+                self.note(f"agent {agent.user} helps themselves")
+                self.log_in(agent, self.draw.choice(others))
+            return
         if row.external_pause == LOGOUT and agent.call_until is None and agent.wraps_until is None:
             del self.rows[row.live_agent_id]
             self._out(agent, "their screen logged out")

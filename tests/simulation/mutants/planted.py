@@ -4,42 +4,47 @@ A bug is planted by replacing an attribute of the real code, so it stands or fal
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
 from collectors.observer import Observer, _Watched
-from controller import acting, desk, executor, fencing, health, incidents, ranking
+from controller import acting, executor, health, incidents, ranking
 from controller.committing import Committer
 from controller.desk import Desk
 from controller.errands import Step
 from controller.holding import Holding
 from controller.incidents import _Deciding
+from controller.orders import Orders
 from controller.slots import Slots
 from controller.state import ClusterState, Folded
-from messages.records import DialerState, Heartbeat, WhyNot
-from tests.simulation.wire import Wire
+from messages.records import Heartbeat, Pause, WhyNot
 
 
-class Mutant(NamedTuple):
-    """A bug."""
+class Change(NamedTuple):
+    """One attribute of the real code, and what it becomes."""
 
-    name: str
     place: Any
     attribute: str
     instead: Any
 
 
+class Mutant(NamedTuple):
+    """A bug. What is guarded twice shows only where both guards fall."""
+
+    name: str
+    changes: tuple[Change, ...]
+
+
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     """Let the bug be there for a while."""
-    whole = mutant.place.__dict__[mutant.attribute]
-    setattr(mutant.place, mutant.attribute, mutant.instead)
-    try:
+    with ExitStack() as stack:
+        for place, attribute, instead in mutant.changes:
+            stack.callback(setattr, place, attribute, place.__dict__[attribute])
+            setattr(place, attribute, instead)
         yield
-    finally:
-        setattr(mutant.place, mutant.attribute, whole)
 
 
 def _always(value: object) -> Callable[..., object]:
@@ -80,10 +85,6 @@ def _close_whatever_comes(self: ClusterState, poll: Any, stamp: tuple[int, int])
 _close = ClusterState._close
 
 
-def _forget_the_pause(state: ClusterState, doubt: str) -> str:
-    return doubt or state.health.brake
-
-
 def _hang_everybody_up(self: _Deciding, incident: str, session: Any, *rest: Any, why: str) -> Any:
     relogin = _order(self, incident, session, *rest, why=why)
     at = self._records.index(relogin)
@@ -92,14 +93,6 @@ def _hang_everybody_up(self: _Deciding, incident: str, session: Any, *rest: Any,
 
 
 _order = _Deciding._order
-
-
-def _drain_in_the_middle_of_calls(self: _Deciding, incident: Any, session: Any, withheld: str) -> Any:
-    down = msgspec.structs.replace(incident, kind=DialerState.DOWN)
-    return _move(self, down, session, withheld)
-
-
-_move = _Deciding._move
 
 
 def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
@@ -114,30 +107,11 @@ def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
 _take = Committer.take
 
 
-def _claim_without_fencing(self: Wire, claim: int, entries: Any) -> None:
-    self.claims, whole = claim, self.claims
-    try:
-        _append_claimed(self, claim, entries)
-    finally:
-        self.claims = whole
-
-
-_append_claimed = Wire.append_claimed
-
-
 def _own_whatever_was_owned(self: Desk, partitions: frozenset[int]) -> None:
     _own(self, partitions or self._owned)
 
 
 _own = Desk.own
-
-
-def _take_every_fence(state: ClusterState, fence: Any, stage: Any, by: str, answer: str = "") -> Any:
-    taken = fencing.FenceStage.TAKEN if stage is fencing.FenceStage.NOT_TAKEN else stage
-    return _fence_changed(state, fence, taken, by, answer)
-
-
-_fence_changed = fencing._changed
 
 
 def _tell_nobody_twice(self: _Deciding, relogin: Any) -> Any:
@@ -146,10 +120,6 @@ def _tell_nobody_twice(self: _Deciding, relogin: Any) -> Any:
 
 def _say_nothing(self: _Deciding, what: str, why: str, subject: str) -> None:
     return None
-
-
-def _look_no_further_than_the_first(errand: Any, row: Any, *, alone: bool) -> Any:
-    return acting.Check.SEND
 
 
 def _offer_what_is_switched_off(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
@@ -164,27 +134,40 @@ def _let_the_pause_be(self: Holding, hold: Any) -> Step:
     return Step(hold, "", over=True)
 
 
+def _ignore_a_pause(self: Orders, order: Any) -> None:
+    if not isinstance(order, Pause):
+        _take_order(self, order)
+
+
+_take_order = Orders.take
+
+
+def _mutant(name: str, place: Any, attribute: str, instead: Any) -> Mutant:
+    return Mutant(name, (Change(place, attribute, instead),))
+
+
 MUTANTS = (
-    Mutant("slots do not count", Slots, "on", _always(0)),
-    Mutant("act without looking at VICIdial's row", executor, "check", _always(acting.Check.SEND)),
-    Mutant("a screen that was told is told again", acting, "_check_screen", _look_no_further_than_the_first),
-    Mutant("no fleet brake", health, "_brake", _always((None, ""))),
-    Mutant("no doubt after a gap", health, "GAP_SECONDS", 1e9),
-    Mutant("blind witnesses are believed", health, "_all_fail", _always(False)),
-    Mutant("what was seen before is enough", incidents, "doubt_about", _always("")),
-    Mutant("a heartbeat's age instead of its progress", Observer, "_watch", _watch_by_the_wall_clock),
-    Mutant("half a poll is folded", ClusterState, "_wait", _fold_at_once),
-    Mutant("an older poll overwrites a newer one", ClusterState, "_close", _close_whatever_comes),
-    Mutant("a pause is not heeded", desk, "why_withheld", _forget_the_pause),
-    Mutant("calls on living dialers are hung up", _Deciding, "_order", _hang_everybody_up),
-    Mutant("no pace", _Deciding, "_moves_left", _always(10**6)),
-    Mutant("act before it is committed", Committer, "take", _act_before_it_is_committed),
-    Mutant("a former owner is not fenced", Wire, "append_claimed", _claim_without_fencing),
-    Mutant("who lost a partition goes on", Desk, "own", _own_whatever_was_owned),
-    Mutant("a fence gives back what it did not take", fencing, "_changed", _take_every_fence),
-    Mutant("a lost order is never repeated", _Deciding, "_tell_again", _tell_nobody_twice),
-    Mutant("nothing says why", _Deciding, "_decide", _say_nothing),
-    Mutant("switched off is offered", ranking, "_why_not", _offer_what_is_switched_off),
-    Mutant("emergency logout of who was never told", incidents, "MOST_ATTEMPTS", 0),
-    Mutant("a pause is never taken back", Holding, "_release", _let_the_pause_be),
+    _mutant("slots do not count", Slots, "on", _always(0)),
+    _mutant("act without looking at VICIdial's row", executor, "check", _always(acting.Check.SEND)),
+    _mutant("no fleet brake", health, "_brake", _always((None, ""))),
+    _mutant("blind witnesses are believed", health, "_all_fail", _always(False)),
+    _mutant("one lost probe confirms a death", health, "TWICE_SECONDS", 0.0),
+    _mutant("what was seen before is enough", incidents, "doubt_about", _always("")),
+    _mutant("a heartbeat's age instead of its progress", Observer, "_watch", _watch_by_the_wall_clock),
+    _mutant("half a poll is folded", ClusterState, "_wait", _fold_at_once),
+    _mutant("an older poll overwrites a newer one", ClusterState, "_close", _close_whatever_comes),
+    _mutant("a pause is not heeded", Orders, "take", _ignore_a_pause),
+    _mutant("calls on living dialers are hung up", _Deciding, "_order", _hang_everybody_up),
+    Mutant(
+        "no pace",
+        (Change(_Deciding, "_moves_left", _always(10**6)), Change(Committer, "_may_move", _always(True))),
+    ),
+    _mutant("act before it is committed", Committer, "take", _act_before_it_is_committed),
+    _mutant("who lost a partition goes on", Desk, "own", _own_whatever_was_owned),
+    _mutant("what came late to an heir is not its news", Desk, "_knows", _always(True)),
+    _mutant("a lost order is never repeated", _Deciding, "_tell_again", _tell_nobody_twice),
+    _mutant("nothing says why", _Deciding, "_decide", _say_nothing),
+    _mutant("switched off is offered", ranking, "_why_not", _offer_what_is_switched_off),
+    _mutant("emergency logout of who was never told", incidents, "MOST_ATTEMPTS", 0),
+    _mutant("a pause is never taken back", Holding, "_release", _let_the_pause_be),
 )

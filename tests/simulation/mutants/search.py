@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.simulation.mutants.planted import MUTANTS, planted
 from tests.simulation.run import simulate
 
-MOST_SEEDS = 2000
+MOST_SEEDS = 1000
 
 
 class Search(NamedTuple):

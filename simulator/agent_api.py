@@ -1,0 +1,201 @@
+"""VICIdial's agent API as hotdesk meets it: it answers 200 whatever happens, and can be made to misbehave."""
+
+import threading
+from collections.abc import Callable
+from enum import Enum, auto
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import parse_qs
+
+from pymysql.connections import Connection
+
+_LOGGED_IN = "SELECT status FROM vicidial_live_agents WHERE user = %s"
+_WRITES = {
+    "logout": "UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = %(user)s",
+    "external_pause": """
+        UPDATE vicidial_live_agents SET external_pause = CONCAT(%(value)s, '!', UNIX_TIMESTAMP()) WHERE user = %(user)s
+    """,
+    "external_hangup": "UPDATE vicidial_live_agents SET external_hangup = %(value)s WHERE user = %(user)s",
+    "external_status": "UPDATE vicidial_live_agents SET external_status = %(value)s WHERE user = %(user)s",
+}
+_BUSY = {"READY", "QUEUE", "INCALL", "CLOSER"}
+LOCKS_AFTER = 10
+"""Wrong passwords; then the right one is refused, too."""
+DRIBBLE_SECONDS = 0.05
+HUGE_BYTES = 10_000_000
+
+
+class Misbehavior(Enum):
+    """What may be wrong with a web server."""
+
+    HTML_ERROR = auto()
+    """A page that says 500."""
+    HTML_PAGE = auto()
+    """A page that says 200."""
+    ERROR = auto()
+    """200 and an ERROR nobody has heard of."""
+    HANG = auto()
+    """It reads, does nothing and never answers."""
+    HANG_AFTER_ACT = auto()
+    RESET = auto()
+    """The connection breaks in the middle of the answer."""
+    REDIRECT = auto()
+    """To a login page."""
+    DRIBBLE = auto()
+    """A byte now and then."""
+    HUGE = auto()
+
+
+class Asked(NamedTuple):
+    """A request."""
+
+    function: str
+    agent_user: str
+    value: str
+
+
+class FakeAgentApi:
+    """A web server with the agent API, on a free port of 127.0.0.1, while it is entered."""
+
+    def __init__(self, connect: Callable[[], Connection], *, user: str, password: str) -> None:
+        self.user = user
+        self.password = password
+        self.functions = set(_WRITES)
+        """What its user may use."""
+        self.misbehavior: Misbehavior | None = None
+        self.asked: list[Asked] = []
+        self.wrong_passwords = 0
+        self._connect = connect
+        self._released = threading.Event()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="agent-api")
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/agc/api.php"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def wait_for_release(self, seconds: float | None = None) -> bool:
+        """Stand still until this server ends."""
+        return self._released.wait(seconds)
+
+    def answer(self, form: dict[str, str]) -> str:
+        """Do what is asked, and say so as VICIdial does."""
+        asked = Asked(form.get("function", ""), form.get("agent_user", ""), form.get("value", ""))
+        self.asked.append(asked)
+        if len(form.get("source", "")) < 2:  # noqa: PLR2004 (VICIdial's own limit)
+            return "ERROR: Invalid Source - "
+        denied = self._why_denied(form, asked)
+        return denied or self._act(asked)
+
+    def _why_denied(self, form: dict[str, str], asked: Asked) -> str:
+        user, password = form.get("user", ""), form.get("pass", "")
+        right = (user, password) == (self.user, self.password)
+        self.wrong_passwords += not right
+        if not right or self.wrong_passwords >= LOCKS_AFTER:
+            message = "LOCK" if self.wrong_passwords >= LOCKS_AFTER else "BAD"
+            return f"ERROR: Invalid Username/Password: |{user}|{password}|0|1|{message}|"
+        if asked.function not in self.functions:
+            return (
+                "ERROR: auth USER DOES NOT HAVE PERMISSION TO USE THIS FUNCTION - "
+                f"{asked.value}|{user}|{asked.function}|ADMIN"
+            )
+        return ""
+
+    def _act(self, asked: Asked) -> str:
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(_LOGGED_IN, (asked.agent_user,))
+            found = [status for (status,) in cursor.fetchall()]
+            if not found:
+                return f"ERROR: agent_user is not logged in - {asked.agent_user}"
+            if asked.value == "RESUME" and _BUSY & set(found):
+                return f"ERROR: external_pause agent is not paused - RESUME|{asked.agent_user}"
+            cursor.execute(_WRITES[asked.function], {"user": asked.agent_user, "value": asked.value})
+        return f"SUCCESS: {asked.function} function set - {asked.value}|{asked.agent_user}"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+    def __init__(self, api: FakeAgentApi) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.api = api
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("content-length", 0))
+        form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
+        wrong = self.server.api.misbehavior
+        if wrong in {None, Misbehavior.HANG_AFTER_ACT, Misbehavior.RESET, Misbehavior.DRIBBLE}:
+            text = self.server.api.answer(form) + "\n"
+        else:
+            self.server.api.asked.append(Asked(form["function"], form["agent_user"], form["value"]))
+            text = "ERROR: the moon is full\n"
+        self._misbehave(wrong, text)
+
+    def _misbehave(self, wrong: Misbehavior | None, text: str) -> None:
+        page = "<html><body>Something happened</body></html>"
+        match wrong:
+            case Misbehavior.HTML_ERROR:
+                self._send(page, HTTPStatus.INTERNAL_SERVER_ERROR)
+            case Misbehavior.HTML_PAGE:
+                self._send(page)
+            case Misbehavior.HANG | Misbehavior.HANG_AFTER_ACT:
+                self.server.api.wait_for_release()
+            case Misbehavior.RESET:
+                self._send(text, promised=len(text) + 100)
+            case Misbehavior.REDIRECT:
+                self.send_response(HTTPStatus.FOUND)
+                self.send_header("location", "/login.php")
+                self.send_header("content-length", "0")
+                self.end_headers()
+            case Misbehavior.DRIBBLE:
+                self._dribble(text)
+            case Misbehavior.HUGE:
+                self._send("x" * HUGE_BYTES)
+            case _:
+                self._send(text)
+
+    def _send(self, text: str, status: HTTPStatus = HTTPStatus.OK, promised: int | None = None) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("content-type", "text/html; charset=utf-8")
+        self.send_header("content-length", str(len(body) if promised is None else promised))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True  # who asked has heard enough
+
+    def _dribble(self, text: str) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("content-length", str(10 * len(text)))
+        self.end_headers()
+        try:
+            for letter in text * 10:
+                self.wfile.write(letter.encode())
+                self.wfile.flush()
+                if self.server.api.wait_for_release(DRIBBLE_SECONDS):
+                    return
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
