@@ -48,6 +48,14 @@ format: $(VENV) ## Rewrite the code as `make check` wants it
 vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=selection-vectors.jsonl)
 	@$(BIN)/python -m bench.vectors $(or $(FILE),$(VECTORS))
 
+.PHONY: simulate
+simulate: $(VENV) ## Simulate faults on a virtual clock (SEEDS=n SEED=first; SEEDS=1 tells its story)
+	@$(BIN)/python -m tests.simulation $(or $(SEEDS),2000) $(or $(SEED),1)
+
+.PHONY: mutants
+mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
+	@$(BIN)/python -m tests.simulation.mutants
+
 .PHONY: bench
 bench: $(VENV) mariadb $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)

@@ -7,19 +7,17 @@ decides anew. One commit a cluster is under way at a time.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Protocol
 
 import structlog
 
 from controller.acting import Outcome, Reply, after
 from controller.desk import ClusterView, Desk, entries_of
-from controller.errands import Number, is_due, number_of, subject_of, what_was_done
+from controller.errands import Number, is_due, may_be_repeated, number_of, subject_of, what_was_done
 from controller.incidents import Turn
 from messages.keys import key_of
-from messages.records import Decision, Errand, Pause, Relogin
+from messages.records import Decision, Errand, Pause
 from stream.log import Entry, LogError
 from stream.writing import entry_of
 
@@ -37,13 +35,6 @@ Raises:
     LogError: they were not stored, or nobody knows.
 """
 
-Later = Callable[[float, Callable[[], None]], object]
-"""Has something done on the event loop in so many seconds."""
-
-SECOND = 1.0
-TICK = 0.001
-"""A timer may come a rounding error early."""
-
 log = structlog.get_logger()
 
 
@@ -53,15 +44,10 @@ class Takes(Protocol):
     def submit(self, errand: Errand) -> None: ...
 
 
-def on_this_loop(seconds: float, what: Callable[[], None]) -> None:
-    """As `Later`, on the running event loop."""
-    asyncio.get_running_loop().call_later(seconds, what)
-
-
 class Committer:
     """Commits the turns of the clusters that act, and hands their orders to the executors. On the event loop."""
 
-    def __init__(  # noqa: PLR0913 # what it connects, each once
+    def __init__(  # what it connects, each once
         self,
         desk: Desk,
         append: Append,
@@ -69,19 +55,13 @@ class Committer:
         decides: Callable[[str], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
-        later: Later = on_this_loop,
     ) -> None:
         self._desk = desk
         self._decides = decides
         self._append = append
         self._executors = executors
         self._clock = clock
-        self._later = later
         self._busy: set[str] = set()
-        self._waiting: set[str] = set()
-        """Clusters with moves that wait for their pace."""
-        self._moved: dict[str, deque[float]] = {}
-        """By cluster: when the moves of the last second were given to its executor."""
         self._submitted: dict[str, dict[Number, float]] = {}
         """By cluster: the errands given to its executor, and when they came back undone."""
         self._outcomes: dict[str, list[tuple[Errand, Outcome]]] = {}
@@ -99,8 +79,8 @@ class Committer:
     def report(self, errand: Errand, outcome: Outcome) -> None:
         """Take in what an executor did."""
         cluster = errand.cluster
-        if outcome.reply is Reply.UNSENT:
-            # nothing happened: it is given to the executor again after a while
+        if outcome.reply is Reply.UNSENT or (outcome.reply is Reply.UNCLEAR and may_be_repeated(errand)):
+            # it is given to the executor again after a while
             self._submitted.get(cluster, {})[number_of(errand)] = self._clock()
             log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
             return
@@ -186,26 +166,8 @@ class Committer:
                 continue
             number = number_of(errand)
             undone_at = before.get(number, NEVER)
-            due = undone_at != UNDER_WAY and now - undone_at >= RESEND_SECONDS
-            if due and (not isinstance(errand, Relogin) or self._may_move(cluster, view.policy.moves_per_second, now)):
+            if undone_at != UNDER_WAY and now - undone_at >= RESEND_SECONDS:
                 executor.submit(errand)
                 undone_at = UNDER_WAY
             given[number] = undone_at
         self._submitted[cluster] = given
-
-    def _may_move(self, cluster: str, per_second: float, now: float) -> bool:
-        """Tell whether one more move keeps the pace. Orders that had to wait are not all carried out at once."""
-        moved = self._moved.setdefault(cluster, deque())
-        while moved and now - moved[0] >= SECOND:
-            moved.popleft()
-        if len(moved) < max(1, round(per_second)):
-            moved.append(now)
-            return True
-        if cluster not in self._waiting:
-            self._waiting.add(cluster)
-            self._later(SECOND - (now - moved[0]) + TICK, partial(self._submit_again, cluster))
-        return False
-
-    def _submit_again(self, cluster: str) -> None:
-        self._waiting.discard(cluster)
-        self._submit(cluster)

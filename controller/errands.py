@@ -34,6 +34,11 @@ def is_due(errand: Errand) -> bool:
     return errand.stage in _DUE
 
 
+def may_be_repeated(errand: Errand) -> bool:
+    """Tell whether doing it again does nothing where it was done: a pause is only taken back as long as it lasts."""
+    return errand.stage is HoldStage.RELEASING
+
+
 def number_of(errand: Errand) -> Number:
     """Number an errand, so that each is given to an executor once."""
     return Number(key_of(errand), errand.stage, errand.attempts if isinstance(errand, Relogin) else 0)

@@ -6,6 +6,8 @@ whether this process still owns the cluster; between that and the act lie no mor
 
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,6 +16,7 @@ from controller.vicidial import Hand, VicidialError
 from messages.records import Errand, Fence, Hold, HoldStage, Relogin
 
 IDLE_SECONDS = 0.5
+SECOND = 1.0
 
 
 class Looks(Protocol):
@@ -46,6 +49,7 @@ class Executor:
         hand: tells an agent's screen.
         interventions: changes VICIdial's own tables.
         dead_call_status: what a call that died with its dialer is disposed as.
+        per_second: how many screens are told to log out at most.
         why_not: asked last of all: why this process may not act now; empty: it may.
         report: told what came of each order, on this thread.
     """
@@ -59,8 +63,10 @@ class Executor:
         interventions: Intervenes,
         *,
         dead_call_status: str,
+        per_second: float,
         why_not: Callable[[], str],
         report: Callable[[Errand, Outcome], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._reader = reader
@@ -69,6 +75,9 @@ class Executor:
         self._dead_call_status = dead_call_status
         self._why_not = why_not
         self._report = report
+        self._clock = clock
+        self._told: deque[float] = deque(maxlen=max(1, round(per_second)))
+        """When screens were told lately."""
         self._orders: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
@@ -95,7 +104,14 @@ class Executor:
                 errand = self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
+            self._stop.wait(self.wait_before(errand))
             self._report(errand, self.carry_out(errand))
+
+    def wait_before(self, errand: Errand) -> float:
+        """Tell how many seconds an errand must wait for the pace: what was held up is not made up for all at once."""
+        if not isinstance(errand, Relogin) or len(self._told) < (self._told.maxlen or 0):
+            return 0.0
+        return max(0.0, self._told[0] + SECOND - self._clock())
 
     def carry_out(self, errand: Errand) -> Outcome:
         """Look, ask whether this process still may, and act, here and now."""
@@ -116,6 +132,7 @@ class Executor:
             case Relogin(forced=True):
                 return self._interventions.end_session(errand)
             case Relogin():
+                self._told.append(self._clock())
                 return self._hand.log_out(errand, self._dead_call_status if errand.in_call else None)
             case Hold(stage=HoldStage.RELEASING):
                 return self._hand.resume(errand)

@@ -39,6 +39,9 @@ ALONE_SECONDS = 8.0
 """Without a witness, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
 WITNESS_DOUBT_SECONDS = 2.5
 """Witnesses of a dialer with a living heartbeat that fail for so long make it suspect; one lost probe does not."""
+UNSEEN_SECONDS = 16.0
+"""The same for one that was up under a former collector, and whose heartbeat the present one never saw advance: it may
+have died while nobody looked. One that nobody ever saw alive may have been dead for years, and loses nobody now."""
 DRAIN_SECONDS = 10.0
 """`active='N'` for so long is meant: agents leave."""
 GAP_SECONDS = 2.0
@@ -248,6 +251,7 @@ def _verdict(
     before: DialerHealth | None, dialer: DialerReading, heard: _Witnessed, watch: _Watch, policy: Policy
 ) -> _Verdict:
     """Say what one poll tells of a dialer. The table stands in docs/failover.md."""
+    was_down = before is not None and before.life is DialerState.DOWN
     failing = heard.testimony in _FAILING and not watch.blind
     failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
@@ -260,13 +264,28 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat was not yet seen to advance")
-        was_down = before is not None and before.life is DialerState.DOWN
         return _while_it_beats(heard, failing_for, was_down=was_down)
-    return _while_it_stands_still(heartbeat, stalled, heard, watch, failing_for=failing_for if failing else None)
+    alone_seconds = ALONE_SECONDS
+    if heartbeat.progressed_at_ms is None and not was_down:
+        alone_seconds = UNSEEN_SECONDS if before is not None and before.served else float("inf")
+    return _while_it_stands_still(
+        heartbeat,
+        stalled,
+        heard,
+        watch,
+        failing_for=failing_for if failing else None,
+        alone_seconds=alone_seconds,
+    )
 
 
-def _while_it_stands_still(
-    heartbeat: Heartbeat, stalled: float, heard: _Witnessed, watch: _Watch, *, failing_for: float | None
+def _while_it_stands_still(  # noqa: PLR0913 # what such a verdict rests on
+    heartbeat: Heartbeat,
+    stalled: float,
+    heard: _Witnessed,
+    watch: _Watch,
+    *,
+    failing_for: float | None,
+    alone_seconds: float,
 ) -> _Verdict:
     """Say what a heartbeat that does not advance means, beside what the witnesses tell; None: nothing ill."""
     stands = f"heartbeat stands still for {stalled:.1f} s, {heard.words}"
@@ -276,10 +295,7 @@ def _while_it_stands_still(
     if failing_for is not None:
         sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
         return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stands, confirmed=sure)
-    # one that this collector never saw advance may have been dead for years: nobody's agents are lost now
-    if heartbeat.progressed_at_ms is not None and steady >= ALONE_SECONDS:
-        return _Verdict(DialerState.DOWN, stands)
-    return _Verdict(DialerState.SUSPECT, stands)
+    return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stands)
 
 
 def _while_it_beats(heard: _Witnessed, failing_for: float, *, was_down: bool) -> _Verdict:

@@ -236,6 +236,7 @@ class Service:
                 self.name,
                 *reached,
                 dead_call_status=self._wanted.policies[cluster].dead_call_status,
+                per_second=self._wanted.policies[cluster].moves_per_second,
                 why_not=why_not,
                 report=report,
             )

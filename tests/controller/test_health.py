@@ -261,12 +261,14 @@ def test_silence_while_nobody_looked_is_not_held_against_a_dialer() -> None:
     assert fleet.seconds_until(ONE, "down") == 8.0
 
 
-def test_a_new_collector_needs_to_see_a_heartbeat_advance_before_it_judges_it_dead() -> None:
+def test_one_that_died_while_collectors_changed_is_judged_dead_after_twice_the_time() -> None:
     fleet = healthy(ONE, TWO)
     fleet.take_over()
     fleet[ONE].beats = False
-    fleet.run(60)
+    fleet.run(15.5)
     assert (fleet.state(ONE), fleet.state(TWO)) == ("suspect", "up")
+    fleet.run(1)
+    assert (fleet.state(ONE), fleet.state(TWO)) == ("down", "up")
 
 
 def test_a_new_collector_believes_a_witness_at_once() -> None:

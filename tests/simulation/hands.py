@@ -76,6 +76,8 @@ class Hands:
                 if row.external_pause == LOGOUT and not self.names_user:
                     return False
                 self._seen.pauses(row, hold, sent_at)
+                if self._world.clock.now > sent_at:
+                    self._world.paused_late.add(row.user)
                 row.external_pause = f"PAUSE!{round(self._world.clock.now * 1000)}"
             return bool(rows)
 

@@ -33,6 +33,7 @@ SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
 STANDS_STILL = 0.05
 """How often it is looked whether a stopped process goes on."""
+ROUNDING = 1e-6
 AGENTS_EVERY, CATALOGUE_EVERY, EVERYTHING_EVERY = 2, 60, 600
 
 
@@ -288,8 +289,10 @@ class Controller(Stoppable):
             self._hands,
             self._hands,
             dead_call_status=self.policy.dead_call_status,
+            per_second=self.policy.moves_per_second,
             why_not=self._why_not,
             report=lambda _errand, _outcome: None,
+            clock=self.now,
         )
         life = self.life
         if self.life:
@@ -300,7 +303,6 @@ class Controller(Stoppable):
             {CLUSTER: self} if self.policy.acts else {},
             lambda _: self._claim is not None,
             clock=self.now,
-            later=lambda seconds, what: self.clock.after(seconds, lambda: self.life == life and self.awake(what)),
         )
         self.every(lambda: POLL_SECONDS, self._belong)
         self.every(lambda: self._draw.uniform(0.02, 0.12), self._follow)
@@ -423,6 +425,9 @@ class Controller(Stoppable):
     def _work(self) -> None:
         self._hands.by = self.name
         errand = self._queue[0]
+        if (seconds := self._executor.wait_before(errand)) > 0:
+            self.clock.after(seconds + ROUNDING, partial(self._work_of, self.life))
+            return
         self._committer.report(errand, self._executor.carry_out(errand))
         self._queue.popleft()
         if self._queue:

@@ -55,10 +55,6 @@ NEWS_SECONDS = 3.0
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
 
 
-PACE_SECONDS = 0.9
-"""A little less than the second for which the pace is meant: an executor may be late for one and not for the next."""
-
-
 class Watch:
     """Looks at every act and every answer."""
 
@@ -87,7 +83,7 @@ class Watch:
         """Look at a LOGOUT that is about to be sent."""
         self._may_change("a LOGOUT")
         self._sent.append(self._now)
-        while self._now - self._sent[0] >= PACE_SECONDS:
+        while self._now - self._sent[0] >= 1.0:
             self._sent.popleft()
         most = max(1, round(self._policy.moves_per_second))
         # each process keeps the pace; one that has just taken over knows nothing of its predecessor's last second
@@ -326,8 +322,10 @@ class Watch:
             return f"{agent.user} is logged out"
         if self._policy.acts and self._is_lost_on(self._world.dialers[row.server_ip]):
             return f"{agent.user} is on {row.server_ip}, where nobody hears them"
-        paused = row.external_pause.startswith("PAUSE") and row.status == "PAUSED"
-        return f"{agent.user} was paused, and not resumed" if paused and not self._given_up(agent.user) else ""
+        if not row.external_pause.startswith("PAUSE") or row.status != "PAUSED":
+            return ""
+        theirs = agent.user in self._world.paused_late or self._given_up(agent.user)
+        return "" if theirs else f"{agent.user} was paused, and not resumed"
 
     def _complaint_about(self, dialer: Dialer, state: ClusterState, offered: set[str]) -> str:
         fit = dialer.carries_calls and dialer.active and dialer.logins and not dialer.wanted_empty

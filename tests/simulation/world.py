@@ -125,6 +125,8 @@ class World:
     """No witness reaches any dialer."""
     slow: bool = False
     """VICIdial takes a second for what else takes no time."""
+    paused_late: set[str] = field(default_factory=set)
+    """Who was paused after whoever asked for it had given it up: they must resume by themselves."""
     restarted: bool = False
     """The database has restarted, and the heartbeats' rows were gone."""
     note: Callable[[str], None] = lambda _: None

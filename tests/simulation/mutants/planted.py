@@ -160,7 +160,7 @@ MUTANTS = (
     _mutant("calls on living dialers are hung up", _Deciding, "_order", _hang_everybody_up),
     Mutant(
         "no pace",
-        (Change(_Deciding, "_moves_left", _always(10**6)), Change(Committer, "_may_move", _always(True))),
+        (Change(_Deciding, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
     ),
     _mutant("act before it is committed", Committer, "take", _act_before_it_is_committed),
     _mutant("who lost a partition goes on", Desk, "own", _own_whatever_was_owned),
