@@ -87,7 +87,9 @@ def _check_screen(errand: Relogin | Hold, row: SessionRow, *, alone: bool) -> Ch
     if isinstance(errand, Relogin):
         return Check.SEND
     if errand.stage is HoldStage.RELEASING:
-        return Check.SEND if row.status == PAUSED and row.external_pause == errand.mark else Check.NOT_OURS
+        # a screen that has not heeded the pause yet will, unless it is taken back now
+        theirs = errand.seen and row.status != PAUSED
+        return Check.SEND if row.external_pause == errand.mark and not theirs else Check.NOT_OURS
     return Check.PAUSED if row.status == PAUSED else Check.SEND
 
 

@@ -17,6 +17,8 @@ from messages.records import AgentSession, AgentStatus, Hold, HoldStage, Inciden
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Calls are sent to agents with these."""
+UNDER_WAY_SECONDS = 10.0
+"""What an executor was given it has done by then, or it was kept from it."""
 _LEAVING = {Stage.ADVISED, Stage.ORDERED, Stage.TOLD}
 
 
@@ -96,9 +98,13 @@ class Holding:
                 return Step(self._changed(hold, stage=HoldStage.GIVEN_UP), "gave a pause up", why)
         return None
 
-    def _release(self, hold: Hold) -> Step:
+    def _release(self, hold: Hold) -> Step | None:
         if hold.stage in {HoldStage.ADVISED, HoldStage.GIVEN_UP} or self._is_leaving(hold.live_agent_id):
             return Step(hold, "", over=True)
+        if hold.stage is HoldStage.ORDERED:
+            # it may be under way: what became of it decides whether there is something to take back
+            late = self.state.observed_at_ms - hold.changed_at_ms > UNDER_WAY_SECONDS * 1000
+            return Step(hold, "withdrew a pause", "the dialer is not down any more", over=True) if late else None
         if hold.stage is HoldStage.HELD and not hold.mark:
             return Step(hold, "did not take a pause back", "it is not known whether the pause is hotdesk's", over=True)
         why = "the dialer is not down any more, and the agent is still there"

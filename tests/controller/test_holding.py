@@ -1,5 +1,6 @@
 """Who is kept from calls on a dead dialer, until when, and what is never touched."""
 
+import msgspec
 import pytest
 
 from controller.acting import LOGOUT, Check, Outcome, Reply, SessionRow, after, check
@@ -149,7 +150,7 @@ def test_a_pause_that_nobody_knows_to_be_ours_is_not_taken_back() -> None:
         (HoldStage.ORDERED, ROW._replace(live_agent_id=43), Check.GONE),
         (HoldStage.RELEASING, ROW._replace(status="PAUSED", external_pause=MARK), Check.SEND),
         (HoldStage.RELEASING, ROW._replace(status="PAUSED", external_pause="PAUSE!17"), Check.NOT_OURS),
-        (HoldStage.RELEASING, ROW._replace(status="READY", external_pause=MARK), Check.NOT_OURS),
+        (HoldStage.RELEASING, ROW._replace(status="READY", external_pause=MARK), Check.SEND),
         (HoldStage.RELEASING, ROW._replace(status="PAUSED", external_pause=LOGOUT), Check.TOLD),
     ],
 )
@@ -158,6 +159,33 @@ def test_a_pause_never_overwrites_a_logout_nor_somebody_elses_pause(
 ) -> None:
     hold = Hold(cluster=CLUSTER, live_agent_id=42, user="1001", incident="i", server_ip=ONE, mark=MARK, stage=stage)
     assert check(hold, [row], names_user=False) is found
+
+
+def test_who_was_seen_paused_and_is_ready_again_is_not_resumed() -> None:
+    hold = msgspec.structs.replace(HOLD, stage=HoldStage.RELEASING, seen=True)
+    assert check(hold, [ROW._replace(external_pause=MARK)], names_user=False) is Check.NOT_OURS
+
+
+def test_a_pause_that_may_be_under_way_is_waited_for_when_the_dialer_comes_back() -> None:
+    floor = Floor(*crowd(2), policy=SLOW)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.judge()
+    floor.turn()
+    assert stages(floor)["1002"] is HoldStage.ORDERED
+    held(floor, "1002")
+    floor.turn()
+    assert stages(floor)["1002"] is HoldStage.RELEASING
+
+
+def test_one_that_nobody_carried_out_is_withdrawn() -> None:
+    floor = Floor(*crowd(2), policy=SLOW)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    floor.judge()
+    floor.poll(seconds=11)
+    assert ("withdrew a pause", "the dialer is not down any more", "1002") in decisions(floor.turn())
+    assert "1002" not in stages(floor)
 
 
 def test_what_was_decided_is_the_same_for_the_next_owner() -> None:

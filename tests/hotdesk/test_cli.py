@@ -15,6 +15,7 @@ import pytest
 
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
+from simulator.agent_api import FakeAgentApi
 from simulator.broker import GUARDED_USER, Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -269,17 +270,61 @@ def test_check_names_the_grant_that_is_missing(command: Command, west: Site) -> 
     assert "vicidial_live_agents" in wrong
 
 
+def acts(at: Site, **settings: str) -> dict[str, str]:
+    """Give the environment of a process that moves agents by SQL, or as `settings` say."""
+    wanted = {"mode": "act", "relogin_via": "sql", **settings}
+    return at.environment | {f"HOTDESK_CLUSTERS__WEST__{name.upper()}": value for name, value in wanted.items()}
+
+
 def test_check_says_whether_screens_may_be_told(command: Command, west: Site) -> None:
-    acting = west.environment | {"HOTDESK_CLUSTERS__WEST__MODE": "act"}
-    outcome = command("check", **acting)
+    outcome = command("check", **acts(west))
     assert outcome.code == DATABASE
-    (wrong,) = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
-    assert "UPDATE command denied" in wrong
-    assert "controller/grants.sql" in wrong
+    wrong = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert "UPDATE command denied" in wrong[0]
+    assert all("controller/grants.sql" in line for line in wrong)
     west.run(*grants(west, ACT))
-    outcome = command("check", **acting)
+    outcome = command("check", **acts(west))
     assert outcome.code == 0
     assert "agents' screens may be told to log out" in outcome.output
+    assert "dead_call_status is not set" in outcome.output
+
+
+def test_check_looks_at_every_grant_that_the_settings_need(command: Command, west: Site) -> None:
+    west.run(*grants(west, ACT), "INSERT INTO vicidial_statuses (status) VALUES ('DROP')")
+    wanted = acts(west, emergency_logout="true", fence="true", dead_call_status="DROP")
+    outcome = command("check", **wanted)
+    assert outcome.code == DATABASE
+    wrong = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert [name for name in ("emergency", "fence") for line in wrong if f"grants-{name}.sql" in line] == [
+        "emergency",
+        "fence",
+    ]
+    for name in ("emergency", "fence"):
+        west.run(*grants(west, ACT.with_name(f"grants-{name}.sql")))
+    assert command("check", **wanted).code == 0
+    outcome = command("check", **(wanted | {"HOTDESK_CLUSTERS__WEST__DEAD_CALL_STATUS": "NOPE"}))
+    assert "no status 'NOPE'" in outcome.output
+
+
+def test_check_tries_the_agent_api(command: Command, west: Site, tmp_path: Path) -> None:
+    west.run(*grants(west, ACT))
+    with FakeAgentApi(west.connect, user="hotdesk", password="for-the-api") as web:
+        (tmp_path / "hotdesk.toml").write_text(
+            f'[clusters.west]\nmode = "act"\nagent_api = ["{web.url}"]\nagent_api_user = "hotdesk"\n'
+        )
+        options = ("check", "--config", str(tmp_path / "hotdesk.toml"))
+        secret = {"HOTDESK_CLUSTERS__WEST__AGENT_API_PASSWORD": "for-the-api"}
+        assert command(*options, **west.environment, **secret).code == 0
+        web.functions.discard("logout")
+        outcome = command(*options, **west.environment, **secret)
+        assert "logout: ERROR: auth USER DOES NOT HAVE PERMISSION" in outcome.output
+        outcome = command(*options, **west.environment)
+        assert "set agent_api_user and agent_api_password_file" in outcome.output
+
+
+def test_acting_without_a_way_to_act_is_refused(command: Command, west: Site) -> None:
+    outcome = command("check", **acts(west, relogin_via="api"))
+    assert (outcome.code, "set relogin_via" in outcome.output) == (SETTINGS, True)
 
 
 def test_check_says_that_no_database_answers(command: Command, silent_port: int) -> None:

@@ -151,7 +151,6 @@ MUTANTS = (
     _mutant("act without looking at VICIdial's row", executor, "check", _always(acting.Check.SEND)),
     _mutant("no fleet brake", health, "_brake", _always((None, ""))),
     _mutant("blind witnesses are believed", health, "_all_fail", _always(False)),
-    _mutant("one lost probe confirms a death", health, "TWICE_SECONDS", 0.0),
     _mutant("what was seen before is enough", incidents, "doubt_about", _always("")),
     _mutant("a heartbeat's age instead of its progress", Observer, "_watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", ClusterState, "_wait", _fold_at_once),
