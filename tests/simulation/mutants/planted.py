@@ -35,6 +35,8 @@ class Mutant(NamedTuple):
 
     name: str
     changes: tuple[Change, ...]
+    shown_by: int
+    """A seed that has shown it, looked at first; which one does changes with the simulation."""
 
 
 @contextmanager
@@ -142,31 +144,32 @@ def _ignore_a_pause(self: Orders, order: Any) -> None:
 _take_order = Orders.take
 
 
-def _mutant(name: str, place: Any, attribute: str, instead: Any) -> Mutant:
-    return Mutant(name, (Change(place, attribute, instead),))
+def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) -> Mutant:
+    return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
 
 MUTANTS = (
-    _mutant("slots do not count", Slots, "on", _always(0)),
-    _mutant("act without looking at VICIdial's row", executor, "check", _always(acting.Check.SEND)),
-    _mutant("no fleet brake", health, "_brake", _always((None, ""))),
-    _mutant("blind witnesses are believed", health, "_all_fail", _always(False)),
-    _mutant("what was seen before is enough", incidents, "doubt_about", _always("")),
-    _mutant("a heartbeat's age instead of its progress", Observer, "_watch", _watch_by_the_wall_clock),
-    _mutant("half a poll is folded", ClusterState, "_wait", _fold_at_once),
-    _mutant("an older poll overwrites a newer one", ClusterState, "_close", _close_whatever_comes),
-    _mutant("a pause is not heeded", Orders, "take", _ignore_a_pause),
-    _mutant("calls on living dialers are hung up", _Deciding, "_order", _hang_everybody_up),
+    _mutant("slots do not count", 7, Slots, "on", _always(0)),
+    _mutant("act without looking at VICIdial's row", 213, executor, "check", _always(acting.Check.SEND)),
+    _mutant("no fleet brake", 16, health, "_brake", _always((None, ""))),
+    _mutant("blind witnesses are believed", 55, health, "_all_fail", _always(False)),
+    _mutant("what was seen before is enough", 588, incidents, "doubt_about", _always("")),
+    _mutant("a heartbeat's age instead of its progress", 17, Observer, "_watch", _watch_by_the_wall_clock),
+    _mutant("half a poll is folded", 1, ClusterState, "_wait", _fold_at_once),
+    _mutant("an older poll overwrites a newer one", 31, ClusterState, "_close", _close_whatever_comes),
+    _mutant("a pause is not heeded", 69, Orders, "take", _ignore_a_pause),
+    _mutant("calls on living dialers are hung up", 7, _Deciding, "_order", _hang_everybody_up),
     Mutant(
         "no pace",
         (Change(_Deciding, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
+        shown_by=31,
     ),
-    _mutant("act before it is committed", Committer, "take", _act_before_it_is_committed),
-    _mutant("who lost a partition goes on", Desk, "own", _own_whatever_was_owned),
-    _mutant("what came late to an heir is not its news", Desk, "_knows", _always(True)),
-    _mutant("a lost order is never repeated", _Deciding, "_tell_again", _tell_nobody_twice),
-    _mutant("nothing says why", _Deciding, "_decide", _say_nothing),
-    _mutant("switched off is offered", ranking, "_why_not", _offer_what_is_switched_off),
-    _mutant("emergency logout of who was never told", incidents, "MOST_ATTEMPTS", 0),
-    _mutant("a pause is never taken back", Holding, "_release", _let_the_pause_be),
+    _mutant("act before it is committed", 30, Committer, "take", _act_before_it_is_committed),
+    _mutant("who lost a partition goes on", 52, Desk, "own", _own_whatever_was_owned),
+    _mutant("what came late to an heir is not its news", 2, Desk, "_knows", _always(True)),
+    _mutant("a lost order is never repeated", 92, _Deciding, "_tell_again", _tell_nobody_twice),
+    _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
+    _mutant("switched off is offered", 9, ranking, "_why_not", _offer_what_is_switched_off),
+    _mutant("emergency logout of who was never told", 38, incidents, "MOST_ATTEMPTS", 0),
+    _mutant("a pause is never taken back", 464, Holding, "_release", _let_the_pause_be),
 )
