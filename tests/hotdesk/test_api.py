@@ -112,10 +112,11 @@ def http(house: Service) -> Iterator[httpx.Client]:
     """Give a client without a token of that process, which has just had a poll of the cluster."""
     assert house.log is not None
     sequence = next(POLLS)
+    at_ms = NOW_MS + 500 * sequence
     records = (
         phone("p1", sequence=sequence),
         alias("desk", "p1", sequence=sequence),
-        poll(dialer(ONE), sequence=sequence),
+        poll(dialer(ONE, heartbeat=alive(at_ms)), sequence=sequence, at_ms=at_ms),
     )
     with httpx.Client(base_url=house.url, trust_env=False) as client:
         house.log.append([entry_of(record) for record in records])
