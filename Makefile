@@ -30,7 +30,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 
 .PHONY: test
 test: $(VENV) mariadb $(KAFKA) $(ASTERISK) check ## Every check and every test, with real MariaDB, Kafka and Asterisk (ARGS="-k name" for some)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: $(VENV) ## ruff, mypy, import-linter, format

@@ -35,7 +35,7 @@ def hotdesk(
     role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """Run a role as a process of its own, on one core if said so, and give its API's port."""
-    port = _free_port()
+    port = free_port()
     command = [
         str(Path(sys.executable).with_name("hotdesk")),
         role,
@@ -81,7 +81,8 @@ def _ready(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Pick a port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

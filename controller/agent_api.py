@@ -82,7 +82,9 @@ class AgentApi:
         """As `Hand.log_out`; each step only after the one before it has succeeded."""
         steps = [(Function.LOGOUT, LOGOUT)]
         if hang_up_as:
-            steps = [(Function.HANG_UP, "1"), (Function.STATUS, hang_up_as), *steps]
+            steps.insert(0, (Function.STATUS, hang_up_as))
+        if hang_up_as is not None:
+            steps.insert(0, (Function.HANG_UP, "1"))
         for function, value in steps:
             outcome = self._ask(function, relogin.user, value)
             if outcome.reply is not Reply.DONE:

@@ -23,6 +23,10 @@ LOG_OUT = """
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
 """
 HANG_UP_AND_LOG_OUT = """
+    UPDATE vicidial_live_agents SET external_hangup = '1', external_pause = %s
+    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
+"""
+HANG_UP_DISPOSE_AND_LOG_OUT = """
     UPDATE vicidial_live_agents SET external_hangup = '1', external_status = %s, external_pause = %s
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
 """
@@ -53,7 +57,10 @@ class Hand(Protocol):
     """It names a user and not a session: it would end every session of theirs."""
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """Tell the screen; `hang_up_as`: it believes to be in a call, which is to be disposed as this."""
+        """Tell the screen; `hang_up_as`: it believes to be in a call, which is to be disposed as this.
+
+        Empty: the agent disposes it; None: there is no call to hang up.
+        """
         ...
 
     def pause(self, hold: Hold) -> Outcome:
@@ -141,9 +148,13 @@ class SqlHand:
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `Hand.log_out`; exact: it touches the session of the order, on the dialer of the order, or nothing."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
+        statement = LOG_OUT
+        values: tuple[object, ...] = (LOGOUT, *row)
         if hang_up_as:
-            return self._tell(HANG_UP_AND_LOG_OUT, (hang_up_as, LOGOUT, *row), "external_pause is LOGOUT")
-        return self._tell(LOG_OUT, (LOGOUT, *row), "external_pause is LOGOUT")
+            statement, values = HANG_UP_DISPOSE_AND_LOG_OUT, (hang_up_as, *values)
+        elif hang_up_as is not None:
+            statement = HANG_UP_AND_LOG_OUT
+        return self._tell(statement, values, "external_pause is LOGOUT")
 
     def pause(self, hold: Hold) -> Outcome:
         """As `Hand.pause`; it never takes the place of a LOGOUT."""
@@ -161,7 +172,7 @@ class SqlHand:
             (
                 outcome.said
                 for outcome in (
-                    write(self._lazy, HANG_UP_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NOBODY, LOGOUT), ""),
+                    write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NOBODY, LOGOUT), ""),
                     write(self._lazy, PAUSE, (*_NOBODY, LOGOUT), ""),
                 )
                 if outcome.reply is not Reply.GONE

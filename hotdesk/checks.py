@@ -155,8 +155,8 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
                 verdict=Verdict.NOTE,
                 subject=subject,
                 what="dead_call_status is not set",
-                remedy="set it to a status of VICIdial's: without one, agents in calls on a dead dialer are told to"
-                " log out, and their screens wait until they dispose the dead call themselves",
+                remedy="set it to a status of VICIdial's: without one, agents in calls on a dead dialer are hung up,"
+                " and their screens wait until they dispose the dead call themselves",
             )
         elif not reader.knows_status(status):
             unknown = SettingsError(f"VICIdial has no status {status!r}")

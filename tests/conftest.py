@@ -1,4 +1,7 @@
-"""The real servers tests run on: one MariaDB and one Kafka broker for the whole run, started when first asked for."""
+"""The real servers tests run on: one MariaDB and one Kafka broker for the whole run, started when first asked for.
+
+Where tests run in two processes, all that use these servers run in one of them, one after the other.
+"""
 
 import os
 import tempfile
@@ -9,6 +12,22 @@ import pytest
 
 from simulator.broker import Broker
 from simulator.database import Database
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests must run in the same process: those that share servers, and those of one module.
+
+    The longest group comes first, so that the others run beside it.
+    """
+    for item in items:
+        group = "servers" if uses_servers(item) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not uses_servers(item))
+
+
+def uses_servers(item: pytest.Item) -> bool:
+    """Tell whether a test wants the run's MariaDB or Kafka."""
+    return isinstance(item, pytest.Function) and not {"database", "broker"}.isdisjoint(item.fixturenames)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ class Manager(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _Session)
+    def __init__(self, host: str = HOST, port: int = 0) -> None:
+        super().__init__((host, port), _Session)
         self.port = int(self.server_address[1])
         self._goes_on = threading.Event()
         self._goes_on.set()

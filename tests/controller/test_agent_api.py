@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from controller.acting import Outcome, Reply
 from controller.agent_api import AgentApi
+from controller.vicidial import SqlHand
 from hotdesk.hands import HandSettings
 from messages.records import Hold, Relogin
 from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
@@ -84,6 +86,31 @@ def test_one_in_a_dead_call_is_told_to_hang_up_and_given_a_status_first(web: Fak
     assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DONE
     assert [each.function for each in web.asked] == ["external_hangup", "external_status", "logout"]
     assert row(vicidial) == ("LOGOUT", "1", "DROP")
+
+
+def test_without_a_status_the_dead_call_is_hung_up_all_the_same(web: FakeAgentApi, vicidial: Site) -> None:
+    assert hand(web.url).log_out(RELOGIN, "").reply is Reply.DONE
+    assert [each.function for each in web.asked] == ["external_hangup", "logout"]
+    assert row(vicidial) == ("LOGOUT", "1", "")
+
+
+@pytest.mark.parametrize(
+    ("hang_up_as", "written"),
+    [(None, ("LOGOUT", "", "")), ("", ("LOGOUT", "1", "")), ("DROP", ("LOGOUT", "1", "DROP"))],
+)
+def test_by_sql_one_row_is_told_the_same(
+    web: FakeAgentApi, vicidial: Site, hang_up_as: str | None, written: tuple[str, ...]
+) -> None:
+    assert web.asked == []  # its rows are empty now
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
+        ((live_agent_id, user, server_ip),) = cursor.fetchall()
+    order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
+    sql = SqlHand(vicidial.connect)
+    assert sql.log_out(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial) == written
+    assert sql.log_out(order, hang_up_as).reply is Reply.GONE
+    assert row(vicidial, "1002") == ("", "", "")
 
 
 def test_a_step_that_fails_ends_it(web: FakeAgentApi, vicidial: Site) -> None:

@@ -57,10 +57,10 @@ class Hands:
                 if row.external_pause != LOGOUT or self.names_user:
                     found = True
                     if row.external_pause != LOGOUT:
-                        self._seen.logs_out(row, relogin, sent_at, hangs_up=bool(hang_up_as))
+                        self._seen.logs_out(row, relogin, sent_at, hangs_up=hang_up_as is not None)
                         row.told_at = self._world.clock.now
                     row.external_pause = LOGOUT
-                    if hang_up_as:
+                    if hang_up_as is not None:
                         row.external_hangup, row.external_status = "1", hang_up_as
             return found
 

@@ -1,0 +1,279 @@
+"""How long a dialer's failure takes, from the fault to an agent's LOGOUT, and what faults of the observer move.
+
+A collector and two controllers as processes, over Kafka, on a MariaDB with simulated dialers and agents, at default
+settings; the witness is a stand-in that speaks as much AMI as a probe asks for.
+"""
+
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.results import Result, percentile
+from bench.servers import KAFKA_HOME, free_port
+from simulator.broker import Broker
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.collectors.manager import SECRET, USER, Manager
+from tests.faults.cable import Cable
+from tests.faults.shift import Shift, shift
+from tests.hotdesk.running import ACT, CLUSTER, grants, site, until
+
+MANY = ClusterPlan(dialers=50, agents=200, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
+"""So many that fifty may die one after the other before the first is back, and the brake has no reason to hold."""
+BETWEEN_SECONDS = 1.3
+"""Between two deaths; not a multiple of a poll."""
+CROWD = ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400)
+FOUR = ClusterPlan(dialers=4, agents=24, remote_agents=0)
+JUDGED_SECONDS = 10.0
+"""Longer than a dialer is watched before it loses its agents."""
+ROUNDS = 3
+PERCENTILE = 0.99
+
+
+class Servers(NamedTuple):
+    """What all measurements share."""
+
+    folder: Path
+    database: Database
+    broker: Broker
+
+
+def measure() -> list[Result]:
+    """Kill, switch off, empty, take over, and disturb."""
+    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        database = stack.enter_context(Database(folder / "mariadb"))
+        broker = stack.enter_context(Broker(KAFKA_HOME, folder / "kafka"))
+        servers = Servers(folder, database, broker)
+        return [
+            *_kills(servers, witnesses=False),
+            *_kills(servers, witnesses=True),
+            *_evacuation(servers),
+            *_takeovers(servers),
+            *_false_moves(servers),
+        ]
+
+
+@contextmanager
+def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[Shift]:
+    with site(servers.database, plan) as west:
+        west.run(*grants(west, ACT))
+        with shift(servers.folder, servers.broker, west, mid_shift=True, **settings) as at:
+            yield at
+
+
+def _kills(servers: Servers, *, witnesses: bool) -> list[Result]:
+    """Kill each of fifty dialers, and see when the first of its agents is logged out; with some switched off before."""
+    with ExitStack() as stack:
+        settings: dict[str, str] = {}
+        managers: dict[str, Manager] = {}
+        if witnesses:
+            port = free_port()
+            settings = {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
+            managers = {
+                each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans
+            }
+        at = stack.enter_context(_at_work(servers, MANY, **settings))
+        switched = [] if witnesses else _switch_offs(at)
+        took = _kill_one_after_the_other(at, managers)
+    name = "with" if witnesses else "without"
+    goal = 5 if witnesses else 10
+    results = [
+        Result(
+            name=f"kill_to_logout_p99_s_{name}_witness",
+            value=percentile(took, PERCENTILE),
+            unit=f"s, p99 of {len(took)}",
+            beside=f"median {percentile(took, 0.5):.1f} s; VICIdial: up to 120 s, and then a person",
+            goal=f"<= {goal}",
+            holds=percentile(took, PERCENTILE) <= goal,
+        )
+    ]
+    if switched:
+        results.append(
+            Result(
+                name="switch_off_p99_s",
+                value=percentile(switched, PERCENTILE),
+                unit=f"s, p99 of {len(switched)}",
+                beside=f"median {percentile(switched, 0.5):.2f} s",
+                goal="<= 1.5",
+                holds=percentile(switched, PERCENTILE) <= 1.5,
+            )
+        )
+    return results
+
+
+def _switch_offs(at: Shift) -> list[float]:
+    took = []
+    for dialer in at.plan.dialer_plans:
+        server_ip = dialer.server_ip
+        at.cluster.switch_off(server_ip)
+        took.append(_seconds_until(lambda ip=server_ip: ip not in at.owner.client.offered(), "it is not offered"))  # type: ignore[misc]
+        at.cluster.switch_on(server_ip)
+    until(at.all_is_well, "all are switched on", 40)
+    return took
+
+
+def _kill_one_after_the_other(at: Shift, managers: dict[str, Manager]) -> list[float]:
+    killed: dict[str, tuple[float, set[str]]] = {}
+    took: dict[str, float] = {}
+    waiting = [each.server_ip for each in at.plan.dialer_plans]
+    before = at.logouts()
+    deadline = time.monotonic() + BETWEEN_SECONDS * len(waiting) + 120
+    while len(took) < len(at.plan.dialer_plans):
+        assert time.monotonic() < deadline, f"{len(waiting)} alive, {len(killed)} dead, {len(took)} moved"
+        now = time.monotonic()
+        if waiting and now - max((at_time for at_time, _ in killed.values()), default=0.0) >= BETWEEN_SECONDS:
+            victim = next((each for each in waiting if at.cluster.agents_on(each)), None)
+            if victim is not None:
+                waiting.remove(victim)
+                stranded = set(at.cluster.agents_on(victim))
+                if victim in managers:
+                    managers[victim].freeze()
+                at.cluster.kill(victim)
+                killed[victim] = (time.monotonic(), stranded)
+        seen = at.logouts()
+        left = {user for user, count in seen.items() if count > before.get(user, 0)}
+        for victim, (since, stranded) in killed.items():
+            if victim not in took and stranded & left:
+                took[victim] = time.monotonic() - since
+                before |= {user: seen[user] for user in stranded & left}
+        time.sleep(0.02)
+    return list(took.values())
+
+
+def _evacuation(servers: Servers) -> list[Result]:
+    """Empty a dialer of two hundred agents; screens log in again by themselves, within a second."""
+    with _at_work(servers, CROWD) as at:
+        victim = at.plan.dialer_plans[0].server_ip
+        stranded = len(at.cluster.agents_on(victim))
+        at.cluster.kill(victim)
+        until(lambda: at.owner.client.metric("hotdesk_dialer_state", server_ip=victim, state="down") == 1, "it is down")
+        took = _seconds_until(
+            lambda: not at.cluster.agents_on(victim) and at.cluster.logged_in == at.plan.agents, "everybody is home", 90
+        )
+        counts = [len(at.cluster.agents_on(each.server_ip)) for each in at.plan.dialer_plans[1:]]
+    spread = max(counts) - min(counts)
+    return [
+        Result(
+            name="evacuation_s",
+            value=took,
+            unit="s, from the decision until all are on other dialers",
+            beside=f"{stranded} agents at 10 a second; screens log in again within 0.8 s",
+            goal="<= 25",
+            holds=took <= 25,
+        ),
+        Result(
+            name="evacuation_spread",
+            value=spread,
+            unit="agents, most less fewest",
+            beside=", ".join(map(str, counts)),
+            goal="<= 1",
+            holds=spread <= 1,
+        ),
+    ]
+
+
+def _takeovers(servers: Servers) -> list[Result]:
+    took = []
+    for end in (signal.SIGKILL, signal.SIGSTOP) * 2:
+        with _at_work(servers, FOUR) as at:
+            owner = at.owner
+            owner.signal(end)
+            took.append(at.new_owner(owner))
+    return [
+        Result(
+            name="takeover_s",
+            value=max(took),
+            unit=f"s, the longest of {len(took)}",
+            beside="owners killed and stopped, in turn",
+            goal="<= 10",
+            holds=max(took) <= 10,
+        )
+    ]
+
+
+def _false_moves(servers: Servers) -> list[Result]:
+    """Count logouts over faults that are the observer's own."""
+    moved = faults = 0
+    for number in range(ROUNDS):
+        folder = servers.folder / f"round{number}"
+        folder.mkdir()
+        with (
+            Database(folder / "mariadb") as database,
+            Broker(KAFKA_HOME, folder / "kafka") as broker,
+            Cable(database.port) as cable,
+            site(database, FOUR) as west,
+        ):
+            west.run(*grants(west, ACT))
+            with shift(folder, broker, west, mid_shift=True, port=str(cable.port)) as at:
+                for fault in _observer_faults(at, database, broker, cable):
+                    fault()
+                    until(at.all_is_well, "all is well", 60)
+                    time.sleep(JUDGED_SECONDS)
+                    faults += 1
+                moved += sum(at.logouts().values())
+    return [
+        Result(
+            name="false_moves",
+            value=moved,
+            unit="agents logged out",
+            beside=f"{faults} faults of collector, network, database and broker, 24 agents at work",
+            goal="0",
+            holds=moved == 0,
+        )
+    ]
+
+
+def _observer_faults(at: Shift, database: Database, broker: Broker, cable: Cable) -> list[Callable[[], None]]:
+    def restart_database() -> None:
+        database.restart()
+        for dialer in at.plan.dialer_plans:
+            at.cluster.restart_updater(dialer.server_ip)
+
+    def freeze_collector() -> None:
+        at.collector.signal(signal.SIGSTOP)
+        time.sleep(JUDGED_SECONDS)
+        at.collector.signal(signal.SIGCONT)
+
+    def kill_collector() -> None:
+        at.collector.signal(signal.SIGKILL)
+        at.collector = at.start("collect")
+        until(lambda: at.collector.client.metric("hotdesk_collector_leading", cluster=CLUSTER) == 1, "it leads", 30)
+
+    def cut_network() -> None:
+        cable.cut()
+        time.sleep(JUDGED_SECONDS)
+        cable.mend()
+
+    def stall_writes() -> None:
+        with at.site.connect() as stall, stall.cursor() as cursor:
+            cursor.execute("LOCK TABLES server_updater READ")
+            time.sleep(JUDGED_SECONDS)
+
+    def kill_broker() -> None:
+        broker.kill()
+        time.sleep(JUDGED_SECONDS)
+        broker.start()
+
+    def skew_a_clock() -> None:
+        at.cluster.skew(at.plan.dialer_plans[0].server_ip, -300)
+
+    return [
+        restart_database,
+        freeze_collector,
+        kill_collector,
+        cut_network,
+        stall_writes,
+        kill_broker,
+        skew_a_clock,
+    ]
+
+
+def _seconds_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> float:
+    began = time.monotonic()
+    until(condition, what, seconds)
+    return time.monotonic() - began
