@@ -92,7 +92,9 @@ def decides(process: Process) -> bool:
 
 
 @contextmanager
-def shift(folder: Path, broker: Broker, at: Site, *, mid_shift: bool = False, **settings: str) -> Iterator[Shift]:
+def shift(
+    folder: Path, broker: Broker, at: Site, *, mid_shift: bool = False, habits: Habits = AT_WORK, **settings: str
+) -> Iterator[Shift]:
     """Run hotdesk for a cluster whose agents are all at work.
 
     Args:
@@ -100,6 +102,7 @@ def shift(folder: Path, broker: Broker, at: Site, *, mid_shift: bool = False, **
         broker: where their log is.
         at: the cluster.
         mid_shift: whether all agents are there from the start, as with thousands of them; else they log in one by one.
+        habits: how long the agents take for what.
         settings: of the cluster, beside `mode = "act"`.
     """
     kafka = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"f{uuid4().hex[:8]}.", partitions=PARTITIONS)
@@ -124,7 +127,7 @@ def shift(folder: Path, broker: Broker, at: Site, *, mid_shift: bool = False, **
         until(
             lambda: all(each.client.http.get("/readyz").is_success for each in made.controllers), "they are ready", 40
         )
-        made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=AT_WORK)
+        made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=habits)
         if mid_shift:
             made.cluster.begin_mid_shift()
         stack.enter_context(made.cluster)
