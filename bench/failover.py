@@ -33,7 +33,7 @@ CROWD = ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400)
 FOUR = ClusterPlan(dialers=4, agents=24, remote_agents=0)
 JUDGED_SECONDS = 10.0
 """Longer than a dialer is watched before it loses its agents."""
-ROUNDS = 3
+ROUNDS = 2
 LOOK_SECONDS = 0.05
 NEW_LOGOUTS = "SELECT user_log_id, user FROM vicidial_user_log WHERE event = 'LOGOUT' AND user_log_id > %s"
 PERCENTILE = 0.99

@@ -60,6 +60,7 @@ def test_another_controller_finishes_an_evacuation_and_no_session_is_told_twice(
         if end is signal.SIGSTOP:
             owner.signal(signal.SIGCONT)
             until(lambda: owner.client.http.get("/healthz").is_success and not decides(owner), "it stands back")
+            at.controllers.append(owner)  # from now on it may be given the cluster again
         until(lambda: at.all_is_well(without=victim), "everybody is home", 30)
         # who logs in while nobody decides may land on the dead dialer again, by VICIdial's own choice
         assert at.logouts() == at.logins_on(victim)

@@ -13,6 +13,7 @@ from controller.policy import Policy
 from hotdesk.hands import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
+from simulator.agent_api import FakeAgentApi
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
@@ -24,16 +25,22 @@ AT_WORK = Habits(arrival=(0, 2), session=(10_000, 10_000), relogin=(0.2, 0.5))
 """Everybody comes in at once and stays; a screen that was told to log out is back within half a second."""
 
 
+FENCE = ACT.with_name("grants-fence.sql")
+API_USER, API_PASSWORD = "hotdesk", "for-the-agent-api"
+
+
 @contextmanager
-def running(folder: Path, at: Site, *, acts: bool) -> Iterator[Client]:
-    """Run all roles in this process; moves are carried out by SQL, or only advised."""
+def running(
+    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, hands: HandSettings | None = None
+) -> Iterator[Client]:
+    """Run all roles in this process; moves are carried out by SQL if nothing else is said, or only advised."""
     wanted = Wanted(
         roles=frozenset(Role),
         log=LogOptions(path=folder / "log.db", partitions=4),
         api=ApiOptions(port=0),
         databases={CLUSTER: at.settings},
-        policies={CLUSTER: Policy(acts=acts)},
-        hands={CLUSTER: HandSettings(database=at.settings)} if acts else {},
+        policies={CLUSTER: policy or Policy(acts=acts)},
+        hands={CLUSTER: hands or HandSettings(database=at.settings)} if acts else {},
     )
     with Service(wanted) as service:
         client = Client(service.url)
@@ -159,3 +166,36 @@ def test_an_account_that_may_not_act_pauses_the_cluster_and_goes_on_when_that_is
             assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
             assert set(logouts(bare).values()) == {1}
+
+
+def test_by_the_agent_api_who_waits_is_paused_before_they_move_and_the_fence_is_given_back(
+    bare: Site, tmp_path: Path
+) -> None:
+    bare.run(*grants(bare, ACT), *grants(bare, FENCE))
+    slowly = Policy(acts=True, fence=True, moves_per_second=1)
+    with FakeAgentApi(bare.connect, user=API_USER, password=API_PASSWORD) as web, bare.living() as dialers:
+        hands = HandSettings(database=bare.settings, api_urls=(web.url,), api_user=API_USER, api_password=API_PASSWORD)
+        with running(tmp_path, bare, acts=True, policy=slowly, hands=hands) as client:
+            dialers.stop()
+            with at_work(client, bare) as cluster:
+                victim = client.dialers()[0].server_ip
+                stranded = set(cluster.agents_on(victim))
+                cluster.kill(victim)
+                until(lambda: closed_to_logins(bare) == {victim}, "the dead dialer is fenced", 20)
+                until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 60)
+                assert logouts(bare) == dict.fromkeys(stranded, 1)
+                paused = {
+                    each.agent_user for each in web.asked if (each.function, each.value) == ("external_pause", "PAUSE")
+                }
+                assert paused
+                assert paused <= stranded
+                told = [each.agent_user for each in web.asked if each.function == "logout"]
+                assert sorted(told) == sorted(stranded)
+                cluster.bring_back(victim)
+                until(lambda: closed_to_logins(bare) == set(), "the fence is given back", 20)
+
+
+def closed_to_logins(at: Site) -> set[str]:
+    with at.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT server_ip FROM servers WHERE active_agent_login_server = 'N'")
+        return {server_ip for (server_ip,) in cursor.fetchall()}
