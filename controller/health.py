@@ -177,6 +177,7 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
         and heartbeat.progressed_at_ms > since_ms
         and dialer.active
         and dialer.agent_logins
+        and known.switched_off_since_ms is None
         and not known.deaths
         and not known.witnesses
         and not dialer.witnesses

@@ -377,6 +377,24 @@ def test_switched_off_for_ten_seconds_means_draining() -> None:
     assert fleet.state(ONE) == "up"
 
 
+def test_one_that_was_switched_off_for_a_moment_is_as_before() -> None:
+    fleet = healthy(ONE, TWO, THREE, FOUR)
+    for each in (ONE, TWO, THREE):
+        fleet[each].active = False
+        fleet.poll()
+        fleet[each].active = True
+        fleet.run(60)
+    fleet[ONE].active = False
+    fleet.poll()
+    assert fleet.seconds_until(ONE, "draining") == 10.0, "it was on since"
+    fleet[ONE].active = True
+    fleet[FOUR].beats = False
+    fleet.seconds_until(FOUR, "down")
+    fleet[THREE].beats = False
+    fleet.seconds_until(THREE, "down")
+    assert fleet.health.brake == "", "all four are in service"
+
+
 def test_closed_to_logins_is_closed_and_no_more() -> None:
     fleet = healthy(ONE, TWO)
     fleet[ONE].agent_logins = False
