@@ -29,7 +29,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) mariadb $(KAFKA) $(ASTERISK) check ## Every check and every test, with real MariaDB, Kafka and Asterisk (ARGS="-k name" for some)
+test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) check ## Every check and test, with real MariaDB, Kafka, Asterisk, PHP, Chromium (ARGS="-k name" for some)
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check
@@ -57,7 +57,7 @@ mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants
 
 .PHONY: bench
-bench: $(VENV) mariadb $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
+bench: $(VENV) mariadb web $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 .PHONY: lock
@@ -84,6 +84,10 @@ $(VENV): requirements.lock pyproject.toml .tools/bin/uv
 .PHONY: mariadb
 mariadb:
 	@tools/need mariadb
+
+.PHONY: web
+web:
+	@tools/need php chromium
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven

@@ -70,6 +70,8 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("vicidial_live_agents", "on_hook_agent"): "'N'",
     ("phones", "is_webphone"): "'N'",
     ("phones", "peer_status"): "''",
+    ("phones", "pass"): "''",
+    ("phones", "conf_secret"): "''",
     ("vicidial_campaigns", "pllb_grouping"): "'DISABLED'",
     ("vicidial_campaigns", "pllb_grouping_limit"): "'50'",
     ("vicidial_user_log", "phone_login"): "''",
@@ -97,7 +99,7 @@ _STATEMENTS = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 10, "phones": 7, "aliases": 3}
+PACKED = {"agents": 10, "phones": 9, "aliases": 3}
 """Statements whose rows come packed, and how many columns they have."""
 
 PACKED_BYTES = 64 * 1024 * 1024

@@ -128,6 +128,7 @@ class Observer:
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
         self._phones: dict[str, PhoneRow] = {}
+        self._marks: Mapping[str, rows.Marks] = rows.NO_MARKS
         self._catalogue: dict[tuple[str, str], Known] = {}
         self._to_publish: dict[tuple[str, str], str] = {}
         """What of the catalogue (and of the agents, in a round) waits for its slice, with the name it goes by."""
@@ -257,13 +258,15 @@ class Observer:
         catalogue: dict[tuple[str, str], Known] = {}
         if read.phones is not None:
             self._odd[KIND_PHONE] = odd = OddRows()
-            self._phones = rows.phones(read.phones, dialers, odd)
+            phones = list(read.phones)
+            self._phones = rows.phones(phones, dialers, odd)
+            self._marks = rows.marks(phones)
         catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
         if read.aliases is None:
             catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
         else:
             self._odd[KIND_ALIAS] = odd = OddRows()
-            aliases = rows.aliases(read.aliases, self._phones, odd)
+            aliases = rows.aliases(read.aliases, self._phones, odd, self._marks)
             catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
         self._odd[KIND_CAMPAIGN] = odd = OddRows()
         campaigns = rows.campaigns(read.campaigns, odd)

@@ -5,12 +5,13 @@ be, text in two encodings, dates that are none. What is odd is counted by kind a
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import isfinite
+from types import MappingProxyType
 from typing import NamedTuple
 
-from messages.records import AgentStatus, Grouping, ServerIp
+from messages.records import AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
 """One row, its columns in the order of the statement that read it."""
@@ -105,6 +106,23 @@ class AliasRow(NamedTuple):
     alias_id: str
     name: str
     logins: tuple[str, ...]
+    defects: tuple[AliasDefect, ...] = ()
+
+
+LIST_CHARACTERS = 255
+"""`phones_alias.logins_list` holds no more."""
+
+
+class Marks(NamedTuple):
+    """What is kept of a login's secrets: whether two are the same can be told, in this process, and nothing else."""
+
+    password: int
+    secret: int
+    phones: int = 1
+    """How many have this login."""
+
+
+NO_MARKS: Mapping[str, Marks] = MappingProxyType({})
 
 
 class CampaignRow(NamedTuple):
@@ -238,7 +256,7 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
     Of two phones with one login the active one counts, else the first by server.
     """
     read: dict[str, PhoneRow] = {}
-    for login, server_ip, extension, active, protocol, webphone, peer_status in rows:
+    for login, server_ip, extension, active, protocol, webphone, peer_status, *_ in rows:
         phone = PhoneRow(
             text(login, odd),
             text(server_ip, odd),
@@ -261,12 +279,36 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
     return read
 
 
-def aliases(rows: Iterable[Row], known: dict[str, PhoneRow], odd: OddRows) -> dict[str, AliasRow]:
+def marks(rows: Iterable[Row]) -> dict[str, Marks]:
+    """Read the secrets of `phones.sql` by login; Python's hash of them differs from process to process."""
+    read: dict[str, Marks] = {}
+    for row in rows:
+        login = (row[0] or b"").decode(errors="replace").lower()
+        other = read.get(login)
+        read[login] = Marks(hash(row[7]), hash(row[8])) if other is None else other._replace(phones=other.phones + 1)
+    return read
+
+
+def _defects(logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks]) -> tuple[AliasDefect, ...]:
+    found = [secrets[login.lower()] for login in logins if login.lower() in secrets]
+    told = {
+        AliasDefect.TWO_PHONES: any(each.phones > 1 for each in found),
+        AliasDefect.PASSWORDS_DIFFER: len({each.password for each in found}) > 1,
+        AliasDefect.SECRETS_DIFFER: len({each.secret for each in found}) > 1,
+        AliasDefect.LIST_CUT: len(listed) >= LIST_CHARACTERS,
+    }
+    return tuple(defect for defect, there in told.items() if there)
+
+
+def aliases(
+    rows: Iterable[Row], known: dict[str, PhoneRow], odd: OddRows, secrets: Mapping[str, Marks] = NO_MARKS
+) -> dict[str, AliasRow]:
     """Read `aliases.sql` by id, and look at what each list names."""
     read = {}
     for alias_id, name, logins_list in rows:
-        logins = tuple(login for login in (part.strip() for part in text(logins_list, odd).split(",")) if login)
-        alias = AliasRow(text(alias_id, odd), text(name, odd), logins)
+        listed = text(logins_list, odd)
+        logins = tuple(login for login in (part.strip() for part in listed.split(",")) if login)
+        alias = AliasRow(text(alias_id, odd), text(name, odd), logins, _defects(logins, listed, secrets))
         if not alias.alias_id:
             odd[Odd.NULL_KEY] += 1
             continue

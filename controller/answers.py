@@ -11,6 +11,10 @@ Alias = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=255, description="what was typed as phone login: an alias, or a phone's"),
 ]
+Screen = Annotated[
+    str,
+    msgspec.Meta(pattern="^([0-9a-f]{64})?$", description="SHA-256, in hex, of a mark that only this screen knows"),
+]
 CampaignId = Annotated[str, msgspec.Meta(max_length=20, description="campaign to log in to")]
 
 
@@ -78,6 +82,25 @@ class PickBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     user: User
     alias: Alias
     campaign: CampaignId = ""
+    screen: Screen = ""
+    """Which screen logs in: the one that may ask for an order to log in again, should hotdesk end this login."""
+
+
+class ReloginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which screen was logged out and asks whether hotdesk did it."""
+
+    screen: Screen
+
+
+class ReloginAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """hotdesk ended the session of this screen to move its agent, who should log in again with this alias."""
+
+    cluster: str
+    user: str
+    alias: str
+    phone_login: str
+    """Where the pick of that login will send them, as long as that dialer takes logins."""
+    server_ip: ServerIp
 
 
 class PickAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,8 @@ from controller.answers import (
     PickAnswer,
     PickBody,
     RankingAnswer,
+    ReloginAnswer,
+    ReloginBody,
 )
 from controller.desk import STALE_SECONDS, ClusterView, Desk
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
@@ -220,6 +222,16 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
     async def pick(cluster: FromPath[str], data: JSONBody[PickBody], request: AnyRequest) -> PickAnswer:
         return await picker.pick(cluster, data, _asker(request))
 
+    @post(
+        "/v1/clusters/{cluster:str}/relogins",
+        tags=["pick"],
+        summary="Did hotdesk log this screen out, and should it log in again? Told once",
+        guards=guards,
+        status_code=HTTP_200_OK,
+    )
+    async def relogin(cluster: FromPath[str], data: JSONBody[ReloginBody], request: AnyRequest) -> ReloginAnswer:
+        return await picker.relogin(cluster, data, _asker(request))
+
     @delete(
         "/v1/clusters/{cluster:str}/picks/{user:str}",
         tags=["pick"],
@@ -230,7 +242,7 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
     async def release(cluster: FromPath[str], user: FromPath[str], request: AnyRequest) -> None:
         await picker.release(cluster, user, _asker(request))
 
-    return [pick, release]
+    return [pick, relogin, release]
 
 
 class Asker(NamedTuple):
@@ -267,6 +279,40 @@ class Picker:
             self._instruments.pick_seconds.observe(time.perf_counter() - began)
         return answer
 
+    async def relogin(self, cluster: str, body: ReloginBody, asker: Asker) -> ReloginAnswer:
+        """Give a screen its order. Only the owner does: two who did could give it twice.
+
+        Raises:
+            ProblemDetailsException: there is none, or the owner does not answer.
+        """
+        view = known(self._desk, cluster)
+        if view.owned:
+            slot, entries = self._desk.take_order(view, body.screen)
+            self._put(entries)
+            if slot is None:
+                raise ProblemDetailsException(
+                    status_code=HTTP_404_NOT_FOUND, title="no order", detail="hotdesk has no order for this screen"
+                )
+            return ReloginAnswer(
+                cluster=cluster,
+                user=slot.user,
+                alias=slot.alias_id,
+                phone_login=slot.phone_login,
+                server_ip=slot.server_ip,
+            )
+        answer = None
+        if _passes_on(view, asker):
+            answer = await self._owners.relogin(view.owner_url, cluster, body, asker.authorization)
+        if answer is None:
+            raise ProblemDetailsException(
+                status_code=HTTP_503_SERVICE_UNAVAILABLE,
+                title="no owner",
+                detail=f"whoever owns {cluster} does not answer: ask again",
+            )
+        if isinstance(answer, Refusal):
+            raise _passed_on(answer)
+        return answer
+
     async def release(self, cluster: str, user: str, asker: Asker) -> None:
         """Give a slot back, here and at the owner."""
         view = known(self._desk, cluster)
@@ -289,13 +335,7 @@ class Picker:
             return None
         answer = await self._owners.pick(view.owner_url, cluster, body, asker.authorization)
         if isinstance(answer, Refusal):
-            known_parts = ("type", "status", "title", "detail")
-            raise ProblemDetailsException(
-                status_code=answer.status,
-                title=str(answer.problem.get("title", "")),
-                detail=str(answer.problem.get("detail", "")),
-                extra={key: value for key, value in answer.problem.items() if key not in known_parts},
-            )
+            raise _passed_on(answer)
         return answer
 
     def _pick_here(self, view: ClusterView, body: PickBody) -> PickAnswer:
@@ -308,7 +348,7 @@ class Picker:
                 detail=f"no poll of {view.state.cluster} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
                 extra={"age_ms": age_ms},
             )
-        picked, entries = self._desk.pick(view, PickRequest(body.user, body.alias, body.campaign))
+        picked, entries = self._desk.pick(view, PickRequest(body.user, body.alias, body.campaign, body.screen))
         self._put(entries)
         if isinstance(picked, Refused):
             raise _refusal(picked, body.alias)
@@ -368,6 +408,16 @@ def _failure(error: Exception) -> ProblemDetailsException:
         status_code=HTTP_500_INTERNAL_SERVER_ERROR,
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
         detail="hotdesk made a mistake; its log says more",
+    )
+
+
+def _passed_on(refusal: Refusal) -> ProblemDetailsException:
+    known_parts = ("type", "status", "title", "detail")
+    return ProblemDetailsException(
+        status_code=refusal.status,
+        title=str(refusal.problem.get("title", "")),
+        detail=str(refusal.problem.get("detail", "")),
+        extra={key: value for key, value in refusal.problem.items() if key not in known_parts},
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from controller.fencing import fenced
 from controller.health import judge_fleet
 from controller.incidents import Turn, take_in, take_turn, why_withheld
-from controller.picking import Picked, PickRequest, Refused, pick
+from controller.picking import Picked, PickRequest, Refused, pick, take_order
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
 from controller.state import NEVER, ClusterState, Folded, Stamp
@@ -210,6 +210,11 @@ class Desk:
         if isinstance(picked, Refused):
             return picked, [] if held is None else [end_of_slot(held, self.name)]
         return picked, [entry_of(picked.slot)] if picked.is_new else []
+
+    def take_order(self, view: ClusterView, screen: str) -> tuple[LoginSlot | None, list[Entry]]:
+        """Give a screen its order to log in again, once; the entries tell the log."""
+        slot = take_order(view.state, screen)
+        return slot, [] if slot is None else [entry_of(slot)]
 
     def release(self, view: ClusterView, user: str) -> tuple[LoginSlot | None, list[Entry]]:
         """Take a slot back; the entries tell the log."""

@@ -1,13 +1,13 @@
 """Asking a cluster's owner on behalf of whoever asked this replica."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from controller.answers import PickAnswer, PickBody
+from controller.answers import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 
 OWNER_SECONDS = 0.05
 """What an owner may take to answer; then the replica picks by itself."""
@@ -24,11 +24,29 @@ UNKNOWN_CLUSTER = "unknown cluster"
 """The title of the refusal of a process that knows nothing of a cluster."""
 
 
+Answer = TypeVar("Answer", PickAnswer, ReloginAnswer)
+
+
 class Refusal(NamedTuple):
     """An owner's refusal of a pick."""
 
     status: int
     problem: dict[str, Any]
+
+
+def _read(answer: httpx.Response | None, kind: type[Answer]) -> Answer | Refusal | None:
+    if answer is None:
+        return None
+    try:
+        if answer.status_code in REFUSALS:
+            problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+            # one that has only begun to read the log knows no cluster yet
+            return None if problem.get("title") == UNKNOWN_CLUSTER else Refusal(answer.status_code, problem)
+        if answer.is_success:
+            return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.DecodeError:
+        pass
+    return None
 
 
 class OwnerClient:
@@ -49,21 +67,15 @@ class OwnerClient:
         self, owner_url: str, cluster: str, body: PickBody, authorization: str
     ) -> PickAnswer | Refusal | None:
         """Ask an owner for a pick; None: no answer in time, or none that helps."""
-        answer = await self._send(
-            "POST", f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks", authorization, body
-        )
-        if answer is None:
-            return None
-        try:
-            if answer.status_code in REFUSALS:
-                problem = msgspec.json.decode(answer.content, type=dict[str, Any])
-                # one that has only begun to read the log knows no cluster yet
-                return None if problem.get("title") == UNKNOWN_CLUSTER else Refusal(answer.status_code, problem)
-            if answer.status_code == httpx.codes.CREATED:
-                return msgspec.json.decode(answer.content, type=PickAnswer)
-        except msgspec.DecodeError:
-            pass
-        return None
+        url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks"
+        return _read(await self._send("POST", url, authorization, body), PickAnswer)
+
+    async def relogin(
+        self, owner_url: str, cluster: str, body: ReloginBody, authorization: str
+    ) -> ReloginAnswer | Refusal | None:
+        """Ask an owner for a screen's order; None as above."""
+        url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/relogins"
+        return _read(await self._send("POST", url, authorization, body), ReloginAnswer)
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
         """Tell an owner that a slot is given back; tell whether it did."""
@@ -75,7 +87,9 @@ class OwnerClient:
         )
         return answer is not None and answer.is_success
 
-    async def _send(self, method: str, url: str, authorization: str, body: PickBody | None) -> httpx.Response | None:
+    async def _send(
+        self, method: str, url: str, authorization: str, body: PickBody | ReloginBody | None
+    ) -> httpx.Response | None:
         headers = {FORWARDED: "1", "content-type": "application/json"}
         if authorization:
             headers["authorization"] = authorization

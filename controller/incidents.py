@@ -364,6 +364,7 @@ class _Deciding:
             until_ms=self._now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
             replaces=session.live_agent_id,
             planned=True,
+            screen=self._screen_of(session),
             handed_out_by=self._by,
         )
         self._relogins[session.live_agent_id] = relogin
@@ -375,6 +376,10 @@ class _Deciding:
         what = "ordered a move" if self._acts else "would have ordered a move, but only advises here"
         self._decide(f"{what} from {session.server_ip} to {phone.server_ip} as {phone.phone_login}", why, session.user)
         return relogin
+
+    def _screen_of(self, session: AgentSession) -> str:
+        login = self._state.logins.get(session.user.lower())
+        return "" if login is None or login.used_by != session.live_agent_id else login.screen
 
     def _lives(self, server_ip: ServerIp) -> bool:
         health = self._state.health.dialers.get(server_ip)

@@ -6,6 +6,8 @@ A pick names user and alias. Asked again it gives the same slot, as long as that
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from controller.policy import Policy
 from controller.ranking import AliasRanking, PhoneStanding, rank_phones
 from controller.state import ClusterState
@@ -19,6 +21,8 @@ class PickRequest(NamedTuple):
     alias: str
     """What was typed as phone login: an alias, one phone's login, or a comma-separated list of those."""
     campaign_id: str = ""
+    screen: str = ""
+    """A digest of what only the asking screen knows; empty: it knows nothing."""
 
 
 class NoPick(StrEnum):
@@ -29,7 +33,7 @@ class NoPick(StrEnum):
 
 
 class Picked(NamedTuple):
-    """A slot, and whether it was handed out just now or before."""
+    """A slot, and whether it, or the screen it is for, is new."""
 
     slot: LoginSlot
     is_new: bool
@@ -62,7 +66,11 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     """Choose a phone and hold its slot in `state`; `by` is the process that hands it out."""
     held = state.slots.of(request.user)
     if held is not None and _still_good(state, policy, held, request):
-        return Picked(held, is_new=False)
+        if request.screen in {"", held.screen} and not held.planned:
+            return Picked(held, is_new=False)
+        held = msgspec.structs.replace(held, screen=request.screen or held.screen, planned=False)
+        state.slots.take(held)
+        return Picked(held, is_new=True)
     if held is not None:
         state.slots.release(request.user)
     ranking = rank_alias(state, policy, request.alias, request.campaign_id)
@@ -82,10 +90,21 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
         handed_out_at_ms=state.observed_at_ms,
         until_ms=state.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
+        screen=request.screen,
         handed_out_by=by,
     )
     state.hand_out(slot)
     return Picked(slot, is_new=True)
+
+
+def take_order(state: ClusterState, screen: str) -> LoginSlot | None:
+    """Give the place kept for the agent of a screen that is being moved, once: it is a login's from now on."""
+    for slot in state.slots:
+        if slot.planned and slot.screen == screen != "":
+            taken = msgspec.structs.replace(slot, planned=False)
+            state.slots.take(taken)
+            return taken
+    return None
 
 
 def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest) -> bool:

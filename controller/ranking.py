@@ -21,6 +21,7 @@ from messages.records import (
     DialerState,
     Grouping,
     Heartbeat,
+    Phone,
     ServerIp,
     Standing,
     WhyNot,
@@ -38,8 +39,15 @@ DEFAULT_SYSTEM_LIMIT = 100
 
 NOT_JUDGED = DialerHealth(state=DialerState.UNKNOWN, since_ms=0)
 
-LAST_RESORT = frozenset({WhyNot.SUSPECT, WhyNot.MAINTENANCE, WhyNot.WARMING_UP})
+LAST_RESORT = frozenset({WhyNot.SUSPECT, WhyNot.MAINTENANCE, WhyNot.WARMING_UP, WhyNot.NOT_REGISTERED})
 """Reasons that count only while there is a dialer without any."""
+
+
+REGISTERING = frozenset({"SIP", "PJSIP", "PJSIP_WIZ", "IAX2"})
+"""Protocols whose phones register; an EXTERNAL one is called by its number."""
+
+ABSENT = frozenset({"UNREGISTERED", "UNREACHABLE"})
+"""What `phones.peer_status` says of a phone that is away; UNKNOWN says that nobody wrote there."""
 
 
 class DialerJudgement(NamedTuple):
@@ -163,9 +171,16 @@ def _judge_phone(state: ClusterState, policy: Policy, login: str) -> PhoneStandi
     if dialer is None:
         return PhoneStanding(phone.login, phone.server_ip, None, (WhyNot.NO_SUCH_SERVER,), 0, 0, 0.0)
     why_not, agents, slots, load = judge(state, policy, dialer)
+    if known_absent(phone):
+        why_not = (WhyNot.NOT_REGISTERED, *why_not)
     if not phone.active:
         why_not = (WhyNot.PHONE_INACTIVE, *why_not)
     return PhoneStanding(phone.login, phone.server_ip, None, why_not, agents, slots, load)
+
+
+def known_absent(phone: Phone) -> bool:
+    """Tell whether a phone is known not to be registered. A webphone registers only once its agent is logged in."""
+    return phone.protocol.upper() in REGISTERING and not phone.webphone and phone.peer_status.upper() in ABSENT
 
 
 def _forced(

@@ -177,6 +177,15 @@ class Phone(Stamped, frozen=True, kw_only=True, gc=False):
     """`phones.peer_status`; empty: the schema has none."""
 
 
+class AliasDefect(StrEnum):
+    """What only a collector can tell of an alias: it compares secrets, and none of them leaves it."""
+
+    TWO_PHONES = "two phones have one of its logins"
+    PASSWORDS_DIFFER = "its phones have different login passwords"
+    SECRETS_DIFFER = "its phones have different registration secrets"
+    LIST_CUT = "its list of logins fills all 255 characters, so what came after was cut off"
+
+
 class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/alias/ID`: one login that stands for several phones."""
 
@@ -184,6 +193,7 @@ class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
     name: str = ""
     logins: tuple[str, ...]
     """In the order of `logins_list`: on a tie VICIdial takes the last."""
+    defects: tuple[AliasDefect, ...] = ()
 
 
 class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
@@ -288,6 +298,9 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """The `live_agent_id` of the login it became: it is no slot any more, and tells which alias that agent used."""
     planned: bool = False
     """Kept for an agent who is being moved; else a login asked for it."""
+    screen: str = ""
+    """Which screen asked: a digest of what only that screen knows. Of a planned slot: the screen that is moved, which
+    may ask once for its order to log in again."""
     handed_out_by: str
     """Which process; its own news coming back to it says nothing new."""
 
@@ -311,6 +324,7 @@ class WhyNot(StrEnum):
     NO_ROOM = "no free conference room"
     FULL = "max_agents reached"
     PHONE_INACTIVE = "phone is not active"
+    NOT_REGISTERED = "phone is not registered there"
     NO_SUCH_PHONE = "no phone has this login"
     NO_SUCH_SERVER = "the phone's server does not exist"
 

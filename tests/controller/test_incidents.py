@@ -17,7 +17,7 @@ from messages.records import (
     Stage,
 )
 from tests.controller.floor import CALM, Floor, agent, alias, crowd, decisions, health
-from tests.making import CLUSTER, ONE, PLAIN, THREE, TWO, slot
+from tests.making import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, slot
 
 
 def test_nothing_happens_while_all_is_well() -> None:
@@ -372,3 +372,30 @@ def test_a_session_is_ended_in_the_tables_only_where_that_is_allowed_and_after_i
     assert told_until_it_is_given_up(CALM) == [(1, False), (2, False), (3, False)]
     allowed = msgspec.structs.replace(CALM, emergency_logout=True)
     assert told_until_it_is_given_up(allowed) == [(1, False), (2, False), (3, False), (4, True), (5, True)]
+
+
+def test_a_mover_s_place_names_the_screen_that_may_ask_for_the_order() -> None:
+    floor = Floor(agent("1001"))
+    login = LoginSlot(
+        cluster=CLUSTER,
+        user="1001",
+        alias_id="desk1001",
+        phone_login="1001a",
+        server_ip=ONE,
+        handed_out_at_ms=NOW_MS,
+        until_ms=NOW_MS,
+        used_by=1001,
+        screen="a" * 64,
+        handed_out_by="controller-1",
+    )
+    floor.state.take_slot(login)
+    floor.judge(ONE=DialerState.DOWN)
+    (place,) = [each for each in floor.turn().records if isinstance(each, LoginSlot)]
+    assert (place.planned, place.screen, place.server_ip) == (True, "a" * 64, THREE)
+
+
+def test_the_screen_of_an_earlier_session_is_not_told_about_a_later_one() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DOWN)
+    (place,) = [each for each in floor.turn().records if isinstance(each, LoginSlot)]
+    assert place.screen == ""

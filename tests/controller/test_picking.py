@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.picking import NoPick, Picked, PickRequest, Refused, pick, resolve
+from controller.picking import NoPick, Picked, PickRequest, Refused, pick, resolve, take_order
 from controller.policy import Policy
 from controller.ranking import rank_dialers
 from controller.state import ClusterState
@@ -373,3 +373,65 @@ def test_a_slot_of_the_last_resort_is_given_again_too() -> None:
     assert isinstance(first, Picked)
     state.fold(poll(dialer(ONE), dialer(TWO, 9), sequence=2, at_ms=NOW_MS + 500))
     assert pick(state, PLAIN, PickRequest("1001", "desk"), "c") == Picked(first.slot, is_new=False)
+
+
+# --- screens, and the order to log in again ---------------------------------------------------------------------
+
+
+SCREEN, OTHER = "a" * 64, "b" * 64
+
+
+def _pick_from(state: ClusterState, screen: str, user: str = "1001") -> Picked:
+    picked = pick(state, PLAIN, PickRequest(user, "desk", "", screen), "me")
+    assert isinstance(picked, Picked), picked
+    return picked
+
+
+def _planned(user: str = "1001", screen: str = SCREEN) -> LoginSlot:
+    return msgspec.structs.replace(slot(user), planned=True, screen=screen)
+
+
+def test_a_form_sent_again_keeps_the_place_and_names_the_new_screen() -> None:
+    state = desk_state(dialer(ONE, 3), dialer(TWO, 1))
+    first, second = _pick_from(state, SCREEN), _pick_from(state, OTHER)
+    assert first.slot.phone_login == second.slot.phone_login
+    assert (second.slot.screen, second.is_new) == (OTHER, True)
+    assert not _pick_from(state, OTHER).is_new
+    assert len(state.slots) == 1
+
+
+def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
+    state = desk_state(dialer(ONE))
+    _pick_from(state, SCREEN)
+    again = _pick_from(state, "")
+    assert (again.slot.screen, again.is_new) == (SCREEN, False)
+
+
+def test_an_order_is_for_one_screen_and_given_once() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(_planned())
+    assert take_order(state, OTHER) is None
+    taken = take_order(state, SCREEN)
+    assert taken is not None
+    assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
+    assert take_order(state, SCREEN) is None
+    assert state.slots.on(ONE) == 1
+
+
+def test_nobody_gets_an_order_by_naming_no_screen() -> None:
+    state = desk_state(dialer(ONE))
+    state.hand_out(_planned(screen=""))
+    assert take_order(state, "") is None
+
+
+def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
+    state = desk_state(dialer(ONE))
+    _pick_from(state, SCREEN)
+    assert take_order(state, SCREEN) is None
+
+
+def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
+    state = desk_state(dialer(ONE))
+    state.hand_out(_planned())
+    assert _pick_from(state, OTHER).slot.server_ip == ONE
+    assert take_order(state, SCREEN) is None

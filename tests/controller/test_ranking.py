@@ -17,10 +17,12 @@ from messages.records import (
     FleetHealth,
     Grouping,
     Heartbeat,
+    Phone,
     Standing,
     WhyNot,
 )
 from tests.making import (
+    CLUSTER,
     NOW_MS,
     ONE,
     PLAIN,
@@ -475,3 +477,46 @@ def test_a_twin_that_lost_its_row_is_as_it_was_judged_last() -> None:
     assert _standing(state, ONE).why_not == ()
     state = _judged(desk_state(with_twin, dialer(TWO, heartbeat=None)), TWO=_life(DialerState.DOWN))
     assert _standing(state, ONE).why_not == (WhyNot.TWIN_SILENT,)
+
+
+# --- registration -----------------------------------------------------------------------------------------------
+
+
+def _registered(
+    login: str, server_ip: str, peer_status: str, protocol: str = "SIP", *, webphone: bool = False
+) -> Phone:
+    return Phone(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        login=login,
+        server_ip=server_ip,
+        protocol=protocol,
+        webphone=webphone,
+        peer_status=peer_status,
+    )
+
+
+def _first(*phones: Phone) -> str:
+    state = folded(*phones, alias("desk", "p1", "p2"), poll(dialer(ONE, 0), dialer(TWO, 9)))
+    return rank_phones(state, PLAIN, ("p1", "p2"), "").phones[0].phone_login
+
+
+@pytest.mark.parametrize("status", ["UNREGISTERED", "UNREACHABLE", "unreachable"])
+def test_a_phone_known_to_be_absent_is_left_out_while_another_is_there(status: str) -> None:
+    assert _first(_registered("p1", ONE, status), _registered("p2", TWO, "REGISTERED")) == "p2"
+
+
+def test_where_no_phone_is_registered_the_least_loaded_dialer_takes_the_agent_all_the_same() -> None:
+    assert _first(_registered("p1", ONE, "UNREACHABLE"), _registered("p2", TWO, "UNREGISTERED")) == "p1"
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "", "REACHABLE", "LAGGED", "REGISTERED"])
+def test_a_phone_nobody_knows_to_be_absent_is_offered(status: str) -> None:
+    assert _first(_registered("p1", ONE, status), _registered("p2", TWO, "REGISTERED")) == "p1"
+
+
+@pytest.mark.parametrize(("protocol", "webphone"), [("EXTERNAL", False), ("SIP", True), ("DAHDI", False)])
+def test_a_phone_that_need_not_be_registered_is_not_judged(protocol: str, webphone: bool) -> None:
+    absent = _registered("p1", ONE, "UNREGISTERED", protocol, webphone=webphone)
+    assert _first(absent, _registered("p2", TWO, "REGISTERED")) == "p1"

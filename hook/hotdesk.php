@@ -1,0 +1,22 @@
+<?php
+// SPDX-FileCopyrightText: The hotdesk authors
+// SPDX-License-Identifier: MIT
+//
+// Beside vicidial.php: an agent's screen that was logged out asks here whether hotdesk did it. It answers
+// {"order": {"alias": ...}} once, to the very screen that is meant, and {"order": null} to everybody else; "again" says
+// that nobody could tell.
+
+require_once __DIR__ . '/hotdesk_hook.php';
+
+header('Content-Type: application/json');
+header('Cache-Control: no-store');
+header('X-Content-Type-Options: nosniff');
+$site = isset($_SERVER['HTTP_SEC_FETCH_SITE']) ? $_SERVER['HTTP_SEC_FETCH_SITE'] : 'same-origin';
+if ($_SERVER['REQUEST_METHOD'] !== 'POST' || $site !== 'same-origin') {
+    http_response_code(405);
+    header('Allow: POST');
+    echo '{"order": null}';
+    exit;
+}
+$order = hotdesk_order(isset($_POST['screen']) && is_string($_POST['screen']) ? $_POST['screen'] : '');
+echo json_encode($order === false ? array('order' => null, 'again' => true) : array('order' => $order));

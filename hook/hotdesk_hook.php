@@ -1,0 +1,217 @@
+<?php
+// SPDX-FileCopyrightText: The hotdesk authors
+// SPDX-License-Identifier: MIT
+//
+// What options.php and hotdesk.php share: the settings, and asking hotdesk within a time limit. PHP 7.2 to 8.3.
+// Nothing here prints, logs or raises anything, and no password ever comes here.
+
+if (!function_exists('hotdesk_log_in')) {
+    /**
+     * Asks where an agent logs in.
+     *
+     * @return array|null 'phone_login' for the page, 'script' for its end; null: leave the page as it is.
+     */
+    function hotdesk_log_in($user, $alias, $campaign)
+    {
+        // One screen, however often the form is sent within this request.
+        static $known = array();
+        $key = $user . "\n" . $alias . "\n" . $campaign;
+        if (!array_key_exists($key, $known)) {
+            $known[$key] = hotdesk_pick($user, $alias, $campaign);
+        }
+        return $known[$key];
+    }
+
+    function hotdesk_pick($user, $alias, $campaign)
+    {
+        $settings = hotdesk_settings();
+        if ($settings === null) {
+            return null;
+        }
+        try {
+            $screen = bin2hex(random_bytes(16));
+        } catch (Exception $error) {
+            return null;
+        }
+        // hotdesk learns a digest: whoever reads its log cannot pass for this screen.
+        $asked = array('user' => $user, 'alias' => $alias, 'campaign' => $campaign, 'screen' => hash('sha256', $screen));
+        $answer = hotdesk_ask($settings, 'picks', $asked, $settings['deadline_ms']);
+        if ($answer === null || $answer['status'] !== 201) {
+            return null;
+        }
+        $picked = $answer['body'];
+        foreach (array('user', 'alias', 'phone_login') as $name) {
+            if (!isset($picked[$name]) || !is_string($picked[$name])) {
+                return null;
+            }
+        }
+        // The very question must come back, and one phone that VICIdial could have been given.
+        if ($picked['user'] !== $user || $picked['alias'] !== $alias
+            || !preg_match('/^[0-9A-Za-z]{1,20}$/D', $picked['phone_login'])) {
+            return null;
+        }
+        return array(
+            'phone_login' => $picked['phone_login'],
+            'script' => hotdesk_script($settings, $alias, $picked['phone_login'], $screen),
+        );
+    }
+
+    /** Gives the script that puts the alias back, and that asks for a new login after hotdesk has ended this one. */
+    function hotdesk_script($settings, $alias, $phone_login, $screen)
+    {
+        $script = @file_get_contents(__DIR__ . '/hotdesk.js');
+        if ($script === false) {
+            $script = '';
+        }
+        $told = json_encode(
+            array(
+                'alias' => $alias,
+                'phone' => $phone_login,
+                'screen' => $settings['relogin'] ? $screen : '',
+                'text' => $settings['text'],
+            ),
+            JSON_HEX_TAG | JSON_HEX_AMP | JSON_HEX_APOS | JSON_HEX_QUOT | JSON_INVALID_UTF8_SUBSTITUTE
+        );
+        return "\n<script>\n" . str_replace('"HOTDESK"', $told, $script) . "</script>\n";
+    }
+
+    /** Gives the order for a new login that is meant for a screen; null: there is none; false: nobody could say. */
+    function hotdesk_order($screen)
+    {
+        $settings = hotdesk_settings();
+        if ($settings === null || !$settings['relogin'] || !preg_match('/^[0-9a-f]{32}$/D', $screen)) {
+            return null;
+        }
+        $answer = hotdesk_ask($settings, 'relogins', array('screen' => hash('sha256', $screen)), 1000);
+        if ($answer === null) {
+            return false;
+        }
+        $order = $answer['body'];
+        if ($answer['status'] !== 200 || !isset($order['alias']) || !is_string($order['alias'])) {
+            return null;
+        }
+        return array('alias' => $order['alias']);
+    }
+
+    /** Reads the ini file once a request; null: there is none, or it lacks something, so nothing is done. */
+    function hotdesk_settings()
+    {
+        static $settings = false;
+        if ($settings === false) {
+            $settings = hotdesk_read_settings();
+        }
+        return $settings;
+    }
+
+    function hotdesk_read_settings()
+    {
+        $file = getenv('HOTDESK_HOOK_INI');
+        if (!is_string($file) || $file === '') {
+            $file = isset($_SERVER['HOTDESK_HOOK_INI']) ? $_SERVER['HOTDESK_HOOK_INI'] : '/etc/hotdesk/hook.ini';
+        }
+        $read = is_string($file) && is_readable($file) ? @parse_ini_file($file, false, INI_SCANNER_RAW) : false;
+        if (!is_array($read)) {
+            return null;
+        }
+        $urls = preg_split('/[\s,]+/', isset($read['urls']) ? $read['urls'] : '', -1, PREG_SPLIT_NO_EMPTY);
+        $cluster = isset($read['cluster']) ? $read['cluster'] : '';
+        if (!$urls || $cluster === '' || !function_exists('curl_init')) {
+            return null;
+        }
+        $token = '';
+        if (isset($read['token_file']) && $read['token_file'] !== '') {
+            $token = @file_get_contents($read['token_file']);
+            $token = $token === false ? '' : trim($token);
+        }
+        $off = array('0', 'off', 'no', 'false', '');
+        return array(
+            'urls' => $urls,
+            'cluster' => $cluster,
+            'token' => preg_match('/^[\x21-\x7e]*$/D', $token) ? $token : '',
+            'ca_file' => isset($read['ca_file']) ? $read['ca_file'] : '',
+            'deadline_ms' => hotdesk_between(isset($read['deadline_ms']) ? $read['deadline_ms'] : '', 20, 150, 150),
+            'outage_seconds' => hotdesk_between(isset($read['outage_seconds']) ? $read['outage_seconds'] : '', 1, 60, 5),
+            'state_dir' => isset($read['state_dir']) && $read['state_dir'] !== '' ? $read['state_dir'] : sys_get_temp_dir(),
+            'relogin' => !in_array(strtolower(isset($read['relogin']) ? $read['relogin'] : 'on'), $off, true),
+            'text' => isset($read['text']) && $read['text'] !== ''
+                ? $read['text'] : 'Your dialer failed. You are being moved to another one.',
+        );
+    }
+
+    function hotdesk_between($value, $least, $most, $otherwise)
+    {
+        return ctype_digit($value) ? max($least, min($most, (int)$value)) : $otherwise;
+    }
+
+    /**
+     * Asks one hotdesk after the other, until one answers or the time is over. Those that did not answer lately are
+     * not asked, so an outage costs one deadline and not one a login.
+     *
+     * @return array|null 'status' and 'body'; null: no answer.
+     */
+    function hotdesk_ask($settings, $what, $body, $limit_ms)
+    {
+        $content = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE);
+        $until = microtime(true) + $limit_ms / 1000;
+        foreach ($settings['urls'] as $url) {
+            $left_ms = (int)floor(($until - microtime(true)) * 1000);
+            if ($left_ms < 1) {
+                break;
+            }
+            $mark = $settings['state_dir'] . '/hotdesk-' . md5($url . "\n" . $settings['cluster']) . '.down';
+            $marked = @filemtime($mark);
+            if ($marked !== false && abs(time() - $marked) < $settings['outage_seconds']) {
+                continue;
+            }
+            $answer = hotdesk_post($settings, rtrim($url, '/') . '/v1/clusters/' . rawurlencode($settings['cluster'])
+                . '/' . $what, $content, $left_ms);
+            if ($answer !== null) {
+                if ($marked !== false) {
+                    @unlink($mark);
+                }
+                return $answer;
+            }
+            @touch($mark);
+        }
+        return null;
+    }
+
+    /** Sends one request; null: no answer in time, or one that no working hotdesk gives. */
+    function hotdesk_post($settings, $url, $content, $limit_ms)
+    {
+        $headers = array('Content-Type: application/json', 'Expect:');
+        if ($settings['token'] !== '') {
+            $headers[] = 'Authorization: Bearer ' . $settings['token'];
+        }
+        $said = '';
+        $curl = curl_init();
+        $set = curl_setopt_array($curl, array(
+            CURLOPT_URL => $url,
+            CURLOPT_POST => true,
+            CURLOPT_POSTFIELDS => $content,
+            CURLOPT_HTTPHEADER => $headers,
+            CURLOPT_NOSIGNAL => true,
+            CURLOPT_CONNECTTIMEOUT_MS => $limit_ms,
+            CURLOPT_TIMEOUT_MS => $limit_ms,
+            CURLOPT_FOLLOWLOCATION => false,
+            CURLOPT_PROTOCOLS => CURLPROTO_HTTP | CURLPROTO_HTTPS,
+            CURLOPT_PROXY => '',
+            // an answer is a line; whatever is longer comes from something else
+            CURLOPT_WRITEFUNCTION => function ($curl, $part) use (&$said) {
+                $said .= $part;
+                return strlen($said) > 65536 ? 0 : strlen($part);
+            },
+        ));
+        if ($set && $settings['ca_file'] !== '') {
+            $set = curl_setopt($curl, CURLOPT_CAINFO, $settings['ca_file']);
+        }
+        $done = $set && curl_exec($curl);
+        $status = $done ? curl_getinfo($curl, CURLINFO_HTTP_CODE) : 0;
+        curl_close($curl);
+        $body = $done ? json_decode($said, true) : null;
+        if (!is_array($body) || $status === 401 || $status === 403 || $status >= 500 || $status < 200) {
+            return null;
+        }
+        return array('status' => $status, 'body' => $body);
+    }
+}

@@ -1,0 +1,22 @@
+<?php
+// SPDX-FileCopyrightText: The hotdesk authors
+// SPDX-License-Identifier: MIT
+//
+// Beside vicidial.php as options.php, or required at the end of an options.php that is there already. It has VICIdial's
+// login page follow hotdesk's ranking, and leaves the page alone at the slightest doubt. See docs/login-hook.md.
+
+require_once __DIR__ . '/hotdesk_hook.php';
+
+// The page loads this file twice. Only the second time has it read the form; other pages of agc/ never have all of it.
+if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign)
+    && is_string($phone_login) && $phone_login !== '' && (string)$phone_pass !== ''
+    && (string)$VD_login !== '' && (string)$VD_pass !== '' && (string)$VD_campaign !== ''
+    && (!isset($relogin) || $relogin !== 'YES')) {
+    $hotdesk_login = hotdesk_log_in((string)$VD_login, $phone_login, (string)$VD_campaign);
+    if ($hotdesk_login !== null) {
+        $phone_login = $hotdesk_login['phone_login'];
+        $INSERT_before_body_close = (isset($INSERT_before_body_close) ? $INSERT_before_body_close : '')
+            . $hotdesk_login['script'];
+    }
+    unset($hotdesk_login);
+}

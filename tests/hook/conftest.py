@@ -1,0 +1,55 @@
+"""What the hook's tests share: a cluster that lives, a hotdesk that acts, and a web server with the login page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hook.serving import FakeApi, Web, web_server
+from tests.hotdesk.running import ACT, Client, Site, grants, site
+from tests.hotdesk.test_failover import running
+
+PLAN = ClusterPlan(dialers=3, agents=80, remote_agents=1)
+
+
+class Office(NamedTuple):
+    """A call center with hotdesk and the hook."""
+
+    site: Site
+    cluster: SimulatedCluster
+    hotdesk: Client
+    web: Web
+
+
+@pytest.fixture(scope="module")
+def office(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """Give a living cluster, hotdesk in mode act, and the login page with the hook."""
+    folder = tmp_path_factory.mktemp("office")
+    with site(database, PLAN) as made:
+        made.run(*grants(made, ACT))
+        with (
+            made.living() as cluster,
+            running(folder, made, acts=True) as hotdesk,
+            web_server(folder, made) as web,
+        ):
+            web.set_up(hotdesk.url)
+            yield Office(made, cluster, hotdesk, web)
+
+
+@pytest.fixture(scope="module")
+def bare_web(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """Give the login page with the hook, and a cluster that nobody watches."""
+    folder: Path = tmp_path_factory.mktemp("web")
+    with site(database, PLAN) as made, web_server(folder, made) as web:
+        yield web
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    """Give something that answers in hotdesk's place."""
+    with FakeApi() as fake:
+        yield fake

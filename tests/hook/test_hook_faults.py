@@ -1,0 +1,128 @@
+"""Whatever is wrong with hotdesk, the login succeeds, and waits for it once at most."""
+
+import statistics
+from collections.abc import Callable
+
+import pytest
+
+from tests.hook.serving import FakeApi, Web
+from tests.hotdesk.running import until
+
+ALIAS, USER = "desk1001", "1001"
+DEADLINE_MS, REMEMBERED_MS = 160.0, 1.0
+
+
+def _down(_: FakeApi) -> str:
+    return "http://127.0.0.1:1"
+
+
+def _slow(api: FakeApi) -> str:
+    api.answer = None
+    return api.url
+
+
+def _hangs_after_headers(api: FakeApi) -> str:
+    api.answer, api.hangs_after_headers = (201, b""), True
+    return api.url
+
+
+def _wrong_token(api: FakeApi) -> str:
+    api.answer = 401, b'{"title": "Unauthorized", "status": 401}'
+    return api.url
+
+
+def _garbage(api: FakeApi) -> str:
+    api.answer = 201, b"<html>It works!</html>"
+    return api.url
+
+
+def _stale(api: FakeApi) -> str:
+    api.answer = 503, b'{"title": "stale", "status": 503}'
+    return api.url
+
+
+def _tls_refused(api: FakeApi) -> str:
+    return f"https://127.0.0.1:{api.port}"
+
+
+def _endless(api: FakeApi) -> str:
+    api.answer = 201, b" " * 1_000_000
+    return api.url
+
+
+@pytest.mark.parametrize(
+    "fault", [_down, _slow, _hangs_after_headers, _wrong_token, _garbage, _stale, _tls_refused, _endless]
+)
+def test_a_broken_hotdesk_costs_one_deadline_and_no_login(
+    bare_web: Web, api: FakeApi, fault: Callable[[FakeApi], str]
+) -> None:
+    bare_web.set_up("http://127.0.0.1:1", outage_seconds=60)
+    assert bare_web.log_in(USER, ALIAS).logged_in  # PHP has read its files once
+    bare_web.set_up(fault(api), outage_seconds=60)
+    first = bare_web.log_in(USER, ALIAS)
+    assert (first.logged_in, first.phone_login, first.screen) == (True, ALIAS, "")
+    assert first.took_ms <= DEADLINE_MS
+    asked = len(api.asked)
+    later = [bare_web.log_in(USER, ALIAS) for _ in range(9)]
+    assert all(each.logged_in for each in later)
+    assert statistics.median(each.took_ms for each in later) <= REMEMBERED_MS
+    assert len(api.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"user": "1001", "alias": "desk1001"}',
+        b'{"user": "1001", "alias": "desk1001", "phone_login": ["1001a"]}',
+        b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a\' OR 1"}',
+        b'{"user": "1002", "alias": "desk1001", "phone_login": "1001a"}',
+        b'{"user": "1001", "alias": "desk1002", "phone_login": "1001a"}',
+        b"[]",
+    ],
+)
+def test_an_odd_answer_changes_nothing(bare_web: Web, api: FakeApi, body: bytes) -> None:
+    api.answer = 201, body
+    bare_web.set_up(api.url)
+    shown = bare_web.log_in(USER, ALIAS)
+    assert (shown.logged_in, shown.phone_login) == (True, ALIAS)
+
+
+def test_an_unknown_alias_is_no_outage(bare_web: Web, api: FakeApi) -> None:
+    api.answer = 404, b'{"title": "unknown alias", "status": 404}'
+    bare_web.set_up(api.url, outage_seconds=60)
+    for _ in range(2):
+        assert bare_web.log_in(USER, ALIAS).phone_login == ALIAS
+    assert len(api.asked) == 2
+
+
+def test_the_second_hotdesk_is_asked_where_the_first_is_away(bare_web: Web, api: FakeApi) -> None:
+    api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}'
+    bare_web.set_up("http://127.0.0.1:1", api.url, outage_seconds=60)
+    assert bare_web.log_in(USER, ALIAS).phone_login == "1001a"
+
+
+def test_an_outage_is_forgotten_after_a_while(bare_web: Web, api: FakeApi) -> None:
+    api.answer = 503, b"{}"
+    bare_web.set_up(api.url, outage_seconds=1)
+    assert bare_web.log_in(USER, ALIAS).phone_login == ALIAS
+    api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}'
+    until(lambda: bare_web.log_in(USER, ALIAS).phone_login == "1001a", "hotdesk is asked again")
+
+
+def test_neither_password_ever_leaves_the_page(bare_web: Web, api: FakeApi) -> None:
+    api.answer = 404, b"{}"
+    bare_web.set_up(api.url)
+    bare_web.log_in(USER, ALIAS, VD_pass="tell-nobody", phone_pass="nor-this")
+    assert len(api.asked) == 1
+    assert "tell-nobody" not in api.asked[0]
+    assert "nor-this" not in api.asked[0]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"urls": ""}, {"cluster": ""}, {"token_file": "/nowhere"}, {"state_dir": "/nowhere"}]
+)
+def test_settings_that_do_not_fit_change_nothing(bare_web: Web, api: FakeApi, settings: dict[str, str]) -> None:
+    api.answer = 401, b"{}"
+    bare_web.set_up(*([] if "urls" in settings else [api.url]), **{k: v for k, v in settings.items() if k != "urls"})
+    shown = bare_web.log_in(USER, ALIAS)
+    assert (shown.logged_in, shown.phone_login) == (True, ALIAS)
