@@ -70,8 +70,6 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("vicidial_live_agents", "on_hook_agent"): "'N'",
     ("phones", "is_webphone"): "'N'",
     ("phones", "peer_status"): "''",
-    ("phones", "pass"): "''",
-    ("phones", "conf_secret"): "''",
     ("vicidial_campaigns", "pllb_grouping"): "'DISABLED'",
     ("vicidial_campaigns", "pllb_grouping_limit"): "'50'",
     ("vicidial_user_log", "phone_login"): "''",
@@ -88,6 +86,9 @@ OPTIONAL_TABLES = {
 }
 """Statements whose table older VICIdials lack, or that is not granted: no rows are read then."""
 
+SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
+"""What collectors/grants-audit.sql grants; where it was not run, nothing is compared."""
+
 LOGINS_BACK = 20_000
 """How far back in the log of logins is looked at first, in rows: some days of a large cluster."""
 
@@ -99,7 +100,7 @@ _STATEMENTS = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 10, "phones": 9, "aliases": 3}
+PACKED = {"agents": 10, "phones": 7, "aliases": 3, "secrets": 3}
 """Statements whose rows come packed, and how many columns they have."""
 
 PACKED_BYTES = 64 * 1024 * 1024
@@ -213,6 +214,7 @@ class VicidialDatabase:
         aliases_changed = phones_changed or aliases_sum != self._sums.get("aliases")
         read = CatalogueRows(
             phones=self._run("phones") if phones_changed else None,
+            secrets=self._run("secrets") if phones_changed and "secrets" in self._statements else None,
             aliases=self._run("aliases") if aliases_changed else None,
             campaigns=self._run("campaigns"),
             settings=self._run("settings"),
@@ -244,6 +246,8 @@ class VicidialDatabase:
             table = OPTIONAL_TABLES.get(name)
             if table is not None and not any(table == of for of, _ in present):
                 missing.append(f"{table}.*")
+                continue
+            if name == "secrets" and not present >= SECRETS:
                 continue
             fitted[name] = statement
         for (table, column), instead in OPTIONAL_COLUMNS.items():

@@ -8,8 +8,8 @@ GRANT SELECT (live_agent_id, user, server_ip, extension, conf_exten, status, cam
               external_pause, on_hook_agent) ON asterisk.vicidial_live_agents TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, extension) ON asterisk.vicidial_conferences TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, extension) ON asterisk.vicidial_confbridges TO 'hotdesk'@'%';
-GRANT SELECT (login, server_ip, extension, active, protocol, is_webphone, peer_status, pass, conf_secret)
-  ON asterisk.phones TO 'hotdesk'@'%';
+GRANT SELECT (login, server_ip, extension, active, protocol, is_webphone, peer_status) ON asterisk.phones
+  TO 'hotdesk'@'%';
 GRANT SELECT (alias_id, alias_name, logins_list) ON asterisk.phones_alias TO 'hotdesk'@'%';
 GRANT SELECT (campaign_id, pllb_grouping, pllb_grouping_limit) ON asterisk.vicidial_campaigns TO 'hotdesk'@'%';
 GRANT SELECT (pllb_grouping_limit, agent_logout_link) ON asterisk.system_settings TO 'hotdesk'@'%';

@@ -67,6 +67,8 @@ class CatalogueRows(NamedTuple):
     settings: Iterable[Row]
     weights: Iterable[Row]
     missing_columns: tuple[str, ...]
+    secrets: Iterable[Row] | None = None
+    """Read together with the phones; None too where they may not be read."""
 
 
 class Reading(NamedTuple):
@@ -128,7 +130,9 @@ class Observer:
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
         self._phones: dict[str, PhoneRow] = {}
-        self._marks: Mapping[str, rows.Marks] = rows.NO_MARKS
+        self._marks: Mapping[str, rows.Marks] | None = None
+        """What is kept of the phones' secrets; None: they may not be read."""
+        self._shared_logins: frozenset[str] = frozenset()
         self._catalogue: dict[tuple[str, str], Known] = {}
         self._to_publish: dict[tuple[str, str], str] = {}
         """What of the catalogue (and of the agents, in a round) waits for its slice, with the name it goes by."""
@@ -260,18 +264,21 @@ class Observer:
             self._odd[KIND_PHONE] = odd = OddRows()
             phones = list(read.phones)
             self._phones = rows.phones(phones, dialers, odd)
-            self._marks = rows.marks(phones)
+            self._shared_logins = rows.shared_logins(phones)
+            self._marks = None if read.secrets is None else rows.marks(read.secrets)
         catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
         if read.aliases is None:
             catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
         else:
             self._odd[KIND_ALIAS] = odd = OddRows()
-            aliases = rows.aliases(read.aliases, self._phones, odd, self._marks)
+            aliases = rows.aliases(read.aliases, self._phones, odd, self._marks or rows.NO_MARKS, self._shared_logins)
             catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
         self._odd[KIND_CAMPAIGN] = odd = OddRows()
         campaigns = rows.campaigns(read.campaigns, odd)
         catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
-        catalogue[KIND_SETTINGS, ""] = rows.settings(read.settings, read.weights, read.missing_columns, odd)
+        catalogue[KIND_SETTINGS, ""] = rows.settings(
+            read.settings, read.weights, read.missing_columns, odd, secrets_compared=self._marks is not None
+        )
         # What everything else needs goes first: settings and campaigns, then aliases and phones.
         for key in sorted(catalogue.keys() | known.keys(), key=_urgency):
             before, now = known.get(key), catalogue.get(key)
@@ -344,6 +351,7 @@ class Observer:
                     agent_logout_link=row.agent_logout_link,
                     weights=dict(row.weights),
                     missing_columns=row.missing_columns,
+                    secrets_compared=row.secrets_compared,
                 )
 
     def _ended(self, kind: str, name: str) -> Ended:

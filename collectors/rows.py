@@ -118,8 +118,6 @@ class Marks(NamedTuple):
 
     password: int
     secret: int
-    phones: int = 1
-    """How many have this login."""
 
 
 NO_MARKS: Mapping[str, Marks] = MappingProxyType({})
@@ -140,6 +138,7 @@ class SettingsRow(NamedTuple):
     agent_logout_link: int
     weights: tuple[tuple[ServerIp, float], ...]
     missing_columns: tuple[str, ...]
+    secrets_compared: bool = False
 
 
 class Rooms(NamedTuple):
@@ -256,7 +255,7 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
     Of two phones with one login the active one counts, else the first by server.
     """
     read: dict[str, PhoneRow] = {}
-    for login, server_ip, extension, active, protocol, webphone, peer_status, *_ in rows:
+    for login, server_ip, extension, active, protocol, webphone, peer_status in rows:
         phone = PhoneRow(
             text(login, odd),
             text(server_ip, odd),
@@ -280,19 +279,24 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
 
 
 def marks(rows: Iterable[Row]) -> dict[str, Marks]:
-    """Read the secrets of `phones.sql` by login; Python's hash of them differs from process to process."""
-    read: dict[str, Marks] = {}
-    for row in rows:
-        login = (row[0] or b"").decode(errors="replace").lower()
-        other = read.get(login)
-        read[login] = Marks(hash(row[7]), hash(row[8])) if other is None else other._replace(phones=other.phones + 1)
-    return read
+    """Read `secrets.sql` by login; Python's hash of a secret differs from process to process."""
+    ignored = OddRows()
+    return {text(login, ignored).lower(): Marks(hash(password), hash(secret)) for login, password, secret in rows}
 
 
-def _defects(logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks]) -> tuple[AliasDefect, ...]:
+def shared_logins(rows: Iterable[Row]) -> frozenset[str]:
+    """Find the logins that several rows of `phones.sql` have."""
+    ignored = OddRows()
+    count = Counter(text(row[0], ignored).lower() for row in rows)
+    return frozenset(login for login, times in count.items() if times > 1)
+
+
+def _defects(
+    logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks], shared: frozenset[str]
+) -> tuple[AliasDefect, ...]:
     found = [secrets[login.lower()] for login in logins if login.lower() in secrets]
     told = {
-        AliasDefect.TWO_PHONES: any(each.phones > 1 for each in found),
+        AliasDefect.TWO_PHONES: any(login.lower() in shared for login in logins),
         AliasDefect.PASSWORDS_DIFFER: len({each.password for each in found}) > 1,
         AliasDefect.SECRETS_DIFFER: len({each.secret for each in found}) > 1,
         AliasDefect.LIST_CUT: len(listed) >= LIST_CHARACTERS,
@@ -301,14 +305,18 @@ def _defects(logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks])
 
 
 def aliases(
-    rows: Iterable[Row], known: dict[str, PhoneRow], odd: OddRows, secrets: Mapping[str, Marks] = NO_MARKS
+    rows: Iterable[Row],
+    known: dict[str, PhoneRow],
+    odd: OddRows,
+    secrets: Mapping[str, Marks] = NO_MARKS,
+    shared: frozenset[str] = frozenset(),
 ) -> dict[str, AliasRow]:
     """Read `aliases.sql` by id, and look at what each list names."""
     read = {}
     for alias_id, name, logins_list in rows:
         listed = text(logins_list, odd)
         logins = tuple(login for login in (part.strip() for part in listed.split(",")) if login)
-        alias = AliasRow(text(alias_id, odd), text(name, odd), logins, _defects(logins, listed, secrets))
+        alias = AliasRow(text(alias_id, odd), text(name, odd), logins, _defects(logins, listed, secrets, shared))
         if not alias.alias_id:
             odd[Odd.NULL_KEY] += 1
             continue
@@ -337,7 +345,14 @@ def campaigns(rows: Iterable[Row], odd: OddRows) -> dict[str, CampaignRow]:
     return read
 
 
-def settings(rows: Iterable[Row], weights: Iterable[Row], missing: tuple[str, ...], odd: OddRows) -> SettingsRow:
+def settings(
+    rows: Iterable[Row],
+    weights: Iterable[Row],
+    missing: tuple[str, ...],
+    odd: OddRows,
+    *,
+    secrets_compared: bool = False,
+) -> SettingsRow:
     """Read `settings.sql` and `weights.sql`."""
     first = next(iter(rows), (None, None))
     entry = next(iter(weights), (None,))[0]
@@ -346,6 +361,7 @@ def settings(rows: Iterable[Row], weights: Iterable[Row], missing: tuple[str, ..
         agent_logout_link=number(first[1], 1, odd),
         weights=tuple(_weights(text(entry, odd), odd).items()),
         missing_columns=missing,
+        secrets_compared=secrets_compared,
     )
 
 

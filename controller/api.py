@@ -74,6 +74,7 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     registry: CollectorRegistry,
     doubts: Doubts,
     routes: Sequence[ControllerRouterHandler] = (),
+    on_startup: Sequence[Callable[[], object]] = (),
     on_shutdown: Sequence[Callable[[], object]] = (),
 ) -> Litestar:
     """Make the application: health, readiness, metrics, and the `routes` of the roles this process has."""
@@ -118,6 +119,7 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
                 )
             )
         ],
+        on_startup=list(on_startup),
         on_shutdown=list(on_shutdown),
         request_max_body_size=64 * 1024,
         logging_config=None,

@@ -17,7 +17,6 @@ LEAST_PHONES = 2
 LEAST_CASCADE = 2
 SLICE = 500
 """Aliases that are looked at in one go: fewer than a login would notice."""
-SECRET_COLUMNS = ("phones.conf_secret", "phones.pass")
 
 
 class Severity(StrEnum):
@@ -195,11 +194,9 @@ def _campaign_findings(state: ClusterState) -> Iterator[AuditFinding]:
 
 
 def _cluster_findings(state: ClusterState) -> Iterator[AuditFinding]:
-    missing = () if state.settings is None else state.settings.missing_columns
-    unread = [column for column in SECRET_COLUMNS if column in missing]
-    if unread:
-        what = f"{', '.join(unread)} cannot be read, so whether secrets agree was not compared"
-        yield _note("not_compared", "database", what, "grant the columns as docs/database.md says")
+    if state.settings is not None and not state.settings.secrets_compared:
+        what = "the phones' passwords and secrets may not be read, so they were not compared"
+        yield _note("not_compared", "database", what, "run collectors/grants-audit.sql, if they should be")
     if state.phones and not state.aliases:
         yield _error("no_alias", "database", "there is no phone alias", "make one for each agent: docs/login-hook.md")
 

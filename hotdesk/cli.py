@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.answers import AliasAnswer
+from controller.audit import AuditFinding, Severity, worst
 from hotdesk import logs, ordering, settings
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.build import VERSION
@@ -133,6 +134,28 @@ def rank(
             "; ".join(phone.why_not),
         )
     Console().print(table)
+
+
+@app.command
+def audit(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+    """Ask a running hotdesk what this VICIdial lacks for hot-desking, and how to mend it.
+
+    The exit code is 1 where somebody cannot log in or be moved, or only by luck: for cron.
+    """
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "audit"), type=list[AuditFinding])
+    if as_json:
+        print_json(found)
+    else:
+        table = Table(title=f"audit of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}")
+        for column in ("severity", "where", "what", "how to mend it"):
+            table.add_column(column)
+        for finding in found:
+            # a name out of a table of VICIdial's is no markup of ours
+            table.add_row(finding.severity, Text(finding.where), Text(finding.what), Text(finding.remedy))
+        Console().print(table)
+    return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
 
 
 @topics.command(name="create")

@@ -28,6 +28,7 @@ from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
 from controller.acting import Outcome
 from controller.api import Picker, create_app, picking_routes, reading_routes
+from controller.auditing import Auditor, audit_routes
 from controller.committing import Committer
 from controller.desk import Desk
 from controller.executor import Executor
@@ -117,6 +118,7 @@ class Service:
         self._server: uvicorn.Server | None = None
         self._follower: Follower | None = None
         self._executors: dict[str, Executor] = {}
+        self._auditor: Auditor | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -177,7 +179,8 @@ class Service:
             registry=self.registry,
             doubts=self._doubts,
             routes=routes,
-            on_shutdown=[owners.close],
+            on_startup=[] if self._auditor is None else [self._auditor.start],
+            on_shutdown=[owners.close] if self._auditor is None else [self._auditor.stop, owners.close],
         )
         config = uvicorn.Config(
             app, http="httptools", log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False
@@ -200,6 +203,8 @@ class Service:
         instruments = ControllerInstruments(self.registry)
         desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
         self.registry.register(ClusterCollector(desk))
+        self._auditor = Auditor(desk)
+        self.registry.register(self._auditor)
         self._follower = Follower(
             to,
             desk,
@@ -214,6 +219,7 @@ class Service:
         return [
             *reading_routes(desk, self._tokens),
             *incident_routes(desk, self._tokens),
+            *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(desk, outbox.put, self._tokens),
         ]

@@ -88,5 +88,10 @@ RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records taken in, by what the
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
 CONSUMER_LAG = Metric("hotdesk_consumer_lag_records", "Offsets between this process and the end of the log.")
 PICK_SECONDS = Metric("hotdesk_pick_seconds", "How long a pick took inside this process, forwarding included.")
+AUDIT_FINDINGS = Metric(
+    "hotdesk_audit_findings",
+    "What hot-desking needs of a VICIdial and lacks, by kind; looked at once a minute.",
+    ("cluster", "severity", "kind"),
+)
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))

@@ -214,6 +214,8 @@ class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
     """Settings container AGENT_LOAD_BALANCING_WEIGHT; empty: all dialers weigh the same."""
     missing_columns: tuple[str, ...] = ()
     """`table.column` that this VICIdial is too old to have."""
+    secrets_compared: bool = False
+    """Whether the collector may read the phones' secrets, and so tells where those of an alias differ."""
 
 
 Observation = Poll | Outage | Reign | AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collectors import rows
 from collectors.rows import DialerRow, Odd, OddRows, PhoneRow, Row
-from messages.records import AgentStatus, Grouping
+from messages.records import AgentStatus, AliasDefect, Grouping
 
 ONE, TWO = "10.0.0.1", "10.0.0.2"
 NULL_PHONE = (None,) * 7
@@ -228,7 +228,7 @@ def test_an_aliass_list_is_read_in_its_order(
 ) -> None:
     odd = OddRows()
     read = rows.aliases([(b"Desk", b"Desk 1", logins_list)], PHONES, odd)
-    assert read["desk"] == ("Desk", "Desk 1", logins)
+    assert read["desk"] == ("Desk", "Desk 1", logins, ())
     assert {kind: count for kind, count in odd.items() if count} == kinds
 
 
@@ -354,3 +354,28 @@ def test_any_rooms_campaigns_and_settings(
     assert all(name == name.lower() for name in rows.campaigns(campaigns, odd))
     read = rows.settings(settings, weights, (), odd)
     assert all(ip and isfinite(weight) and weight >= 0 for ip, weight in read.weights)
+
+
+SECRETS = [(b"p1", b"one", b"x"), (b"P2", b"one", b"x"), (b"p3", b"two", b"x"), (b"p4", b"one", b"y")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "defects"),
+    [
+        (b"p1,p2", ()),
+        (b"p1,p3", (AliasDefect.PASSWORDS_DIFFER,)),
+        (b"p1,p4", (AliasDefect.SECRETS_DIFFER,)),
+        (b"p1,twice", (AliasDefect.TWO_PHONES,)),
+        (b"p1," + b"x" * 252, (AliasDefect.LIST_CUT,)),
+        (b"p1," + b"x" * 251, ()),
+    ],
+)
+def test_what_is_secret_is_compared_and_never_kept(listed: bytes, defects: tuple[AliasDefect, ...]) -> None:
+    marks = rows.marks(SECRETS)
+    read = rows.aliases([(b"desk", b"", listed)], {}, rows.OddRows(), marks, frozenset({"twice"}))
+    assert read["desk"].defects == defects
+    assert not any(secret in repr((marks, read)) for secret in ("'one'", "'two'", "b'x'", "b'y'"))
+
+
+def test_a_login_that_two_phones_have_is_found_whatever_its_case() -> None:
+    assert rows.shared_logins([(b"p1",), (b"P1",), (b"p2",), (None,)]) == {"p1"}

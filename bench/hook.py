@@ -1,0 +1,107 @@
+"""`hook_added_ms`, `hook_herd_spread`: what the login hook adds beside VICIdial's selection, and how a herd lands."""
+
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.results import Result
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from simulator import vicidial_login
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hook.serving import Web, web_server
+from tests.hotdesk.running import CLUSTER, Client, Site, site, until
+
+SIZES = ((3, 150), (10, 1000), (40, 8000))
+"""Dialers, and agents logged in."""
+PHONES = 3
+LOGINS, HERD, WORKERS = 60, 60, 8
+GOAL_MS = 3.0
+MANY_DIALERS = 10
+"""From here on the hook must be quicker than VICIdial's own selection, too."""
+
+
+class _Office(NamedTuple):
+    site: Site
+    hotdesk: Client
+    web: Web
+
+
+def measure() -> list[Result]:
+    """Log in through PHP, with hotdesk and the login page on the same machine."""
+    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder, Database(Path(folder) / "mariadb") as database:
+        return [*(_added(database, Path(folder), *size) for size in SIZES), _spread(database, Path(folder))]
+
+
+def _added(database: Database, folder: Path, dialers: int, agents: int) -> Result:
+    plan = ClusterPlan(dialers=dialers, agents=agents, phones_per_alias=min(dialers, PHONES), remote_agents=0)
+    with _office(database, folder / f"added-{dialers}", plan, mid_shift=True) as office:
+        # a wrong password: the page asks, and writes nothing
+        took = [
+            office.web.log_in(each.user, each.alias, VD_pass="wrong").took_ms  # noqa: S106 (meant to be wrong)
+            for each in plan.agent_plans[:LOGINS]
+        ][LOGINS // 4 :]
+        selection = []
+        with office.site.connect() as connection:
+            for each in plan.agent_plans[:LOGINS]:
+                began = time.perf_counter()
+                vicidial_login.choose(connection, each.alias, each.campaign.campaign_id, now=time.time())
+                selection.append((time.perf_counter() - began) * 1000)
+    added, own = statistics.median(took), statistics.median(selection)
+    return Result(
+        name=f"hook_added_ms_{dialers}",
+        value=added,
+        unit="ms",
+        beside=f"VICIdial's own selection: {own:.1f} ms; {dialers} dialers, {agents} agents, {PHONES} phones an alias",
+        goal=f"<= {GOAL_MS:g}" + (", and less than VICIdial's" if dialers >= MANY_DIALERS else ""),
+        holds=added <= GOAL_MS and (added < own or dialers < MANY_DIALERS),
+    )
+
+
+def _spread(database: Database, folder: Path) -> Result:
+    plan = ClusterPlan(dialers=6, agents=HERD, remote_agents=0)
+    with _office(database, folder / "herd", plan, mid_shift=False) as office:
+        placed = {phone.login: phone.server_ip for each in plan.agent_plans for phone in each.phones}
+        with ThreadPoolExecutor(HERD) as pool:
+            shown = list(pool.map(lambda each: office.web.log_in(each.user, each.alias), plan.agent_plans))
+    landed = Counter({each.server_ip: 0 for each in plan.dialer_plans})
+    landed.update(placed[each.phone_login] for each in shown if each.phone_login in placed)
+    spread = max(landed.values()) - min(landed.values())
+    return Result(
+        name="hook_herd_spread",
+        value=spread,
+        unit="agents apart",
+        beside=f"{sum(landed.values())} of {HERD} agents at once, {WORKERS} PHP workers, 6 dialers",
+        goal="<= 1",
+        holds=spread <= 1 and sum(landed.values()) == HERD,
+    )
+
+
+@contextmanager
+def _office(database: Database, folder: Path, plan: ClusterPlan, *, mid_shift: bool) -> Iterator[_Office]:
+    folder.mkdir()
+    with site(database, plan) as made:
+        if mid_shift:
+            SimulatedCluster(made.connect, plan).begin_mid_shift()
+        wanted = Wanted(
+            roles=frozenset(Role),
+            log=LogOptions(path=folder / "log.db", partitions=4),
+            api=ApiOptions(port=0),
+            databases={CLUSTER: made.settings},
+            policies={},
+        )
+        with made.living(), Service(wanted) as service, web_server(folder, made, WORKERS) as web:
+            client = Client(service.url)
+            web.set_up(client.url)
+            until(lambda: client.alias(plan.agent_plans[-1].alias), "the last alias is known", 60.0)
+            until(lambda: len(client.offered()) == plan.dialers, "every dialer takes logins", 60.0)
+            yield _Office(made, client, web)
+            client.close()
