@@ -106,6 +106,7 @@ class Database:
         if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
             raise DatabaseError(f"{self.socket} is too long for the name of a socket: choose a shorter folder")
         self._data = self._folder / "data"
+        self._temporary = self._folder / "tmp"
         if self._data.exists():
             raise DatabaseError(f"{self._data} exists already: another server may be using it")
         self._executor: TCPExecutor | None = None
@@ -199,6 +200,8 @@ class Database:
             *_SETTINGS,
             *_user(),
             f"--datadir={self._data}",
+            # A server that starts empties its folder for temporary tables, whoever else may be using it.
+            f"--tmpdir={self._temporary}",
             f"--socket={self.socket}",
             f"--port={self.port}",
             f"--pid-file={self._folder / 'mariadb.pid'}",
@@ -211,6 +214,7 @@ class Database:
         `mariadb-install-db` does the same, but wants programs of the client package and five times as long.
         """
         self._data.mkdir(parents=True, mode=0o700)
+        self._temporary.mkdir(mode=0o700, exist_ok=True)
         statements = (
             "CREATE DATABASE mysql;\nUSE mysql;\n"
             + _system_tables(server).read_text(encoding="utf-8")

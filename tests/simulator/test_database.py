@@ -97,6 +97,12 @@ def test_ends_with_the_process_that_started_it_however_that_ends(
     assert eventually(lambda: not listening(port))
 
 
+def test_shares_no_folder_with_another_server(folder: Path, database: Database) -> None:
+    # one that starts deletes every temporary table it finds in its folder
+    with Database(folder) as other:
+        assert rows(other, "SELECT @@tmpdir") != rows(database, "SELECT @@tmpdir")
+
+
 def test_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(MariadbMissingError, match="install the package mariadb-server-core"):
