@@ -21,12 +21,12 @@
 
   var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500;
 
-  // An agent who logs out by hand is left alone, whatever hotdesk had in mind.
-  var byHand = false;
+  // An agent who logs out by hand, or whose shift is over, is left alone, whatever hotdesk had in mind.
+  var byHand = false, OTHERS = ["NORMAL", "CLOSE", "SHIFT", "TIMEOUT"];
   if (typeof window.LogouT === "function") {
     var logOut = window.LogouT;
     window.LogouT = function (reason) {
-      if (reason === "NORMAL") { byHand = true; }
+      if (OTHERS.indexOf(reason) >= 0) { byHand = true; }
       return logOut.apply(this, arguments);
     };
   }

@@ -6,7 +6,7 @@
 // {"order": {"alias": ...}} once, to the very screen that is meant, and {"order": null} to everybody else; "again" says
 // that nobody could tell.
 
-require_once __DIR__ . '/hotdesk_hook.php';
+require_once __DIR__ . '/hotdesk-hook.php';
 
 header('Content-Type: application/json');
 header('Cache-Control: no-store');

@@ -5,7 +5,7 @@
 // Beside vicidial.php as options.php, or required at the end of an options.php that is there already. It has VICIdial's
 // login page follow hotdesk's ranking, and leaves the page alone at the slightest doubt. See docs/login-hook.md.
 
-require_once __DIR__ . '/hotdesk_hook.php';
+require_once __DIR__ . '/hotdesk-hook.php';
 
 // The page loads this file twice. Only the second time has it read the form; other pages of agc/ never have all of it.
 if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign)

@@ -18,7 +18,7 @@ import httpx
 from tests.hotdesk.running import CLUSTER, PASSWORD, Site, until
 
 ROOT = Path(__file__).parents[2]
-HOOK = [ROOT / "hook" / name for name in ("options.php", "hotdesk_hook.php", "hotdesk.php", "hotdesk.js")]
+HOOK = [ROOT / "hook" / name for name in ("options.php", "hotdesk-hook.php", "hotdesk.php", "hotdesk.js")]
 PAGE = Path(__file__).parent / "page"
 LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES"}
 
