@@ -87,7 +87,7 @@ mariadb:
 
 .PHONY: web
 web:
-	@tools/need php chromium
+	@tools/need php chromium sipsak
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven

@@ -196,11 +196,7 @@ class AmiConversation:
 
     def _log_in(self, challenge: Message) -> bytes:
         self.logging_in = True
-        # AMI knows no other digest; it keeps the secret off the wire, and guards nothing that is stored.
-        key = hashlib.md5((challenge.get("challenge", "") + self._secret).encode(), usedforsecurity=False)
-        return self._ask(
-            "Login", self._logged_in, AuthType="MD5", Username=self._user, Key=key.hexdigest(), Events="off"
-        )
+        return self._ask("Login", self._logged_in, **_login(challenge, self._user, self._secret))
 
     def _logged_in(self, _message: Message) -> bytes:
         self.logging_in = False
@@ -215,6 +211,12 @@ class AmiConversation:
         self._on_success = on_success
         lines = (f"Action: {action}", f"ActionID: {self._waits_for}", *(f"{key}: {keys[key]}" for key in keys))
         return "\r\n".join((*lines, "", "")).encode()
+
+
+def _login(challenge: Message, user: str, secret: str) -> Message:
+    # AMI knows no other digest; it keeps the secret off the wire, and guards nothing that is stored.
+    key = hashlib.md5((challenge.get("challenge", "") + secret).encode(), usedforsecurity=False)
+    return {"AuthType": "MD5", "Username": user, "Key": key.hexdigest(), "Events": "off"}
 
 
 LOGOFF = b"Action: Logoff\r\n\r\n"
@@ -335,6 +337,54 @@ async def probe_ami(host: str, port: int, user: str, secret: str, timeout_second
         return await probe.probe(timeout_seconds)
     finally:
         probe.close()
+
+
+async def registered_peers(target: AmiTarget, timeout_seconds: float) -> dict[str, bool] | None:
+    """Ask which of chan_sip's phones that register are registered, by extension; None: it did not say.
+
+    The account needs the permission `reporting` (`write = reporting`): it can read with it, and change nothing.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            reader, writer = await asyncio.open_connection(target.host, target.port)
+            try:
+                return await _list_peers(reader, writer, target)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, AmiError):
+        return None
+
+
+async def _list_peers(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: AmiTarget
+) -> dict[str, bool] | None:
+    framing, peers = AmiFraming(), dict[str, bool]()
+    asked = ""
+    while data := await reader.read(CHUNK):
+        messages = framing.feed(data)
+        if framing.banner and not asked:
+            asked = _say(writer, "Challenge", AuthType="MD5")
+        for message in messages:
+            event, said = message.get("event", ""), message.get("response", "")
+            if event == "PeerEntry" and message.get("dynamic") == "yes":
+                address, status = message.get("ipaddress", "-none-"), message.get("status", "").upper()
+                peers[message.get("objectname", "")] = address != "-none-" and not status.startswith("UNREACHABLE")
+            elif event == "PeerlistComplete":
+                writer.write(LOGOFF)
+                return peers
+            elif said and said.lower() != "success":
+                return None
+            elif said and asked == "Challenge":
+                asked = _say(writer, "Login", **_login(message, target.user, target.secret))
+            elif said and asked == "Login":
+                asked = _say(writer, "SIPpeers")
+    return None
+
+
+def _say(writer: asyncio.StreamWriter, action: str, **keys: str) -> str:
+    lines = (f"Action: {action}", *(f"{key}: {value}" for key, value in keys.items()), "", "")
+    writer.write("\r\n".join(lines).encode())
+    return action
 
 
 async def _receive(connection: socket.socket) -> bytes:

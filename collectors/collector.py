@@ -26,6 +26,7 @@ from collectors.database import DatabaseError, DatabaseRefusedError, DatabaseSet
 from collectors.instruments import CollectorInstruments
 from collectors.observer import Ended, Observer, Outgoing, Reading
 from collectors.prober import Prober, ProbeSettings
+from collectors.registrations import Registrations
 from collectors.reign import LogWatch
 from collectors.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
@@ -61,6 +62,13 @@ class Pace(NamedTuple):
 
 DEFAULT_PACE = Pace()
 NO_PROBES = ProbeSettings()
+
+
+class _Askers(NamedTuple):
+    """Who asks the dialers themselves; None: nobody does."""
+
+    prober: Prober | None
+    registrations: Registrations | None
 
 
 class _Clock:
@@ -189,6 +197,7 @@ class Collector:
                 closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders,
                 # One that stands by asks nobody: dialers answer for each that does.
                 Prober({}) if self._probes.any_probe else nullcontext() as prober,
+                Registrations() if self._probes.ami_user else nullcontext() as registrations,
             ):
                 mended = self._outbox.mended
                 for number in self._ticks(database, stop):
@@ -199,7 +208,7 @@ class Collector:
                         or mended != self._outbox.mended
                     )
                     mended = self._outbox.mended
-                    self._poll(database, observer, prober, clock.now_ms(), number, again=again)
+                    self._poll(database, observer, _Askers(prober, registrations), clock.now_ms(), number, again=again)
                     last_good_ms = clock.now_ms()
         except DatabaseError as error:
             broken = error
@@ -232,7 +241,7 @@ class Collector:
         self,
         database: VicidialDatabase,
         observer: Observer,
-        prober: Prober | None,
+        askers: "_Askers",
         now_ms: int,
         number: int,
         *,
@@ -248,8 +257,12 @@ class Collector:
             catalogue=again or number % self._polls(self._pace.catalogue) == 1 % self._polls(self._pace.catalogue),
             everything=again,
         )
-        if prober is not None:
-            reading = self._hear_witnesses(prober, reading)
+        if askers.prober is not None:
+            reading = self._hear_witnesses(askers.prober, reading)
+        if askers.registrations is not None:
+            probes = self._probes.probes_of(observer.unwritten)
+            askers.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
+            reading = reading._replace(registered=askers.registrations.latest())
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
         self._outbox.put(entries)
         self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors import rows
+from collectors.registrations import NOBODY, Registered
 from collectors.rows import (
     AgentRow,
     AliasRow,
@@ -85,6 +86,8 @@ class Reading(NamedTuple):
     catalogue: CatalogueRows | None = None
     witnesses: Mapping[ServerIp, Mapping[str, Witness]] = MappingProxyType({})
     """What probes of the dialers' own ports last told, by kind. No table holds that; it is as old as the probe."""
+    registered: Registered = NOBODY
+    """What dialers last told of their phones, for those in `Observer.unwritten`."""
 
 
 class _Watched(NamedTuple):
@@ -129,7 +132,12 @@ class Observer:
         self._counts: dict[ServerIp, _Counts] = {}
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
+        self._phones_read: dict[str, PhoneRow] = {}
+        self._registered: Registered = NOBODY
         self._phones: dict[str, PhoneRow] = {}
+        """As read, and filled in with what the dialers tell."""
+        self.unwritten: frozenset[ServerIp] = frozenset()
+        """Dialers of whose phones the table does not say whether they are registered."""
         self._marks: Mapping[str, rows.Marks] | None = None
         """What is kept of the phones' secrets; None: they may not be read."""
         self._shared_logins: frozenset[str] = frozenset()
@@ -181,7 +189,7 @@ class Observer:
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
         if reading.catalogue is not None:
-            self._take_catalogue(reading.catalogue, dialers)
+            self._take_catalogue(reading.catalogue, dialers, reading.registered)
         out += self._slice()
         out.append(
             Poll(
@@ -257,15 +265,19 @@ class Observer:
         for user in ended:
             yield self._ended(KIND_AGENT, user)
 
-    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
+    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow], registered: Registered) -> None:
         known = self._catalogue
         catalogue: dict[tuple[str, str], Known] = {}
         if read.phones is not None:
             self._odd[KIND_PHONE] = odd = OddRows()
             phones = list(read.phones)
-            self._phones = rows.phones(phones, dialers, odd)
+            self._phones_read = rows.phones(phones, dialers, odd)
+            self.unwritten = rows.unwritten(self._phones_read.values())
             self._shared_logins = rows.shared_logins(phones)
             self._marks = None if read.secrets is None else rows.marks(read.secrets)
+        if read.phones is not None or registered != self._registered:
+            self._registered = registered
+            self._phones = rows.with_registrations(self._phones_read, registered)
         catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
         if read.aliases is None:
             catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}

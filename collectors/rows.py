@@ -278,6 +278,29 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
     return read
 
 
+SAID_NOTHING = frozenset({"", "UNKNOWN"})
+"""What `phones.peer_status` holds where nobody writes it."""
+
+
+def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:
+    """Find the dialers of which `peer_status` tells nothing about any phone."""
+    phones = list(phones)
+    written = {phone.server_ip for phone in phones if phone.peer_status not in SAID_NOTHING}
+    return frozenset(phone.server_ip for phone in phones if phone.protocol == "SIP") - written
+
+
+def with_registrations(
+    phones: Mapping[str, PhoneRow], told: Mapping[ServerIp, Mapping[str, bool]]
+) -> dict[str, PhoneRow]:
+    """Fill in what the dialers themselves tell of their SIP phones, where the table tells nothing."""
+    filled = dict(phones)
+    for name, phone in phones.items():
+        there = told.get(phone.server_ip, {}).get(phone.extension)
+        if there is not None and phone.protocol == "SIP" and phone.peer_status in SAID_NOTHING:
+            filled[name] = phone._replace(peer_status="REGISTERED" if there else "UNREGISTERED")
+    return filled
+
+
 def marks(rows: Iterable[Row]) -> dict[str, Marks]:
     """Read `secrets.sql` by login; Python's hash of a secret differs from process to process."""
     ignored = OddRows()

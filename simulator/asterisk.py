@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -64,7 +65,7 @@ secret = {secret}
 deny = 0.0.0.0/0.0.0.0
 permit = 127.0.0.0/255.0.0.0
 read =
-write =
+write = {permissions}
 """,
     "sip.conf": "[general]\nudpbindaddr = {host}:{sip_port}\ntcpenable = no\ncontext = nowhere\n",
     "rtp.conf": "[general]\n",
@@ -75,6 +76,11 @@ write =
 
 # Runs in a mount namespace of its own; `exec` keeps the process id.
 _ENTER = 'mount --bind "$1" "$2/dialer" && cd / && exec chroot "$2" /usr/sbin/asterisk -f -C /dialer/etc/asterisk.conf'
+
+
+def phone_secret(extension: str) -> str:
+    """Give what a phone registers with."""
+    return f"secret-of-{extension}"
 
 
 class AsteriskError(Exception):
@@ -106,17 +112,29 @@ class Asterisk:
         host: the address it listens on, one of 127/8.
         ami_port: TCP.
         sip_port: UDP.
+        phones: extensions that may register; the secret of each is `phone_secret`.
+        permissions: what its AMI account may ask.
 
     Start it from a thread that lives as long as it is needed: it dies with the thread that started it, so that a
     killed test run leaves none behind.
     """
 
-    def __init__(
-        self, tree: AsteriskTree, folder: Path, host: str, *, ami_port: int = AMI_PORT, sip_port: int = SIP_PORT
+    def __init__(  # noqa: PLR0913 # what one dialer is made of, each once
+        self,
+        tree: AsteriskTree,
+        folder: Path,
+        host: str,
+        *,
+        ami_port: int = AMI_PORT,
+        sip_port: int = SIP_PORT,
+        phones: Sequence[str] = (),
+        permissions: str = "",
     ) -> None:
         self.host = host
         self.ami_port = ami_port
         self.sip_port = sip_port
+        self._phones = phones
+        self._permissions = permissions
         self._tree = tree
         self._folder = folder.absolute()
         self._process: _Process | None = None
@@ -198,8 +216,18 @@ class Asterisk:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         for name, text in _SETTINGS.items():
             filled = text.format(
-                host=self.host, ami_port=self.ami_port, sip_port=self.sip_port, user=AMI_USER, secret=AMI_SECRET
+                host=self.host,
+                ami_port=self.ami_port,
+                sip_port=self.sip_port,
+                user=AMI_USER,
+                secret=AMI_SECRET,
+                permissions=self._permissions,
             )
+            if name == "sip.conf":
+                filled += "".join(
+                    f"[{phone}]\ntype = friend\nhost = dynamic\nsecret = {phone_secret(phone)}\n"
+                    for phone in self._phones
+                )
             (self._folder / "etc" / name).write_text(filled)
 
     def _last_words(self) -> str:
