@@ -47,7 +47,7 @@ from controller.answers import (
 )
 from controller.desk import STALE_SECONDS, ClusterView, Desk
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
-from controller.instruments import ControllerInstruments
+from controller.instruments import ControllerInstruments, PickOutcome
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
 from stream.log import Entry
@@ -272,10 +272,10 @@ class Picker:
         """
         began = time.perf_counter()
         view = known(self._desk, cluster)
-        outcome = "refused"
+        outcome = PickOutcome.REFUSED
         try:
             answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
-            outcome = "degraded" if answer.degraded else "picked"
+            outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
         finally:
             self._instruments.picks.labels(cluster, outcome).inc()
             self._instruments.pick_seconds.observe(time.perf_counter() - began)

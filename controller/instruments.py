@@ -3,21 +3,28 @@
 import time
 from collections import Counter as Counts
 from collections.abc import Iterator
+from enum import StrEnum
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.desk import ClusterView, Desk, FoldedBatch
+from controller.acting import Outcome, Reply
+from controller.desk import ClusterView, Desk, FoldedBatch, Result
 from controller.state import ClusterState
 from messages import metrics
 from messages.records import (
     AgentStatus,
     DialerReading,
     DialerState,
+    Errand,
+    Fence,
     FenceStage,
+    Hold,
     HoldStage,
     Incident,
+    Relogin,
     ServerIp,
     Stage,
     Standing,
@@ -26,6 +33,14 @@ from messages.records import (
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class PickOutcome(StrEnum):
+    """How a pick went."""
+
+    PICKED = "picked"
+    DEGRADED = "degraded"
+    REFUSED = "refused"
 
 
 class ControllerInstruments:
@@ -37,12 +52,34 @@ class ControllerInstruments:
         self.lag = Gauge(*metrics.CONSUMER_LAG, registry=registry)
         self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
         self.picks = Counter(*metrics.PICKS, registry=registry)
+        self.errands = Counter(*metrics.ERRANDS, registry=registry)
+        self._begun: set[str] = set()
 
     def note_fold(self, folded: FoldedBatch, seconds: float) -> None:
         """Count a folded batch."""
         self.fold_seconds.observe(seconds)
         for (cluster, result), count in folded.results.items():
+            self._begin(cluster)
             self.folded.labels(cluster, result).inc(count)
+
+    def note_outcome(self, errand: Errand, outcome: Outcome) -> None:
+        """Count what an executor did; from any thread."""
+        self.errands.labels(errand.cluster, _ERRANDS[type(errand)], outcome.reply.name.lower()).inc()
+
+    def _begin(self, cluster: str) -> None:
+        """Start a cluster's series at 0: what only appears once something went wrong has no rate."""
+        if cluster in self._begun:
+            return
+        self._begun.add(cluster)
+        for result in Result:
+            self.folded.labels(cluster, result)
+        for outcome in PickOutcome:
+            self.picks.labels(cluster, outcome)
+        for kind, reply in product(_ERRANDS.values(), Reply):
+            self.errands.labels(cluster, kind, reply.name.lower())
+
+
+_ERRANDS: dict[type, str] = {Relogin: "relogin", Hold: "hold", Fence: "fence"}
 
 
 class ClusterCollector(Collector):
@@ -71,17 +108,24 @@ _SPECS = (
     metrics.DIALER_RANK,
     metrics.DIALER_SLOTS,
     metrics.DIALER_ROOMS_FREE,
+    metrics.DIALER_PLACES_FREE,
     metrics.DIALER_HEARTBEAT,
     metrics.DIALER_SKEW,
     metrics.WITNESS,
     metrics.DIALER_STATE,
+    metrics.DIALER_DEATHS,
     metrics.INCIDENT_OPEN,
     metrics.INCIDENT_AGENTS,
     metrics.INCIDENT_NOT_MOVED,
+    metrics.INCIDENT_OPENED,
+    metrics.INCIDENT_PLANNED,
+    metrics.INCIDENT_MOVES,
     metrics.INCIDENT_SILENCED,
     metrics.FENCE,
     metrics.CLUSTER_BRAKED,
     metrics.CLUSTER_PAUSED,
+    metrics.CLUSTER_WITNESSES_BLIND,
+    metrics.CLUSTER_AGENTS_PLACED,
     metrics.CLUSTER_MOVES,
     metrics.CLUSTER_HOLDS,
     metrics.CLUSTER_IMBALANCE,
@@ -103,18 +147,11 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_OWNED, (cluster,), view.owned
     yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
     yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
-    stages = Counts(each.stage for each in state.relogins.values())
-    for stage in Stage:
-        yield metrics.CLUSTER_MOVES, (cluster, stage.value), stages[stage]
+    yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
+    yield metrics.CLUSTER_AGENTS_PLACED, (cluster,), len(state.logins)
+    yield from _errand_samples(state)
     for incident in state.incidents.values():
         yield from _incident_samples(state, incident)
-    holds = Counts(each.stage for each in state.holds.values())
-    for held in HoldStage:
-        yield metrics.CLUSTER_HOLDS, (cluster, held.value), holds[held]
-    for fence in state.fences.values():
-        labels = (cluster, fence.server_ip, _id_of(state, fence.server_ip))
-        for come_to in FenceStage:
-            yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
     if snapshot.imbalance is not None:
         yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
     if state.poll is not None:
@@ -122,6 +159,21 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
             yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
     for standing in snapshot.dialers:
         yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
+    for server_ip, health in state.health.dialers.items():
+        yield metrics.DIALER_DEATHS, (cluster, server_ip, _id_of(state, server_ip)), health.deaths
+
+
+def _errand_samples(state: ClusterState) -> Iterator[_Sample]:
+    stages = Counts(each.stage for each in state.relogins.values())
+    for stage in Stage:
+        yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
+    holds = Counts(each.stage for each in state.holds.values())
+    for held in HoldStage:
+        yield metrics.CLUSTER_HOLDS, (state.cluster, held.value), holds[held]
+    for fence in state.fences.values():
+        labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
+        for come_to in FenceStage:
+            yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
 
 
 def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Sample]:
@@ -129,9 +181,23 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
+    yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
+    yield metrics.INCIDENT_PLANNED, labels, incident.planned
+    moves = Counts(
+        (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident
+    )
+    for to_server_ip in sorted({to for to, _ in moves}):
+        for stage in Stage:
+            yield metrics.INCIDENT_MOVES, (*labels, to_server_ip, stage.value), moves[to_server_ip, stage]
     acknowledged = state.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
+
+
+def _places_free(standing: Standing) -> int:
+    if standing.max_agents is None:
+        return standing.rooms_free
+    return min(standing.rooms_free, max(0, standing.max_agents - standing.agents - standing.slots))
 
 
 def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
@@ -151,6 +217,7 @@ def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, 
     yield metrics.DIALER_RANK, labels, rank
     yield metrics.DIALER_SLOTS, labels, standing.slots
     yield metrics.DIALER_ROOMS_FREE, labels, standing.rooms_free
+    yield metrics.DIALER_PLACES_FREE, labels, _places_free(standing) if rank else 0
     heartbeat = dialer.heartbeat
     progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000

@@ -165,6 +165,9 @@ class Service:
         sys.setswitchinterval(SWITCH_SECONDS)
         self.log = open_log(self._wanted.log)
         self._outbox = Outbox(self.log)
+        role = Gauge(*metrics.ROLE, registry=self.registry)
+        for each in self._wanted.roles:
+            role.labels(each, "kafka" if self._wanted.log.bootstrap else "file").set(1)
         outbox_records = Gauge(*metrics.OUTBOX_RECORDS, registry=self.registry)
         outbox_records.set_function(lambda: 0 if self._outbox is None else len(self._outbox))
         routes: list[ControllerRouterHandler] = []
@@ -214,7 +217,7 @@ class Service:
             reads_all=Role.SERVE in self._wanted.roles,
             acting=self._wanted.hands,
         )
-        self._act(desk, self._follower)
+        self._act(desk, self._follower, instruments)
         picker = Picker(desk, outbox.put, owners, instruments)
         return [
             *reading_routes(desk, self._tokens),
@@ -224,7 +227,7 @@ class Service:
             *ordering_routes(desk, outbox.put, self._tokens),
         ]
 
-    def _act(self, desk: Desk, follower: Follower) -> None:
+    def _act(self, desk: Desk, follower: Follower, instruments: ControllerInstruments) -> None:
         """Give each cluster that acts its executor."""
         committer = Committer(desk, follower.commit, self._executors, follower.decides)
         for cluster, settings in self._wanted.hands.items():
@@ -235,6 +238,7 @@ class Service:
                 return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
 
             def report(errand: Errand, outcome: Outcome) -> None:
+                instruments.note_outcome(errand, outcome)
                 follower.on_loop_soon(lambda: committer.report(errand, outcome))
 
             self._executors[cluster] = Executor(

@@ -29,6 +29,11 @@ DIALER_RANK = Metric(
 )
 DIALER_SLOTS = Metric("hotdesk_dialer_slots", "Logins handed out and not seen yet.", _DIALER)
 DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms, slots taken off.", _DIALER)
+DIALER_PLACES_FREE = Metric(
+    "hotdesk_dialer_places_free",
+    "How many more agents the dialer may take: free rooms, or what max_agents leaves; 0 where it takes no logins.",
+    _DIALER,
+)
 DIALER_HEARTBEAT = Metric(
     "hotdesk_dialer_heartbeat_progress_timestamp_seconds", "When the heartbeat last advanced; 0: not seen yet.", _DIALER
 )
@@ -40,10 +45,28 @@ WITNESS = Metric(
 )
 
 DIALER_STATE = Metric("hotdesk_dialer_state", "1: the dialer is judged to be in this state.", (*_DIALER, "state"))
+DIALER_DEATHS = Metric(
+    "hotdesk_dialer_deaths", "How often the dialer died lately; forgotten once it stayed up for 30 minutes.", _DIALER
+)
 INCIDENT_OPEN = Metric("hotdesk_incident_open", "1: the dialer has an open incident of this kind.", (*_DIALER, "kind"))
 INCIDENT_AGENTS = Metric("hotdesk_incident_agents", "Agents still on a dialer that has an open incident.", _DIALER)
 INCIDENT_NOT_MOVED = Metric(
     "hotdesk_incident_agents_not_moved", "Agents that an open incident lists as not moved.", _DIALER
+)
+INCIDENT_OPENED = Metric(
+    "hotdesk_incident_opened_timestamp_seconds",
+    "When the open incident of a dialer was opened, in the log's time.",
+    _DIALER,
+)
+INCIDENT_PLANNED = Metric(
+    "hotdesk_incident_planned",
+    "1: the open incident falls into a maintenance window, and is no cause for alarm.",
+    _DIALER,
+)
+INCIDENT_MOVES = Metric(
+    "hotdesk_incident_moves",
+    "Moves of an open incident, by the dialer they go to and how far they have come.",
+    (*_DIALER, "to_server_ip", "stage"),
 )
 
 CLUSTER_IMBALANCE = Metric(
@@ -72,6 +95,12 @@ FENCE = Metric(
 CLUSTER_HOLDS = Metric("hotdesk_cluster_holds", "Agents kept from calls, by stage.", ("cluster", "stage"))
 CLUSTER_BRAKED = Metric("hotdesk_cluster_braked", "1: the fleet brake holds, nobody is moved.", ("cluster",))
 CLUSTER_PAUSED = Metric("hotdesk_cluster_paused", "1: the cluster is only observed, by order.", ("cluster",))
+CLUSTER_WITNESSES_BLIND = Metric(
+    "hotdesk_cluster_witnesses_blind", "1: the witnesses of all dialers fail at once, and have no vote.", ("cluster",)
+)
+CLUSTER_AGENTS_PLACED = Metric(
+    "hotdesk_cluster_agents_placed", "Agents who are logged in where a pick of hotdesk's has sent them.", ("cluster",)
+)
 CLUSTER_MOVES = Metric("hotdesk_cluster_moves", "Moves of open incidents, by stage.", ("cluster", "stage"))
 
 COLLECTOR_LEADING = Metric(
@@ -94,4 +123,10 @@ AUDIT_FINDINGS = Metric(
     ("cluster", "severity", "kind"),
 )
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
+ERRANDS = Metric(
+    "hotdesk_errands",
+    "What was done in VICIdial: relogin, hold or fence, by what came of it.",
+    ("cluster", "errand", "reply"),
+)
+ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))

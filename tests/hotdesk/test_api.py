@@ -240,6 +240,7 @@ def test_a_slot_is_used_up_when_the_agent_shows(floor: Floor) -> None:
     ranking = floor.client.ranking()
     assert ranking is not None
     assert {each.server_ip: (each.agents, each.slots) for each in ranking.dialers}[picked] == (1, 0)
+    assert floor.client.metric("hotdesk_cluster_agents_placed") == 1
 
 
 def test_a_released_slot_is_free_and_releasing_twice_is_no_mistake(floor: Floor) -> None:
@@ -554,9 +555,31 @@ def test_metrics_tell_the_state_of_the_cluster_and_the_work_done(floor: Floor) -
     assert metric("hotdesk_cluster_owned", cluster=CLUSTER) == 1
     assert metric("hotdesk_cluster_database_up", cluster=CLUSTER) == 1
     assert metric("hotdesk_picks_total", outcome="picked") == 1
+    assert metric("hotdesk_dialer_places_free", server_ip=TWO) == metric("hotdesk_dialer_rooms_free", server_ip=TWO) > 0
+    assert metric("hotdesk_role", role="control", log="file") == 1
     assert metric("hotdesk_pick_seconds_count") == 1
     assert metric("hotdesk_records_folded_total", result="folded") >= 8
     assert metric("hotdesk_build_info", version=VERSION) == 1
+
+
+def test_what_only_goes_wrong_later_is_counted_from_the_start(floor: Floor) -> None:
+    floor.open(0, 0, 0)
+    text = floor.http.get("/metrics").text
+    for series in (
+        f'hotdesk_records_folded_total{{cluster="{CLUSTER}",result="dead"}} 0.0',
+        f'hotdesk_picks_total{{cluster="{CLUSTER}",outcome="refused"}} 0.0',
+        f'hotdesk_errands_total{{cluster="{CLUSTER}",errand="relogin",reply="denied"}} 0.0',
+    ):
+        assert series in text.splitlines()
+
+
+def test_max_agents_limits_the_places_that_are_free(tmp_path: Path) -> None:
+    with service_of(tmp_path, ApiOptions(port=0), {CLUSTER: Policy(max_agents=4)}) as service:
+        floor = Floor(service)
+        floor.open(3, 4, 5)
+        free = {ip: floor.client.metric("hotdesk_dialer_places_free", server_ip=ip) for ip in (ONE, TWO, THREE)}
+        assert free == {ONE: 1, TWO: 0, THREE: 0}
+        floor.client.close()
 
 
 def test_the_openapi_document_names_every_route(http: httpx.Client) -> None:

@@ -116,6 +116,12 @@ def test_agents_of_a_killed_dialer_come_home_once_and_spread(thirty: Site, tmp_p
                 stranded, 1
             )
             assert set(logouts(thirty)) == stranded
+            assert client.metric("hotdesk_incident_moves", server_ip=victim, stage="home") == len(stranded)
+            assert client.metric("hotdesk_errands_total", errand="relogin", reply="done") == len(stranded)
+            assert client.metric("hotdesk_dialer_deaths", server_ip=victim) == 1
+            assert client.metric("hotdesk_incident_planned", server_ip=victim) == 0
+            opened = client.metric("hotdesk_incident_opened_timestamp_seconds", server_ip=victim)
+            assert 0 < time.time() - opened < took + 30
             assert {each.user for each in incident.moves} == stranded
             assert took < 25
 
