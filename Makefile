@@ -9,12 +9,14 @@ BIN := .venv/bin
 VENV := .venv/.ready
 KAFKA := .parts/kafka/.ready
 ASTERISK := .parts/asterisk/.ready
+PROMETHEUS := .parts/prometheus/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
 VECTORS := tests/data/selection-vectors.jsonl
 
 export PATH := $(PATH):/usr/sbin:/sbin
 export HOTDESK_KAFKA_HOME := $(CURDIR)/.parts/kafka
 export HOTDESK_ASTERISK_TREE := $(CURDIR)/.parts/asterisk
+export HOTDESK_PROMETHEUS_HOME := $(CURDIR)/.parts/prometheus
 
 .PHONY: help
 help: ## List the targets
@@ -29,7 +31,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) check ## Every check and test, with real MariaDB, Kafka, Asterisk, PHP, Chromium (ARGS="-k name" for some)
+test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) check ## Every check and test, with every server real (ARGS="-k name" for some)
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check
@@ -57,7 +59,7 @@ mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants
 
 .PHONY: bench
-bench: $(VENV) mariadb web $(KAFKA) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
+bench: $(VENV) mariadb web $(KAFKA) $(PROMETHEUS) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 .PHONY: lock
@@ -97,4 +99,9 @@ $(KAFKA): tools/kafka/pom.xml tools/need
 
 $(ASTERISK): tools/asterisk
 	@tools/asterisk $(@D)
+	@touch $@
+
+$(PROMETHEUS): tools/prometheus
+	@echo "fetching Prometheus and Alertmanager"
+	@tools/prometheus $(@D)
 	@touch $@
