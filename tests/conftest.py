@@ -12,6 +12,7 @@ import pytest
 
 from simulator.broker import Broker
 from simulator.database import Database
+from tests.watching.run import FailoverRun, failover_run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,3 +51,10 @@ def broker(server_folder: Path) -> Iterator[Broker]:
     home = os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[1] / ".parts" / "kafka"
     with Broker(Path(home), server_folder / "kafka") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def failover(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailoverRun]:
+    """Give a real run with a failover in it, as Prometheus saw it."""
+    with failover_run(database, tmp_path_factory.mktemp("failover")) as run:
+        yield run
