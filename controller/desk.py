@@ -3,7 +3,7 @@
 Nothing here does anything to the outside: what is to be written to the log is handed back as entries.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -48,6 +48,8 @@ STALE_SECONDS = 5.0
 CLOCK_DRIFT = 0.02
 """How far two machines' clocks may run apart, seconds a second. Real clocks do by a hundredth of it; but a machine that
 is stopped for seconds (a snapshot, a migration) loses them on its monotonic clock, and is believed again this fast."""
+
+DECISIONS_KEPT = 1000
 
 DEFAULT_POLICY = Policy()
 
@@ -125,6 +127,8 @@ class ClusterView(msgspec.Struct):
     echoes: Counter[Echo] = msgspec.field(default_factory=Counter)
     """What was committed here and has not come back from the log yet. What comes back without having been expected was
     committed although nobody could say so."""
+    decisions: deque[Decision] = msgspec.field(default_factory=lambda: deque(maxlen=DECISIONS_KEPT))
+    """The latest, for people to read: nothing is decided by them."""
     ranked: Stamp = NEVER
     """Of which poll the latest ranking is that came from the log."""
 
@@ -263,7 +267,7 @@ class Desk:
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)
             case Decision():
-                pass  # for people to read
+                self._view(news.cluster).decisions.append(news)
             case _:
                 self._fold_decided(self._view(news.cluster), news, live=live)
         return news.cluster, Result.FOLDED

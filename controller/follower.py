@@ -28,7 +28,10 @@ TOPICS = (
     Topic.INCIDENTS,
     Topic.RELOGINS,
     Topic.DEAD_LETTERS,
+    Topic.AUDIT,
 )
+RECENT = (Topic.AUDIT,)
+"""Decisions are for people to read: a quarter of a year of them is not what a process begins with."""
 GROUP = "hotdesk-controllers"
 SURE_SECONDS = 1.0
 """How long ago the membership may have been heard of by a process that acts on it: it is asked every 0.2 s."""
@@ -213,7 +216,7 @@ class Follower:
                 followed -= partitions
                 self._run(self._desk.forget, partitions)
         if new := wanted - followed:
-            self._tails[new] = self._log.tail(TOPICS, new, from_start=True)
+            self._tails[new] = self._log.tail(TOPICS, new, from_start=True, recent=RECENT)
 
     def _claim(self) -> None:
         """Claim what is assigned and to be acted for, and have it read to its end once more."""

@@ -35,7 +35,7 @@ from controller.executor import Executor
 from controller.follower import Follower
 from controller.forwarding import OwnerClient
 from controller.instruments import ClusterCollector, ControllerInstruments
-from controller.ordering import incident_routes, ordering_routes
+from controller.ordering import Orderer, incident_routes, ordering_routes
 from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
@@ -224,7 +224,7 @@ class Service:
             *incident_routes(desk, self._tokens),
             *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
-            *ordering_routes(desk, outbox.put, self._tokens),
+            *ordering_routes(Orderer(desk, outbox.put), self._tokens),
         ]
 
     def _act(self, desk: Desk, follower: Follower, instruments: ControllerInstruments) -> None:

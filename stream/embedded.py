@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ from messages.topics import (
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
+    RECENT_OFFSETS,
     Entry,
     LogFencedError,
     LogInUseError,
@@ -222,11 +223,20 @@ class EmbeddedLog:
             rows = self._open(self._reader).execute(_LATEST, (topic, cluster))
             return {stored.key: stored for stored in map(_stored, rows)}
 
-    def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> "EmbeddedTail":
+    def tail(
+        self,
+        topics: Iterable[Topic],
+        partitions: Iterable[int],
+        *,
+        from_start: bool,
+        recent: Collection[Topic] = (),
+    ) -> "EmbeddedTail":
         """As `Log.tail`."""
+        partitions = tuple(partitions)
         places = [(topic, partition) for topic in topics for partition in partitions]
         ends = self.ends(places)
-        return EmbeddedTail(self, dict.fromkeys(places, 0) if from_start else dict(ends), ends)
+        begins = {place: max(0, end - RECENT_OFFSETS) if place[0] in recent else 0 for place, end in ends.items()}
+        return EmbeddedTail(self, begins if from_start else dict(ends), ends)
 
     def join(self, group: str) -> "EmbeddedMembership":
         """As `Log.join`, among the members within this process."""

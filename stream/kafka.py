@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ from stream.kafka_producing import DELIVERY_MS, close_producer, in_steps, open_p
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
+    RECENT_OFFSETS,
     Entry,
     LogError,
     LogRefusedError,
@@ -121,7 +122,14 @@ class KafkaLog:
                 found[stored.key] = stored
         return found
 
-    def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> "KafkaTail":
+    def tail(
+        self,
+        topics: Iterable[Topic],
+        partitions: Iterable[int],
+        *,
+        from_start: bool,
+        recent: Collection[Topic] = (),
+    ) -> "KafkaTail":
         """As `Log.tail`, with a consumer of its own that is in no group and commits nothing."""
         topics, partitions = tuple(topics), tuple(partitions)
         self._verify(set(topics))
@@ -131,7 +139,7 @@ class KafkaLog:
             for partition in partitions
         }
         with self._explained("following"):
-            return KafkaTail(self._settings, self._options, places, from_start=from_start)
+            return KafkaTail(self._settings, self._options, places, from_start=from_start, recent=recent)
 
     def join(self, group: str) -> KafkaMembership:
         """As `Log.join`; the group's name in Kafka is prefix and `group`."""
@@ -259,6 +267,7 @@ class KafkaTail:
         places: Mapping[TopicPartition, Topic],
         *,
         from_start: bool,
+        recent: Collection[Topic] = (),
     ) -> None:
         self._settings = settings
         self._places = places
@@ -268,6 +277,12 @@ class KafkaTail:
             self._consumer.assign(list(places))
             ends = ask_offsets(self._consumer.end_offsets, list(places))
             begins = ask_offsets(self._consumer.beginning_offsets, list(places)) if from_start else ends
+            if from_start:
+                begins |= {
+                    place: max(begins[place], ends[place] - RECENT_OFFSETS)
+                    for place, topic in places.items()
+                    if topic in recent
+                }
             for place, offset in begins.items():
                 self._consumer.seek(place, offset)
         except BaseException:

@@ -5,7 +5,7 @@ must not wait has a thread for them. `Log` and a `Claim` may be shared between t
 `Membership` belongs to one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,6 +19,10 @@ MAX_POLL_RECORDS = 2000
 """How many records one `Tail.poll` gives at most."""
 MAX_POLL_BYTES = 16 * 1024 * 1024
 """A `Tail.poll` or a `Log.read` adds no further record once it holds so many bytes of values."""
+
+
+RECENT_OFFSETS = 500
+"""How far back a tail begins in a topic of which only the latest is wanted."""
 
 
 class LogError(Exception):
@@ -176,9 +180,17 @@ class Log(Protocol):
         """Give the latest record of each key of `cluster`, without keys that a tombstone ended."""
         ...
 
-    def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> Tail:
+    def tail(
+        self,
+        topics: Iterable[Topic],
+        partitions: Iterable[int],
+        *,
+        from_start: bool,
+        recent: Collection[Topic] = (),
+    ) -> Tail:
         """Follow `topics` in `partitions`, from their first record or from what comes next.
 
+        Of the topics in `recent` a tail from the start gives the last `RECENT_OFFSETS` offsets of each partition only.
         The caller closes the tail, before the log.
 
         Raises:

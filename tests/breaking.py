@@ -1,7 +1,7 @@
 """A log that goes away and comes back when a test says so: the outside, as it is on a bad day."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -56,9 +56,11 @@ class BreakableLog:
         self.check()
         return self._real.latest(topic, cluster)
 
-    def tail(self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool) -> Tail:
+    def tail(
+        self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool, recent: Collection[Topic] = ()
+    ) -> Tail:
         self.check()
-        return _BreakableTail(self, self._real.tail(topics, partitions, from_start=from_start))
+        return _BreakableTail(self, self._real.tail(topics, partitions, from_start=from_start, recent=recent))
 
     def claim(self, partition: int) -> Claim:
         self.check()

@@ -11,6 +11,7 @@ import pytest
 from messages.topics import Topic, partition_of
 from stream.log import (
     MAX_RECORD_BYTES,
+    RECENT_OFFSETS,
     Entry,
     Log,
     LogFencedError,
@@ -244,6 +245,19 @@ def decided(records: Sequence[Stored]) -> dict[Topic, list[bytes | None]]:
     for record in records:
         found.setdefault(record.topic, []).append(record.value)
     return found
+
+
+def test_of_a_topic_that_is_only_wanted_recent_a_tail_gives_the_last(log: Log) -> None:
+    total = RECENT_OFFSETS + 20
+    log.append([entry(WEST, b"%d" % number, Topic.AUDIT) for number in range(total)])
+    log.append([entry(WEST, b"%d" % number, Topic.ORDERS) for number in range(3)])
+    with closing(log.tail([Topic.AUDIT, Topic.ORDERS], ALL, from_start=True, recent=[Topic.AUDIT])) as tail:
+        found = gather(tail, RECENT_OFFSETS + 3)
+        assert [one.value for one in found if one.topic is Topic.AUDIT] == [b"%d" % n for n in range(20, total)]
+        assert len([one for one in found if one.topic is Topic.ORDERS]) == 3
+        assert tail.caught_up()
+        log.append([entry(WEST, b"next", Topic.AUDIT)])
+        assert values(gather(tail, 1)) == [b"next"]
 
 
 def test_what_a_claim_stores_comes_out_of_a_tail(log: Log) -> None:
