@@ -189,7 +189,8 @@ class Observer:
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
         if reading.catalogue is not None:
-            self._take_catalogue(reading.catalogue, dialers, reading.registered)
+            self._take_catalogue(reading.catalogue, dialers)
+        self._take_registrations(reading.registered)
         out += self._slice()
         out.append(
             Poll(
@@ -265,7 +266,7 @@ class Observer:
         for user in ended:
             yield self._ended(KIND_AGENT, user)
 
-    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow], registered: Registered) -> None:
+    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
         known = self._catalogue
         catalogue: dict[tuple[str, str], Known] = {}
         if read.phones is not None:
@@ -275,9 +276,7 @@ class Observer:
             self.unwritten = rows.unwritten(self._phones_read.values())
             self._shared_logins = rows.shared_logins(phones)
             self._marks = None if read.secrets is None else rows.marks(read.secrets)
-        if read.phones is not None or registered != self._registered:
-            self._registered = registered
-            self._phones = rows.with_registrations(self._phones_read, registered)
+            self._phones = rows.with_registrations(self._phones_read, self._registered)
         catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
         if read.aliases is None:
             catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
@@ -301,6 +300,18 @@ class Observer:
             # The first catalogue of an epoch is a round of its own: all of it is new.
             self._catalogue_seen = True
             self._round_since = 1
+
+    def _take_registrations(self, registered: Registered) -> None:
+        """Note what dialers tell of their phones: at once, since an agent may be waiting for the phone to come back."""
+        if registered == self._registered:
+            return
+        self._registered = registered
+        self._phones = rows.with_registrations(self._phones_read, registered)
+        for name, phone in self._phones.items():
+            key = (KIND_PHONE, name)
+            if self._catalogue.get(key) != phone:
+                self._catalogue[key] = phone
+                self._to_publish[key] = _name_of(phone)
 
     def _slice(self) -> Iterator[Outgoing]:
         for key in list(self._to_publish)[:SLICE]:

@@ -97,6 +97,39 @@ def _kinds(out: Sequence[Outgoing]) -> list[type]:
     return [type(each) for each in out]
 
 
+# --- registrations ----------------------------------------------------------------------------------------------
+
+
+def _phones(out: Sequence[Outgoing]) -> dict[str, str]:
+    return {each.login: each.peer_status for each in out if isinstance(each, Phone)}
+
+
+def test_what_a_dialer_tells_of_its_phones_goes_out_at_once_where_the_table_tells_nothing() -> None:
+    watching = Watching().settled()
+    assert watching.observer.unwritten == {ONE, TWO}
+    quiet = rows_of(QUIET, agents=False, catalogue=False)
+    told = watching.reads(quiet._replace(registered={ONE: {"p1": True}, TWO: {"p2": False}}))
+    assert _phones(told) == {"p1": "REGISTERED", "p2": "UNREGISTERED"}
+    assert _phones(watching.reads(quiet._replace(registered={ONE: {"p1": True}, TWO: {"p2": False}}))) == {}
+    # a dialer that cannot be asked any more has its phones not judged
+    assert _phones(watching.reads(quiet._replace(registered={ONE: {"p1": True}}))) == {"p2": ""}
+
+
+def test_what_somebody_writes_into_the_table_is_believed_over_what_a_dialer_tells() -> None:
+    watching = Watching().settled()
+    reading = rows_of(QUIET, agents=False, catalogue=True)
+    assert reading.catalogue is not None
+    written = reading.catalogue._replace(
+        phones=[
+            tuple(text.encode() for text in (each.login, each.server_ip, each.login, "Y", "SIP", "N", status))
+            for each, status in zip(QUIET.phones, ("REACHABLE", "UNKNOWN"), strict=True)
+        ]
+    )
+    told = reading._replace(catalogue=written, registered={ONE: {"p1": False}, TWO: {"p2": False}})
+    assert _phones(watching.reads(told)) == {"p1": "REACHABLE", "p2": "UNREGISTERED"}
+    assert watching.observer.unwritten == {TWO}
+
+
 # --- what goes out when -----------------------------------------------------------------------------------------
 
 
