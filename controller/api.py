@@ -7,6 +7,7 @@ of logins; a replica passes it on, and when the owner does not answer in time it
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import structlog
@@ -45,11 +46,13 @@ from controller.answers import (
     ReloginAnswer,
     ReloginBody,
 )
-from controller.desk import STALE_SECONDS, ClusterView, Desk
+from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
+from controller.explaining import Explanation, explain
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
 from controller.instruments import ControllerInstruments, PickOutcome
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
+from messages.records import Decision
 from stream.log import Entry
 
 Put = Callable[[Sequence[Entry]], None]
@@ -208,7 +211,38 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
             phones=tuple(PhoneAnswer(**phone._asdict()) for phone in ranked.phones),
         )
 
-    return [clusters, ranking, alias_ranking]
+    @get(
+        "/v1/clusters/{cluster:str}/explanations/{name:str}",
+        tags=["explanation"],
+        summary="Why: what is known of a dialer, agent or alias of this name, in words",
+        guards=guards,
+    )
+    async def explanations(cluster: FromPath[str], name: FromPath[str]) -> list[Explanation]:
+        view = known(desk, cluster)
+        found = explain(view.state, view.policy, view.decisions, name)
+        if not found:
+            raise ProblemDetailsException(
+                status_code=HTTP_404_NOT_FOUND,
+                title="unknown name",
+                detail=f"{cluster} has no dialer, agent, alias or phone login {name!r}",
+            )
+        return found
+
+    @get(
+        "/v1/clusters/{cluster:str}/decisions",
+        tags=["explanation"],
+        summary="What was decided, withheld and done, and why; the newest first",
+        guards=guards,
+    )
+    async def decisions(
+        cluster: FromPath[str],
+        subject: Annotated[str, QueryParameter(description="only about this dialer, agent or order")] = "",
+        limit: Annotated[int, QueryParameter(description="how many at most", ge=1, le=DECISIONS_KEPT)] = 100,
+    ) -> list[Decision]:
+        latest = reversed(known(desk, cluster).decisions)
+        return list(islice((each for each in latest if subject.lower() in {"", each.subject.lower()}), limit))
+
+    return [clusters, ranking, alias_ranking, explanations, decisions]
 
 
 def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHandler]:

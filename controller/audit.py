@@ -69,7 +69,7 @@ def audit_slices(state: ClusterState) -> Iterator[list[AuditFinding]]:
     for begin in range(0, len(names), SLICE):
         aliases = [state.aliases[name] for name in names[begin : begin + SLICE] if name in state.aliases]
         holders.update(login.lower() for alias in aliases for login in set(alias.logins))
-        yield [finding for alias in aliases for finding in _alias_findings(state, alias)]
+        yield [finding for alias in aliases for finding in alias_findings(state, alias)]
     yield list(_shared_phones(holders))
     yield list(_past_alias(state, holders))
 
@@ -80,7 +80,8 @@ def worst(findings: Iterable[AuditFinding]) -> Severity | None:
     return next((severity for severity in Severity if severity in found), None)
 
 
-def _alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFinding]:
+def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFinding]:
+    """Look at one alias."""
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
     for login in dict.fromkeys(alias.logins):

@@ -1,6 +1,7 @@
 """Who may ask what: bearer tokens with a scope, from a file that only hotdesk reads."""
 
 import hmac
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Self
@@ -59,6 +60,10 @@ class Tokens:
     def required(self) -> bool:
         """Tell whether a request needs a token at all."""
         return bool(self._known)
+
+    def known(self) -> Iterator[tuple[bytes, Scope]]:
+        """Give every token, and what it allows."""
+        yield from self._known.items()
 
     def scope_of(self, authorization: str) -> Scope | None:
         """Tell what an Authorization header allows, in the same time whatever it holds; None: nothing."""

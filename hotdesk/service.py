@@ -36,6 +36,7 @@ from controller.follower import Follower
 from controller.forwarding import OwnerClient
 from controller.instruments import ClusterCollector, ControllerInstruments
 from controller.ordering import Orderer, incident_routes, ordering_routes
+from controller.page.routes import StatusPage, page_routes
 from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
@@ -219,12 +220,17 @@ class Service:
         )
         self._act(desk, self._follower, instruments)
         picker = Picker(desk, outbox.put, owners, instruments)
+        orderer = Orderer(desk, outbox.put)
+        page = StatusPage(desk, orderer, self._tokens, VERSION)
+        viewers = Gauge(*metrics.PAGE_VIEWERS, registry=self.registry)
+        viewers.set_function(lambda: page.live.viewers)
         return [
             *reading_routes(desk, self._tokens),
             *incident_routes(desk, self._tokens),
             *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
-            *ordering_routes(Orderer(desk, outbox.put), self._tokens),
+            *ordering_routes(orderer, self._tokens),
+            page_routes(page),
         ]
 
     def _act(self, desk: Desk, follower: Follower, instruments: ControllerInstruments) -> None:

@@ -128,5 +128,6 @@ ERRANDS = Metric(
     "What was done in VICIdial: relogin, hold or fence, by what came of it.",
     ("cluster", "errand", "reply"),
 )
+PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that are kept up to date.")
 ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))
