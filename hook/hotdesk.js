@@ -9,25 +9,29 @@
   document.querySelectorAll('input[name="phone_login"]').forEach(function (input) {
     if (input.value === told.phone) { input.value = told.alias; }
   });
-  document.querySelectorAll('a[href*="phone_login="]').forEach(function (link) {
+  document.querySelectorAll('a[href*="phone_login="], a[href*="pl="]').forEach(function (link) {
     var url = new URL(link.href);
-    if (url.searchParams.get("phone_login") === told.phone) {
-      url.searchParams.set("phone_login", told.alias);
-      link.href = url.href;
-    }
+    ["phone_login", "pl"].forEach(function (name) {
+      if (url.searchParams.get(name) === told.phone) {
+        url.searchParams.set(name, told.alias);
+        link.href = url.href;
+      }
+    });
   });
   if (typeof window.original_phone_login === "string") { window.original_phone_login = told.alias; }
   if (!told.screen) { return; }
 
-  var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500;
+  var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000;
 
-  // An agent who logs out by hand, or whose shift is over, is left alone, whatever hotdesk had in mind.
-  var byHand = false, OTHERS = ["NORMAL", "CLOSE", "SHIFT", "TIMEOUT"];
+  // An agent who logs out by hand, or whose shift is over, is left alone, whatever hotdesk had in mind. One whose logout
+  // was refused, as in a call, has not left: there is no link back then.
+  var byHand = false, OTHERS = ["NORMAL", "CLOSE", "SHIFT", "TIMEOUT", "READY_TIMEOUT"];
   if (typeof window.LogouT === "function") {
     var logOut = window.LogouT;
     window.LogouT = function (reason) {
-      if (OTHERS.indexOf(reason) >= 0) { byHand = true; }
-      return logOut.apply(this, arguments);
+      var said = logOut.apply(this, arguments);
+      if (OTHERS.indexOf(reason) >= 0 && relogin()) { byHand = true; }
+      return said;
     };
   }
 
@@ -45,6 +49,9 @@
     var url = new URL(link.href), form = document.createElement("form"), box = document.createElement("div");
     url.searchParams.delete("relogin");
     url.searchParams.set("phone_login", order.alias);
+    // the form that people fill in says how large the window is, and without that the page does not come up
+    url.searchParams.set("JS_browser_width", window.innerWidth);
+    url.searchParams.set("JS_browser_height", window.innerHeight);
     form.method = "post";
     form.action = url.pathname;
     url.searchParams.forEach(function (value, name) {
@@ -61,7 +68,17 @@
     box.textContent = told.text;
     document.body.appendChild(box);
     document.body.appendChild(form);
-    window.setTimeout(function () { form.submit(); }, READ_MS);
+    leave(form, LOGOUT_MS);
+  }
+
+  // The page asks whoever leaves it for a confirmation until the old session has ended, which is well worth waiting for:
+  // what ends late takes the new session's in-groups with it.
+  function leave(form, left_ms) {
+    window.setTimeout(function () {
+      if (window.needToConfirmExit === true && left_ms > 0) { leave(form, left_ms - READ_MS); return; }
+      window.needToConfirmExit = false;
+      form.submit();
+    }, READ_MS);
   }
 
   function ask(link, left) {

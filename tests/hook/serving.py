@@ -20,7 +20,7 @@ from tests.hotdesk.running import CLUSTER, PASSWORD, Site, until
 ROOT = Path(__file__).parents[2]
 HOOK = [ROOT / "hook" / name for name in ("options.php", "hotdesk-hook.php", "hotdesk.php", "hotdesk.js")]
 PAGE = Path(__file__).parent / "page"
-LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES"}
+LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES", "JS_browser_height": "900"}
 
 
 class Shown(NamedTuple):

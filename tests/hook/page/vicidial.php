@@ -14,6 +14,7 @@ $VD_login = given('VD_login', '/[^-_0-9a-zA-Z]/');
 $VD_pass = given('VD_pass', '/[^-_0-9a-zA-Z]/');
 $VD_campaign = given('VD_campaign', '/[^-_0-9a-zA-Z]/');
 $relogin = given('relogin', '/[^A-Z]/');
+$JS_browser_height = given('JS_browser_height', '/[^0-9a-z]/');
 $INSERT_head_js = '';
 $INSERT_window_onload = '';
 $INSERT_agent_events = '';
@@ -30,7 +31,10 @@ header('X-Phone-Login: ' . $phone_login);
 function form($why)
 {
     global $phone_login, $phone_pass, $VD_login, $VD_campaign, $INSERT_before_body_close;
-    echo "<html><body><p id='why'>$why</p><form method='post' action='vicidial.php'>"
+    echo "<html><body><p id='why'>$why</p><a href='timeclock.php?referrer=agent&pl=$phone_login'>Timeclock</a>"
+        . "<form method='post' action='vicidial.php'>"
+        . "<input type='hidden' name='JS_browser_height' value='' id='height'>"
+        . "<script>document.getElementById('height').value = window.innerHeight;</script>"
         . "<input type='hidden' name='phone_login' value='$phone_login'>"
         . "<input type='hidden' name='phone_pass' value='$phone_pass'>"
         . "<input name='VD_login' value='$VD_login'><input name='VD_pass'>"
@@ -67,6 +71,8 @@ rows("INSERT INTO vicidial_live_agents (user, server_ip, conf_exten, extension, 
       '', '', '', '')",
     $VD_login, $chosen['server_ip'], $chosen['protocol'] . '/' . $chosen['extension'], $VD_campaign);
 $id = mysqli_insert_id($link);
+// PHP 8 counts with nothing that is no number; by then the session is there, and nobody sees it
+$room_for_the_screen = $JS_browser_height - 50;
 rows("INSERT INTO vicidial_user_log (user, event, campaign_id, event_date, event_epoch, session_id, server_ip, extension,
       phone_login, server_phone) VALUES (?, 'LOGIN', ?, NOW(), UNIX_TIMESTAMP(), '', ?, ?, ?, ?)",
     $VD_login, $VD_campaign, $chosen['server_ip'], $chosen['extension'], $original_phone_login, $chosen['login']);
@@ -75,14 +81,16 @@ rows("INSERT INTO vicidial_user_log (user, event, campaign_id, event_date, event
 function first() {}
 <?php echo $INSERT_head_js; ?>
 var original_phone_login = '<?php echo $original_phone_login; ?>';
-var looking = 0;
+var looking = 0, needToConfirmExit = true, inCall = false;
+window.addEventListener('beforeunload', function (event) { if (needToConfirmExit) { event.preventDefault(); } });
 function LogouT(reason) {
+  if (inCall && reason === 'NORMAL') { document.getElementById('said').textContent = 'STILL A LIVE CALL!'; return; }
   window.clearInterval(looking);
-  fetch('feed.php?leave=1&id=<?php echo $id; ?>').then(function () {
-    document.getElementById('LogouTBoxLink').innerHTML = '<a href="vicidial.php?relogin=YES&session_epoch=1&VD_login='
-      + '<?php echo $VD_login; ?>&VD_campaign=<?php echo $VD_campaign; ?>&phone_login=' + original_phone_login
-      + '&phone_pass=<?php echo $phone_pass; ?>&VD_pass=<?php echo $VD_pass; ?>">LOG IN AGAIN</a>';
-  });
+  // the link is there at once, and the session ends later
+  document.getElementById('LogouTBoxLink').innerHTML = '<a href="vicidial.php?relogin=YES&session_epoch=1&VD_login='
+    + '<?php echo $VD_login; ?>&VD_campaign=<?php echo $VD_campaign; ?>&phone_login=' + original_phone_login
+    + '&phone_pass=<?php echo $phone_pass; ?>&VD_pass=<?php echo $VD_pass; ?>">LOG IN AGAIN</a>';
+  fetch('feed.php?leave=1&id=<?php echo $id; ?>').then(function () { needToConfirmExit = false; });
 }
 function begin() {
   looking = window.setInterval(function () {
@@ -94,6 +102,7 @@ function begin() {
 }
 </script></head><body onload="begin()">
 <p>on <span id="server"><?php echo $chosen['server_ip']; ?></span> as <span id="phone"><?php echo $chosen['login']; ?></span></p>
+<p id="said"></p>
 <a id="leave" href="#" onclick="LogouT('NORMAL');return false;">LOGOUT</a>
 <span id="LogouTBoxLink">LOGOUT</span>
 <?php echo $INSERT_before_body_close; ?>
