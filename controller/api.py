@@ -46,6 +46,7 @@ from controller.answers import (
     ReloginAnswer,
     ReloginBody,
 )
+from controller.browsers import why_foreign, why_rebound
 from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
 from controller.explaining import Explanation, explain
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
@@ -63,6 +64,9 @@ Doubts = Callable[[], tuple[str, ...]]
 
 
 AnyRequest = Request[Any, Any, Any]
+
+SAFE = {"GET", "HEAD"}
+"""Methods that change nothing."""
 
 BODY = "data"
 """What Litestar calls a request's body."""
@@ -135,6 +139,10 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
     # Not async, it would be sent to a thread and back at every request.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if not tokens.required:
+            # only this machine gets here, and on it a browser that shows pages of others
+            headers = connection.headers
+            if why := why_rebound(headers) or (connection.scope.get("method") not in SAFE and why_foreign(headers)):
+                raise PermissionDeniedException(why)
             return
         found = tokens.scope_of(connection.headers.get("authorization", ""))
         if found is None:

@@ -11,18 +11,19 @@ from litestar import MediaType, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
 from controller.answers import AcknowledgeBody, OrderBody
 from controller.api import known
+from controller.browsers import why_foreign, why_rebound
 from controller.desk import Desk
 from controller.explaining import Explanation, clock, explain, sentence_about
 from controller.ordering import Orderer, incidents_of
 from controller.page.contents import ClusterPage, cluster_page
 from controller.page.live import Live, Watched
-from controller.page.visitors import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors, why_foreign, why_rebound
+from controller.page.visitors import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.tokens import Scope, Tokens
 
 AnyRequest = Request[Any, Any, Any]
@@ -225,7 +226,9 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
         return page.overview(page.visitor(request))
 
     @get("/clusters/{cluster:str}")
-    async def cluster(request: AnyRequest, cluster: FromPath[str], explain: str = "", said: str = "") -> Response[str]:
+    async def cluster(
+        request: AnyRequest, cluster: FromPath[str], explain: FromQuery[str] = "", said: FromQuery[str] = ""
+    ) -> Response[str]:
         return page.cluster(cluster, page.visitor(request), explain.strip(), said)
 
     @post("/clusters/{cluster:str}/orders", status_code=HTTPStatus.SEE_OTHER)
@@ -234,7 +237,7 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
         return page.order(cluster, page.ordering_visitor(request, form), form)
 
     @get("/sign-in")
-    async def sign_in(to: str = "/") -> Response[str]:
+    async def sign_in(to: FromQuery[str] = "/") -> Response[str]:
         return page.shown("sign_in.html", to=_inside(to), why="")
 
     @post("/sign-in", status_code=HTTPStatus.SEE_OTHER)
@@ -303,5 +306,5 @@ def _cookie(value: str, request: AnyRequest) -> Cookie:
         max_age=SIGNED_IN_SECONDS if value else 0,
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict",
+        samesite="lax",  # or a link to this page from elsewhere would find nobody signed in,
     )

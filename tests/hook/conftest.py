@@ -9,9 +9,12 @@ import pytest
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from tests.browsing import browser, page
 from tests.hook.serving import FakeApi, Web, web_server
 from tests.hotdesk.running import ACT, Client, Site, grants, site
 from tests.hotdesk.test_failover import running
+
+__all__ = ["browser", "page"]
 
 PLAN = ClusterPlan(dialers=3, agents=80, remote_agents=1)
 

@@ -1,42 +1,13 @@
 """An agent's screen in a real browser: out by hotdesk, in again by itself; out by anybody else, and it stays out."""
 
-import shutil
-from collections.abc import Iterator
+from playwright.sync_api import Page, expect
 
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
+from tests.browsing import LONG_MS
 from tests.hook.conftest import Office
 from tests.hotdesk.running import CLUSTER, until
 
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-LONG_MS = 30_000
 RIGHT = "secret"
 TEXT = "Your dialer failed. You are being moved to another one."
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Give a headless Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Give an empty page; a mistake of its scripts fails the test."""
-    context = browser.new_context()
-    shown = context.new_page()
-    mistakes: list[str] = []
-    shown.on("pageerror", lambda error: mistakes.append(str(error)))
-    yield shown
-    context.close()
-    assert mistakes == []
 
 
 def _log_in(page: Page, office: Office, number: int, password: str = RIGHT) -> tuple[str, str]:
@@ -81,6 +52,33 @@ def test_an_agent_whom_hotdesk_moves_is_back_by_itself_on_the_planned_dialer(off
     expect(page.locator("#server")).not_to_have_text(second, timeout=LONG_MS)
 
 
+def test_the_new_login_waits_for_the_old_session_to_end_and_nobody_is_asked_anything(
+    office: Office, page: Page
+) -> None:
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.accept()))
+    user, _ = _log_in(page, office, 76)
+    before = _server(page)
+    sent: list[str] = []
+    page.on("requestfinished", lambda request: sent.append(f"{request.method} {request.url}"))
+    _move(office, user)
+    expect(page.locator("#server")).not_to_have_text(before, timeout=LONG_MS)
+    left = next(at for at, url in enumerate(sent) if "leave=1" in url)
+    again = next(at for at, url in enumerate(sent) if url.startswith("POST") and url.endswith("/vicidial.php"))
+    assert left < again
+    assert dialogs == []
+
+
+def test_an_agent_whose_own_logout_was_refused_in_a_call_is_moved_all_the_same(office: Office, page: Page) -> None:
+    user, _ = _log_in(page, office, 77)
+    before = _server(page)
+    page.evaluate("inCall = true")
+    page.click("#leave")
+    expect(page.locator("#said")).to_have_text("STILL A LIVE CALL!")
+    _move(office, user)
+    expect(page.locator("#server")).not_to_have_text(before, timeout=LONG_MS)
+
+
 def test_an_agent_whom_a_supervisor_logs_out_stays_out(office: Office, page: Page) -> None:
     user, _ = _log_in(page, office, 71)
     expect(page.locator("#server")).to_be_visible()
@@ -106,6 +104,7 @@ def test_a_form_shown_again_after_a_wrong_password_sends_the_alias(office: Offic
     user, alias = _log_in(page, office, 73, password="wrong")
     expect(page.locator("#why")).to_have_text("wrong password")
     assert page.locator("input[name=phone_login]").input_value() == alias
+    assert (page.get_by_text("Timeclock").get_attribute("href") or "").endswith(f"pl={alias}")
     _send(page, user, RIGHT)
     expect(page.locator("#server")).to_be_visible()
     assert page.evaluate("original_phone_login") == alias

@@ -3,7 +3,7 @@
 "use strict";
 (function () {
   var live = document.getElementById("live"), freshness = document.getElementById("freshness");
-  var heard = performance.now(), QUIET_MS = 5000, AGAIN_MS = 10000;
+  var heard = performance.now(), QUIET_MS = 5000, AGAIN_MS = 10000, ALL_MS = 3000;
 
   function times(root) {
     root.querySelectorAll("time[data-ms]").forEach(function (each) {
@@ -67,7 +67,6 @@
         var found = text && new DOMParser().parseFromString(text, "text/html").getElementById("live");
         if (found) { show(found.innerHTML); hear(); }
       }, function () {});
-    connect();
   }
 
   function connect() {
@@ -76,12 +75,15 @@
     events.addEventListener("alive", hear);
     events.addEventListener("error", function () {
       // an answer that is no stream (full, or signed out) ends it for good: then look now and then
-      if (events.readyState === EventSource.CLOSED) { window.setTimeout(lookAgain, AGAIN_MS); }
+      if (events.readyState === EventSource.CLOSED) {
+        window.setTimeout(function () { lookAgain(); connect(); }, AGAIN_MS);
+      }
     });
   }
 
   times(document);
   tell();
   window.setInterval(tell, 1000);
-  connect();
+  // one cluster tells its news; of all of them this looks now and then
+  if (live.dataset.events) { connect(); } else { window.setInterval(lookAgain, ALL_MS); }
 })();

@@ -1,0 +1,108 @@
+"""A cluster that lives in the log only: polls as a collector would write them, at ten times the pace."""
+
+import threading
+from collections.abc import Iterable
+from typing import Self
+
+import httpx
+import msgspec
+
+from hotdesk.service import Service
+from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Record
+from stream.writing import entry_of
+from tests.hotdesk.running import CLUSTER, Client, until
+from tests.hotdesk.test_api import TOKENS
+from tests.making import NOW_MS, alias, dialer, phone, poll
+
+TICK_MS = 500
+PACE_SECONDS = 0.05
+BEAT_MS = 1000
+
+
+class Scene:
+    """Dialers and agents, as the log shows them."""
+
+    def __init__(self, service: Service, server_ips: Iterable[str]) -> None:
+        assert service.log is not None
+        self._log = service.log
+        self.url = service.url
+        self.client = Client(service.url)
+        self.http: httpx.Client = self.client.http
+        self.http.headers["authorization"] = f"Bearer {TOKENS['admin']}"
+        self.server_ips = tuple(server_ips)
+        self.silent: set[str] = set()
+        """Dialers whose heartbeat stands still."""
+        self.descriptions: dict[str, str] = {}
+        self.agents: dict[str, str] = {}
+        """Users, and the dialer each is on."""
+        self.quiet = False
+        """No polls come."""
+        self._shown: dict[str, str] = {}
+        self._beats: dict[str, int] = {}
+        self._sequence = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scene")
+
+    def __enter__(self) -> Self:
+        until(lambda: self.http.get("/readyz").is_success, "the process is ready")
+        self._thread.start()
+        until(lambda: [each.state for each in self.client.dialers()] == ["up"] * len(self.server_ips), "all are up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.client.close()
+
+    def seat(self, server_ip: str, *users: str) -> None:
+        """Have agents log in, each by an alias `desk-USER` with a phone on every dialer."""
+        self.agents |= dict.fromkeys(users, server_ip)
+        until(lambda: self.client.metric("hotdesk_dialer_agents") == len(self.agents), "they are seen")
+
+    @property
+    def page(self) -> str:
+        """Give the address of the cluster's page."""
+        return f"{self.url}/clusters/{CLUSTER}"
+
+    def _run(self) -> None:
+        while not self._stop.wait(PACE_SECONDS):
+            if not self.quiet:
+                self._sequence += 1
+                self._log.append([entry_of(each) for each in self._records()])
+
+    def _records(self) -> list[Record]:
+        now_ms = NOW_MS + self._sequence * TICK_MS
+        agents = dict(self.agents)
+        out: list[Record] = []
+        for user, server_ip in agents.items():
+            if self._shown.get(user) != server_ip:
+                out += self._desk(user, server_ip)
+        self._shown = agents
+        readings = [self._reading(each, now_ms, list(agents.values()).count(each)) for each in self.server_ips]
+        return [*out, poll(*readings, sequence=self._sequence, at_ms=now_ms)]
+
+    def _desk(self, user: str, server_ip: str) -> list[Record]:
+        number = sorted(self.agents).index(user) + 1
+        logins = [f"{user}{chr(ord('a') + at)}" for at in range(len(self.server_ips))]
+        at = self._sequence
+        return [
+            *(phone(login, ip, sequence=at) for login, ip in zip(logins, self.server_ips, strict=True)),
+            alias(f"desk-{user}", *logins, sequence=at),
+            AgentSession(
+                cluster=CLUSTER,
+                epoch=1,
+                sequence=at,
+                live_agent_id=number,
+                user=user,
+                server_ip=server_ip,
+                status=AgentStatus.READY,
+                typed=f"desk-{user}",
+            ),
+        ]
+
+    def _reading(self, server_ip: str, now_ms: int, agents: int) -> DialerReading:
+        if server_ip not in self.silent:
+            self._beats[server_ip] = now_ms
+        beat = Heartbeat(progressed_at_ms=self._beats.get(server_ip, now_ms), watched_since_ms=NOW_MS, age_seconds=0.5)
+        reading = dialer(server_ip, agents, heartbeat=beat)
+        return msgspec.structs.replace(reading, description=self.descriptions.get(server_ip, ""))

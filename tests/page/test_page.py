@@ -1,0 +1,265 @@
+"""The status page as people use it: with a browser, with a keyboard, without JavaScript, in each state of a cluster."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browsing import LONG_MS
+from tests.hotdesk.running import CLUSTER, until
+from tests.hotdesk.test_failover import incidents
+from tests.making import ONE, THREE, TWO
+from tests.page.conftest import playing
+from tests.page.scene import Scene
+
+
+def row(page: Page, server_ip: str) -> str:
+    return page.locator(f'[id="d-{server_ip}"]').inner_text()
+
+
+def sentence(page: Page, text: str) -> None:
+    expect(page.locator("#sentence")).to_contain_text(text, timeout=LONG_MS)
+
+
+def clean(page: Page) -> None:
+    """Look for what keeps people with a screen reader or weak eyes from using the page."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+# --- what it shows ------------------------------------------------------------------------------------------------
+
+
+def test_the_only_cluster_is_a_click_from_the_root(scene: Scene, page: Page) -> None:
+    page.goto(scene.url)
+    expect(page.locator(".sentence")).to_have_text("All 3 dialers are up.")
+    page.get_by_role("link", name=CLUSTER).click()
+    expect(page).to_have_url(scene.page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(CLUSTER)
+
+
+def test_it_follows_the_ranking_without_being_loaded_anew(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    sentence(page, "All 3 dialers are up.")
+    page.evaluate("window.same = true")
+    scene.seat(ONE, "1001", "1002")
+    expect(page.locator(f'[id="d-{ONE}"] [data-label=Agents]')).to_have_text("2", timeout=LONG_MS)
+    expect(page.locator("#rows tr").last).to_have_attribute("id", f"d-{ONE}")
+    expect(page.locator("#freshness")).to_have_text("Live")
+    assert page.evaluate("window.same")
+
+
+def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001", "1002", "1003")
+    page.goto(scene.page)
+    scene.silent = {ONE}
+    sentence(page, f"{ONE} is down.")
+    assert "stands still for" in row(page, ONE)
+    card = page.locator(f'article[id^="i-{ONE}@"]')
+    expect(card.get_by_role("heading")).to_contain_text(ONE)
+    expect(card.locator("tbody tr")).to_have_count(3, timeout=LONG_MS)
+    assert {each.inner_text() for each in card.locator("tbody th").all()} == {"1001", "1002", "1003"}
+    card.get_by_text("Timeline").click()
+    expect(card.locator(".decisions li").first).to_contain_text("opened incident")
+    # an opened part stays open while the page goes on changing
+    scene.silent = {ONE, TWO}
+    expect(page.locator("article.incident")).to_have_count(2, timeout=LONG_MS)
+    expect(card.locator(".decisions li").first).to_be_visible()
+
+
+def test_a_cluster_of_which_nothing_is_known_says_so(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    sentence(page, "All 3 dialers are up.")
+    scene.quiet = True
+    sentence(page, "Nothing is known: no poll came in for 5 seconds.")
+    scene.quiet = False
+    sentence(page, "All 3 dialers are up.")
+
+
+def test_it_tells_why_an_alias_goes_where_it_goes(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    scene.seat(TWO, "1002")
+    page.goto(scene.page)
+    page.get_by_label("An alias, an agent, or a dialer").fill("desk-1001")
+    page.get_by_role("button", name="Explain").click()
+    answer = page.locator("article.answer")
+    expect(answer).to_contain_text("stands for 1001a, 1001b, 1001c")
+    expect(answer).to_contain_text(f"The next login goes to 1001c on {THREE}: the fewest agents and slots.")
+    page.get_by_label("An alias, an agent, or a dialer").fill("<b>nobody</b>")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator("p.answer")).to_contain_text("no dialer, agent, alias or phone login “<b>nobody</b>”")
+
+
+def test_what_vicidial_holds_is_text_and_nothing_else(scene: Scene, page: Page) -> None:
+    evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+    scene.descriptions = {ONE: evil}
+    scene.seat(ONE, "<i>x</i>")
+    page.goto(scene.page)
+    scene.silent = {ONE}
+    expect(page.locator("article.incident tbody th")).to_have_text("<i>x</i>", timeout=LONG_MS)
+    assert evil in row(page, ONE)
+    assert page.locator("#live img, #live script, #live i").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_viewer_whose_clock_is_off_sees_the_same(scene: Scene, page: Page) -> None:
+    page.clock.set_fixed_time("2001-01-01T00:00:00Z")
+    page.goto(scene.page)
+    scene.seat(ONE, "1001")
+    expect(page.locator(f'[id="d-{ONE}"] [data-label=Agents]')).to_have_text("1", timeout=LONG_MS)
+    expect(page.locator("#freshness")).to_have_text("Live")
+
+
+def test_a_page_whose_hotdesk_is_gone_says_that_it_is_old(tmp_path: Path, page: Page) -> None:
+    with playing(tmp_path) as scene:
+        page.goto(scene.page)
+        expect(page.locator("#freshness")).to_have_text("Live")
+    expect(page.locator("#freshness")).to_contain_text("No news for", timeout=LONG_MS)
+
+
+def test_without_javascript_the_page_tells_the_state_and_takes_orders(scene: Scene, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    assert page.locator("#sentence").inner_text() == "All 3 dialers are up."
+    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    expect(page.locator(".said")).to_contain_text("Ordered: that dialer is emptied.")
+    until(lambda: {each.state for each in scene.client.dialers()} == {"up", "draining"}, "it drains")
+    context.close()
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def test_a_dialer_is_drained_and_takes_logins_again(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    page.get_by_label("Why (for those").fill("new disk")
+    page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    sentence(page, f"{ONE} is draining.")
+    (found,) = scene.http.get(f"/v1/clusters/{CLUSTER}/explanations/{ONE}").json()
+    assert "status page ordered it drained: new disk." in found["words"]
+    page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Take logins again").click()
+    sentence(page, "All 3 dialers are up.")
+
+
+def test_hotdesk_is_paused_and_goes_on(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    page.get_by_role("button", name="Pause").click()
+    sentence(page, "Only observed: paused by status page")
+    page.get_by_role("button", name="Go on").click()
+    sentence(page, "All 3 dialers are up.")
+
+
+def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    page.get_by_label("Agent to move").fill("1001")
+    page.get_by_role("button", name="Move").click()
+    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved.")
+    until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
+    page.get_by_label("Agent to move").fill("4711")
+    page.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("alert")).to_have_text("nobody is logged in as '4711'")
+    page.get_by_role("link", name="Back").click()
+    expect(page).to_have_url(scene.page)
+
+
+def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    scene.silent = {ONE}
+    expect(page.locator("article.incident")).to_contain_text("Nobody is on it yet.", timeout=LONG_MS)
+    page.get_by_label("Acknowledging silences").select_option("60")
+    page.get_by_role("button", name="I am on it").click()
+    expect(page.locator("article.incident")).to_contain_text("status page is on it.", timeout=LONG_MS)
+    (found,) = incidents(scene.client)
+    assert found.silenced_until_ms is not None
+
+
+def test_the_brake_is_released(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    scene.silent = {ONE, TWO}
+    sentence(page, "Nobody is moved: 2 of 3 dialers in service look bad at once")
+    page.get_by_role("button", name="Release the brake").click()
+    sentence(page, f"{ONE} is down; {TWO} is down.")
+
+
+def test_everything_is_reached_by_keyboard_and_focus_stays_while_the_page_changes(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    button = page.locator(f'[id="b-drain-{ONE}"]')
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if button.evaluate("each => each === document.activeElement"):
+            break
+    # the row moves to the end of the table, and the keyboard with it
+    scene.seat(ONE, "1001")
+    expect(page.locator("#rows tr").last).to_have_attribute("id", f"d-{ONE}", timeout=LONG_MS)
+    assert button.evaluate("each => each === document.activeElement")
+    page.keyboard.press("Enter")
+    sentence(page, f"{ONE} is draining.")
+
+
+# --- for everybody ------------------------------------------------------------------------------------------------
+
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 900}},
+    "dark phone": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
+}
+
+
+@pytest.fixture(params=LOOKS)
+def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Give a page as different people have it."""
+    # axe is put into the page by the test, which the page's own policy would not let run
+    context = browser.new_context(**LOOKS[request.param], bypass_csp=True)
+    yield context.new_page()
+    context.close()
+
+
+def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None:
+    scene.seat(ONE, "1001", "1002")
+    look.goto(scene.url)
+    clean(look)
+    look.goto(f"{scene.page}?explain=desk-1001")
+    sentence(look, "All 3 dialers are up.")
+    clean(look)
+    scene.silent = {ONE}
+    sentence(look, f"{ONE} is down.")
+    expect(look.locator("article.incident tbody tr")).to_have_count(2, timeout=LONG_MS)
+    look.get_by_text("Timeline").click()
+    clean(look)
+    overflow = look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    scene.silent = {ONE, TWO}
+    sentence(look, "Nobody is moved")
+    clean(look)
+    scene.quiet = True
+    sentence(look, "Nothing is known")
+    clean(look)
+
+
+def test_no_script_stands_in_a_page_and_the_policy_lets_none_run(scene: Scene) -> None:
+    for path in ("/", f"/clusters/{CLUSTER}", "/sign-in", "/clusters/nowhere"):
+        answer = scene.http.get(path)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|style=|javascript:", answer.text)
+        assert "http://" not in answer.text
+        assert "https://" not in answer.text
+
+
+def test_a_cluster_that_is_not_known_is_said_in_a_page(scene: Scene, page: Page) -> None:
+    answer = page.goto(f"{scene.url}/clusters/nowhere")
+    assert answer is not None
+    assert answer.status == httpx.codes.NOT_FOUND
+    expect(page.get_by_role("alert")).to_contain_text("no observations of cluster 'nowhere'; known: west")
