@@ -18,7 +18,6 @@ EVERY_SECONDS = 1.0
 ALIVE_SECONDS = 2.0
 """A viewer hears at least so often, and knows by it that what it shows is true."""
 SLOW_SECONDS = 15.0
-"""Whoever takes nothing for so long is gone."""
 LONGEST_SECONDS = 600.0
 """Then a browser connects anew by itself, and has to show once more that it may."""
 MOST_VIEWERS = 500
@@ -57,14 +56,19 @@ class Live:
     Args:
         contents: what a cluster shows now, as plain data; None: the cluster is no more.
         render: makes HTML of that; called in another thread.
+        slow_seconds: whoever takes nothing for so long is let go.
     """
 
     def __init__(
-        self, contents: Callable[[Watched], Any], render: Callable[[Watched, Any], str], *, most: int = MOST_VIEWERS
+        self,
+        contents: Callable[[Watched], Any],
+        render: Callable[[Watched, Any], str],
+        *,
+        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
         self._contents = contents
         self._render = render
-        self._most = most
+        self._slow_seconds = slow_seconds
         self._channels: dict[Watched, _Channel] = {}
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
         self.viewers = 0
@@ -73,7 +77,7 @@ class Live:
         """Give what answers one viewer; where there are too many already, it says so and ends."""
 
         async def answer(_: Scope, receive: Receive, send: Send) -> None:
-            full = self.viewers >= self._most
+            full = self.viewers >= MOST_VIEWERS
             told = {**headers, "Content-Type": "text/event-stream"} | ({"Retry-After": "10"} if full else {})
             await send(
                 {
@@ -117,7 +121,7 @@ class Live:
             event = b"event: alive\ndata: 1\n\n" if channel.number == known else channel.event
             known = channel.number
             try:
-                async with asyncio.timeout(SLOW_SECONDS):
+                async with asyncio.timeout(self._slow_seconds):
                     await send({"type": "http.response.body", "body": event, "more_body": True})
             except TimeoutError:
                 return

@@ -1,0 +1,128 @@
+"""Those who keep the status page open: many, slow, or gone without a word. None may cost anybody else anything."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from litestar.types import HTTPDisconnectEvent, Message
+
+from controller.page.live import MOST_VIEWERS, Live, Watched
+from tests.hotdesk.running import CLUSTER, until
+from tests.making import ONE
+from tests.page.scene import Scene
+
+THOUSAND = 1000
+WEST = Watched(CLUSTER, orders=False)
+
+
+@pytest.fixture
+def crowd(scene: Scene) -> Iterator[list[socket.socket]]:
+    """Open a thousand pages that are never read from."""
+    host, port = scene.url.removeprefix("http://").split(":")
+    request = f"GET /clusters/{CLUSTER}/live HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        viewers = []
+        for _ in range(THOUSAND):
+            viewer = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            viewer.sendall(request)
+            viewers.append(viewer)
+        yield viewers
+
+
+def viewers_of(scene: Scene) -> float:
+    return scene.client.metric("hotdesk_page_viewers")
+
+
+def test_a_thousand_viewers_that_stop_reading_cost_no_login_anything(scene: Scene, crowd: list[socket.socket]) -> None:
+    until(lambda: viewers_of(scene) == MOST_VIEWERS, "as many as there is room for")
+    scene.seat(ONE, "1001", "1002")
+    assert scene.client.pick("2001", "desk-1001").server_ip != ONE
+    assert scene.http.get(f"/clusters/{CLUSTER}").is_success
+    answers = [viewer.recv(12) for viewer in crowd]
+    assert answers.count(b"HTTP/1.1 200") == MOST_VIEWERS
+    assert answers.count(b"HTTP/1.1 503") == THOUSAND - MOST_VIEWERS
+    for viewer in crowd:
+        viewer.close()
+    until(lambda: viewers_of(scene) == 0, "they are gone")
+
+
+def test_a_viewer_hears_of_a_change_and_in_between_that_all_is_well(scene: Scene) -> None:
+    heard: list[str] = []
+    with scene.http.stream("GET", f"/clusters/{CLUSTER}/live") as news:
+        lines = news.iter_lines()
+        heard.append(next(lines))
+        assert heard == ["event: page"]
+        while "All 3 dialers are up." not in heard[-1]:
+            heard.append(next(lines))
+        while heard[-1] != "event: alive":
+            heard.append(next(lines))
+        threading.Thread(target=scene.seat, args=(ONE, "1001")).start()
+        while 'data-label=\\"Agents\\" class=\\"number\\">1<' not in heard[-1]:
+            heard.append(next(lines))
+    until(lambda: viewers_of(scene) == 0, "the viewer is gone")
+
+
+class _Reader:
+    """The other end of a connection, as an application server shows it."""
+
+    def __init__(self, *, reads: bool) -> None:
+        self._reads = reads
+        self._got = asyncio.Queue[bytes]()
+        self.left = asyncio.Event()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            if not self._reads:
+                await asyncio.Event().wait()
+            await self._got.put(message["body"])
+
+    async def receive(self) -> HTTPDisconnectEvent:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def next(self) -> bytes:
+        """Give what came next."""
+        async with asyncio.timeout(10):
+            return await self._got.get()
+
+
+def _answer(live: Live, viewer: _Reader) -> "asyncio.Task[None]":
+    return asyncio.create_task(live.app(WEST, {})({}, viewer.receive, viewer.send))  # type: ignore[arg-type,misc]
+
+
+def test_a_viewer_that_takes_nothing_is_let_go_and_the_others_hear_everything() -> None:
+    async def play() -> None:
+        shown = iter(["first", "second"])
+        live = Live(lambda _: next(shown, "second"), lambda _, contents: contents, slow_seconds=0.5)
+        stuck, well = _Reader(reads=False), _Reader(reads=True)
+        stuck_answer, well_answer = _answer(live, stuck), _answer(live, well)
+        assert await well.next() == b'event: page\ndata: "first"\n\n'
+        await asyncio.wait_for(stuck_answer, 10)
+        assert await well.next() == b'event: page\ndata: "second"\n\n'
+        assert live.viewers == 1
+        well.left.set()
+        await asyncio.wait_for(well_answer, 10)
+        assert live.viewers == 0
+
+    asyncio.run(play())
+
+
+def test_a_page_that_cannot_be_rendered_once_is_rendered_the_next_time() -> None:
+    async def play() -> None:
+        shown = iter(["broken", "whole"])
+
+        def render(_: Watched, contents: str) -> str:
+            if contents == "broken":
+                raise ValueError(contents)
+            return contents
+
+        viewer = _Reader(reads=True)
+        answer = _answer(Live(lambda _: next(shown, "whole"), render), viewer)
+        assert await viewer.next() == b'event: page\ndata: "whole"\n\n'
+        viewer.left.set()
+        await asyncio.wait_for(answer, 10)
+
+    asyncio.run(play())
