@@ -14,7 +14,7 @@ import structlog
 from controller.desk import Desk, News
 from controller.incidents import Turn
 from controller.instruments import ControllerInstruments
-from controller.reading import read
+from controller.reading import read, thinned
 from messages.topics import Topic, partition_of
 from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Membership, Tail
 from stream.outbox import Outbox
@@ -180,7 +180,8 @@ class Follower:
                     self._stop.wait(POLL_SECONDS)
                 for tail in list(self._tails.values()):
                     live = tail.caught_up()
-                    news = [read(stored) for stored in tail.poll(POLL_SECONDS / len(self._tails))]
+                    batch = tail.poll(POLL_SECONDS / len(self._tails))
+                    news = [read(stored) for stored in (batch if live else thinned(batch, time.time_ns() // 1_000_000))]
                     self._stand_down()
                     if news:
                         self._on_loop(news, live=live)

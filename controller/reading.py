@@ -1,6 +1,7 @@
 """From the log's bytes to records; what is no record becomes a dead letter."""
 
 import base64
+from collections.abc import Sequence
 
 from controller.desk import Ended, News, Undecodable
 from controller.state import NEVER
@@ -12,6 +13,31 @@ from stream.writing import WRITER_HEADER
 
 MOST_DEAD_BYTES = 100_000
 """A dead letter keeps no more of a value than this."""
+
+
+STILL_FELT_MS = 120_000
+"""Slots, and moves that were told, last a minute: what was seen since they began is folded step by step."""
+
+
+def thinned(batch: Sequence[Stored], now_ms: int) -> list[Stored]:
+    """Leave out polls and rankings that a later one in the same batch supersedes, as compaction would have.
+
+    For whoever reads what stood in the log already: an hour of polls a cluster is there for replays only. `now_ms` is
+    the wall clock.
+    """
+    latest = {(each.topic, each.key): each.offset for each in batch if "/" not in each.key}
+    return [
+        each
+        for each in batch
+        if each.topic not in _WHOLE
+        or "/" in each.key
+        or latest[each.topic, each.key] == each.offset
+        or each.appended_at_ms > now_ms - STILL_FELT_MS
+    ]
+
+
+_WHOLE = {Topic.OBSERVATIONS, Topic.RANKINGS}
+"""Topics in which the record under the cluster's own key tells of all of it."""
 
 
 def read(stored: Stored) -> News:

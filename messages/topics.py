@@ -31,7 +31,7 @@ class Retention(StrEnum):
     """How a topic forgets."""
 
     COMPACTED = "compacted"
-    """The latest record of each key stays for ever; a tombstone removes its key."""
+    """The latest record of each key stays for ever, what it superseded for `HISTORY_MS`; a tombstone ends it."""
 
     LONG = "long"
     """Everything stays for `LONG_RETENTION_MS`."""
@@ -42,6 +42,10 @@ LONG_RETENTION_MS = 90 * 24 * 3600 * 1000
 
 SEGMENT_MS = 5 * 60 * 1000
 """Compacted topics roll segments this often: the open segment is never compacted."""
+
+HISTORY_MS = 60 * 60 * 1000
+"""How long what a newer record superseded stays: so far back `hotdesk replay` can look. Whoever reads a topic from its
+start passes over it, an hour of polls a cluster."""
 
 TOMBSTONE_MS = 24 * 3600 * 1000
 """How long a tombstone outlives its key, so that a reader that was away for a day still sees it."""

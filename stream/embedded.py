@@ -21,9 +21,9 @@ import msgspec
 
 from messages.topics import (
     DEFAULT_PARTITIONS,
+    HISTORY_MS,
     LONG_RETENTION_MS,
     RETENTION,
-    SEGMENT_MS,
     TOMBSTONE_MS,
     Key,
     Retention,
@@ -250,7 +250,7 @@ class EmbeddedLog:
     def compact(self) -> int:
         """Remove everything that has expired by now, and tell how many records that were.
 
-        Superseded records expire `SEGMENT_MS` after they were superseded, tombstones `TOMBSTONE_MS` and records
+        Superseded records expire `HISTORY_MS` after they were superseded, tombstones `TOMBSTONE_MS` and records
         of topics without compaction `LONG_RETENTION_MS` after they were appended.
         """
         removed = 0
@@ -474,7 +474,7 @@ def _store(writer: sqlite3.Connection, entry: Entry, partition: int, offset: int
         writer.execute(_EXPIRE, (now_ms + LONG_RETENTION_MS, row_id))
     else:
         for (superseded,) in writer.execute(_FIND_NEWEST, (topic, key)).fetchall():
-            writer.execute(_EXPIRE, (now_ms + SEGMENT_MS, superseded))
+            writer.execute(_EXPIRE, (now_ms + HISTORY_MS, superseded))
         if entry.value is None:
             writer.execute(_EXPIRE, (now_ms + TOMBSTONE_MS, row_id))
     writer.execute(_SET_NEWEST, (topic, key, row_id))

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from messages.topics import LONG_RETENTION_MS, RETENTION, SEGMENT_MS, TOMBSTONE_MS, Retention, Topic
+from messages.topics import HISTORY_MS, LONG_RETENTION_MS, RETENTION, SEGMENT_MS, TOMBSTONE_MS, Retention, Topic
 from stream.kafka_client import (
     MAX_MESSAGE_BYTES,
     KafkaSettings,
@@ -52,6 +52,9 @@ _SETTINGS: Mapping[Retention, Mapping[str, _Setting]] = {
     Retention.COMPACTED: {
         "cleanup.policy": _Setting("compact", _Rule.EXACTLY, "it would grow for ever, or forget what still holds"),
         "segment.ms": _Setting(str(SEGMENT_MS), _Rule.AT_MOST, "it would be compacted too seldom"),
+        "min.compaction.lag.ms": _Setting(
+            str(HISTORY_MS), _Rule.AT_LEAST, "`hotdesk replay` could not look back for an hour"
+        ),
         "delete.retention.ms": _Setting(
             str(TOMBSTONE_MS), _Rule.AT_LEAST, "a reader that was away would miss what ended"
         ),

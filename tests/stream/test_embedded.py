@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.topics import LONG_RETENTION_MS, SEGMENT_MS, TOMBSTONE_MS, Topic, partition_of
+from messages.topics import HISTORY_MS, LONG_RETENTION_MS, TOMBSTONE_MS, Topic, partition_of
 from stream.embedded import EXPIRED_PER_APPEND, EmbeddedLog
 from stream.log import Entry, LogRefusedError, LogUnavailableError
 
@@ -125,8 +125,8 @@ def test_compaction_keeps_the_latest_and_every_offset(open_embedded: Opener) -> 
         for number in range(5):
             put(log, "west", b"%d" % number)
             put(log, "west/agent/1", b"%d" % number)
-        clock.now_ms += SEGMENT_MS - 1
-        assert log.compact() == 0, "a reader that is a little late still sees every step"
+        clock.now_ms += HISTORY_MS - 1
+        assert log.compact() == 0, "what was decided by it can be looked at again"
         clock.now_ms += 1
         assert log.compact() == 8
         assert stored(log) == [(8, "west", b"4"), (9, "west/agent/1", b"4")]
@@ -184,12 +184,12 @@ def test_appending_compacts_a_little_each_time(open_embedded: Opener) -> None:
     clock = Clock()
     with open_embedded(clock_ms=clock) as log:
         log.append([Entry(Topic.OBSERVATIONS, "west", b"%d" % number) for number in range(1000)])
-        clock.now_ms += SEGMENT_MS
+        clock.now_ms += HISTORY_MS
         put(log, "west", b"last")
         assert len(stored(log)) == 1001 - (EXPIRED_PER_APPEND + 2)
         for _ in range(1000 // EXPIRED_PER_APPEND):
             put(log, "west", b"last")
-        clock.now_ms += SEGMENT_MS
+        clock.now_ms += HISTORY_MS
         put(log, "west", b"last")
         assert len(stored(log)) == 2
 
