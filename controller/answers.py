@@ -28,6 +28,8 @@ class ClusterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Since the latest poll; None: none came in since this process started."""
     owned: bool
     """Whether the process that answers is its owner."""
+    summary: str = ""
+    """How the cluster is, in a sentence."""
 
 
 class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     paused_by: str
     """Who has the cluster only observed; empty: nobody."""
     dialers: tuple[Standing, ...]
+    summary: str = ""
+    """How the cluster is, in a sentence."""
     fences: tuple[Fence, ...] = ()
     """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to."""
 

@@ -48,7 +48,7 @@ from controller.answers import (
 )
 from controller.browsers import why_foreign, why_rebound
 from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
-from controller.explaining import Explanation, explain
+from controller.explaining import Explanation, explain, sentence_about
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
 from controller.instruments import ControllerInstruments, PickOutcome
 from controller.picking import NoPick, PickRequest, Refused, rank_alias
@@ -164,7 +164,13 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
     async def clusters() -> list[ClusterAnswer]:
         now = time.monotonic()
         return [
-            ClusterAnswer(cluster=name, stale=view.stale(now), age_ms=_age_ms(view, now), owned=view.owned)
+            ClusterAnswer(
+                cluster=name,
+                stale=view.stale(now),
+                age_ms=_age_ms(view, now),
+                owned=view.owned,
+                summary=sentence_about(view.state, stale=view.stale(now)),
+            )
             for name, view in sorted(desk.clusters.items())
         ]
 
@@ -191,6 +197,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
             brake="" if snapshot.health is None else snapshot.health.brake,
             paused_by="" if view.state.orders.pause is None else view.state.orders.pause.by,
             dialers=snapshot.dialers,
+            summary=sentence_about(view.state, stale=view.stale(now)),
             fences=tuple(view.state.fences.values()),
         )
 

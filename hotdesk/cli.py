@@ -19,14 +19,15 @@ from rich.text import Text
 
 from controller.answers import AliasAnswer
 from controller.audit import AuditFinding, Severity, worst
-from hotdesk import logs, ordering, settings
+from hotdesk import logs, looking, ordering, settings
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.build import VERSION
 from hotdesk.checks import Finding, Verdict, check_everything
 from hotdesk.demo import run_demo
 from hotdesk.failures import HotdeskError, LogFailure, SettingsError
+from hotdesk.replaying import replay
 from hotdesk.service import Role, Service, Wanted
-from hotdesk.settings import LogOptions, Options
+from hotdesk.settings import ClusterTables, LogOptions, Options
 from stream.kafka_client import KafkaSettings
 from stream.log import LogError
 from stream.topics import check_topics, create_topics
@@ -46,12 +47,8 @@ app = App(
 topics = App(name="topics", help="Kafka's topics: create and check them.")
 app.command(topics)
 app.register_install_completion_command()
-for each in ordering.COMMANDS:
+for each in (*ordering.COMMANDS, *looking.COMMANDS, replay):
     app.command(each)
-
-
-ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
-"""The `[clusters.NAME]` tables of the file, which no flag could name."""
 
 
 @app.meta.default

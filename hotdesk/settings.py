@@ -53,6 +53,10 @@ DAYS: tuple[Day, ...] = get_args(Day)
 Position = Annotated[float, msgspec.Meta(gt=0)]
 
 
+ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The `[clusters.NAME]` tables of the file, which no flag could name."""
+
+
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A time at which dialers are known to go away."""
 

@@ -346,6 +346,32 @@ class EmbeddedLog:
                 raise
 
 
+class EmbeddedReader:
+    """Reads the file of an `EmbeddedLog` that another process may be writing to, and changes nothing.
+
+    Raises:
+        LogRefusedError: there is no such file, or it is no log.
+        LogUnavailableError: the file stayed locked by a tool.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.exists():
+            raise LogRefusedError(f"{path} is not there: name the file that hotdesk writes to, with log.path")
+        with _explained(path):
+            self._reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            (self.partitions,) = self._reader.execute("SELECT value FROM facts WHERE name = 'partitions'").fetchone()
+
+    def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
+        """As `Log.read`."""
+        with _explained(self._path):
+            return list(_up_to_size(self._reader.execute(_READ, (topic, partition, offset, limit))))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+
+
 class EmbeddedTail:
     """Follows places of an `EmbeddedLog`; wakes with the append it waits for."""
 

@@ -38,6 +38,9 @@ ROUTES = {
     f"/v1/clusters/{CLUSTER}/ranking": "read",
     f"/v1/clusters/{CLUSTER}/aliases/desk/ranking": "read",
     f"/v1/clusters/{CLUSTER}/incidents": "read",
+    f"/v1/clusters/{CLUSTER}/audit": "read",
+    f"/v1/clusters/{CLUSTER}/decisions": "read",
+    f"/v1/clusters/{CLUSTER}/explanations/desk": "read",
 }
 
 
@@ -371,7 +374,6 @@ def test_another_content_type_is_read_as_json_or_refused(http: httpx.Client, kin
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
         ("GET", "/v1", 404),
         ("GET", "/v1/clusters/west", 404),
         ("GET", "/v1/clusters/west/rankings", 404),

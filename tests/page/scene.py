@@ -9,6 +9,10 @@ import msgspec
 
 from hotdesk.service import Service
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Record
+from messages.topics import Topic, partition_of
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
+from stream.log import Entry
 from stream.writing import entry_of
 from tests.hotdesk.running import CLUSTER, Client, until
 from tests.hotdesk.test_api import TOKENS
@@ -58,6 +62,15 @@ class Scene:
         """Have agents log in, each by an alias `desk-USER` with a phone on every dialer."""
         self.agents |= dict.fromkeys(users, server_ip)
         until(lambda: self.client.metric("hotdesk_dialer_agents") == len(self.agents), "they are seen")
+
+    def copy_to(self, settings: KafkaSettings) -> None:
+        """Write what the log holds into topics of Kafka's, and show no more polls."""
+        self.quiet = True
+        partition = partition_of(CLUSTER, self._log.partitions)
+        with KafkaLog(settings) as kafka:
+            for topic in Topic:
+                some = self._log.read(topic, partition, 0, limit=100_000)
+                kafka.append([Entry(topic, each.key, each.value, each.headers) for each in some])
 
     @property
     def page(self) -> str:
