@@ -46,6 +46,10 @@ format: $(VENV) ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: dashboards
+dashboards: $(VENV) ## Write Grafana's dashboards anew from their Python (dashboards/*.json)
+	@$(BIN)/python -m dashboards
+
 .PHONY: vectors
 vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=selection-vectors.jsonl)
 	@$(BIN)/python -m bench.vectors $(or $(FILE),$(VECTORS))

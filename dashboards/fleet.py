@@ -1,0 +1,308 @@
+"""All clusters: is each of them well, and if not, where to look."""
+
+from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.models import dashboard as models
+
+from dashboards import meanings
+from dashboards.board import FLEET, SERIES_TO_CLUSTER, TO_CLUSTER, TO_FAILOVER, TO_RUNBOOK, Row, board
+from dashboards.conditions import BLIND_SECONDS, CONDITION, SEEN_AGO, WORDS
+from dashboards.panels import (
+    ANY_IS_BAD,
+    ANY_IS_DOUBTFUL,
+    BYTES,
+    GREEN,
+    NUMBER,
+    RED,
+    SECONDS,
+    WHEN,
+    YELLOW,
+    About,
+    Ask,
+    Column,
+    graph,
+    listing,
+    number,
+    timeline,
+)
+from dashboards.queries import latest, process, series, total
+from messages import metrics
+
+ALERTS = 'alertname=~"Hotdesk.+",severity!="none",cluster=~"$cluster|"'
+"""Of the chosen clusters, and of none in particular."""
+_FIRING = f'ALERTS{{{ALERTS},alertstate="firing"}}'
+_BY_ALERT = "alertname, severity, cluster, server_ip"
+
+
+def dashboard() -> models.Dashboard:
+    """Make it."""
+    return board(FLEET, "Which clusters are well, and where to look.", _rows(), since="now-3h", by_dialer=False)
+
+
+def _rows() -> list[Row]:
+    return [
+        Row("At a glance", [*_counts(), _conditions(), _clusters()]),
+        Row("What is wrong", [_alerts(), _incidents(), _findings(), _odd_rows()]),
+        Row("Agents and dialers", [_agents(), _states(), _places(), _not_moved()]),
+        Row("hotdesk itself", [_answering(), _processes()]),
+    ]
+
+
+def _or_none(expression: str) -> str:
+    """Give 0 for a cluster of which there is nothing to count."""
+    return f"{expression} or 0 * {latest(metrics.CLUSTER_OWNED)}"
+
+
+def _counts() -> list[stat.Panel]:
+    states = 'state!="up"'
+    return [
+        number(
+            About("Clusters", "Clusters that hotdesk's processes tell of. Normally all you have.", width=4, height=4),
+            Ask(f"count({latest(metrics.CLUSTER_OWNED)})", "clusters"),
+        ),
+        number(
+            About("Agents", "Agents logged in, remote agents not among them.", width=4, height=4),
+            Ask(f"sum({latest(metrics.DIALER_AGENTS)})", "agents"),
+        ),
+        number(
+            About("Dialers up", "Dialers that are judged up. Normally all that are switched on.", width=4, height=4),
+            Ask(f"sum({latest(metrics.DIALER_STATE, meanings.UP)})", "up"),
+            limits=((None, RED), (1, GREEN)),
+        ),
+        number(
+            About("Dialers not up", "Dialers in any other state, one that is switched off too.", width=4, height=4),
+            Ask(f"sum({latest(metrics.DIALER_STATE, states)})", "not up"),
+            limits=ANY_IS_DOUBTFUL,
+        ),
+        number(
+            About("Open incidents", "Dialers whose agents are being moved. Normally 0.", width=4, height=4),
+            Ask(f"sum({latest(metrics.INCIDENT_OPEN)}) or vector(0)", "open"),
+            limits=ANY_IS_BAD,
+        ),
+        number(
+            About("Alerts firing", "Alerts of hotdesk's that fire, pages and warnings. Normally 0.", width=4, height=4),
+            Ask(f"count({_FIRING}) or vector(0)", "firing"),
+            limits=ANY_IS_BAD,
+        ),
+    ]
+
+
+def _conditions() -> statetimeline.Panel:
+    return timeline(
+        About(
+            "Condition of each cluster",
+            "The worst that can be said of a cluster. Normally well; an incident or a brake should end by itself.",
+            NUMBER,
+            width=24,
+            height=6,
+            runbooks=("HotdeskNoController", "HotdeskCollectorBlind", "HotdeskDatabaseUnreachable"),
+        ),
+        Ask(CONDITION, "{{cluster}}"),
+        WORDS,
+        to=SERIES_TO_CLUSTER,
+    )
+
+
+def _clusters() -> table.Panel:
+    incident = _or_none(f"sum by (cluster) ({latest(metrics.INCIDENT_OPEN)})")
+    left = _or_none(total(metrics.INCIDENT_AGENTS))
+    not_moved = _or_none(total(metrics.INCIDENT_NOT_MOVED))
+    return listing(
+        About(
+            "Each cluster",
+            "What there is of each cluster now; a click on its name leads to its dashboard. Seen is the age of the "
+            f"latest poll, normally below 2 s; above {BLIND_SECONDS} s nothing is offered. Exactly one process "
+            "decides.",
+            width=24,
+            height=8,
+        ),
+        Column("Cluster", label="cluster", link=TO_CLUSTER),
+        Column("Condition", ask=CONDITION, words=WORDS),
+        Column("Agents", ask=total(metrics.DIALER_AGENTS)),
+        Column("Remote agents", ask=total(metrics.DIALER_REMOTE_AGENTS)),
+        Column("Dialers up", ask=total(metrics.DIALER_STATE, meanings.UP)),
+        Column("Taking logins", ask=total(metrics.DIALER_ELIGIBLE), limits=((None, RED), (1, GREEN))),
+        Column("Places free", ask=total(metrics.DIALER_PLACES_FREE), limits=((None, RED), (1, GREEN))),
+        Column("Incidents", ask=incident, limits=ANY_IS_DOUBTFUL),
+        Column("Agents left", ask=left, limits=ANY_IS_DOUBTFUL),
+        Column("Not moved", ask=not_moved, limits=ANY_IS_DOUBTFUL),
+        Column("Seen", ask=SEEN_AGO, unit=SECONDS, limits=((None, GREEN), (2, YELLOW), (BLIND_SECONDS, RED))),
+        Column(
+            "Decide",
+            ask=f"sum by (cluster) ({series(metrics.CLUSTER_OWNED)})",
+            limits=((None, RED), (1, GREEN), (2, RED)),
+        ),
+        Column(
+            "Collect",
+            ask=f"sum by (cluster) ({series(metrics.COLLECTOR_LEADING)})",
+            limits=((None, RED), (1, GREEN), (2, RED)),
+        ),
+        empty="No hotdesk process tells of any cluster",
+    )
+
+
+def _alerts() -> table.Panel:
+    since = f"ALERTS_FOR_STATE{{{ALERTS}}} and on ({_BY_ALERT}) {_FIRING}"
+    return listing(
+        About(
+            "Alerts",
+            "Alerts of hotdesk's that fire, as Prometheus has them, whether or not somebody silenced them; a click "
+            "on the name opens its page. Normally none.",
+        ),
+        Column("Alert", label="alertname", link=TO_RUNBOOK),
+        Column("Severity", label="severity"),
+        Column("Cluster", label="cluster"),
+        Column("Dialer", label="server_ip"),
+        Column("Since", ask=f"1000 * max by ({_BY_ALERT}) ({since})", unit=WHEN),
+        empty="No alert fires",
+    )
+
+
+def _incidents() -> table.Panel:
+    def of(metric: metrics.Metric) -> str:
+        """Give a value of each incident, with its kind."""
+        kind = latest(metrics.INCIDENT_OPEN)
+        return f"{latest(metric)} * on (cluster, server_ip, server_id) group_left (kind) {kind}"
+
+    return listing(
+        About(
+            "Incidents now",
+            "Dialers whose agents are being moved, since when, and who is left; a click on the dialer shows how it "
+            "went. Normally none.",
+            runbooks=("HotdeskDialerDown", "HotdeskAgentsStranded"),
+        ),
+        Column("Cluster", label="cluster"),
+        Column("Dialer", label="server_ip", link=TO_FAILOVER),
+        Column("Name", label="server_id"),
+        Column("Kind", label="kind"),
+        Column("Since", ask=f"1000 * {of(metrics.INCIDENT_OPENED)}", unit=WHEN),
+        Column("Agents left", ask=of(metrics.INCIDENT_AGENTS), limits=ANY_IS_DOUBTFUL),
+        Column("Not moved", ask=of(metrics.INCIDENT_NOT_MOVED), limits=ANY_IS_DOUBTFUL),
+        Column("Planned", ask=of(metrics.INCIDENT_PLANNED), words=meanings.QUIETLY_YES),
+        Column("Silenced", ask=of(metrics.INCIDENT_SILENCED), words=meanings.QUIETLY_YES),
+        empty="No incident is open",
+    )
+
+
+def _findings() -> table.Panel:
+    return listing(
+        About(
+            "What the audit found",
+            "What hot-desking needs of VICIdial and lacks, by kind; hotdesk audit says where, and how to mend it. "
+            "Normally no error.",
+            runbooks=("HotdeskAliasDefects",),
+        ),
+        Column("Cluster", label="cluster"),
+        Column("Severity", label="severity"),
+        Column("Kind", label="kind"),
+        Column("Findings", ask=f"{latest(metrics.AUDIT_FINDINGS)} > 0"),
+        empty="Nothing was found",
+    )
+
+
+def _odd_rows() -> table.Panel:
+    return listing(
+        About(
+            "Rows that do not fit",
+            "Rows of VICIdial's tables that hotdesk leaves out, by kind. A few are normal; a growing number is not.",
+        ),
+        Column("Cluster", label="cluster"),
+        Column("Kind", label="kind"),
+        Column("Rows", ask=latest(metrics.CLUSTER_ODD_ROWS)),
+        empty="All rows fit",
+    )
+
+
+def _agents() -> timeseries.Panel:
+    return graph(
+        About("Agents by cluster", "Agents logged in, remote agents not among them. A sudden fall is a failure."),
+        Ask(total(metrics.DIALER_AGENTS), "{{cluster}}"),
+        stacked=True,
+    )
+
+
+def _states() -> timeseries.Panel:
+    return graph(
+        About(
+            "Dialers by state",
+            "How many dialers of all chosen clusters are in which state. Normally all are up, but for those "
+            "switched off.",
+            runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
+        ),
+        Ask(total(metrics.DIALER_STATE, by=("state",)), "{{state}}"),
+        colours=meanings.STATES,
+        stacked=True,
+    )
+
+
+def _places() -> timeseries.Panel:
+    return graph(
+        About(
+            "Places free by cluster",
+            "How many more agents the dialers that take logins may take: rooms, or what max_agents leaves. It must "
+            "be more than the fullest dialer's agents, or they have nowhere to go.",
+            runbooks=("HotdeskCapacityLow",),
+        ),
+        Ask(total(metrics.DIALER_PLACES_FREE), "{{cluster}}"),
+    )
+
+
+def _not_moved() -> timeseries.Panel:
+    return graph(
+        About(
+            "Agents on failed dialers",
+            "Agents still on dialers with an open incident, and those of them who are listed and not moved. "
+            "Normally 0, and 0 again within half a minute of a death.",
+            runbooks=("HotdeskAgentsStranded", "HotdeskMoveFailed"),
+        ),
+        Ask(_or_none(total(metrics.INCIDENT_AGENTS)), "{{cluster}}: left"),
+        Ask(_or_none(total(metrics.INCIDENT_NOT_MOVED)), "{{cluster}}: not moved"),
+    )
+
+
+def _answering() -> statetimeline.Panel:
+    return timeline(
+        About(
+            "Processes that answer",
+            "Whether Prometheus reaches each hotdesk process. Normally all.",
+            NUMBER,
+            width=24,
+            height=5,
+            runbooks=("HotdeskProcessDown", "HotdeskNobodyToTakeOver"),
+        ),
+        Ask(f"max by (instance) ({process('up')})", "{{instance}}"),
+        {1: ("answers", GREEN), 0: ("does not answer", RED)},
+    )
+
+
+def _processes() -> table.Panel:
+    def of(expression: str) -> str:
+        """Give a value of each process, with what it runs."""
+        with_build = f"on (job, instance) group_left (version, python) {series(metrics.BUILD_INFO)}"
+        return f"max by (instance, version, python) ({expression} * {with_build})"
+
+    def does(role: str) -> str:
+        matcher = f'role="{role}"'
+        return of(f"sum by (job, instance) ({series(metrics.ROLE, matcher)})") + f" or 0 * {of(process('up'))}"
+
+    return listing(
+        About(
+            "Processes",
+            "What runs, in which version and which role, and how many clusters each decides and collects for. "
+            "Normally all run the same version, and somebody else can take over each role.",
+            width=24,
+            runbooks=("HotdeskNobodyToTakeOver", "HotdeskTwoDeciders"),
+        ),
+        Column("Process", label="instance"),
+        Column("Version", label="version"),
+        Column("Python", label="python"),
+        Column("Collector", ask=does("collect"), words=meanings.QUIETLY_YES),
+        Column("Controller", ask=does("control"), words=meanings.QUIETLY_YES),
+        Column("API", ask=does("serve"), words=meanings.QUIETLY_YES),
+        Column("Decides for", ask=of(f"sum by (job, instance) ({series(metrics.CLUSTER_OWNED)})")),
+        Column("Collects for", ask=of(f"sum by (job, instance) ({series(metrics.COLLECTOR_LEADING)})")),
+        Column("Started", ask=of(f"1000 * {process('process_start_time_seconds')}"), unit=WHEN),
+        Column("Memory", ask=of(process("process_resident_memory_bytes")), unit=BYTES),
+        Column("Status pages open", ask=of(series(metrics.PAGE_VIEWERS))),
+        Column("Lag in records", ask=of(series(metrics.CONSUMER_LAG)), limits=((None, GREEN), (1000, RED))),
+        empty="No hotdesk process answers",
+    )

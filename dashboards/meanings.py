@@ -1,0 +1,68 @@
+"""What hotdesk's words mean to the eye: a colour each, and a number where a timeline needs one.
+
+The later a word stands in its table the worse it is, so that of several the highest number is the one to show.
+"""
+
+from collections.abc import Mapping
+
+from dashboards.panels import BLUE, GREEN, GREY, LIGHT_BLUE, LIGHT_GREEN, ORANGE, PURPLE, RED, YELLOW, Words
+from messages.records import DialerState, FenceStage, HoldStage, Stage, Witness
+
+STATES: Mapping[str, str] = {
+    DialerState.UP: GREEN,
+    DialerState.RECOVERING: LIGHT_GREEN,
+    DialerState.UNKNOWN: GREY,
+    DialerState.CLOSED: BLUE,
+    DialerState.DRAINING: ORANGE,
+    DialerState.SUSPECT: YELLOW,
+    DialerState.DOWN: RED,
+}
+KINDS: Mapping[str, str] = {
+    state: STATES[state] for state in (DialerState.CLOSED, DialerState.DRAINING, DialerState.DOWN)
+}
+"""Of incidents."""
+WITNESSES: Mapping[str, str] = {
+    Witness.ALIVE: GREEN,
+    Witness.DENIED: PURPLE,
+    Witness.UNREACHABLE: YELLOW,
+    Witness.MUTE: ORANGE,
+    Witness.REFUSED: RED,
+}
+MOVES: Mapping[str, str] = {
+    Stage.HOME: GREEN,
+    Stage.ENDED: LIGHT_GREEN,
+    Stage.TOLD: YELLOW,
+    Stage.ORDERED: ORANGE,
+    Stage.FAILED: RED,
+    Stage.ADVISED: GREY,
+}
+HOLDS: Mapping[str, str] = {
+    HoldStage.HELD: BLUE,
+    HoldStage.RELEASING: LIGHT_BLUE,
+    HoldStage.ORDERED: ORANGE,
+    HoldStage.GIVEN_UP: RED,
+    HoldStage.ADVISED: GREY,
+}
+FENCES: Mapping[str, str] = {
+    FenceStage.RETURNED: GREEN,
+    FenceStage.NOT_TAKEN: GREY,
+    FenceStage.RETURNING: LIGHT_BLUE,
+    FenceStage.INTENDED: YELLOW,
+    FenceStage.TAKEN: BLUE,
+    FenceStage.UNCLEAR: RED,
+}
+PICKS: Mapping[str, str] = {"picked": GREEN, "degraded": ORANGE, "refused": RED}
+
+UP = 'state="up"'
+
+QUIETLY_YES: Words = {0: ("no", GREY), 1: ("yes", BLUE)}
+
+
+def codes(table: Mapping[str, str]) -> Mapping[str, int]:
+    """Number the words from 1: nothing is 0."""
+    return {word: code for code, word in enumerate(table, start=1)}
+
+
+def words(table: Mapping[str, str]) -> Words:
+    """Give each number its word and colour again."""
+    return {code: (str(word), table[word]) for word, code in codes(table).items()}
