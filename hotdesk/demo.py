@@ -93,7 +93,8 @@ def run_demo(stop: threading.Event, *, seconds: float | None, kafka: bool, seed:
             lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, refresh_seconds=1.0
         )
         stack.enter_context(cluster)
-        console.print(f"the API answers at [bold]{service.url}[/bold], for example")
+        console.print(f"look at it: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
+        console.print(f"the API answers at {service.url}, for example", highlight=False)
         console.print(f"  {service.url}/v1/clusters/{CLUSTER}/ranking", highlight=False)
         console.print(f"  {service.url}/openapi/openapi.json", highlight=False)
         _show(console, stop, cluster, _Stage(plan, seconds), picks)

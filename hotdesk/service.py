@@ -120,6 +120,7 @@ class Service:
         self._follower: Follower | None = None
         self._executors: dict[str, Executor] = {}
         self._auditor: Auditor | None = None
+        self._page: StatusPage | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -144,6 +145,8 @@ class Service:
         self._stop.set()
         for executor in self._executors.values():
             executor.stop()
+        if self._page is not None:
+            self._page.live.close()
         if self._server is not None:
             self._server.should_exit = True
         for thread in self._threads:
@@ -221,7 +224,7 @@ class Service:
         self._act(desk, self._follower, instruments)
         picker = Picker(desk, outbox.put, owners, instruments)
         orderer = Orderer(desk, outbox.put)
-        page = StatusPage(desk, orderer, self._tokens, VERSION)
+        self._page = page = StatusPage(desk, orderer, self._tokens, VERSION)
         viewers = Gauge(*metrics.PAGE_VIEWERS, registry=self.registry)
         viewers.set_function(lambda: page.live.viewers)
         return [

@@ -71,13 +71,25 @@ class Live:
         self._slow_seconds = slow_seconds
         self._channels: dict[Watched, _Channel] = {}
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self.viewers = 0
+
+    def close(self) -> None:
+        """Let everybody go, from any thread: a process that ends waits for nobody."""
+        self._closed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for channel in self._channels.values():
+            channel.changed.set()
 
     def app(self, watched: Watched, headers: Mapping[str, str]) -> ASGIApp:
         """Give what answers one viewer; where there are too many already, it says so and ends."""
 
         async def answer(_: Scope, receive: Receive, send: Send) -> None:
-            full = self.viewers >= MOST_VIEWERS
+            full = self._closed or self.viewers >= MOST_VIEWERS
             told = {**headers, "Content-Type": "text/event-stream"} | ({"Retry-After": "10"} if full else {})
             await send(
                 {
@@ -95,11 +107,12 @@ class Live:
 
     async def _serve(self, watched: Watched, receive: Receive, send: Send) -> None:
         """Send a viewer news until it leaves, or takes none."""
+        self._loop = asyncio.get_running_loop()
         channel = self._channels.setdefault(watched, _Channel())
         channel.viewers += 1
         self.viewers += 1
         if watched not in self._tasks:
-            self._tasks[watched] = asyncio.get_running_loop().create_task(self._follow(watched, channel), name="page")
+            self._tasks[watched] = self._loop.create_task(self._follow(watched, channel), name="page")
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await self._tell(channel, send, leaving)
@@ -118,6 +131,8 @@ class Live:
                 waiting = asyncio.ensure_future(channel.changed.wait())
                 await asyncio.wait((waiting, leaving), timeout=ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
+            if self._closed:
+                break
             event = b"event: alive\ndata: 1\n\n" if channel.number == known else channel.event
             known = channel.number
             try:

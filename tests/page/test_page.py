@@ -235,6 +235,7 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     scene.silent = {ONE}
     sentence(look, f"{ONE} is down.")
     expect(look.locator("article.incident tbody tr")).to_have_count(2, timeout=LONG_MS)
+    look.get_by_text("Moved agents").click()
     look.get_by_text("Timeline").click()
     clean(look)
     overflow = look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -5,13 +5,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
+import httpx
 import pytest
 from litestar.types import HTTPDisconnectEvent, Message
 
 from controller.page.live import MOST_VIEWERS, Live, Watched
 from tests.hotdesk.running import CLUSTER, until
 from tests.making import ONE
+from tests.page.conftest import playing
 from tests.page.scene import Scene
 
 THOUSAND = 1000
@@ -63,6 +66,16 @@ def test_a_viewer_hears_of_a_change_and_in_between_that_all_is_well(scene: Scene
         while 'data-label=\\"Agents\\" class=\\"number\\">1<' not in heard[-1]:
             heard.append(next(lines))
     until(lambda: viewers_of(scene) == 0, "the viewer is gone")
+
+
+def test_a_process_that_ends_lets_its_viewers_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with httpx.Client(timeout=20, trust_env=False) as viewer, ExitStack() as stack:
+        with playing(tmp_path) as scene:
+            lines = stack.enter_context(viewer.stream("GET", f"{scene.page}/live")).iter_lines()
+            assert next(lines) == "event: page"
+        # the stream ends as streams do, and nothing was cut off
+        assert list(lines)[-1] == ""
+    assert "graceful shutdown exceeded" not in capsys.readouterr().out
 
 
 class _Reader:
