@@ -55,6 +55,7 @@ class _Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=tool(""),  # Alertmanager's templates lie there
             )
             self._executor.start()
         return self

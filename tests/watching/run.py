@@ -41,11 +41,23 @@ class FailoverRun(NamedTuple):
     """From the kill to the first page."""
 
 
+class Watch(NamedTuple):
+    """A Prometheus that watches a process of hotdesk's, and a receiver of what its Alertmanager sends."""
+
+    prometheus: Prometheus
+    receiver: Receiver
+
+
+def told(receiver: Receiver, status: str, route: str = "pager") -> list[dict[str, Any]]:
+    """Give the notifications, as firing or as resolved, that went to a receiver of the shipped configuration."""
+    return [body for _, path, body in list(receiver.got) if (path, body["status"]) == (f"/{route}", status)]
+
+
 def settings_for(target: str, alertmanager: str) -> dict[str, Any]:
     """Give the shipped Prometheus configuration, with the addresses of this run in place of the example's."""
     shipped: dict[str, Any] = yaml.safe_load(SCRAPING.read_text())
     shipped["rule_files"] = [str(RULES)]
-    shipped["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    shipped["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     (job,) = [each for each in shipped["scrape_configs"] if each["job_name"] == "hotdesk"]
     del job["authorization"]
     job["static_configs"] = [{"targets": [target]}]
@@ -66,19 +78,28 @@ def routing_for(folder: Path, receiver: str) -> Path:
 
 
 @contextmanager
-def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
-    """Let a dialer die and come back under the eyes of Prometheus, Alertmanager and a receiver."""
+def watching(folder: Path, target: str) -> Iterator[Watch]:
+    """Have a process of hotdesk's watched as the shipped configurations say; `target` is its host and port."""
     with (
-        site(database, PLAN) as made,
         Receiver() as receiver,
         Alertmanager(folder / "alertmanager", routing_for(folder, receiver.url)) as alertmanager,
+        Prometheus(folder / "prometheus", settings_for(target, alertmanager.url.removeprefix("http://"))) as prometheus,
     ):
+        yield Watch(prometheus, receiver)
+
+
+@contextmanager
+def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
+    """Let a dialer die and come back under the eyes of Prometheus, Alertmanager and a receiver."""
+    with site(database, PLAN) as made:
         made.run(*grants(made, ACT))
-        with made.living() as dialers, running(folder, made, acts=True) as client:
+        with (
+            made.living() as dialers,
+            running(folder, made, acts=True) as client,
+            watching(folder, client.url.removeprefix("http://")) as (prometheus, receiver),
+        ):
             dialers.stop()
-            target = client.url.removeprefix("http://")
-            settings = settings_for(target, alertmanager.url.removeprefix("http://"))
-            with Prometheus(folder / "prometheus", settings) as prometheus, at_work(client, made) as cluster:
+            with at_work(client, made) as cluster:
                 until(lambda: prometheus.query("sum(hotdesk_dialer_agents) == 30"), "Prometheus sees them", 30)
                 began = time.time()
                 victim = client.dialers()[0].server_ip
@@ -88,6 +109,8 @@ def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
                 until(lambda: receiver.alerts("firing", PAGE), "somebody is paged", 60)
                 page_seconds = receiver.alerts("firing", PAGE)[0][0] - killed
                 until(lambda: incidents(client)[0].incident.home == stranded, "everybody is home", 60)
+                scraped = f'sum(hotdesk_incident_moves{{stage="home"}}) == {stranded}'
+                until(lambda: prometheus.query(scraped), "Prometheus sees them at home", 30)
                 cluster.bring_back(victim)
                 until(lambda: receiver.alerts("resolved", PAGE), "the page is resolved", 120)
                 yield FailoverRun(prometheus, receiver, began, time.time(), victim, stranded, page_seconds)

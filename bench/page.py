@@ -1,0 +1,131 @@
+"""`page_cost`: what a hundred open status pages cost the controller, and VICIdial's database."""
+
+import selectors
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.latency import CLUSTER, database_settings
+from bench.results import Result
+from bench.servers import hotdesk, kafka, wait_until
+from simulator import schema
+from simulator.agents import Habits
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from simulator.populate import populate
+
+VIEWERS = 100
+ROUNDS, SECONDS = 4, 8.0
+MOST_SHARE = 5.0
+PLAN = ClusterPlan(dialers=10, agents=300)
+BUSY = Habits(arrival=(0, 5), session=(20, 60), relogin=(1, 5))
+"""Agents come and go all the time, so that the page changes every second."""
+
+
+class _Spent(NamedTuple):
+    cpu_seconds: float
+    """Of the controller."""
+    connections: int
+    """To the database, hotdesk's."""
+    seconds: float
+    news: float
+    """Bytes that a viewer got each second."""
+
+
+def measure() -> list[Result]:
+    """Take turns: nobody looks, and a hundred do."""
+    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
+        with database.connect() as connection:
+            schema.create(connection, "asterisk")
+            populate(connection, PLAN, now=time.time())
+        cluster = SimulatedCluster(lambda: database.connect(database="asterisk"), PLAN, habits=BUSY)
+        cluster.begin_mid_shift()
+        with (
+            kafka(Path(name)) as settings,
+            cluster,
+            hotdesk("collect", settings, environment=database_settings(database)),
+            hotdesk("control", settings) as port,
+        ):
+            wait_until(lambda: _metric(port, "hotdesk_dialer_eligible") == PLAN.dialers, "the ranking to be there")
+            alone: list[_Spent] = []
+            watched: list[_Spent] = []
+            for _ in range(ROUNDS):
+                alone.append(_spend(port, database, 0))
+                watched.append(_spend(port, database, VIEWERS))
+    share = [
+        100 * sum(each.cpu_seconds for each in some) / sum(each.seconds for each in some) for some in (alone, watched)
+    ]
+    connections = [max(each.connections for each in some) for some in (alone, watched)]
+    news = sum(each.news for each in watched) / ROUNDS
+    return [
+        Result(
+            name="page_cost",
+            value=share[1] - share[0],
+            unit="% of a core",
+            beside=f"{VIEWERS} viewers: {share[1]:.1f} %, none: {share[0]:.1f} %; {news / 1000:.1f} kB/s each",
+            goal=f"< {MOST_SHARE:g}",
+            holds=share[1] - share[0] < MOST_SHARE and news > 0,
+        ),
+        Result(
+            name="page_database_cost",
+            value=connections[1] - connections[0],
+            unit="connections more",
+            beside=f"{connections[1]} with viewers and {connections[0]} without, the simulated cluster's included",
+            goal="0",
+            holds=connections[0] == connections[1],
+        ),
+    ]
+
+
+def _spend(port: int, database: Database, viewers: int) -> _Spent:
+    with _watching(port, viewers) as got:
+        wait_until(lambda: _metric(port, "hotdesk_page_viewers") == viewers, "the viewers to be there")
+        before, began, bytes_before = _metric(port, "process_cpu_seconds_total"), time.monotonic(), sum(got)
+        time.sleep(SECONDS)
+        seconds = time.monotonic() - began
+        spent, news = _metric(port, "process_cpu_seconds_total") - before, sum(got) - bytes_before
+        with database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'asterisk'")
+            (connections,) = cursor.fetchone() or (0,)
+    wait_until(lambda: _metric(port, "hotdesk_page_viewers") == 0, "the viewers to be gone")
+    return _Spent(spent, int(connections), seconds, news / seconds / max(1, viewers))
+
+
+@contextmanager
+def _watching(port: int, viewers: int) -> Iterator[list[int]]:
+    """Open the page so many times, and read what comes; gives how many bytes came to each."""
+    request = f"GET /clusters/{CLUSTER}/live HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
+    got, done = [0] * viewers, threading.Event()
+    with ExitStack() as stack, selectors.DefaultSelector() as ready:
+        for number in range(viewers):
+            viewer = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            viewer.sendall(request)
+            ready.register(viewer, selectors.EVENT_READ, number)
+
+        def read() -> None:
+            while not done.is_set():
+                for key, _ in ready.select(0.2):
+                    got[key.data] += len(key.fileobj.recv(1 << 20))  # type: ignore[union-attr]
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            yield got
+        finally:
+            done.set()
+            reader.join()
+
+
+def _metric(port: int, name: str) -> float:
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=10.0).text
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == name)

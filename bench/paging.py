@@ -1,0 +1,106 @@
+"""`page_to_webhook_s`: how long after a dialer's death somebody is paged, at the intervals that are shipped.
+
+hotdesk as one process on a file, on a MariaDB with simulated dialers and agents; a real Prometheus with the shipped
+rules, a real Alertmanager with the shipped routes, and a receiver in the pager's place.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from bench.results import Result, percentile
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hotdesk.running import ACT, CLUSTER, Client, Process, Site, grants, site, until
+from tests.hotdesk.test_failover import AT_WORK, picking
+from tests.watching.run import PAGE, Watch, told, watching
+
+PLAN = ClusterPlan(dialers=12, agents=60, remote_agents=0)
+KILLS = 10
+"""Each another dialer, for one that died before would have to prove itself first."""
+APART_SECONDS = 5.0
+"""Deaths come at any moment between two scrapes, two evaluations and two flushes."""
+GOAL_SECONDS = 15.0
+
+
+class Office(NamedTuple):
+    """A cluster at work, and hotdesk that is watched."""
+
+    cluster: SimulatedCluster
+    client: Client
+    watch: Watch
+
+
+def measure() -> list[Result]:
+    """Kill ten dialers, one after the other, and bring each back."""
+    with (
+        tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name,
+        Database(Path(name) / "mariadb") as database,
+        _office(Path(name), database) as office,
+    ):
+        moments = Random(KILLS)
+        took = []
+        for victim in PLAN.dialer_plans[:KILLS]:
+            time.sleep(moments.uniform(0, APART_SECONDS))
+            took.append(_page(office, victim.server_ip))
+        pages = len(told(office.watch.receiver, "firing"))
+    median = percentile(took, 0.5)
+    return [
+        Result(
+            name="page_to_webhook_s",
+            value=median,
+            unit=f"s, median of {len(took)}",
+            beside=f"longest {max(took):.1f} s, no witness; {pages} pages for {KILLS} deaths",
+            goal=f"<= {GOAL_SECONDS:.0f}, one page each",
+            holds=median <= GOAL_SECONDS and pages == KILLS,
+        )
+    ]
+
+
+@contextmanager
+def _office(folder: Path, database: Database) -> Iterator[Office]:
+    with site(database, PLAN) as west:
+        west.run(*grants(west, ACT))
+        process = Process(folder, ("run",), _environment(folder, west))
+        try:
+            client = process.client
+            cluster = SimulatedCluster(west.connect, PLAN, picking(client), habits=AT_WORK)  # type: ignore[arg-type]
+            cluster.begin_mid_shift()
+            with cluster, watching(folder, client.url.removeprefix("http://")) as watch:
+                all_up = f'sum(hotdesk_dialer_state{{state="up"}}) == {PLAN.dialers}'
+                until(lambda: watch.prometheus.query(all_up), "Prometheus sees all dialers up", 60)
+                yield Office(cluster, client, watch)
+        finally:
+            process.close()
+
+
+def _environment(folder: Path, west: Site) -> dict[str, str]:
+    prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
+    return {
+        "HOTDESK_API_PORT": "0",
+        "HOTDESK_LOG_PATH": str(folder / "log.db"),
+        **west.environment,
+        f"{prefix}MODE": "act",
+        f"{prefix}RELOGIN_VIA": "sql",
+    }
+
+
+def _page(office: Office, victim: str) -> float:
+    """Kill a dialer and bring it back, wait until both are told, and give how long the page took."""
+
+    def came(status: str) -> list[float]:
+        found = office.watch.receiver.alerts(status, PAGE)
+        return [at for at, path, alert in found if path == "/pager" and alert["labels"]["server_ip"] == victim]
+
+    began = time.monotonic()
+    office.cluster.kill(victim)
+    (paged_at, *_) = until(lambda: came("firing"), f"a page for {victim}", 60)
+    until(lambda: not office.cluster.agents_on(victim), "it is empty", 60)
+    office.cluster.bring_back(victim)
+    until(lambda: came("resolved"), "the page is taken back", 60)
+    return paged_at - began

@@ -1,0 +1,170 @@
+"""The alert rules and the examples beside them: Prometheus's own tools accept them, and each alert is whole."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from collectors.instruments import CollectorInstruments
+from controller.instruments import ControllerInstruments
+from messages import metrics
+from tests.monitoring import tool
+from tests.watching.run import ROUTING, RULES, SCRAPING, FailoverRun
+
+ROOT = RULES.parents[1]
+CASES = sorted((RULES.parent / "tests").glob("*.test.yml"))
+RUNBOOKS = ROOT / "docs" / "runbooks"
+ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in ALL_RULES if "alert" in rule}
+INHIBITIONS: list[dict[str, Any]] = yaml.safe_load(ROUTING.read_text())["inhibit_rules"]
+URGENCY = ["page", "warning", "none"]
+
+each_alert = pytest.mark.parametrize("name", ALERTS)
+each_inhibition = pytest.mark.parametrize("inhibition", INHIBITIONS, ids=lambda each: each["source_matchers"][0])
+
+
+def run(*command: str | Path, at: Path = ROOT, given: str = "") -> None:
+    """Run one of Prometheus's tools, which must find nothing wrong."""
+    program, *arguments = command
+    done = subprocess.run(  # noqa: S603 # our own tools
+        [tool(str(program)), *map(str, arguments)], cwd=at, input=given, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_rules() -> None:
+    run("promtool", "check", "rules", "--lint-fatal", RULES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name.partition(".")[0])
+def test_the_rules_do_what_their_tests_say(case: Path) -> None:
+    run("promtool", "test", "rules", case.name, at=case.parent)
+
+
+def test_amtool_accepts_the_routing() -> None:
+    run("amtool", "check-config", ROUTING)
+
+
+def test_promtool_accepts_the_scraping(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("r" * 20)
+    (tmp_path / RULES.name).write_text(RULES.read_text())
+    example = tmp_path / SCRAPING.name
+    example.write_text(SCRAPING.read_text().replace("/etc/prometheus/hotdesk.token", str(token)))
+    run("promtool", "check", "config", "--lint-fatal", example)
+
+
+def test_promtool_accepts_the_metrics(failover: FailoverRun) -> None:
+    (target,) = failover.prometheus.http.get("/api/v1/targets").json()["data"]["activeTargets"]
+    shown = failover.prometheus.http.get(target["scrapeUrl"]).text
+    assert "hotdesk_incident_moves{" in shown or "hotdesk_dialer_deaths{" in shown
+    run("promtool", "check", "metrics", given=shown)
+
+
+# --- each alert -----------------------------------------------------------------------------------------------------
+
+
+@each_alert
+def test_an_alert_says_how_urgent_it_is_and_what_to_read(name: str) -> None:
+    alert = ALERTS[name]
+    assert name.startswith("Hotdesk")
+    assert set(alert["labels"]) == {"severity"}
+    assert alert["labels"]["severity"] in URGENCY
+    said = alert["annotations"]
+    assert set(said) == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert said["runbook_url"] == f"{{{{ $externalLabels.runbooks_url }}}}/{name}.md"
+    assert said["dashboard_url"].startswith("{{ $externalLabels.grafana_url }}/d/hotdesk-")
+
+
+@each_alert
+def test_an_alert_has_a_case_where_it_fires_and_one_where_it_does_not(name: str) -> None:
+    fires = [
+        bool(check.get("exp_alerts"))
+        for case in CASES
+        for test in yaml.safe_load(case.read_text())["tests"]
+        for check in test["alert_rule_test"]
+        if check["alertname"] == name
+    ]
+    # nothing that hotdesk shows could end the watchdog
+    assert set(fires) == ({True} if name == "HotdeskWatchdog" else {True, False})
+
+
+def test_every_case_is_given_the_links() -> None:
+    for case in CASES:
+        for test in yaml.safe_load(case.read_text())["tests"]:
+            assert set(test["external_labels"]) == {"grafana_url", "runbooks_url"}
+
+
+def metrics_in(expression: str) -> Iterator[str]:
+    """Give the names of the metrics in an expression."""
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", expression)
+    bare = re.sub(r"\b(?:by|on|group_left|group_right)\s*\([^)]*\)", "", bare)
+    yield from re.findall(r"\b(?:hotdesk[a-z_:]*|up)\b", bare)
+
+
+def test_every_metric_of_a_rule_is_one_that_hotdesk_shows() -> None:
+    registry = CollectorRegistry()
+    ControllerInstruments(registry)
+    CollectorInstruments(registry)
+    kinds = {family.name: family.type for family in registry.collect()}
+    forms = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+    shown = {
+        each.name + form
+        for each in vars(metrics).values()
+        if isinstance(each, metrics.Metric)
+        for form in forms.get(kinds.get(each.name, "gauge"), ("",))
+    }
+    recorded = {rule["record"] for rule in ALL_RULES if "record" in rule}
+    assert {name for rule in ALL_RULES for name in metrics_in(rule["expr"])} <= shown | recorded | {"up"}
+
+
+# --- inhibition -----------------------------------------------------------------------------------------------------
+
+
+def named(matchers: list[str]) -> set[str]:
+    """Give the alerts that matchers of an inhibition name; each name in them must be an alert's."""
+    (matcher,) = matchers
+    found = re.fullmatch(r'alertname=~?"([^"]+)"', matcher)
+    assert found
+    pieces = {piece: {name for name in ALERTS if re.fullmatch(piece, name)} for piece in found[1].split("|")}
+    assert all(pieces.values()), pieces
+    return set().union(*pieces.values())
+
+
+@each_inhibition
+def test_an_inhibition_names_alerts_and_never_lets_the_lesser_keep_back_the_greater(inhibition: dict[str, Any]) -> None:
+    sources, targets = named(inhibition["source_matchers"]), named(inhibition["target_matchers"])
+    assert not sources & targets
+
+    def urgency(name: str) -> int:
+        return URGENCY.index(ALERTS[name]["labels"]["severity"])
+
+    assert max(map(urgency, sources)) <= min(map(urgency, targets))
+
+
+# --- runbooks -------------------------------------------------------------------------------------------------------
+
+
+def test_each_alert_has_its_page_and_no_page_is_left_over() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {*ALERTS, "README"}
+
+
+@each_alert
+def test_a_page_says_the_four_things(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["What it means", "What hotdesk does by itself", "What to look at", "What to do"]
+    assert f"**{ALERTS[name]['labels']['severity']}**" in text
+
+
+@pytest.mark.parametrize(("document", "link"), [("runbooks/README.md", "{}.md"), ("alerts.md", "runbooks/{}.md")])
+def test_each_alert_is_in_the_tables(document: str, link: str) -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(([^)]+)\) \| (\w+) \|", (ROOT / "docs" / document).read_text(), re.MULTILINE)
+    assert rows == [(name, link.format(name), alert["labels"]["severity"]) for name, alert in ALERTS.items()]
