@@ -87,7 +87,7 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
     yield f"Its heartbeat: {heartbeat_words(standing)}."
     yield from (f"Its {kind.upper()} is {told}." for kind, told in sorted(dialer.witnesses.items()))
     full = "" if standing.max_agents is None else f", {standing.max_agents} at most"
-    yield f"{_agents(standing.agents)} and {_slots(standing.slots)} there{full}; {standing.rooms_free} rooms free."
+    yield f"{agents_words(standing.agents)} and {_slots(standing.slots)} there{full}; {standing.rooms_free} rooms free."
     if standing.rank is not None:
         ahead = "the next login goes there" if standing.rank == 1 else "by the fewest agents and slots"
         yield f"It is number {standing.rank} in the ranking: {ahead}."
@@ -110,7 +110,7 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
 def _incident_words(state: ClusterState, incident: Incident) -> Iterator[str]:
     planned = ", as planned (a maintenance window)" if incident.planned else ""
     yield f"Incident {incident.incident} is open since {clock(incident.opened_at_ms)}{planned}: {incident.why}."
-    yield f"{_agents(incident.agents)} still there, {incident.ordered} moves ordered, {incident.home} home again."
+    yield f"{agents_words(incident.agents)} still there, {incident.ordered} moves ordered, {incident.home} home again."
     if incident.withheld:
         yield f"Nobody is moved now: {incident.withheld}."
     for listed in incident.listed:
@@ -202,7 +202,7 @@ def _phone_words(phone: PhoneStanding) -> str:
     where = f"{phone.phone_login} on {phone.server_ip}" if phone.server_ip else phone.phone_login
     if not phone.server_ip:
         return f"{where}: {'; '.join(phone.why_not)}."
-    there = f"{where}: {_agents(phone.agents)}, {_slots(phone.slots)}"
+    there = f"{where}: {agents_words(phone.agents)}, {_slots(phone.slots)}"
     if phone.rank is None:
         return f"{there}; not offered: {'; '.join(phone.why_not)}."
     doubt = f"; only for want of better: {'; '.join(phone.why_not)}" if phone.why_not else ""
@@ -212,7 +212,8 @@ def _phone_words(phone: PhoneStanding) -> str:
 # --- words --------------------------------------------------------------------------------------------------------
 
 
-def _agents(count: int) -> str:
+def agents_words(count: int) -> str:
+    """Count agents in words."""
     return "1 agent" if count == 1 else f"{count} agents"
 
 
@@ -237,7 +238,8 @@ def name_of(state: ClusterState, server_ip: ServerIp) -> str:
 def sentence_about(state: ClusterState, *, stale: bool) -> str:
     """Say in one sentence how a cluster is."""
     if stale:
-        return "Nothing is known: no poll came in for 5 seconds. VICIdial chooses where agents log in."
+        why = "no poll came in for 5 seconds" if state.outage is None else "the database does not answer"
+        return f"Nothing is known: {why}. VICIdial chooses where agents log in."
     if state.outage is not None:
         return "The database does not answer. Nobody is moved for that."
     if state.orders.pause is not None:

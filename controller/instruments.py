@@ -182,7 +182,8 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
-    yield metrics.INCIDENT_PLANNED, labels, incident.planned
+    died_empty = incident.kind is DialerState.DOWN and _emptied(state, incident.server_ip)
+    yield metrics.INCIDENT_PLANNED, labels, incident.planned or died_empty
     moves = Counts(
         (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident
     )
@@ -192,6 +193,12 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     acknowledged = state.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
+
+
+def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Tell whether somebody wants the dialer empty: that it dies then wakes nobody."""
+    health = state.health.dialers.get(server_ip)
+    return server_ip in state.orders.drains or (health is not None and health.switched_off_since_ms is not None)
 
 
 def _places_free(standing: Standing) -> int:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.answers import IncidentAnswer, RankingAnswer
-from controller.explaining import Explanation, clock, heartbeat_words
+from controller.explaining import Explanation, agents_words, clock, heartbeat_words
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.failures import ApiFailure
 from hotdesk.settings import Options
@@ -124,4 +124,4 @@ def _incident(told: IncidentAnswer) -> RenderableType:
 
 
 def _progress(incident: Incident) -> str:
-    return f"{incident.agents} agents still there, {incident.ordered} moves, {incident.home} home again"
+    return f"{agents_words(incident.agents)} still there, {incident.ordered} moves, {incident.home} home again"

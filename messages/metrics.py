@@ -60,7 +60,7 @@ INCIDENT_OPENED = Metric(
 )
 INCIDENT_PLANNED = Metric(
     "hotdesk_incident_planned",
-    "1: the open incident falls into a maintenance window, and is no cause for alarm.",
+    "1: the open incident is no cause for alarm: a maintenance window, or a dialer that somebody had emptied died.",
     _DIALER,
 )
 INCIDENT_MOVES = Metric(

@@ -116,7 +116,7 @@ def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
         acts=acts,
         imbalance=snapshot.imbalance,
         owner=snapshot.owner,
-        dialers=_dialer_rows(state, snapshot),
+        dialers=_dialer_rows(state, snapshot, stale=stale),
         incidents=tuple(_card(state, each, made) for each in told if each.incident.closed_at_ms is None),
         closed=tuple(islice((each for each in told if each.incident.closed_at_ms is not None), CLOSED_SHOWN)),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
@@ -132,7 +132,7 @@ def _tone(state: ClusterState, *, stale: bool) -> Tone:
     return Tone.WELL if judged <= {DialerState.UP} and state.orders.pause is None else Tone.CARE
 
 
-def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot) -> tuple[DialerRow, ...]:
+def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> tuple[DialerRow, ...]:
     return tuple(
         DialerRow(
             server_ip=each.server_ip,
@@ -141,7 +141,7 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot) -> tuple[Dialer
             state=each.state,
             since_ms=each.since_ms,
             reason="; ".join(why for why in (each.evidence, *each.why_not) if why not in {"", each.state.value}),
-            rank=each.rank,
+            rank=None if stale else each.rank,
             agents=each.agents,
             slots=each.slots,
             rooms_free=each.rooms_free,

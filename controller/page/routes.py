@@ -19,7 +19,7 @@ from controller.answers import AcknowledgeBody, OrderBody
 from controller.api import known
 from controller.browsers import why_foreign, why_rebound
 from controller.desk import Desk
-from controller.explaining import Explanation, clock, explain, sentence_about
+from controller.explaining import Explanation, agents_words, clock, explain, sentence_about
 from controller.ordering import Orderer, incidents_of
 from controller.page.contents import ClusterPage, cluster_page
 from controller.page.live import Live, Watched
@@ -70,7 +70,7 @@ class StatusPage:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["clock"] = clock
+        self._templates.filters |= {"clock": clock, "agents": agents_words}
         self._templates.globals |= {"version": version, "silences": SILENCES}
         self._live_part = self._templates.get_template("live.html")
         self.live = Live(self._contents, lambda watched, page: self._live_part.render(page=page, orders=watched.orders))

@@ -50,13 +50,19 @@ class Scene:
     def __enter__(self) -> Self:
         until(lambda: self.http.get("/readyz").is_success, "the process is ready")
         self._thread.start()
-        until(lambda: [each.state for each in self.client.dialers()] == ["up"] * len(self.server_ips), "all are up")
+        until(self._calm, "all are up, and nobody is held back")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self.client.close()
+
+    def _calm(self) -> bool:
+        ranking = self.client.ranking()
+        if ranking is None or ranking.brake:
+            return False
+        return [each.state for each in ranking.dialers] == ["up"] * len(self.server_ips)
 
     def seat(self, server_ip: str, *users: str) -> None:
         """Have agents log in, each by an alias `desk-USER` with a phone on every dialer."""

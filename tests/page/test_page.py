@@ -62,6 +62,7 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     card = page.locator(f'article[id^="i-{ONE}@"]')
     expect(card.get_by_role("heading")).to_contain_text(ONE)
     expect(card.locator("tbody tr")).to_have_count(3, timeout=LONG_MS)
+    card.get_by_text("Moved agents:").click()
     assert {each.inner_text() for each in card.locator("tbody th").all()} == {"1001", "1002", "1003"}
     card.get_by_text("Timeline").click()
     expect(card.locator(".decisions li").first).to_contain_text("opened incident")
@@ -182,6 +183,16 @@ def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) ->
     assert found.silenced_until_ms is not None
 
 
+def test_a_dialer_that_dies_after_it_was_drained_is_no_cause_for_alarm(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    until(lambda: scene.client.metric("hotdesk_incident_open", kind="draining") == 1, "it drains")
+    assert scene.client.metric("hotdesk_incident_planned", server_ip=ONE) == 0
+    scene.silent = {ONE}
+    until(lambda: scene.client.metric("hotdesk_incident_open", kind="down") == 1, "it dies")
+    assert scene.client.metric("hotdesk_incident_planned", server_ip=ONE) == 1
+
+
 def test_the_brake_is_released(scene: Scene, page: Page) -> None:
     scene.seat(ONE, "1001")
     page.goto(scene.page)
@@ -235,7 +246,7 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     scene.silent = {ONE}
     sentence(look, f"{ONE} is down.")
     expect(look.locator("article.incident tbody tr")).to_have_count(2, timeout=LONG_MS)
-    look.get_by_text("Moved agents").click()
+    look.get_by_text("Moved agents:").click()
     look.get_by_text("Timeline").click()
     clean(look)
     overflow = look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
