@@ -1,6 +1,7 @@
-"""The real servers tests run on: one MariaDB and one Kafka broker for the whole run, started when first asked for.
+"""The real servers tests run on: a MariaDB and a Kafka broker for all tests of a process, started when first asked for.
 
-Where tests run in two processes, all that use these servers run in one of them, one after the other.
+Where tests run in two processes, all that break servers or measure time run in one of them, one after the other. What
+only needs a database to be there runs in the other, with a MariaDB of its own.
 """
 
 import os
@@ -18,12 +19,23 @@ from tests.watching.run import FailoverRun, failover_run
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests must run in the same process: those that share servers, and those of one module.
 
-    The longest group comes first, so that the others run beside it.
+    The longest groups come first, so that the others run beside them.
     """
     for item in items:
-        group = "servers" if uses_servers(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not uses_servers(item))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: FIRST.get(group_of(item), len(FIRST)))
+
+
+FIRST = {"servers": 0, "beside": 1}
+BESIDE = ("tests/hook/", "tests/alerts/", "tests/dashboards/")
+"""Folders whose tests need a database, and leave it alone."""
+
+
+def group_of(item: pytest.Item) -> str:
+    """Name the group a test belongs to."""
+    if not uses_servers(item):
+        return item.nodeid.partition("::")[0]
+    return "beside" if item.nodeid.startswith(BESIDE) else "servers"
 
 
 def uses_servers(item: pytest.Item) -> bool:
