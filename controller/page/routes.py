@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Request, Response, Router, get, post
@@ -203,7 +204,7 @@ class StatusPage:
                 orders.acknowledge(cluster, subject, AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence))
             case _:
                 raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
-        return _see(f"/clusters/{cluster}?said={what}")
+        return _see(f"/clusters/{quote(cluster)}?said={what}")
 
 
 SAID = {
@@ -264,7 +265,7 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
 
     def failed(request: AnyRequest, error: HTTPException) -> Response[str]:
         if isinstance(error, _SignInNeeded):
-            return _see(f"/sign-in?to={request.url.path}")
+            return _see(f"/sign-in?to={quote(request.scope['path'])}")
         return page.shown("message.html", status=error.status_code, why=error.detail, back=_back(request))
 
     return Router(
@@ -285,7 +286,9 @@ def _address(connection: AnyConnection) -> str:
 
 def _inside(path: str) -> str:
     """Give a path of ours to go to, whatever was asked for."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+    asked = urlsplit(path.replace("\\", "/"))
+    ours = asked.path.startswith("/") and not (asked.scheme or asked.netloc)
+    return quote(asked.path) if ours else "/"
 
 
 def _back(request: AnyRequest) -> str:

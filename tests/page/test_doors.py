@@ -158,6 +158,16 @@ def test_signing_in_leads_nowhere_else(stranger: httpx.Client) -> None:
         assert answer.headers["location"] == "/"
 
 
+def test_what_is_asked_for_stays_a_path(stranger: httpx.Client) -> None:
+    odd = "/clusters/a%0d%0aSet-Cookie:%20x=y"
+    answer = stranger.get(odd)
+    assert answer.headers["location"] == "/sign-in?to=/clusters/a%0D%0ASet-Cookie%3A%20x%3Dy"
+    assert "set-cookie" not in answer.headers
+    signed_in = stranger.post("/sign-in", data={"name": "anna", "token": TOKENS["read"], "to": "/clusters/a\r\nX: y"})
+    assert signed_in.headers["location"].isascii()
+    assert "\n" not in signed_in.headers["location"]
+
+
 # --- other sites --------------------------------------------------------------------------------------------------
 
 FOREIGN = [
