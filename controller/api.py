@@ -146,6 +146,7 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
             return
         found = tokens.scope_of(connection.headers.get("authorization", ""))
         if found is None:
+            tokens.refused += 1
             raise NotAuthorizedException(
                 "send 'Authorization: Bearer TOKEN' with a token of the token file",
                 headers={"www-authenticate": "Bearer"},

@@ -262,7 +262,8 @@ class Desk:
                 return news.key.cluster, self._fold_end(news, folded, live=live)
             case Undecodable(letter):
                 self._dead[_place(letter)] = letter
-                return letter.cluster, Result.DEAD
+                # what is unreadable may name anything as its cluster
+                return letter.cluster if letter.cluster in self.clusters else "", Result.DEAD
             case DeadLetter():
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)

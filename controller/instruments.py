@@ -54,6 +54,7 @@ class ControllerInstruments:
         self.picks = Counter(*metrics.PICKS, registry=registry)
         self.errands = Counter(*metrics.ERRANDS, registry=registry)
         self._begun: set[str] = set()
+        self._begin("")
 
     def note_fold(self, folded: FoldedBatch, seconds: float) -> None:
         """Count a folded batch."""
@@ -123,6 +124,7 @@ _SPECS = (
     metrics.INCIDENT_SILENCED,
     metrics.FENCE,
     metrics.CLUSTER_BRAKED,
+    metrics.CLUSTER_FLEET_BRAKED,
     metrics.CLUSTER_PAUSED,
     metrics.CLUSTER_WITNESSES_BLIND,
     metrics.CLUSTER_AGENTS_PLACED,
@@ -146,6 +148,8 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
     yield metrics.CLUSTER_OWNED, (cluster,), view.owned
     yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
+    fleet_braked = state.health.bad_since_ms is not None and bool(state.health.brake)
+    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked
     yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
     yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
     yield metrics.CLUSTER_AGENTS_PLACED, (cluster,), len(state.logins)
@@ -182,7 +186,7 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
-    died_empty = incident.kind is DialerState.DOWN and _emptied(state, incident.server_ip)
+    died_empty = incident.kind is DialerState.DOWN and not incident.agents and _emptied(state, incident.server_ip)
     yield metrics.INCIDENT_PLANNED, labels, incident.planned or died_empty
     moves = Counts(
         (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident

@@ -26,6 +26,8 @@ class Tokens:
 
     def __init__(self, known: dict[bytes, Scope]) -> None:
         self._known = known
+        self.refused = 0
+        """Requests that carried none of them, since the process began."""
 
     @classmethod
     def load(cls, path: Path | None) -> Self:

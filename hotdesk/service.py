@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from types import MappingProxyType, TracebackType
@@ -19,8 +19,10 @@ import uvicorn
 import uvloop
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector as PrometheusCollector
 
 from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
@@ -169,6 +171,7 @@ class Service:
         sys.setswitchinterval(SWITCH_SECONDS)
         self.log = open_log(self._wanted.log)
         self._outbox = Outbox(self.log)
+        self.registry.register(_RefusedTokens(self._tokens))
         role = Gauge(*metrics.ROLE, registry=self.registry)
         for each in self._wanted.roles:
             role.labels(each, "kafka" if self._wanted.log.bootstrap else "file").set(1)
@@ -300,6 +303,18 @@ class Service:
         if self._outbox is not None and self._outbox.failing_since is not None:
             doubts.append(f"the log takes no records: {self._outbox.failing_since}")
         return tuple(doubts)
+
+
+class _RefusedTokens(PrometheusCollector):
+    """Counts what the guards of the API turned away."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give the count."""
+        spec = metrics.TOKENS_REFUSED
+        yield CounterMetricFamily(spec.name, spec.help, value=self._tokens.refused)
 
 
 def _tokens(api: ApiOptions) -> Tokens:

@@ -93,7 +93,16 @@ FENCE = Metric(
     "hotdesk_fence", "Fences by stage: 1 for the one it has come to.", ("cluster", "server_ip", "server_id", "stage")
 )
 CLUSTER_HOLDS = Metric("hotdesk_cluster_holds", "Agents kept from calls, by stage.", ("cluster", "stage"))
-CLUSTER_BRAKED = Metric("hotdesk_cluster_braked", "1: the fleet brake holds, nobody is moved.", ("cluster",))
+CLUSTER_BRAKED = Metric(
+    "hotdesk_cluster_braked",
+    "1: nobody is moved, for whatever doubt of ourselves: the fleet brake, missing polls, blind witnesses.",
+    ("cluster",),
+)
+CLUSTER_FLEET_BRAKED = Metric(
+    "hotdesk_cluster_fleet_braked",
+    "1: more than half of the dialers in service look bad at once, and nobody is moved for that.",
+    ("cluster",),
+)
 CLUSTER_PAUSED = Metric("hotdesk_cluster_paused", "1: the cluster is only observed, by order.", ("cluster",))
 CLUSTER_WITNESSES_BLIND = Metric(
     "hotdesk_cluster_witnesses_blind", "1: the witnesses of all dialers fail at once, and have no vote.", ("cluster",)
@@ -129,5 +138,6 @@ ERRANDS = Metric(
     ("cluster", "errand", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that are kept up to date.")
+TOKENS_REFUSED = Metric("hotdesk_tokens_refused", "Requests whose token was none of the token file's, or absent.")
 ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))

@@ -418,9 +418,16 @@ def test_bytes_that_are_no_http_do_not_stop_it(http: httpx.Client) -> None:
 # --- tokens -----------------------------------------------------------------------------------------------------
 
 
+def _refused(http: httpx.Client) -> float:
+    lines = http.get("/metrics", headers=bearer("read")).text.splitlines()
+    return float(next(line for line in lines if line.startswith("hotdesk_tokens_refused_total ")).split()[1])
+
+
 @pytest.mark.parametrize("path", ROUTES)
 def test_reading_needs_any_token(http: httpx.Client, path: str) -> None:
+    before = _refused(http)
     refused = http.get(path)
+    assert _refused(http) == before + 1
     problem(refused, 401)
     assert refused.headers["www-authenticate"] == "Bearer"
     for scope in TOKENS:
