@@ -51,7 +51,7 @@ from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
 from controller.explaining import Explanation, explain, sentence_about
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
 from controller.instruments import ControllerInstruments, PickOutcome
-from controller.picking import NoPick, PickRequest, Refused, rank_alias
+from controller.picking import NoOrder, NoPick, PickRequest, Refused, rank_alias
 from controller.tokens import Scope, Tokens
 from messages.records import Decision
 from stream.log import Entry
@@ -327,7 +327,8 @@ class Picker:
             answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
         finally:
-            self._instruments.picks.labels(cluster, outcome).inc()
+            if not asker.forwarded:  # whoever passed it on counts how it went for the one who asked
+                self._instruments.picks.labels(cluster, outcome).inc()
             self._instruments.pick_seconds.observe(time.perf_counter() - began)
         return answer
 
@@ -341,10 +342,12 @@ class Picker:
         if view.owned:
             slot, entries = self._desk.take_order(view, body.screen)
             self._put(entries)
-            if slot is None:
+            if slot is NoOrder.NOT_YET:
                 raise ProblemDetailsException(
-                    status_code=HTTP_404_NOT_FOUND, title="no order", detail="hotdesk has no order for this screen"
+                    status_code=HTTP_503_SERVICE_UNAVAILABLE, title="not yet", detail=f"{slot.value}: ask again"
                 )
+            if slot is NoOrder.NONE:
+                raise ProblemDetailsException(status_code=HTTP_404_NOT_FOUND, title="no order", detail=slot.value)
             return ReloginAnswer(
                 cluster=cluster,
                 user=slot.user,

@@ -9,12 +9,14 @@ from enum import StrEnum
 
 import msgspec
 
-from controller.ranking import NOT_JUDGED, known_absent
+from controller.ranking import NOT_JUDGED, REGISTERING, known_absent
 from controller.state import ClusterState
-from messages.records import AliasDefect, DialerState, Grouping, Phone, PhoneAlias
+from messages.records import AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
 
-LEAST_PHONES = 2
+LEAST_DIALERS = 2
 LEAST_CASCADE = 2
+SAID_NOTHING = {"", "UNKNOWN"}
+"""What `phones.peer_status` holds where nobody writes it."""
 SLICE = 500
 """Aliases that are looked at in one go: fewer than a login would notice."""
 
@@ -64,11 +66,12 @@ def audit(state: ClusterState) -> list[AuditFinding]:
 def audit_slices(state: ClusterState) -> Iterator[list[AuditFinding]]:
     """Look at a cluster, and give what was found so far every now and then; the state may change in between."""
     yield [*_cluster_findings(state), *_dialer_findings(state), *_campaign_findings(state)]
+    yield list(_registration_findings(state))
     names = sorted(state.aliases)
     holders: Counter[str] = Counter()
     for begin in range(0, len(names), SLICE):
         aliases = [state.aliases[name] for name in names[begin : begin + SLICE] if name in state.aliases]
-        holders.update(login.lower() for alias in aliases for login in set(alias.logins))
+        holders.update(login for alias in aliases for login in {each.lower() for each in alias.logins})
         yield [finding for alias in aliases for finding in alias_findings(state, alias)]
     yield list(_shared_phones(holders))
     yield list(_past_alias(state, holders))
@@ -84,7 +87,7 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFind
     """Look at one alias."""
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
-    for login in dict.fromkeys(alias.logins):
+    for login in {each.lower(): each for each in reversed(alias.logins)}.values():
         phone = state.phones.get(login.lower())
         if phone is not None:
             phones.append(phone)
@@ -92,13 +95,15 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFind
             yield _error("names_itself", where, "it names itself, which is no phone", "list phone logins only")
         else:
             yield _error("no_such_phone", where, f"no phone has its login {login}", "make the phone, or unlist it")
-    if len(phones) < LEAST_PHONES:
-        what = f"it stands for {len(phones)} phone{'' if len(phones) == 1 else 's'}: there is nowhere to move to"
+    there = {phone.server_ip for phone in phones if phone.server_ip in state.dialers}
+    if len(there) < LEAST_DIALERS:
+        on = ", all on one dialer" if len(phones) > 1 and there else ""
+        what = f"it stands for {len(phones)} phone{'' if len(phones) == 1 else 's'}{on}: there is nowhere to move to"
         yield _error("few_phones", where, what, "give the agent a phone on a second dialer, and list it")
     for phone in phones:
         yield from _phone_findings(state, where, phone)
     for server_ip, count in Counter(phone.server_ip for phone in phones).items():
-        if count > 1:
+        if count > 1 and len(there) >= LEAST_DIALERS:
             what = f"{count} of its phones are on {server_ip}"
             yield _warning("same_dialer", where, what, "one phone a dialer is enough: unlist the others")
     if len({phone.extension.lower() for phone in phones}) > 1:
@@ -176,6 +181,18 @@ def _dialer_findings(state: ClusterState) -> Iterator[AuditFinding]:
     for server_ip in sorted(weights.keys() - state.dialers.keys()):
         what = "AGENT_LOAD_BALANCING_WEIGHT weighs it, and there is no such server"
         yield _note("weight_of_nobody", f"dialer {server_ip}", what, "take the line out")
+
+
+def _registration_findings(state: ClusterState) -> Iterator[AuditFinding]:
+    """Name the dialers of whose phones nobody says whether they are registered: that was not looked at, then."""
+    said, silent = set[ServerIp](), set[ServerIp]()
+    for phone in state.phones.values():
+        if phone.protocol.upper() in REGISTERING and not phone.webphone:
+            (silent if phone.peer_status.upper() in SAID_NOTHING else said).add(phone.server_ip)
+    for server_ip in sorted((silent - said) & state.dialers.keys()):
+        what = "nothing is known of whether its phones are registered"
+        remedy = "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account"
+        yield _note("registration_not_known", f"dialer {server_ip}", what, remedy)
 
 
 def _campaign_findings(state: ClusterState) -> Iterator[AuditFinding]:

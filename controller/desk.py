@@ -13,7 +13,7 @@ import msgspec
 from controller.fencing import fenced
 from controller.health import judge_fleet
 from controller.incidents import Turn, take_in, take_turn, why_withheld
-from controller.picking import Picked, PickRequest, Refused, pick, take_order
+from controller.picking import NoOrder, Picked, PickRequest, Refused, pick, take_order
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
 from controller.state import NEVER, ClusterState, Folded, Stamp
@@ -212,13 +212,14 @@ class Desk:
         held = view.state.slots.of(request.user)
         picked = pick(view.state, view.policy, request, self.name)
         if isinstance(picked, Refused):
-            return picked, [] if held is None else [end_of_slot(held, self.name)]
+            given_up = held is not None and view.state.slots.of(request.user) is None
+            return picked, [end_of_slot(held, self.name)] if held is not None and given_up else []
         return picked, [entry_of(picked.slot)] if picked.is_new else []
 
-    def take_order(self, view: ClusterView, screen: str) -> tuple[LoginSlot | None, list[Entry]]:
+    def take_order(self, view: ClusterView, screen: str) -> tuple[LoginSlot | NoOrder, list[Entry]]:
         """Give a screen its order to log in again, once; the entries tell the log."""
         slot = take_order(view.state, screen)
-        return slot, [] if slot is None else [entry_of(slot)]
+        return slot, [] if isinstance(slot, NoOrder) else [entry_of(slot)]
 
     def release(self, view: ClusterView, user: str) -> tuple[LoginSlot | None, list[Entry]]:
         """Take a slot back; the entries tell the log."""

@@ -12,6 +12,10 @@ from controller.answers import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 OWNER_SECONDS = 0.05
 """What an owner may take to answer; then the replica picks by itself."""
 
+RELOGIN_SECONDS = 0.5
+"""The same for a screen's order, which only the owner can give: an answer that comes too late is an order lost, and the
+screen waits for a second."""
+
 FORWARDED = "x-hotdesk-forwarded"
 """Marks a request that a replica passed on: it is not passed on again."""
 
@@ -75,7 +79,7 @@ class OwnerClient:
     ) -> ReloginAnswer | Refusal | None:
         """Ask an owner for a screen's order; None as above."""
         url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/relogins"
-        return _read(await self._send("POST", url, authorization, body), ReloginAnswer)
+        return _read(await self._send("POST", url, authorization, body, seconds=RELOGIN_SECONDS), ReloginAnswer)
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
         """Tell an owner that a slot is given back; tell whether it did."""
@@ -88,7 +92,13 @@ class OwnerClient:
         return answer is not None and answer.is_success
 
     async def _send(
-        self, method: str, url: str, authorization: str, body: PickBody | ReloginBody | None
+        self,
+        method: str,
+        url: str,
+        authorization: str,
+        body: PickBody | ReloginBody | None,
+        *,
+        seconds: float = OWNER_SECONDS,
     ) -> httpx.Response | None:
         headers = {FORWARDED: "1", "content-type": "application/json"}
         if authorization:
@@ -96,7 +106,7 @@ class OwnerClient:
         content = None if body is None else msgspec.json.encode(body)
         try:
             # httpx counts its time-outs for each step; an owner that dribbles would take all of them
-            async with asyncio.timeout(OWNER_SECONDS):
-                return await self._client.request(method, url, headers=headers, content=content)
+            async with asyncio.timeout(seconds):
+                return await self._client.request(method, url, headers=headers, content=content, timeout=seconds)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             return None

@@ -214,11 +214,20 @@ class _Deciding:
         for relogin in [each for each in self._relogins.values() if each.incident == incident.incident]:
             if relogin.stage is Stage.ORDERED:
                 self._decide("withdrew a move", why, relogin.user)
+                self._give_place_back(relogin)
             self._forget(relogin)
         self._records.append(
             msgspec.structs.replace(incident, closed_at_ms=self._now_ms, withheld="", listed=(), by=self._by)
         )
         self._decide(f"closed incident {incident.incident}", why, incident.server_ip)
+
+    def _give_place_back(self, relogin: Relogin) -> None:
+        """Keep no place for an agent who is not moved after all, nor an order that another logout could call up."""
+        slot = self._state.slots.of(relogin.user)
+        if slot is not None and slot.planned and slot.replaces == relogin.live_agent_id:
+            self._records.append(
+                msgspec.structs.replace(slot, planned=False, screen="", until_ms=self._now_ms, handed_out_by=self._by)
+            )
 
     def _empty(self, incident: Incident, sessions: list[AgentSession]) -> None:
         """Move the agents of a dialer as far as that is right now, and bring its incident up to date."""

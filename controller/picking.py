@@ -3,7 +3,7 @@
 A pick names user and alias. Asked again it gives the same slot, as long as that slot's dialer still takes logins.
 """
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from controller.policy import Policy
 from controller.ranking import AliasRanking, PhoneStanding, rank_phones
 from controller.state import ClusterState
-from messages.records import LoginSlot
+from messages.records import LoginSlot, Stage
 
 
 class PickRequest(NamedTuple):
@@ -65,10 +65,12 @@ def rank_alias(state: ClusterState, policy: Policy, typed: str, campaign_id: str
 def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> Picked | Refused:
     """Choose a phone and hold its slot in `state`; `by` is the process that hands it out."""
     held = state.slots.of(request.user)
+    if held is not None and held.planned:
+        return _pick_while_moved(state, policy, held, request, by)
     if held is not None and _still_good(state, policy, held, request):
-        if request.screen in {"", held.screen} and not held.planned:
+        if request.screen in {"", held.screen}:
             return Picked(held, is_new=False)
-        held = msgspec.structs.replace(held, screen=request.screen or held.screen, planned=False)
+        held = msgspec.structs.replace(held, screen=request.screen, handed_out_by=by)
         state.slots.take(held)
         return Picked(held, is_new=True)
     if held is not None:
@@ -79,8 +81,14 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     best = ranking.best
     if best is None:
         return Refused(NoPick.NO_DIALER, ranking.phones)
+    slot = _slot_for(state, policy, request, best, by)
+    state.hand_out(slot)
+    return Picked(slot, is_new=True)
+
+
+def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: PhoneStanding, by: str) -> LoginSlot:
     session = state.agents.get(request.user.lower())
-    slot = LoginSlot(
+    return LoginSlot(
         cluster=state.cluster,
         user=request.user,
         alias_id=request.alias,
@@ -93,18 +101,55 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
         screen=request.screen,
         handed_out_by=by,
     )
-    state.hand_out(slot)
-    return Picked(slot, is_new=True)
 
 
-def take_order(state: ClusterState, screen: str) -> LoginSlot | None:
-    """Give the place kept for the agent of a screen that is being moved, once: it is a login's from now on."""
+def _pick_while_moved(
+    state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest, by: str
+) -> Picked | Refused:
+    """Answer a login of a user for whom a place is kept.
+
+    The login page asks before it has checked a password, so this may be anybody who knows the user's name: whoever
+    it is, the place and the order stay with the screen that is moved.
+    """
+    same_alias = held.alias_id.lower() == request.alias.lower()
+    place = held
+    if not (same_alias and _still_good(state, policy, held, request)):
+        ranking = rank_alias(state, policy, request.alias, request.campaign_id)
+        if ranking is None:
+            return Refused(NoPick.UNKNOWN_ALIAS, ())
+        if ranking.best is None:
+            return Refused(NoPick.NO_DIALER, ranking.phones)
+        if not same_alias:
+            return Picked(_slot_for(state, policy, request, ranking.best, by), is_new=False)
+        best = ranking.best
+        place = msgspec.structs.replace(held, phone_login=best.phone_login, server_ip=best.server_ip, handed_out_by=by)
+    if request.screen not in {"", held.screen, held.asked_by}:
+        place = msgspec.structs.replace(place, asked_by=request.screen, handed_out_by=by)
+    if place is not held:
+        state.slots.take(place)
+    return Picked(place, is_new=place is not held)
+
+
+class NoOrder(Enum):
+    """Why a screen gets no order to log in again."""
+
+    NONE = "hotdesk has no order for this screen"
+    NOT_YET = "hotdesk is just about to tell this screen, or has not heard yet that it did"
+
+
+def take_order(state: ClusterState, screen: str) -> LoginSlot | NoOrder:
+    """Give the place kept for the agent of a screen that hotdesk has logged out, once: it is a login's from now on."""
     for slot in state.slots:
         if slot.planned and slot.screen == screen != "":
+            move = None if slot.replaces is None else state.relogins.get(slot.replaces)
+            if move is not None and move.stage is Stage.ORDERED:
+                return NoOrder.NOT_YET
+            if move is not None and not (move.stage is Stage.TOLD or move.answer):
+                return NoOrder.NONE  # it ended before it was told: somebody else did that
             taken = msgspec.structs.replace(slot, planned=False)
             state.slots.take(taken)
             return taken
-    return None
+    return NoOrder.NONE
 
 
 def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest) -> bool:

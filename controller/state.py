@@ -244,7 +244,8 @@ class ClusterState:
     def _use_slot(self, session: AgentSession, seen_at_ms: int) -> None:
         slot = self.slots.fulfil(session, seen_at_ms)
         if slot is not None:
-            login = msgspec.structs.replace(slot, used_by=session.live_agent_id)
+            screen = slot.asked_by or slot.screen
+            login = msgspec.structs.replace(slot, used_by=session.live_agent_id, screen=screen, asked_by="")
             self.logins[session.user.lower()] = login
             self.slots_ended[session.user.lower()] = SlotEnd(login, over=False)
 

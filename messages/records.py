@@ -303,6 +303,9 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     screen: str = ""
     """Which screen asked: a digest of what only that screen knows. Of a planned slot: the screen that is moved, which
     may ask once for its order to log in again."""
+    asked_by: str = ""
+    """Which screen logs in to a planned slot: maybe the agent's next one, maybe somebody who only knows their name. The
+    order stays with `screen` until a session is seen."""
     handed_out_by: str
     """Which process; its own news coming back to it says nothing new."""
 

@@ -70,8 +70,8 @@ def test_what_an_alias_lists(logins: tuple[str, ...], kinds: set[str]) -> None:
 @pytest.mark.parametrize(
     ("second", "kinds"),
     [
-        (phone("p2", "10.9.9.9"), {"no_such_dialer"}),
-        (phone("p2", ONE), {"same_dialer"}),
+        (phone("p2", "10.9.9.9"), {"no_such_dialer", "few_phones"}),
+        (phone("p2", ONE), {"few_phones"}),
         (phone("p2", TWO, active=False), {"phone_inactive"}),
         (msgspec.structs.replace(phone("p2", TWO), extension="2002"), {"extensions_differ"}),
         (msgspec.structs.replace(phone("p2", TWO), protocol="SIP", peer_status="UNREGISTERED"), {"not_registered"}),
@@ -98,6 +98,24 @@ def test_what_only_the_collector_could_tell(defect: AliasDefect, kind: str) -> N
 
 def test_secrets_that_may_not_be_read_are_said_not_to_be_compared() -> None:
     assert _found(settings()) == {"not_compared"}
+
+
+def test_two_phones_on_one_of_two_dialers_are_one_too_many() -> None:
+    assert _found(phone("p3", ONE), logins=("p1", "p2", "p3")) == {"same_dialer"}
+
+
+def test_a_login_that_is_listed_twice_in_other_letters_is_one() -> None:
+    assert _found(logins=("p1", "P1", "p2")) == set()
+
+
+@pytest.mark.parametrize("status", ["", "UNKNOWN"])
+def test_dialers_of_whose_phones_nothing_is_known_are_named(status: str) -> None:
+    silent = msgspec.structs.replace(phone("p2", TWO), protocol="SIP", peer_status=status)
+    assert _found(replaced={"p2": silent}) == {"registration_not_known"}
+    known = msgspec.structs.replace(phone("p3", TWO), protocol="SIP", peer_status="REGISTERED")
+    assert _found(known, replaced={"p2": silent}) == set()
+    webphone = msgspec.structs.replace(silent, webphone=True)
+    assert _found(replaced={"p2": webphone}) == set()
 
 
 def test_a_phone_of_two_aliases_is_found_once() -> None:

@@ -4,6 +4,7 @@ import msgspec
 
 from controller.acting import Outcome, Reply, after
 from controller.incidents import Turn
+from controller.picking import NoOrder, take_order
 from controller.policy import MaintenanceWindow, Policy
 from messages.records import (
     AgentStatus,
@@ -399,3 +400,18 @@ def test_the_screen_of_an_earlier_session_is_not_told_about_a_later_one() -> Non
     floor.judge(ONE=DialerState.DOWN)
     (place,) = [each for each in floor.turn().records if isinstance(each, LoginSlot)]
     assert place.screen == ""
+
+
+def test_a_move_that_is_withdrawn_keeps_neither_place_nor_order() -> None:
+    floor = Floor(*crowd(1))
+    floor.state.logins["1001"] = msgspec.structs.replace(slot("1001"), used_by=1001, screen="a" * 64)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    assert take_order(floor.state, "a" * 64) is NoOrder.NOT_YET
+    floor.judge()
+    turn = floor.turn()
+    assert "withdrew a move" in [what for what, _, _ in decisions(turn)]
+    # a supervisor who logs them out now has the last word
+    assert take_order(floor.state, "a" * 64) is NoOrder.NONE
+    floor.poll()
+    assert len(floor.state.slots) == 0

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.picking import NoPick, Picked, PickRequest, Refused, pick, resolve, take_order
+from controller.picking import NoOrder, NoPick, Picked, PickRequest, Refused, pick, resolve, take_order
 from controller.policy import Policy
 from controller.ranking import rank_dialers
 from controller.state import ClusterState
-from messages.records import DialerHealth, DialerState, FleetHealth, LoginSlot, WhyNot
+from messages.records import DialerHealth, DialerState, FleetHealth, LoginSlot, Relogin, Stage, WhyNot
 from tests.making import (
     CLUSTER,
     NOW_MS,
@@ -410,28 +410,94 @@ def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
 def test_an_order_is_for_one_screen_and_given_once() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     state.hand_out(_planned())
-    assert take_order(state, OTHER) is None
+    assert take_order(state, OTHER) is NoOrder.NONE
     taken = take_order(state, SCREEN)
-    assert taken is not None
+    assert isinstance(taken, LoginSlot)
     assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
-    assert take_order(state, SCREEN) is None
+    assert take_order(state, SCREEN) is NoOrder.NONE
     assert state.slots.on(ONE) == 1
 
 
 def test_nobody_gets_an_order_by_naming_no_screen() -> None:
     state = desk_state(dialer(ONE))
     state.hand_out(_planned(screen=""))
-    assert take_order(state, "") is None
+    assert take_order(state, "") is NoOrder.NONE
 
 
 def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
     state = desk_state(dialer(ONE))
     _pick_from(state, SCREEN)
-    assert take_order(state, SCREEN) is None
+    assert take_order(state, SCREEN) is NoOrder.NONE
 
 
 def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
     state = desk_state(dialer(ONE))
     state.hand_out(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == ONE
-    assert take_order(state, SCREEN) is None
+    state.fold(session("1001", ONE, number=2, sequence=2))
+    state.fold(poll(dialer(ONE, 1), sequence=2))
+    assert take_order(state, SCREEN) is NoOrder.NONE
+    # and the next order is for the screen they are at now
+    assert state.logins["1001"].screen == OTHER
+
+
+@pytest.mark.parametrize("typed", ["desk", "p2", "nonsense"])
+def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(_planned())
+    answer = pick(state, PLAIN, PickRequest("1001", typed, "", OTHER), "me")
+    match typed:
+        case "desk":
+            assert isinstance(answer, Picked)
+            assert answer.slot.server_ip == ONE
+        case "p2":
+            assert isinstance(answer, Picked)
+            assert (answer.slot.server_ip, answer.is_new) == (TWO, False)
+        case _:
+            assert answer == Refused(NoPick.UNKNOWN_ALIAS, ())
+    taken = take_order(state, SCREEN)
+    assert isinstance(taken, LoginSlot)
+    assert taken.server_ip == ONE
+
+
+def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
+    state = desk_state(dialer(ONE, active=False), dialer(TWO))
+    state.hand_out(_planned())
+    assert _pick_from(state, OTHER).slot.server_ip == TWO
+    taken = take_order(state, SCREEN)
+    assert isinstance(taken, LoginSlot)
+    assert taken.server_ip == TWO
+
+
+def _moving(stage: Stage, answer: str = "") -> ClusterState:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(msgspec.structs.replace(_planned(), replaces=7))
+    state.relogins[7] = Relogin(
+        cluster=CLUSTER,
+        live_agent_id=7,
+        user="1001",
+        incident="i",
+        from_server_ip=TWO,
+        to_server_ip=ONE,
+        phone_login="p1",
+        ordered_at_ms=NOW_MS,
+        stage=stage,
+        answer=answer,
+    )
+    return state
+
+
+def test_only_a_screen_that_hotdesk_has_told_gets_its_order() -> None:
+    assert take_order(_moving(Stage.ORDERED), SCREEN) is NoOrder.NOT_YET
+    assert isinstance(take_order(_moving(Stage.TOLD), SCREEN), LoginSlot)
+    assert isinstance(take_order(_moving(Stage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
+    # a session that ended before it was told was ended by somebody else
+    assert take_order(_moving(Stage.ENDED), SCREEN) is NoOrder.NONE
+
+
+def test_whoever_changes_a_held_slot_says_that_it_was_them() -> None:
+    state = desk_state(dialer(ONE))
+    assert pick(state, PLAIN, PickRequest("1001", "desk", "", SCREEN), "owner").slot.handed_out_by == "owner"  # type: ignore[union-attr]
+    again = pick(state, PLAIN, PickRequest("1001", "desk", "", OTHER), "replica")
+    assert isinstance(again, Picked)
+    assert again.slot.handed_out_by == "replica"
