@@ -6,6 +6,11 @@
 // Nothing here prints, logs or raises anything, and no password ever comes here.
 
 if (!function_exists('hotdesk_log_in')) {
+    // What a login may wait at least, and where an outage cannot be remembered.
+    define('HOTDESK_LEAST_MS', 20);
+    // What a screen that was logged out waits for its order; nobody stands in its way.
+    define('HOTDESK_ORDER_MS', 1000);
+
     /**
      * Asks where an agent logs in.
      *
@@ -28,14 +33,15 @@ if (!function_exists('hotdesk_log_in')) {
         if ($settings === null) {
             return null;
         }
-        try {
-            $screen = bin2hex(random_bytes(16));
-        } catch (Exception $error) {
+        // Without it nobody would give the alias back.
+        $script = @file_get_contents(__DIR__ . '/hotdesk.js');
+        if ($script === false) {
             return null;
         }
+        $screen = bin2hex(random_bytes(16));
         // hotdesk learns a digest: whoever reads its log cannot pass for this screen.
         $asked = array('user' => $user, 'alias' => $alias, 'campaign' => $campaign, 'screen' => hash('sha256', $screen));
-        $answer = hotdesk_ask($settings, 'picks', $asked, $settings['deadline_ms']);
+        $answer = hotdesk_ask_for_login($settings, $asked);
         if ($answer === null || $answer['status'] !== 201) {
             return null;
         }
@@ -52,17 +58,13 @@ if (!function_exists('hotdesk_log_in')) {
         }
         return array(
             'phone_login' => $picked['phone_login'],
-            'script' => hotdesk_script($settings, $alias, $picked['phone_login'], $screen),
+            'script' => hotdesk_script($script, $settings, $alias, $picked['phone_login'], $screen),
         );
     }
 
     /** Gives the script that puts the alias back, and that asks for a new login after hotdesk has ended this one. */
-    function hotdesk_script($settings, $alias, $phone_login, $screen)
+    function hotdesk_script($script, $settings, $alias, $phone_login, $screen)
     {
-        $script = @file_get_contents(__DIR__ . '/hotdesk.js');
-        if ($script === false) {
-            $script = '';
-        }
         $told = json_encode(
             array(
                 'alias' => $alias,
@@ -82,7 +84,16 @@ if (!function_exists('hotdesk_log_in')) {
         if ($settings === null || !$settings['relogin'] || !preg_match('/^[0-9a-f]{32}$/D', $screen)) {
             return null;
         }
-        $answer = hotdesk_ask($settings, 'relogins', array('screen' => hash('sha256', $screen)), 1000);
+        // Each time anew: a login that was not answered says nothing about this, and this says nothing about logins.
+        $answer = null;
+        $until = microtime(true) + HOTDESK_ORDER_MS / 1000;
+        foreach ($settings['urls'] as $url) {
+            $left_ms = (int)floor(($until - microtime(true)) * 1000);
+            if ($answer !== null || $left_ms < 1) {
+                break;
+            }
+            $answer = hotdesk_post($settings, $url, 'relogins', array('screen' => hash('sha256', $screen)), $left_ms);
+        }
         if ($answer === null) {
             return false;
         }
@@ -109,10 +120,11 @@ if (!function_exists('hotdesk_log_in')) {
         if (!is_string($file) || $file === '') {
             $file = isset($_SERVER['HOTDESK_HOOK_INI']) ? $_SERVER['HOTDESK_HOOK_INI'] : '/etc/hotdesk/hook.ini';
         }
-        $read = is_string($file) && is_readable($file) ? @parse_ini_file($file, false, INI_SCANNER_RAW) : false;
+        $read = is_string($file) && @is_readable($file) ? @parse_ini_file($file, false, INI_SCANNER_RAW) : false;
         if (!is_array($read)) {
             return null;
         }
+        $read = array_filter($read, 'is_string');
         $urls = preg_split('/[\s,]+/', isset($read['urls']) ? $read['urls'] : '', -1, PREG_SPLIT_NO_EMPTY);
         $cluster = isset($read['cluster']) ? $read['cluster'] : '';
         if (!$urls || $cluster === '' || !function_exists('curl_init')) {
@@ -129,7 +141,7 @@ if (!function_exists('hotdesk_log_in')) {
             'cluster' => $cluster,
             'token' => preg_match('/^[\x21-\x7e]*$/D', $token) ? $token : '',
             'ca_file' => isset($read['ca_file']) ? $read['ca_file'] : '',
-            'deadline_ms' => hotdesk_between(isset($read['deadline_ms']) ? $read['deadline_ms'] : '', 20, 150, 150),
+            'deadline_ms' => hotdesk_between(isset($read['deadline_ms']) ? $read['deadline_ms'] : '', HOTDESK_LEAST_MS, 150, 150),
             'outage_seconds' => hotdesk_between(isset($read['outage_seconds']) ? $read['outage_seconds'] : '', 1, 60, 5),
             'state_dir' => isset($read['state_dir']) && $read['state_dir'] !== '' ? $read['state_dir'] : sys_get_temp_dir(),
             'relogin' => !in_array(strtolower(isset($read['relogin']) ? $read['relogin'] : 'on'), $off, true),
@@ -145,26 +157,32 @@ if (!function_exists('hotdesk_log_in')) {
 
     /**
      * Asks one hotdesk after the other, until one answers or the time is over. Those that did not answer lately are
-     * not asked, so an outage costs one deadline and not one a login.
+     * not asked, so an outage costs one deadline and not one a login; where that cannot be remembered, nobody waits long.
      *
      * @return array|null 'status' and 'body'; null: no answer.
      */
-    function hotdesk_ask($settings, $what, $body, $limit_ms)
+    function hotdesk_ask_for_login($settings, $body)
     {
-        $content = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE);
-        $until = microtime(true) + $limit_ms / 1000;
+        $marks = array();
+        $limit_ms = $settings['deadline_ms'];
         foreach ($settings['urls'] as $url) {
+            $mark = $settings['state_dir'] . '/hotdesk-' . md5($url . "\n" . $settings['cluster']) . '.down';
+            $marks[$url] = $mark;
+            if (!@is_writable(@file_exists($mark) ? $mark : $settings['state_dir'])) {
+                $limit_ms = min($limit_ms, HOTDESK_LEAST_MS);
+            }
+        }
+        $until = microtime(true) + $limit_ms / 1000;
+        foreach ($marks as $url => $mark) {
             $left_ms = (int)floor(($until - microtime(true)) * 1000);
             if ($left_ms < 1) {
                 break;
             }
-            $mark = $settings['state_dir'] . '/hotdesk-' . md5($url . "\n" . $settings['cluster']) . '.down';
             $marked = @filemtime($mark);
             if ($marked !== false && abs(time() - $marked) < $settings['outage_seconds']) {
                 continue;
             }
-            $answer = hotdesk_post($settings, rtrim($url, '/') . '/v1/clusters/' . rawurlencode($settings['cluster'])
-                . '/' . $what, $content, $left_ms);
+            $answer = hotdesk_post($settings, $url, 'picks', $body, $left_ms);
             if ($answer !== null) {
                 if ($marked !== false) {
                     @unlink($mark);
@@ -177,8 +195,10 @@ if (!function_exists('hotdesk_log_in')) {
     }
 
     /** Sends one request; null: no answer in time, or one that no working hotdesk gives. */
-    function hotdesk_post($settings, $url, $content, $limit_ms)
+    function hotdesk_post($settings, $url, $what, $body, $limit_ms)
     {
+        $content = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE);
+        $url = rtrim($url, '/') . '/v1/clusters/' . rawurlencode($settings['cluster']) . '/' . $what;
         $headers = array('Content-Type: application/json', 'Expect:');
         if ($settings['token'] !== '') {
             $headers[] = 'Authorization: Bearer ' . $settings['token'];
@@ -208,10 +228,10 @@ if (!function_exists('hotdesk_log_in')) {
         $done = $set && curl_exec($curl);
         $status = $done ? curl_getinfo($curl, CURLINFO_HTTP_CODE) : 0;
         curl_close($curl);
-        $body = $done ? json_decode($said, true) : null;
-        if (!is_array($body) || $status === 401 || $status === 403 || $status >= 500 || $status < 200) {
+        $answered = $done ? json_decode($said, true) : null;
+        if (!is_array($answered) || $status === 401 || $status === 403 || $status >= 500 || $status < 200) {
             return null;
         }
-        return array('status' => $status, 'body' => $body);
+        return array('status' => $status, 'body' => $answered);
     }
 }

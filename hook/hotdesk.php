@@ -18,5 +18,9 @@ if ($_SERVER['REQUEST_METHOD'] !== 'POST' || $site !== 'same-origin') {
     echo '{"order": null}';
     exit;
 }
-$order = hotdesk_order(isset($_POST['screen']) && is_string($_POST['screen']) ? $_POST['screen'] : '');
+try {
+    $order = hotdesk_order(isset($_POST['screen']) && is_string($_POST['screen']) ? $_POST['screen'] : '');
+} catch (\Throwable $error) {
+    $order = null;
+}
 echo json_encode($order === false ? array('order' => null, 'again' => true) : array('order' => $order));

@@ -12,7 +12,13 @@ if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign)
     && is_string($phone_login) && $phone_login !== '' && (string)$phone_pass !== ''
     && (string)$VD_login !== '' && (string)$VD_pass !== '' && (string)$VD_campaign !== ''
     && (!isset($relogin) || $relogin !== 'YES')) {
-    $hotdesk_login = hotdesk_log_in((string)$VD_login, $phone_login, (string)$VD_campaign);
+    try {
+        $hotdesk_login = hotdesk_log_in((string)$VD_login, $phone_login, (string)$VD_campaign);
+    } catch (\Throwable $hotdesk_error) {
+        // whatever this PHP forbids or lacks: the page goes on as it does without hotdesk
+        $hotdesk_login = null;
+        unset($hotdesk_error);
+    }
     if ($hotdesk_login !== null) {
         $phone_login = $hotdesk_login['phone_login'];
         $INSERT_before_body_close = (isset($INSERT_before_body_close) ? $INSERT_before_body_close : '')

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -60,6 +60,10 @@ class Web:
         lines += [f'{name} = "{value}"' for name, value in settings.items()]
         self._ini.write_text("\n".join(lines))
 
+    def write(self, ini: str) -> None:
+        """Write the hook's settings just so."""
+        self._ini.write_text(ini)
+
     def log_in(self, user: str, alias: str, **more: str) -> Shown:
         """Send the login form."""
         answer = self.http.post("/vicidial.php", data=LOGIN | {"VD_login": user, "phone_login": alias} | more)
@@ -73,8 +77,8 @@ class Web:
 
 
 @contextmanager
-def web_server(folder: Path, site: Site, workers: int = 8) -> Iterator[Web]:
-    """Serve the test page with the hook beside it."""
+def web_server(folder: Path, site: Site, workers: int = 8, php: Sequence[str] = ()) -> Iterator[Web]:
+    """Serve the test page with the hook beside it; `php`: settings of PHP's, `NAME=VALUE`."""
     root, ini = folder / "agc", folder / "hook.ini"
     shutil.copytree(PAGE, root)
     for file in HOOK:
@@ -92,9 +96,19 @@ def web_server(folder: Path, site: Site, workers: int = 8) -> Iterator[Web]:
         "PAGE_DB_NAME": site.name,
     }
     site.run(f"GRANT ALL ON `{site.name}`.* TO '{site.user}'@'%'")
+    flags = [word for each in php for word in ("-d", each)]
     with (folder / "php.log").open("wb") as said:
         server = subprocess.Popen(  # noqa: S603 (our own command)
-            [shutil.which("php") or "php", "-d", "display_errors=1", "-S", f"127.0.0.1:{port}", "-t", str(root)],
+            [
+                shutil.which("php") or "php",
+                "-d",
+                "display_errors=1",
+                *flags,
+                "-S",
+                f"127.0.0.1:{port}",
+                "-t",
+                str(root),
+            ],
             env=environment,
             stdout=said,
             stderr=said,
