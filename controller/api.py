@@ -22,7 +22,7 @@ from litestar.exceptions import (
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from litestar.status_codes import (
     HTTP_200_OK,
@@ -46,7 +46,7 @@ from controller.answers import (
     ReloginAnswer,
     ReloginBody,
 )
-from controller.browsers import why_foreign, why_rebound
+from controller.browsers import why_embedded, why_foreign, why_rebound
 from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
 from controller.explaining import Explanation, explain, sentence_about
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
@@ -62,6 +62,9 @@ Put = Callable[[Sequence[Entry]], None]
 Doubts = Callable[[], tuple[str, ...]]
 """Tells what keeps this process from being ready, in words; nothing: it is."""
 
+
+Name = Annotated[str, PathParameter(max_length=255)]
+"""An alias, as long as VICIdial's column for a list of logins, or what else has a name."""
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -140,8 +143,8 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if not tokens.required:
             # only this machine gets here, and on it a browser that shows pages of others
-            headers = connection.headers
-            if why := why_rebound(headers) or (connection.scope.get("method") not in SAFE and why_foreign(headers)):
+            headers, changes = connection.headers, connection.scope.get("method") not in SAFE
+            if why := why_rebound(headers) or (why_foreign if changes else why_embedded)(headers):
                 raise PermissionDeniedException(why)
             return
         found = tokens.scope_of(connection.headers.get("authorization", ""))
@@ -210,7 +213,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
     )
     async def alias_ranking(
         cluster: FromPath[str],
-        alias: FromPath[str],
+        alias: Name,
         campaign: Annotated[str, QueryParameter(description="campaign to log in to")] = "",
     ) -> AliasAnswer:
         view, now = known(desk, cluster), time.monotonic()
@@ -233,9 +236,9 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         summary="Why: what is known of a dialer, agent or alias of this name, in words",
         guards=guards,
     )
-    async def explanations(cluster: FromPath[str], name: FromPath[str]) -> list[Explanation]:
+    async def explanations(cluster: FromPath[str], name: Name) -> list[Explanation]:
         view = known(desk, cluster)
-        found = explain(view.state, view.policy, view.decisions, name)
+        found = explain(view.state, view.policy, view.decisions, name, stale=view.stale(time.monotonic()))
         if not found:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND,

@@ -4,16 +4,25 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+OURS = {"same-origin", "none"}
+"""What `Sec-Fetch-Site` says where our own page, or the person at the browser, asked."""
+
 
 def why_foreign(headers: Mapping[str, str]) -> str:
     """Say why a request comes from a page of another site; empty: it does not, or no browser sent it."""
-    site = headers.get("sec-fetch-site", "same-origin")
-    if site not in {"same-origin", "none"}:
-        return "a page of another site sent this"
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return "" if site in OURS else "a page of another site sent this"
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+    if origin is not None and _place(origin) != headers.get("host", ""):
         return "a page of another site sent this"
     return ""
+
+
+def why_embedded(headers: Mapping[str, str]) -> str:
+    """Say why a page of another site reads this behind its visitor's back; empty: a link, or nobody does."""
+    followed = headers.get("sec-fetch-mode", "navigate") == "navigate"
+    return "" if followed else why_foreign(headers)
 
 
 def why_rebound(headers: Mapping[str, str]) -> str:
@@ -22,11 +31,18 @@ def why_rebound(headers: Mapping[str, str]) -> str:
     Where there are no tokens, being reached from this machine is all that protects; a page of another site may have
     its own name point here (DNS rebinding). An address, or localhost, is nobody else's name.
     """
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return ""
+    given = headers.get("host", "")
     try:
-        ipaddress.ip_address(host)
+        host = urlsplit(f"//{given}").hostname or ""
+        if host != "localhost" and not host.endswith(".localhost"):
+            ipaddress.ip_address(host)
     except ValueError:
-        return f"without a token file hotdesk answers to its address only, not to the name {host[:80]!r}"
+        return f"without a token file hotdesk answers to its address only, not to the name {given[:80]!r}"
     return ""
+
+
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

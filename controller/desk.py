@@ -269,7 +269,10 @@ class Desk:
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)
             case Decision():
-                self._view(news.cluster).decisions.append(news)
+                # a tail that begins anew after trouble with the log gives the latest once more
+                decisions = self._view(news.cluster).decisions
+                if live or news not in decisions:
+                    decisions.append(news)
             case _:
                 self._fold_decided(self._view(news.cluster), news, live=live)
         return news.cluster, Result.FOLDED

@@ -13,7 +13,11 @@ from controller.picking import rank_alias, resolve
 from controller.policy import Policy
 from controller.ranking import AliasRanking, PhoneStanding, rank_dialers
 from controller.state import ClusterState
-from messages.records import Decision, DialerReading, DialerState, Incident, ServerIp, Standing
+from messages.records import Decision, DialerReading, DialerState, Incident, ServerIp, Stage, Standing
+
+OLD_NEWS = "Nothing is known now, so hotdesk offers nothing and VICIdial chooses. What follows is as of the last poll."
+UNJUDGED_MS = 5000
+"""A controller judges every poll; dialers that nobody has judged for so long may be anything by now."""
 
 BEATS_SECONDS = 2.0
 """A heartbeat of one-second resolution, polled twice a second, may look still for so long and be well."""
@@ -30,14 +34,17 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The latest about it, the newest first."""
 
 
-def explain(state: ClusterState, policy: Policy, decisions: Iterable[Decision], name: str) -> list[Explanation]:
+def explain(
+    state: ClusterState, policy: Policy, decisions: Iterable[Decision], name: str, *, stale: bool = False
+) -> list[Explanation]:
     """Explain everything that has this name: a dialer by address or id, an agent, an alias or a phone's login.
 
-    Empty: nothing has it.
+    Empty: nothing has it. `stale`: no poll came in for a while, so that nothing is offered.
     """
+    old = (OLD_NEWS,) if stale else ()
     latest = list(decisions)[::-1]
     found = [
-        Explanation(kind="dialer", name=dialer.server_ip, words=tuple(_dialer_words(state, policy, dialer)))
+        Explanation(kind="dialer", name=dialer.server_ip, words=(*old, *_dialer_words(state, policy, dialer)))
         for dialer in state.dialers.values()
         if name.lower() in {dialer.server_ip.lower(), dialer.server_id.lower()}
     ]
@@ -45,9 +52,9 @@ def explain(state: ClusterState, policy: Policy, decisions: Iterable[Decision], 
     told = [each for each in latest if each.subject.lower() == user]
     known_agent = user in state.agents or state.slots.of(name) is not None
     if known_agent or (told and not found):
-        found.append(Explanation(kind="agent", name=name, words=tuple(_agent_words(state, name))))
+        found.append(Explanation(kind="agent", name=name, words=(*old, *_agent_words(state, name))))
     if resolve(state, name):
-        found.append(Explanation(kind="alias", name=name, words=tuple(_alias_words(state, policy, name))))
+        found.append(Explanation(kind="alias", name=name, words=(*old, *_alias_words(state, policy, name))))
     return [
         msgspec.structs.replace(
             each,
@@ -110,7 +117,8 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
 def _incident_words(state: ClusterState, incident: Incident) -> Iterator[str]:
     planned = ", as planned (a maintenance window)" if incident.planned else ""
     yield f"Incident {incident.incident} is open since {clock(incident.opened_at_ms)}{planned}: {incident.why}."
-    yield f"{agents_words(incident.agents)} still there, {incident.ordered} moves ordered, {incident.home} home again."
+    moves = "moves advised" if is_advice(state, incident) else "moves ordered"
+    yield f"{agents_words(incident.agents)} still there, {incident.ordered} {moves}, {incident.home} home again."
     if incident.withheld:
         yield f"Nobody is moved now: {incident.withheld}."
     for listed in incident.listed:
@@ -135,10 +143,14 @@ def _agent_words(state: ClusterState, user: str) -> Iterator[str]:
             yield "A remote agent: has no browser, so hotdesk moves them nowhere."
         login = state.logins.get(name)
         if login is not None and login.used_by == session.live_agent_id:
-            yield f"hotdesk chose that: alias {login.alias_id}, phone {login.phone_login}."
+            chosen = f"alias {login.alias_id}, phone {login.phone_login}"
+            if login.server_ip == session.server_ip:
+                yield f"hotdesk chose that: {chosen}."
+            else:
+                yield f"hotdesk had chosen {login.server_ip} for that login: {chosen}."
         elif not session.remote:
             typed = f"; typed {session.typed}" if session.typed else ""
-            yield f"VICIdial chose that: hotdesk was not asked{typed}."
+            yield f"VICIdial chose that: no pick of hotdesk's is known for it{typed}."
         if session.external_pause:
             yield f"VICIdial was told {session.external_pause} for that screen."
     slot = state.slots.of(user)
@@ -179,13 +191,14 @@ def _alias_words(state: ClusterState, policy: Policy, typed: str) -> Iterator[st
         yield "One phone's login: there is nothing to choose."
     ranking = rank_alias(state, policy, typed, "")
     if ranking is not None:
-        yield _next_login(ranking)
+        yield _next_login(ranking, weighed=bool(state.weight_shares))
         yield from map(_phone_words, ranking.phones)
     if alias is not None:
         yield from (f"{each.severity}: {each.what}; {each.remedy}." for each in alias_findings(state, alias))
 
 
-def _next_login(ranking: AliasRanking) -> str:
+def _next_login(ranking: AliasRanking, *, weighed: bool) -> str:
+    load = "least agents and slots for its weight" if weighed else "fewest agents and slots"
     best = ranking.best
     if best is None:
         return "No login is answered now: none of its dialers takes one. VICIdial chooses."
@@ -194,8 +207,8 @@ def _next_login(ranking: AliasRanking) -> str:
     if len(offered) == 1:
         return f"{goes}: the only one that takes logins."
     if offered[1].load == best.load:
-        return f"{goes}: as few agents and slots as others, and the last listed of them, as VICIdial chooses."
-    return f"{goes}: the fewest agents and slots."
+        return f"{goes}: as little load as others, and the last listed of them, as VICIdial chooses."
+    return f"{goes}: the {load}."
 
 
 def _phone_words(phone: PhoneStanding) -> str:
@@ -229,6 +242,21 @@ def _why(why: str) -> str:
     return f": {why}" if why else ""
 
 
+def is_advice(state: ClusterState, incident: Incident) -> bool:
+    """Tell whether an incident's moves are only said, and nobody is told anything."""
+    return any(each.stage is Stage.ADVISED for each in state.relogins.values() if each.incident == incident.incident)
+
+
+def is_unjudged(state: ClusterState) -> bool:
+    """Tell whether polls come in that no controller judges."""
+    return state.observed_at_ms - state.health.polled_at_ms > UNJUDGED_MS
+
+
+def why_words(standing: Standing) -> str:
+    """Say what speaks for a dialer's state and against new logins there; empty: it is simply up."""
+    return "; ".join(why for why in (standing.evidence, *standing.why_not) if why not in {"", standing.state.value})
+
+
 def name_of(state: ClusterState, server_ip: ServerIp) -> str:
     """Name a dialer as people do: its id and address."""
     dialer = state.dialers.get(server_ip)
@@ -237,6 +265,11 @@ def name_of(state: ClusterState, server_ip: ServerIp) -> str:
 
 def sentence_about(state: ClusterState, *, stale: bool) -> str:
     """Say in one sentence how a cluster is."""
+    return _doubt_words(state, stale=stale) or _dialers_words(state)
+
+
+def _doubt_words(state: ClusterState, *, stale: bool) -> str:
+    """Say why nobody is moved whatever the dialers are; empty: nothing keeps anybody."""
     if stale:
         why = "no poll came in for 5 seconds" if state.outage is None else "the database does not answer"
         return f"Nothing is known: {why}. VICIdial chooses where agents log in."
@@ -246,6 +279,14 @@ def sentence_about(state: ClusterState, *, stale: bool) -> str:
         return f"Only observed: paused by {state.orders.pause.by}{_why(state.orders.pause.why)}."
     if state.health.brake:
         return f"Nobody is moved: {state.health.brake}."
+    if is_unjudged(state):
+        return "No controller decides: nobody has judged the dialers lately, and nobody is moved."
+    return ""
+
+
+def _dialers_words(state: ClusterState) -> str:
+    if not state.health.dialers:
+        return "No dialer is known yet."
     troubled = [
         f"{name_of(state, ip)} is {each.state}"
         for ip, each in sorted(state.health.dialers.items())
@@ -254,6 +295,8 @@ def sentence_about(state: ClusterState, *, stale: bool) -> str:
     if not troubled:
         return f"All {len(state.health.dialers)} dialers are up."
     moved = [each for each in state.incidents.values() if each.ordered]
-    home = sum(each.home for each in moved)
-    so_far = f" {home} of {sum(each.ordered for each in moved)} moved agents are home again." if moved else ""
+    total, home = sum(each.ordered for each in moved), sum(each.home for each in moved)
+    so_far = f" {home} of {total} moved agents are home again." if moved else ""
+    if any(is_advice(state, each) for each in moved):
+        so_far = f" hotdesk only advises: {total} of its agents should be moved."
     return f"{'; '.join(troubled)}.{so_far}"

@@ -152,7 +152,13 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked
     yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
     yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
-    yield metrics.CLUSTER_AGENTS_PLACED, (cluster,), len(state.logins)
+    placed = (state.agents.get(user) for user in state.logins)
+    where = [each for each in placed if each is not None]
+    yield (
+        metrics.CLUSTER_AGENTS_PLACED,
+        (cluster,),
+        sum(each.server_ip == state.logins[each.user.lower()].server_ip for each in where),
+    )
     yield from _errand_samples(state)
     for incident in state.incidents.values():
         yield from _incident_samples(state, incident)

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from controller.desk import Ended, News
+from controller.fencing import fenced
 from controller.health import judge_fleet
 from controller.incidents import take_in, take_turn
 from controller.policy import Policy
 from controller.state import ClusterState, Folded
+from messages.keys import KIND_FENCE
 from messages.records import (
     Acknowledge,
     AgentSession,
@@ -22,6 +24,7 @@ from messages.records import (
     Decision,
     DialerState,
     Drain,
+    Fence,
     LoginSlot,
     Move,
     Outage,
@@ -37,6 +40,8 @@ from messages.records import (
 from messages.topics import Topic
 
 REPLAY = "replay"
+WAIT_POLLS = 4
+"""So many polls are only folded while no ranking has told yet how the dialers were judged."""
 _ADVICE = "would have ordered a move, but only advises here"
 """How the core words what it does not carry out. Here nothing is, and that needs no saying each time."""
 
@@ -74,6 +79,8 @@ class Replay:
         self._known: dict[ServerIp, DialerState] = {}
         self._brake = ""
         self._outage = False
+        self._begun = False
+        """What is judged goes on from how it was judged then, or from nothing where that is not known."""
         self.polls = 0
         """How many were folded."""
 
@@ -92,8 +99,11 @@ class Replay:
                 self._state.fold(news)
             case Ended():
                 self._end(news)
-            case LoginSlot() if not news.planned:
+            case LoginSlot() if not news.planned or news.used_by is not None:
                 self._state.take_slot(news)
+            case Fence():
+                # what hotdesk itself did to a flag says nothing about the dialer
+                self._state.decided(news)
             case Pause() | Drain() | Acknowledge() | Move() | Unbrake() | Unfence():
                 self._state.orders.take(news)
             case _:
@@ -106,13 +116,17 @@ class Replay:
 
     def remember(self, ranking: RankingSnapshot) -> None:
         """Go on judging from how a cluster was judged before the first record of this replay."""
-        if self.polls <= 1 and ranking.health is not None:
+        if not self._begun and ranking.health is not None:
+            self._begun = True
             self._state.health = ranking.health
             self._known = {ip: health.state for ip, health in ranking.health.dialers.items()}
 
     def _judge(self, poll: Poll) -> Iterator[Happening]:
         state = self._state
-        state.health = judge_fleet(state.health, poll, self._policy, state.orders)
+        if not self._begun and self.polls <= WAIT_POLLS:
+            return  # how they were judged before stands in a ranking that comes right after
+        self._begun = True
+        state.health = judge_fleet(state.health, poll, self._policy, state.orders, fenced=fenced(state))
         if self._outage:
             self._outage = False
             yield self._happens(poll.observed_at_ms, "the database answers again")
@@ -140,6 +154,8 @@ class Replay:
             self._state.orders.take_back(ended.key)
         elif ended.topic is Topic.LOGINS:
             self._state.release_slot(ended.key.name)
+        elif ended.key.kind == KIND_FENCE:
+            self._state.errand_over(ended.key)
 
     def _happens(self, at_ms: int, what: str, why: str = "") -> Happening:
         return Happening(at_ms=at_ms, subject=self._state.cluster, what=what, why=why)

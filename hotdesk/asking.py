@@ -65,6 +65,11 @@ def only_cluster(api: httpx.Client) -> str:
     return known[0]
 
 
+def printable(text: str) -> str:
+    """Make control characters visible: names out of a database may hold what steers a terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def print_json(what: object) -> None:
     """Print for scripts."""
     print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.answers import IncidentAnswer, RankingAnswer
-from controller.explaining import Explanation, agents_words, clock, heartbeat_words
-from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from controller.explaining import Explanation, agents_words, clock, heartbeat_words, why_words
+from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
 from hotdesk.failures import ApiFailure
 from hotdesk.settings import Options
 from messages.records import DialerState, Incident, Stage, Standing
@@ -60,10 +60,10 @@ def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, op
     for each in found:
         console.print(Text(f"{each.kind} {each.name}", style="bold"))
         for words in each.words:
-            console.print(Text(f"  {words}"))
+            console.print(_plain(f"  {words}"))
         for decision in each.decisions[:DECISIONS_TOLD]:
             because = f": {decision.why}" if decision.why else ""
-            console.print(Text(f"  {clock(decision.at_ms)}  {decision.what}{because}", style="dim"))
+            console.print(_plain(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
 
 
 COMMANDS = (top, explain)
@@ -83,7 +83,7 @@ def _view(api: httpx.Client, cluster: str) -> RenderableType:
     open_ones = [each for each in told if each.incident.closed_at_ms is None]
     age = "" if ranking.age_ms is None else f", seen {ranking.age_ms / 1000:.1f} s ago"
     return Group(
-        Text(f"{cluster}: {ranking.summary}", style="bold red" if ranking.stale else "bold"),
+        _plain(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
         Text(f"owner {ranking.owner or 'nobody'}{age}", style="dim"),
         _dialers(ranking.dialers),
         *(_incident(each) for each in open_ones),
@@ -95,32 +95,37 @@ def _dialers(standings: tuple[Standing, ...]) -> Table:
     for column in ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why"):
         table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "rooms"} else "left")
     for each in standings:
-        why = "; ".join(why for why in (each.evidence, *each.why_not) if why not in {"", each.state.value})
         table.add_row(
             str(each.rank or "-"),
-            Text(f"{each.server_id} {each.server_ip}".strip()),
+            _plain(f"{each.server_id} {each.server_ip}".strip()),
             Text(each.state, style=COLOURS[each.state]),
             str(each.agents),
             str(each.slots),
             str(each.rooms_free),
             heartbeat_words(each),
-            Text(why),
+            _plain(why_words(each)),
         )
     return table
 
 
 def _incident(told: IncidentAnswer) -> RenderableType:
     incident = told.incident
+    since = clock(incident.opened_at_ms)
     lines = [
-        Text(f"{incident.kind} {incident.server_ip} since {clock(incident.opened_at_ms)}: {incident.why}", "bold red"),
-        Text(f"  {_progress(incident)}; {told.acknowledged_by or 'nobody'} is on it"),
+        _plain(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
+        _plain(f"  {_progress(incident)}; {told.acknowledged_by or 'nobody'} is on it"),
     ]
     if incident.withheld:
-        lines.append(Text(f"  nobody is moved now: {incident.withheld}", "yellow"))
+        lines.append(_plain(f"  nobody is moved now: {incident.withheld}", "yellow"))
     under_way = [each for each in told.moves if each.stage is not Stage.HOME]
-    lines += [Text(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
-    lines += [Text(f"  {each.user} is not moved: {each.why}") for each in incident.listed]
+    lines += [_plain(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
+    lines += [_plain(f"  {each.user} is not moved: {each.why}") for each in incident.listed]
     return Group(*lines)
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Show what came out of VICIdial's tables as it is, and let nothing of it steer the terminal."""
+    return Text(printable(text), style)
 
 
 def _progress(incident: Incident) -> str:

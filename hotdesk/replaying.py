@@ -18,7 +18,7 @@ from controller.policy import Policy
 from controller.reading import read
 from controller.replaying import Difference, Happening, Replay, Window, difference
 from hotdesk import settings
-from hotdesk.asking import AsJson, print_json
+from hotdesk.asking import AsJson, print_json, printable
 from hotdesk.failures import LogFailure, SettingsError
 from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options
 from messages.records import Decision, RankingSnapshot
@@ -29,7 +29,9 @@ from stream.log import LogError, Stored
 
 DEFAULTS = Options()
 DEFAULT_MINUTES = 10.0
-TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RANKINGS, Topic.AUDIT)
+MOST_MINUTES = 90 * 24 * 60.0
+"""As long as decisions are kept."""
+TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RELOGINS, Topic.RANKINGS, Topic.AUDIT)
 STEP = 1000
 """Records that are read in one go."""
 
@@ -162,15 +164,15 @@ def _only(names: list[str]) -> str:
 
 
 def _window(minutes: float, until: str) -> Window:
-    if minutes <= 0:
-        raise SettingsError(f"--minutes is {minutes:g}: a window is longer than that")
+    if not 0 < minutes <= MOST_MINUTES:
+        raise SettingsError(f"--minutes is {minutes:g}: a window lasts from a moment to {MOST_MINUTES:g} minutes")
     try:
         end = datetime.fromisoformat(until) if until else datetime.now(UTC)
-    except ValueError as error:
+        end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+        begin = end - timedelta(minutes=minutes)
+        return Window(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
+    except (ValueError, OverflowError) as error:
         raise SettingsError(f"--until {until!r} is no time: write one such as 2026-11-25T14:30") from error
-    end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
-    begin = end - timedelta(minutes=minutes)
-    return Window(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
 
 
 def _others(now: ClusterSettings, given: Sequence[str], policy: Policy) -> Policy | None:
@@ -209,7 +211,7 @@ def _print(told: Told) -> None:
         *((each.at_ms, "not with --set", _words(each), "red") for each in told.less),
     ]
     for at_ms, told_by, words, style in sorted(lines, key=lambda each: each[0]):
-        console.print(Text(f"{clock(at_ms)}  {told_by:14}  {words}", style=style))
+        console.print(Text(f"{clock(at_ms)}  {told_by:14}  {printable(words)}", style=style))
     since = told.reaches_back_to_ms
     reach = "the log holds no polls of it" if since is None else f"the log reaches back to {clock(since)}"
     console.print(Text(f"{told.cluster}: {told.polls} polls folded; {reach}", style="dim"))

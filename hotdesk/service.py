@@ -54,6 +54,8 @@ from stream.outbox import Outbox
 
 STOP_SECONDS = 3.0
 """All threads together may take this long to end."""
+GONE_MS = 20_000
+"""Whoever takes nothing of what is sent for so long is cut off: a status page that nobody looks at any more."""
 LEAVE_SECONDS = 1.0
 """The log may take this long to close, and a process is gone 5 s after SIGTERM."""
 
@@ -332,6 +334,8 @@ def _listen(api: ApiOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # what it accepts inherits this
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
     try:
         listener.bind((api.host, api.port))
     except OSError as error:

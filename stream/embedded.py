@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS expiring (
 ) WITHOUT ROWID;
 """
 
+_PARTITIONS = "SELECT value FROM facts WHERE name = 'partitions'"
 _INSERT = """
 INSERT INTO records (topic, partition, offset, key, appended_at_ms, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -316,7 +317,7 @@ class EmbeddedLog:
         """Create what is absent, check the number of partitions, and learn where each partition ends."""
         self._writer.executescript(_SCHEMA)
         self._writer.execute("INSERT OR IGNORE INTO facts VALUES ('partitions', ?)", (self._partitions,))
-        (stored,) = self._writer.execute("SELECT value FROM facts WHERE name = 'partitions'").fetchone()
+        (stored,) = self._writer.execute(_PARTITIONS).fetchone()
         if stored != self._partitions:
             raise LogRefusedError(
                 f"{self._path} has {stored} partitions, not {self._partitions}: set it to {stored}, which is "
@@ -360,7 +361,11 @@ class EmbeddedReader:
             raise LogRefusedError(f"{path} is not there: name the file that hotdesk writes to, with log.path")
         with _explained(path):
             self._reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-            (self.partitions,) = self._reader.execute("SELECT value FROM facts WHERE name = 'partitions'").fetchone()
+            try:
+                self.partitions = _partitions(self._reader, path)
+            except BaseException:
+                self._reader.close()
+                raise
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
         """As `Log.read`."""
@@ -536,6 +541,15 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         headers=() if headers == _NO_HEADERS else _HEADERS.decode(headers),
         appended_at_ms=appended_at_ms,
     )
+
+
+def _partitions(reader: sqlite3.Connection, path: Path) -> int:
+    """Read with how many partitions a log was made."""
+    tables = {name for (name,) in reader.execute("SELECT name FROM sqlite_master")}
+    found = reader.execute(_PARTITIONS).fetchone() if "facts" in tables else None
+    if found is None:
+        raise LogRefusedError(f"{path} is no log of hotdesk's: name the file that it writes to")
+    return int(found[0])
 
 
 def _own(path: Path) -> int:

@@ -11,7 +11,7 @@ from itertools import islice
 import msgspec
 
 from controller.answers import IncidentAnswer
-from controller.explaining import heartbeat_words, name_of, sentence_about
+from controller.explaining import heartbeat_words, is_advice, is_unjudged, name_of, sentence_about, why_words
 from controller.fencing import STANDING
 from controller.state import ClusterState
 from messages.records import Decision, DialerState, RankingSnapshot, Relogin
@@ -61,8 +61,12 @@ class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
     told: IncidentAnswer
     dialer: str
     moves: tuple[Relogin, ...]
+    advice: bool
+    """Its moves are only said."""
     timeline: tuple[Decision, ...]
-    """What was decided and done about it, in that order."""
+    """What was decided and done about it lately, in that order."""
+    decisions: int
+    """How many that are in all."""
 
 
 class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,32 @@ class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[IncidentAnswer, ...]
     decisions: tuple[Decision, ...]
     """The latest, the newest first."""
+
+
+class ClusterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the list of all clusters says of one."""
+
+    cluster: str
+    sentence: str
+    tone: Tone
+    dialers: int
+    taking: int
+    """Of them, those that take new logins."""
+    agents: int
+    incidents: int
+
+
+def cluster_line(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> ClusterLine:
+    """Put together what the list of all clusters says of one."""
+    return ClusterLine(
+        cluster=state.cluster,
+        sentence=sentence_about(state, stale=stale),
+        tone=_tone(state, stale=stale),
+        dialers=len(snapshot.dialers),
+        taking=0 if stale else sum(each.rank is not None for each in snapshot.dialers),
+        agents=sum(each.agents for each in snapshot.dialers),
+        incidents=len(state.incidents),
+    )
 
 
 def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
@@ -127,7 +157,7 @@ def _tone(state: ClusterState, *, stale: bool) -> Tone:
     if stale:
         return Tone.BLIND
     judged = {each.state for each in state.health.dialers.values()}
-    if state.outage is not None or state.health.brake or DialerState.DOWN in judged:
+    if state.outage is not None or state.health.brake or DialerState.DOWN in judged or is_unjudged(state):
         return Tone.TROUBLE
     return Tone.WELL if judged <= {DialerState.UP} and state.orders.pause is None else Tone.CARE
 
@@ -140,13 +170,13 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
             description=state.dialers[each.server_ip].description,
             state=each.state,
             since_ms=each.since_ms,
-            reason="; ".join(why for why in (each.evidence, *each.why_not) if why not in {"", each.state.value}),
+            reason=why_words(each),
             rank=None if stale else each.rank,
             agents=each.agents,
             slots=each.slots,
             rooms_free=each.rooms_free,
             load=round(each.load, 2),
-            heartbeat=heartbeat_words(each),
+            heartbeat="not known now" if stale else heartbeat_words(each),
             drained=each.server_ip in state.orders.drains,
             fenced=each.server_ip in state.fences and state.fences[each.server_ip].stage in STANDING,
         )
@@ -163,5 +193,7 @@ def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decisio
         told=told,
         dialer=name_of(state, incident.server_ip),
         moves=tuple(sorted(told.moves, key=lambda each: (each.ordered_at_ms, each.user))),
-        timeline=tuple(timeline[:TIMELINE_SHOWN]),
+        advice=is_advice(state, incident),
+        timeline=tuple(timeline[-TIMELINE_SHOWN:]),
+        decisions=len(timeline),
     )

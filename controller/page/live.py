@@ -1,12 +1,14 @@
 """News for open status pages: server-sent events, rendered once for all who watch the same.
 
 A viewer gets the whole changing part of the page whenever it changed, at most once a second. None is waited for: each
-has room for one event, which the next one replaces, and one that takes nothing for a while is let go.
+has room for one event, which the next one replaces. One that takes nothing for a while is cut off by the kernel, as the
+API's listener asks it to.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -17,11 +19,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 EVERY_SECONDS = 1.0
 ALIVE_SECONDS = 2.0
 """A viewer hears at least so often, and knows by it that what it shows is true."""
-SLOW_SECONDS = 15.0
+FRESH_SECONDS = 4.0
+"""Nobody is told that all is alive after what is shown could not be looked at for so long."""
 LONGEST_SECONDS = 600.0
 """Then a browser connects anew by itself, and has to show once more that it may."""
 MOST_VIEWERS = 500
 """Each costs some kilobytes and, once a second, a tenth of a millisecond; the next one is asked to look again later."""
+
+ALIVE = b"event: alive\ndata: 1\n\n"
 
 log = structlog.get_logger()
 
@@ -42,6 +47,9 @@ class _Channel:
         self.number = 0
         self.viewers = 0
         self.changed = asyncio.Event()
+        self.looked_at = time.monotonic()
+        self.over = False
+        """The cluster is no more."""
 
     def tell(self, html: str) -> None:
         self.event = b"event: page\ndata: " + msgspec.json.encode(html) + b"\n\n"
@@ -56,19 +64,15 @@ class Live:
     Args:
         contents: what a cluster shows now, as plain data; None: the cluster is no more.
         render: makes HTML of that; called in another thread.
-        slow_seconds: whoever takes nothing for so long is let go.
     """
 
     def __init__(
         self,
         contents: Callable[[Watched], Any],
         render: Callable[[Watched, Any], str],
-        *,
-        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
         self._contents = contents
         self._render = render
-        self._slow_seconds = slow_seconds
         self._channels: dict[Watched, _Channel] = {}
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,7 +83,8 @@ class Live:
         """Let everybody go, from any thread: a process that ends waits for nobody."""
         self._closed = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
+            with suppress(RuntimeError):  # the loop has ended, and everybody with it
+                self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         for channel in self._channels.values():
@@ -131,15 +136,13 @@ class Live:
                 waiting = asyncio.ensure_future(channel.changed.wait())
                 await asyncio.wait((waiting, leaving), timeout=ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-            if self._closed:
+            if self._closed or channel.over:
                 break
-            event = b"event: alive\ndata: 1\n\n" if channel.number == known else channel.event
-            known = channel.number
-            try:
-                async with asyncio.timeout(self._slow_seconds):
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-            except TimeoutError:
-                return
+            if channel.number != known:
+                known = channel.number
+                await send({"type": "http.response.body", "body": channel.event, "more_body": True})
+            elif time.monotonic() - channel.looked_at < FRESH_SECONDS:
+                await send({"type": "http.response.body", "body": ALIVE, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _follow(self, watched: Watched, channel: _Channel) -> None:
@@ -148,9 +151,14 @@ class Live:
             began = time.monotonic()
             try:
                 contents = self._contents(watched)
-                if contents is not None and contents != shown:
+                if contents is None:
+                    channel.over = True
+                    channel.changed.set()
+                    return
+                if contents != shown:
                     channel.tell(await asyncio.to_thread(self._render, watched, contents))
                     shown = contents
+                channel.looked_at = time.monotonic()
             except Exception:  # a page that cannot be rendered must not end it for the next one
                 log.exception("the status page could not be rendered", cluster=watched.cluster)
             await asyncio.sleep(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))

@@ -1,10 +1,11 @@
 """The status page over HTTP: pages to look at, news for those that are open, and forms to order something."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,17 +13,17 @@ from litestar import MediaType, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
 from controller.answers import AcknowledgeBody, OrderBody
 from controller.api import known
-from controller.browsers import why_foreign, why_rebound
+from controller.browsers import why_embedded, why_foreign, why_rebound
 from controller.desk import Desk
-from controller.explaining import Explanation, agents_words, clock, explain, sentence_about
+from controller.explaining import Explanation, agents_words, clock, explain
 from controller.ordering import Orderer, incidents_of
-from controller.page.contents import ClusterPage, cluster_page
+from controller.page.contents import ClusterPage, cluster_line, cluster_page
 from controller.page.live import Live, Watched
 from controller.page.visitors import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.tokens import Scope, Tokens
@@ -48,6 +49,9 @@ STATIC = {
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+
+
+LOST = "Nothing was ordered: you are not signed in any more. Sign in, and order again."
 
 
 class _SignInNeeded(HTTPException):
@@ -84,7 +88,7 @@ class StatusPage:
         Raises:
             HTTPException: nobody who may look, or a page of another site that makes a browser ask.
         """
-        if not self._visitors.sign_in and (why := why_rebound(connection.headers)):
+        if not self._visitors.sign_in and (why := why_rebound(connection.headers) or why_embedded(connection.headers)):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
         found = self._visitors.visitor(connection.cookies.get(COOKIE, ""), _address(connection), time.time())
         if found is None:
@@ -108,40 +112,51 @@ class StatusPage:
 
     # --- what -------------------------------------------------------------------------------------------------
 
-    def overview(self, visitor: Visitor) -> Response[str]:
+    async def overview(self, visitor: Visitor) -> Response[str]:
         """Show all clusters."""
         now = time.monotonic()
-        found = []
-        for name, view in sorted(self.desk.clusters.items()):
-            page = self._page(name)
-            agents = sum(each.agents for each in page.dialers)
-            sentence = sentence_about(view.state, stale=view.stale(now))
-            found.append({"name": name, "tone": page.tone, "sentence": sentence, "agents": agents, "page": page})
-        return self.shown("overview.html", visitor=visitor, clusters=found)
+        lines = [
+            cluster_line(view.state, self.desk.snapshot(view), stale=view.stale(now))
+            for _, view in sorted(self.desk.clusters.items())
+        ]
+        return await self.shown("overview.html", visitor=visitor, clusters=lines)
 
-    def cluster(self, cluster: str, visitor: Visitor, asked: str, said: str) -> Response[str]:
-        """Show one cluster, and the answer to a question about it."""
-        view = known(self.desk, cluster)
+    async def cluster(self, request: AnyRequest, cluster: str, asked: str, *, still: bool) -> Response[str]:
+        """Show one cluster, and the answer to a question about it; `still`: it does not load anew by itself."""
+        visitor, view = self.visitor(request), known(self.desk, cluster)
         explained: list[Explanation] = []
         if asked:
-            explained = explain(view.state, view.policy, view.decisions, asked)
-        orders = visitor.scope >= Scope.ADMIN
-        return self.shown(
+            stale = view.stale(time.monotonic())
+            explained = explain(view.state, view.policy, view.decisions, asked, stale=stale)
+        said = SAID.get(request.cookies.get(SAID_COOKIE, ""), "")
+        shown = await self.shown(
             "cluster.html",
             visitor=visitor,
             page=self._page(cluster),
-            orders=orders,
+            orders=visitor.scope >= Scope.ADMIN,
             asked=asked,
             explained=explained,
-            said=SAID.get(said, ""),
-            several=len(self.desk.clusters) > 1,
+            said=said,
+            still=still,
         )
+        if said:
+            shown.set_cookie(_cookie(SAID_COOKIE, "", request, seconds=0))
+        return shown
 
-    def shown(self, template: str, status: int = 200, **values: object) -> Response[str]:
-        """Render a page."""
-        values = {"visitor": None, "sign_in": self._visitors.sign_in, "now_ms": time.time_ns() // 1_000_000} | values
-        html = self._templates.get_template(template).render(values)
+    async def shown(self, template: str, status: int = 200, **values: object) -> Response[str]:
+        """Render a page, beside the event loop: no login waits for it."""
+        html = await asyncio.to_thread(self._rendered, template, values)
         return Response(html, media_type=MediaType.HTML, headers=HEADERS, status_code=status)
+
+    def message(self, why: str, status: int, back: str) -> Response[str]:
+        """Say what went wrong."""
+        html = self._rendered("message.html", {"why": why, "back": back})
+        return Response(html, media_type=MediaType.HTML, headers=HEADERS, status_code=status)
+
+    def _rendered(self, template: str, values: Mapping[str, object]) -> str:
+        now_ms = time.time_ns() // 1_000_000
+        common = {"visitor": None, "sign_in": self._visitors.sign_in, "now_ms": now_ms}
+        return self._templates.get_template(template).render(common | dict(values))
 
     def _page(self, cluster: str) -> ClusterPage:
         view = known(self.desk, cluster)
@@ -159,7 +174,7 @@ class StatusPage:
 
     # --- signing in -------------------------------------------------------------------------------------------
 
-    def signed_in(self, request: AnyRequest, form: Mapping[str, str]) -> Response[str]:
+    async def signed_in(self, request: AnyRequest, form: Mapping[str, str]) -> Response[str]:
         """Let somebody in who knows a token."""
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
@@ -167,19 +182,21 @@ class StatusPage:
         cookie = self._visitors.cookie_for(name, form.get("token", ""), _address(request), time.time())
         if cookie is None or not name:
             why = "That token is none of the token file's." if name else "Say your name: it stands beside your orders."
-            return self.shown("sign_in.html", status=HTTPStatus.FORBIDDEN, to=_inside(form.get("to", "")), why=why)
-        return _see(_inside(form.get("to", "")), _cookie(cookie, request))
+            to = _inside(form.get("to", ""))
+            return await self.shown("sign_in.html", status=HTTPStatus.FORBIDDEN, to=to, why=why)
+        return _see(_inside(form.get("to", "")), _cookie(COOKIE, cookie, request))
 
     def signed_out(self, request: AnyRequest) -> Response[str]:
         """Take the cookie away."""
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
-        return _see("/sign-in", _cookie("", request))
+        return _see("/sign-in", _cookie(COOKIE, "", request, seconds=0))
 
     # --- ordering ---------------------------------------------------------------------------------------------
 
-    def order(self, cluster: str, visitor: Visitor, form: Mapping[str, str]) -> Response[str]:
+    def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
         """Follow a button, whose value is an order and what it is about."""
+        visitor = self.ordering_visitor(request, form)
         what, _, subject = form.get("order", "").partition(" ")
         body = OrderBody(by=visitor.name or "status page", why=form.get("why", "")[:500])
         orders = self._orderer
@@ -204,9 +221,12 @@ class StatusPage:
                 orders.acknowledge(cluster, subject, AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence))
             case _:
                 raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
-        return _see(f"/clusters/{quote(cluster)}?said={what}")
+        return _see(f"/clusters/{cluster}", _cookie(SAID_COOKIE, what, request, seconds=SAID_SECONDS))
 
 
+SAID_COOKIE = "hotdesk_said"
+SAID_SECONDS = 30
+"""Which order was just given is said once, and by no link."""
 SAID = {
     "pause": "Ordered: from now on hotdesk only observes here.",
     "resume": "Ordered: hotdesk goes on.",
@@ -214,7 +234,7 @@ SAID = {
     "drain": "Ordered: that dialer is emptied.",
     "undrain": "Ordered: that dialer takes logins again.",
     "unfence": "Ordered: the fence is given back.",
-    "move": "Ordered: that agent is moved.",
+    "move": "Ordered: that agent is moved; where hotdesk only advises, it says where to.",
     "acknowledge": "Noted: you are on it.",
 }
 
@@ -224,26 +244,31 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
 
     @get("/")
     async def overview(request: AnyRequest) -> Response[str]:
-        return page.overview(page.visitor(request))
+        return await page.overview(page.visitor(request))
 
     @get("/clusters/{cluster:str}")
     async def cluster(
-        request: AnyRequest, cluster: FromPath[str], explain: FromQuery[str] = "", said: FromQuery[str] = ""
+        request: AnyRequest,
+        cluster: FromPath[str],
+        explain: Annotated[str, QueryParameter(max_length=255)] = "",
+        still: FromQuery[bool] = False,  # a query parameter
     ) -> Response[str]:
-        return page.cluster(cluster, page.visitor(request), explain.strip(), said)
+        return await page.cluster(request, cluster, explain.strip(), still=still)
 
     @post("/clusters/{cluster:str}/orders", status_code=HTTPStatus.SEE_OTHER)
     async def order(request: AnyRequest, cluster: FromPath[str]) -> Response[str]:
-        form = await _form(request)
-        return page.order(cluster, page.ordering_visitor(request, form), form)
+        return page.order(request, cluster, await _form(request))
 
     @get("/sign-in")
-    async def sign_in(to: FromQuery[str] = "/") -> Response[str]:
-        return page.shown("sign_in.html", to=_inside(to), why="")
+    async def sign_in(
+        to: FromQuery[str] = "/",
+        lost: FromQuery[bool] = False,  # a query parameter
+    ) -> Response[str]:
+        return await page.shown("sign_in.html", to=_inside(to), why=LOST if lost else "")
 
     @post("/sign-in", status_code=HTTPStatus.SEE_OTHER)
     async def signed_in(request: AnyRequest) -> Response[str]:
-        return page.signed_in(request, await _form(request))
+        return await page.signed_in(request, await _form(request))
 
     @post("/sign-out", status_code=HTTPStatus.SEE_OTHER)
     async def sign_out(request: AnyRequest) -> Response[str]:
@@ -265,8 +290,8 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
 
     def failed(request: AnyRequest, error: HTTPException) -> Response[str]:
         if isinstance(error, _SignInNeeded):
-            return _see(f"/sign-in?to={quote(request.scope['path'])}")
-        return page.shown("message.html", status=error.status_code, why=error.detail, back=_back(request))
+            return _see(f"/sign-in?to={quote(_back(request), safe='/')}" + ("&lost=1" if _orders(request) else ""))
+        return page.message(error.detail, error.status_code, _back(request) if _orders(request) else "/")
 
     return Router(
         "/",
@@ -286,28 +311,39 @@ def _address(connection: AnyConnection) -> str:
 
 def _inside(path: str) -> str:
     """Give a path of ours to go to, whatever was asked for."""
-    asked = urlsplit(path.replace("\\", "/"))
-    ours = asked.path.startswith("/") and not (asked.scheme or asked.netloc)
-    return quote(asked.path) if ours else "/"
+    try:
+        asked = urlsplit(path)
+    except ValueError:
+        return "/"
+    ours = asked.path.startswith("/") and not asked.path.startswith("//") and not (asked.scheme or asked.netloc)
+    if not ours or "\\" in path or not path.isprintable():
+        return "/"
+    return asked.path + (f"?{asked.query}" if asked.query else "")
+
+
+def _orders(request: AnyRequest) -> bool:
+    return request.method == "POST"
 
 
 def _back(request: AnyRequest) -> str:
-    return request.url.path.removesuffix("/orders") if request.method == "POST" else "/"
+    """Give the page a request came from, or was for."""
+    path, query = str(request.scope["path"]).removesuffix("/orders"), request.scope["query_string"].decode()
+    return f"{path}?{query}" if query and not _orders(request) else path
 
 
 def _see(path: str, *cookies: Cookie) -> Response[str]:
-    headers = HEADERS | {"Location": path}
+    headers = HEADERS | {"Location": quote(path, safe="/?&=%+")}
     return Response(
         "", media_type=MediaType.HTML, status_code=HTTPStatus.SEE_OTHER, headers=headers, cookies=list(cookies)
     )
 
 
-def _cookie(value: str, request: AnyRequest) -> Cookie:
+def _cookie(name: str, value: str, request: AnyRequest, *, seconds: int = SIGNED_IN_SECONDS) -> Cookie:
     return Cookie(
-        COOKIE,
+        name,
         value=value,
-        max_age=SIGNED_IN_SECONDS if value else 0,
+        max_age=seconds,
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax",  # or a link to this page from elsewhere would find nobody signed in,
+        samesite="lax",  # a link to this page from elsewhere would else find nobody signed in
     )

@@ -8,6 +8,7 @@ worth nothing elsewhere. A form carries a mark that only a page of ours could ha
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ SIGNED_IN_SECONDS = 12 * 3600
 """A shift: after that the token is asked for again."""
 LONGEST_NAME = 60
 _PARTS = 4
+_WHEN = re.compile(r"[0-9]{1,12}")
 
 
 class Visitor(NamedTuple):
@@ -54,7 +56,9 @@ class Visitors:
             address: where they are.
             now: wall clock, seconds since 1970.
         """
+        token = token.strip()
         if self._tokens.scope_of(f"Bearer {token}") is None:
+            self._tokens.refused += 1
             return None
         called = base64.urlsafe_b64encode(name.strip()[:LONGEST_NAME].encode()).decode().rstrip("=")
         says = f"{called}.{round(now) + SIGNED_IN_SECONDS}.{secrets.token_hex(8)}"
@@ -65,7 +69,7 @@ class Visitors:
         if not self._tokens.required:
             return Visitor("", Scope.ADMIN, _sign(self._own_key, "mark"))
         parts = cookie.split(".")
-        if len(parts) != _PARTS or not parts[1].isdecimal() or int(parts[1]) < now:
+        if len(parts) != _PARTS or not _WHEN.fullmatch(parts[1]) or int(parts[1]) < now:
             return None
         says = ".".join(parts[:3])
         for token, scope in self._tokens.known():

@@ -60,7 +60,9 @@ class Floor:
         """Judge dialers ONE, TWO and THREE as said, and the others up."""
         named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
         self.state.health = FleetHealth(
-            brake=brake, dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS}
+            polled_at_ms=self.state.observed_at_ms,
+            brake=brake,
+            dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS},
         )
 
     def turn(self) -> Turn:

@@ -10,7 +10,7 @@ from controller.picking import NoPick, Picked, PickRequest, Refused
 from controller.policy import Policy
 from messages.codec import decode, encode
 from messages.keys import KIND_AGENT
-from messages.records import DeadLetter, LoginSlot, Outage, RankingSnapshot, Record
+from messages.records import DeadLetter, Decision, LoginSlot, Outage, RankingSnapshot, Record
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
 from stream.writing import end_of_observation, end_of_slot, entry_of
@@ -379,3 +379,12 @@ def test_a_dead_letter_keeps_the_key_and_the_bytes() -> None:
     (letter,) = _records(_fold(_desk(), Entry(before.topic, before.key, before.value)).entries)
     assert letter.key == before.key
     assert letter.value_base64 == "AP8="
+
+
+def test_decisions_that_come_once_more_are_known_already() -> None:
+    desk = _desk()
+    made = [Decision(cluster=CLUSTER, at_ms=NOW_MS, actor="c", what=f"w{at}", why="") for at in range(3)]
+    for _ in range(2):
+        desk.fold(arrived(*made), 0.0, live=False)
+    desk.fold(arrived(made[0]), 0.0, live=True)
+    assert [each.what for each in desk.clusters[CLUSTER].decisions] == ["w0", "w1", "w2", "w0"]

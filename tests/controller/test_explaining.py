@@ -114,7 +114,9 @@ def test_who_chose_an_agents_dialer_is_told() -> None:
     login = msgspec.structs.replace(slot("1001"), used_by=1001)
     floor.state.logins["1001"] = login
     assert "hotdesk chose that: alias desk, phone p1." in words(floor.state, "1001")
-    assert "VICIdial chose that: hotdesk was not asked" in words(floor.state, "1002")
+    assert "VICIdial chose that: no pick of hotdesk's is known for it" in words(floor.state, "1002")
+    floor.state.logins["1001"] = msgspec.structs.replace(login, server_ip=TWO)
+    assert f"hotdesk had chosen {TWO} for that login" in words(floor.state, "1001")
 
 
 def test_a_name_that_several_things_have_is_explained_for_each() -> None:
@@ -134,11 +136,44 @@ def test_the_next_login_of_an_alias_and_why() -> None:
     assert "The next login goes to p2 on 10.0.0.2: the fewest agents and slots." in words(
         desk_state(dialer(ONE, 5), dialer(TWO, 1)), "desk"
     )
-    assert "as few agents and slots as others, and the last listed of them" in words(
+    assert "as little load as others, and the last listed of them" in words(
         desk_state(dialer(ONE, 5), dialer(TWO, 5)), "desk"
     )
     assert "the only one that takes logins" in words(desk_state(dialer(ONE, 5), dialer(TWO, active=False)), "desk")
     assert "No login is answered now" in words(desk_state(dialer(ONE, active=False)), "desk")
+
+
+def test_with_weights_the_words_are_others() -> None:
+    state = desk_state(dialer(ONE, 1), dialer(TWO, 3))
+    state.weight_shares = {ONE: 0.1, TWO: 0.9}
+    assert "The next login goes to p2 on 10.0.0.2: the least agents and slots for its weight." in words(state, "desk")
+
+
+def test_what_was_known_is_said_to_be_old_where_nothing_is_known_now() -> None:
+    state = desk_state(dialer(ONE, 5), dialer(TWO, 1))
+    for name in (ONE, "desk"):
+        (told,) = explain(state, PLAIN, (), name, stale=True)
+        assert told.words[0].startswith("Nothing is known now, so hotdesk offers nothing")
+
+
+def test_advice_is_said_to_be_one() -> None:
+    floor = Floor(*crowd(2), acts=False)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.turn()
+    assert "2 moves advised" in words(floor.state, ONE)
+    assert (
+        sentence_about(floor.state, stale=False)
+        == f"{ONE} is down. hotdesk only advises: 2 of its agents should be moved."
+    )
+
+
+def test_dialers_that_nobody_judges_are_not_said_to_be_well() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge()
+    floor.poll(seconds=4)
+    assert sentence_about(floor.state, stale=False) == "All 3 dialers are up."
+    floor.poll(seconds=2)
+    assert sentence_about(floor.state, stale=False).startswith("No controller decides")
 
 
 def test_what_hot_desking_lacks_is_told_of_an_alias() -> None:

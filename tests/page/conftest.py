@@ -38,5 +38,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Scene]:
     """Give a living cluster whose page wants a token."""
-    with playing(tmp_path, tokens=True) as made:
+    folder = tmp_path / "guarded"
+    folder.mkdir()
+    with playing(folder, tokens=True) as made:
         yield made

@@ -57,12 +57,12 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     scene.seat(ONE, "1001", "1002", "1003")
     page.goto(scene.page)
     scene.silent = {ONE}
-    sentence(page, f"{ONE} is down.")
+    sentence(page, f"{ONE} is down. hotdesk only advises: ")
     assert "stands still for" in row(page, ONE)
     card = page.locator(f'article[id^="i-{ONE}@"]')
     expect(card.get_by_role("heading")).to_contain_text(ONE)
     expect(card.locator("tbody tr")).to_have_count(3, timeout=LONG_MS)
-    card.get_by_text("Moved agents:").click()
+    card.get_by_text("Agents who should be moved:").click()
     assert {each.inner_text() for each in card.locator("tbody th").all()} == {"1001", "1002", "1003"}
     card.get_by_text("Timeline").click()
     expect(card.locator(".decisions li").first).to_contain_text("opened incident")
@@ -162,13 +162,25 @@ def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) ->
     page.goto(scene.page)
     page.get_by_label("Agent to move").fill("1001")
     page.get_by_role("button", name="Move").click()
-    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved.")
+    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved")
     until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
     page.get_by_label("Agent to move").fill("4711")
     page.get_by_role("button", name="Move").click()
     expect(page.get_by_role("alert")).to_have_text("nobody is logged in as '4711'")
     page.get_by_role("link", name="Back").click()
     expect(page).to_have_url(scene.page)
+
+
+def test_enter_orders_nothing_that_was_not_meant(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    page.get_by_label("Why (for those").fill("just looking")
+    page.keyboard.press("Enter")
+    page.get_by_label("Agent to move").fill("1001")
+    page.keyboard.press("Enter")
+    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved")
+    until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
+    assert scene.client.metric("hotdesk_cluster_paused") == 0
 
 
 def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) -> None:
@@ -250,7 +262,7 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     scene.silent = {ONE}
     sentence(look, f"{ONE} is down.")
     expect(look.locator("article.incident tbody tr")).to_have_count(2, timeout=LONG_MS)
-    look.get_by_text("Moved agents:").click()
+    look.get_by_text("Agents who should be moved:").click()
     look.get_by_text("Timeline").click()
     clean(look)
     overflow = look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -260,6 +272,9 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     clean(look)
     scene.quiet = True
     sentence(look, "Nothing is known")
+    clean(look)
+    # and old, as it is when no news come any more
+    look.evaluate("document.querySelectorAll('#live, #freshness').forEach(each => each.classList.add('old'))")
     clean(look)
 
 

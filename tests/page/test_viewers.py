@@ -1,6 +1,7 @@
 """Those who keep the status page open: many, slow, or gone without a word. None may cost anybody else anything."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from litestar.types import HTTPDisconnectEvent, Message
 
-from controller.page.live import MOST_VIEWERS, Live, Watched
+from controller.page.live import ALIVE, ALIVE_SECONDS, MOST_VIEWERS, Live, Watched
 from tests.hotdesk.running import CLUSTER, until
 from tests.making import ONE
 from tests.page.conftest import playing
@@ -78,18 +79,34 @@ def test_a_process_that_ends_lets_its_viewers_go(tmp_path: Path, capsys: pytest.
     assert "graceful shutdown exceeded" not in capsys.readouterr().out
 
 
+def test_a_viewer_that_takes_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotdesk.service.GONE_MS", 1500)
+    with playing(tmp_path) as scene, socket.socket() as stuck:
+        # so much to show that no buffer holds it for long
+        scene.descriptions = {ONE: "x" * 2_000_000}
+        host, port = scene.url.removeprefix("http://").split(":")
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect((host, int(port)))
+        stuck.sendall(f"GET /clusters/{CLUSTER}/live HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+        until(lambda: viewers_of(scene) == 1, "it watches")
+        users = iter(range(1001, 1100))
+
+        def change() -> bool:
+            scene.agents[str(next(users))] = ONE
+            return viewers_of(scene) == 0
+
+        until(change, "it is cut off", 30)
+
+
 class _Reader:
     """The other end of a connection, as an application server shows it."""
 
-    def __init__(self, *, reads: bool) -> None:
-        self._reads = reads
+    def __init__(self) -> None:
         self._got = asyncio.Queue[bytes]()
         self.left = asyncio.Event()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.body":
-            if not self._reads:
-                await asyncio.Event().wait()
             await self._got.put(message["body"])
 
     async def receive(self) -> HTTPDisconnectEvent:
@@ -98,29 +115,12 @@ class _Reader:
 
     async def next(self) -> bytes:
         """Give what came next."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return await self._got.get()
 
 
 def _answer(live: Live, viewer: _Reader) -> "asyncio.Task[None]":
     return asyncio.create_task(live.app(WEST, {})({}, viewer.receive, viewer.send))  # type: ignore[arg-type,misc]
-
-
-def test_a_viewer_that_takes_nothing_is_let_go_and_the_others_hear_everything() -> None:
-    async def play() -> None:
-        shown = iter(["first", "second"])
-        live = Live(lambda _: next(shown, "second"), lambda _, contents: contents, slow_seconds=0.5)
-        stuck, well = _Reader(reads=False), _Reader(reads=True)
-        stuck_answer, well_answer = _answer(live, stuck), _answer(live, well)
-        assert await well.next() == b'event: page\ndata: "first"\n\n'
-        await asyncio.wait_for(stuck_answer, 10)
-        assert await well.next() == b'event: page\ndata: "second"\n\n'
-        assert live.viewers == 1
-        well.left.set()
-        await asyncio.wait_for(well_answer, 10)
-        assert live.viewers == 0
-
-    asyncio.run(play())
 
 
 def test_a_page_that_cannot_be_rendered_once_is_rendered_the_next_time() -> None:
@@ -132,10 +132,60 @@ def test_a_page_that_cannot_be_rendered_once_is_rendered_the_next_time() -> None
                 raise ValueError(contents)
             return contents
 
-        viewer = _Reader(reads=True)
+        viewer = _Reader()
         answer = _answer(Live(lambda _: next(shown, "whole"), render), viewer)
         assert await viewer.next() == b'event: page\ndata: "whole"\n\n'
         viewer.left.set()
         await asyncio.wait_for(answer, 10)
 
     asyncio.run(play())
+
+
+def test_nobody_is_told_that_all_is_alive_while_nothing_can_be_shown() -> None:
+    async def play() -> list[bytes]:
+        shown = iter(["whole"])
+
+        def contents(_: Watched) -> str:
+            for each in shown:
+                return each
+            raise ValueError("broken from now on")
+
+        viewer, live = _Reader(), Live(contents, lambda _, contents: contents)
+        answer, heard = _answer(live, viewer), []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(4 * ALIVE_SECONDS):
+                while True:
+                    heard.append(await viewer.next())
+        live.close()
+        await asyncio.wait_for(answer, 10)
+        return heard
+
+    heard = asyncio.run(play())
+    assert heard[0] == b'event: page\ndata: "whole"\n\n'
+    assert heard[1:] in ([ALIVE], [ALIVE, ALIVE])
+
+
+def test_the_page_of_a_cluster_that_is_no_more_ends() -> None:
+    async def play() -> None:
+        shown = iter(["whole"])
+        viewer = _Reader()
+        answer = _answer(Live(lambda _: next(shown, None), lambda _, contents: contents), viewer)
+        assert await viewer.next() == b'event: page\ndata: "whole"\n\n'
+        await asyncio.wait_for(answer, 10)
+        assert await viewer.next() == b""
+
+    asyncio.run(play())
+
+
+def test_closing_twice_and_late_is_no_mistake() -> None:
+    live, viewer = Live(lambda _: "whole", lambda _, contents: contents), _Reader()
+
+    async def play() -> None:
+        answer = _answer(live, viewer)
+        await viewer.next()
+        live.close()
+        await asyncio.wait_for(answer, 10)
+
+    asyncio.run(play())
+    live.close()
+    assert live.viewers == 0

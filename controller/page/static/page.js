@@ -3,13 +3,17 @@
 "use strict";
 (function () {
   var live = document.getElementById("live"), freshness = document.getElementById("freshness");
-  var heard = performance.now(), QUIET_MS = 5000, AGAIN_MS = 10000, ALL_MS = 3000;
+  var announced = document.getElementById("announced"), events = null, asked = 0, old = null;
+  var heard = performance.now(), QUIET_MS = 5000, AGAIN_MS = 10000, ALL_MS = 3000, SILENT_MS = 12000, DAY_MS = 12 * 3600000;
 
   function times(root) {
+    // what hotdesk's clock says: this browser's own may be wrong
+    var now = Number(live.dataset.now) + performance.now();
     root.querySelectorAll("time[data-ms]").forEach(function (each) {
       var at = new Date(Number(each.dataset.ms));
       if (!each.title) { each.title = each.textContent; }
-      each.textContent = at.toLocaleTimeString(undefined, { timeStyle: "medium" });
+      each.textContent = now - at < DAY_MS ? at.toLocaleTimeString(undefined, { timeStyle: "medium" })
+        : at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
     });
   }
 
@@ -37,10 +41,21 @@
     while (at) { var next = at.nextSibling; at.remove(); at = next; }
   }
 
+  // While somebody points at the table, no other dialer slips under the pointer.
+  function keepOrder(fresh) {
+    var rows = document.querySelector("#rows:hover"), other = fresh.querySelector("#rows");
+    if (!rows || !other) { return; }
+    Array.from(rows.children).forEach(function (row) {
+      var same = Array.from(other.children).find(function (each) { return each.id === row.id; });
+      if (same) { other.appendChild(same); }
+    });
+  }
+
   function show(html) {
     var fresh = new DOMParser().parseFromString("<div>" + html + "</div>", "text/html").body.firstChild;
     var focused = document.activeElement && document.activeElement.id;
     times(fresh);
+    keepOrder(fresh);
     Array.from(fresh.attributes).forEach(function (each) { fresh.removeAttribute(each.name); });
     Array.from(live.attributes).forEach(function (each) { fresh.setAttribute(each.name, each.value); });
     morph(live, fresh);
@@ -55,6 +70,9 @@
     freshness.textContent = quiet ? "No news for " + seconds + " s: what you see is old" : "Live";
     freshness.classList.toggle("old", quiet);
     live.classList.toggle("old", quiet);
+    if (quiet !== old) { announced.textContent = quiet ? "What this page shows is old." : old === null ? "" : "Live again."; }
+    old = quiet;
+    if (events && !document.hidden && performance.now() - asked > SILENT_MS && quiet) { connect(); }
   }
 
   function lookAgain() {
@@ -70,13 +88,15 @@
   }
 
   function connect() {
-    var events = new EventSource(live.dataset.events);
+    disconnect();
+    asked = performance.now();
+    events = new EventSource(live.dataset.events);
     events.addEventListener("page", function (event) { show(JSON.parse(event.data)); hear(); });
     events.addEventListener("alive", hear);
     events.addEventListener("error", function () {
       // an answer that is no stream (full, or signed out) ends it for good: then look now and then
-      if (events.readyState === EventSource.CLOSED) {
-        window.setTimeout(function () { lookAgain(); connect(); }, AGAIN_MS);
+      if (events && events.readyState === EventSource.CLOSED) {
+        window.setTimeout(function () { if (!document.hidden) { lookAgain(); connect(); } }, AGAIN_MS);
       }
     });
   }
@@ -84,6 +104,15 @@
   times(document);
   tell();
   window.setInterval(tell, 1000);
+  function disconnect() {
+    if (events) { events.close(); events = null; }
+  }
+
+  // a browser opens only a few connections to one place, and a page that nobody sees needs none
+  document.addEventListener("visibilitychange", function () {
+    if (live.dataset.events && document.hidden) { disconnect(); } else if (live.dataset.events) { connect(); }
+  });
+
   // one cluster tells its news; of all of them this looks now and then
   if (live.dataset.events) { connect(); } else { window.setInterval(lookAgain, ALL_MS); }
 })();
