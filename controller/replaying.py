@@ -4,7 +4,7 @@ The core knows no time but the log's, so the same records give the same verdicts
 carried out here, and the agents in the log did what they did: so moves are told as advice, and each only once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -113,6 +113,11 @@ class Replay:
     def observed_at_ms(self) -> int:
         """Tell the log's time, 0 before the first poll."""
         return self._state.observed_at_ms
+
+    @property
+    def logins(self) -> Mapping[str, LoginSlot]:
+        """Give the picks that became the sessions which now last, by user."""
+        return self._state.logins
 
     def remember(self, ranking: RankingSnapshot) -> None:
         """Go on judging from how a cluster was judged before the first record of this replay."""

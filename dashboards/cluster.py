@@ -63,7 +63,7 @@ def _rows() -> list[Row]:
             [_states(), _eligible(), _ranks(), _stalls(), _witnesses(), _skews(), _rooms(), _places(), _imbalance()],
         ),
         Row("Pipeline: rate", [_polls(), _records(), _pick_rate()]),
-        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks()]),
+        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens()]),
         Row("Pipeline: duration", [_poll_seconds(), _fold_seconds(), _pick_seconds()]),
         Row("Pipeline: saturation", [_lag(), _outbox(), _ages(), _processors(), _memory(), _files()]),
     ]
@@ -127,6 +127,7 @@ def _condition() -> statetimeline.Panel:
             height=4,
             runbooks=(
                 "HotdeskClusterBraked",
+                "HotdeskMovesWithheld",
                 "HotdeskClusterPaused",
                 "HotdeskNoController",
                 "HotdeskCollectorBlind",
@@ -452,7 +453,7 @@ def _poll_errors() -> timeseries.Panel:
             "Polls that failed",
             "Unavailable: trying again helps. Refused: somebody must mend it, often a grant. Failed: a mistake of "
             "hotdesk's, its log says more. Normally 0.",
-            width=8,
+            width=6,
             runbooks=("HotdeskCollectorBlind", "HotdeskDatabaseUnreachable"),
         ),
         Ask(count(metrics.POLL_ERRORS, by=("cluster", "kind")), "{{cluster}}: {{kind}}"),
@@ -465,7 +466,7 @@ def _bad_records() -> timeseries.Panel:
             "Records of no use",
             "Stale: older than what is known, a few after a change of collector. Dead: unreadable, put into the "
             "topic of dead letters; normally 0.",
-            width=8,
+            width=6,
             runbooks=("HotdeskDeadLetters",),
         ),
         Ask(
@@ -483,11 +484,24 @@ def _bad_picks() -> timeseries.Panel:
             "Picks that were refused, or answered by a replica alone. Normally near 0; somebody who mistypes their "
             "alias is refused too. 0 while nobody asks.",
             SHARE,
-            width=8,
+            width=6,
             runbooks=("HotdeskHookErrors",),
         ),
         Ask(f"{bad} / on (cluster) group_left () ({every} > 0) or 0 * {bad}", "{{cluster}}: {{outcome}}"),
         limits=((None, GREEN), (0.1, RED)),
+    )
+
+
+def _refused_tokens() -> timeseries.Panel:
+    return graph(
+        About(
+            "Wrong tokens",
+            "Requests to each process that were turned away because their token was wrong or absent. Normally 0; a few "
+            "are somebody who mistypes it, a steady number is a web server or a hotdesk with an old one.",
+            width=6,
+            runbooks=("HotdeskTokensRefused",),
+        ),
+        Ask(count(metrics.TOKENS_REFUSED, by=("instance",)), "{{instance}}"),
     )
 
 

@@ -31,6 +31,12 @@ _IS_HOME = 'stage="home"'
 _FAILED = 'stage="failed"'
 _OVER = "In the time shown, so that it can be read afterwards too."
 
+# a new collector has seen no heartbeat move yet: 0, and not a beat of 1970
+_BEAT = f"({series(metrics.DIALER_HEARTBEAT, DIALER)} > 0)"
+_STOOD_STILL = f"{series(metrics.INCIDENT_OPENED, DIALER)} - on (cluster, server_ip, instance) group_left () {_BEAT}"
+NOTICED_AFTER = f"max by (cluster, server_ip) (max_over_time(({_STOOD_STILL})[{FINE}]))"
+"""From the last beat until the incident was opened."""
+
 
 def dashboard() -> models.Dashboard:
     """Make it."""
@@ -49,8 +55,6 @@ def _rows() -> list[Row]:
 
 
 def _figures() -> list[stat.Panel]:
-    opened, progress = series(metrics.INCIDENT_OPENED, DIALER), series(metrics.DIALER_HEARTBEAT, DIALER)
-    stood_still = f"{opened} - on (cluster, server_ip, instance) group_left () {progress}"
     on_it = total(metrics.DIALER_AGENTS, DIALER, by=("cluster", "server_ip"))
     then = most(metrics.INCIDENT_AGENTS, DIALER)
     with_agents = f"{series(metrics.INCIDENT_AGENTS, DIALER)} > 0"
@@ -66,7 +70,7 @@ def _figures() -> list[stat.Panel]:
                 width=4,
                 height=4,
             ),
-            Ask(f"max by (cluster, server_ip) (max_over_time(({stood_still})[{FINE}]))", EACH_DIALER),
+            Ask(NOTICED_AFTER, EACH_DIALER),
             limits=((None, GREEN), (10, ORANGE)),
         ),
         number(

@@ -23,6 +23,8 @@ ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for r
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in ALL_RULES if "alert" in rule}
 INHIBITIONS: list[dict[str, Any]] = yaml.safe_load(ROUTING.read_text())["inhibit_rules"]
 URGENCY = ["page", "warning", "none"]
+BRIDGED_FROM_SECONDS = 300
+"""Who waits for so long looks back over some time, so that what is missing for a moment counts for nothing."""
 
 each_alert = pytest.mark.parametrize("name", ALERTS)
 each_inhibition = pytest.mark.parametrize("inhibition", INHIBITIONS, ids=lambda each: each["source_matchers"][0])
@@ -83,6 +85,23 @@ def test_an_alert_says_how_urgent_it_is_and_what_to_read(name: str) -> None:
 
 
 @each_alert
+def test_an_alert_does_not_end_with_one_failed_scrape_or_a_handover(name: str) -> None:
+    # nothing is scraped for the watchdog
+    assert ("keep_firing_for" in ALERTS[name]) is (name != "HotdeskWatchdog")
+
+
+@each_alert
+def test_what_waits_for_minutes_does_not_begin_anew_with_a_failed_scrape(name: str) -> None:
+    waits = re.fullmatch(r"(\d+)([smh])", ALERTS[name].get("for", "0s"))
+    assert waits
+    if int(waits[1]) * {"s": 1, "m": 60, "h": 3600}[waits[2]] < BRIDGED_FROM_SECONDS:
+        return
+    # a count that a missing process only makes smaller goes on by itself
+    fewer = ALERTS[name]["expr"].startswith("count ")
+    assert fewer or re.search(r"\[\d+m(:\d+s)?\]", ALERTS[name]["expr"])
+
+
+@each_alert
 def test_an_alert_has_a_case_where_it_fires_and_one_where_it_does_not(name: str) -> None:
     fires = [
         bool(check.get("exp_alerts"))
@@ -113,6 +132,8 @@ def test_every_metric_of_a_rule_is_one_that_hotdesk_shows() -> None:
     ControllerInstruments(registry)
     CollectorInstruments(registry)
     kinds = {family.name: family.type for family in registry.collect()}
+    # which a running process counts
+    kinds[metrics.TOKENS_REFUSED.name] = "counter"
     forms = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     shown = {
         each.name + form
@@ -146,6 +167,11 @@ def test_an_inhibition_names_alerts_and_never_lets_the_lesser_keep_back_the_grea
         return URGENCY.index(ALERTS[name]["labels"]["severity"])
 
     assert max(map(urgency, sources)) <= min(map(urgency, targets))
+
+
+@each_inhibition
+def test_an_inhibition_reaches_no_further_than_what_it_is_about(inhibition: dict[str, Any]) -> None:
+    assert inhibition["equal"]
 
 
 # --- runbooks -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from dashboards import meanings
 from dashboards.conditions import CONDITION, WORDS
+from dashboards.failover import NOTICED_AFTER
 from dashboards.queries import BY_DIALER, coded, latest, total
 from messages import metrics
 from messages.records import DialerState
@@ -48,6 +49,15 @@ BLIND = {
 AWAY = {name: "0" for name in OWNER if "database_up" in name}
 
 
+def incident(instance: str, beat: int) -> dict[str, str]:
+    """Give an incident that was opened at 1,009 s, and when its dialer's heartbeat was last seen to move."""
+    dialer = f'{{job="hotdesk",instance="{instance}",cluster="west",server_ip="10.0.0.1",server_id="A"}}'
+    return {
+        f"hotdesk_incident_opened_timestamp_seconds{dialer}": "1009",
+        f"hotdesk_dialer_heartbeat_progress_timestamp_seconds{dialer}": f"{beat}",
+    }
+
+
 @pytest.mark.parametrize(
     ("expression", "series", "labels", "value"),
     [
@@ -77,6 +87,13 @@ AWAY = {name: "0" for name in OWNER if "database_up" in name}
         pytest.param(CONDITION, OWNER | BLIND | AWAY, '{cluster="west"}', "database away", id="no database"),
         pytest.param(
             CONDITION, shown("a", owns=True, paused=1, braked=1), '{cluster="west"}', "braked", id="the worst is told"
+        ),
+        pytest.param(
+            NOTICED_AFTER,
+            incident("a", beat=1000) | incident("b", beat=0),
+            '{cluster="west", server_ip="10.0.0.1"}',
+            9,
+            id="a heartbeat that a new collector has not seen move is no beat",
         ),
         pytest.param(
             latest(metrics.CLUSTER_PAUSED), OWNER | LAGGING, '{cluster="west"}', 0, id="a gauge of the cluster"
