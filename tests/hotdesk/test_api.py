@@ -614,3 +614,29 @@ def test_an_address_of_ipv6_is_told_as_an_address(tmp_path: Path) -> None:
         assert service.url.startswith("http://[::1]:")
         with httpx.Client(base_url=service.url, trust_env=False) as http:
             assert http.get("/healthz").is_success
+
+
+def test_tokens_are_changed_without_a_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokens, said = tmp_path / "tokens", list[str]()
+    tokens.write_text("read first-token-of-readers\n")
+    with (
+        service_of(tmp_path, ApiOptions(port=0, token_file=tokens)) as service,
+        httpx.Client(base_url=service.url, trust_env=False) as http,
+    ):
+
+        def allowed(token: str) -> bool:
+            return http.get("/v1/clusters", headers={"authorization": f"Bearer {token}"}).is_success
+
+        def warned() -> bool:
+            assert allowed("second-token-of-readers")
+            said.append(capsys.readouterr().out)
+            return "the token file changed and cannot be used" in "".join(said)
+
+        until(lambda: allowed("first-token-of-readers"), "the process is ready")
+        tokens.write_text("read second-token-of-readers\n")
+        until(lambda: allowed("second-token-of-readers"), "the file is read again")
+        assert not allowed("first-token-of-readers")
+        # a slip of the pen locks nobody out
+        tokens.write_text("reed third-token-of-readers\n")
+        until(warned, "it is said")
+        assert "third-token" not in "".join(said)
