@@ -37,6 +37,7 @@ class Check(StrEnum):
     GONE = "the session is gone: nothing sent"
     ELSEWHERE = "the session is on another dialer by now: nothing sent"
     TOLD = "the screen was already told to log out: nothing sent"
+    HANG_UP = "the screen was already told to log out, and waits for a call that has died: only told to hang up"
     IN_CALL = "the agent is in a call on a dialer that lives: nothing done"
     PAUSED = "the agent is paused already: nothing sent"
     NOT_OURS = "somebody has paused or resumed the agent since: nothing sent"
@@ -80,10 +81,15 @@ def check(errand: Relogin | Hold, rows: Sequence[SessionRow], *, names_user: boo
 
 def _check_screen(errand: Relogin | Hold, row: SessionRow, *, alone: bool) -> Check:
     """Tell whether the screen of this very session is to be told; `alone`: nobody else would hear it."""
-    if row.external_pause == LOGOUT:
+    told = row.external_pause == LOGOUT
+    # it logs out when that call ends, which is dead with its dialer
+    waits = isinstance(errand, Relogin) and errand.in_call and row.status in IN_CALL
+    if told and not waits:
         return Check.TOLD
     if not alone:
         return Check.TWICE
+    if told:
+        return Check.HANG_UP
     if isinstance(errand, Relogin):
         return Check.SEND
     if errand.stage is HoldStage.RELEASING:

@@ -80,13 +80,16 @@ class AgentApi:
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `Hand.log_out`; each step only after the one before it has succeeded."""
-        steps = [(Function.LOGOUT, LOGOUT)]
-        if hang_up_as:
-            steps.insert(0, (Function.STATUS, hang_up_as))
-        if hang_up_as is not None:
-            steps.insert(0, (Function.HANG_UP, "1"))
+        first = [] if hang_up_as is None else _hanging_up(hang_up_as)
+        return self._ask_each(relogin.user, [*first, (Function.LOGOUT, LOGOUT)])
+
+    def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
+        """As `Hand.hang_up`."""
+        return self._ask_each(relogin.user, _hanging_up(hang_up_as))
+
+    def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]]) -> Outcome:
         for function, value in steps:
-            outcome = self._ask(function, relogin.user, value)
+            outcome = self._ask(function, user, value)
             if outcome.reply is not Reply.DONE:
                 break
         return outcome
@@ -187,3 +190,8 @@ class AgentApi:
         for form in self._secret_forms:
             text = text.replace(form, "***")
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MOST_SHOWN]
+
+
+def _hanging_up(hang_up_as: str) -> list[tuple[Function, str]]:
+    dispose = [(Function.STATUS, hang_up_as)] if hang_up_as else []
+    return [(Function.HANG_UP, "1"), *dispose]

@@ -123,6 +123,8 @@ class Executor:
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
         found = check(errand, rows, names_user=self._hand.names_user)
+        if found is Check.HANG_UP and isinstance(errand, Relogin):
+            return self._withheld() or self._hand.hang_up(errand, self._dead_call_status)
         if found is not Check.SEND:
             return after_check(found)
         return self._withheld() or self._act(errand, rows)

@@ -427,7 +427,22 @@ class _Deciding:
             return self._changed(relogin, stage=Stage.FAILED)
         what = "ordered an emergency logout" if forced else "ordered a move again"
         self._decide(what, relogin.answer or "the session is still there", relogin.user)
-        return self._changed(relogin, stage=Stage.ORDERED, attempts=relogin.attempts + 1, forced=forced)
+        # a call may have come between the poll that was decided on and the LOGOUT, and has died with its dialer since
+        session = self._state.agents.get(relogin.user.lower())
+        in_call = (
+            session is not None
+            and session.live_agent_id == relogin.live_agent_id
+            and session.status in IN_CALL
+            and not self._lives(session.server_ip)
+        )
+        return self._changed(
+            relogin,
+            stage=Stage.ORDERED,
+            attempts=relogin.attempts + 1,
+            forced=forced,
+            in_call=relogin.in_call or in_call,
+            dialer_lives=relogin.dialer_lives and self._lives(relogin.from_server_ip),
+        )
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._now_ms, by=self._by, **changes)

@@ -30,6 +30,14 @@ HANG_UP_DISPOSE_AND_LOG_OUT = """
     UPDATE vicidial_live_agents SET external_hangup = '1', external_status = %s, external_pause = %s
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
 """
+HANG_UP = """
+    UPDATE vicidial_live_agents SET external_hangup = '1'
+    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
+"""
+HANG_UP_AND_DISPOSE = """
+    UPDATE vicidial_live_agents SET external_hangup = '1', external_status = %s
+    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
+"""
 # VICIdial's screen obeys each of these once, and knows a new one by its second
 PAUSE = """
     UPDATE vicidial_live_agents SET external_pause = CONCAT('PAUSE!', UNIX_TIMESTAMP())
@@ -61,6 +69,10 @@ class Hand(Protocol):
 
         Empty: the agent disposes it; None: there is no call to hang up.
         """
+        ...
+
+    def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
+        """Tell a screen that was told to log out, and waits for a dead call, that this call is over."""
         ...
 
     def pause(self, hold: Hold) -> Outcome:
@@ -155,6 +167,15 @@ class SqlHand:
         elif hang_up_as is not None:
             statement = HANG_UP_AND_LOG_OUT
         return self._tell(statement, values, "external_pause is LOGOUT")
+
+    def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
+        """As `Hand.hang_up`; a row that says so already is as good as one that is told."""
+        row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
+        statement = HANG_UP_AND_DISPOSE if hang_up_as else HANG_UP
+        outcome = write(self._lazy, statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
+        if outcome.reply is Reply.GONE:
+            return Outcome(Reply.DONE, "the row said so already, or has changed since")
+        return outcome
 
     def pause(self, hold: Hold) -> Outcome:
         """As `Hand.pause`; it never takes the place of a LOGOUT."""

@@ -21,7 +21,7 @@ from controller.answers import AliasAnswer
 from controller.audit import AuditFinding, Severity, worst
 from hotdesk import logs, looking, ordering, settings
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json
-from hotdesk.build import VERSION
+from hotdesk.build import told
 from hotdesk.checks import Finding, Verdict, check_everything
 from hotdesk.demo import run_demo
 from hotdesk.failures import HotdeskError, LogFailure, SettingsError
@@ -38,7 +38,7 @@ WATCH_SECONDS = 1.0
 
 app = App(
     name="hotdesk",
-    version=VERSION,
+    version=told,
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
     error_formatter=lambda error: Text(f"hotdesk: {error}"),

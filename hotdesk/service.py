@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import platform
+import secrets
 import socket
 import sys
 import threading
@@ -110,7 +111,8 @@ class Service:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._tokens = _tokens(wanted.api)
-        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        # in a container every process is number 1, and one that begins anew is another one than before
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._listener = _listen(wanted.api)
         self.url = wanted.api.reached_at(self._listener.getsockname()[1], this_machine=socket.gethostname())
         """Where the API answers."""

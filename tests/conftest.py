@@ -1,7 +1,7 @@
 """The real servers tests run on: a MariaDB and a Kafka broker for all tests of a process, started when first asked for.
 
-Where tests run in two processes, all that break servers or measure time run in one of them, one after the other. What
-only needs a database to be there runs in the other, with a MariaDB of its own.
+Where tests run in two processes, those that need servers are shared out between them by folder, each process with
+servers of its own: what one test does to them no test of the other process sees.
 """
 
 import os
@@ -16,6 +16,7 @@ from simulator.database import Database
 from tests.watching.run import FailoverRun, failover_run
 
 
+@pytest.hookimpl(tryfirst=True)  # or xdist has looked for the groups already
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests must run in the same process: those that share servers, and those of one module.
 
@@ -27,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 FIRST = {"servers": 0, "beside": 1}
-BESIDE = ("tests/hook/", "tests/alerts/", "tests/dashboards/")
-"""Folders whose tests need a database, and leave it alone."""
+BESIDE = ("tests/faults/", "tests/hook/", "tests/alerts/", "tests/dashboards/", "tests/helm/")
+"""Folders whose tests take as long together as all others that need servers."""
 
 
 def group_of(item: pytest.Item) -> str:

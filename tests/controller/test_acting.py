@@ -1,5 +1,6 @@
 """What VICIdial's own row says about sending, and what an outcome makes of a move."""
 
+import msgspec
 import pytest
 
 from controller.acting import LOGOUT, Check, Outcome, Reply, SessionRow, after, after_check, check
@@ -37,6 +38,26 @@ def test_only_the_very_session_on_the_very_dialer_is_sent_something(
     rows: list[SessionRow], found: Check, *, names_user: bool
 ) -> None:
     assert check(RELOGIN, rows, names_user=names_user) is found
+
+
+TOLD_IN_CALL = HERE._replace(external_pause=LOGOUT, status="INCALL")
+
+
+@pytest.mark.parametrize(
+    ("rows", "in_call", "found"),
+    [
+        # its dialer died in the call after whose end the screen was to log out: nobody else ends that call
+        ([TOLD_IN_CALL], True, Check.HANG_UP),
+        ([TOLD_IN_CALL], False, Check.TOLD),
+        ([TOLD_IN_CALL._replace(status="PAUSED")], True, Check.TOLD),
+        ([TOLD_IN_CALL, NEWER], True, Check.TWICE),
+    ],
+)
+def test_a_screen_that_was_told_and_waits_for_a_dead_call_is_told_to_hang_up(
+    rows: list[SessionRow], found: Check, *, in_call: bool
+) -> None:
+    order = msgspec.structs.replace(RELOGIN, in_call=in_call)
+    assert check(order, rows, names_user=True) is found
 
 
 @pytest.mark.parametrize(

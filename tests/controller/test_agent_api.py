@@ -94,6 +94,32 @@ def test_without_a_status_the_dead_call_is_hung_up_all_the_same(web: FakeAgentAp
     assert row(vicidial) == ("LOGOUT", "1", "")
 
 
+def test_one_that_was_told_and_waits_for_a_dead_call_is_only_told_to_hang_up(web: FakeAgentApi, vicidial: Site) -> None:
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
+    assert hand(web.url).hang_up(RELOGIN, "DROP").reply is Reply.DONE
+    assert [each.function for each in web.asked] == ["external_hangup", "external_status"]
+    assert row(vicidial) == ("LOGOUT", "1", "DROP")
+
+
+@pytest.mark.parametrize(("hang_up_as", "written"), [("", ("LOGOUT", "1", "")), ("DROP", ("LOGOUT", "1", "DROP"))])
+def test_by_sql_that_is_the_same_and_may_be_said_again(
+    vicidial: Site, hang_up_as: str, written: tuple[str, ...]
+) -> None:
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = '', external_hangup = '', external_status = ''")
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
+        ((live_agent_id, user, server_ip),) = cursor.fetchall()
+    order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
+    sql = SqlHand(vicidial.connect)
+    assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial)[:2] == ("", ""), "who was not told to log out is not told to hang up either"
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
+    for _ in range(2):
+        assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial) == written
+    assert row(vicidial, "1002") == ("", "", "")
+
+
 @pytest.mark.parametrize(
     ("hang_up_as", "written"),
     [(None, ("LOGOUT", "", "")), ("", ("LOGOUT", "1", "")), ("DROP", ("LOGOUT", "1", "DROP"))],

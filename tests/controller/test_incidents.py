@@ -415,3 +415,15 @@ def test_a_move_that_is_withdrawn_keeps_neither_place_nor_order() -> None:
     assert take_order(floor.state, "a" * 64) is NoOrder.NONE
     floor.poll()
     assert len(floor.state.slots) == 0
+
+
+def test_who_got_a_call_before_the_logout_is_told_to_hang_up_when_the_dialer_is_dead() -> None:
+    floor = Floor(*crowd(1))
+    floor.judge(ONE=DialerState.DOWN)
+    (order,) = floor.moves()
+    assert not order.in_call
+    floor.state.decided(after(order, Outcome(Reply.DONE, "told"), floor.state.observed_at_ms, "c"))
+    floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=16)
+    floor.judge(ONE=DialerState.DOWN)
+    (again,) = floor.moves()
+    assert (again.attempts, again.in_call) == (2, True)

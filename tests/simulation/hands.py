@@ -20,6 +20,8 @@ class Sees(Protocol):
 
     def logs_out(self, row: Live, relogin: Relogin, sent_at: float, *, hangs_up: bool) -> None: ...
 
+    def hangs_up(self, row: Live) -> None: ...
+
     def pauses(self, row: Live, hold: Hold, sent_at: float) -> None: ...
 
     def resumes(self, row: Live, hold: Hold, sent_at: float) -> None: ...
@@ -65,6 +67,19 @@ class Hands:
             return found
 
         return self._try(land, f"LOGOUT to {relogin.user}")
+
+    def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
+        """As `Hand.hang_up`."""
+        self._seen.sending(relogin)
+
+        def land() -> bool:
+            for row in self._rows(relogin.user, relogin.live_agent_id, relogin.from_server_ip):
+                if row.external_pause == LOGOUT:
+                    self._seen.hangs_up(row)
+                    row.external_hangup, row.external_status = "1", hang_up_as
+            return True
+
+        return self._try(land, f"hang-up to {relogin.user}")
 
     def pause(self, hold: Hold) -> Outcome:
         """As `Hand.pause`."""

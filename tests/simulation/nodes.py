@@ -247,6 +247,7 @@ class Controller(Stoppable):
         self, name: str, *, world: World, wire: Wire, group: Group, policy: Policy, hands: Hands, draw: Random
     ) -> None:
         super().__init__(name, world.clock)
+        self._called = name
         self._world = world
         self._wire = wire
         self._group = group
@@ -264,6 +265,8 @@ class Controller(Stoppable):
     def start(self) -> None:
         """Start anew after a kill: all it knows is in the log."""
         self.dead, self.life = False, self.life + 1
+        # as a process does, which is another one than before
+        self.name = f"{self._called}-{self.life}"
         self._begin()
 
     def kill(self) -> None:

@@ -3,6 +3,8 @@
 import os
 from concurrent.futures import ProcessPoolExecutor
 
+import pytest
+
 from tests.simulation.mutants.planted import MUTANTS
 from tests.simulation.mutants.search import search_all
 from tests.simulation.run import simulate
@@ -10,6 +12,7 @@ from tests.simulation.run import simulate
 SEEDS = 2000
 
 
+@pytest.mark.timeout(400)
 def test_no_seed_breaks_anything() -> None:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         reports = list(pool.map(simulate, range(1, SEEDS + 1), chunksize=8))
@@ -22,6 +25,7 @@ def test_a_seed_tells_the_same_story_again() -> None:
     assert simulate(12).story() == simulate(12).story()
 
 
+@pytest.mark.timeout(400)
 def test_each_planted_bug_is_found() -> None:
     assert [each.mutant for each in search_all() if each.seed is None] == []
     assert len(MUTANTS) >= 12

@@ -102,7 +102,12 @@ class Watch:
             raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"session {row.live_agent_id} of {row.user}, again")
         self._has_cause(row.user, dialer, relogin.incident)
         self._is_below_the_brake(relogin.incident)
-        if hangs_up and row.status == "INCALL" and self._has_lived(dialer):
+        if hangs_up:
+            self.hangs_up(row)
+
+    def hangs_up(self, row: Live) -> None:
+        """Look at a call that is ended."""
+        if row.status == "INCALL" and self._has_lived(self._world.dialers[row.server_ip]):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
 
     def pauses(self, row: Live, hold: Hold, sent_at: float) -> None:
@@ -213,6 +218,9 @@ class Watch:
             if each.unfit_since is None and each.dead_since is None and self._now - each.well_since > 700
         ]
         dead_since = chosen.dead_since
+        if dead_since is not None and not chosen.dead:
+            # its heartbeat goes on, so only witnesses can tell, from when they reach it
+            dead_since = None if self._world.blind else max(dead_since, chosen.reached_since)
         # one whose row was taken by a restart of the database is judged as it was before
         if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + ALONE_SECONDS:
             why = f"{chosen.server_ip} is dead for {self._now - dead_since:.1f} s, and {fine[0].server_ip} is not"
