@@ -1,0 +1,130 @@
+{{/* hotdesk's own settings, out of the values. */}}
+
+{{/*
+A value as TOML has it. Helm's own toToml would write 3306 as 3306.0: it takes every number for a float. What JSON
+writes for a text, a number or a truth is TOML, too.
+*/}}
+{{- define "hotdesk.toml" -}}
+{{- if kindIs "map" . -}}
+{ {{ range $number, $key := keys . | sortAlpha }}{{ if $number }}, {{ end }}{{ toJson $key }} = {{ include "hotdesk.toml" (get $ $key) }}{{ end }} }
+{{- else if kindIs "slice" . -}}
+[{{ range $number, $each := . }}{{ if $number }}, {{ end }}{{ include "hotdesk.toml" $each }}{{ end }}]
+{{- else -}}
+{{- toJson . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A table's lines: of `settings`, those in `keys` that say something. */}}
+{{- define "hotdesk.table" -}}
+{{- $settings := .settings | default dict -}}
+{{- range $key := .keys -}}
+{{- if hasKey $settings $key -}}
+{{- $value := get $settings $key -}}
+{{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value ""))) }}
+{{ $key }} = {{ include "hotdesk.toml" $value }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The folder of the settings' file; the secrets' files lie below it. */}}
+{{- define "hotdesk.folder" -}}/etc/hotdesk{{- end -}}
+
+{{/*
+Which settings of a cluster a role needs. Whoever does not act on a cluster's database learns neither where it is nor
+its password.
+*/}}
+{{- define "hotdesk.keys" -}}
+{{- $database := list "host" "port" "user" "database" -}}
+{{- $probes := list "ami_user" "ami_port" "sip" "sip_port" "witnesses" -}}
+{{- $policy := list "mode" "max_agents" "max_agents_of" "stalled_after_seconds" "emergency_logout" "fence" "dead_call_status" "moves_per_second" "move_on_closed" "maintenance" -}}
+{{- $acting := list "relogin_via" "agent_api" "agent_api_user" -}}
+{{- $keys := list -}}
+{{- if has .role (list "collect" "run") }}{{ $keys = concat $keys $database $probes }}{{ end -}}
+{{- if has .role (list "control" "serve" "run") }}{{ $keys = concat $keys $policy }}{{ end -}}
+{{- if and .acts (has .role (list "control" "run")) }}{{ $keys = concat $keys $database $acting }}{{ end -}}
+{{- $keys | uniq | toJson -}}
+{{- end -}}
+
+{{/* The settings of a cluster with `actAs` in them, where the `role` is the one that acts and another reads. */}}
+{{- define "hotdesk.cluster" -}}
+{{- $settings := deepCopy (.cluster.settings | default dict) -}}
+{{- if and (eq .role "control") (dig "actAs" "user" "" .cluster) -}}
+{{- $_ := set $settings "user" .cluster.actAs.user -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end -}}
+
+{{/*
+The secrets of a cluster that a role needs, as JSON: {setting: {existingSecret, key}}. The setting is the one that
+names the file.
+*/}}
+{{- define "hotdesk.clusterSecrets" -}}
+{{- $secrets := .cluster.secrets | default dict -}}
+{{- $acts := and (has .role (list "control" "run")) (eq (dig "settings" "mode" "advise" .cluster) "act") -}}
+{{- $needed := dict -}}
+{{- if or $acts (has .role (list "collect" "run")) -}}
+{{- $password := dig "password" dict $secrets -}}
+{{- if and (eq .role "control") (dig "actAs" "user" "" .cluster) -}}
+{{- $password = dig "actAs" "password" dict .cluster -}}
+{{- end -}}
+{{- $_ := set $needed "password_file" (merge dict $password (dict "key" "password")) -}}
+{{- with $secrets.tls_ca -}}{{- $_ := set $needed "tls_ca" (merge dict . (dict "key" "ca.crt")) -}}{{- end -}}
+{{- end -}}
+{{- if has .role (list "collect" "run") -}}
+{{- with $secrets.ami_secret -}}{{- $_ := set $needed "ami_secret_file" (merge dict . (dict "key" "ami-secret")) -}}{{- end -}}
+{{- end -}}
+{{- if and $acts (eq (dig "settings" "relogin_via" "api" .cluster) "api") -}}
+{{- with $secrets.agent_api_password -}}{{- $_ := set $needed "agent_api_password_file" (merge dict . (dict "key" "agent-api-password")) -}}{{- end -}}
+{{- end -}}
+{{- $used := dict -}}
+{{- range $setting, $secret := $needed -}}
+{{- if $secret.existingSecret -}}{{- $_ := set $used $setting $secret -}}{{- end -}}
+{{- end -}}
+{{- toJson $used -}}
+{{- end -}}
+
+{{/* Kafka's secrets, as JSON: {setting: {existingSecret, key}}. */}}
+{{- define "hotdesk.logSecrets" -}}
+{{- $used := dict -}}
+{{- if ne .Values.layout "single" -}}
+{{- range $name, $setting := dict "sasl_password" "sasl_password_file" "tls_ca" "tls_ca" "tls_cert" "tls_cert" "tls_key" "tls_key" -}}
+{{- $secret := get $.Values.log.secrets $name -}}
+{{- if $secret.existingSecret -}}{{- $_ := set $used $setting $secret -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $used -}}
+{{- end -}}
+
+{{/* The TOML file of a `role` for some `clusters`. */}}
+{{- define "hotdesk.settings" -}}
+{{- $root := .root -}}
+{{- $role := .role -}}
+# Made by the Helm chart for `hotdesk {{ $role }}`; the values are where to change it.
+[log]
+{{- if eq $role "run" }}
+path = "/var/lib/hotdesk/hotdesk.db"
+{{- include "hotdesk.table" (dict "settings" $root.Values.log.settings "keys" (list "partitions")) }}
+{{- else }}
+{{- include "hotdesk.table" (dict "settings" $root.Values.log.settings "keys" (list "bootstrap" "prefix" "partitions" "replication" "security_protocol" "sasl_mechanism" "sasl_username")) }}
+{{- range $setting, $secret := include "hotdesk.logSecrets" $root | fromJson }}
+{{ $setting }} = {{ printf "%s/secrets/log/%s" (include "hotdesk.folder" $) ($setting | trimSuffix "_file") | toJson }}
+{{- end }}
+{{- end }}
+
+[api]
+host = {{ ternary "::" "0.0.0.0" $root.Values.api.ipv6 | toJson }}
+port = {{ $root.Values.api.port }}
+token_file = {{ printf "%s/secrets/tokens" (include "hotdesk.folder" .) | toJson }}
+{{- range $name := .clusters }}
+{{- $cluster := get $root.Values.clusters $name | default dict }}
+{{- $settings := include "hotdesk.cluster" (dict "role" $role "cluster" $cluster) | fromJson }}
+{{- $keys := include "hotdesk.keys" (dict "role" $role "acts" (eq ($settings.mode | default "advise") "act")) | fromJsonArray }}
+
+[clusters.{{ $name }}]
+{{- include "hotdesk.table" (dict "settings" $settings "keys" $keys) }}
+{{- range $setting, $secret := include "hotdesk.clusterSecrets" (dict "role" $role "cluster" $cluster) | fromJson }}
+{{ $setting }} = {{ printf "%s/secrets/clusters/%s/%s" (include "hotdesk.folder" $) $name ($setting | trimSuffix "_file") | toJson }}
+{{- end }}
+{{- end }}
+{{- end -}}
