@@ -66,6 +66,15 @@ mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
 bench: $(VENV) mariadb web $(KAFKA) $(PROMETHEUS) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
+.PHONY: dist
+dist: .tools/bin/uv ## Build a release: wheel, sdist, and what it needs, pinned by hash (dist/)
+	@rm -rf dist
+	@$(UV) build --quiet --out-dir dist
+	@cp requirements.lock dist/requirements.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --output-file dist/requirements.txt pyproject.toml
+	@ls dist
+
 .PHONY: lock
 lock: .tools/bin/uv ## Move requirements.lock to the newest releases
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
@@ -93,7 +102,7 @@ mariadb:
 
 .PHONY: web
 web:
-	@tools/need php chromium sipsak
+	@tools/need php chromium sipsak systemd
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven

@@ -1,0 +1,161 @@
+"""The units: what systemd says of them, and that they, the settings and docs/install.md speak of the same things."""
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hotdesk import settings as hotdesk_settings
+from hotdesk.cli import app
+from tests.hotdesk.conftest import start as start  # noqa: PLC0414 (a fixture)
+from tests.hotdesk.running import COMMAND, PASSWORD, Process, until
+from tests.packaging.units import (
+    INSTALLED,
+    SECRETS,
+    SECRETS_FOLDER,
+    UNITS,
+    analyze,
+    credentials,
+    environment,
+    settings,
+)
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "install.md").read_text()
+MOST_EXPOSED = 2.0
+ROLES = {"hotdesk": "run", "hotdesk-collect": "collect", "hotdesk-control": "control", "hotdesk-serve": "serve"}
+DIFFER = {"Description", "ExecStart", "Environment", "StateDirectory", "StateDirectoryMode", "WorkingDirectory"}
+"""What may differ between the units."""
+
+each_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
+
+
+def toml(text: str) -> list[str]:
+    """Give the settings that a document shows, without the indentation of a list."""
+    return [re.sub(r"^   ", "", each, flags=re.MULTILINE) for each in TOML.findall(text)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_there_is_a_unit_for_all_and_one_for_each_role() -> None:
+    assert {unit.stem: settings(unit)["ExecStart"] for unit in UNITS} == {
+        name: [f"{INSTALLED} {role}"] for name, role in ROLES.items()
+    }
+
+
+@each_unit
+def test_its_command_exists(unit: Path) -> None:
+    (line,) = settings(unit)["ExecStart"]
+    command, apps, rest = app.parse_commands(line.split()[1:])
+    assert command
+    assert len(apps) > 1
+    assert not rest
+
+
+@each_unit
+def test_systemd_finds_nothing_wrong_with_it(unit: Path, tmp_path: Path) -> None:
+    # /opt/hotdesk is not there: this machine's own command stands in
+    folder = tmp_path / f"{unit.name}.d"
+    folder.mkdir()
+    (folder / "secrets.conf").write_text(SECRETS.read_text())
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace(INSTALLED, COMMAND))
+    said = analyze("verify", "--recursive-errors=no", str(copy))
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+@each_unit
+def test_it_is_exposed_to_little(unit: Path) -> None:
+    said = analyze("security", "--offline=yes", f"--threshold={int(MOST_EXPOSED * 10)}", str(unit))
+    found = re.search(r"exposure level for \S+: ([\d.]+)", said.stdout)
+    assert found, said.stderr
+    assert said.returncode == 0, said.stdout
+    assert float(found[1]) <= MOST_EXPOSED
+    assert f"says {found[1]}," in DOCUMENT
+
+
+def test_the_sandbox_is_the_same_for_all() -> None:
+    first, *others = [{name: value for name, value in settings(unit).items() if name not in DIFFER} for unit in UNITS]
+    assert all(each == first for each in others)
+
+
+def test_roles_on_one_machine_share_no_port_and_the_document_names_each() -> None:
+    rows = re.findall(r"\| `(hotdesk-\w+)\.service` \| `hotdesk (\w+)` \| (\d+) \|", DOCUMENT)
+    assert {name: role for name, role, _ in rows} | {"hotdesk": "run"} == ROLES
+    default = hotdesk_settings.ApiOptions().port
+    ports = {unit.stem: int(environment(unit).get("HOTDESK_API_PORT", default)) for unit in UNITS}
+    assert {name: int(port) for name, _, port in rows} | {"hotdesk": default} == ports
+    assert len(set(ports.values())) == len(ROLES) - 1  # `run` is by itself
+
+
+@each_unit
+def test_its_files_are_those_of_the_document(unit: Path) -> None:
+    named = settings(unit)
+    assert environment(unit)["HOTDESK_CONFIG"] == "/etc/hotdesk/hotdesk.toml"
+    paths = [environment(unit)["HOTDESK_CONFIG"], *(each.removeprefix("-") for each in named["EnvironmentFile"])]
+    paths += [f"/var/lib/{each}" for each in named["StateDirectory"]]
+    paths += [each.rpartition(":")[2] for each in named["BindReadOnlyPaths"]]
+    for path in paths:
+        assert f"| `{path}` |" in DOCUMENT
+    assert f"cp {unit.name} " in DOCUMENT or f" {unit.name} " in DOCUMENT
+
+
+def test_each_secret_of_the_documents_settings_is_one_that_a_service_is_given() -> None:
+    given = credentials(SECRETS, commented=True)
+    assert all(path == f"{SECRETS_FOLDER}/{name}" for name, path in given.items())
+    in_settings = set(re.findall(r'(?:password|secret|token)_file = "(.*?)"', "".join(toml(DOCUMENT))))
+    written = {f"{SECRETS_FOLDER}/{name}" for name in re.findall(rf"{SECRETS_FOLDER}/([\w.-]+)", DOCUMENT)}
+    assert in_settings <= written == set(given.values())
+    # those of the first start, on one machine
+    assert set(credentials(SECRETS)) == {"tokens", "main.password"}
+
+
+@each_unit
+def test_its_command_starts_and_answers(unit: Path, tmp_path: Path, start: Callable[..., Process]) -> None:
+    """Start it with the document's settings, every path below a folder, and with the secrets that it would be given."""
+    one_machine, *_, several = (each for each in toml(DOCUMENT) if each.startswith("[log]"))
+    given = tmp_path / SECRETS_FOLDER.lstrip("/")
+    given.mkdir(parents=True)
+    loaded = credentials(SECRETS, commented=unit.stem != "hotdesk")
+    for name in loaded:
+        (given / name).write_text(f"{PASSWORD}\n" if name != "tokens" else "read read-token-0123456789\n")
+    (tmp_path / "var" / "lib" / "hotdesk").mkdir(parents=True)
+    clusters = one_machine[one_machine.index("[clusters") :]
+    text = one_machine if unit.stem == "hotdesk" else f"{several}\n{clusters}"
+    text = re.sub(r'"(?=/(etc|var)/)', f'"{tmp_path}', text).replace("192.0.2.20", "127.0.0.1")
+    (tmp_path / "etc" / "hotdesk" / "hotdesk.toml").write_text(text)
+    variables = environment(unit) | {
+        "HOTDESK_CONFIG": f"{tmp_path}{environment(unit)['HOTDESK_CONFIG']}",
+        "HOTDESK_API_PORT": str(free_port()),
+        # nobody is there: a service waits, and says so
+        "HOTDESK_CLUSTERS__MAIN__HOST": "127.0.0.1",
+        "HOTDESK_CLUSTERS__MAIN__PORT": "9",
+    }
+    if unit.stem != "hotdesk":
+        variables |= {"HOTDESK_LOG_BOOTSTRAP": "127.0.0.1:9", "HOTDESK_LOG_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
+    (line,) = settings(unit)["ExecStart"]
+    process = start(*line.removeprefix(INSTALLED).split(), environment=variables)
+    url = f"http://127.0.0.1:{variables['HOTDESK_API_PORT']}"
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(f"{url}/healthz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    until(healthy, f"{unit.stem} answers: {process.said.read_text()}", 40)
+    assert httpx.get(f"{url}/metrics", trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+    assert (tmp_path / "var/lib/hotdesk/hotdesk.db").exists() == (unit.stem == "hotdesk")
+    code, seconds = process.end()
+    assert code == 0, process.said.read_text()
+    (stop,) = settings(unit)["TimeoutStopSec"]
+    assert seconds < int(stop)
