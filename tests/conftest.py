@@ -1,7 +1,7 @@
 """The real servers tests run on: a MariaDB and a Kafka broker for all tests of a process, started when first asked for.
 
-Where tests run in two processes, those that need servers are shared out between them by folder, each process with
-servers of its own: what one test does to them no test of the other process sees.
+Where tests run in two processes, files are shared out between them, each process with servers of its own: what one
+test does to them no test of the other process sees.
 """
 
 import os
@@ -15,33 +15,17 @@ from simulator.broker import Broker
 from simulator.database import Database
 from tests.watching.run import FailoverRun, failover_run
 
+LONGEST = ("tests/faults/", "tests/stream/", "tests/hotdesk/", "tests/simulation/", "tests/page/")
+"""What takes longest begins first, so that nothing long is left for one process at the end."""
 
-@pytest.hookimpl(tryfirst=True)  # or xdist has looked for the groups already
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests must run in the same process: those that share servers, and those of one module.
+    """Put the longest files first. Each is run by one process, in its order."""
 
-    The longest groups come first, so that the others run beside them.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: FIRST.get(group_of(item), len(FIRST)))
+    def place(item: pytest.Item) -> int:
+        return next((at for at, folder in enumerate(LONGEST) if item.nodeid.startswith(folder)), len(LONGEST))
 
-
-FIRST = {"servers": 0, "beside": 1}
-BESIDE = ("tests/faults/", "tests/hook/", "tests/alerts/", "tests/dashboards/", "tests/helm/")
-"""Folders whose tests take as long together as all others that need servers."""
-
-
-def group_of(item: pytest.Item) -> str:
-    """Name the group a test belongs to."""
-    if not uses_servers(item):
-        return item.nodeid.partition("::")[0]
-    return "beside" if item.nodeid.startswith(BESIDE) else "servers"
-
-
-def uses_servers(item: pytest.Item) -> bool:
-    """Tell whether a test wants the run's MariaDB or Kafka."""
-    return isinstance(item, pytest.Function) and not {"database", "broker"}.isdisjoint(item.fixturenames)
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ MUTANTS = (
     _mutant("act without looking at VICIdial's row", 213, executor, "check", _always(acting.Check.SEND)),
     _mutant("no fleet brake", 16, health, "_brake", _always((None, ""))),
     _mutant("blind witnesses are believed", 55, health, "_all_fail", _always(False)),
-    _mutant("what was seen before is enough", 588, incidents, "doubt_about", _always("")),
+    _mutant("what was seen before is enough", 1188, incidents, "doubt_about", _always("")),
     _mutant("a heartbeat's age instead of its progress", 17, Observer, "_watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", 1, ClusterState, "_wait", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 31, ClusterState, "_close", _close_whatever_comes),
@@ -170,6 +170,6 @@ MUTANTS = (
     _mutant("a lost order is never repeated", 92, _Deciding, "_tell_again", _tell_nobody_twice),
     _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
     _mutant("switched off is offered", 9, ranking, "_why_not", _offer_what_is_switched_off),
-    _mutant("emergency logout of who was never told", 38, incidents, "MOST_ATTEMPTS", 0),
+    _mutant("emergency logout of who was never told", 1209, incidents, "MOST_ATTEMPTS", 0),
     _mutant("a pause is never taken back", 464, Holding, "_release", _let_the_pause_be),
 )
