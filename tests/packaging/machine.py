@@ -109,9 +109,11 @@ class Machine:
         if not children:
             return False
         self._first = int(children[0])
-        return Path(f"/proc/{self._first}/comm").read_text().strip() == "systemd" and (
-            self.tried("systemctl", "is-active", "idle.target").stdout.strip() == "active"
-        )
+        try:
+            name = Path(f"/proc/{self._first}/comm").read_text().strip()
+        except OSError:
+            return False  # of what the script ran before, and it ended meanwhile
+        return name == "systemd" and (self.tried("systemctl", "is-active", "idle.target").stdout.strip() == "active")
 
     def _forgotten(self) -> bool:
         groups = self._folder / "groups"

@@ -41,8 +41,12 @@ class Report(NamedTuple):
 
 def simulate(seed: int) -> Report:
     """Run one seed to its end, or until something is broken."""
+    before = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    return asyncio.run(_Simulation(seed).run())
+    try:
+        return asyncio.run(_Simulation(seed).run())
+    finally:
+        structlog.configure(wrapper_class=before)
 
 
 class _Simulation:
