@@ -8,6 +8,9 @@ from messages.topics import Key
 
 _DUE = {Stage.ORDERED, HoldStage.ORDERED, HoldStage.RELEASING, FenceStage.INTENDED, FenceStage.RETURNING}
 
+ONLY_ADVISES = ", but only advises here"
+"""Stands behind what would have been ordered where nothing is carried out."""
+
 
 class Number(NamedTuple):
     """What tells one thing that is to be done from the next one about the same session or dialer."""

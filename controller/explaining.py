@@ -117,8 +117,7 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
 def _incident_words(state: ClusterState, incident: Incident) -> Iterator[str]:
     planned = ", as planned (a maintenance window)" if incident.planned else ""
     yield f"Incident {incident.incident} is open since {clock(incident.opened_at_ms)}{planned}: {incident.why}."
-    moves = "moves advised" if is_advice(state, incident) else "moves ordered"
-    yield f"{agents_words(incident.agents)} still there, {incident.ordered} {moves}, {incident.home} home again."
+    yield progress_words(incident, advice=is_advice(state, incident))
     if incident.withheld:
         yield f"Nobody is moved now: {incident.withheld}."
     for listed in incident.listed:
@@ -245,6 +244,13 @@ def _why(why: str) -> str:
 def is_advice(state: ClusterState, incident: Incident) -> bool:
     """Tell whether an incident's moves are only said, and nobody is told anything."""
     return any(each.stage is Stage.ADVISED for each in state.relogins.values() if each.incident == incident.incident)
+
+
+def progress_words(incident: Incident, *, advice: bool) -> str:
+    """Say how far the moves of an incident have come; of advice nobody comes home."""
+    left = f"{agents_words(incident.agents)} still there"
+    moves = "1 move" if incident.ordered == 1 else f"{incident.ordered} moves"
+    return f"{left}, {moves} advised." if advice else f"{left}, {moves} ordered, {incident.home} home again."
 
 
 def is_unjudged(state: ClusterState) -> bool:

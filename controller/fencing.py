@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from controller.errands import Step
+from controller.errands import ONLY_ADVISES, Step
 from controller.health import doubt_about
 from controller.policy import Policy
 from controller.state import ClusterState
@@ -80,7 +80,7 @@ def _new(state: ClusterState, by: str, *, acts: bool) -> Iterator[Step]:
             why = "it is the last dialer that VICIdial could send a login to"
             yield Step(_changed(state, fence, FenceStage.NOT_TAKEN, by, why), "did not fence a dialer", why)
         elif not acts:
-            what = "would have fenced a dialer, but only advises here"
+            what = f"would have fenced a dialer{ONLY_ADVISES}"
             yield Step(_changed(state, fence, FenceStage.NOT_TAKEN, by, what), what, incident.why)
         else:
             taking |= {server_ip}

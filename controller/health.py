@@ -394,12 +394,22 @@ def _brake(
     if len(bad) <= len(service) / 2:
         return None, ""
     since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
-    if orders.unbrake is not None and orders.unbrake.bad_since_ms == since_ms:
+    if _released(orders, since_ms):
         return since_ms, ""
     dead = all(each.life is DialerState.DOWN and each.confirmed for each in bad)
     if dead and now_ms - since_ms >= BRAKE_CONFIRMED_SECONDS * 1000:
         return since_ms, ""
     return since_ms, f"{len(bad)} of {len(service)} dialers in service look bad at once: it may be the observer"
+
+
+def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
+    """Tell whether it is the fleet brake that holds, and nobody has released it."""
+    return bool(health.brake) and health.bad_since_ms is not None and not _released(orders, health.bad_since_ms)
+
+
+def _released(orders: Orders, bad_since_ms: int) -> bool:
+    """Tell whether a person has released the brake that began then; a later one is another."""
+    return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
 
 
 def _in_service(dialer: DialerHealth, now_ms: int) -> bool:

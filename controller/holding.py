@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from controller.errands import Step
+from controller.errands import ONLY_ADVISES, Step
 from controller.health import doubt_about
 from controller.state import ClusterState
 from messages.records import AgentSession, AgentStatus, Hold, HoldStage, Incident, Relogin, Stage
@@ -79,7 +79,7 @@ class Holding:
             changed_at_ms=self.state.observed_at_ms,
             by=self.by,
         )
-        what = "ordered a pause" if acts else "would have ordered a pause, but only advises here"
+        what = "ordered a pause" if acts else f"would have ordered a pause{ONLY_ADVISES}"
         return Step(hold, what, f"calls are sent to an agent on a dead dialer: {incident.why}")
 
     def _reconsider(self, hold: Hold, session: AgentSession | None) -> Step | None:

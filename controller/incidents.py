@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.errands import Step, subject_of
+from controller.errands import ONLY_ADVISES, Step, subject_of
 from controller.fencing import fence_steps
 from controller.health import doubt_about
 from controller.holding import Holding
@@ -382,7 +382,7 @@ class _Deciding:
         self._records.append(relogin)
         if self._acts:
             self._records.append(slot)
-        what = "ordered a move" if self._acts else "would have ordered a move, but only advises here"
+        what = "ordered a move" if self._acts else f"would have ordered a move{ONLY_ADVISES}"
         self._decide(f"{what} from {session.server_ip} to {phone.server_ip} as {phone.phone_login}", why, session.user)
         return relogin
 

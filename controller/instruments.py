@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from controller.acting import Outcome, Reply
 from controller.desk import ClusterView, Desk, FoldedBatch, Result
+from controller.health import fleet_braked
 from controller.state import ClusterState
 from messages import metrics
 from messages.records import (
@@ -148,7 +149,7 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
     yield metrics.CLUSTER_OWNED, (cluster,), view.owned
     yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
-    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), _fleet_braked(state)
+    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.health, state.orders)
     yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
     yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
     placed = (state.agents.get(user) for user in state.logins)
@@ -202,14 +203,6 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     acknowledged = state.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
-
-
-def _fleet_braked(state: ClusterState) -> bool:
-    """Tell whether it is the fleet brake that holds, and nobody has released it."""
-    since_ms, released = state.health.bad_since_ms, state.orders.unbrake
-    if since_ms is None or (released is not None and released.bad_since_ms == since_ms):
-        return False
-    return bool(state.health.brake)
 
 
 def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from controller.desk import Ended, News
+from controller.errands import ONLY_ADVISES
 from controller.fencing import fenced
 from controller.health import judge_fleet
 from controller.incidents import take_in, take_turn
@@ -42,8 +43,6 @@ from messages.topics import Topic
 REPLAY = "replay"
 WAIT_POLLS = 4
 """So many polls are only folded while no ranking has told yet how the dialers were judged."""
-_ADVICE = "would have ordered a move, but only advises here"
-"""How the core words what it does not carry out. Here nothing is, and that needs no saying each time."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +148,7 @@ class Replay:
         take_in(state, turn)
         for record in turn.records:
             if isinstance(record, Decision):
-                what = record.what.replace(_ADVICE, "would have ordered a move")
+                what = record.what.replace(ONLY_ADVISES, "")  # here nothing is carried out: no need to say so each time
                 yield Happening(at_ms=record.at_ms, subject=record.subject, what=what, why=record.why, judged=False)
 
     def _end(self, ended: Ended) -> None:

@@ -11,8 +11,17 @@ from itertools import islice
 import msgspec
 
 from controller.answers import IncidentAnswer
-from controller.explaining import heartbeat_words, is_advice, is_unjudged, name_of, sentence_about, why_words
+from controller.explaining import (
+    heartbeat_words,
+    is_advice,
+    is_unjudged,
+    name_of,
+    progress_words,
+    sentence_about,
+    why_words,
+)
 from controller.fencing import STANDING
+from controller.health import fleet_braked
 from controller.state import ClusterState
 from messages.records import Decision, DialerState, RankingSnapshot, Relogin
 
@@ -60,6 +69,8 @@ class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
 
     told: IncidentAnswer
     dialer: str
+    progress: str
+    """How far its moves have come."""
     moves: tuple[Relogin, ...]
     advice: bool
     """Its moves are only said."""
@@ -141,7 +152,7 @@ def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
         sentence=sentence_about(state, stale=stale),
         tone=_tone(state, stale=stale),
         stale=stale,
-        braked=state.health.bad_since_ms is not None and bool(state.health.brake),
+        braked=fleet_braked(state.health, state.orders),
         paused=state.orders.pause is not None,
         acts=acts,
         imbalance=snapshot.imbalance,
@@ -189,11 +200,13 @@ def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decisio
     concerned = {incident.server_ip, *(each.user for each in told.moves), *(each.user for each in told.holds)}
     concerned |= {each.user for each in incident.listed}
     timeline = [each for each in decisions if each.at_ms >= incident.opened_at_ms and each.subject in concerned]
+    advice = is_advice(state, incident)
     return IncidentCard(
         told=told,
         dialer=name_of(state, incident.server_ip),
+        progress=progress_words(incident, advice=advice),
         moves=tuple(sorted(told.moves, key=lambda each: (each.ordered_at_ms, each.user))),
-        advice=is_advice(state, incident),
+        advice=advice,
         timeline=tuple(timeline[-TIMELINE_SHOWN:]),
         decisions=len(timeline),
     )

@@ -244,17 +244,21 @@ def test_a_denied_login_is_not_tried_again_at_once() -> None:
 
 
 def test_a_refusal_that_takes_its_second_is_heard_by_the_next_probe() -> None:
+    gave_up = asyncio.Event()
+
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GREETING)
         writer.write(response(await asked(reader), Challenge="1"))
         login = await asked(reader)
-        await asyncio.sleep(SECONDS * 1.5)
+        await gave_up.wait()
         writer.write(response(login, "Error", Message="Authentication failed"))
 
     async def run() -> list[Witness]:
         async with served(slow) as port:
             probe = AmiProbe(AmiTarget(host=HOST, port=port, user="hotdesk", secret="wrong"))
-            return [await probe.probe(SECONDS) for _ in range(2)]
+            first = await probe.probe(SECONDS)
+            gave_up.set()
+            return [first, await probe.probe(SECONDS)]
 
     assert asyncio.run(run()) == [Witness.MUTE, Witness.DENIED]
 
