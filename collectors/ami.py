@@ -209,8 +209,12 @@ class AmiConversation:
     def _ask(self, action: str, on_success: Callable[[Message], bytes], **keys: str) -> bytes:
         self._waits_for = f"hotdesk-{next(self._numbers)}"
         self._on_success = on_success
-        lines = (f"Action: {action}", f"ActionID: {self._waits_for}", *(f"{key}: {keys[key]}" for key in keys))
-        return "\r\n".join((*lines, "", "")).encode()
+        return _action(action, ActionID=self._waits_for, **keys)
+
+
+def _action(action: str, **keys: str) -> bytes:
+    lines = (f"Action: {action}", *(f"{key}: {value}" for key, value in keys.items()))
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 def _login(challenge: Message, user: str, secret: str) -> Message:
@@ -382,8 +386,7 @@ async def _list_peers(
 
 
 def _say(writer: asyncio.StreamWriter, action: str, **keys: str) -> str:
-    lines = (f"Action: {action}", *(f"{key}: {value}" for key, value in keys.items()), "", "")
-    writer.write("\r\n".join(lines).encode())
+    writer.write(_action(action, **keys))
     return action
 
 

@@ -241,7 +241,7 @@ class Collector:
         self,
         database: VicidialDatabase,
         observer: Observer,
-        askers: "_Askers",
+        askers: _Askers,
         now_ms: int,
         number: int,
         *,

@@ -11,7 +11,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
-from messages.records import AgentStatus, AliasDefect, Grouping, ServerIp
+from messages.records import SAID_NOTHING, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
 """One row, its columns in the order of the statement that read it."""
@@ -276,10 +276,6 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
             phone = min(phone, other, key=lambda each: (not each.active, each.server_ip, each.extension))
         read[phone.login.lower()] = phone
     return read
-
-
-SAID_NOTHING = frozenset({"", "UNKNOWN"})
-"""What `phones.peer_status` holds where nobody writes it."""
 
 
 def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:

@@ -11,12 +11,10 @@ import msgspec
 
 from controller.ranking import NOT_JUDGED, REGISTERING, known_absent
 from controller.state import ClusterState
-from messages.records import AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
+from messages.records import SAID_NOTHING, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
 
 LEAST_DIALERS = 2
 LEAST_CASCADE = 2
-SAID_NOTHING = {"", "UNKNOWN"}
-"""What `phones.peer_status` holds where nobody writes it."""
 SLICE = 500
 """Aliases that are looked at in one go: fewer than a login would notice."""
 

@@ -13,7 +13,7 @@ from controller.picking import rank_alias, resolve
 from controller.policy import Policy
 from controller.ranking import AliasRanking, PhoneStanding, rank_dialers
 from controller.state import ClusterState
-from messages.records import Decision, DialerReading, DialerState, Incident, ServerIp, Stage, Standing
+from messages.records import Decision, DialerReading, DialerState, Incident, Relogin, ServerIp, Stage, Standing
 
 OLD_NEWS = "Nothing is known now, so hotdesk offers nothing and VICIdial chooses. What follows is as of the last poll."
 UNJUDGED_MS = 5000
@@ -117,7 +117,7 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
 def _incident_words(state: ClusterState, incident: Incident) -> Iterator[str]:
     planned = ", as planned (a maintenance window)" if incident.planned else ""
     yield f"Incident {incident.incident} is open since {clock(incident.opened_at_ms)}{planned}: {incident.why}."
-    yield progress_words(incident, advice=is_advice(state, incident))
+    yield f"{progress_words(incident, advice=is_advice(_moves_of(state, incident)))}."
     if incident.withheld:
         yield f"Nobody is moved now: {incident.withheld}."
     for listed in incident.listed:
@@ -241,16 +241,20 @@ def _why(why: str) -> str:
     return f": {why}" if why else ""
 
 
-def is_advice(state: ClusterState, incident: Incident) -> bool:
+def is_advice(moves: Iterable[Relogin]) -> bool:
     """Tell whether an incident's moves are only said, and nobody is told anything."""
-    return any(each.stage is Stage.ADVISED for each in state.relogins.values() if each.incident == incident.incident)
+    return any(each.stage is Stage.ADVISED for each in moves)
+
+
+def _moves_of(state: ClusterState, incident: Incident) -> Iterator[Relogin]:
+    return (each for each in state.relogins.values() if each.incident == incident.incident)
 
 
 def progress_words(incident: Incident, *, advice: bool) -> str:
     """Say how far the moves of an incident have come; of advice nobody comes home."""
     left = f"{agents_words(incident.agents)} still there"
     moves = "1 move" if incident.ordered == 1 else f"{incident.ordered} moves"
-    return f"{left}, {moves} advised." if advice else f"{left}, {moves} ordered, {incident.home} home again."
+    return f"{left}, {moves} advised" if advice else f"{left}, {moves} ordered, {incident.home} home again"
 
 
 def is_unjudged(state: ClusterState) -> bool:
@@ -303,6 +307,6 @@ def _dialers_words(state: ClusterState) -> str:
     moved = [each for each in state.incidents.values() if each.ordered]
     total, home = sum(each.ordered for each in moved), sum(each.home for each in moved)
     so_far = f" {home} of {total} moved agents are home again." if moved else ""
-    if any(is_advice(state, each) for each in moved):
+    if any(is_advice(_moves_of(state, each)) for each in moved):
         so_far = f" hotdesk only advises: {total} of its agents should be moved."
     return f"{'; '.join(troubled)}.{so_far}"

@@ -5,7 +5,6 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards import meanings
 from dashboards.board import FAILOVER, Row, board
-from dashboards.cluster import EACH_DIALER, stalls, witnesses
 from dashboards.panels import (
     ANY_IS_DOUBTFUL,
     GREEN,
@@ -24,6 +23,7 @@ from dashboards.panels import (
     timeline,
 )
 from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, coded, count, latest, most, series, total
+from dashboards.shared import EACH_DIALER, holds, stalls, witnesses
 from messages import metrics
 
 _TO = ("cluster", "server_ip", "to_server_ip")
@@ -199,15 +199,9 @@ def _errands() -> table.Panel:
 
 
 def _holds() -> timeseries.Panel:
-    return graph(
-        About(
-            "Agents kept from calls",
-            "Agents of the cluster's dead dialers who are paused so that no call is sent to them. Normally those "
-            "who wait and are not told to log out at once, and none when all are home.",
-        ),
-        Ask(total(metrics.CLUSTER_HOLDS, by=("stage",)), "{{stage}}"),
-        colours=meanings.HOLDS,
-        stacked=True,
+    return holds(
+        "Agents of the cluster's dead dialers who are paused so that no call is sent to them. Normally those "
+        "who wait and are not told to log out at once, and none when all are home."
     )
 
 

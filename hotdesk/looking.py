@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.answers import IncidentAnswer, RankingAnswer
-from controller.explaining import Explanation, agents_words, clock, heartbeat_words, why_words
+from controller.explaining import Explanation, clock, heartbeat_words, is_advice, progress_words, why_words
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
 from hotdesk.failures import ApiFailure
 from hotdesk.settings import Options
-from messages.records import DialerState, Incident, Stage, Standing
+from messages.records import DialerState, Stage, Standing
 
 DEFAULTS = Options()
 EVERY_SECONDS = 1.0
@@ -111,9 +111,10 @@ def _dialers(standings: tuple[Standing, ...]) -> Table:
 def _incident(told: IncidentAnswer) -> RenderableType:
     incident = told.incident
     since = clock(incident.opened_at_ms)
+    progress = progress_words(incident, advice=is_advice(told.moves))
     lines = [
         _plain(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
-        _plain(f"  {_progress(incident)}; {told.acknowledged_by or 'nobody'} is on it"),
+        _plain(f"  {progress}; {told.acknowledged_by or 'nobody'} is on it"),
     ]
     if incident.withheld:
         lines.append(_plain(f"  nobody is moved now: {incident.withheld}", "yellow"))
@@ -126,7 +127,3 @@ def _incident(told: IncidentAnswer) -> RenderableType:
 def _plain(text: str, style: str = "") -> Text:
     """Show what came out of VICIdial's tables as it is, and let nothing of it steer the terminal."""
     return Text(printable(text), style)
-
-
-def _progress(incident: Incident) -> str:
-    return f"{agents_words(incident.agents)} still there, {incident.ordered} moves, {incident.home} home again"

@@ -164,6 +164,10 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     """`extension` begins with R: no browser, no phone of an alias; not counted by VICIdial's balancing."""
 
 
+SAID_NOTHING = frozenset({"", "UNKNOWN"})
+"""What `phones.peer_status` holds where nobody writes it."""
+
+
 class Phone(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/phone/LOGIN`: the row of `phones` that a login names."""
 

@@ -6,7 +6,6 @@ Each dies with the thread that started it, so that a killed test run leaves none
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,8 @@ from typing import Any, Self
 
 import httpx
 from mirakuru import HTTPExecutor
+
+from bench.servers import free_port
 
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
@@ -34,7 +35,7 @@ class _Server:
 
     def __init__(self, folder: Path, ready: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=10.0, trust_env=False)
         self._ready = ready
@@ -161,9 +162,3 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port

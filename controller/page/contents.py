@@ -200,7 +200,7 @@ def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decisio
     concerned = {incident.server_ip, *(each.user for each in told.moves), *(each.user for each in told.holds)}
     concerned |= {each.user for each in incident.listed}
     timeline = [each for each in decisions if each.at_ms >= incident.opened_at_ms and each.subject in concerned]
-    advice = is_advice(state, incident)
+    advice = is_advice(told.moves)
     return IncidentCard(
         told=told,
         dialer=name_of(state, incident.server_ip),

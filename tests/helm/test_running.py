@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from bench.servers import free_port
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from stream.kafka_client import KafkaSettings
 from stream.topics import check_topics
@@ -38,13 +38,6 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made = Node(tmp_path, SECRETS, names=(DATABASE, SERVICE))
     yield made
     made.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def chart(port: int, **changes: Any) -> Rendered:  # noqa: ANN401 - values are anything

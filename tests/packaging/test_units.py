@@ -1,13 +1,13 @@
 """The units: what systemd says of them, and that they, the settings and docs/install.md speak of the same things."""
 
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.servers import free_port
 from hotdesk import settings as hotdesk_settings
 from hotdesk.cli import app
 from tests.hotdesk.conftest import start as start  # noqa: PLC0414 (a fixture)
@@ -37,13 +37,6 @@ TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 def toml(text: str) -> list[str]:
     """Give the settings that a document shows, without the indentation of a list."""
     return [re.sub(r"^   ", "", each, flags=re.MULTILINE) for each in TOML.findall(text)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_there_is_a_unit_for_all_and_one_for_each_role() -> None:

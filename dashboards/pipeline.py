@@ -1,0 +1,251 @@
+"""hotdesk's own pipeline, from the database to the login: rate, errors, duration, saturation."""
+
+from grafana_foundation_sdk.builders import timeseries
+
+from dashboards.board import Row
+from dashboards.conditions import BLIND_SECONDS
+from dashboards.panels import BYTES, GREEN, PER_SECOND, RED, SECONDS, SHARE, About, Ask, graph
+from dashboards.queries import (
+    age,
+    count,
+    process,
+    quantile,
+    rate,
+    series,
+)
+from messages import metrics
+
+
+def rows() -> list[Row]:
+    """Make the rows that a dashboard shows of it."""
+    return [
+        Row("Pipeline: rate", [_polls(), _records(), _pick_rate()]),
+        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens()]),
+        Row("Pipeline: duration", [_poll_seconds(), _fold_seconds(), _pick_seconds()]),
+        Row("Pipeline: saturation", [_lag(), _outbox(), _ages(), _processors(), _memory(), _files()]),
+    ]
+
+
+def _polls() -> timeseries.Panel:
+    return graph(
+        About(
+            "Polls and statements",
+            "How often a second the collector looks at each cluster's database, and the statements for it. Normally "
+            "2 polls and about 7 statements, however many dialers and agents.",
+            PER_SECOND,
+            width=8,
+        ),
+        Ask(rate(metrics.POLL_SECONDS, by=("cluster",), suffix="_count"), "{{cluster}}: polls"),
+        Ask(rate(metrics.POLL_STATEMENTS, by=("cluster",)), "{{cluster}}: statements"),
+    )
+
+
+def _records() -> timeseries.Panel:
+    return graph(
+        About(
+            "Records",
+            "Records a second that collectors hand to the log, and that each process takes in: every process reads "
+            "all of them. Normally some a second, more with agents.",
+            PER_SECOND,
+            width=8,
+        ),
+        Ask(rate(metrics.RECORDS_PUBLISHED, by=("cluster",)), "{{cluster}}: published"),
+        Ask(rate(metrics.RECORDS_FOLDED, by=("cluster", "instance")), "{{cluster}}: taken in by {{instance}}"),
+    )
+
+
+def _pick_rate() -> timeseries.Panel:
+    return graph(
+        About(
+            "Picks",
+            "Picks a second that each process answers. Normally as many as there are logins, most at the change of "
+            "shifts.",
+            PER_SECOND,
+            width=8,
+        ),
+        Ask(rate(metrics.PICKS, by=("cluster", "instance")), "{{cluster}}: {{instance}}"),
+    )
+
+
+def _poll_errors() -> timeseries.Panel:
+    return graph(
+        About(
+            "Polls that failed",
+            "Unavailable: trying again helps. Refused: somebody must mend it, often a grant. Failed: a mistake of "
+            "hotdesk's, its log says more. Normally 0.",
+            width=6,
+            runbooks=("HotdeskCollectorBlind", "HotdeskDatabaseUnreachable"),
+        ),
+        Ask(count(metrics.POLL_ERRORS, by=("cluster", "kind")), "{{cluster}}: {{kind}}"),
+    )
+
+
+def _bad_records() -> timeseries.Panel:
+    return graph(
+        About(
+            "Records of no use",
+            "Stale: older than what is known, a few after a change of collector. Dead: unreadable, put into the "
+            "topic of dead letters; normally 0.",
+            width=6,
+            runbooks=("HotdeskDeadLetters",),
+        ),
+        Ask(
+            count(metrics.RECORDS_FOLDED, 'result=~"stale|dead"', by=("instance", "result")), "{{instance}}: {{result}}"
+        ),
+    )
+
+
+def _bad_picks() -> timeseries.Panel:
+    bad = rate(metrics.PICKS, 'outcome!="picked"', by=("cluster", "outcome"))
+    every = rate(metrics.PICKS, by=("cluster",))
+    return graph(
+        About(
+            "Share of picks that failed",
+            "Picks that were refused, or answered by a replica alone. Normally near 0; somebody who mistypes their "
+            "alias is refused too. 0 while nobody asks.",
+            SHARE,
+            width=6,
+            runbooks=("HotdeskHookErrors",),
+        ),
+        Ask(f"{bad} / on (cluster) group_left () ({every} > 0) or 0 * {bad}", "{{cluster}}: {{outcome}}"),
+        limits=((None, GREEN), (0.1, RED)),
+    )
+
+
+def _refused_tokens() -> timeseries.Panel:
+    return graph(
+        About(
+            "Wrong tokens",
+            "Requests to each process that were turned away because their token was wrong or absent. Normally 0; a few "
+            "are somebody who mistypes it, a steady number is a web server or a hotdesk with an old one.",
+            width=6,
+            runbooks=("HotdeskTokensRefused",),
+        ),
+        Ask(count(metrics.TOKENS_REFUSED, by=("instance",)), "{{instance}}"),
+    )
+
+
+def _poll_seconds() -> timeseries.Panel:
+    return graph(
+        About(
+            "How long a poll takes",
+            "Statements and records together. Normally some tens of milliseconds; beyond 0.5 s polls come later "
+            "than they should.",
+            SECONDS,
+            width=8,
+        ),
+        Ask(quantile(0.5, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: half"),
+        Ask(quantile(0.99, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: 99 %"),
+    )
+
+
+def _fold_seconds() -> timeseries.Panel:
+    return graph(
+        About(
+            "How long taking in takes",
+            "For a batch of records, in each process. Normally below 10 ms, longer only just after a start.",
+            SECONDS,
+            width=8,
+            runbooks=("HotdeskLag",),
+        ),
+        Ask(quantile(0.5, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: half"),
+        Ask(quantile(0.99, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: 99 %"),
+    )
+
+
+def _pick_seconds() -> timeseries.Panel:
+    return graph(
+        About(
+            "How long a pick takes",
+            "Inside each process, forwarding to the owner included. Normally some milliseconds; the login hook "
+            "waits 150 ms and then lets VICIdial choose. Empty while nobody asks.",
+            SECONDS,
+            width=8,
+            runbooks=("HotdeskHookSlow",),
+        ),
+        Ask(quantile(0.5, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: half"),
+        Ask(quantile(0.99, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: 99 %"),
+        limits=((None, GREEN), (0.15, RED)),
+    )
+
+
+def _lag() -> timeseries.Panel:
+    return graph(
+        About(
+            "Lag behind the log",
+            "Records between each process and the end of the log. Normally near 0, high only just after a start.",
+            width=8,
+            runbooks=("HotdeskLag",),
+        ),
+        Ask(f"max by (instance) ({series(metrics.CONSUMER_LAG)})", "{{instance}}"),
+    )
+
+
+def _outbox() -> timeseries.Panel:
+    return graph(
+        About(
+            "Records that wait for the log",
+            "What the log has not taken yet. Normally near 0; a number that grows says that the log is away.",
+            width=8,
+            runbooks=("HotdeskPipelineStalled",),
+        ),
+        Ask(f"max by (instance) ({series(metrics.OUTBOX_RECORDS)})", "{{instance}}"),
+    )
+
+
+def _ages() -> timeseries.Panel:
+    return graph(
+        About(
+            "Age of what each process knows",
+            f"How old the latest poll is that each process has taken in. Normally below 2 s; above {BLIND_SECONDS} s "
+            "it offers nothing.",
+            SECONDS,
+            width=8,
+            runbooks=("HotdeskStaleRanking", "HotdeskCollectorBlind"),
+        ),
+        Ask(f"max by (cluster, instance) ({age(metrics.CLUSTER_OBSERVED)})", "{{cluster}}: {{instance}}"),
+        limits=((None, GREEN), (BLIND_SECONDS, RED)),
+    )
+
+
+def _processors() -> timeseries.Panel:
+    return graph(
+        About(
+            "Processor",
+            "Share of a processor core that each hotdesk process uses. Normally far below 1, which is all that one "
+            "can use.",
+            SHARE,
+            width=8,
+        ),
+        Ask(f"max by (instance) (rate({process('process_cpu_seconds_total')}[$__rate_interval]))", "{{instance}}"),
+        limits=((None, GREEN), (0.9, RED)),
+    )
+
+
+def _memory() -> timeseries.Panel:
+    return graph(
+        About(
+            "Memory",
+            "Memory that each hotdesk process holds. Normally steady once it has read the log; a steady rise is a "
+            "mistake of hotdesk's.",
+            BYTES,
+            width=8,
+        ),
+        Ask(f"max by (instance) ({process('process_resident_memory_bytes')})", "{{instance}}"),
+    )
+
+
+def _files() -> timeseries.Panel:
+    return graph(
+        About(
+            "Open files",
+            "Files and connections that each process has open, as a share of what it may. Normally a few percent.",
+            SHARE,
+            width=8,
+        ),
+        Ask(
+            f"max by (instance) ({process('process_open_fds')} / {process('process_max_fds')})",
+            "{{instance}}",
+        ),
+        limits=((None, GREEN), (0.8, RED)),
+    )
