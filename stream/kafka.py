@@ -69,6 +69,8 @@ class KafkaLog:
         self._lock = threading.Lock()
         self._reader_lock = threading.Lock()
         self._producer: Any = None
+        self._timed_out = False
+        """Whether the latest append timed out."""
         self._reader: Any = None
         self._verified: frozenset[Topic] = frozenset()
         self._closed = False
@@ -203,10 +205,13 @@ class KafkaLog:
                 one.get(timeout=0)
         except errors.KafkaError as error:
             # a producer goes on after a time-out, and its epoch keeps late duplicates out; other failures may be
-            # final for it, so that the next append gets a new one
-            if not error.retriable:
+            # final for it, so that the next append gets a new one. So may a time-out: kafka-python 3.0.12 sometimes
+            # sends nothing any more after a broker was away
+            if self._timed_out or not error.retriable:
                 self._drop_producer()
+            self._timed_out = error.retriable
             raise
+        self._timed_out = False
 
     def _ready_producer(self) -> Any:  # noqa: ANN401 - kafka-python has no types
         with self._lock:
