@@ -4,8 +4,9 @@ Any replica may be asked. The cluster's owner answers a pick, since one at a tim
 of logins; a replica passes it on, and when the owner does not answer in time it picks by itself and says `degraded`.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
@@ -83,11 +84,15 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     tokens: Tokens,
     registry: CollectorRegistry,
     doubts: Doubts,
+    more_metrics: Callable[[], Awaitable[bytes]] | None = None,
     routes: Sequence[ControllerRouterHandler] = (),
     on_startup: Sequence[Callable[[], object]] = (),
     on_shutdown: Sequence[Callable[[], object]] = (),
 ) -> Litestar:
-    """Make the application: health, readiness, metrics, and the `routes` of the roles this process has."""
+    """Make the application: health, readiness, metrics, and the `routes` of the roles this process has.
+
+    `more_metrics` gives what is not in the `registry`, in Prometheus's text format.
+    """
 
     @get("/healthz", tags=["process"], summary="Does the process answer?")
     async def healthz() -> HealthAnswer:
@@ -107,7 +112,10 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
         guards=[needs(Scope.READ, tokens)],
     )
     async def metrics() -> Response[bytes]:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        text = await asyncio.to_thread(generate_latest, registry)
+        if more_metrics is not None:
+            text += await more_metrics()
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Litestar(
         route_handlers=[healthz, readyz, metrics, *routes],

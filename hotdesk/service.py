@@ -37,7 +37,7 @@ from controller.desk import Desk
 from controller.executor import Executor
 from controller.follower import Follower
 from controller.forwarding import OwnerClient
-from controller.instruments import ClusterCollector, ControllerInstruments
+from controller.instruments import ClusterGauges, ControllerInstruments
 from controller.ordering import Orderer, incident_routes, ordering_routes
 from controller.page.routes import StatusPage, page_routes
 from controller.policy import Policy
@@ -127,6 +127,7 @@ class Service:
         self._executors: dict[str, Executor] = {}
         self._auditor: Auditor | None = None
         self._page: StatusPage | None = None
+        self._gauges: ClusterGauges | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -192,6 +193,7 @@ class Service:
             tokens=self._tokens,
             registry=self.registry,
             doubts=self._doubts,
+            more_metrics=None if self._gauges is None else self._gauges.text,
             routes=routes,
             on_startup=[] if self._auditor is None else [self._auditor.start],
             on_shutdown=[owners.close] if self._auditor is None else [self._auditor.stop, owners.close],
@@ -216,7 +218,7 @@ class Service:
     def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
         instruments = ControllerInstruments(self.registry)
         desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
-        self.registry.register(ClusterCollector(desk))
+        self._gauges = ClusterGauges(desk)
         self._auditor = Auditor(desk)
         self.registry.register(self._auditor)
         self._follower = Follower(
