@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import failover, folding, harm, herd, hook, latency, page, paging, picks
+from bench import clusters, failover, folding, harm, herd, hook, latency, page, paging, picks
 from bench.results import Result
 from hotdesk import logs
 
@@ -27,6 +27,7 @@ BENCHMARKS = {
     "harm": harm.measure,
     "failover": failover.measure,
     "hook": hook.measure,
+    "clusters": clusters.measure,
     "page_cost": page.measure,
     "page_to_webhook": paging.measure,
 }

@@ -25,3 +25,8 @@ class CollectorInstruments:
             family.labels(cluster)
         for kind in ("unavailable", "refused"):
             self.errors.labels(cluster, kind)
+
+    def end(self, cluster: str) -> None:
+        """Show a cluster's series no more: nobody collects for it here."""
+        for family in (self.leading, self.poll_seconds, self.rows, self.statements, self.errors, self.published):
+            family.remove_by_labels({"cluster": cluster})

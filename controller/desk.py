@@ -27,6 +27,7 @@ from messages.records import (
     Decision,
     Errand,
     Fence,
+    FleetHealth,
     Hold,
     Incident,
     LoginSlot,
@@ -85,6 +86,7 @@ class Result(StrEnum):
 
     FOLDED = "folded"
     STALE = "stale"
+    SUPERSEDED = "superseded"
     DEAD = "dead"
 
 
@@ -103,6 +105,10 @@ class FoldedBatch(NamedTuple):
 
 Echo = Incident | Errand | LoginSlot | Key
 """What is decided by committing it, and the key of what is ended so."""
+
+
+def _no_decisions() -> deque[Decision]:
+    return deque(maxlen=DECISIONS_KEPT)
 
 
 class ClusterView(msgspec.Struct):
@@ -127,7 +133,7 @@ class ClusterView(msgspec.Struct):
     echoes: Counter[Echo] = msgspec.field(default_factory=Counter)
     """What was committed here and has not come back from the log yet. What comes back without having been expected was
     committed although nobody could say so."""
-    decisions: deque[Decision] = msgspec.field(default_factory=lambda: deque(maxlen=DECISIONS_KEPT))
+    decisions: deque[Decision] = msgspec.field(default_factory=_no_decisions)
     """The latest, for people to read: nothing is decided by them."""
     ranked: Stamp = NEVER
     """Of which poll the latest ranking is that came from the log."""
@@ -163,6 +169,8 @@ class Desk:
         self._policies = policies
         self._owned: frozenset[int] = frozenset()
         self.clusters: dict[str, ClusterView] = {}
+        self._ahead: dict[str, deque[Decision]] = {}
+        """The latest decisions about clusters of which nothing else is known: not yet, or not any more."""
         self._dead: dict[Place, DeadLetter] = {}
         self._reported: set[Place] = set()
 
@@ -172,11 +180,18 @@ class Desk:
         for name, view in self.clusters.items():
             view.owned = partition_of(name, self._partitions) in partitions
 
+    def judge_by(self, policies: Mapping[str, Policy]) -> None:
+        """Judge by other policies from the next poll on."""
+        self._policies = policies
+        for name, view in self.clusters.items():
+            view.policy = policies.get(name, DEFAULT_POLICY)
+
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what is known of the clusters of these partitions."""
         gone = set(partitions)
-        for name in [name for name in self.clusters if partition_of(name, self._partitions) in gone]:
-            del self.clusters[name]
+        for known in (self.clusters, self._ahead):
+            for name in [name for name in known if partition_of(name, self._partitions) in gone]:
+                del known[name]
 
     def fold(self, batch: Sequence[News], now: float, *, live: bool) -> FoldedBatch:
         """Take in records.
@@ -191,7 +206,7 @@ class Desk:
             cluster, result = self._fold_one(news, folded, live=live)
             counted = (cluster, result)
             folded.results[counted] = folded.results.get(counted, 0) + 1
-        for name in folded.polled:
+        for name in folded.polled & self.clusters.keys():
             view = self.clusters[name]
             if live:
                 view.polled(now)
@@ -251,6 +266,7 @@ class Desk:
                 state=ClusterState(cluster),
                 policy=self._policies.get(cluster, DEFAULT_POLICY),
                 owned=partition_of(cluster, self._partitions) in self._owned,
+                decisions=self._ahead.pop(cluster, _no_decisions()),
             )
         return view
 
@@ -270,7 +286,8 @@ class Desk:
                 self._dead.pop(_place(news), None)
             case Decision():
                 # a tail that begins anew after trouble with the log gives the latest once more
-                decisions = self._view(news.cluster).decisions
+                known = self.clusters.get(news.cluster)
+                decisions = self._ahead.setdefault(news.cluster, _no_decisions()) if known is None else known.decisions
                 if live or news not in decisions:
                     decisions.append(news)
             case _:
@@ -300,16 +317,33 @@ class Desk:
                 view.state.orders.take(news)
 
     def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
-        view = self._view(ended.key.cluster)
-        if ended.topic is Topic.OBSERVATIONS:
+        view = self.clusters.get(ended.key.cluster)
+        if view is None:
+            return Result.FOLDED
+        if ended.topic is Topic.OBSERVATIONS and ended.key.kind:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
-        if ended.topic is Topic.ORDERS:
-            view.state.orders.take_back(ended.key)
-        if ended.topic is Topic.RELOGINS and not self._knows(view, ended.key, ended.by, live=live):
-            view.state.errand_over(ended.key)
-        if ended.topic is Topic.LOGINS and not (live and ended.by == self.name):
-            view.state.release_slot(ended.key.name)
+        self._end(view, ended, live=live)
+        # topics come on different ways: only once all of them say so is a cluster forgotten
+        if view.state.poll is None and view.ranked == NEVER and view.state == ClusterState(view.state.cluster):
+            del self.clusters[view.state.cluster]
         return Result.FOLDED
+
+    def _end(self, view: ClusterView, ended: Ended, *, live: bool) -> None:
+        match ended.topic:
+            case Topic.OBSERVATIONS:
+                view.state.observed_no_more()
+            case Topic.RANKINGS:
+                view.ranked, view.owner, view.owner_url = NEVER, "", ""
+                if view.state.poll is None:
+                    view.state.health = FleetHealth()
+            case Topic.ORDERS:
+                view.state.orders.take_back(ended.key)
+            case Topic.INCIDENTS:
+                view.state.incident_forgotten(ended.key.name)
+            case Topic.RELOGINS if not self._knows(view, ended.key, ended.by, live=live):
+                view.state.errand_over(ended.key)
+            case Topic.LOGINS if not (live and ended.by == self.name):
+                view.state.release_slot(ended.key.name)
 
     def committed(self, view: ClusterView, turn: Turn) -> None:
         """Make a turn true that was committed just now."""

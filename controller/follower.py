@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
+from controller.backlog import Backlog
 from controller.desk import Desk, News
 from controller.incidents import Turn
 from controller.instruments import ControllerInstruments
@@ -76,9 +77,12 @@ class Follower:
         self._troubles = Troubles()
         self._threads: list[threading.Thread] = []
         self._tails: dict[frozenset[int], Tail] = {}
+        self._backlog = Backlog()
+        """What was read once the log had been caught up with, and is not folded yet."""
         self._assigned: frozenset[int] = frozenset()
         self._assigned_at = 0.0
-        self._to_claim = frozenset(partition_of(cluster, from_log.partitions) for cluster in acting)
+        self._to_claim: frozenset[int] = frozenset()
+        self.act_for(acting)
         self._claims: dict[int, Claim] = {}
         """By partition: what decisions are stored through, once all that stood there before was read."""
         self._claimed: list[tuple[int, Claim]] = []
@@ -92,6 +96,10 @@ class Follower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.caught_up = False
         """Whether everything was read that stood in the log when this process began."""
+
+    def act_for(self, clusters: Iterable[str]) -> None:
+        """Carry out what is decided for these clusters from now on. From any thread."""
+        self._to_claim = frozenset(partition_of(cluster, self._log.partitions) for cluster in clusters)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to follow; folding happens on `loop`."""
@@ -179,24 +187,41 @@ class Follower:
                 if not self._tails:
                     self._stop.wait(POLL_SECONDS)
                 for tail in list(self._tails.values()):
-                    live = tail.caught_up()
-                    batch = tail.poll(POLL_SECONDS / len(self._tails))
-                    news = [read(stored) for stored in (batch if live else thinned(batch, time.time_ns() // 1_000_000))]
-                    self._stand_down()
-                    if news:
-                        self._on_loop(news, live=live)
-                        self._stop.wait(PAUSE_SECONDS)
+                    self._follow(tail)
+                while self._claimed and self._backlog:
+                    # what a former owner decided counts once it is folded, not once it is read
+                    self._fold_turn()
                 self._settle()
         finally:
             for tail in self._tails.values():
                 tail.close()
             self._tails.clear()
+            self._backlog = Backlog()
             with self._claiming:
                 claims, self._claims = [*self._claims.items(), *self._claimed], {}
             self._claimed = []
             for _, claim in claims:
                 claim.close()
             self.caught_up = False
+
+    def _follow(self, tail: Tail) -> None:
+        """Read on, and fold: all of it while the log is caught up with, then each cluster's share."""
+        live = tail.caught_up()
+        batch = tail.poll(0.0 if self._backlog else POLL_SECONDS / len(self._tails))
+        self._stand_down()
+        if live:
+            self._backlog.put(batch)
+            self._fold_turn()
+        elif news := [read(stored) for stored in thinned(batch, time.time_ns() // 1_000_000)]:
+            self._on_loop(news, live=False)
+        if batch:
+            self._stop.wait(PAUSE_SECONDS)
+
+    def _fold_turn(self) -> None:
+        records, passed_over = self._backlog.turn()
+        self._instruments.note_passed_over(passed_over)
+        if records:
+            self._on_loop([read(stored) for stored in records], live=True)
 
     def _stand_down(self) -> None:
         """Own nothing that is not known to be assigned: one that stood still must not speak for its heir."""
@@ -215,6 +240,7 @@ class Follower:
                 tail.close()
                 del self._tails[partitions]
                 followed -= partitions
+                self._backlog.forget(lambda cluster: partition_of(cluster, self._log.partitions) in partitions)  # noqa: B023 # called at once
                 self._run(self._desk.forget, partitions)
         if new := wanted - followed:
             self._tails[new] = self._log.tail(TOPICS, new, from_start=True, recent=RECENT)
@@ -269,7 +295,7 @@ class Follower:
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + LAG_SECONDS
-            self._instruments.lag.set(sum(tail.lag() for tail in self._tails.values()))
+            self._instruments.lag.set(len(self._backlog) + sum(tail.lag() for tail in self._tails.values()))
 
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import product
 
@@ -64,6 +64,11 @@ class ControllerInstruments:
         for (cluster, result), count in folded.results.items():
             self._begin(cluster)
             self.folded.labels(cluster, result).inc(count)
+
+    def note_passed_over(self, records: Mapping[str, int]) -> None:
+        """Count by cluster what was not folded since later records had come by then; from any thread."""
+        for cluster, count in records.items():
+            self.folded.labels(cluster, Result.SUPERSEDED).inc(count)
 
     def note_outcome(self, errand: Errand, outcome: Outcome) -> None:
         """Count what an executor did; from any thread."""

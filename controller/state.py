@@ -149,6 +149,17 @@ class ClusterState:
             case Fence():
                 self.fences[record.server_ip] = record
 
+    def incident_forgotten(self, incident: str) -> None:
+        """Forget an incident, by its id."""
+        self.incidents.pop(incident, None)
+        self.closed = [each for each in self.closed if each.incident != incident]
+
+    def observed_no_more(self) -> None:
+        """Forget what was observed; what people and hotdesk decided stays."""
+        unseen = ClusterState(self.cluster)
+        for name in _OBSERVED:
+            setattr(self, name, getattr(unseen, name))
+
     def errand(self, key: Key) -> Errand | None:
         """Give the errand of a key."""
         return self._errands_of(key).get(_errand_name(key))
@@ -306,6 +317,23 @@ class ClusterState:
             _drop_older(self.phones, self._swept)
             _drop_older(self.aliases, self._swept)
             _drop_older(self.campaigns, self._swept)
+
+
+_OBSERVED = (
+    "poll",
+    "dialers",
+    "agents",
+    "phones",
+    "aliases",
+    "campaigns",
+    "settings",
+    "weight_shares",
+    "outage",
+    "health",
+    "_waiting",
+    "_seen",
+    "_swept",
+)
 
 
 def _drop_older(filed: dict[str, Any], stamp: Stamp) -> None:

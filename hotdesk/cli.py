@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import cyclopts
 import msgspec
+import structlog
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +28,7 @@ from hotdesk.demo import run_demo
 from hotdesk.failures import HotdeskError, LogFailure, SettingsError
 from hotdesk.replaying import replay
 from hotdesk.service import Role, Service, Wanted
-from hotdesk.settings import ClusterTables, LogOptions, Options
+from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
 from stream.kafka_client import KafkaSettings
 from stream.log import LogError
 from stream.topics import check_topics, create_topics
@@ -35,6 +36,8 @@ from stream.topics import check_topics, create_topics
 DEFAULT_FILE = Path("hotdesk.toml")
 DEFAULTS = Options()
 WATCH_SECONDS = 1.0
+
+log = structlog.get_logger()
 
 app = App(
     name="hotdesk",
@@ -61,40 +64,49 @@ def launch(
     """Read the settings, then run the command."""
     from_environment = os.environ.get("HOTDESK_CONFIG")
     path = config or (Path(from_environment) if from_environment else None)
-    tables, clusters = settings.read_file(path or DEFAULT_FILE, must_exist=path is not None)
+    file = path or DEFAULT_FILE
+    tables, clusters = settings.read_file(file, must_exist=path is not None)
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
         # Not every command takes every setting; read_file has refused the unknown ones.
-        cyclopts.config.Dict(tables, source=str(path or DEFAULT_FILE), use_commands_as_keys=False, allow_unknown=True),
+        cyclopts.config.Dict(tables, source=str(file), use_commands_as_keys=False, allow_unknown=True),
     )
     command, bound, ignored = app.parse_args(tokens)
-    more = {"clusters": clusters} if "clusters" in ignored else {}
+
+    def read_again() -> object:
+        tables_now, clusters_now = settings.read_file(file, must_exist=path is not None)
+        if tables_now != tables:
+            log.warning("[log] and [api] are read when a process begins: they stay as they were")
+        return clusters_now
+
+    given = {"clusters": clusters, "read_again": read_again}
+    more = {name: given[name] for name in ignored}
     result: int | None = command(*bound.args, **bound.kwargs, **more)
     return result
 
 
 @app.command
-def run(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+def run(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
     """Collect, control and serve, all in this process."""
-    _run_roles(frozenset(Role), options, clusters)
+    _run_roles(frozenset(Role), options, clusters, read_again)
 
 
 @app.command
-def collect(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+def collect(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
     """Only collect: read the databases of the clusters, and publish what is seen."""
-    _run_roles(frozenset({Role.COLLECT}), options, clusters)
+    _run_roles(frozenset({Role.COLLECT}), options, clusters, read_again)
 
 
 @app.command
-def control(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+def control(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
     """Only control: own a share of the clusters and decide for them."""
-    _run_roles(frozenset({Role.CONTROL}), options, clusters)
+    _run_roles(frozenset({Role.CONTROL}), options, clusters, read_again)
 
 
 @app.command
-def serve(*, options: Options = DEFAULTS, clusters: ClusterTables) -> None:
+def serve(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
     """Only serve: answer the API as a replica that owns nothing."""
-    _run_roles(frozenset({Role.SERVE}), options, clusters)
+    _run_roles(frozenset({Role.SERVE}), options, clusters, read_again)
 
 
 @app.command
@@ -235,12 +247,29 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> None:
+def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
+    again = threading.Event()
+    with (
+        _stop_on_signals() as stop,
+        _on_signal(signal.SIGHUP, again),
+        Service(_wanted(roles, options, tables)) as service,
+    ):
+        while not stop.wait(WATCH_SECONDS):
+            if ended := service.ended():
+                raise HotdeskError(
+                    f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
+                )
+            if again.is_set():
+                again.clear()
+                _change(service, roles, options, read_again)
+
+
+def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> Wanted:
     clusters = settings.clusters(tables, options, os.environ)
     if Role.COLLECT in roles and not clusters:
         raise SettingsError("no cluster to collect from: write a [clusters.NAME] table; 'hotdesk init' shows how")
-    wanted = Wanted(
+    return Wanted(
         roles=roles,
         log=options.log,
         api=options.api,
@@ -254,24 +283,32 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any])
         },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
     )
-    with _stop_on_signals() as stop, Service(wanted) as service:
-        while not stop.wait(WATCH_SECONDS):
-            if ended := service.ended():
-                raise HotdeskError(
-                    f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
-                )
+
+
+def _change(service: Service, roles: frozenset[Role], options: Options, read_again: ReadAgain) -> None:
+    """Take up the clusters' settings as they are now; where they are wrong all stays as it was."""
+    try:
+        service.change(_wanted(roles, options, read_again()))
+    except HotdeskError as error:
+        log.warning("the settings changed and cannot be used; all stays as it was", why=str(error))
 
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
     """Give an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with _on_signal(signal.SIGTERM, stop), _on_signal(signal.SIGINT, stop):
         yield stop
+
+
+@contextmanager
+def _on_signal(number: signal.Signals, event: threading.Event) -> Iterator[None]:
+    """Have a signal set an event."""
+    before = signal.signal(number, lambda *_: event.set())
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(number, before)
 
 
 @contextmanager

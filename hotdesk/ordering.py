@@ -132,7 +132,17 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
     Console().print(table)
 
 
-COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise, incidents)
+def forget(cluster: str, *, options: Options = DEFAULTS) -> None:
+    """Forget a cluster that is no more, once it stands in the settings of no collector: nobody lists it any longer.
+
+    What was decided about it stays in the log for its quarter of a year.
+    """
+    with open_api(options.api) as api:
+        ask(api, "DELETE", "clusters", cluster, by=getpass.getuser())
+    print(f"ordered: {cluster} is forgotten")
+
+
+COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise, forget, incidents)
 
 
 def _order(options: Options, cluster: str, method: str, *path: str, why: str = "") -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
@@ -33,9 +34,10 @@ from controller.acting import Outcome
 from controller.api import Picker, create_app, picking_routes, reading_routes
 from controller.auditing import Auditor, audit_routes
 from controller.committing import Committer
-from controller.desk import Desk
+from controller.desk import DEFAULT_POLICY, Desk
 from controller.executor import Executor
 from controller.follower import Follower
+from controller.forgetting import forgetting_routes
 from controller.forwarding import OwnerClient
 from controller.instruments import ClusterGauges, ControllerInstruments
 from controller.ordering import Orderer, incident_routes, ordering_routes
@@ -105,6 +107,14 @@ def open_log(options: LogOptions) -> Log:
         raise LogFailure(str(error)) from error
 
 
+class _Collecting(NamedTuple):
+    """A collector at work."""
+
+    settings: tuple[DatabaseSettings, ProbeSettings]
+    stop: threading.Event
+    thread: threading.Thread
+
+
 class Service:
     """A running process. Entering starts it, leaving ends it within five seconds."""
 
@@ -125,6 +135,12 @@ class Service:
         self._server: uvicorn.Server | None = None
         self._follower: Follower | None = None
         self._executors: dict[str, Executor] = {}
+        self._collecting: dict[str, _Collecting] = {}
+        """By cluster."""
+        self._collector_instruments: CollectorInstruments | None = None
+        self._instruments: ControllerInstruments | None = None
+        self._desk: Desk | None = None
+        self._committer: Committer | None = None
         self._auditor: Auditor | None = None
         self._page: StatusPage | None = None
         self._gauges: ClusterGauges | None = None
@@ -144,7 +160,32 @@ class Service:
 
     def ended(self) -> list[str]:
         """Name the parts that ended though nobody asked them to: the process is of no use without them."""
-        return [] if self._stop.is_set() else [thread.name for thread in self._threads if not thread.is_alive()]
+        if self._stop.is_set():
+            return []
+        threads = [*self._threads, *(each.thread for each in self._collecting.values())]
+        return [thread.name for thread in threads if not thread.is_alive()]
+
+    def change(self, wanted: Wanted) -> None:
+        """Take up what clusters there are now, how they are judged and how they are reached.
+
+        Roles, log and API stay as they are. To be called by the thread that entered; what has not changed goes on
+        undisturbed.
+        """
+        before, self._wanted = (
+            self._wanted,
+            wanted._replace(roles=self._wanted.roles, log=self._wanted.log, api=self._wanted.api),
+        )
+        for cluster in self._collecting.keys() - self._wanted.databases.keys():
+            self._collect_no_more(cluster)
+        for cluster in self._wanted.databases:
+            self._collect(cluster)
+        if self._desk is not None and self._follower is not None:
+            self._follower.on_loop_soon(partial(self._desk.judge_by, self._wanted.policies))
+            for cluster in before.hands.keys() | self._wanted.hands.keys():
+                if _acting(before, cluster) != _acting(self._wanted, cluster):
+                    self._act_anew(cluster)
+            self._follower.act_for(self._wanted.hands)
+        log.info("the settings were read again", clusters=sorted(self._wanted.policies))
 
     def close(self) -> None:
         """End all that runs. Idempotent."""
@@ -152,13 +193,16 @@ class Service:
         self._stop.set()
         for executor in self._executors.values():
             executor.stop()
+        for collecting in self._collecting.values():
+            collecting.stop.set()
         if self._page is not None:
             self._page.live.close()
         if self._server is not None:
             self._server.should_exit = True
-        for thread in self._threads:
+        for thread in [*self._threads, *(each.thread for each in self._collecting.values())]:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._threads.clear()
+        self._collecting.clear()
         if self._outbox is not None:
             lost = self._outbox.close(max(0.1, deadline - time.monotonic()) / 2)
             self._outbox = None
@@ -187,7 +231,9 @@ class Service:
         if self._wanted.roles & {Role.CONTROL, Role.SERVE}:
             routes = self._controller(self.log, self._outbox, owners)
         if Role.COLLECT in self._wanted.roles:
-            self._collect(self.log, self._outbox)
+            self._collector_instruments = CollectorInstruments(self.registry)
+            for cluster in self._wanted.databases:
+                self._collect(cluster)
         app = create_app(
             version=VERSION,
             tokens=self._tokens,
@@ -216,8 +262,8 @@ class Service:
         log.info("ready to answer", url=self.url, roles=sorted(self._wanted.roles), version=VERSION)
 
     def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
-        instruments = ControllerInstruments(self.registry)
-        desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
+        self._instruments = instruments = ControllerInstruments(self.registry)
+        self._desk = desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
         self._gauges = ClusterGauges(desk)
         self._auditor = Auditor(desk)
         self.registry.register(self._auditor)
@@ -230,7 +276,10 @@ class Service:
             reads_all=Role.SERVE in self._wanted.roles,
             acting=self._wanted.hands,
         )
-        self._act(desk, self._follower, instruments)
+        self._committer = Committer(desk, self._follower.commit, self._executors, self._follower.decides)
+        self._follower.on_turns = self._committer.take
+        for cluster in self._wanted.hands:
+            self._executors[cluster] = self._executor(cluster)
         picker = Picker(desk, outbox.put, owners, instruments)
         orderer = Orderer(desk, outbox.put)
         self._page = page = StatusPage(desk, orderer, self._tokens, VERSION)
@@ -242,42 +291,85 @@ class Service:
             *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(orderer, self._tokens),
+            *forgetting_routes(desk, to, outbox.put, self._tokens),
             page_routes(page),
         ]
 
-    def _act(self, desk: Desk, follower: Follower, instruments: ControllerInstruments) -> None:
-        """Give each cluster that acts its executor."""
-        committer = Committer(desk, follower.commit, self._executors, follower.decides)
-        for cluster, settings in self._wanted.hands.items():
-            reached = reach(settings)
+    def _act_anew(self, cluster: str) -> None:
+        """Let the executor of a cluster end, if there is one, and another begin, if there is to be one."""
+        assert self._follower is not None  # noqa: S101 # only who controls acts
+        assert self._committer is not None  # noqa: S101
+        former = self._executors.pop(cluster, None)
+        if former is not None:
+            former.stop()
+            # it may be in the middle of an act: nobody else begins before that has ended
+            former.join(STOP_SECONDS)
+        if cluster in self._wanted.hands:
+            self._executors[cluster] = self._executor(cluster)
+        # what waited there is given to the new one; what was done, VICIdial's own rows tell
+        self._follower.on_loop_soon(partial(self._committer.give_again, cluster))
 
-            def why_not(cluster: str = cluster) -> str:
-                view = desk.clusters.get(cluster)
-                return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
+    def _executor(self, cluster: str) -> Executor:
+        """Give a cluster its executor, at work."""
+        follower, desk, instruments, committer = self._follower, self._desk, self._instruments, self._committer
+        assert follower is not None  # noqa: S101 # only who controls acts
+        assert desk is not None  # noqa: S101
+        assert instruments is not None  # noqa: S101
+        assert committer is not None  # noqa: S101
 
-            def report(errand: Errand, outcome: Outcome) -> None:
-                instruments.note_outcome(errand, outcome)
-                follower.on_loop_soon(lambda: committer.report(errand, outcome))
+        def why_not() -> str:
+            view = desk.clusters.get(cluster)
+            return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
 
-            self._executors[cluster] = Executor(
-                cluster,
-                self.name,
-                *reached,
-                dead_call_status=self._wanted.policies[cluster].dead_call_status,
-                per_second=self._wanted.policies[cluster].moves_per_second,
-                why_not=why_not,
-                report=report,
-            )
-        follower.on_turns = committer.take
-        for executor in self._executors.values():
-            executor.start()
+        def report(errand: Errand, outcome: Outcome) -> None:
+            instruments.note_outcome(errand, outcome)
+            follower.on_loop_soon(lambda: committer.report(errand, outcome))
 
-    def _collect(self, to: Log, outbox: Outbox) -> None:
-        instruments = CollectorInstruments(self.registry)
-        for cluster, settings in self._wanted.databases.items():
-            probes = self._wanted.probes.get(cluster, NO_PROBES)
-            collector = Collector(cluster, settings, to, outbox, instruments, name=self.name, probes=probes)
-            self._run_thread(f"collector-{cluster}", collector.run, self._stop)
+        policy = self._wanted.policies[cluster]
+        executor = Executor(
+            cluster,
+            self.name,
+            *reach(self._wanted.hands[cluster]),
+            dead_call_status=policy.dead_call_status,
+            per_second=policy.moves_per_second,
+            why_not=why_not,
+            report=report,
+        )
+        executor.start()
+        return executor
+
+    def _collect(self, cluster: str) -> None:
+        """Collect for a cluster as its settings say; a collector that does already goes on."""
+        assert self.log is not None  # noqa: S101 # set when the process begins
+        assert self._outbox is not None  # noqa: S101
+        assert self._collector_instruments is not None  # noqa: S101
+        settings = self._wanted.databases[cluster], self._wanted.probes.get(cluster, NO_PROBES)
+        known = self._collecting.get(cluster)
+        if known is not None and known.settings == settings:
+            return
+        if known is not None:
+            self._collect_no_more(cluster)
+        collector = Collector(
+            cluster,
+            settings[0],
+            self.log,
+            self._outbox,
+            self._collector_instruments,
+            name=self.name,
+            probes=settings[1],
+        )
+        stop = threading.Event()
+        thread = threading.Thread(target=collector.run, args=(stop,), name=f"collector-{cluster}", daemon=True)
+        thread.start()
+        self._collecting[cluster] = _Collecting(settings, stop, thread)
+
+    def _collect_no_more(self, cluster: str) -> None:
+        """End a collector; one that waits for a database that does not answer ends a little later."""
+        collecting = self._collecting.pop(cluster)
+        collecting.stop.set()
+        collecting.thread.join(STOP_SECONDS)
+        if self._collector_instruments is not None:
+            self._collector_instruments.end(cluster)
 
     def _serve(self, server: uvicorn.Server) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -309,6 +401,12 @@ class Service:
         if self._outbox is not None and self._outbox.failing_since is not None:
             doubts.append(f"the log takes no records: {self._outbox.failing_since}")
         return tuple(doubts)
+
+
+def _acting(wanted: Wanted, cluster: str) -> tuple[HandSettings, str, float] | None:
+    """Give what a cluster's executor works with; None: moves are advice."""
+    hands, policy = wanted.hands.get(cluster), wanted.policies.get(cluster, DEFAULT_POLICY)
+    return None if hands is None else (hands, policy.dead_call_status, policy.moves_per_second)
 
 
 class _RefusedTokens(PrometheusCollector):

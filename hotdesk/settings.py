@@ -8,7 +8,7 @@ come by environment or from a file of their own, never by flag and never in the 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -55,6 +55,9 @@ Position = Annotated[float, msgspec.Meta(gt=0)]
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
 """The `[clusters.NAME]` tables of the file, which no flag could name."""
+
+ReadAgain = Annotated[Callable[[], dict[str, Any]], Parameter(parse=False)]
+"""Gives the same tables as they stand in the file now."""
 
 
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

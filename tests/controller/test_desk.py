@@ -4,13 +4,25 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.desk import DEFAULT_POLICY, STALE_SECONDS, Desk, FoldedBatch, Result
 from controller.picking import NoPick, Picked, PickRequest, Refused
 from controller.policy import Policy
 from messages.codec import decode, encode
 from messages.keys import KIND_AGENT
-from messages.records import DeadLetter, Decision, LoginSlot, Outage, RankingSnapshot, Record
+from messages.records import (
+    DeadLetter,
+    Decision,
+    DialerState,
+    Incident,
+    LoginSlot,
+    Outage,
+    Pause,
+    RankingSnapshot,
+    Record,
+)
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
 from stream.writing import end_of_observation, end_of_slot, entry_of
@@ -386,5 +398,67 @@ def test_decisions_that_come_once_more_are_known_already() -> None:
     made = [Decision(cluster=CLUSTER, at_ms=NOW_MS, actor="c", what=f"w{at}", why="") for at in range(3)]
     for _ in range(2):
         desk.fold(arrived(*made), 0.0, live=False)
+    assert CLUSTER not in desk.clusters, "nothing else is known of it, now or any more"
+    desk.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
     desk.fold(arrived(made[0]), 0.0, live=True)
     assert [each.what for each in desk.clusters[CLUSTER].decisions] == ["w0", "w1", "w2", "w0"]
+
+
+# --- forgetting -------------------------------------------------------------------------------------------------
+
+OBSERVED = entry_of(poll(dialer(ONE)))
+RANKED = entry_of(
+    RankingSnapshot(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        observed_at_ms=NOW_MS,
+        owner="a",
+        owner_url="",
+        dialers=(),
+        imbalance=None,
+        outage_since_ms=None,
+    )
+)
+PAUSED = entry_of(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="ann"))
+OPENED = entry_of(
+    Incident(
+        cluster=CLUSTER,
+        incident="i",
+        server_ip=ONE,
+        kind=DialerState.DOWN,
+        opened_at_ms=NOW_MS,
+        why="",
+        confirmed=False,
+        planned=False,
+        by="a",
+    )
+)
+HELD = entry_of(slot("1001"))
+ENDS = {
+    each.topic: end_of_observation(Key(CLUSTER), 1, 1) if each is OBSERVED else Entry(each.topic, each.key, None)
+    for each in (OBSERVED, RANKED, PAUSED, OPENED, HELD)
+}
+
+
+@given(st.permutations([OBSERVED, RANKED, PAUSED, OPENED, HELD]), st.booleans())
+def test_a_cluster_is_forgotten_once_all_topics_say_so_in_whatever_order_they_are_read(
+    order: list[Entry], at_once: bool
+) -> None:
+    desk = _desk(owned=False)
+    if at_once:
+        for each in order:
+            _fold(desk, each, ENDS[each.topic])
+    else:
+        _fold(desk, *order)
+        for number, each in enumerate(order):
+            assert CLUSTER in desk.clusters, f"{len(order) - number} topics still tell of it"
+            _fold(desk, ENDS[each.topic])
+    assert desk.clusters == {}
+
+
+def test_what_people_ordered_of_a_cluster_that_comes_back_is_not_lost_however_its_topics_are_read() -> None:
+    desk = _desk(owned=False)
+    _fold(desk, PAUSED, live=False)
+    _fold(desk, OBSERVED, ENDS[Topic.OBSERVATIONS], OBSERVED, live=False)
+    assert desk.clusters[CLUSTER].state.orders.pause is not None

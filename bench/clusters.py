@@ -1,0 +1,216 @@
+"""`clusters_held`: how many clusters one controller holds, from a dialer's last heartbeat to the decision."""
+
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx
+
+from bench.fleet import DIALERS, Fleet, Loud, Silence
+from bench.results import Result, percentile
+from bench.servers import hotdesk, kafka, on_core
+from messages.codec import decode
+from messages.records import Incident, ServerIp
+from messages.topics import Topic
+from stream.kafka import KafkaLog
+from stream.kafka_client import KafkaSettings
+from stream.log import Tail
+
+SIZES = (1, 10, 100, 1000, 2000)
+BESIDE_LOUD = 100
+ROUNDS = 2
+SILENCES = 100
+"""Dialers that die in one round; of one cluster so many that less than half of it is gone."""
+SILENCES_OF_ONE = 9
+SLACK_SECONDS = 2.0
+MOST_SECONDS = 30.0
+SCRAPE_SECONDS = 15.0
+"""As often as Prometheus scrapes by default."""
+SETTLE_SECONDS = 300.0
+LAG_RECORDS = 4
+"""Offsets a cluster that may be under way: two records a poll, and what is answered to them."""
+
+
+class _Stage(NamedTuple):
+    """What was measured with so many clusters."""
+
+    clusters: int
+    took: list[float]
+    """From a last heartbeat to the decision, in seconds."""
+    undecided: int
+    records_per_second: float
+    cores: float
+    """Of the controller."""
+    megabytes: float
+    scrape_seconds: float
+    late_seconds: float
+
+    @property
+    def p99(self) -> float:
+        return percentile(self.took, 0.99) if self.took and not self.undecided else float("inf")
+
+
+def measure() -> list[Result]:
+    """Let more and more clusters write once a second, and let dialers die in them."""
+    stages: list[_Stage] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name,
+        on_core(0),
+        kafka(Path(name)) as settings,
+        KafkaLog(settings) as log,
+        hotdesk("control", settings, core=1) as port,
+        Fleet(log) as fleet,
+        _Decisions(settings) as decisions,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60.0) as api,
+    ):
+        for size in SIZES:
+            fleet.grow(size)
+            stages.append(_stage(size, fleet, decisions, api))
+            if size == BESIDE_LOUD:
+                with Loud(log) as loud:
+                    beside = _stage(size, fleet, decisions, api, settle=False)
+    one = stages[0].p99
+    quiet = next(each.p99 for each in stages if each.clusters == BESIDE_LOUD)
+    held = [each for each in stages if each.p99 <= one + SLACK_SECONDS]
+    most = max((each.clusters for each in held), default=0)
+    return [
+        *(_row(each) for each in stages),
+        Result(
+            name="beside_a_loud_one_p99_s",
+            value=beside.p99,
+            unit="s from the last heartbeat to the decision",
+            beside=(
+                f"{BESIDE_LOUD} clusters, and one more that writes as fast as it can ({loud.written} records):"
+                f" {beside.records_per_second:.0f} records/s, {beside.cores:.2f} cores; without it {quiet:.1f} s"
+            ),
+            goal=f"<= {quiet + SLACK_SECONDS:.1f}",
+            holds=beside.p99 <= quiet + SLACK_SECONDS,
+        ),
+        Result(
+            name="clusters_held",
+            value=most,
+            unit=f"clusters of {DIALERS} dialers, one controller",
+            beside=f"p99 within {SLACK_SECONDS:.0f} s of one cluster's {one:.1f} s; {SIZES[-1]} were tried",
+            goal=">= 1000",
+            holds=most >= 1000,
+        ),
+    ]
+
+
+def _row(stage: _Stage) -> Result:
+    return Result(
+        name=f"clusters_{stage.clusters}_p99_s",
+        value=stage.p99,
+        unit="s from the last heartbeat to the decision",
+        beside=(
+            f"{len(stage.took)} deaths, {stage.records_per_second:.0f} records/s, {stage.cores:.2f} cores,"
+            f" {stage.megabytes:.0f} MB, /metrics {stage.scrape_seconds:.1f} s, writer late {stage.late_seconds:.1f} s"
+        ),
+        goal="",
+        holds=True,
+    )
+
+
+def _stage(size: int, fleet: Fleet, decisions: "_Decisions", api: httpx.Client, *, settle: bool = True) -> _Stage:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while settle and _metrics(api)("hotdesk_consumer_lag_records") > LAG_RECORDS * size:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{size} clusters were not folded within {SETTLE_SECONDS:.0f} s")
+        time.sleep(2)
+    fleet.late_seconds = 0.0
+    took: list[float] = []
+    undecided, scrapes = 0, []
+    began, before = time.monotonic(), _metrics(api)
+    for number in range(ROUNDS):
+        silenced = fleet.silence(SILENCES_OF_ONE if size == 1 else SILENCES, seed=number)
+        deadline = time.monotonic() + MOST_SECONDS
+        while time.monotonic() < deadline and not decisions.all_of(silenced):
+            scraped = time.monotonic()
+            _metrics(api)
+            scrapes.append(time.monotonic() - scraped)
+            decisions.wait_for(silenced, min(SCRAPE_SECONDS, deadline - time.monotonic()))
+        if fleet.failure is not None:
+            raise fleet.failure
+        found = [decisions.seconds(each) for each in silenced]
+        took += [each for each in found if each is not None]
+        undecided += found.count(None)
+        fleet.speak()
+    seconds, after = time.monotonic() - began, _metrics(api)
+    return _Stage(
+        clusters=size,
+        took=took,
+        undecided=undecided,
+        records_per_second=(after("hotdesk_records_folded_total") - before("hotdesk_records_folded_total")) / seconds,
+        cores=(after("process_cpu_seconds_total") - before("process_cpu_seconds_total")) / seconds,
+        megabytes=after("process_resident_memory_bytes") / 1e6,
+        scrape_seconds=max(scrapes),
+        late_seconds=fleet.late_seconds,
+    )
+
+
+def _metrics(api: httpx.Client) -> Callable[[str], float]:
+    """Scrape once, and give what adds up a metric's samples."""
+    text = api.get("/metrics").content
+
+    def total(name: str) -> float:
+        samples: list[bytes] = re.findall(rb"^%s(?:\{.*\})? (\S+)$" % name.encode(), text, re.MULTILINE)
+        return sum(float(each) for each in samples)
+
+    return total
+
+
+class _Decisions:
+    """When each dialer's incident could be read in the log."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._at: dict[tuple[str, ServerIp], float] = {}
+        self._news = threading.Condition()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="decisions", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def seconds(self, silence: Silence) -> float | None:
+        """Tell how long after a dialer's last heartbeat its incident was opened; None: it was not."""
+        at = self._at.get((silence.cluster, silence.server_ip), 0.0)
+        return at - silence.last_at if at > silence.last_at else None
+
+    def all_of(self, silenced: list[Silence]) -> bool:
+        return all(self.seconds(each) is not None for each in silenced)
+
+    def wait_for(self, silenced: list[Silence], seconds: float) -> None:
+        with self._news:
+            self._news.wait_for(lambda: self.all_of(silenced), seconds)
+
+    def _follow(self) -> None:
+        with (
+            KafkaLog(self._settings) as log,
+            closing(log.tail([Topic.INCIDENTS], range(log.partitions), from_start=False)) as tail,
+        ):
+            self._ready.set()
+            while not self._stop.is_set():
+                self._take(tail)
+
+    def _take(self, tail: Tail) -> None:
+        for stored in tail.poll(0.2):
+            record = None if stored.value is None else decode(Topic.INCIDENTS, stored.value)
+            if isinstance(record, Incident) and record.closed_at_ms is None:
+                with self._news:
+                    self._at.setdefault((record.cluster, record.server_ip), 0.0)
+                    if record.opened_at_ms / 1000 > self._at[record.cluster, record.server_ip]:
+                        self._at[record.cluster, record.server_ip] = time.time()
+                    self._news.notify_all()

@@ -1,0 +1,169 @@
+"""Many clusters at once, written straight to the topics: what collectors would write, and no database behind it."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import msgspec
+
+from bench.crowd import Crowd
+from collectors.collector import entry
+from collectors.observer import Observer
+from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ServerIp
+from stream.log import Entry, Log
+from stream.writing import entry_of
+
+DIALERS = 20
+AGENTS = 100
+POLL_SECONDS = 1.0
+TICK_SECONDS = 0.02
+"""Polls that fall due within so long go out in one append."""
+LOUD_POLLS = 500
+STATUSES = (AgentStatus.READY, AgentStatus.INCALL, AgentStatus.PAUSED)
+
+
+class Silence(NamedTuple):
+    """A dialer whose heartbeat stops."""
+
+    cluster: str
+    server_ip: ServerIp
+    last_at: float
+    """When its last heartbeat is, by the wall clock, in seconds."""
+
+
+class _Cluster:
+    """What a cluster's collector writes: with each poll, one agent's new status and the record that closes it."""
+
+    def __init__(self, name: str, due: float) -> None:
+        self.name = name
+        self.due = due
+        self.silent: dict[ServerIp, float] = {}
+        self._sequence = 1
+        self._draw = random.Random(name)
+        self.first = list(Observer(name, "bench", 1).observe(round(time.time() * 1000), _CROWD.reading(catalogue=True)))
+        poll = self.first[-1]
+        assert isinstance(poll, Poll)
+        self._poll = poll
+        self._sessions = [each for each in self.first if isinstance(each, AgentSession)]
+        self._progressed = dict.fromkeys((each.server_ip for each in poll.dialers), poll.observed_at_ms)
+
+    @property
+    def dialers(self) -> list[ServerIp]:
+        return [each.server_ip for each in self._poll.dialers]
+
+    def polled(self, now: float) -> Iterator[Entry]:
+        """Write one poll of `now`, the wall clock in seconds."""
+        self._sequence += 1
+        now_ms = round(now * 1000)
+        session = self._draw.choice(self._sessions)
+        yield entry_of(msgspec.structs.replace(session, sequence=self._sequence, status=self._draw.choice(STATUSES)))
+        before_ms = self._poll.observed_at_ms
+        self._poll = msgspec.structs.replace(
+            self._poll,
+            sequence=self._sequence,
+            observed_at_ms=now_ms,
+            full_sequence=0,
+            dialers=tuple(self._read(each, before_ms, now_ms) for each in self._poll.dialers),
+        )
+        yield entry_of(self._poll)
+
+    def _read(self, dialer: DialerReading, before_ms: int, now_ms: int) -> DialerReading:
+        """Read a dialer's heartbeat: it advanced if it beat since the poll before."""
+        last_at = self.silent.get(dialer.server_ip)
+        if last_at is None or last_at * 1000 > before_ms:
+            self._progressed[dialer.server_ip] = now_ms
+        beat = Heartbeat(progressed_at_ms=self._progressed[dialer.server_ip], watched_since_ms=0, age_seconds=0.5)
+        return msgspec.structs.replace(dialer, heartbeat=beat)
+
+
+_CROWD = Crowd(DIALERS, AGENTS)
+
+
+class Fleet:
+    """Clusters of `DIALERS` dialers and `AGENTS` agents, polled once a second each, at evenly spread moments."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._clusters: list[_Cluster] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="fleet", daemon=True)
+        self.written = 0
+        self.late_seconds = 0.0
+        """By how much the latest poll was written too late, at most, since this was last set to 0."""
+        self.failure: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def grow(self, to: int) -> None:
+        """Add clusters until there are so many; returns when all they have is written."""
+        for number in range(len(self._clusters), to):
+            cluster = _Cluster(f"c{number:05}", time.time() + POLL_SECONDS * (number * 0.618 % 1))
+            self._log.append([entry(each) for each in cluster.first])
+            cluster.due = time.time() + POLL_SECONDS * (number * 0.618 % 1)
+            self._clusters = [*self._clusters, cluster]
+
+    def silence(self, dialers: int, *, seed: int) -> list[Silence]:
+        """Stop the heartbeats of so many dialers, spread over the clusters, each at a moment of the next second."""
+        draw = random.Random(seed)
+        clusters = draw.sample(self._clusters, min(dialers, len(self._clusters)))
+        found = []
+        for number in range(dialers):
+            cluster = clusters[number % len(clusters)]
+            server_ip = draw.choice([each for each in cluster.dialers if each not in cluster.silent])
+            last_at = time.time() + draw.random()
+            cluster.silent[server_ip] = last_at
+            found.append(Silence(cluster.name, server_ip, last_at))
+        return found
+
+    def speak(self) -> None:
+        """Let all hearts beat again."""
+        for cluster in self._clusters:
+            cluster.silent.clear()
+
+    def _write(self) -> None:
+        try:
+            while not self._stop.wait(TICK_SECONDS):
+                now = time.time()
+                due = [each for each in self._clusters if each.due <= now]
+                self.late_seconds = max([self.late_seconds, *(now - each.due for each in due)])
+                entries = [made for each in due for made in each.polled(now)]
+                for each in due:
+                    each.due = max(each.due + POLL_SECONDS, now - POLL_SECONDS)
+                if entries:
+                    self._log.append(entries)
+                self.written += len(entries)
+        except Exception as error:  # noqa: BLE001 # whoever measures raises it
+            self.failure = error
+
+
+class Loud:
+    """One cluster that writes as fast as the log takes it: always the same agents, whose status changes."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="loud", daemon=True)
+        self._cluster = _Cluster("loud", 0.0)
+        self.written = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        while not self._stop.is_set():
+            entries = [made for _ in range(LOUD_POLLS) for made in self._cluster.polled(time.time())]
+            self._log.append(entries)
+            self.written += len(entries)

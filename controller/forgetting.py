@@ -1,0 +1,79 @@
+"""Forgetting a cluster that is no more: what the log keeps of it for ever is ended, and nobody lists it any longer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from litestar import delete
+from litestar.params import FromPath
+from litestar.plugins.problem_details import ProblemDetailsException
+from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_409_CONFLICT, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.types import ControllerRouterHandler
+
+from controller.api import known, needs
+from controller.desk import ClusterView, Desk
+from controller.tokens import Scope, Tokens
+from messages.records import Decision
+from messages.topics import RETENTION, Key, Retention, Topic
+from stream.log import Entry, Log, LogError
+from stream.writing import end_of_observation, entry_of
+
+KEPT = tuple(topic for topic in Topic if RETENTION[topic] is Retention.COMPACTED)
+"""Topics in which a record stays for ever unless a tombstone ends it."""
+
+
+def ends_of(log: Log, cluster: str, stamp: tuple[int, int]) -> list[Entry]:
+    """Make the tombstones that end everything of a cluster; the one of its poll, after which it is gone, comes last.
+
+    Reads the cluster's partition of each topic.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
+    keys = [(topic, key) for topic in KEPT for key in log.latest(topic, cluster)]
+    keys.sort(key=lambda each: (each[0] is Topic.OBSERVATIONS, each[1] == cluster))
+    return [
+        end_of_observation(Key.parse(key), *stamp) if topic is Topic.OBSERVATIONS else Entry(topic, key, None)
+        for topic, key in keys
+    ]
+
+
+def forgetting_routes(
+    desk: Desk, log: Log, put: Callable[[Sequence[Entry]], None], tokens: Tokens
+) -> list[ControllerRouterHandler]:
+    """Make the route that forgets."""
+
+    @delete(
+        "/v1/clusters/{cluster:str}",
+        tags=["order"],
+        summary="Forget a cluster for which nobody collects any more",
+        guards=[needs(Scope.ADMIN, tokens)],
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def forget(cluster: FromPath[str], by: str = "somebody") -> None:
+        view = known(desk, cluster)
+        if not view.stale(time.monotonic()):
+            raise ProblemDetailsException(
+                status_code=HTTP_409_CONFLICT,
+                title="still collected",
+                detail=f"a collector still works for {cluster}: take it out of the settings of all collectors first",
+            )
+        try:
+            ends = await asyncio.to_thread(ends_of, log, cluster, view.state.stamp)
+        except LogError as error:
+            raise ProblemDetailsException(
+                status_code=HTTP_503_SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
+            ) from error
+        put([entry_of(_forgotten(view, by)), *ends])
+
+    return [forget]
+
+
+def _forgotten(view: ClusterView, by: str) -> Decision:
+    return Decision(
+        cluster=view.state.cluster,
+        at_ms=view.state.observed_at_ms,
+        actor=by,
+        what="forgot the cluster",
+        why="ordered; nobody collects for it",
+    )

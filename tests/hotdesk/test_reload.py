@@ -1,0 +1,136 @@
+"""Clusters that come, change and go while hotdesk runs: SIGHUP, and `hotdesk forget`."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hotdesk.conftest import Command, Start
+from tests.hotdesk.running import PASSWORD, Process, Site, site, until
+
+FIVE_DESKS = ClusterPlan(dialers=2, agents=5, remote_agents=0)
+AGAIN = "the settings were read again"
+REFUSED = "the settings changed and cannot be used; all stays as it was"
+
+
+@pytest.fixture
+def east(database: Database) -> Iterator[Site]:
+    """Give a second cluster."""
+    with site(database, FIVE_DESKS) as made:
+        yield made
+
+
+class Settings:
+    """A TOML file that a running hotdesk reads again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "hotdesk.toml"
+        self._password = folder / "password"
+        self._password.touch(0o600)
+        self._password.write_text(PASSWORD)
+
+    def write(self, api: str = "port = 0", **clusters: tuple[Site, str]) -> None:
+        """Write the clusters, each with more settings of its own."""
+        tables = [
+            f"[clusters.{name}]\nhost = '{at.settings.host}'\nport = {at.settings.port}\nuser = '{at.user}'\n"
+            f"database = '{at.name}'\npassword_file = '{self._password}'\n{more}\n"
+            for name, (at, more) in clusters.items()
+        ]
+        self.path.write_text("\n".join([f"[api]\n{api}\n", *tables]))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Give a settings file."""
+    return Settings(tmp_path)
+
+
+def read_again(process: Process, expected: str = AGAIN) -> None:
+    """Have a process read its settings again, and wait until it says what came of that."""
+    before = len(process.lines(expected))
+    process.signal(signal.SIGHUP)
+    until(lambda: len(process.lines(expected)) > before, expected)
+
+
+def listed(process: Process) -> list[str]:
+    return [each["cluster"] for each in process.client.http.get("/v1/clusters").json()]
+
+
+def observed(process: Process, cluster: str) -> float:
+    return process.client.metric("hotdesk_cluster_observed_timestamp_seconds", cluster=cluster)
+
+
+def test_clusters_come_change_and_go_without_a_restart(
+    start: Start, command: Command, west: Site, east: Site, settings: Settings
+) -> None:
+    settings.write(west=(west, ""))
+    with west.living(), east.living():
+        process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+        until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
+        epoch = process.lines("collecting")
+
+        settings.write(west=(west, "max_agents = 1"), east=(east, ""))
+        read_again(process)
+        until(lambda: listed(process) == ["east", "west"], "east is listed")
+        until(lambda: {each.max_agents for each in process.client.dialers()} == {1}, "west is judged anew")
+        assert [line for line in process.lines("collecting") if line["cluster"] == "west"] == epoch, "undisturbed"
+
+        settings.write(west=(west, ""))
+        read_again(process)
+        seen = observed(process, "east")
+        until(lambda: "stale" in process.client.http.get("/v1/clusters/east/ranking").text, "east is answered")
+        until(lambda: process.client.http.get("/v1/clusters/east/ranking").json()["stale"], "nobody collects for it")
+        assert observed(process, "east") == seen
+        until(lambda: {each.max_agents for each in process.client.dialers()} == {None}, "west is as it was")
+        assert process.client.metric("hotdesk_collector_leading", cluster="east") == 0
+        assert 'hotdesk_collector_leading{cluster="east"}' not in process.client.http.get("/metrics").text
+
+        port = process.client.url.rpartition(":")[2]
+        refused = command("forget", "west", "--api.port", port)
+        assert (refused.code, refused.output) == (5, "")
+        assert "a collector still works for west" in refused.errors
+        assert "east is forgotten" in command("forget", "east", "--api.port", port).output
+        until(lambda: listed(process) == ["west"], "east is forgotten")
+        assert 'cluster="east",server_ip' not in process.client.http.get("/metrics").text
+        process.end()
+
+        process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+        until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
+        assert listed(process) == ["west"], "a restart does not bring it back"
+
+
+def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, settings: Settings) -> None:
+    settings.write(west=(west, ""))
+    with west.living():
+        process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+        until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
+        collecting = process.lines("collecting")
+
+        settings.write(west=(west, "max_agent = 3"))
+        read_again(process, REFUSED)
+        assert "max_agent" in process.lines(REFUSED)[0]["why"]
+        settings.path.write_text("[clusters.west")
+        read_again(process, REFUSED)
+
+        settings.write(api="port = 1", west=(west, ""))
+        read_again(process)
+        assert process.lines("[log] and [api] are read when a process begins: they stay as they were")
+        assert process.lines("collecting") == collecting
+        assert process.client.ranking() is not None
+
+
+def test_from_advice_to_acting_and_back(start: Start, west: Site, settings: Settings) -> None:
+    settings.write(west=(west, ""))
+    with west.living():
+        process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+        until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
+        settings.write(west=(west, "mode = 'act'\nrelogin_via = 'sql'"))
+        read_again(process)
+        settings.write(west=(west, "mode = 'act'\nrelogin_via = 'sql'\nmoves_per_second = 3"))
+        read_again(process)
+        settings.write(west=(west, ""))
+        read_again(process)
+        assert process.end()[0] == 0
