@@ -62,6 +62,10 @@ simulate: $(VENV) ## Simulate faults on a virtual clock (SEEDS=n SEED=first; SEE
 mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants
 
+.PHONY: soak
+soak: $(VENV) mariadb $(KAFKA) ## Random real faults at a rising rate, for MINUTES=5 (SEED=n: the same ones again)
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),5) $(SEED)
+
 .PHONY: bench
 bench: $(VENV) mariadb web $(KAFKA) $(PROMETHEUS) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)

@@ -1,0 +1,45 @@
+"""Run hotdesk under random real faults, at a rising rate.
+
+    python -m tests.soak [MINUTES [SEED]]
+
+Ends with the line `minutes M, faults F, moved A, broken B`; exit code 1: something broke.
+"""
+
+import os
+import random
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+from tests.soak.run import soaking
+
+DEFAULT_MINUTES = 5.0
+
+
+def say(line: str) -> None:
+    """Print a line at once: it is watched."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(words: list[str]) -> int:
+    """Soak, and say how it went; 0 if nothing broke."""
+    minutes = float(words[0]) if words else DEFAULT_MINUTES
+    seed = int(words[1]) if len(words) > 1 else secrets.randbelow(1_000_000)
+    home = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[2] / ".parts" / "kafka")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    say(f"seed {seed}, {minutes:g} minutes")
+    with soaking(home) as soak:
+        try:
+            soak.go_on(minutes * 60, random.Random(seed), say)  # noqa: S311 # it must repeat
+        except KeyboardInterrupt:
+            say("ended early")
+    for each in soak.broken:
+        say(f"broken: {each}")
+    say(f"minutes {minutes:g}, faults {soak.faults}, moved {soak.moved}, broken {len(soak.broken)}")
+    return 1 if soak.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

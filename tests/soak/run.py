@@ -1,0 +1,357 @@
+"""A call center at work, real processes and servers, and one fault after the other: what breaks, what grows."""
+
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pymysql
+
+from simulator.agents import Habits
+from simulator.broker import Broker
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.faults.cable import Cable
+from tests.faults.shift import Shift, decides, shift
+from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, site
+from tests.soak.growth import LEAST_SAMPLES, Sample, trends
+from tests.soak.plan import Event, Planned, draw, wrongly_told
+
+PLAN = ClusterPlan(dialers=6, agents=36, remote_agents=0)
+BUSY = Habits(
+    arrival=(0, 2),
+    talking=(4, 20),
+    wrapping=(1, 3),
+    pausing=(2, 8),
+    session=(10_000_000, 10_000_000),
+    relogin=(0.3, 0.8),
+)
+"""Everybody comes in at once and stays, calls are short, and a screen that was told to leave is back in a second."""
+SAMPLE_SECONDS = 5.0
+WELL_SECONDS = 90.0
+"""So long after a fault is over all must be well again."""
+OFFERED_SECONDS = 13.0
+"""A dead dialer may be offered for so long: 8 s until it is judged down, and 5 that a reader may lag behind."""
+LATELY_SECONDS = 30.0
+"""After a fault of our own nobody says that it is offered too long: who takes over watches anew, for up to 16 s."""
+STEP_SECONDS = 0.2
+
+
+class Soak:
+    """One soak under way."""
+
+    def __init__(self, at: Shift, database: Database, broker: Broker, cable: Cable, replica: Process) -> None:
+        self._at = at
+        self._database = database
+        self._broker = broker
+        self._cable = cable
+        self._replica = replica
+        self._standby = at.start("collect")
+        self._collectors = [at.collector, self._standby]
+        self._samples: dict[str, list[Sample]] = {}
+        self._stop = threading.Event()
+        self._victims: dict[str, float] = {}
+        """Since when each dialer that agents must leave has been so."""
+        self._ours_until = time.monotonic()
+        """When the latest fault of our own was over; infinite while there is one."""
+        self.broken: list[str] = []
+        self.faults = 0
+        self.moved = 0
+
+    def go_on(self, seconds: float, dice: random.Random, say: Callable[[str], None]) -> None:
+        """Bring one fault after the other, for so long."""
+        watch = threading.Thread(target=self._watch, name="watch", daemon=True)
+        watch.start()
+        began = time.monotonic()
+        try:
+            while (passed := time.monotonic() - began) < seconds and not self._stop.is_set():
+                planned = draw(dice, passed / seconds)
+                what = ", and then ".join(filter(None, (planned.own, planned.dialer)))
+                self._wait(min(planned.pause_seconds, seconds / 10))
+                at = time.monotonic()
+                moved, wrong = self.bring(planned, dice)
+                self.faults += sum(map(bool, (planned.own, planned.dialer)))
+                self.moved += moved
+                self.broken += [f"{what}: {each}" for each in wrong]
+                verdict = "; ".join(wrong) or "well again"
+                say(
+                    f"{passed / 60:5.1f} min  {what}: {moved} told to log out, {time.monotonic() - at:.0f} s, {verdict}"
+                )
+        finally:
+            self._stop.set()
+            watch.join()
+        self.broken += self._growth(say)
+
+    def stop(self) -> None:
+        """End early."""
+        self._stop.set()
+
+    def bring(self, planned: Planned, dice: random.Random) -> tuple[int, list[str]]:
+        """Bring faults, wait until all is well again; give how many were moved, and what was wrong."""
+        where, last = self._where(), self._last_event()
+        victims = self._draw_victims(planned.dialer, dice)
+        wrong: list[str] = []
+        with ExitStack() as healing:
+            if planned.own:
+                healing.enter_context(self._own(planned.own, dice))
+                self._wait(planned.lead_seconds)
+            dialers = ExitStack()
+            if planned.dialer:
+                dialers.enter_context(self._dialers(planned.dialer, victims))
+            if planned.own:
+                self._wait(planned.lasts_seconds)
+            healing.close()
+            with dialers:
+                if victims and not self._until(lambda: self._well(victims), WELL_SECONDS):
+                    wrong.append(f"not everybody left {', '.join(sorted(victims))}: {self._how()}")
+        if not self._until(lambda: self._well(frozenset()), WELL_SECONDS):
+            wrong.append(f"not well again within {WELL_SECONDS:.0f} s: {self._how()}")
+        events = self._events_since(last)
+        wrong += wrongly_told(where, events, victims)
+        return sum(each.event == "LOGOUT" for each in events), wrong
+
+    # --- faults -------------------------------------------------------------------------------------------------
+
+    def _draw_victims(self, dialer: str, dice: random.Random) -> frozenset[str]:
+        if not dialer:
+            return frozenset()
+        count = len(PLAN.dialer_plans) // 2 + 1 if dialer == "half the fleet dies" else 1
+        return frozenset(each.server_ip for each in dice.sample(PLAN.dialer_plans, count))
+
+    @contextmanager
+    def _dialers(self, what: str, victims: frozenset[str]) -> Iterator[None]:
+        cluster = self._at.cluster
+        off = what == "a dialer is switched off"
+        for each in victims:
+            (cluster.switch_off if off else cluster.kill)(each)
+            self._victims[each] = time.monotonic()
+        if what == "half the fleet dies":
+            # while the brake holds nobody is moved; it lets go once less than half of the fleet is gone
+            self._wait(12)
+            for each in sorted(victims)[1:]:
+                self._victims.pop(each)
+                cluster.bring_back(each)
+        try:
+            yield
+        finally:
+            for each in victims & self._victims.keys():
+                self._victims.pop(each)
+                (cluster.switch_on if off else cluster.bring_back)(each)
+
+    @contextmanager
+    def _own(self, what: str, dice: random.Random) -> Iterator[None]:
+        self._ours_until = float("inf")
+        faults: dict[str, Callable[[random.Random], object]] = {
+            "the owner is killed": self._owner_killed,
+            "the owner stands still": self._owner_stopped,
+            "the collector is killed": self._collector_killed,
+            "the collector stands still": self._collector_stopped,
+            "the broker is killed": self._broker_killed,
+            "the network to the database is cut": self._network_cut,
+            "the database restarts": self._database_restarted,
+            "no heartbeat can be written": self._no_heartbeats,
+            "a clock is wrong": self._clock_wrong,
+        }
+        heal = faults[what](dice)
+        try:
+            yield
+        finally:
+            assert callable(heal)
+            heal()
+            self._ours_until = time.monotonic()
+
+    def _owner_killed(self, _: random.Random) -> Callable[[], None]:
+        owner = self._at.owner
+        owner.close()
+        self._at.controllers.remove(owner)
+        return lambda: self._at.controllers.append(self._at.start("control"))
+
+    def _owner_stopped(self, _: random.Random) -> Callable[[], None]:
+        owner = self._at.owner
+        owner.signal(signal.SIGSTOP)
+        self._at.controllers.remove(owner)
+
+        def heal() -> None:
+            owner.signal(signal.SIGCONT)
+            self._at.controllers.append(owner)
+
+        return heal
+
+    def _leader(self) -> Process:
+        found = [each for each in self._collectors if _leads(each)]
+        return found[0] if found else self._collectors[0]
+
+    def _collector_killed(self, _: random.Random) -> Callable[[], None]:
+        leader = self._leader()
+        leader.close()
+        self._collectors.remove(leader)
+        return lambda: self._collectors.append(self._at.start("collect"))
+
+    def _collector_stopped(self, _: random.Random) -> Callable[[], None]:
+        leader = self._leader()
+        leader.signal(signal.SIGSTOP)
+        return lambda: leader.signal(signal.SIGCONT)
+
+    def _broker_killed(self, _: random.Random) -> Callable[[], None]:
+        self._broker.kill()
+        return self._broker.start
+
+    def _network_cut(self, _: random.Random) -> Callable[[], None]:
+        self._cable.cut()
+        return self._cable.mend
+
+    def _database_restarted(self, _: random.Random) -> Callable[[], None]:
+        self._database.restart()
+        for each in PLAN.dialer_plans:
+            self._at.cluster.restart_updater(each.server_ip)
+        return lambda: None
+
+    def _no_heartbeats(self, _: random.Random) -> Callable[[], None]:
+        connection = self._at.site.connect()
+        connection.cursor().execute("LOCK TABLES server_updater READ")
+        return connection.close
+
+    def _clock_wrong(self, dice: random.Random) -> Callable[[], None]:
+        server_ip = dice.choice(PLAN.dialer_plans).server_ip
+        self._at.cluster.skew(server_ip, dice.choice((-300, 300)))
+        return lambda: self._at.cluster.skew(server_ip, 0)
+
+    # --- how things are -----------------------------------------------------------------------------------------
+
+    def _well(self, without: frozenset[str]) -> bool:
+        """Tell whether everybody is at work on a dialer that is up, or just back, and nobody is held back."""
+        try:
+            ranking = self._replica.client.ranking()
+            decided = any(decides(each) for each in self._at.controllers)
+        except httpx.HTTPError:
+            return False
+        if ranking is None or ranking.stale or ranking.brake or not decided:
+            return False
+        lost = {each for each in without if each in self._victims}
+        fit = all(each.state in {"up", "recovering"} for each in ranking.dialers if each.server_ip not in lost)
+        stranded = any(self._at.cluster.agents_on(each) for each in lost)
+        return fit and not stranded and self._at.cluster.logged_in == PLAN.agents
+
+    def _how(self) -> str:
+        """Say how things are, in one line."""
+        ranking = None
+        with suppress(httpx.HTTPError):
+            ranking = self._replica.client.ranking()
+        states = (
+            "no ranking" if ranking is None else ", ".join(f"{each.server_ip} {each.state}" for each in ranking.dialers)
+        )
+        brake = "" if ranking is None else f", brake {ranking.brake!r}, {'stale' if ranking.stale else 'fresh'}"
+        return f"{self._at.cluster.logged_in} of {PLAN.agents} at work; {states}{brake}"
+
+    def _where(self) -> dict[str, str]:
+        cluster = self._at.cluster
+        return {user: each.server_ip for each in PLAN.dialer_plans for user in cluster.agents_on(each.server_ip)}
+
+    def _last_event(self) -> int:
+        with self._at.site.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COALESCE(MAX(user_log_id), 0) FROM vicidial_user_log")
+            (number,) = cursor.fetchone() or (0,)
+            return int(number)
+
+    def _events_since(self, number: int) -> list[Event]:
+        with self._at.site.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT user, event, server_ip FROM vicidial_user_log WHERE user_log_id > %s ORDER BY user_log_id",
+                (number,),
+            )
+            return [Event(*row) for row in cursor.fetchall()]
+
+    # --- watching -----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Look now and then at what processes use, and whether a dead dialer is offered."""
+        due = time.monotonic()
+        said: set[str] = set()
+        while not self._stop.wait(STEP_SECONDS):
+            with suppress(httpx.HTTPError):
+                self._look_at_offers(said)
+            if time.monotonic() >= due:
+                due += SAMPLE_SECONDS
+                self._sample()
+
+    def _look_at_offers(self, said: set[str]) -> None:
+        now = time.monotonic()
+        if now - self._ours_until < LATELY_SECONDS:
+            return
+        overdue = {each: since for each, since in list(self._victims.items()) if now - since > OFFERED_SECONDS}
+        ranking = self._replica.client.ranking() if overdue else None
+        if ranking is None or ranking.stale:
+            return
+        for each in ranking.dialers:
+            since = overdue.get(each.server_ip)
+            if since is not None and each.rank is not None and f"{each.server_ip}@{since}" not in said:
+                said.add(f"{each.server_ip}@{since}")
+                self.broken.append(f"{each.server_ip} is offered {now - since:.1f} s after it went")
+
+    def _sample(self) -> None:
+        processes = {
+            **{f"collector {each.pid}": each for each in list(self._collectors)},
+            **{f"controller {each.pid}": each for each in list(self._at.controllers)},
+            f"replica {self._replica.pid}": self._replica,
+        }
+        for name, process in processes.items():
+            with suppress(OSError, httpx.HTTPError):
+                files = sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
+                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+                lag = process.client.metric("hotdesk_consumer_lag_records")
+                sample = Sample(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files, lag)
+                self._samples.setdefault(name, []).append(sample)
+
+    def _growth(self, say: Callable[[str], None]) -> list[str]:
+        grown = []
+        for name, samples in sorted(self._samples.items()):
+            found = trends(samples)
+            if found:
+                figures = ", ".join(f"{each.what} {each.early:.0f} then {each.late:.0f}" for each in found)
+                say(f"{name}, {len(samples) * SAMPLE_SECONDS / 60:.0f} min: {figures}")
+            grown += [
+                f"{name}: {each.what} grew from {each.early:.0f} to {each.late:.0f}" for each in found if not each.flat
+            ]
+        if not any(len(samples) >= LEAST_SAMPLES for samples in self._samples.values()):
+            say(f"no process lived for {LEAST_SAMPLES * SAMPLE_SECONDS / 60:.0f} min: nothing is said about growth")
+        return grown
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(pymysql.MySQLError):
+                if condition():
+                    return True
+            if self._stop.wait(STEP_SECONDS):
+                return True  # it is being ended: nothing is said about what was not waited for
+        return False
+
+    def _wait(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+
+def _leads(collector: Process) -> bool:
+    try:
+        return collector.client.metric("hotdesk_collector_leading", cluster=CLUSTER) == 1
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def soaking(kafka_home: Path) -> Iterator[Soak]:
+    """Set everything up; at the end it is all gone."""
+    with tempfile.TemporaryDirectory(prefix="hotdesk-soak-") as name, ExitStack() as stack:
+        folder = Path(name)
+        database = stack.enter_context(Database(folder / "mariadb"))
+        broker = stack.enter_context(Broker(kafka_home, folder / "kafka"))
+        west: Site = stack.enter_context(site(database, PLAN))
+        west.run(*grants(west, ACT))
+        cable = stack.enter_context(Cable(database.port))
+        at = stack.enter_context(shift(folder, broker, west, habits=BUSY, port=str(cable.port)))
+        yield Soak(at, database, broker, cable, at.start("serve"))
