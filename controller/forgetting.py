@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from litestar import delete
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_409_CONFLICT, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ControllerRouterHandler
@@ -50,7 +50,7 @@ def forgetting_routes(
         guards=[needs(Scope.ADMIN, tokens)],
         status_code=HTTP_202_ACCEPTED,
     )
-    async def forget(cluster: FromPath[str], by: str = "somebody") -> None:
+    async def forget(cluster: FromPath[str], by: FromQuery[str] = "somebody") -> None:
         view = known(desk, cluster)
         if not view.stale(time.monotonic()):
             raise ProblemDetailsException(

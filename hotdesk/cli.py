@@ -29,6 +29,7 @@ from hotdesk.failures import HotdeskError, LogFailure, SettingsError
 from hotdesk.replaying import replay
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
+from stream.acls import User, commands
 from stream.kafka_client import KafkaSettings
 from stream.log import LogError
 from stream.topics import check_topics, create_topics
@@ -194,6 +195,18 @@ def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int
         if not problems:
             print("all topics are as they should be")
     return LogFailure.exit_code if problems else 0
+
+
+@topics.command(name="acls")
+def topics_acls(
+    user: Annotated[User, Parameter(help="A role; or setup (topics create and check), look (replay).")],
+    *,
+    principal: Annotated[str, Parameter(help="As whom Kafka knows it; else User:hotdesk-ROLE.")] = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Print what a user must be allowed in Kafka, as lines of Kafka's own tool; nothing is asked or changed."""
+    for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}"):
+        print(line)
 
 
 @app.command

@@ -291,7 +291,8 @@ class Service:
             *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(orderer, self._tokens),
-            *forgetting_routes(desk, to, outbox.put, self._tokens),
+            # a replica may not write what that takes
+            *(forgetting_routes(desk, to, outbox.put, self._tokens) if Role.CONTROL in self._wanted.roles else ()),
             page_routes(page),
         ]
 

@@ -10,7 +10,7 @@ import struct
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError
@@ -54,6 +54,35 @@ share.coordinator.state.topic.min.isr=1
 """
 
 
+_STRICT = """\
+listeners=PLAINTEXT://{host}:{port},GUARDED://{host}:{guarded_port},CONTROLLER://{host}:{controller_port},\\
+  MTLS://{host}:{mtls_port},SCRAM://{host}:{scram_port}
+advertised.listeners=PLAINTEXT://{host}:{port},GUARDED://{host}:{guarded_port},\\
+  MTLS://{host}:{mtls_port},SCRAM://{host}:{scram_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL,SCRAM:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location={key_and_certificate}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.mtls.ssl.client.auth=required
+listener.name.mtls.ssl.principal.mapping.rules=RULE:^.*CN=([^,]+).*$/$1/
+listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.scram.scram-sha-512.sasl.jaas.config=\
+  org.apache.kafka.common.security.scram.ScramLoginModule required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+"""Two more doors, and who comes in by either may do what was granted; who comes in without a name may do everything."""
+
+
+class Certificates(NamedTuple):
+    """Files by which a broker shows who it is, and knows who others are. PEM."""
+
+    authority: Path
+    key_and_certificate: Path
+    """The key in PKCS 8, unencrypted, then the certificate."""
+
+
 class BrokerError(Exception):
     """The broker would not start; `str()` says why and what to do."""
 
@@ -64,24 +93,27 @@ class Broker:
     Args:
         home: the folder that holds Kafka's jars.
         folder: where settings, data and the output go; created, and left in place at the end.
+        certificates: of a broker with doors for mTLS and SCRAM, which asks its ACLs; else there are none.
 
     Start it from a thread that lives as long as it is needed: the broker dies with the thread that started
     it, so that a killed test run leaves none behind.
     """
 
-    def __init__(self, home: Path, folder: Path) -> None:
+    def __init__(self, home: Path, folder: Path, certificates: Certificates | None = None) -> None:
         self._home = home
         self._folder = folder
-        self._port, self._guarded_port, controller_port = _free_ports(3)
-        self._settings = _SETTINGS.format(
-            host=HOST,
-            port=self._port,
-            guarded_port=self._guarded_port,
-            controller_port=controller_port,
-            user=GUARDED_USER,
-            password=GUARDED_PASSWORD,
-            data=folder / "data",
-        )
+        self._port, self._guarded_port, controller_port, self._mtls_port, self._scram_port = _free_ports(5)
+        ports = {
+            "host": HOST,
+            "port": self._port,
+            "guarded_port": self._guarded_port,
+            "controller_port": controller_port,
+        }
+        self._settings = _SETTINGS.format(**ports, user=GUARDED_USER, password=GUARDED_PASSWORD, data=folder / "data")
+        if certificates is not None:
+            self._settings += _STRICT.format(
+                **ports, mtls_port=self._mtls_port, scram_port=self._scram_port, **certificates._asdict()
+            )
         self._process: _Kafka | None = None
 
     @property
@@ -93,6 +125,16 @@ class Broker:
     def guarded_bootstrap(self) -> str:
         """The same broker's door that wants `GUARDED_USER` and `GUARDED_PASSWORD` by SASL PLAIN, without TLS."""
         return f"{HOST}:{self._guarded_port}"
+
+    @property
+    def mtls_bootstrap(self) -> str:
+        """The door of a broker with certificates that wants one: its common name is the user."""
+        return f"{HOST}:{self._mtls_port}"
+
+    @property
+    def scram_bootstrap(self) -> str:
+        """The door of a broker with certificates that wants a password by SASL SCRAM-SHA-512, with TLS."""
+        return f"{HOST}:{self._scram_port}"
 
     def start(self) -> None:
         """Start it with the data it had, and return when it answers clients; nothing if it runs already.

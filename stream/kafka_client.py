@@ -254,6 +254,9 @@ def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError
                 error=error,
             )
             return LogRefusedError(f"{where} {said}")
+    if errors.ClusterAuthorizationFailedError.__name__ in str(error):
+        # how kafka-python 3.0.12 says that an idempotent producer may write to no topic at all
+        return LogRefusedError(f"{where} does not let user {settings.sasl_username!r} write ({doing}): grant it")
     if isinstance(error, _SILENCES):
         return LogUnavailableError(no_answer(settings, doing))
     return LogUnavailableError(f"{where} failed ({doing}): {error}; trying again helps")

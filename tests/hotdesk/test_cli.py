@@ -662,3 +662,16 @@ def test_run_waits_for_a_database_that_is_away_and_never_shows_its_password(star
     code, seconds = process.end()
     assert code == 0
     assert seconds < 5
+
+
+def test_the_lines_that_let_a_role_work_are_printed_without_asking_anybody(command: Command) -> None:
+    said = command("topics", "acls", "collect", "--log.bootstrap", "127.0.0.1:9", "--principal", "User:ann").output
+    assert said.splitlines() == [
+        f"kafka-acls.sh --bootstrap-server 127.0.0.1:9 --add --allow-principal User:ann {rest}"
+        for rest in (
+            "--operation Read --operation Write --topic hotdesk.observations",
+            "--operation Read --topic hotdesk.orders",
+        )
+    ]
+    refused = command("topics", "acls", "collect")
+    assert (refused.code, refused.output) == (2, "")
