@@ -50,7 +50,8 @@ ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - told apart here, bound to only wher
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
 
-Position = Annotated[float, msgspec.Meta(gt=0)]
+Position = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+"""Neither infinite, which could not be rounded, nor no number."""
 
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
@@ -181,7 +182,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ' ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
-            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            if not _is_web_address(url):
                 raise SettingsError(f"agent_api: {url!r} is no address: write one such as https://web1/agc/api.php")
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
         if not (self.agent_api_user and password):
@@ -338,7 +339,8 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to begin with") from None
         return {}, {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # no text, no TOML, a number of thousands of digits, brackets in thousands of others
         raise SettingsError(f"{path} cannot be read: {error}") from error
     clusters = tables.pop("clusters", {})
     for name, table in tables.items():
@@ -404,5 +406,13 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no such file, no text, no path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        return False
