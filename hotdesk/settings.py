@@ -23,6 +23,7 @@ from collectors.ami import AMI_PORT
 from collectors.database import DatabaseSettings
 from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
+from controller.limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
 from controller.policy import MaintenanceWindow, Policy
 from hotdesk.failures import SettingsError
 from hotdesk.hands import HandSettings
@@ -273,6 +274,10 @@ class LogOptions:
         )
 
 
+PerSecond = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
+AtOnce = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
+
+
 @dataclass(frozen=True)
 class ApiOptions:
     """Where the API answers, and who may ask."""
@@ -286,6 +291,26 @@ class ApiOptions:
     url: str = ""
     """Where other replicas reach this process's API; empty: http://HOST:PORT, with this machine's name for every
     address."""
+    picks_per_second: PerSecond = PICKS.per_second
+    """Of one token, or one address where there are no tokens, in the long run."""
+    picks_at_once: AtOnce = PICKS.at_once
+    """Of one token or address, before that rate counts."""
+    cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
+    """Of one cluster, whoever asks, in the long run."""
+    cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
+    """Of one cluster, before that rate counts."""
+    orders_per_second: PerSecond = ORDERS.per_second
+    """Of one token or address, in the long run."""
+    orders_at_once: AtOnce = ORDERS.at_once
+    """Of one token or address, before that rate counts."""
+
+    def limits(self) -> Limits:
+        """Give the limits, which nobody has used yet."""
+        return limits(
+            Rate(self.picks_per_second, self.picks_at_once),
+            Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
+            Rate(self.orders_per_second, self.orders_at_once),
+        )
 
     def reached_at(self, port: int, *, this_machine: str) -> str:
         """Give the URL under which to reach an API bound to `port`, by what a machine is called where asked from."""
