@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result
+from bench.servers import UNLIMITED
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator import vicidial_login
@@ -94,7 +95,7 @@ def _office(database: Database, folder: Path, plan: ClusterPlan, *, mid_shift: b
         wanted = Wanted(
             roles=frozenset(Role),
             log=LogOptions(path=folder / "log.db", partitions=4),
-            api=ApiOptions(port=0),
+            api=ApiOptions(port=0, **UNLIMITED),  # type: ignore[arg-type] # each of its own kind
             databases={CLUSTER: made.settings},
             policies={},
         )

@@ -30,6 +30,15 @@ def kafka(folder: Path) -> Iterator[KafkaSettings]:
         yield settings
 
 
+UNLIMITED = {
+    "picks_per_second": 1_000_000.0,
+    "picks_at_once": 1_000_000,
+    "cluster_picks_per_second": 1_000_000.0,
+    "cluster_picks_at_once": 1_000_000,
+}
+"""For `[api]`: what is measured is how many it answers, not how many may ask."""
+
+
 @contextmanager
 def hotdesk(
     role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
@@ -42,6 +51,7 @@ def hotdesk(
         *(f"--log.bootstrap={address}" for address in settings.bootstrap_servers),
         f"--log.partitions={settings.partitions}",
         f"--api.port={port}",
+        *(f"--api.{name.replace('_', '-')}={value}" for name, value in UNLIMITED.items()),
     ]
     process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL)
     try:

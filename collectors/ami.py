@@ -41,6 +41,8 @@ LONGEST_MESSAGE = 64 * 1024
 """Bytes of all lines up to an empty one."""
 MOST_HEARD = 256 * 1024
 """Bytes one probe listens to before it takes what talks there for something else."""
+MOST_LISTED = 16 * 1024 * 1024
+"""Bytes of a list of peers: room for some 40,000 phones."""
 CHUNK = 4096
 BANNER = b"Asterisk Call Manager/"
 DENIED_SECONDS = 30.0
@@ -363,8 +365,11 @@ async def _list_peers(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: AmiTarget
 ) -> dict[str, bool] | None:
     framing, peers = AmiFraming(), dict[str, bool]()
-    asked = ""
+    asked, heard = "", 0
     while data := await reader.read(CHUNK):
+        heard += len(data)
+        if heard > MOST_LISTED:
+            return None
         messages = framing.feed(data)
         if framing.banner and not asked:
             asked = _say(writer, "Challenge", AuthType="MD5")

@@ -5,6 +5,7 @@ of logins; a replica passes it on, and when the owner does not answer in time it
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -22,7 +23,9 @@ from litestar.exceptions import (
 )
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 from litestar.status_codes import (
@@ -30,6 +33,7 @@ from litestar.status_codes import (
     HTTP_204_NO_CONTENT,
     HTTP_400_BAD_REQUEST,
     HTTP_404_NOT_FOUND,
+    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
@@ -37,9 +41,11 @@ from litestar.types import ControllerRouterHandler, Guard
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from controller.answers import (
+    AcknowledgeBody,
     AliasAnswer,
     ClusterAnswer,
     HealthAnswer,
+    OrderBody,
     PhoneAnswer,
     PickAnswer,
     PickBody,
@@ -51,8 +57,10 @@ from controller.browsers import why_embedded, why_foreign, why_rebound
 from controller.desk import DECISIONS_KEPT, STALE_SECONDS, ClusterView, Desk
 from controller.explaining import Explanation, explain, sentence_about
 from controller.forwarding import FORWARDED, UNKNOWN_CLUSTER, OwnerClient, Refusal
-from controller.instruments import ControllerInstruments, PickOutcome
+from controller.instruments import ControllerInstruments, Limited, PickOutcome
+from controller.limits import Limit, Limits
 from controller.picking import NoOrder, NoPick, PickRequest, Refused, rank_alias
+from controller.problems import WITH_A_BODY, guarded
 from controller.tokens import Scope, Tokens
 from messages.records import Decision
 from stream.log import Entry
@@ -69,8 +77,17 @@ Name = Annotated[str, PathParameter(max_length=255)]
 
 AnyRequest = Request[Any, Any, Any]
 
+TOO_MANY = "too many requests"
+
+BODIES = (PickBody, ReloginBody, OrderBody, AcknowledgeBody)
+"""What Litestar describes as if unknown fields were taken, which they are not."""
+
 SAFE = {"GET", "HEAD"}
 """Methods that change nothing."""
+
+BEARER = "bearer"
+SECURED = [{BEARER: list[str]()}]
+"""What a route asks for, for its description."""
 
 BODY = "data"
 """What Litestar calls a request's body."""
@@ -98,7 +115,14 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     async def healthz() -> HealthAnswer:
         return HealthAnswer(status="ok", version=version)
 
-    @get("/readyz", tags=["process"], summary="Is the process of use now?")
+    @get(
+        "/readyz",
+        tags=["process"],
+        summary="Is the process of use now?",
+        responses={
+            HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(HealthAnswer, generate_examples=False, description="Why not")
+        },
+    )
     async def readyz() -> Response[HealthAnswer]:
         why = doubts()
         answer = HealthAnswer(status="not ready" if why else "ready", version=version, why=why)
@@ -110,6 +134,8 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
         summary="Prometheus metrics",
         media_type=MediaType.TEXT,
         guards=[needs(Scope.READ, tokens)],
+        security=SECURED,
+        responses=guarded(),
     )
     async def metrics() -> Response[bytes]:
         text = await asyncio.to_thread(generate_latest, registry)
@@ -117,11 +143,18 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
             text += await more_metrics()
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[healthz, readyz, metrics, *routes],
         openapi_config=OpenAPIConfig(
             title="hotdesk",
             version=version,
+            components=Components(
+                security_schemes={
+                    BEARER: SecurityScheme(
+                        type="http", scheme="bearer", description="A line of the token file, if there is one"
+                    )
+                }
+            ),
             openapi_router=Router("/openapi", route_handlers=[], include_in_schema=False, after_request=_no_page),
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
@@ -142,6 +175,11 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
         request_max_body_size=64 * 1024,
         logging_config=None,
     )
+    schemas = app.openapi_schema.components.schemas or {}
+    for kind in BODIES:
+        if (described := schemas.get(kind.__name__)) is not None:
+            described.additional_properties = False
+    return app
 
 
 def needs(scope: Scope, tokens: Tokens) -> Guard:
@@ -163,16 +201,34 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
                 headers={"www-authenticate": "Bearer"},
             )
         if found < scope:
+            note_too_low(tokens, client_of(connection, tokens), connection)
             raise PermissionDeniedException(f"this needs a token of scope '{scope.name.lower()}'")
 
     return guard
+
+
+def note_too_low(tokens: Tokens, client: "Client", connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Count a request whose token allows less; where it would have changed something, say whose it is."""
+    tokens.too_low += 1
+    method, path = connection.scope.get("method", ""), connection.scope["path"]
+    if method not in SAFE:
+        log.warning(
+            "a request was refused: its token is of too low a scope", client=str(client), what=f"{method} {path[:200]}"
+        )
 
 
 def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Make the routes that read rankings."""
     guards = [needs(Scope.READ, tokens)]
 
-    @get("/v1/clusters", tags=["ranking"], summary="The clusters known here", guards=guards)
+    @get(
+        "/v1/clusters",
+        tags=["ranking"],
+        summary="The clusters known here",
+        guards=guards,
+        security=SECURED,
+        responses=guarded(),
+    )
     async def clusters() -> list[ClusterAnswer]:
         now = time.monotonic()
         return [
@@ -191,6 +247,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         tags=["ranking"],
         summary="Which dialer now, and why not the others",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def ranking(cluster: FromPath[str]) -> RankingAnswer:
         view, now = known(desk, cluster), time.monotonic()
@@ -218,6 +276,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         tags=["ranking"],
         summary="Which phone of an alias now, and why not the others",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def alias_ranking(
         cluster: FromPath[str],
@@ -243,6 +303,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         tags=["explanation"],
         summary="Why: what is known of a dialer, agent or alias of this name, in words",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def explanations(cluster: FromPath[str], name: Name) -> list[Explanation]:
         view = known(desk, cluster)
@@ -260,6 +322,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         tags=["explanation"],
         summary="What was decided, withheld and done, and why; the newest first",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def decisions(
         cluster: FromPath[str],
@@ -281,29 +345,35 @@ def picking_routes(picker: "Picker", tokens: Tokens) -> list[ControllerRouterHan
         tags=["pick"],
         summary="Where does this agent log in? Reserves a slot there",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE, *WITH_A_BODY),
     )
     async def pick(cluster: FromPath[str], data: JSONBody[PickBody], request: AnyRequest) -> PickAnswer:
-        return await picker.pick(cluster, data, _asker(request))
+        return await picker.pick(cluster, data, _asker(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/relogins",
         tags=["pick"],
         summary="Did hotdesk log this screen out, and should it log in again? Told once",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE),
         status_code=HTTP_200_OK,
     )
     async def relogin(cluster: FromPath[str], data: JSONBody[ReloginBody], request: AnyRequest) -> ReloginAnswer:
-        return await picker.relogin(cluster, data, _asker(request))
+        return await picker.relogin(cluster, data, _asker(request, tokens))
 
     @delete(
         "/v1/clusters/{cluster:str}/picks/{user:str}",
         tags=["pick"],
         summary="Give a slot back",
         guards=guards,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
         status_code=HTTP_204_NO_CONTENT,
     )
     async def release(cluster: FromPath[str], user: FromPath[str], request: AnyRequest) -> None:
-        await picker.release(cluster, user, _asker(request))
+        await picker.release(cluster, user, _asker(request, tokens))
 
     return [pick, relogin, release]
 
@@ -314,16 +384,21 @@ class Asker(NamedTuple):
     authorization: str
     forwarded: bool
     """A replica passed it on."""
+    client: str
+    """Who is limited together: those with one token; without tokens, those at one address."""
 
 
 class Picker:
     """Answers picks, or has the cluster's owner answer them."""
 
-    def __init__(self, desk: Desk, put: Put, owners: OwnerClient, instruments: ControllerInstruments) -> None:
+    def __init__(
+        self, desk: Desk, put: Put, owners: OwnerClient, instruments: ControllerInstruments, limits: Limits
+    ) -> None:
         self._desk = desk
         self._put = put
         self._owners = owners
         self._instruments = instruments
+        self._limits = limits
 
     async def pick(self, cluster: str, body: PickBody, asker: Asker) -> PickAnswer:
         """Pick, and count how it went.
@@ -335,6 +410,8 @@ class Picker:
         view = known(self._desk, cluster)
         outcome = PickOutcome.REFUSED
         try:
+            if not asker.forwarded:  # who passed it on has looked
+                self._limit(self._limits.picks, asker.client, cluster, Limited.CLIENT)
             answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
         finally:
@@ -404,7 +481,15 @@ class Picker:
             raise _passed_on(answer)
         return answer
 
+    def _limit(self, limit: Limit, who: str, cluster: str, what: Limited) -> None:
+        seconds = limit.wait_for(who, time.monotonic())
+        if seconds:
+            self._instruments.limited.labels(cluster, what).inc()
+            raise too_many(f"picks of {cluster}" if what is Limited.CLUSTER else "picks of this client", seconds)
+
     def _pick_here(self, view: ClusterView, body: PickBody) -> PickAnswer:
+        # only where slots are handed out, so once, whether a replica passed it on or said that it did
+        self._limit(self._limits.cluster_picks, view.state.cluster, view.state.cluster, Limited.CLUSTER)
         now = time.monotonic()
         age_ms = _age_ms(view, now)
         if age_ms is None or view.stale(now):
@@ -478,6 +563,9 @@ def _failure(error: Exception) -> ProblemDetailsException:
 
 
 def _passed_on(refusal: Refusal) -> ProblemDetailsException:
+    if refusal.status == HTTP_429_TOO_MANY_REQUESTS:
+        seconds = refusal.problem.get("retry_after_seconds")
+        return too_many("picks", seconds if isinstance(seconds, int) else 1)
     known_parts = ("type", "status", "title", "detail")
     return ProblemDetailsException(
         status_code=refusal.status,
@@ -487,8 +575,46 @@ def _passed_on(refusal: Refusal) -> ProblemDetailsException:
     )
 
 
-def _asker(request: AnyRequest) -> Asker:
-    return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers)
+def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
+    return Asker(
+        request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens).limited
+    )
+
+
+class Client(NamedTuple):
+    """Who sent a request, as far as can be told without trusting them."""
+
+    address: str
+    token: str
+    """The fingerprint of their token; empty: there are no tokens."""
+
+    @property
+    def limited(self) -> str:
+        """Name those who share a limit: a token is one client, from wherever it comes."""
+        return self.token or self.address
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (f"token {self.token}" if self.token else "", self.address) if part)
+
+
+def client_of(request: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> Client:
+    """Tell who sent a request."""
+    return Client(
+        address="" if request.client is None else request.client.host,
+        token=tokens.fingerprint_of(request.headers.get("authorization", "")),
+    )
+
+
+def too_many(what: str, seconds: float) -> ProblemDetailsException:
+    """Refuse what exceeds a limit; say when to come again."""
+    wait = max(1, math.ceil(seconds))
+    return ProblemDetailsException(
+        status_code=HTTP_429_TOO_MANY_REQUESTS,
+        title=TOO_MANY,
+        detail=f"too many {what}: come again in {wait} s",
+        extra={"retry_after_seconds": wait},
+        headers={"retry-after": str(wait)},
+    )
 
 
 def _passes_on(view: ClusterView, asker: Asker) -> bool:

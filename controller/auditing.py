@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import structlog
 from litestar import get
@@ -11,9 +12,10 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api import known, needs
+from controller.api import SECURED, known, needs
 from controller.audit import AuditFinding, Severity, audit_slices
 from controller.desk import Desk
+from controller.problems import guarded
 from controller.state import ClusterState
 from controller.tokens import Scope, Tokens
 from messages import metrics
@@ -85,6 +87,8 @@ def audit_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         tags=["audit"],
         summary="What hot-desking needs of this VICIdial and lacks, and how to mend it; the worst first",
         guards=[needs(Scope.READ, tokens)],
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def audit(cluster: FromPath[str]) -> list[AuditFinding]:
         return await look(known(desk, cluster).state)

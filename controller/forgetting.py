@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 from litestar import delete
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 from litestar.plugins.problem_details import ProblemDetailsException
-from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_409_CONFLICT, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
-from controller.api import known, needs
-from controller.desk import ClusterView, Desk
+from controller.api import SECURED, AnyRequest, Put, client_of, known, needs
+from controller.desk import Desk
+from controller.ordering import By, Why, wall_clock_ms
+from controller.problems import guarded
 from controller.tokens import Scope, Tokens
 from messages.records import Decision
 from messages.topics import RETENTION, Key, Retention, Topic
@@ -38,9 +40,7 @@ def ends_of(log: Log, cluster: str, stamp: tuple[int, int]) -> list[Entry]:
     ]
 
 
-def forgetting_routes(
-    desk: Desk, log: Log, put: Callable[[Sequence[Entry]], None], tokens: Tokens
-) -> list[ControllerRouterHandler]:
+def forgetting_routes(desk: Desk, log: Log, put: Put, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Make the route that forgets."""
 
     @delete(
@@ -49,12 +49,14 @@ def forgetting_routes(
         summary="Forget a cluster for which nobody collects any more",
         guards=[needs(Scope.ADMIN, tokens)],
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
     )
-    async def forget(cluster: FromPath[str], by: FromQuery[str] = "somebody") -> None:
+    async def forget(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         view = known(desk, cluster)
         if not view.stale(time.monotonic()):
             raise ProblemDetailsException(
-                status_code=HTTP_409_CONFLICT,
+                status_code=HTTPStatus.CONFLICT,
                 title="still collected",
                 detail=f"a collector still works for {cluster}: take it out of the settings of all collectors first",
             )
@@ -62,18 +64,15 @@ def forgetting_routes(
             ends = await asyncio.to_thread(ends_of, log, cluster, view.state.stamp)
         except LogError as error:
             raise ProblemDetailsException(
-                status_code=HTTP_503_SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
+                status_code=HTTPStatus.SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
             ) from error
-        put([entry_of(_forgotten(view, by)), *ends])
+        decision = Decision(
+            cluster=cluster,
+            at_ms=wall_clock_ms(),
+            actor=f"{by} ({client_of(request, tokens)})",
+            what="ordered: forget",
+            why=why,
+        )
+        put([entry_of(decision), *ends])
 
     return [forget]
-
-
-def _forgotten(view: ClusterView, by: str) -> Decision:
-    return Decision(
-        cluster=view.state.cluster,
-        at_ms=view.state.observed_at_ms,
-        actor=by,
-        what="forgot the cluster",
-        why="ordered; nobody collects for it",
-    )

@@ -20,8 +20,8 @@ FORWARDED = "x-hotdesk-forwarded"
 """Marks a request that a replica passed on: it is not passed on again."""
 
 
-REFUSALS = {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT}
-"""An owner that knows the cluster has the last word: no such alias, or no dialer that takes logins."""
+REFUSALS = {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS}
+"""An owner that knows the cluster has the last word: no such alias, no dialer that takes logins, or too many picks."""
 
 
 UNKNOWN_CLUSTER = "unknown cluster"

@@ -45,6 +45,14 @@ class PickOutcome(StrEnum):
     REFUSED = "refused"
 
 
+class Limited(StrEnum):
+    """Which limit a request exceeded."""
+
+    CLIENT = "client"
+    CLUSTER = "cluster"
+    ORDERS = "orders"
+
+
 class ControllerInstruments:
     """The metrics of the controller's own work."""
 
@@ -54,6 +62,7 @@ class ControllerInstruments:
         self.lag = Gauge(*metrics.CONSUMER_LAG, registry=registry)
         self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
         self.picks = Counter(*metrics.PICKS, registry=registry)
+        self.limited = Counter(*metrics.RATE_LIMITED, registry=registry)
         self.errands = Counter(*metrics.ERRANDS, registry=registry)
         self._begun: set[str] = set()
         self._begin("")
@@ -83,6 +92,8 @@ class ControllerInstruments:
             self.folded.labels(cluster, result)
         for outcome in PickOutcome:
             self.picks.labels(cluster, outcome)
+        for limit in Limited:
+            self.limited.labels(cluster, limit)
         for kind, reply in product(_ERRANDS.values(), Reply):
             self.errands.labels(cluster, kind, reply.name.lower())
 

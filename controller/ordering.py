@@ -6,22 +6,28 @@ owner follows it. So the answer says that it was accepted, not that it was done.
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Any
 
 from litestar import delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from litestar.types import ControllerRouterHandler
 
 from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
-from controller.api import Put, known, needs
+from controller.api import SECURED, AnyRequest, Client, Put, client_of, known, needs, too_many
 from controller.desk import ClusterView, Desk
 from controller.fencing import STANDING
+from controller.instruments import ControllerInstruments, Limited
+from controller.limits import Limit
+from controller.problems import WITH_A_BODY, guarded
 from controller.tokens import Scope, Tokens
 from messages.keys import key_of
 from messages.records import (
     Acknowledge,
     AnyOrder,
+    Decision,
     Drain,
     Incident,
     Move,
@@ -37,6 +43,9 @@ from stream.writing import entry_of
 
 MINUTE_MS = 60_000
 
+By = Annotated[str, QueryParameter(description="who orders it", min_length=1, max_length=100)]
+Why = Annotated[str, QueryParameter(description="why, for those who read about it later", max_length=500)]
+
 
 def wall_clock_ms() -> int:
     """Tell the time for people: nothing is decided by when something was ordered."""
@@ -44,63 +53,62 @@ def wall_clock_ms() -> int:
 
 
 class Orderer:
-    """Takes people's orders, by API or on the status page, and brings them to the log.
+    """Takes people's orders, by API or on the status page, and brings them to the log, each with who gave it.
 
-    Each method raises ProblemDetailsException, which says why, where an order makes no sense.
+    Each method raises ProblemDetailsException, which says why, where an order makes no sense or is one too many.
     """
 
-    def __init__(self, desk: Desk, put: Put, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        put: Put,
+        limit: Limit,
+        instruments: ControllerInstruments,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
         self._desk = desk
         self._put = put
+        self._limit = limit
+        self._instruments = instruments
         self._clock_ms = clock_ms
 
-    def resynchronise(self, cluster: str) -> None:
+    def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Have the collector publish everything it knows again."""
-        self._known(cluster)
-        self._order(Resynchronise(cluster=cluster, ordered_at_ms=self._clock_ms(), by=self._desk.name))
+        self._known(cluster, client)
+        self._order(Resynchronise(**self._given(cluster, body)), client)
 
-    def pause(self, cluster: str, body: OrderBody) -> None:
+    def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Observe only."""
-        self._known(cluster)
-        self._order(Pause(cluster=cluster, ordered_at_ms=self._clock_ms(), by=body.by, why=body.why))
+        self._known(cluster, client)
+        self._order(Pause(**self._given(cluster, body)), client)
 
-    def resume(self, cluster: str) -> None:
+    def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Go on after a pause."""
-        self._known(cluster)
-        self._take_back(Pause(cluster=cluster, ordered_at_ms=0, by=""))
+        self._known(cluster, client)
+        self._take_back(Pause(**self._given(cluster, body)), client)
 
-    def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody) -> None:
+    def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Empty a dialer."""
-        _known_dialer(self._known(cluster), server_ip)
-        now_ms = self._clock_ms()
-        self._order(Drain(cluster=cluster, ordered_at_ms=now_ms, by=body.by, why=body.why, server_ip=server_ip))
+        _known_dialer(self._known(cluster, client), server_ip)
+        self._order(Drain(**self._given(cluster, body), server_ip=server_ip), client)
 
-    def undrain(self, cluster: str, server_ip: ServerIp) -> None:
+    def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Take an order to drain back."""
-        self._known(cluster)  # not the dialer, which may be gone by now
-        self._take_back(Drain(cluster=cluster, ordered_at_ms=0, by="", server_ip=server_ip))
+        self._known(cluster, client)  # not the dialer, which may be gone by now
+        self._take_back(Drain(**self._given(cluster, body), server_ip=server_ip), client)
 
-    def move(self, cluster: str, user: str, body: OrderBody) -> None:
+    def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
         """Move an agent to the least-loaded of the other dialers."""
-        session = self._known(cluster).state.agents.get(user.lower())
+        session = self._known(cluster, client).state.agents.get(user.lower())
         if session is None:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"nobody is logged in as {user!r}"
             )
-        self._order(
-            Move(
-                cluster=cluster,
-                ordered_at_ms=self._clock_ms(),
-                by=body.by,
-                why=body.why,
-                user=session.user,
-                live_agent_id=session.live_agent_id,
-            )
-        )
+        self._order(Move(**self._given(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client)
 
-    def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody) -> None:
+    def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
         """Say that somebody is on an incident."""
-        state = self._known(cluster).state
+        state = self._known(cluster, client).state
         if incident not in state.incidents:
             open_ones = ", ".join(sorted(state.incidents)) or "none"
             raise ProblemDetailsException(
@@ -108,63 +116,61 @@ class Orderer:
                 title="no such open incident",
                 detail=f"{incident!r} is not open; open: {open_ones}",
             )
-        now_ms = self._clock_ms()
-        self._order(
-            Acknowledge(
-                cluster=cluster,
-                ordered_at_ms=now_ms,
-                by=body.by,
-                why=body.why,
-                incident=incident,
-                silence_until_ms=now_ms + body.silence_minutes * MINUTE_MS if body.silence_minutes else None,
-            )
-        )
+        until_ms = self._clock_ms() + body.silence_minutes * MINUTE_MS if body.silence_minutes else None
+        self._order(Acknowledge(**self._given(cluster, body), incident=incident, silence_until_ms=until_ms), client)
 
-    def unbrake(self, cluster: str, body: OrderBody) -> None:
+    def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Release the fleet brake that holds now."""
-        health = self._known(cluster).state.health
+        health = self._known(cluster, client).state.health
         if health.bad_since_ms is None:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT,
                 title="no brake",
                 detail="no fleet brake holds" + (f" that could be released: {health.brake}" if health.brake else ""),
             )
-        self._order(
-            Unbrake(
-                cluster=cluster,
-                ordered_at_ms=self._clock_ms(),
-                by=body.by,
-                why=body.why,
-                bad_since_ms=health.bad_since_ms,
-            )
-        )
+        self._order(Unbrake(**self._given(cluster, body), bad_since_ms=health.bad_since_ms), client)
 
-    def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody) -> None:
+    def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Give back what the fence of a dialer took."""
-        fence = self._known(cluster).state.fences.get(server_ip)
+        fence = self._known(cluster, client).state.fences.get(server_ip)
         if fence is None or fence.stage not in STANDING:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
             )
         self._order(
-            Unfence(
-                cluster=cluster,
-                ordered_at_ms=self._clock_ms(),
-                by=body.by,
-                why=body.why,
-                server_ip=server_ip,
-                intended_at_ms=fence.intended_at_ms,
-            )
+            Unfence(**self._given(cluster, body), server_ip=server_ip, intended_at_ms=fence.intended_at_ms), client
         )
 
-    def _known(self, cluster: str) -> ClusterView:
-        return known(self._desk, cluster)
+    def _known(self, cluster: str, client: Client) -> ClusterView:
+        view = known(self._desk, cluster)
+        seconds = self._limit.wait_for(client.limited, time.monotonic())
+        if seconds:
+            self._instruments.limited.labels(cluster, Limited.ORDERS).inc()
+            raise too_many("orders of this client", seconds)
+        return view
 
-    def _order(self, given: AnyOrder) -> None:
-        self._put([entry_of(given)])
+    def _given(self, cluster: str, body: OrderBody) -> dict[str, Any]:
+        return {"cluster": cluster, "ordered_at_ms": self._clock_ms(), "by": body.by, "why": body.why}
 
-    def _take_back(self, given: AnyOrder) -> None:
-        self._put([Entry(Topic.ORDERS, str(key_of(given)), None)])
+    def _order(self, given: AnyOrder, client: Client) -> None:
+        self._put([entry_of(given), entry_of(_decision(given, client, "ordered"))])
+
+    def _take_back(self, given: AnyOrder, client: Client) -> None:
+        ended = Entry(Topic.ORDERS, str(key_of(given)), None)
+        self._put([ended, entry_of(_decision(given, client, "took back"))])
+
+
+def _decision(given: AnyOrder, client: Client, what: str) -> Decision:
+    """Say who ordered it, for the audit: the name as it was given, and what nobody can give themselves."""
+    key = key_of(given)
+    return Decision(
+        cluster=given.cluster,
+        at_ms=given.ordered_at_ms,
+        actor=f"{given.by} ({client})",
+        what=f"{what}: {key.kind}",
+        why=given.why,
+        subject=key.name,
+    )
 
 
 def incident_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
@@ -175,6 +181,8 @@ def incident_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]
         tags=["incident"],
         summary="Open incidents, then those that closed last, with what was decided about each agent",
         guards=[needs(Scope.READ, tokens)],
+        security=SECURED,
+        responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def incidents(cluster: FromPath[str]) -> list[IncidentAnswer]:
         return incidents_of(known(desk, cluster))
@@ -191,6 +199,7 @@ def incidents_of(view: ClusterView) -> list[IncidentAnswer]:
 def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Make the routes by which people order something."""
     guards = [needs(Scope.ADMIN, tokens)]
+    refusals = guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *WITH_A_BODY)
 
     @post(
         "/v1/clusters/{cluster:str}/resynchronise",
@@ -198,9 +207,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Have the collector publish everything it knows again",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def resynchronise(cluster: FromPath[str]) -> None:
-        orderer.resynchronise(cluster)
+    async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
+        orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/pause",
@@ -208,9 +219,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Observe only: detect and say, and move nobody",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def pause(cluster: FromPath[str], data: JSONBody[OrderBody]) -> None:
-        orderer.pause(cluster, data)
+    async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
+        orderer.pause(cluster, data, client_of(request, tokens))
 
     @delete(
         "/v1/clusters/{cluster:str}/pause",
@@ -218,9 +231,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Go on after a pause",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def resume(cluster: FromPath[str]) -> None:
-        orderer.resume(cluster)
+    async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
+        orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
@@ -228,9 +243,13 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="No new logins on this dialer; its agents leave when their calls have ended",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def drain(cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody]) -> None:
-        orderer.drain(cluster, server_ip, data)
+    async def drain(
+        cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
+    ) -> None:
+        orderer.drain(cluster, server_ip, data, client_of(request, tokens))
 
     @delete(
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
@@ -238,9 +257,13 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Take an order to drain back",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def undrain(cluster: FromPath[str], server_ip: FromPath[str]) -> None:
-        orderer.undrain(cluster, server_ip)
+    async def undrain(
+        cluster: FromPath[str], server_ip: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
+    ) -> None:
+        orderer.undrain(cluster, server_ip, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/agents/{user:str}/move",
@@ -248,9 +271,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Move this agent to the least-loaded of the other dialers",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody]) -> None:
-        orderer.move(cluster, user, data)
+    async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
+        orderer.move(cluster, user, data, client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/incidents/{incident:str}/acknowledge",
@@ -258,9 +283,13 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Say that somebody is on an incident, and silence it for a while",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def acknowledge(cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody]) -> None:
-        orderer.acknowledge(cluster, incident, data)
+    async def acknowledge(
+        cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody], request: AnyRequest
+    ) -> None:
+        orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/unbrake",
@@ -268,9 +297,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Release the fleet brake that holds now",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody]) -> None:
-        orderer.unbrake(cluster, data)
+    async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
+        orderer.unbrake(cluster, data, client_of(request, tokens))
 
     @post(
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/unfence",
@@ -278,9 +309,13 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         summary="Give back what the fence of this dialer took, now",
         guards=guards,
         status_code=HTTP_202_ACCEPTED,
+        security=SECURED,
+        responses=refusals,
     )
-    async def unfence(cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody]) -> None:
-        orderer.unfence(cluster, server_ip, data)
+    async def unfence(
+        cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
+    ) -> None:
+        orderer.unfence(cluster, server_ip, data, client_of(request, tokens))
 
     return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
 

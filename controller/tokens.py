@@ -1,5 +1,6 @@
 """Who may ask what: bearer tokens with a scope, from a file that only hotdesk reads."""
 
+import hashlib
 import hmac
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import structlog
 
 LEAST_LENGTH = 16
 LOOK_SECONDS = 1.0
+FINGERPRINT = 6
+"""Characters of a token's SHA-256 that may be shown."""
 
 log = structlog.get_logger()
 
@@ -40,6 +43,8 @@ class Tokens:
         self._look_at = time.monotonic() + LOOK_SECONDS
         self.refused = 0
         """Requests that carried none of them, since the process began."""
+        self.too_low = 0
+        """Requests that carried one of too low a scope."""
 
     @classmethod
     def load(cls, path: Path | None) -> Self:
@@ -75,6 +80,15 @@ class Tokens:
         self._look_again()
         yield from self._known.items()
 
+    def fingerprint_of(self, authorization: str) -> str:
+        """Tell which token a request carries, without telling the token; empty: none that is known.
+
+        It is the beginning of the token's SHA-256: enough to tell the lines of a file apart, too little to guess by.
+        """
+        if self.scope_of(authorization) is None:
+            return ""
+        return fingerprint(authorization.partition(" ")[2].strip().encode())
+
     def scope_of(self, authorization: str) -> Scope | None:
         """Tell what an Authorization header allows, in the same time whatever it holds; None: nothing."""
         self._look_again()
@@ -85,6 +99,11 @@ class Tokens:
             if hmac.compare_digest(known, given):
                 found = scope
         return found if kind.lower() == "bearer" else None
+
+
+def fingerprint(token: bytes) -> str:
+    """Name a token in few characters, as `sha256sum` begins."""
+    return hashlib.sha256(token).hexdigest()[:FINGERPRINT]
 
 
 def _read(path: Path) -> dict[bytes, Scope]:

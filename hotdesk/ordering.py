@@ -101,7 +101,7 @@ def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> 
     """Have a cluster's collector publish everything it knows again. It does so by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
-        ask(api, "POST", "clusters", name, "resynchronise")
+        ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
     print(f"ordered: cluster {name} is published again")
 
 
@@ -132,13 +132,13 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
     Console().print(table)
 
 
-def forget(cluster: str, *, options: Options = DEFAULTS) -> None:
+def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
     """Forget a cluster that is no more, once it stands in the settings of no collector: nobody lists it any longer.
 
     What was decided about it stays in the log for its quarter of a year.
     """
     with open_api(options.api) as api:
-        ask(api, "DELETE", "clusters", cluster, by=getpass.getuser())
+        ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
     print(f"ordered: {cluster} is forgotten")
 
 
@@ -147,8 +147,11 @@ COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchr
 
 def _order(options: Options, cluster: str, method: str, *path: str, why: str = "") -> str:
     """Send an order, in the name of whoever runs this, and give the cluster's name."""
-    body = OrderBody(by=getpass.getuser(), why=why) if method == "POST" else None
+    by = getpass.getuser()
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
-        ask(api, method, "clusters", name, *path, body=body)
+        if method == "POST":
+            ask(api, method, "clusters", name, *path, body=OrderBody(by=by, why=why))
+        else:
+            ask(api, method, "clusters", name, *path, by=by)
     return name

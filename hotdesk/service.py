@@ -280,8 +280,9 @@ class Service:
         self._follower.on_turns = self._committer.take
         for cluster in self._wanted.hands:
             self._executors[cluster] = self._executor(cluster)
-        picker = Picker(desk, outbox.put, owners, instruments)
-        orderer = Orderer(desk, outbox.put)
+        allowed = self._wanted.api.limits()
+        picker = Picker(desk, outbox.put, owners, instruments, allowed)
+        orderer = Orderer(desk, outbox.put, allowed.orders, instruments)
         self._page = page = StatusPage(desk, orderer, self._tokens, VERSION)
         viewers = Gauge(*metrics.PAGE_VIEWERS, registry=self.registry)
         viewers.set_function(lambda: page.live.viewers)
@@ -417,9 +418,12 @@ class _RefusedTokens(PrometheusCollector):
         self._tokens = tokens
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Give the count."""
-        spec = metrics.TOKENS_REFUSED
-        yield CounterMetricFamily(spec.name, spec.help, value=self._tokens.refused)
+        """Give the counts."""
+        for spec, count in (
+            (metrics.TOKENS_REFUSED, self._tokens.refused),
+            (metrics.SCOPE_REFUSED, self._tokens.too_low),
+        ):
+            yield CounterMetricFamily(spec.name, spec.help, value=count)
 
 
 def _tokens(api: ApiOptions) -> Tokens:

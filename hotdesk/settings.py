@@ -23,6 +23,7 @@ from collectors.ami import AMI_PORT
 from collectors.database import DatabaseSettings
 from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
+from controller.limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
 from controller.policy import MaintenanceWindow, Policy
 from hotdesk.failures import SettingsError
 from hotdesk.hands import HandSettings
@@ -50,7 +51,8 @@ ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - told apart here, bound to only wher
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
 
-Position = Annotated[float, msgspec.Meta(gt=0)]
+Position = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+"""Neither infinite, which could not be rounded, nor no number."""
 
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
@@ -184,7 +186,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ' ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
-            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            if not _is_web_address(url):
                 raise SettingsError(f"agent_api: {url!r} is no address: write one such as https://web1/agc/api.php")
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
         if not (self.agent_api_user and password):
@@ -275,6 +277,10 @@ class LogOptions:
         )
 
 
+PerSecond = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
+AtOnce = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
+
+
 @dataclass(frozen=True)
 class ApiOptions:
     """Where the API answers, and who may ask."""
@@ -288,6 +294,26 @@ class ApiOptions:
     url: str = ""
     """Where other replicas reach this process's API; empty: http://HOST:PORT, with this machine's name for every
     address."""
+    picks_per_second: PerSecond = PICKS.per_second
+    """Of one token, or one address where there are no tokens, in the long run."""
+    picks_at_once: AtOnce = PICKS.at_once
+    """Of one token or address, before that rate counts."""
+    cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
+    """Of one cluster, whoever asks, in the long run."""
+    cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
+    """Of one cluster, before that rate counts."""
+    orders_per_second: PerSecond = ORDERS.per_second
+    """Of one token or address, in the long run."""
+    orders_at_once: AtOnce = ORDERS.at_once
+    """Of one token or address, before that rate counts."""
+
+    def limits(self) -> Limits:
+        """Give the limits, which nobody has used yet."""
+        return limits(
+            Rate(self.picks_per_second, self.picks_at_once),
+            Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
+            Rate(self.orders_per_second, self.orders_at_once),
+        )
 
     def reached_at(self, port: int, *, this_machine: str) -> str:
         """Give the URL under which to reach an API bound to `port`, by what a machine is called where asked from."""
@@ -341,7 +367,8 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to begin with") from None
         return {}, {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # no text, no TOML, a number of thousands of digits, brackets in thousands of others
         raise SettingsError(f"{path} cannot be read: {error}") from error
     clusters = tables.pop("clusters", {})
     for name, table in tables.items():
@@ -407,5 +434,13 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no such file, no text, no path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -1,5 +1,6 @@
 """Records to bytes and back. JSON on the wire, so that any Kafka tool shows what happened."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,16 @@ from messages.records import (
 )
 from messages.topics import Topic
 
+LONGEST_COMPLAINT = 500
+"""Characters: what is refused may be long, and is not repeated whole in log lines and dead letters."""
+
 
 class UndecodableRecordError(ValueError):
     """Bytes that are no record of their topic; `str()` is one line that says what is wrong with them."""
+
+    def __init__(self, why: str) -> None:
+        cut = why if len(why) <= LONGEST_COMPLAINT else f"{why[: LONGEST_COMPLAINT - 1]}…"
+        super().__init__("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in cut))
 
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -33,6 +41,8 @@ STAMP_HEADER = "stamp"
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no record; the last for JSON nested too deep."""
+
+_STAMP = re.compile(rb"([0-9]{1,19})\.([0-9]{1,19})")
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
@@ -79,10 +89,10 @@ def decode_stamp(value: bytes) -> tuple[int, int]:
     Raises:
         UndecodableRecordError: no stamp, or none that fits.
     """
-    epoch, dot, sequence = value.partition(b".")
-    if not (dot and epoch.isdigit() and sequence.isdigit()):
+    stamp = _STAMP.fullmatch(value)
+    if stamp is None:
         raise UndecodableRecordError(f"a tombstone's stamp is epoch.sequence, not {value[:40]!r}")
-    return int(epoch), int(sequence)
+    return int(stamp[1]), int(stamp[2])
 
 
 def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> AnyRecord:

@@ -132,6 +132,11 @@ AUDIT_FINDINGS = Metric(
     ("cluster", "severity", "kind"),
 )
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
+RATE_LIMITED = Metric(
+    "hotdesk_rate_limited",
+    "Picks and orders refused for being too many: by this client, for this cluster, or orders by this client.",
+    ("cluster", "limit"),
+)
 ERRANDS = Metric(
     "hotdesk_errands",
     "What was done in VICIdial: relogin, hold or fence, by what came of it.",
@@ -139,5 +144,6 @@ ERRANDS = Metric(
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that are kept up to date.")
 TOKENS_REFUSED = Metric("hotdesk_tokens_refused", "Requests whose token was none of the token file's, or absent.")
+SCOPE_REFUSED = Metric("hotdesk_scope_refused", "Requests whose token is known and of too low a scope.")
 ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))
 BUILD_INFO = Metric("hotdesk_build_info", "1, with what is running.", ("version", "python"))

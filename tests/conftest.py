@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from simulator.broker import Broker
 from simulator.database import Database
 from tests.watching.run import FailoverRun, failover_run
+
+# A run can be repeated, and a busy machine is no error. With `--hypothesis-profile=thorough` it looks longer, and each
+# time elsewhere.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=5000)
+settings.load_profile("repeatable")
 
 LONGEST = ("tests/faults/", "tests/stream/", "tests/hotdesk/", "tests/simulation/", "tests/page/")
 """What takes longest begins first, so that nothing long is left for one process at the end."""

@@ -18,7 +18,7 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
 from controller.answers import AcknowledgeBody, OrderBody
-from controller.api import known
+from controller.api import Client, known, note_too_low
 from controller.browsers import why_embedded, why_foreign, why_rebound
 from controller.desk import Desk
 from controller.explaining import Explanation, agents_words, clock, explain
@@ -66,6 +66,7 @@ class StatusPage:
     def __init__(self, desk: Desk, orderer: Orderer, tokens: Tokens, version: str) -> None:
         self.desk = desk
         self._orderer = orderer
+        self._tokens = tokens
         self._version = version
         self._visitors = Visitors(tokens)
         self._templates = Environment(
@@ -103,6 +104,7 @@ class StatusPage:
         """
         found = self.visitor(request)
         if found.scope < Scope.ADMIN:
+            note_too_low(self._tokens, Client(_address(request), found.token), request)
             raise HTTPException("this needs a token of scope 'admin': sign in with one", status_code=403)
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
@@ -199,26 +201,27 @@ class StatusPage:
         visitor = self.ordering_visitor(request, form)
         what, _, subject = form.get("order", "").partition(" ")
         body = OrderBody(by=visitor.name or "status page", why=form.get("why", "")[:500])
-        orders = self._orderer
+        orders, client = self._orderer, Client(_address(request), visitor.token)
         match what:
             case "pause":
-                orders.pause(cluster, body)
+                orders.pause(cluster, body, client)
             case "resume":
-                orders.resume(cluster)
+                orders.resume(cluster, body, client)
             case "unbrake":
-                orders.unbrake(cluster, body)
+                orders.unbrake(cluster, body, client)
             case "drain":
-                orders.drain(cluster, subject, body)
+                orders.drain(cluster, subject, body, client)
             case "undrain":
-                orders.undrain(cluster, subject)
+                orders.undrain(cluster, subject, body, client)
             case "unfence":
-                orders.unfence(cluster, subject, body)
+                orders.unfence(cluster, subject, body, client)
             case "move":
-                orders.move(cluster, subject or form.get("user", "").strip(), body)
+                orders.move(cluster, subject or form.get("user", "").strip(), body, client)
             case "acknowledge":
                 minutes = form.get("silence", "0")
                 silence = int(minutes) if minutes in map(str, SILENCES) else 0
-                orders.acknowledge(cluster, subject, AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence))
+                noted = AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence)
+                orders.acknowledge(cluster, subject, noted, client)
             case _:
                 raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
         return _see(f"/clusters/{cluster}", _cookie(SAID_COOKIE, what, request, seconds=SAID_SECONDS))

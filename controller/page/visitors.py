@@ -12,7 +12,7 @@ import re
 import secrets
 from typing import NamedTuple
 
-from controller.tokens import Scope, Tokens
+from controller.tokens import Scope, Tokens, fingerprint
 
 COOKIE = "hotdesk"
 SIGNED_IN_SECONDS = 12 * 3600
@@ -30,6 +30,8 @@ class Visitor(NamedTuple):
     scope: Scope
     mark: str
     """What their forms must carry."""
+    token: str = ""
+    """The fingerprint of the token they signed in with."""
 
 
 class Visitors:
@@ -75,7 +77,7 @@ class Visitors:
         for token, scope in self._tokens.known():
             if hmac.compare_digest(_sign(token, "cookie", address, says).encode(), parts[3].encode()):
                 called = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
-                return Visitor(called, scope, _sign(token, "mark", says))
+                return Visitor(called, scope, _sign(token, "mark", says), fingerprint(token))
         return None
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pymysql
 import pytest
-from hypothesis import settings
 from pymysql.connections import Connection
 
 from collectors.database import DatabaseSettings
@@ -15,10 +14,6 @@ from simulator import schema
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-
-# A busy machine is no error, and the other limits stay as they are.
-settings.register_profile("patient", settings(), deadline=None)
-settings.load_profile("patient")
 
 PASSWORD = "choose-a-password"
 GRANTS = resources.files("collectors").joinpath("grants.sql").read_text()

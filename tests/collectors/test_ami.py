@@ -4,9 +4,11 @@ import asyncio
 import re
 import socket
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from hashlib import md5
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from collectors.ami import (
     LONGEST_LINE,
     LONGEST_MESSAGE,
+    MOST_LISTED,
     AmiConversation,
     AmiError,
     AmiFraming,
@@ -23,6 +26,7 @@ from collectors.ami import (
     LoginDeniedError,
     NotAmiError,
     probe_ami,
+    registered_peers,
 )
 from messages.records import Witness
 
@@ -138,6 +142,85 @@ def test_how_the_bytes_are_cut_does_not_matter(lengths: list[int]) -> None:
     found += framing.feed(text[begin:])
     assert framing.banner == "Asterisk Call Manager/5.0.5"
     assert found == [{"event": "FullyBooted", "status": "Fully Booted"}, {"response": "Success", "ping": "Pong"}]
+
+
+TALK = st.one_of(
+    st.binary(max_size=30),
+    st.sampled_from([b"Response: Success\r\n", b"Response: Error\r\n", b"Challenge: 1\r\n", b"\r\n", b"\n", b":"]),
+    st.integers(1, 4).map(lambda number: b"ActionID: hotdesk-%d\r\n" % number),
+)
+
+
+@given(st.lists(TALK, max_size=40), st.lists(st.integers(min_value=0, max_value=99), max_size=8))
+def test_any_talk_is_the_same_however_it_is_cut(talk: list[bytes], cuts: list[int]) -> None:
+    text = GREETING + b"".join(talk)
+
+    def heard(*pieces: bytes) -> list[dict[str, str]] | None:
+        framing = AmiFraming()
+        try:
+            return [message for piece in pieces for message in framing.feed(piece)]
+        except NotAmiError:
+            return None
+
+    at = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    assert heard(*(text[begin:end] for begin, end in pairwise(at))) == heard(text)
+
+
+@given(st.lists(TALK, max_size=40))
+def test_any_talk_is_answered_without_the_secret_or_ends_the_conversation(talk: list[bytes]) -> None:
+    conversation = AmiConversation("hotdesk", SECRET)
+    with suppress(AmiError):
+        said = conversation.hear(GREETING)
+        for piece in talk:
+            said += conversation.hear(piece) + conversation.ping()
+        assert SECRET.encode() not in said
+        assert len(said) < 64 * 1024
+
+
+ENDLESS: dict[str, Callable[[int], bytes]] = {
+    "one line": lambda _: b"x" * 100,
+    "lines of one message": lambda number: b"Key-%d: %d\r\n" % (number, number),
+    "lines that say nothing": lambda _: b"no colon\r\n",
+    "messages": lambda number: b"Event: %d\r\n\r\n" % number,
+    "empty lines": lambda _: b"\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_who_talks_without_end_takes_no_memory(kind: str) -> None:
+    framing, piece = AmiFraming(), ENDLESS[kind]
+    framing.feed(GREETING)
+    tracemalloc.start()
+    try:
+        with suppress(NotAmiError):
+            for number in range(20_000):
+                framing.feed(piece(number))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16 * LONGEST_MESSAGE
+
+
+def test_a_list_of_peers_without_end_is_none() -> None:
+    told = 0
+
+    async def list_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal told
+        await log_in(reader, writer)
+        await asked(reader)
+        for number in count():
+            entry = b"Event: PeerEntry\r\nObjectName: %d\r\nDynamic: yes\r\n\r\n" % number
+            told += len(entry)
+            writer.write(entry)
+            if number % 100 == 0:
+                await writer.drain()
+
+    async def run() -> dict[str, bool] | None:
+        async with served(list_for_ever) as port:
+            return await registered_peers(AmiTarget(host=HOST, port=port, user="hotdesk", secret=SECRET), 30.0)
+
+    assert asyncio.run(run()) is None
+    assert told < 2 * MOST_LISTED
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """What a process begins with: the same as if everything had been folded, and much less of it."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.desk import Undecodable
 from controller.reading import STILL_FELT_MS, read, thinned
 from controller.state import ClusterState
+from messages.codec import STAMP_HEADER, decode, encode
 from messages.records import Observation
+from messages.topics import Topic
 from stream.log import Stored
-from stream.writing import entry_of
+from stream.writing import WRITER_HEADER, entry_of
+from tests.anything import nearly_a_record
 from tests.making import CLUSTER, NOW_MS, ONE, TWO, alias, dialer, phone, poll, session, stored
 
 LATER_MS = NOW_MS + 10 * STILL_FELT_MS
@@ -42,3 +47,30 @@ def test_what_is_still_felt_is_folded_step_by_step() -> None:
     log = stored(entry_of(poll(dialer(ONE), sequence=sequence)) for sequence in (1, 2, 3))
     assert thinned(log, NOW_MS + STILL_FELT_MS - 1) == log
     assert thinned(log, NOW_MS + STILL_FELT_MS) == log[-1:]
+
+
+@given(
+    st.sampled_from(Topic),
+    st.text(max_size=30),
+    st.none() | st.binary(max_size=60) | nearly_a_record(),
+    st.dictionaries(st.sampled_from([STAMP_HEADER, WRITER_HEADER, "else"]), st.binary(max_size=30)),
+)
+def test_whatever_the_log_holds_is_news_or_a_dead_letter(
+    topic: Topic, key: str, value: bytes | None, headers: dict[str, bytes]
+) -> None:
+    news = read(Stored(topic, 1, 2, key, value, tuple(headers.items()), NOW_MS))
+    if isinstance(news, Undecodable):
+        assert (news.letter.topic, news.letter.partition, news.letter.offset) == (topic, 1, 2)
+        assert decode(Topic.DEAD_LETTERS, encode(news.letter)) == news.letter
+
+
+@pytest.mark.parametrize(
+    ("topic", "headers"),
+    [
+        (Topic.OBSERVATIONS, ((STAMP_HEADER, b"1." + b"9" * 5000),)),
+        (Topic.LOGINS, ((WRITER_HEADER, b"\xff"),)),
+        (Topic.OBSERVATIONS, ((STAMP_HEADER, b"1.2"), (WRITER_HEADER, b"\xff"))),
+    ],
+)
+def test_a_tombstone_with_odd_headers_is_a_dead_letter(topic: Topic, headers: tuple[tuple[str, bytes], ...]) -> None:
+    assert isinstance(read(Stored(topic, 0, 0, f"{CLUSTER}/agent/1001", None, headers, NOW_MS)), Undecodable)

@@ -101,6 +101,17 @@ def test_an_unknown_alias_is_no_outage(bare_web: Web, api: FakeApi) -> None:
     assert len(api.asked) == 2
 
 
+def test_too_many_logins_at_once_are_vicidials_and_no_outage(bare_web: Web, api: FakeApi) -> None:
+    bare_web.set_up(api.url, outage_seconds=60)
+    for status, body, phone in (
+        (429, b'{"title": "too many requests", "status": 429, "retry_after_seconds": 1}', ALIAS),
+        (201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}', "1001a"),
+    ):
+        api.answer = status, body
+        shown = bare_web.log_in(USER, ALIAS)
+        assert (shown.logged_in, shown.phone_login) == (True, phone)
+
+
 def test_the_second_hotdesk_is_asked_where_the_first_is_away(bare_web: Web, api: FakeApi) -> None:
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}'
     bare_web.set_up("http://127.0.0.1:1", api.url, outage_seconds=60)

@@ -65,7 +65,7 @@ def test_an_owners_pick_is_taken() -> None:
     assert picked.phone_login == "p1"
 
 
-@pytest.mark.parametrize("status", [404, 409])
+@pytest.mark.parametrize("status", [404, 409, 429])
 def test_an_owners_refusal_is_passed_on_and_not_overruled(status: int) -> None:
     refused, _ = ask(says(f"{status} No", NO_DIALER))
     assert isinstance(refused, Refusal)

@@ -1,0 +1,74 @@
+"""A client that asks for too much is told when to come again; others are not held up by it, and nobody counts twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from controller.forwarding import FORWARDED
+from hotdesk.settings import ApiOptions
+from tests.hotdesk.running import CLUSTER
+from tests.hotdesk.test_api import PICKS, Floor, problem, service_of
+
+WEB, OTHER, ADMIN = "the-web-servers-token", "another-pick-token", "admin-token-of-anna"
+SLOW = 0.001
+PAUSE = f"/v1/clusters/{CLUSTER}/pause"
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    """Give a process that asks for tokens, and whose limits are soon reached."""
+    (tmp_path / "tokens").write_text(f"pick {WEB}\npick {OTHER}\nadmin {ADMIN}\n")
+    api = ApiOptions(
+        port=0,
+        token_file=tmp_path / "tokens",
+        picks_per_second=SLOW,
+        picks_at_once=3,
+        cluster_picks_per_second=SLOW,
+        cluster_picks_at_once=5,
+        orders_per_second=SLOW,
+        orders_at_once=2,
+    )
+    with service_of(tmp_path, api) as service:
+        made = Floor(service)
+        made.http.headers["authorization"] = f"Bearer {ADMIN}"
+        made.open(0, 0, 0)
+        yield made
+        made.client.close()
+
+
+def picks(floor: Floor, token: str, users: range, **headers: str) -> list[httpx.Response]:
+    """Pick for each of these users."""
+    headers |= {"authorization": f"Bearer {token}"}
+    return [floor.http.post(PICKS, json={"user": f"{user}", "alias": "desk"}, headers=headers) for user in users]
+
+
+def test_a_client_and_a_cluster_have_so_many_picks(floor: Floor) -> None:
+    *good, one_too_many = picks(floor, WEB, range(4))
+    assert [answer.status_code for answer in good] == [201] * 3
+    found = problem(one_too_many, 429)
+    assert found["title"] == "too many requests"
+    assert one_too_many.headers["retry-after"] == str(found["retry_after_seconds"]) == "1000"
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="client") == 1
+    # another client is not held up by it, but the cluster's own limit holds for all together
+    assert [answer.status_code for answer in picks(floor, OTHER, range(10, 13))] == [201, 201, 429]
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="cluster") == 1
+    assert floor.client.metric("hotdesk_cluster_slots") == 5
+    # readings, and giving a slot back, always pass
+    assert floor.http.delete(f"{PICKS}/1").status_code == 204
+    assert floor.client.ranking() is not None
+
+
+def test_what_a_replica_passes_on_is_counted_for_its_client_there_and_for_the_cluster_here(floor: Floor) -> None:
+    statuses = [answer.status_code for answer in picks(floor, WEB, range(6), **{FORWARDED: "1"})]
+    # who only says that a replica passed it on gets past the client's limit, and not past the cluster's
+    assert statuses == [201] * 5 + [429]
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="client") == 0
+
+
+def test_orders_have_a_limit_of_their_own(floor: Floor) -> None:
+    statuses = [floor.http.post(PAUSE, json={"by": "anna"}).status_code for _ in range(3)]
+    assert statuses == [202, 202, 429]
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="orders") == 1
+    assert [answer.status_code for answer in picks(floor, ADMIN, range(1))] == [201]
