@@ -1,6 +1,7 @@
 """Asking a cluster's owner on behalf of whoever asked this replica."""
 
 import asyncio
+import ssl
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -54,10 +55,11 @@ def _read(answer: httpx.Response | None, kind: type[Answer]) -> Answer | Refusal
 
 
 class OwnerClient:
-    """Connections to owners."""
+    """Connections to owners; `trust` says whom they are known by, where they speak TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: ssl.SSLContext | bool = True) -> None:
         self._client = httpx.AsyncClient(
+            verify=trust,
             timeout=OWNER_SECONDS,
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             trust_env=False,

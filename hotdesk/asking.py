@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from controller.answers import ClusterAnswer
+from hotdesk.certificates import trust
 from hotdesk.failures import ApiFailure, SettingsError
 from hotdesk.settings import ApiOptions
 
@@ -23,6 +24,7 @@ def open_api(options: ApiOptions) -> httpx.Client:
     token = os.environ.get("HOTDESK_TOKEN", "")
     return httpx.Client(
         base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
+        verify=trust(options.tls_ca),
         headers={"authorization": f"Bearer {token}"} if token else {},
         timeout=API_SECONDS,
         trust_env=False,

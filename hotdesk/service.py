@@ -45,6 +45,7 @@ from controller.page.routes import StatusPage, page_routes
 from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
+from hotdesk.certificates import trust
 from hotdesk.failures import LogFailure, SettingsError
 from hotdesk.hands import HandSettings, reach
 from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
@@ -121,6 +122,7 @@ class Service:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._tokens = _tokens(wanted.api)
+        self._certificate = wanted.api.certificate()
         # in a container every process is number 1, and one that begins anew is another one than before
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._listener = _listen(wanted.api)
@@ -168,9 +170,14 @@ class Service:
     def change(self, wanted: Wanted) -> None:
         """Take up what clusters there are now, how they are judged and how they are reached.
 
-        Roles, log and API stay as they are. To be called by the thread that entered; what has not changed goes on
-        undisturbed.
+        Roles, log and API stay as they are, but for the certificate, whose files are read again. To be called by the
+        thread that entered; what has not changed goes on undisturbed.
+
+        Raises:
+            SettingsError: the certificate cannot be used; nothing was changed.
         """
+        if self._certificate is not None:
+            self._certificate.read_again()
         before, self._wanted = (
             self._wanted,
             wanted._replace(roles=self._wanted.roles, log=self._wanted.log, api=self._wanted.api),
@@ -227,7 +234,7 @@ class Service:
         outbox_records = Gauge(*metrics.OUTBOX_RECORDS, registry=self.registry)
         outbox_records.set_function(lambda: 0 if self._outbox is None else len(self._outbox))
         routes: list[ControllerRouterHandler] = []
-        owners = OwnerClient()
+        owners = OwnerClient(trust(self._wanted.api.tls_ca))
         if self._wanted.roles & {Role.CONTROL, Role.SERVE}:
             routes = self._controller(self.log, self._outbox, owners)
         if Role.COLLECT in self._wanted.roles:
@@ -244,8 +251,15 @@ class Service:
             on_startup=[] if self._auditor is None else [self._auditor.start],
             on_shutdown=[owners.close] if self._auditor is None else [self._auditor.stop, owners.close],
         )
+        certificate = self._certificate
         config = uvicorn.Config(
-            app, http="httptools", log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False
+            app,
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            server_header=False,
+            ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         )
         self._server = uvicorn.Server(config)
         self._run_thread("api", self._serve, self._server)

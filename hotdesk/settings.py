@@ -25,6 +25,7 @@ from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
 from controller.limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
 from controller.policy import MaintenanceWindow, Policy
+from hotdesk.certificates import Certificate
 from hotdesk.failures import SettingsError
 from hotdesk.hands import HandSettings
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
@@ -292,8 +293,14 @@ class ApiOptions:
     token_file: Path | None = None
     """Lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
     url: str = ""
-    """Where other replicas reach this process's API; empty: http://HOST:PORT, with this machine's name for every
-    address."""
+    """Where other replicas reach this process's API; empty: http://HOST:PORT (https with a certificate), with this
+    machine's name for every address."""
+    tls_cert: str = ""
+    """File with the API's certificate, and those between it and its authority; with it only TLS is spoken."""
+    tls_key: str = ""
+    """File with its key."""
+    tls_ca: str = ""
+    """File with the authority by which replicas, and commands, know the API they ask; else the system's."""
     picks_per_second: PerSecond = PICKS.per_second
     """Of one token, or one address where there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
@@ -318,7 +325,18 @@ class ApiOptions:
     def reached_at(self, port: int, *, this_machine: str) -> str:
         """Give the URL under which to reach an API bound to `port`, by what a machine is called where asked from."""
         host = this_machine if self.host in ANYWHERE else self.host
-        return self.url or (f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        scheme = "https" if self.tls_cert else "http"
+        return self.url or (f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
+
+    def certificate(self) -> Certificate | None:
+        """Give what the API shows; None: it speaks plain HTTP.
+
+        Raises:
+            SettingsError: there is one of the two files and not the other, or they cannot be used.
+        """
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError("api.tls_cert and api.tls_key go together: set both, or neither")
+        return Certificate(self.tls_cert, self.tls_key) if self.tls_cert else None
 
 
 TABLES: dict[str, type[LogOptions | ApiOptions]] = {"log": LogOptions, "api": ApiOptions}
