@@ -7,6 +7,7 @@ come by environment or from a file of their own, never by flag and never in the 
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -258,6 +259,8 @@ class LogOptions:
                 )
         if not TOPIC_PREFIX.fullmatch(self.prefix):
             raise SettingsError(f"log.prefix: {self.prefix!r} holds more than letters, digits, '.', '_' and '-'")
+        if self.tls_key:
+            refuse_for_all(Path(self.tls_key), "key")
         password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file, "password")
         if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and password):
             raise SettingsError(
@@ -336,6 +339,8 @@ class ApiOptions:
         """
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError("api.tls_cert and api.tls_key go together: set both, or neither")
+        if self.tls_key:
+            refuse_for_all(Path(self.tls_key), "key")
         return Certificate(self.tls_cert, self.tls_key) if self.tls_cert else None
 
 
@@ -450,6 +455,7 @@ def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None
 def _secret(path: str, what: str) -> str:
     if not path:
         return ""
+    refuse_for_all(Path(path), what)
     try:
         return Path(path).read_text().strip()
     except (OSError, ValueError) as error:  # no such file, no text, no path
@@ -462,3 +468,17 @@ def _is_web_address(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def refuse_for_all(path: Path, what: str) -> None:
+    """Refuse a file with a secret that everybody on this machine may read.
+
+    Raises:
+        SettingsError: it is such a file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # whoever reads it says why that does not work
+    if mode & stat.S_IROTH:
+        raise SettingsError(f"everybody on this machine may read the {what}'s file {path}: chmod o-r {path}")

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from controller.desk import Ended, News
 from controller.policy import Policy
@@ -199,3 +200,10 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
             return False
         pause.wait(0.02)
     return True
+
+
+def secret_file(path: Path, text: str) -> Path:
+    """Write a file that nobody else may read, and give it."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path

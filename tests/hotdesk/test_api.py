@@ -28,7 +28,7 @@ from messages.records import DialerReading, Move, NotMoved, Record
 from messages.topics import Topic
 from stream.writing import entry_of
 from tests.hotdesk.running import CLUSTER, Client, until
-from tests.making import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll, session
+from tests.making import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll, secret_file, session
 
 PICKS = f"/v1/clusters/{CLUSTER}/picks"
 TOKENS = {"read": "r" * 20, "pick": "p" * 20, "admin": "a" * 20}
@@ -100,7 +100,7 @@ def floor(tmp_path: Path) -> Iterator[Floor]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Give a process that asks for tokens, for all tests that leave no trace in it."""
     tokens = tmp_path_factory.mktemp("house") / "tokens"
-    tokens.write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+    secret_file(tokens, "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(tokens.parent, ApiOptions(port=0, token_file=tokens)) as service:
         with httpx.Client(base_url=service.url, trust_env=False) as http:
             until(lambda: http.get("/readyz").is_success, "the process is ready")
@@ -618,7 +618,7 @@ def test_an_address_of_ipv6_is_told_as_an_address(tmp_path: Path) -> None:
 
 def test_tokens_are_changed_without_a_restart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokens, said = tmp_path / "tokens", list[str]()
-    tokens.write_text("read first-token-of-readers\n")
+    secret_file(tokens, "read first-token-of-readers\n")
     with (
         service_of(tmp_path, ApiOptions(port=0, token_file=tokens)) as service,
         httpx.Client(base_url=service.url, trust_env=False) as http,
@@ -633,10 +633,10 @@ def test_tokens_are_changed_without_a_restart(tmp_path: Path, capsys: pytest.Cap
             return "the token file changed and cannot be used" in "".join(said)
 
         until(lambda: allowed("first-token-of-readers"), "the process is ready")
-        tokens.write_text("read second-token-of-readers\n")
+        secret_file(tokens, "read second-token-of-readers\n")
         until(lambda: allowed("second-token-of-readers"), "the file is read again")
         assert not allowed("first-token-of-readers")
         # a slip of the pen locks nobody out
-        tokens.write_text("reed third-token-of-readers\n")
+        secret_file(tokens, "reed third-token-of-readers\n")
         until(warned, "it is said")
         assert "third-token" not in "".join(said)

@@ -25,7 +25,7 @@ from tests.collectors import manager
 from tests.collectors.manager import Manager
 from tests.hotdesk.conftest import Command, Outcome, Start
 from tests.hotdesk.running import ACT, CLUSTER, COMMAND, Site, clean_environment, grants, site, until
-from tests.making import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll
+from tests.making import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
 
 SECRET = "hunter22-is-no-good"
 SETTINGS, DATABASE, LOG, API = 2, 3, 4, 5
@@ -125,7 +125,7 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
     ],
 )
 def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
-    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
+    secret_file(tmp_path / "tokens", "read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
     assert said in one_line(command(*arguments), SETTINGS)
 
 
@@ -163,7 +163,7 @@ def test_a_wrong_variable_is_one_line_that_names_it(command: Command) -> None:
 def test_a_token_file_that_does_not_fit_is_refused_without_its_tokens(
     command: Command, tmp_path: Path, line: str
 ) -> None:
-    (tmp_path / "tokens").write_text(f"{line}\n")
+    secret_file(tmp_path / "tokens", f"{line}\n")
     assert "token file tokens" in one_line(command(*RUN, "--api.token-file", "tokens"), SETTINGS)
 
 
@@ -497,7 +497,7 @@ def test_kafka_that_refuses_a_password_names_the_user(command: Command, broker: 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """Give a running hotdesk that knows one cluster; reading it needs a token."""
-    (tmp_path / "tokens").write_text("read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
+    secret_file(tmp_path / "tokens", "read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
     wanted = Wanted(
         roles=frozenset({Role.CONTROL, Role.SERVE}),
         log=LogOptions(path=tmp_path / "log.db", partitions=4),

@@ -10,6 +10,7 @@ from controller.forwarding import FORWARDED
 from hotdesk.settings import ApiOptions
 from tests.hotdesk.running import CLUSTER
 from tests.hotdesk.test_api import PICKS, Floor, problem, service_of
+from tests.making import secret_file
 
 WEB, OTHER, ADMIN = "the-web-servers-token", "another-pick-token", "admin-token-of-anna"
 SLOW = 0.001
@@ -19,7 +20,7 @@ PAUSE = f"/v1/clusters/{CLUSTER}/pause"
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[Floor]:
     """Give a process that asks for tokens, and whose limits are soon reached."""
-    (tmp_path / "tokens").write_text(f"pick {WEB}\npick {OTHER}\nadmin {ADMIN}\n")
+    secret_file(tmp_path / "tokens", f"pick {WEB}\npick {OTHER}\nadmin {ADMIN}\n")
     api = ApiOptions(
         port=0,
         token_file=tmp_path / "tokens",

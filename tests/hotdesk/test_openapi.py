@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from hotdesk.settings import ApiOptions
 from tests.hotdesk.running import CLUSTER
 from tests.hotdesk.test_api import TOKENS, Floor, bearer, service_of
-from tests.making import ONE
+from tests.making import ONE, secret_file
 
 EXAMPLES = 12
 """For each operation, its document kept or broken, and with tokens or without."""
@@ -43,7 +43,7 @@ def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     api = ApiOptions(port=0)
     if request.param:
         api = ApiOptions(port=0, token_file=folder / "tokens")
-        (folder / "tokens").write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+        secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(folder, api) as service:
         made = Floor(service)
         if request.param:

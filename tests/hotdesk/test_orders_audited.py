@@ -14,7 +14,7 @@ from messages.records import Decision, Record
 from tests.hotdesk.conftest import Command
 from tests.hotdesk.running import CLUSTER, until
 from tests.hotdesk.test_api import TOKENS, Floor, bearer, problem, service_of
-from tests.making import ONE, THREE, TWO, dialer, session
+from tests.making import ONE, THREE, TWO, dialer, secret_file, session
 
 BASE = f"/v1/clusters/{CLUSTER}"
 
@@ -22,7 +22,7 @@ BASE = f"/v1/clusters/{CLUSTER}"
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[Floor]:
     """Give a process that asks for tokens, and in it somebody who is logged in."""
-    (tmp_path / "tokens").write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+    secret_file(tmp_path / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(tmp_path, ApiOptions(port=0, token_file=tmp_path / "tokens")) as service:
         made = Floor(service)
         made.http.headers.update(bearer("admin"))

@@ -10,6 +10,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.hotdesk.conftest import Command, Start
 from tests.hotdesk.running import PASSWORD, Process, Site, site, until
+from tests.making import secret_file
 
 FIVE_DESKS = ClusterPlan(dialers=2, agents=5, remote_agents=0)
 AGAIN = "the settings were read again"
@@ -28,9 +29,7 @@ class Settings:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "hotdesk.toml"
-        self._password = folder / "password"
-        self._password.touch(0o600)
-        self._password.write_text(PASSWORD)
+        self._password = secret_file(folder / "password", PASSWORD)
 
     def write(self, api: str = "port = 0", **clusters: tuple[Site, str]) -> None:
         """Write the clusters, each with more settings of its own."""

@@ -18,6 +18,7 @@ from simulator.agents import Habits
 from tests.collectors import manager
 from tests.hotdesk.conftest import Command, Start
 from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, until
+from tests.making import secret_file
 
 KINDS = ("database", "ami", "agent-api", "sasl", "read", "pick", "admin")
 RIGHT = {kind: f"right-{kind}-m4rked5ecre7-{number}" for number, kind in enumerate(KINDS)}
@@ -131,7 +132,7 @@ def all_said(process: Process, folder: Path) -> Iterator[tuple[str, bytes]]:
 def test_right_secrets_appear_nowhere(
     start: Start, west: Site, agent_api: FakeAgentApi, ami: manager.Manager, tmp_path: Path
 ) -> None:
-    (tmp_path / "tokens").write_text("".join(f"{kind} {RIGHT[kind]}\n" for kind in ("read", "pick", "admin")))
+    secret_file(tmp_path / "tokens", "".join(f"{kind} {RIGHT[kind]}\n" for kind in ("read", "pick", "admin")))
     (tmp_path / "hotdesk.toml").write_text(settings_of(west, agent_api, ami, tmp_path))
     with west.living(habits=AT_WORK):
         process = start("run", environment=environment_of(west, RIGHT))
@@ -153,7 +154,7 @@ def test_right_secrets_appear_nowhere(
 def test_wrong_secrets_are_complained_about_without_them(
     start: Start, west: Site, agent_api: FakeAgentApi, ami: manager.Manager, tmp_path: Path
 ) -> None:
-    (tmp_path / "tokens").write_text(f"admin {RIGHT['admin']}\n")
+    secret_file(tmp_path / "tokens", f"admin {RIGHT['admin']}\n")
     (tmp_path / "hotdesk.toml").write_text(settings_of(west, agent_api, ami, tmp_path))
     # the database lets nobody in; the manager and the agent API are asked where it does
     nobody = start("run", environment=environment_of(west, WRONG))
@@ -180,7 +181,7 @@ def test_wrong_secrets_are_complained_about_without_them(
 def test_commands_tell_no_secret(
     command: Command, west: Site, agent_api: FakeAgentApi, ami: manager.Manager, tmp_path: Path
 ) -> None:
-    (tmp_path / "tokens").write_text(f"admin {RIGHT['admin']}\nadmin {WRONG['admin']} too many words\n")
+    secret_file(tmp_path / "tokens", f"admin {RIGHT['admin']}\nadmin {WRONG['admin']} too many words\n")
     (tmp_path / "hotdesk.toml").write_text(settings_of(west, agent_api, ami, tmp_path))
     kafka = ("--log.bootstrap", "127.0.0.1:1", "--log.security-protocol", "SASL_PLAINTEXT")
     kafka += ("--log.sasl-mechanism", "PLAIN", "--log.sasl-username", "hotdesk")

@@ -10,6 +10,7 @@ from collectors.prober import DialerProbes, ProbeSettings
 from collectors.sip import SipTarget
 from hotdesk.failures import SettingsError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file
+from tests.making import secret_file
 
 SECRET = "hunter22-is-no-good"
 
@@ -108,7 +109,7 @@ def test_a_password_comes_from_the_environment() -> None:
 
 
 def test_a_password_comes_from_a_file_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text(f"{SECRET}\n")
+    secret_file(tmp_path / "password", f"{SECRET}\n")
     settings = clusters({"west": {"password_file": str(tmp_path / "password")}}, Options(), {})["west"]
     assert settings.database_settings().password == SECRET
 
@@ -117,6 +118,7 @@ def test_a_password_comes_from_a_file_of_its_own(tmp_path: Path) -> None:
 def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "password"
     if content is not None:
+        path.touch(0o600)
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"password's file .*password cannot be read"):
         ClusterSettings(password_file=str(path)).database_settings()
@@ -172,7 +174,7 @@ def test_an_ami_secret_in_the_file_is_refused_and_the_other_ways_are_named() -> 
 
 
 def test_an_ami_secret_comes_from_a_file_of_its_own_and_is_never_shown(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    secret_file(tmp_path / "secret", f"{SECRET}\n")
     settings = ClusterSettings(ami_user="watch", ami_secret_file=str(tmp_path / "secret"))
     probes = settings.probe_settings()
     assert probes.ami_secret == SECRET
@@ -197,7 +199,7 @@ def test_an_account_that_could_not_log_in_is_refused(settings: ClusterSettings, 
 def test_kafkas_password_comes_from_environment_or_file_and_is_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "password").write_text(f"{SECRET}\n")
+    secret_file(tmp_path / "password", f"{SECRET}\n")
     options = LogOptions(
         bootstrap=("127.0.0.1:9092",),
         security_protocol="SASL_SSL",
@@ -300,3 +302,26 @@ def test_a_maintenance_window_is_taken_as_written() -> None:
 def test_a_maintenance_window_that_does_not_fit_is_refused(table: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         clusters({"west": {"maintenance": [table]}}, Options(), {})["west"].policy()
+
+
+def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+    path = secret_file(tmp_path / "password", f"{SECRET}\n")
+    settings = ClusterSettings(password_file=str(path))
+    assert settings.database_settings().password == SECRET
+    path.chmod(0o640)
+    assert settings.database_settings().password == SECRET, "a group may be the service's own"
+    path.chmod(0o644)
+    with pytest.raises(SettingsError) as refused:
+        settings.database_settings()
+    assert str(refused.value).endswith(f"chmod o-r {path}")
+    assert SECRET not in str(refused.value)
+    bad = str(path)
+    for refuses in (
+        ClusterSettings(ami_user="a", ami_secret_file=bad).probe_settings,
+        ClusterSettings(agent_api=("http://web/",), agent_api_user="u", agent_api_password_file=bad).hand_settings,
+        LogOptions(bootstrap=("k:1",), sasl_password_file=bad).kafka,
+        LogOptions(bootstrap=("k:1",), tls_key=bad).kafka,
+        ApiOptions(tls_cert=bad, tls_key=bad).certificate,
+    ):
+        with pytest.raises(SettingsError, match="chmod o-r"):
+            refuses()

@@ -12,6 +12,7 @@ from hotdesk import settings as hotdesk_settings
 from hotdesk.cli import app
 from tests.hotdesk.conftest import start as start  # noqa: PLC0414 (a fixture)
 from tests.hotdesk.running import COMMAND, PASSWORD, Process, until
+from tests.making import secret_file
 from tests.packaging.units import (
     INSTALLED,
     SECRETS,
@@ -120,7 +121,7 @@ def test_its_command_starts_and_answers(unit: Path, tmp_path: Path, start: Calla
     given.mkdir(parents=True)
     loaded = credentials(SECRETS, commented=unit.stem != "hotdesk")
     for name in loaded:
-        (given / name).write_text(f"{PASSWORD}\n" if name != "tokens" else "read read-token-0123456789\n")
+        secret_file(given / name, f"{PASSWORD}\n" if name != "tokens" else "read read-token-0123456789\n")
     (tmp_path / "var" / "lib" / "hotdesk").mkdir(parents=True)
     clusters = one_machine[one_machine.index("[clusters") :]
     text = one_machine if unit.stem == "hotdesk" else f"{several}\n{clusters}"

@@ -10,7 +10,7 @@ from controller.policy import Policy
 from hotdesk.settings import ApiOptions
 from tests.browsing import browser, page
 from tests.hotdesk.test_api import TOKENS, service_of
-from tests.making import ONE, THREE, TWO
+from tests.making import ONE, THREE, TWO, secret_file
 from tests.page.scene import Scene
 
 __all__ = ["browser", "page"]
@@ -21,7 +21,7 @@ def playing(folder: Path, policy: Policy | None = None, *, tokens: bool = False)
     """Run a process that controls and serves, and a cluster of three dialers in its log."""
     api = ApiOptions(port=0)
     if tokens:
-        (folder / "tokens").write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+        secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
         api = ApiOptions(port=0, token_file=folder / "tokens")
     policies = {"west": policy or Policy()}
     with service_of(folder, api, policies) as service, Scene(service, (ONE, TWO, THREE)) as scene:

@@ -14,7 +14,7 @@ from controller.page.visitors import SIGNED_IN_SECONDS, Visitors
 from controller.tokens import Scope, Tokens
 from tests.hotdesk.running import CLUSTER
 from tests.hotdesk.test_api import TOKENS
-from tests.making import ONE
+from tests.making import ONE, secret_file
 from tests.page.scene import Scene
 
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
@@ -26,7 +26,7 @@ ORDERS = f"/clusters/{CLUSTER}/orders"
 def tokens(tmp_path: Path) -> Tokens:
     """Give a token of each scope."""
     file = tmp_path / "tokens"
-    file.write_text("".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+    secret_file(file, "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     return Tokens.load(file)
 
 
@@ -83,7 +83,7 @@ def test_a_cookie_ends_with_the_shift_and_with_its_token(tokens: Tokens, tmp_pat
     cookie = visitors.cookie_for("anna", TOKENS["admin"], HERE, NOW)
     assert cookie is not None
     assert visitors.visitor(cookie, HERE, NOW + SIGNED_IN_SECONDS + 2) is None
-    (tmp_path / "new").write_text("admin another-token-of-admins\n")
+    secret_file(tmp_path / "new", "admin another-token-of-admins\n")
     assert Visitors(Tokens.load(tmp_path / "new")).visitor(cookie, HERE, NOW) is None
 
 
