@@ -71,13 +71,19 @@ bench: $(VENV) mariadb web $(KAFKA) $(PROMETHEUS) ## Measure, side by side; prin
 	@$(BIN)/python -m bench $(ONLY)
 
 .PHONY: dist
-dist: .tools/bin/uv ## Build a release: wheel, sdist, and what it needs, pinned by hash (dist/)
+dist: $(VENV) ## Build a release: wheel, sdist, what it needs, pinned by hash, and a bill of that (dist/)
 	@rm -rf dist
 	@$(UV) build --quiet --out-dir dist
 	@cp requirements.lock dist/requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --output-file dist/requirements.txt pyproject.toml
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-format JSON --output-file dist/hotdesk.cdx.json dist/requirements.txt
 	@ls dist
+
+.PHONY: audit
+audit: $(VENV) ## Ask the package index about every locked release: withdrawn, changed, known to be vulnerable?
+	@$(BIN)/python packaging/audit.py requirements.lock
 
 .PHONY: lock
 lock: .tools/bin/uv ## Move requirements.lock to the newest releases

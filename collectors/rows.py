@@ -37,6 +37,9 @@ class Odd(StrEnum):
     ALIAS_EMPTY = "an alias without logins"
 
 
+LARGEST = 2**53
+"""What a record may hold; no column of VICIdial's that is read here holds as much."""
+
 OddRows = Counter[Odd]
 
 
@@ -164,10 +167,13 @@ def number(value: bytes | None, default: int, odd: OddRows) -> int:
     if value is None:
         return default
     try:
-        return int(value)
+        read = int(value)
     except ValueError:
+        read = None
+    if read is None or abs(read) > LARGEST:
         odd[Odd.BAD_NUMBER] += 1
         return default
+    return read
 
 
 def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:

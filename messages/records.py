@@ -9,6 +9,7 @@ older one. A reader refuses a version newer than its own, so readers are upgrade
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -17,6 +18,10 @@ from messages.topics import Topic
 ServerIp = str
 """A dialer's `servers.server_ip`: VICIdial's key for it."""
 
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A whole number that every reader of JSON keeps exact. JSON itself knows no largest one; what has hundreds of digits
+can be read, but not be divided by anything, so that one record could stop every reader."""
 
 SCHEMA_VERSION = 1
 """The version this build writes, and the newest it reads."""
@@ -29,15 +34,15 @@ class Record(
 
     cluster: str
     # a factory's value is always written
-    schema_version: int = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
+    schema_version: Whole = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
 
 
 class Stamped(Record, frozen=True, kw_only=True, gc=False):
     """A record of a poll. A stamp lower than one already seen is old news and is dropped."""
 
-    epoch: int
+    epoch: Whole
     """Which collector's reign: each one that takes over counts one up."""
-    sequence: int
+    sequence: Whole
     """Which poll of that reign."""
 
 
@@ -67,9 +72,9 @@ class Grouping(StrEnum):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a dialer's row in `server_updater` showed."""
 
-    progressed_at_ms: int | None = None
+    progressed_at_ms: Whole | None = None
     """When the value was last seen to change; None: not once in this epoch."""
-    watched_since_ms: int
+    watched_since_ms: Whole
     """When this epoch first saw the row: what did not advance since then has stalled for so long."""
     age_seconds: float | None = None
     """The database's clock minus the value, as VICIdial judges it; None: the value is no date."""
@@ -102,13 +107,13 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     twin_server_ip: ServerIp = ""
     heartbeat: Heartbeat | None = None
     """None: no row, which proves nothing (a database restart empties the table)."""
-    agents: dict[AgentStatus, int] = {}
+    agents: dict[AgentStatus, Whole] = {}
     """Non-remote agents by status; statuses without agents are left out."""
-    remote_agents: int = 0
-    campaigns: dict[str, int] = {}
+    remote_agents: Whole = 0
+    campaigns: dict[str, Whole] = {}
     """Non-remote agents by campaign."""
-    rooms: int = 0
-    rooms_free: int = 0
+    rooms: Whole = 0
+    rooms_free: Whole = 0
     witnesses: dict[str, Witness] = {}
     """By kind of probe."""
 
@@ -116,8 +121,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: closes a poll. What came before it with its epoch is folded with it, whole or not at all."""
 
-    observed_at_ms: int
-    full_sequence: int | None
+    observed_at_ms: Whole
+    full_sequence: Whole | None
     """Since this poll of the epoch everything was published again: what is older has ended, and is swept.
 
     None: not yet. Agents are whole from an epoch's first poll on; phones, aliases and the rest follow in slices, so
@@ -126,14 +131,14 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     collector: str
     """Which process observed."""
     dialers: tuple[DialerReading, ...]
-    odd_rows: dict[str, int] = {}
+    odd_rows: dict[str, Whole] = {}
     """Rows that did not fit, counted by what was odd about them."""
 
 
 class Outage(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/outage`: the database does not answer. Nothing is known meanwhile; nobody died of it."""
 
-    unreachable_since_ms: int
+    unreachable_since_ms: Whole
     collector: str
     why: str
 
@@ -147,7 +152,7 @@ class Reign(Stamped, frozen=True, kw_only=True, gc=False):
 class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/agent/USER`: one row of `vicidial_live_agents`. A tombstone: the session ended."""
 
-    live_agent_id: int
+    live_agent_id: Whole
     user: str
     server_ip: ServerIp
     extension: str = ""
@@ -205,15 +210,15 @@ class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
 
     campaign_id: str
     grouping: Grouping = Grouping.DISABLED
-    grouping_limit: int = 50
+    grouping_limit: Whole = 50
 
 
 class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/settings`: `system_settings`, the weight container, and what this schema lacks."""
 
-    grouping_limit: int = 100
+    grouping_limit: Whole = 100
     """`system_settings.pllb_grouping_limit`."""
-    agent_logout_link: int = 1
+    agent_logout_link: Whole = 1
     weights: dict[ServerIp, float] = {}
     """Settings container AGENT_LOAD_BALANCING_WEIGHT; empty: all dialers weigh the same."""
     missing_columns: tuple[str, ...] = ()
@@ -231,7 +236,7 @@ Observation = Poll | Outage | Reign | AgentSession | Phone | PhoneAlias | Campai
 class Order(Record, frozen=True, kw_only=True, gc=False):
     """What a person asks of a cluster. A tombstone takes it back."""
 
-    ordered_at_ms: int
+    ordered_at_ms: Whole
     by: str
     why: str = ""
 
@@ -254,28 +259,28 @@ class Acknowledge(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/acknowledge/INCIDENT`: somebody is on it."""
 
     incident: str
-    silence_until_ms: int | None = None
+    silence_until_ms: Whole | None = None
 
 
 class Move(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/move/USER`: this agent goes to the least-loaded of the other dialers."""
 
     user: str
-    live_agent_id: int
+    live_agent_id: Whole
     """The session that is meant; a later one of the same user stays where it is."""
 
 
 class Unbrake(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/unbrake`: move agents in spite of the brake of `bad_since_ms`, and of no other."""
 
-    bad_since_ms: int
+    bad_since_ms: Whole
 
 
 class Unfence(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/unfence/SERVER_IP`: give back what the fence of `intended_at_ms` took, and no other."""
 
     server_ip: ServerIp
-    intended_at_ms: int
+    intended_at_ms: Whole
 
 
 AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfence
@@ -296,11 +301,11 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     campaign_id: str = ""
     phone_login: str
     server_ip: ServerIp
-    handed_out_at_ms: int
-    until_ms: int
-    replaces: int | None = None
+    handed_out_at_ms: Whole
+    until_ms: Whole
+    replaces: Whole | None = None
     """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
-    used_by: int | None = None
+    used_by: Whole | None = None
     """The `live_agent_id` of the login it became: it is no slot any more, and tells which alias that agent used."""
     planned: bool = False
     """Kept for an agent who is being moved; else a login asked for it."""
@@ -354,7 +359,7 @@ class WitnessHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
     """What one kind of probe has told of a dialer."""
 
     told: Witness
-    since_ms: int
+    since_ms: Whole
     """Since when it has told that, without a break in the watching."""
     credible: bool = False
     """It has found the dialer alive once, so its answers count."""
@@ -364,7 +369,7 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """How one dialer is judged, and what must be remembered to judge it again."""
 
     state: DialerState
-    since_ms: int
+    since_ms: Whole
     """In this state since."""
     evidence: str = ""
     """What speaks for the state, in words; empty for a dialer that is simply up."""
@@ -372,16 +377,16 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """What the latest poll says by itself: up, suspect, down or unknown."""
     life: DialerState = DialerState.UNKNOWN
     """The state without flags and orders: up, suspect, down, recovering or unknown."""
-    life_since_ms: int = 0
+    life_since_ms: Whole = 0
     confirmed: bool = False
     """A witness confirms that it is down."""
     served: bool = False
     """It has been up: a dialer that never was is not in service."""
-    deaths: int = 0
+    deaths: Whole = 0
     """How often it went down lately; each doubles the probation."""
-    probation_since_ms: int = 0
-    probation_until_ms: int = 0
-    switched_off_since_ms: int | None = None
+    probation_since_ms: Whole = 0
+    probation_until_ms: Whole = 0
+    switched_off_since_ms: Whole | None = None
     """`active='N'` since."""
     witnesses: dict[str, WitnessHistory] = {}
 
@@ -389,16 +394,16 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
 class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """How a cluster's dialers are judged at one poll."""
 
-    epoch: int = -1
-    polled_at_ms: int = 0
-    steady_since_ms: int = 0
+    epoch: Whole = -1
+    polled_at_ms: Whole = 0
+    steady_since_ms: Whole = 0
     """Since when polls have come without a gap: what happened before is not held against a dialer."""
     dialers: dict[ServerIp, DialerHealth] = {}
-    bad_since_ms: int | None = None
+    bad_since_ms: Whole | None = None
     """Since when so many dialers look bad that it may be the observer."""
     brake: str = ""
     """Why nobody is moved, in words; empty: no brake, or it was released."""
-    blind_since_ms: int | None = None
+    blind_since_ms: Whole | None = None
     """Since when all witnesses fail together: that is the prober's trouble, and they have no vote."""
 
 
@@ -408,22 +413,22 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     server_ip: ServerIp
     server_id: str = ""
     state: DialerState = DialerState.UNKNOWN
-    since_ms: int = 0
+    since_ms: Whole = 0
     """In this state since."""
     evidence: str = ""
     """What speaks for the state, in words."""
-    rank: int | None
+    rank: Whole | None
     """1 is the next to be picked; None: takes no new login."""
     why_not: tuple[WhyNot, ...] = ()
-    agents: int
+    agents: Whole
     """Non-remote agents seen there."""
-    slots: int
+    slots: Whole
     """Handed out and not yet seen."""
     load: float
     """What the ranking compares: agents and slots, divided by the dialer's weight where weights are set."""
-    rooms_free: int
+    rooms_free: Whole
     """After slots."""
-    max_agents: int | None = None
+    max_agents: Whole | None = None
     heartbeat_stalled_seconds: float | None = None
     """None: no heartbeat row."""
 
@@ -431,16 +436,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: the owner's ranking of a cluster's dialers, least loaded first, and who the owner is."""
 
-    epoch: int
-    sequence: int
-    observed_at_ms: int
+    epoch: Whole
+    sequence: Whole
+    observed_at_ms: Whole
     owner: str
     owner_url: str
     """Where the owner's API answers; empty: nowhere."""
     dialers: tuple[Standing, ...]
     imbalance: float | None
     """Most over mean load of the dialers that take logins; None: no agents, or no such dialer."""
-    outage_since_ms: int | None = None
+    outage_since_ms: Whole | None = None
     health: FleetHealth | None = None
     """What the next owner goes on judging from."""
 
@@ -464,7 +469,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An agent that an incident concerns and who is not being moved."""
 
     user: str
-    live_agent_id: int
+    live_agent_id: Whole
     why: NotMoved
 
 
@@ -476,8 +481,8 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     server_ip: ServerIp
     kind: DialerState
     """Down, draining or closed."""
-    opened_at_ms: int
-    closed_at_ms: int | None = None
+    opened_at_ms: Whole
+    closed_at_ms: Whole | None = None
     why: str
     """The evidence it was opened on, or that changed its kind."""
     confirmed: bool = False
@@ -486,11 +491,11 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     """It falls into a maintenance window: no alarm."""
     withheld: str = ""
     """Why nobody is moved now; empty: nothing keeps anybody."""
-    agents: int = 0
+    agents: Whole = 0
     """Non-remote agents that are still on the dialer."""
-    ordered: int = 0
+    ordered: Whole = 0
     """How many moves were ordered."""
-    home: int = 0
+    home: Whole = 0
     """How many of those agents were seen on another dialer."""
     listed: tuple[Listed, ...] = ()
     by: str = ""
@@ -516,7 +521,7 @@ class Stage(StrEnum):
 class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster/session/LIVE_AGENT_ID`: the order to move one session, and what became of it."""
 
-    live_agent_id: int
+    live_agent_id: Whole
     user: str
     incident: str
     """Whose; `order/USER` where a person asked for this move."""
@@ -524,10 +529,10 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     to_server_ip: ServerIp
     alias_id: str = ""
     phone_login: str
-    ordered_at_ms: int
+    ordered_at_ms: Whole
     stage: Stage = Stage.ORDERED
-    changed_at_ms: int = 0
-    attempts: int = 1
+    changed_at_ms: Whole = 0
+    attempts: Whole = 1
     """Which time this is that the agent is told."""
     in_call: bool = False
     """The agent was in a call on a dialer that is down: the screen must be told to hang up first."""
@@ -558,12 +563,12 @@ class HoldStage(StrEnum):
 class Hold(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster/hold/LIVE_AGENT_ID`: an agent of a dead dialer is paused, so that no call is sent to them."""
 
-    live_agent_id: int
+    live_agent_id: Whole
     user: str
     incident: str
     server_ip: ServerIp
     stage: HoldStage = HoldStage.ORDERED
-    changed_at_ms: int = 0
+    changed_at_ms: Whole = 0
     seen: bool = False
     """The agent was seen paused since."""
     mark: str = ""
@@ -592,9 +597,9 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
 
     server_ip: ServerIp
     incident: str
-    intended_at_ms: int
+    intended_at_ms: Whole
     stage: FenceStage = FenceStage.INTENDED
-    changed_at_ms: int = 0
+    changed_at_ms: Whole = 0
     answer: str = ""
     by: str = ""
     """Which process decided."""
@@ -610,7 +615,7 @@ Errand = Relogin | Hold | Fence
 class Decision(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: something decided, withheld or done, and why."""
 
-    at_ms: int
+    at_ms: Whole
     actor: str
     what: str
     why: str
@@ -622,8 +627,8 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: a record that could not be read, and why. `cluster` may itself be unreadable, then empty."""
 
     topic: Topic
-    partition: int
-    offset: int
+    partition: Whole
+    offset: Whole
     key: str
     why: str
     value_base64: str

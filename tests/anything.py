@@ -3,7 +3,7 @@
 import json
 import types
 from enum import EnumType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 
 SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=12),
-    int: st.integers(-(2**63), 2**63 - 1),
+    int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),  # JSON has no others
     bool: st.booleans(),
     type(None): st.none(),
@@ -38,6 +38,8 @@ def any_of(wanted: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 # a type, an 
         return st.sampled_from(list(wanted))
     inner = get_args(wanted)
     origin = get_origin(wanted)
+    if origin is Annotated:
+        return any_of(inner[0])
     if origin in {types.UnionType, Union}:
         return st.one_of(*map(any_of, inner))
     if origin is tuple:

@@ -311,6 +311,7 @@ COLUMN = st.one_of(
     ),
     st.text(max_size=8).map(lambda written: written.encode(errors="surrogatepass")),
     st.integers().map(lambda written: b"%d" % written),
+    st.just(b"9" * 5000),
 )
 
 
@@ -334,6 +335,8 @@ def test_any_agents(agents: list[Row]) -> None:
     read = [rows.agent(row, odd) for row in agents]
     assert odd[Odd.NULL_KEY] == sum(agent is None for agent in read)
     assert all(agent is None or agent.user for agent in read)
+    # a record holds no larger one
+    assert all(agent is None or abs(agent.live_agent_id) <= rows.LARGEST for agent in read)
 
 
 @given(_rows(7), _rows(3))

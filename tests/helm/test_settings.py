@@ -167,9 +167,9 @@ def test_the_values_have_every_setting_that_hotdesk_has() -> None:
     assert written | made | NEVER | {"relogin_via"} == {field.name for field in msgspec.structs.fields(ClusterSettings)}
     log = tomllib.loads(of.settings(of.workload("serve")))["log"]
     assert log.keys() == {field.name for field in fields(LogOptions)} - {"path"}
-    # where a process is reached follows from its pod's address, which no file knows
+    # where a process is reached follows from its pod's address, which no file knows, nor any certificate
     api = tomllib.loads(of.settings(of.workload("serve")))["api"]
-    assert api.keys() == {field.name for field in fields(ApiOptions)} - {"url"}
+    assert api.keys() == {field.name for field in fields(ApiOptions)} - {"url", "tls_cert", "tls_key", "tls_ca"}
 
 
 def test_the_topics_job_has_the_same_log_as_the_roles() -> None:

@@ -375,7 +375,7 @@ def test_another_content_type_is_read_as_json_or_refused(http: httpx.Client, kin
     ("method", "path", "status"),
     [
         ("GET", "/v1", 404),
-        ("GET", "/v1/clusters/west", 404),
+        ("GET", "/v1/clusters/west", 405),
         ("GET", "/v1/clusters/west/rankings", 404),
         ("GET", "/openapi/nothing", 404),
         ("GET", "/%ff%fe", 404),

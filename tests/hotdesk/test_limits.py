@@ -7,10 +7,14 @@ import httpx
 import pytest
 
 from controller.forwarding import FORWARDED
-from hotdesk.settings import ApiOptions
-from tests.hotdesk.running import CLUSTER
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from messages.records import RankingSnapshot
+from stream.writing import entry_of
+from tests.hook.serving import FakeApi
+from tests.hotdesk.running import CLUSTER, Client, until
 from tests.hotdesk.test_api import PICKS, Floor, problem, service_of
-from tests.making import secret_file
+from tests.making import NOW_MS, ONE, dialer, poll, secret_file
 
 WEB, OTHER, ADMIN = "the-web-servers-token", "another-pick-token", "admin-token-of-anna"
 SLOW = 0.001
@@ -66,6 +70,35 @@ def test_what_a_replica_passes_on_is_counted_for_its_client_there_and_for_the_cl
     # who only says that a replica passed it on gets past the client's limit, and not past the cluster's
     assert statuses == [201] * 5 + [429]
     assert floor.client.metric("hotdesk_rate_limited_total", limit="client") == 0
+
+
+def test_a_replica_passes_on_that_its_owner_has_had_enough(tmp_path: Path) -> None:
+    """A replica that picked by itself instead would undo the cluster's limit."""
+    log = LogOptions(path=tmp_path / "log.db", partitions=4)
+    api = ApiOptions(port=0, picks_per_second=SLOW, picks_at_once=2)
+    wanted = Wanted(roles=frozenset({Role.SERVE}), log=log, api=api, databases={}, policies={})
+    with FakeApi() as owner, Service(wanted) as service:
+        owner.answer = 429, b'{"status": 429, "title": "too many requests", "detail": "", "retry_after_seconds": 7}'
+        assert service.log is not None
+        ranking = RankingSnapshot(
+            cluster=CLUSTER,
+            epoch=1,
+            sequence=1,
+            observed_at_ms=NOW_MS,
+            owner="another",
+            owner_url=owner.url,
+            dialers=(),
+            imbalance=None,
+        )
+        service.log.append([entry_of(poll(dialer(ONE))), entry_of(ranking)])
+        client = Client(service.url)
+        until(lambda: (found := client.ranking()) and found.owner == "another", "the owner is known")
+        answers = [client.ask(f"{user}", "desk") for user in range(3)]
+        assert [problem(answer, 429)["retry_after_seconds"] for answer in answers] == [7, 7, 1000]
+        assert [answer.headers["retry-after"] for answer in answers] == ["7", "7", "1000"]
+        # the third had no place here, so the owner was not even asked
+        assert len(owner.asked) == 2
+        client.close()
 
 
 def test_orders_have_a_limit_of_their_own(floor: Floor) -> None:

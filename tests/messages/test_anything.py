@@ -19,6 +19,7 @@ from messages.records import AnyRecord
 from messages.topics import Topic
 from stream.writing import entry_of
 from tests.anything import ANY_JSON, ANY_RECORD, nearly_a_record
+from tests.messages.test_codec import POLL
 
 TOPICS = st.sampled_from(Topic)
 ENDLESS = "9" * 5000
@@ -72,8 +73,17 @@ def test_a_damaged_record_is_one_or_not(record: AnyRecord, where: int, what: byt
         b'{"schema_version":%s}' % ENDLESS[:4000].encode(),
         b'{"schema_version":%s}' % ENDLESS.encode(),
         b'{"record":"incident","opened_at_ms":%s}' % ENDLESS.encode(),
+        encode(POLL).replace(b"1700000000500", ENDLESS[:400].encode()),
     ],
-    ids=["two lines", "a long kind", "a long version", "a huge version", "an endless version", "an endless number"],
+    ids=[
+        "two lines",
+        "a long kind",
+        "a long version",
+        "a huge version",
+        "an endless version",
+        "an endless number",
+        "a huge time",
+    ],
 )
 def test_a_complaint_never_repeats_all_of_what_it_is_about(value: bytes) -> None:
     for topic in Topic:

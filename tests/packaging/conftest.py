@@ -25,6 +25,8 @@ class Built(NamedTuple):
     wheel: Path
     sdist: Path
     requirements: Path
+    bill: Path
+    """The software bill of materials (SBOM)."""
 
 
 def tool(name: str) -> str:
@@ -79,7 +81,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     for line in commands.splitlines():
         run("sh", "-euc", re.sub(r"(?<![\w.-])dist(?![\w.-])", str(folder), line))
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
-    return Built(wheel, sdist, folder / "requirements.txt")
+    return Built(wheel, sdist, folder / "requirements.txt", folder / "hotdesk.cdx.json")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What is handed to others: a wheel that has all it needs, a version that says what it is, and a changelog."""
 
+import json
 import re
 import subprocess
 import tarfile
@@ -10,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from hotdesk.build import VERSION
 from tests.hotdesk.running import clean_environment, until
@@ -79,6 +82,21 @@ def test_it_has_the_locked_versions_and_nothing_for_development(built: Built, in
     # what `make dist` writes is a part of the lock, hash for hash
     assert needed.items() <= locked.items()
     assert not any(each.startswith(("pytest", "mypy", "ruff")) for each in needed)
+
+
+def test_its_bill_names_each_requirement_with_its_hashes(built: Built) -> None:
+    text = built.bill.read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    assert bill["metadata"]["component"]["name"] == "hotdesk"
+    listed = {
+        f"{each['name']}=={each['version']}": {
+            f"--hash=sha256:{found['content']}" for link in each["externalReferences"] for found in link["hashes"]
+        }
+        for each in bill["components"]
+    }
+    assert listed == {key: hashes for key, hashes in _pins(built.requirements).items() if hashes}
+    assert {each["purl"] for each in bill["components"]} == {f"pkg:pypi/{key.replace('==', '@')}" for key in listed}
 
 
 def test_it_runs_anywhere(installed: Path, tmp_path: Path) -> None:
