@@ -22,6 +22,7 @@ import httpx
 
 from tests.helm.charting import ROOT, Object, Rendered, Workload
 from tests.hotdesk.running import COMMAND, until
+from tests.making import secret_file
 
 POD_IP = "127.0.0.1"
 HOSTS = "/etc/hosts"
@@ -87,7 +88,9 @@ class Node:
         for kind, name, key, path in workload.sources():
             file = to / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(of.get("ConfigMap", name)["data"][key] if kind == "configMap" else self._secrets[name][key])
+            secret_file(
+                file, of.get("ConfigMap", name)["data"][key] if kind == "configMap" else self._secrets[name][key]
+            )
             os.chown(file, 0, group)
             file.chmod(projected["defaultMode"])
 

@@ -13,6 +13,7 @@ from hotdesk import settings
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options
 from stream.kafka_client import KafkaSettings
 from tests.helm.charting import FOLDER, MATRIX, Rendered, Workload, merged, rendered, template, values_of
+from tests.making import secret_file
 
 T = TypeVar("T", LogOptions, ApiOptions)
 
@@ -29,7 +30,7 @@ def put(workload: Workload, of: Rendered, folder: Path) -> str:
     for kind, name, key, path in workload.sources():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"pick {name}-{key}-0123456789abcdef" if kind == "secret" else of.settings(workload))
+        secret_file(file, f"pick {name}-{key}-0123456789abcdef" if kind == "secret" else of.settings(workload))
     return of.settings(workload).replace(FOLDER, str(folder))
 
 
