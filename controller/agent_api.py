@@ -11,6 +11,7 @@ password, and some wrong passwords lock the user: nothing is passed on before it
 import html
 import re
 import secrets
+import ssl
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -70,7 +71,13 @@ class AgentApi:
         self._user = user
         self._password = password
         self._timeout = timeout_seconds
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(
+            # httpx by itself knows public authorities only, and not those that this machine was told to trust
+            verify=ssl.create_default_context(),
+            timeout=timeout_seconds,
+            follow_redirects=False,
+            trust_env=False,
+        )
         forms = {password, REMOVED.sub("", password)}
         forms |= {escape(form) for form in forms for escape in (quote, quote_plus, html.escape)}
         self._secret_forms = sorted(filter(None, forms), key=len, reverse=True)

@@ -36,15 +36,13 @@ class Certificate:
             ) from error
 
 
-def trust(authority: str) -> ssl.SSLContext | bool:
-    """Give what httpx verifies an API by: an authority's file, or what this machine trusts anyway.
+def trust(authority: str) -> ssl.SSLContext:
+    """Give what an API is verified by: an authority's file, or what this machine trusts anyway.
 
     Raises:
         SettingsError: the file cannot be read.
     """
-    if not authority:
-        return True
     try:
-        return ssl.create_default_context(cafile=authority)
+        return ssl.create_default_context(cafile=authority or None)
     except OSError as error:
         raise SettingsError(f"api.tls_ca {authority} cannot be used: {error}; give a PEM file") from error

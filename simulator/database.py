@@ -91,8 +91,10 @@ class Database:
     The administrator has all rights and may make more accounts; nobody comes in without a password.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
         """Choose where the server will live: `folder` is made when missing, and must hold no earlier server.
+
+        With a certificate and its key, both PEM, it speaks TLS to whoever asks for it.
 
         Raises:
             DatabaseError: The folder's path is too long for a socket, or an earlier server's data lies there.
@@ -109,6 +111,7 @@ class Database:
         self._temporary = self._folder / "tmp"
         if self._data.exists():
             raise DatabaseError(f"{self._data} exists already: another server may be using it")
+        self._certificate = certificate
         self._executor: TCPExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -206,7 +209,14 @@ class Database:
             f"--port={self.port}",
             f"--pid-file={self._folder / 'mariadb.pid'}",
             f"--log-error={self._folder / 'error.log'}",
+            *self._tls(),
         ]
+
+    def _tls(self) -> list[str]:
+        if self._certificate is None:
+            return []
+        cert, key = self._certificate
+        return [f"--ssl-cert={cert}", f"--ssl-key={key}"]
 
     def _create(self, server: Path) -> None:
         """Make the system tables and the administrator.
