@@ -56,6 +56,10 @@ def versions(log: KafkaLog, topic: Topic) -> set[int]:
     return found
 
 
+def all_are_home(at: Shift, without: str) -> bool:
+    return at.cluster.logged_in == at.plan.agents and not at.cluster.agents_on(without)
+
+
 def starts_to_own(at: Shift, controller: Process) -> None:
     at.controllers = [controller]
     until(lambda: decides(controller), "the new controller decides", 30)
@@ -89,7 +93,7 @@ def test_a_rolling_upgrade_in_the_middle_of_an_evacuation_tells_nobody_twice(
         collector = at.start("collect", NEWER)
         at.collector.signal(signal.SIGTERM)
         until(lambda: collector.client.metric("hotdesk_collector_leading", cluster=CLUSTER), "it collects", 20)
-        until(lambda: at.all_is_well(without=victim), "everybody is home", 40)
+        until(lambda: all_are_home(at, without=victim), "everybody is home", 40)
         assert at.logouts() == at.logins_on(victim)
         assert incidents(second) == [victim]
         assert versions(log, Topic.INCIDENTS) == versions(log, Topic.OBSERVATIONS) == {1, 2}
@@ -115,7 +119,7 @@ def test_writers_before_readers_blind_the_old_and_nothing_is_lost_for_good(
         for each in old:
             each.signal(signal.SIGTERM)
         starts_to_own(at, newer)
-        until(lambda: at.all_is_well(without=victim), "everybody is home", 40)
+        until(lambda: all_are_home(at, without=victim), "everybody is home", 40)
         assert at.logouts() == dict.fromkeys(stranded, 1)
         assert incidents(newer) == [victim]
         known = newer.client.ranking()
