@@ -14,7 +14,7 @@ UPGRADES = Path(__file__).parents[2] / "docs" / "upgrades.md"
 
 def documented(log: Path, copy: Path) -> list[str]:
     """Give the command by which the documents have a running log copied, for these files and this Python."""
-    (line,) = re.findall(r"^.*VACUUM INTO.*$", UPGRADES.read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^.*VACUUM INTO.*$", UPGRADES.read_text().replace("\\\n", ""), re.MULTILINE)
     words = shlex.split(line)
     assert words[0] == "/opt/hotdesk/current/bin/python"
     places = {"/opt/hotdesk/current/bin/python": sys.executable, "/var/lib/hotdesk/hotdesk.db": str(log)}
@@ -64,6 +64,10 @@ def test_a_copy_of_a_running_log_is_the_way_back_from_an_upgrade_with_all_that_w
         until(lambda: paused(first.client) and decisions(first.client), "it is paused, and something was decided")
         opened, decided = incident(first.client), decisions(first.client)
         subprocess.run(documented(log, copy), check=True)  # noqa: S603 # the documents' own words
+        absent, nothing = tmp_path / "absent.db", tmp_path / "nothing.db"
+        assert subprocess.run(documented(absent, nothing), check=False, capture_output=True).returncode != 0  # noqa: S603
+        assert not absent.exists()
+        assert not nothing.exists()
         assert first.end()[0] == 0
 
         newer = start("run", environment=environment | {"HOTDESK_LOG_PATH": str(log)}, program=NEWER)
