@@ -7,13 +7,14 @@ sees the first one's claim, or has lost the lock it looks at last.
 """
 
 import time
+from contextlib import suppress
 
 import structlog
 
-from messages.codec import UndecodableRecordError, decode
+from messages.codec import NewerRecordError, UndecodableRecordError, decode, stamp_of_any_version
 from messages.records import Poll, Reign, Stamped
 from messages.topics import Key, Topic, partition_of
-from stream.log import Log, LogUnavailableError
+from stream.log import Log, LogUnavailableError, Stored
 from stream.writing import entry_of
 
 CLAIM_SECONDS = 10.0
@@ -48,10 +49,13 @@ class LogWatch:
                 continue
             try:
                 record = decode(stored.topic, stored.value)
+            except NewerRecordError:
+                self._note_newer(stored)
+                continue
             except UndecodableRecordError:
                 continue  # the controller reads it too, and reports it
-            if isinstance(record, Stamped) and (record.epoch, record.sequence) > (self.epoch, self.sequence):
-                self.epoch, self.sequence = record.epoch, record.sequence
+            if isinstance(record, Stamped):
+                self._note_stamp((record.epoch, record.sequence))
             if isinstance(record, Reign):
                 self._claims.append(record)
             elif isinstance(record, Poll):
@@ -59,6 +63,16 @@ class LogWatch:
                 if self._tail.caught_up():
                     self.polled_at = time.monotonic()
         return self._tail.caught_up()
+
+    def _note_stamp(self, stamp: tuple[int, int]) -> None:
+        self.epoch, self.sequence = max((self.epoch, self.sequence), stamp)
+
+    def _note_newer(self, stored: Stored) -> None:
+        """Take note of what a newer collector published: an epoch is counted on from it, or nobody would listen."""
+        with suppress(UndecodableRecordError):
+            self._note_stamp(stamp_of_any_version(stored.value or b""))
+            if self._tail.caught_up():
+                self.polled_at = time.monotonic()
 
     def claim(self, collector: str) -> int:
         """Claim the next epoch, and tell which.

@@ -17,6 +17,7 @@ from controller.picking import NoOrder, Picked, PickRequest, Refused, pick, take
 from controller.policy import Policy
 from controller.ranking import imbalance, rank_dialers
 from controller.state import NEVER, ClusterState, Folded, Stamp
+from messages.keys import key_of
 from messages.records import (
     AgentSession,
     AnyOrder,
@@ -41,7 +42,7 @@ from messages.records import (
 )
 from messages.topics import Key, Topic, partition_of
 from stream.log import Entry
-from stream.writing import end_of_errand, end_of_slot, entry_of
+from stream.writing import end_of_errand, end_of_slot, entry_of, topic_of
 
 STALE_SECONDS = 5.0
 """Without a poll for so long nothing is offered: nobody knows what became of the dialers since."""
@@ -70,12 +71,18 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
     """Bytes that are no record."""
 
     letter: DeadLetter
+    newer: bool = False
+    """A newer hotdesk wrote it."""
 
 
 Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand
 
 News = AnyRecord | Ended | Undecodable
 """What comes from the log."""
+
+DECIDED = frozenset({Topic.ORDERS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS})
+"""Topics that tell what was decided and asked for. Who cannot read all that stands there must decide nothing: it would
+move agents again, or against an order."""
 
 Place = tuple[Topic, int, int]
 """Topic, partition and offset of a record that could not be decoded."""
@@ -173,6 +180,8 @@ class Desk:
         """The latest decisions about clusters of which nothing else is known: not yet, or not any more."""
         self._dead: dict[Place, DeadLetter] = {}
         self._reported: set[Place] = set()
+        self._newer: dict[tuple[Topic, str], int] = {}
+        """Topic and key of what a newer hotdesk decided, and the partition."""
 
     def own(self, partitions: frozenset[int]) -> None:
         """Decide for the clusters of these partitions from now on, and for no others."""
@@ -192,6 +201,11 @@ class Desk:
         for known in (self.clusters, self._ahead):
             for name in [name for name in known if partition_of(name, self._partitions) in gone]:
                 del known[name]
+        self._newer = {of: partition for of, partition in self._newer.items() if partition not in gone}
+
+    def outdated_in(self, partitions: frozenset[int]) -> bool:
+        """Tell whether what holds in these partitions was decided, or asked for, by a newer hotdesk in part."""
+        return not partitions.isdisjoint(self._newer.values())
 
     def fold(self, batch: Sequence[News], now: float, *, live: bool) -> FoldedBatch:
         """Take in records.
@@ -271,14 +285,20 @@ class Desk:
         return view
 
     def _fold_one(self, news: News, folded: FoldedBatch, *, live: bool) -> tuple[str, Result]:
+        if self._newer and not isinstance(news, Undecodable):
+            # the newest of a key is what holds
+            of = (news.topic, str(news.key)) if isinstance(news, Ended) else (topic_of(news), str(key_of(news)))
+            self._newer.pop(of, None)
         match news:
             case Poll() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings() | Outage() | Reign():
                 view = self._view(news.cluster)
                 return news.cluster, self._note(view, view.state.fold(news), folded, live=live)
             case Ended():
                 return news.key.cluster, self._fold_end(news, folded, live=live)
-            case Undecodable(letter):
+            case Undecodable(letter, newer):
                 self._dead[_place(letter)] = letter
+                if newer and letter.topic in DECIDED:
+                    self._newer[Topic(letter.topic), letter.key] = letter.partition
                 # what is unreadable may name anything as its cluster
                 return letter.cluster if letter.cluster in self.clusters else "", Result.DEAD
             case DeadLetter():

@@ -96,6 +96,8 @@ class Follower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.caught_up = False
         """Whether everything was read that stood in the log when this process began."""
+        self.outdated = False
+        """Whether a newer hotdesk decided something here: this process decides nothing any more, for good."""
 
     def act_for(self, clusters: Iterable[str]) -> None:
         """Carry out what is decided for these clusters from now on. From any thread."""
@@ -172,12 +174,14 @@ class Follower:
         """Keep the membership, and know what is assigned."""
         membership: Membership = self._log.join(GROUP)
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self.outdated:
                 self._assigned = membership.owned(POLL_SECONDS)
                 self._assigned_at = time.monotonic()
         finally:
             self._assigned = frozenset()
             membership.close()
+        # the others share out what was this one's
+        self._stop.wait()
 
     def _read(self) -> None:
         """Read the log until it breaks off or there is an end."""
@@ -257,7 +261,7 @@ class Follower:
         wanted = sorted((self._to_claim & self._assigned) - claimed)
         now = time.monotonic()
         # one that was stopped for a while must hear first whether anything is still its own
-        if not wanted or now < self._claim_again_at or now - self._assigned_at > SURE_SECONDS:
+        if not wanted or self.outdated or now < self._claim_again_at or now - self._assigned_at > SURE_SECONDS:
             return
         try:
             for partition in wanted:
@@ -282,8 +286,9 @@ class Follower:
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
         read_to_the_end = frozenset().union(*ends)
+        self._give_way(read_to_the_end)
         sure = time.monotonic() - self._assigned_at <= SURE_SECONDS
-        owned = self._assigned & read_to_the_end if sure else frozenset()
+        owned = self._assigned & read_to_the_end if sure and not self.outdated else frozenset()
         if owned != self._owned:
             self._owned = owned
             log.info("owning partitions", partitions=sorted(owned))
@@ -296,6 +301,18 @@ class Follower:
         if now >= self._lag_due:
             self._lag_due = now + LAG_SECONDS
             self._instruments.lag.set(len(self._backlog) + sum(tail.lag() for tail in self._tails.values()))
+
+    def _give_way(self, read: frozenset[int]) -> None:
+        """Leave the deciding to newer processes from the moment on that one of them is known to have decided."""
+        if self.outdated or not self._desk.outdated_in(self._assigned & read):
+            return
+        self.outdated = True
+        with self._claiming:
+            claims, self._claims = [*self._claims.items(), *self._claimed], {}
+        self._claimed = []
+        for _, claim in claims:
+            claim.close()
+        log.warning("a newer hotdesk decides here: this one decides nothing any more; upgrade it and start it again")
 
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
         assert self._loop is not None  # noqa: S101 # start() sets it before any thread runs

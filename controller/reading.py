@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from controller.desk import Ended, News, Undecodable
 from controller.state import NEVER
-from messages.codec import STAMP_HEADER, UndecodableRecordError, decode, decode_stamp
+from messages.codec import STAMP_HEADER, NewerRecordError, UndecodableRecordError, decode, decode_stamp
 from messages.records import DeadLetter
 from messages.topics import Key, Topic
 from stream.log import Stored
@@ -54,7 +54,7 @@ def read(stored: Stored) -> News:
             why=str(error),
             value_base64=base64.b64encode((stored.value or b"")[:MOST_DEAD_BYTES]).decode(),
         )
-        return Undecodable(letter)
+        return Undecodable(letter, newer=isinstance(error, NewerRecordError))
 
 
 def _read_end(stored: Stored) -> Ended:

@@ -412,7 +412,9 @@ class Service:
     def _doubts(self) -> tuple[str, ...]:
         """Tell what keeps this process from being of use."""
         doubts = []
-        if self._follower is not None and not self._follower.caught_up:
+        if self._follower is not None and self._follower.outdated:
+            doubts.append("a newer hotdesk decides here: upgrade this one and start it again")
+        elif self._follower is not None and not self._follower.caught_up:
             doubts.append("still reading the log")
         if self._outbox is not None and self._outbox.failing_since is not None:
             doubts.append(f"the log takes no records: {self._outbox.failing_since}")

@@ -33,6 +33,10 @@ class UndecodableRecordError(ValueError):
         super().__init__("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in cut))
 
 
+class NewerRecordError(UndecodableRecordError):
+    """A record that a newer hotdesk wrote."""
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """How a record's JSON of version n becomes that of version n + 1. Version 1 is the first, so there is none yet."""
 
@@ -66,7 +70,8 @@ def decode(topic: Topic, value: bytes) -> AnyRecord:
     """Read a record of `topic`, of this schema version or an older one.
 
     Raises:
-        UndecodableRecordError: not JSON, not a record of this topic, a field that does not fit, or a newer version.
+        NewerRecordError: a newer version.
+        UndecodableRecordError: not JSON, not a record of this topic, or a field that does not fit.
     """
     decoder = _DECODERS[topic]
     try:
@@ -76,6 +81,19 @@ def decode(topic: Topic, value: bytes) -> AnyRecord:
     if record.schema_version == SCHEMA_VERSION:
         return record
     return _decode_older(topic, value, None)
+
+
+def stamp_of_any_version(value: bytes) -> tuple[int, int]:
+    """Give the (epoch, sequence) of an observation, whatever its version: these two keep their names and meaning.
+
+    Raises:
+        UndecodableRecordError: there is none.
+    """
+    try:
+        stamped = msgspec.json.decode(value, type=_Stamp)
+    except _UNREADABLE as error:
+        raise UndecodableRecordError(f"no stamp: {error}") from error
+    return stamped.epoch, stamped.sequence
 
 
 def encode_stamp(epoch: int, sequence: int) -> bytes:
@@ -95,6 +113,11 @@ def decode_stamp(value: bytes) -> tuple[int, int]:
     return int(stamp[1]), int(stamp[2])
 
 
+class _Stamp(msgspec.Struct):
+    epoch: int
+    sequence: int
+
+
 def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> AnyRecord:
     """Raise a record of an older version to this one; what is not older is refused with what was wrong with it."""
     try:
@@ -105,7 +128,7 @@ def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> 
     if not isinstance(version, int) or version < 1:
         raise UndecodableRecordError(f"schema_version is {version!r}, not a whole number from 1 up")
     if version > SCHEMA_VERSION:
-        raise UndecodableRecordError(
+        raise NewerRecordError(
             f"schema_version {version} is newer than the {SCHEMA_VERSION} this hotdesk reads: upgrade it"
         )
     if version == SCHEMA_VERSION:

@@ -5,7 +5,8 @@ collector counted on its monotonic clock from the start of its epoch. A record n
 
 How a record may change: a field may be added if it has a default, and a reader ignores fields it does not know; both
 leave `schema_version` alone. Whatever else changes raises the version, and `codec.UPGRADES` says how to read the
-older one. A reader refuses a version newer than its own, so readers are upgraded before writers.
+older one. A reader refuses a version newer than its own, so readers are upgraded before writers; and who finds
+decisions of a newer version decides nothing any more. `epoch` and `sequence` of an observation stay what they are.
 """
 
 from enum import StrEnum

@@ -36,10 +36,14 @@ _TOPICS: dict[type[Record], Topic] = {
 """The topic of each kind of record; a kind that is not listed travels with the one it is derived from."""
 
 
+def topic_of(record: Record) -> Topic:
+    """Tell the topic of a record."""
+    return next(_TOPICS[kind] for kind in type(record).__mro__ if kind in _TOPICS)
+
+
 def entry_of(record: Record) -> Entry:
     """Make the entry that stores a record."""
-    topic = next(_TOPICS[kind] for kind in type(record).__mro__ if kind in _TOPICS)
-    return Entry(topic, str(key_of(record)), encode(record))
+    return Entry(topic_of(record), str(key_of(record)), encode(record))
 
 
 def end_of_observation(key: Key, epoch: int, sequence: int) -> Entry:

@@ -462,3 +462,30 @@ def test_what_people_ordered_of_a_cluster_that_comes_back_is_not_lost_however_it
     _fold(desk, PAUSED, live=False)
     _fold(desk, OBSERVED, ENDS[Topic.OBSERVATIONS], OBSERVED, live=False)
     assert desk.clusters[CLUSTER].state.orders.pause is not None
+
+
+# --- a newer hotdesk --------------------------------------------------------------------------------------------
+
+
+def _by_a_newer(entry: Entry) -> Entry:
+    assert entry.value is not None
+    return msgspec.structs.replace(entry, value=entry.value.replace(b'"schema_version":1', b'"schema_version":2'))
+
+
+@pytest.mark.parametrize("end", [PAUSED, Entry(Topic.ORDERS, str(Key(CLUSTER, "pause")), None)], ids=["again", "end"])
+def test_what_a_newer_hotdesk_decided_counts_until_something_readable_takes_its_place(end: Entry) -> None:
+    desk = _desk()
+    _fold(desk, _by_a_newer(PAUSED), poll(dialer(ONE)))
+    assert desk.outdated_in(OWNED)
+    assert not desk.outdated_in(OTHERS)
+    _fold(desk, end)
+    assert not desk.outdated_in(OWNED)
+    _fold(desk, _by_a_newer(PAUSED))
+    desk.forget(OWNED)
+    assert not desk.outdated_in(OWNED)
+
+
+def test_what_a_newer_hotdesk_saw_keeps_nobody_from_deciding() -> None:
+    desk = _desk()
+    _fold(desk, *map(_by_a_newer, map(entry_of, (poll(dialer(ONE)), slot("1001", until_ms=NOW_MS)))))
+    assert not desk.outdated_in(OWNED)

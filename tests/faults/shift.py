@@ -15,7 +15,7 @@ from simulator.cluster import SimulatedCluster
 from simulator.plan import ClusterPlan
 from stream.kafka_client import KafkaSettings
 from stream.topics import create_topics
-from tests.hotdesk.running import CLUSTER, Process, Site, until
+from tests.hotdesk.running import CLUSTER, COMMAND, Process, Site, until
 
 AT_WORK = Habits(arrival=(0, 2), session=(10_000, 10_000), relogin=(0.3, 0.8))
 """Everybody comes in at once and stays; a screen that was told to log out is back within a second."""
@@ -29,7 +29,9 @@ class Shift:
     site: Site
     collector: Process
     controllers: list[Process]
-    start: Callable[[str], Process]
+    start: Callable[..., Process]
+    """By role; `program` is another hotdesk than this one."""
+    log: KafkaSettings
     cluster: SimulatedCluster = field(init=False)
 
     @property
@@ -118,12 +120,12 @@ def shift(
     }
     with ExitStack() as stack:
 
-        def start(role: str) -> Process:
-            process = Process(folder, (role,), environment)
+        def start(role: str, program: tuple[str, ...] = (COMMAND,)) -> Process:
+            process = Process(folder, (role,), environment, program)
             stack.callback(process.close)
             return process
 
-        made = Shift(at, start("collect"), [start("control"), start("control")], start)
+        made = Shift(at, start("collect"), [start("control"), start("control")], start, kafka)
         until(
             lambda: all(each.client.http.get("/readyz").is_success for each in made.controllers), "they are ready", 40
         )

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
+from controller.answers import RankingAnswer
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
 from simulator.broker import Broker
 from simulator.database import Database
@@ -99,6 +101,14 @@ def test_faults_of_the_collector_and_of_the_database_move_nobody(tmp_path: Path,
             assert at.all_is_well()
 
 
+def ranking_of(process: Process) -> RankingAnswer | None:
+    return process.client.ranking()
+
+
+def why_not_ready(process: Process) -> str:
+    return " ".join(process.client.http.get("/readyz").json()["why"])
+
+
 def leads(collector: Process) -> bool:
     return collector.client.metric("hotdesk_collector_leading", cluster=CLUSTER) == 1
 
@@ -114,11 +124,21 @@ def test_a_broker_that_dies_moves_nobody_and_afterwards_a_dead_dialers_agents_ar
 ) -> None:
     home = Path(os.environ.get("HOTDESK_KAFKA_HOME") or ROOT / ".parts" / "kafka")
     with Broker(home, tmp_path / "kafka") as own, shift(tmp_path, own, west) as at:
+        owner, (dead, closed) = at.owner, [each.server_ip for each in west.plan.dialer_plans[:2]]
         own.kill()
+        at.cluster.kill(dead)
+        at.cluster.close_logins(closed)
         let_pass(JUDGED_SECONDS)
+        assert "the log takes no records: " in why_not_ready(at.collector)
+        assert why_not_ready(owner)
+        assert owner.client.ask("1001", "desk1001").status_code == httpx.codes.SERVICE_UNAVAILABLE
+        at.cluster.bring_back(dead)
         own.start()
+        news = until(lambda: [each for each in map(ranking_of, at.controllers) if each and not each.stale], "news", 60)
+        assert [each.rank for each in news[0].dialers if each.server_ip == closed] == [None]
+        at.cluster.open_logins(closed)
         until(at.all_is_well, "all is well", 60)
-        assert at.logouts() == {}
+        assert at.logouts() == {}, "nobody is moved for what is over"
         victim = west.plan.dialer_plans[2].server_ip
         stranded = set(at.cluster.agents_on(victim))
         at.cluster.kill(victim)

@@ -13,7 +13,7 @@ import structlog
 from hotdesk import cli
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import Process, Site, clean_environment, site
+from tests.hotdesk.running import COMMAND, Process, Site, clean_environment, site
 
 THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 
@@ -43,8 +43,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start `hotdesk` processes: `start("serve", "--api.port", "0", environment={...})`; all end with the test."""
     with ExitStack() as stack:
 
-        def start_it(*arguments: str, environment: dict[str, str] | None = None) -> Process:
-            process = Process(tmp_path, arguments, environment or {})
+        def start_it(
+            *arguments: str, environment: dict[str, str] | None = None, program: tuple[str, ...] = (COMMAND,)
+        ) -> Process:
+            process = Process(tmp_path, arguments, environment or {}, program)
             stack.callback(process.close)
             return process
 

@@ -32,6 +32,8 @@ from simulator.populate import populate
 
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
+NEWER = (sys.executable, str(Path(__file__).parent / "newer.py"))
+"""The same with a newer schema of records."""
 GRANTS = Path(__file__).parents[2] / "collectors" / "grants.sql"
 ACT = Path(__file__).parents[2] / "controller" / "grants.sql"
 PASSWORD = "for-this-cluster-only"
@@ -102,13 +104,19 @@ class Client:
 class Process:
     """One `hotdesk` process; what it says lies in a file of `folder`."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        program: tuple[str, ...] = (COMMAND,),
+    ) -> None:
         mark = uuid4().hex[:6]
         self.said = folder / f"{arguments[0]}-{mark}.stderr"
         self.printed = folder / f"{arguments[0]}-{mark}.stdout"
         # The kernel ends it with the test run, even when that one is killed.
         setpriv = shutil.which("setpriv")
-        command = [setpriv, "--pdeathsig", "KILL", COMMAND] if setpriv else [COMMAND]
+        command = [setpriv, "--pdeathsig", "KILL", *program] if setpriv else program
         with self.said.open("wb") as errors, self.printed.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 (our own command)
                 [*command, *arguments],

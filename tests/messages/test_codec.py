@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages import codec
-from messages.codec import UndecodableRecordError, decode, decode_stamp, encode, encode_stamp
+from messages.codec import (
+    NewerRecordError,
+    UndecodableRecordError,
+    decode,
+    decode_stamp,
+    encode,
+    encode_stamp,
+    stamp_of_any_version,
+)
 from messages.records import (
     Acknowledge,
     AgentSession,
@@ -351,8 +359,20 @@ def test_an_older_record_is_raised_to_this_version(monkeypatch: pytest.MonkeyPat
     assert newest.why == "down"
     with pytest.raises(UndecodableRecordError, match="no record of incidents, version 2"):
         decode(Topic.INCIDENTS, changed(schema_version=2, opened_at_ms="soon"))
-    with pytest.raises(UndecodableRecordError, match="newer than the 3"):
+    with pytest.raises(NewerRecordError, match="newer than the 3"):
         decode(Topic.INCIDENTS, changed(schema_version=4))
+
+
+def test_the_stamp_of_a_newer_observation_is_read() -> None:
+    assert stamp_of_any_version(b'{"record":"vote","schema_version":9,"epoch":3,"sequence":7,"new":[]}') == (3, 7)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b"[]", b"\xff", b'{"epoch":1}', b'{"epoch":"1","sequence":2}', b"[" * 100_000]
+)
+def test_what_has_no_stamp_is_refused(value: bytes) -> None:
+    with pytest.raises(UndecodableRecordError, match="no stamp"):
+        stamp_of_any_version(value)
 
 
 @given(st.integers(0, 2**63), st.integers(0, 2**63))
