@@ -81,17 +81,14 @@ class _Cluster:
 _CROWD = Crowd(DIALERS, AGENTS)
 
 
-class Fleet:
-    """Clusters of `DIALERS` dialers and `AGENTS` agents, polled once a second each, at evenly spread moments."""
+class _Writer:
+    """A thread that writes until it is left."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._clusters: list[_Cluster] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, name="fleet", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__.lower(), daemon=True)
         self.written = 0
-        self.late_seconds = 0.0
-        """By how much the latest poll was written too late, at most, since this was last set to 0."""
         self.failure: Exception | None = None
 
     def __enter__(self) -> Self:
@@ -101,6 +98,30 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 # whoever measures raises it
+            self.failure = error
+
+    def _write(self) -> None:
+        raise NotImplementedError
+
+    def _append(self, entries: list[Entry]) -> None:
+        if entries:
+            self._log.append(entries)
+        self.written += len(entries)
+
+
+class Fleet(_Writer):
+    """Clusters of `DIALERS` dialers and `AGENTS` agents, polled once a second each, at evenly spread moments."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._clusters: list[_Cluster] = []
+        self.late_seconds = 0.0
+        """By how much the latest poll was written too late, at most, since this was last set to 0."""
 
     def grow(self, to: int) -> None:
         """Add clusters until there are so many; returns when all they have is written."""
@@ -129,41 +150,23 @@ class Fleet:
             cluster.silent.clear()
 
     def _write(self) -> None:
-        try:
-            while not self._stop.wait(TICK_SECONDS):
-                now = time.time()
-                due = [each for each in self._clusters if each.due <= now]
-                self.late_seconds = max([self.late_seconds, *(now - each.due for each in due)])
-                entries = [made for each in due for made in each.polled(now)]
-                for each in due:
-                    each.due = max(each.due + POLL_SECONDS, now - POLL_SECONDS)
-                if entries:
-                    self._log.append(entries)
-                self.written += len(entries)
-        except Exception as error:  # noqa: BLE001 # whoever measures raises it
-            self.failure = error
+        while not self._stop.wait(TICK_SECONDS):
+            now = time.time()
+            due = [each for each in self._clusters if each.due <= now]
+            self.late_seconds = max([self.late_seconds, *(now - each.due for each in due)])
+            entries = [made for each in due for made in each.polled(now)]
+            for each in due:
+                each.due = max(each.due + POLL_SECONDS, now - POLL_SECONDS)
+            self._append(entries)
 
 
-class Loud:
+class Loud(_Writer):
     """One cluster that writes as fast as the log takes it: always the same agents, whose status changes."""
 
     def __init__(self, log: Log) -> None:
-        self._log = log
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, name="loud", daemon=True)
+        super().__init__(log)
         self._cluster = _Cluster("loud", 0.0)
-        self.written = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _write(self) -> None:
         while not self._stop.is_set():
-            entries = [made for _ in range(LOUD_POLLS) for made in self._cluster.polled(time.time())]
-            self._log.append(entries)
-            self.written += len(entries)
+            self._append([made for _ in range(LOUD_POLLS) for made in self._cluster.polled(time.time())])
