@@ -55,6 +55,8 @@ class Soak:
         self._standby = at.start("collect")
         self._collectors = [at.collector, self._standby]
         self._samples: dict[str, list[Sample]] = {}
+        self._worked: set[int] = set()
+        """Processes that have led or owned."""
         self._stop = threading.Event()
         self._victims: dict[str, float] = {}
         """Since when each dialer that agents must leave has been so."""
@@ -295,18 +297,25 @@ class Soak:
                 self.broken.append(f"{each.server_ip} is offered {now - since:.1f} s after it went")
 
     def _sample(self) -> None:
-        processes = {
-            **{f"collector {each.pid}": each for each in list(self._collectors)},
-            **{f"controller {each.pid}": each for each in list(self._at.controllers)},
-            f"replica {self._replica.pid}": self._replica,
-        }
-        for name, process in processes.items():
-            with suppress(OSError, httpx.HTTPError):
-                files = sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
-                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-                lag = process.client.metric("hotdesk_consumer_lag_records")
-                sample = Sample(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files, lag)
-                self._samples.setdefault(name, []).append(sample)
+        """Note what each process uses, apart for what it does: one that decides needs more than one that waits."""
+        for process in list(self._collectors):
+            self._note("collector", process, "hotdesk_collector_leading")
+        for process in list(self._at.controllers):
+            self._note("controller", process, "hotdesk_cluster_owned")
+        self._note("replica", self._replica, "hotdesk_cluster_owned")
+
+    def _note(self, role: str, process: Process, working: str) -> None:
+        with suppress(OSError, httpx.HTTPError):
+            works = process.client.metric(working, cluster=CLUSTER) == 1
+            if works:
+                self._worked.add(process.pid)
+            elif process.pid in self._worked:
+                return  # what it had for that it may keep
+            files = sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
+            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+            lag = process.client.metric("hotdesk_consumer_lag_records")
+            sample = Sample(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files, lag)
+            self._samples.setdefault(f"{role} {process.pid}{', at work' if works else ''}", []).append(sample)
 
     def _growth(self, say: Callable[[str], None]) -> list[str]:
         grown = []
