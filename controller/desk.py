@@ -81,7 +81,7 @@ News = AnyRecord | Ended | Undecodable
 """What comes from the log."""
 
 DECIDED = frozenset({Topic.ORDERS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS})
-"""Topics that tell what was decided and asked for. Who cannot read all that stands there must decide nothing: it would
+"""Topics that tell what was decided and asked for. Who cannot read all that stands there must decide nothing: it could
 move agents again, or against an order."""
 
 Place = tuple[Topic, int, int]
