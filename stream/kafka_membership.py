@@ -24,6 +24,9 @@ PROOF_SECONDS = (SESSION_MS - HEARTBEAT_MS) / 1000
 waits before it gives them to somebody else."""
 PROOF_WAIT_SECONDS = 2.0
 """How long a member that lacks such a proof, because it was stopped or cut off, waits for one."""
+SILENT_GROUP_SECONDS = 15.0
+"""So long after it joined, or was last heard of, a member must have heard from its group. kafka-python 3.0.12 sometimes
+waits for ever for an answer to a join: who asks is to begin anew, with another member."""
 MEMBER_POLL_MS = 250
 HANDOVER_SECONDS = 3.0
 """How long a member that must give partitions up waits until its caller was told, before others can get them."""
@@ -53,6 +56,7 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
         self._asked_at = time.monotonic()
         self._joins = 0
         self._proven_at = float("-inf")
+        self._joining_since = time.monotonic()
         self._failure: Exception | None = None
         self._closing = threading.Event()
         self._consumer, self._net = open_consumer(
@@ -71,7 +75,8 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
 
         Raises:
             LogUnavailableError: this member owned something, and the group has not answered for
-                `PROOF_SECONDS`: it may have given the partitions to another member.
+                `PROOF_SECONDS`: it may have given the partitions to another member. Or it owns nothing, and the group
+                has not answered for `SILENT_GROUP_SECONDS`: close it, and join again.
             LogRefusedError: this user may not join the group.
         """
         began = time.monotonic()
@@ -86,7 +91,7 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
             self._told = self._owned if certain and failure is None else frozenset()
             if failure is not None:
                 raise our_error(self._settings, _WHO_OWNS, failure) from failure
-            if not certain:
+            if not certain or time.monotonic() - max(self._proven_at, self._joining_since) > SILENT_GROUP_SECONDS:
                 raise LogUnavailableError(no_answer(self._settings, _WHO_OWNS))
             return self._told
 
@@ -138,6 +143,7 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
             try:
                 wanted = time.monotonic() - self._asked_at < SILENT_MEMBER_MS / 1000
                 if wanted and not subscribed:
+                    self._joining_since = time.monotonic()
                     self._consumer.subscribe([topic], listener=self)
                 elif subscribed and not wanted:
                     self._consumer.unsubscribe()

@@ -1,6 +1,6 @@
 """The real servers tests run on: a MariaDB and a Kafka broker for all tests of a process, started when first asked for.
 
-Where tests run in two processes, files are shared out between them, each process with servers of its own: what one
+Where tests run in several processes, files are shared out between them, each process with servers of its own: what one
 test does to them no test of the other process sees.
 """
 
@@ -22,7 +22,7 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile("repeatable")
 
-LONGEST = ("tests/faults/", "tests/stream/", "tests/hotdesk/", "tests/simulation/", "tests/page/")
+LONGEST = ("tests/faults/", "tests/simulation/", "tests/stream/", "tests/hotdesk/", "tests/page/")
 """What takes longest begins first, so that nothing long is left for one process at the end."""
 
 

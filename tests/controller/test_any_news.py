@@ -1,13 +1,14 @@
 """Whatever records a log holds, in whatever order: folding, judging and showing them never fails."""
 
+import asyncio
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
 
 from controller.desk import Desk
 from controller.explaining import explain
-from controller.instruments import ClusterCollector
+from controller.instruments import ClusterGauges
 from controller.ordering import incidents_of
 from controller.page.contents import cluster_page
 from messages.codec import encode
@@ -26,9 +27,7 @@ def test_any_records_are_folded_judged_and_shown(records: list[AnyRecord], owned
     desk.own(frozenset(range(PARTITIONS)) if owned else frozenset())
     for now, record in enumerate(records):
         desk.fold([record], float(now), live=True)
-    registry = CollectorRegistry()
-    registry.register(ClusterCollector(desk))
-    generate_latest(registry)
+    asyncio.run(ClusterGauges(desk).text())
     for view in desk.clusters.values():
         encode(desk.snapshot(view))
         explain(view.state, view.policy, view.decisions, "1", stale=False)

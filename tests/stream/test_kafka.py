@@ -246,6 +246,22 @@ def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
         until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
 
 
+def test_a_member_whose_group_never_answers_says_so_and_another_one_comes_in(
+    own_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.kafka_membership.SILENT_GROUP_SECONDS", 1.5)
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with KafkaLog(settings) as log:
+        with closing(log.join("controllers")) as member:
+            own_broker.kill()
+            with pytest.raises(LogUnavailableError, match="asking who owns what"):
+                until(lambda: member.owned(0.2) is None)
+        own_broker.start()
+        with closing(log.join("controllers")) as member:
+            until(lambda: owns(member) == ALL)
+
+
 def test_what_a_caller_holds_is_not_given_away_behind_its_back(kafka_log: KafkaLog) -> None:
     with closing(kafka_log.join("controllers")) as first:
         assert first.owned(DEADLINE_SECONDS) == ALL
