@@ -10,6 +10,8 @@ from typing import Self
 
 import structlog
 
+from controller.private import read_private
+
 LEAST_LENGTH = 16
 LOOK_SECONDS = 1.0
 FINGERPRINT = 6
@@ -108,7 +110,7 @@ def fingerprint(token: bytes) -> str:
 
 def _read(path: Path) -> dict[bytes, Scope]:
     try:
-        lines = path.read_text().splitlines()
+        lines = read_private(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TokenFileError(f"token file {path} cannot be read: {error}") from error
     known = {}
@@ -129,9 +131,9 @@ def _read(path: Path) -> dict[bytes, Scope]:
 
 
 def _changed_at(path: Path | None) -> tuple[int, int] | None:
-    """Tell when a file changed, and which it is: an editor may put another in its place."""
+    """Tell when a file or its mode changed, and which it is: an editor may put another in its place."""
     try:
         found = None if path is None else path.stat()
     except OSError:
         return None
-    return None if found is None else (found.st_mtime_ns, found.st_ino)
+    return None if found is None else (found.st_ctime_ns, found.st_ino)

@@ -48,7 +48,7 @@ from hotdesk.build import VERSION
 from hotdesk.certificates import trust
 from hotdesk.failures import LogFailure, SettingsError
 from hotdesk.hands import HandSettings, reach
-from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions, refuse_for_all
+from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
 from messages import metrics
 from messages.records import Errand
 from stream.embedded import EmbeddedLog
@@ -447,8 +447,6 @@ def _tokens(api: ApiOptions) -> Tokens:
         raise SettingsError(
             f"api.host is {api.host}, so others can reach the API: set api.token_file, or bind to 127.0.0.1"
         )
-    if api.token_file is not None:
-        refuse_for_all(api.token_file, "tokens")
     try:
         return Tokens.load(api.token_file)
     except TokenFileError as error:

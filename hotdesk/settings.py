@@ -7,7 +7,6 @@ come by environment or from a file of their own, never by flag and never in the 
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -26,6 +25,7 @@ from collectors.prober import Port, ProbeException, ProbeSettings
 from collectors.sip import SIP_PORT
 from controller.limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
 from controller.policy import MaintenanceWindow, Policy
+from controller.private import read_private, refuse_readable_by_all
 from hotdesk.certificates import Certificate
 from hotdesk.failures import SettingsError
 from hotdesk.hands import HandSettings
@@ -260,7 +260,7 @@ class LogOptions:
         if not TOPIC_PREFIX.fullmatch(self.prefix):
             raise SettingsError(f"log.prefix: {self.prefix!r} holds more than letters, digits, '.', '_' and '-'")
         if self.tls_key:
-            refuse_for_all(Path(self.tls_key), "key")
+            _refuse_key(self.tls_key, "log.tls_key")
         password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file, "password")
         if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and password):
             raise SettingsError(
@@ -340,7 +340,7 @@ class ApiOptions:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError("api.tls_cert and api.tls_key go together: set both, or neither")
         if self.tls_key:
-            refuse_for_all(Path(self.tls_key), "key")
+            _refuse_key(self.tls_key, "api.tls_key")
         return Certificate(self.tls_cert, self.tls_key) if self.tls_cert else None
 
 
@@ -455,9 +455,8 @@ def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None
 def _secret(path: str, what: str) -> str:
     if not path:
         return ""
-    refuse_for_all(Path(path), what)
     try:
-        return Path(path).read_text().strip()
+        return read_private(Path(path)).strip()
     except (OSError, ValueError) as error:  # no such file, no text, no path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
 
@@ -470,15 +469,9 @@ def _is_web_address(url: str) -> bool:
         return False
 
 
-def refuse_for_all(path: Path, what: str) -> None:
-    """Refuse a file with a secret that everybody on this machine may read.
-
-    Raises:
-        SettingsError: it is such a file.
-    """
+def _refuse_key(path: str, what: str) -> None:
+    """Refuse a key's file that everybody on this machine may read."""
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return  # whoever reads it says why that does not work
-    if mode & stat.S_IROTH:
-        raise SettingsError(f"everybody on this machine may read the {what}'s file {path}: chmod o-r {path}")
+        refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{what} {path} cannot be read: {error}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.tokens import Scope, TokenFileError, Tokens
+from tests.making import secret_file
 
 READ, PICK, ADMIN = "reading-is-all-i-do", "i-pick-and-i-choose", "the-admin-may-do-all"
 FILE = f"""
@@ -19,7 +20,7 @@ ADMIN {ADMIN}
 def tokens(tmp_path: Path) -> Tokens:
     """Give tokens of every scope."""
     file = tmp_path / "tokens"
-    file.write_text(FILE)
+    secret_file(file, FILE)
     return Tokens.load(file)
 
 
@@ -70,7 +71,7 @@ def test_without_a_file_no_token_is_required() -> None:
 )
 def test_a_line_that_does_not_fit_is_named_without_its_token(tmp_path: Path, line: str) -> None:
     file = tmp_path / "tokens"
-    file.write_text(f"# first\nread {READ}\n{line}\n")
+    secret_file(file, f"# first\nread {READ}\n{line}\n")
     with pytest.raises(TokenFileError, match=r"line 3: write 'read', 'pick' or 'admin'") as refused:
         Tokens.load(file)
     said = str(refused.value)
@@ -82,7 +83,7 @@ def test_a_line_that_does_not_fit_is_named_without_its_token(tmp_path: Path, lin
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing yet\n"])
 def test_a_file_without_tokens_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "tokens"
-    file.write_text(content)
+    secret_file(file, content)
     with pytest.raises(TokenFileError, match="holds no token"):
         Tokens.load(file)
 
@@ -91,6 +92,7 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TokenFileError, match="cannot be read"):
         Tokens.load(tmp_path / "absent")
     file = tmp_path / "tokens"
+    file.touch(0o600)
     file.write_bytes(b"read \xff\xfe-not-text-at-all-\xff")
     with pytest.raises(TokenFileError, match="cannot be read"):
         Tokens.load(file)

@@ -636,7 +636,18 @@ def test_tokens_are_changed_without_a_restart(tmp_path: Path, capsys: pytest.Cap
         secret_file(tokens, "read second-token-of-readers\n")
         until(lambda: allowed("second-token-of-readers"), "the file is read again")
         assert not allowed("first-token-of-readers")
-        # a slip of the pen locks nobody out
-        secret_file(tokens, "reed third-token-of-readers\n")
+        # one that all may read is not taken, until its mode is mended: the text need not change again
+        new = tmp_path / "new"
+        new.write_text("read third-token-of-readers\nread second-token-of-readers\n")
+        new.chmod(0o644)
+        new.replace(tokens)
         until(warned, "it is said")
-        assert "third-token" not in "".join(said)
+        assert f"chmod o-r {tokens}" in "".join(said)
+        assert not allowed("third-token-of-readers")
+        tokens.chmod(0o440)
+        until(lambda: allowed("third-token-of-readers"), "the mode is seen")
+        said.clear()
+        # a slip of the pen locks nobody out
+        secret_file(tokens, "reed fourth-token-of-readers\n")
+        until(warned, "it is said")
+        assert "fourth-token" not in "".join(said)
