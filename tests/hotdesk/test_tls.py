@@ -114,7 +114,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(start: Start, west: Si
     ("environment", "said"),
     [
         ({"HOTDESK_API_TLS_CERT": "/not/there.pem"}, "api.tls_cert and api.tls_key go together"),
-        ({"HOTDESK_API_TLS_CERT": "/not/there.pem", "HOTDESK_API_TLS_KEY": "/not/there.key"}, "/not/there.pem"),
+        ({"HOTDESK_API_TLS_CERT": "/not/there.pem", "HOTDESK_API_TLS_KEY": "/not/there.key"}, "/not/there.key"),
         ({"HOTDESK_API_TLS_CA": "/not/there.pem"}, "api.tls_ca /not/there.pem cannot be used"),
     ],
 )
