@@ -80,6 +80,9 @@ Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand
 News = AnyRecord | Ended | Undecodable
 """What comes from the log."""
 
+FORGOTTEN = "ordered: forget"
+"""What the decision says by which a cluster was forgotten."""
+
 DECIDED = frozenset({Topic.ORDERS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS})
 """Topics that tell what was decided and asked for. Who cannot read all that stands there must decide nothing: it could
 move agents again, or against an order."""
@@ -202,6 +205,11 @@ class Desk:
             for name in [name for name in known if partition_of(name, self._partitions) in gone]:
                 del known[name]
         self._newer = {of: partition for of, partition in self._newer.items() if partition not in gone}
+
+    @property
+    def forgotten(self) -> list[str]:
+        """Name the clusters of which the last that is known is that somebody had them forgotten."""
+        return [name for name, decisions in self._ahead.items() if decisions and decisions[-1].what == FORGOTTEN]
 
     def outdated_in(self, partitions: frozenset[int]) -> bool:
         """Tell whether what holds in these partitions was decided, or asked for, by a newer hotdesk in part."""
@@ -345,7 +353,7 @@ class Desk:
         self._end(view, ended, live=live)
         # topics come on different ways: only once all of them say so is a cluster forgotten
         if view.state.poll is None and view.ranked == NEVER and view.state == ClusterState(view.state.cluster):
-            del self.clusters[view.state.cluster]
+            self._ahead[view.state.cluster] = self.clusters.pop(view.state.cluster).decisions
         return Result.FOLDED
 
     def _end(self, view: ClusterView, ended: Ended, *, live: bool) -> None:

@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
 from controller.api import SECURED, AnyRequest, Put, client_of, known, needs
-from controller.desk import Desk
+from controller.desk import FORGOTTEN, Desk
 from controller.ordering import By, Why, wall_clock_ms
 from controller.problems import guarded
 from controller.tokens import Scope, Tokens
@@ -70,7 +70,7 @@ def forgetting_routes(desk: Desk, log: Log, put: Put, tokens: Tokens) -> list[Co
             cluster=cluster,
             at_ms=wall_clock_ms(),
             actor=f"{by} ({client_of(request, tokens)})",
-            what="ordered: forget",
+            what=FORGOTTEN,
             why=why,
         )
         put([entry_of(decision), *ends])

@@ -116,10 +116,12 @@ class ClusterGauges:
         """Give every family in Prometheus's text format, with a sample for each dialer and cluster."""
         async with self._one_scrape:
             blocks = {spec.name: [header] for spec, header in zip(_SPECS, _texts(_families(())), strict=True)}
+            gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._desk.forgotten)
+            for block, text in zip(blocks.values(), _texts(gone), strict=True):
+                block.append(text.removeprefix(block[0]))
             for name, view in list(self._desk.clusters.items()):
                 families = _families(_samples(name, view, self._desk))
-                for spec, text in zip(_SPECS, await asyncio.to_thread(_texts, families), strict=True):
-                    block = blocks[spec.name]
+                for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
                     block.append(text.removeprefix(block[0]))
             return b"".join(text for block in blocks.values() for text in block)
 
@@ -181,6 +183,7 @@ _SPECS = (
     metrics.CLUSTER_ODD_ROWS,
     metrics.CLUSTER_DATABASE_UP,
     metrics.CLUSTER_OWNED,
+    metrics.CLUSTER_FORGOTTEN,
 )
 
 _Sample = tuple[metrics.Metric, tuple[str, ...], float]

@@ -83,6 +83,9 @@ CLUSTER_DATABASE_UP = Metric(
     "hotdesk_cluster_database_up", "0: the latest news is that the database does not answer.", ("cluster",)
 )
 CLUSTER_OWNED = Metric("hotdesk_cluster_owned", "1: this process owns the cluster and decides for it.", ("cluster",))
+CLUSTER_FORGOTTEN = Metric(
+    "hotdesk_cluster_forgotten", "1: the cluster is no more, and somebody had it forgotten.", ("cluster",)
+)
 
 INCIDENT_SILENCED = Metric(
     "hotdesk_incident_silenced",

@@ -94,11 +94,13 @@ def test_clusters_come_change_and_go_without_a_restart(
         assert "east is forgotten" in command("forget", "east", "--api.port", port).output
         until(lambda: listed(process) == ["west"], "east is forgotten")
         assert 'cluster="east",server_ip' not in process.client.http.get("/metrics").text
+        assert process.client.metric("hotdesk_cluster_forgotten", cluster="east") == 1
         process.end()
 
         process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
         until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
         assert listed(process) == ["west"], "a restart does not bring it back"
+        assert process.client.metric("hotdesk_cluster_forgotten") == 1
 
 
 def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, settings: Settings) -> None:
