@@ -46,7 +46,7 @@ def test_who_may_be_told_to_leave(events: list[tuple[str, str, str]], wrong: lis
 
 def test_what_grows_is_told_from_what_does_not() -> None:
     flat = [Sample(90 + number % 3, 40, 0) for number in range(400)]
-    leaking = [Sample(90 + number / 10, 40 + number / 40, 0) for number in range(400)]
+    leaking = [Sample(90 + number / 5, 40 + number / 40, 0) for number in range(400)]
     behind = [Sample(90, 40, number) for number in range(400)]
     assert [each.what for each in trends(flat) if not each.flat] == []
     assert [each.what for each in trends(leaking) if not each.flat] == ["megabytes", "files"]
