@@ -83,7 +83,8 @@ dist: $(VENV) ## Build a release: wheel, sdist, what it needs, pinned by hash, a
 
 .PHONY: audit
 audit: $(VENV) ## Ask the package index about every locked release: withdrawn, changed, known to be vulnerable?
-	@$(BIN)/python packaging/audit.py requirements.lock
+	@UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)}" \
+	  $(BIN)/python packaging/audit.py requirements.lock
 
 .PHONY: lock
 lock: .tools/bin/uv ## Move requirements.lock to the newest releases

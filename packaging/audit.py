@@ -1,7 +1,7 @@
 """Asks the package index about every release that a locked file pins: `python packaging/audit.py requirements.lock`.
 
-No advisory service is asked, only the index that pip and uv install from (UV_DEFAULT_INDEX, UV_INDEX_URL or
-PIP_INDEX_URL; else PyPI). Of each release it looks whether
+No advisory service is asked, only the index that is installed from (UV_DEFAULT_INDEX, UV_INDEX_URL or
+PIP_INDEX_URL). Of each release it looks whether
 
 - the index still has it, and every pinned hash of it: one that is gone was withdrawn, or something put in its place;
 - it was yanked, and why; whether its project was archived or put into quarantine (PEP 592, 691, 792);
@@ -25,8 +25,6 @@ from urllib.parse import urljoin
 
 import httpx
 
-INDEX = "https://pypi.org/simple"
-"""Where pip and uv look, too, if nothing else is said."""
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 PAGE = "application/vnd.pypi.simple.v1+json"
 AT_ONCE = 4
@@ -118,7 +116,10 @@ def _line(text: str) -> str:
 
 def main(files: Sequence[str], environment: Mapping[str, str]) -> int:
     """Audit; give the exit code."""
-    index = next(filter(None, map(environment.get, INDEX_VARIABLES)), INDEX).rstrip("/")
+    index = next(filter(None, map(environment.get, INDEX_VARIABLES)), "").rstrip("/")
+    if not index:
+        print("no package index is named: set UV_DEFAULT_INDEX to where its simple pages begin", file=sys.stderr)
+        return 2
     locked = sorted({pin for file in files for pin in pins(Path(file).read_text())})
     try:
         with (
