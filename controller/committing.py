@@ -76,10 +76,6 @@ class Committer:
             if cluster not in self._busy and not self._outcomes.get(cluster) and (turn.records or turn.ended):
                 self._begin(cluster, turn)
 
-    def give_again(self, cluster: str) -> None:
-        """Give a new executor what its predecessor was given: that may not have come to it."""
-        self._submitted.pop(cluster, None)
-
     def report(self, errand: Errand, outcome: Outcome) -> None:
         """Take in what an executor did."""
         cluster = errand.cluster

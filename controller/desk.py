@@ -232,7 +232,7 @@ class Desk:
             view = self.clusters[name]
             if live:
                 view.polled(now)
-            if live and view.owned:
+            if live and view.owned and not self.outdated_in(frozenset({partition_of(name, self._partitions)})):
                 turn = self._take_turn(view, now)
                 if view.policy.acts:
                     folded.turns[name] = turn
@@ -350,6 +350,8 @@ class Desk:
             return Result.FOLDED
         if ended.topic is Topic.OBSERVATIONS and ended.key.kind:
             return self._note(view, view.state.fold_end(ended.key, ended.stamp), folded, live=live)
+        if ended.topic is Topic.OBSERVATIONS and ended.stamp < view.state.stamp:
+            return Result.STALE  # a collector has come back since it was forgotten
         self._end(view, ended, live=live)
         # topics come on different ways: only once all of them say so is a cluster forgotten
         if view.state.poll is None and view.ranked == NEVER and view.state == ClusterState(view.state.cluster):

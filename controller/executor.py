@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from controller.acting import Check, Outcome, Reply, SessionRow, after_check, check
@@ -90,9 +91,18 @@ class Executor:
         """Ask the thread to end; what waits is not carried out."""
         self._stop.set()
 
-    def join(self, timeout_seconds: float) -> None:
-        """Wait for the thread."""
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the thread; tell whether it has ended."""
         self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def left(self) -> list[Errand]:
+        """Give what still waits, once the thread has ended: none of it was begun."""
+        found = []
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._orders.get_nowait())
+        return found
 
     def submit(self, errand: Errand) -> None:
         """Take a committed errand."""

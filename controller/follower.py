@@ -216,7 +216,13 @@ class Follower:
         if live:
             self._backlog.put(batch)
             self._fold_turn()
-        elif news := [read(stored) for stored in thinned(batch, time.time_ns() // 1_000_000)]:
+            if batch:
+                self._stop.wait(PAUSE_SECONDS)
+            return
+        # what was read before comes first: nothing of a cluster may overtake what it wrote earlier
+        while self._backlog:
+            self._fold_turn()
+        if news := [read(stored) for stored in thinned(batch, time.time_ns() // 1_000_000)]:
             self._on_loop(news, live=False)
         if batch:
             self._stop.wait(PAUSE_SECONDS)
@@ -294,9 +300,10 @@ class Follower:
             log.info("owning partitions", partitions=sorted(owned))
             self._run(self._desk.own, owned)
         # what a former owner decided is known now, and it can decide nothing any more
+        known = frozenset() if self._backlog else read_to_the_end
         with self._claiming:
-            self._claims.update(each for each in self._claimed if each[0] in read_to_the_end)
-        self._claimed = [each for each in self._claimed if each[0] not in read_to_the_end]
+            self._claims.update(each for each in self._claimed if each[0] in known)
+        self._claimed = [each for each in self._claimed if each[0] not in known]
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + LAG_SECONDS

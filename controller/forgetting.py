@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
 from controller.api import SECURED, AnyRequest, Put, client_of, known, needs
-from controller.desk import FORGOTTEN, Desk
+from controller.desk import FORGOTTEN, ClusterView, Desk
 from controller.ordering import By, Why, wall_clock_ms
 from controller.problems import guarded
 from controller.tokens import Scope, Tokens
@@ -53,19 +53,14 @@ def forgetting_routes(desk: Desk, log: Log, put: Put, tokens: Tokens) -> list[Co
         responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     async def forget(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
-        view = known(desk, cluster)
-        if not view.stale(time.monotonic()):
-            raise ProblemDetailsException(
-                status_code=HTTPStatus.CONFLICT,
-                title="still collected",
-                detail=f"a collector still works for {cluster}: take it out of the settings of all collectors first",
-            )
+        stamp = _idle(desk, cluster).state.stamp
         try:
-            ends = await asyncio.to_thread(ends_of, log, cluster, view.state.stamp)
+            ends = await asyncio.to_thread(ends_of, log, cluster, stamp)
         except LogError as error:
             raise ProblemDetailsException(
                 status_code=HTTPStatus.SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
             ) from error
+        _idle(desk, cluster)  # that took a while
         decision = Decision(
             cluster=cluster,
             at_ms=wall_clock_ms(),
@@ -76,3 +71,15 @@ def forgetting_routes(desk: Desk, log: Log, put: Put, tokens: Tokens) -> list[Co
         put([entry_of(decision), *ends])
 
     return [forget]
+
+
+def _idle(desk: Desk, cluster: str) -> ClusterView:
+    """Give a cluster's view, unless polls of it come in."""
+    view = known(desk, cluster)
+    if not view.stale(time.monotonic()):
+        raise ProblemDetailsException(
+            status_code=HTTPStatus.CONFLICT,
+            title="still collected",
+            detail=f"a collector still works for {cluster}: take it out of the settings of all collectors first",
+        )
+    return view

@@ -30,7 +30,7 @@ from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
-from controller.acting import Outcome
+from controller.acting import Outcome, Reply
 from controller.api import Picker, create_app, picking_routes, reading_routes
 from controller.auditing import Auditor, audit_routes
 from controller.committing import Committer
@@ -56,6 +56,8 @@ from stream.kafka import KafkaLog
 from stream.log import Log, LogError
 from stream.outbox import Outbox
 
+ACT_SECONDS_AT_MOST = 15.0
+"""An act is at most some statements, each with a time limit of its own."""
 STOP_SECONDS = 3.0
 """All threads together may take this long to end."""
 GONE_MS = 20_000
@@ -315,15 +317,21 @@ class Service:
         """Let the executor of a cluster end, if there is one, and another begin, if there is to be one."""
         assert self._follower is not None  # noqa: S101 # only who controls acts
         assert self._committer is not None  # noqa: S101
+        committer = self._committer
         former = self._executors.pop(cluster, None)
         if former is not None:
             former.stop()
-            # it may be in the middle of an act: nobody else begins before that has ended
-            former.join(STOP_SECONDS)
+            if not former.join(ACT_SECONDS_AT_MOST):
+                # two that act at once would be worse than none
+                log.warning(
+                    "an act does not end; nothing more is done for this cluster until a restart", cluster=cluster
+                )
+                return
+            for errand in former.left():
+                given_back = partial(committer.report, errand, Outcome(Reply.UNSENT, "the settings changed"))
+                self._follower.on_loop_soon(given_back)
         if cluster in self._wanted.hands:
             self._executors[cluster] = self._executor(cluster)
-        # what waited there is given to the new one; what was done, VICIdial's own rows tell
-        self._follower.on_loop_soon(partial(self._committer.give_again, cluster))
 
     def _executor(self, cluster: str) -> Executor:
         """Give a cluster its executor, at work."""

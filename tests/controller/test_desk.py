@@ -489,3 +489,19 @@ def test_what_a_newer_hotdesk_saw_keeps_nobody_from_deciding() -> None:
     desk = _desk()
     _fold(desk, *map(_by_a_newer, map(entry_of, (poll(dialer(ONE)), slot("1001", until_ms=NOW_MS)))))
     assert not desk.outdated_in(OWNED)
+
+
+def test_an_end_that_is_older_than_the_latest_poll_ends_nothing() -> None:
+    desk = _desk(owned=False)
+    _fold(desk, OBSERVED, entry_of(poll(dialer(ONE), sequence=2)), ENDS[Topic.OBSERVATIONS])
+    assert desk.clusters[CLUSTER].state.stamp == (1, 2)
+
+
+def test_in_the_very_batch_that_shows_a_newer_hotdesk_nothing_is_decided() -> None:
+    desk = _ready()
+    newer = Entry(
+        Topic.ORDERS, f"{CLUSTER}/pause", (PAUSED.value or b"").replace(b'"schema_version":1', b'"schema_version":9')
+    )
+    folded = _fold(desk, newer, entry_of(poll(dialer(ONE), sequence=2)))
+    assert folded.polled == {CLUSTER}
+    assert not [each for each in folded.entries if each.topic is not Topic.DEAD_LETTERS]
