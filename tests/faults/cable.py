@@ -43,8 +43,12 @@ class Cable:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._to)
-                self._ends += [near, far]
+                try:
+                    far = socket.create_connection(self._to)
+                except OSError:
+                    near.close()  # who is at the other end is away for now
+                    continue
+                self._ends = [end for end in self._ends if end.fileno() >= 0] + [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, sink), name="cable", daemon=True).start()
 
@@ -53,4 +57,6 @@ class Cable:
             while data := source.recv(CHUNK):
                 self._whole.wait()
                 sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+        source.close()
