@@ -195,11 +195,19 @@ class SimulatedCluster:
         """Hang a dialer's Asterisk: its calls end, its scripts and heartbeat go on."""
         self._dialers[server_ip].hung = True
 
+    def stall(self, server_ip: str) -> None:
+        """Let a dialer's heartbeat stand still; its calls and its other scripts go on."""
+        self._dialers[server_ip].stalled = True
+
+    def unstall(self, server_ip: str) -> None:
+        """Let the heartbeat go on."""
+        self._dialers[server_ip].stalled = False
+
     def bring_back(self, server_ip: str) -> None:
         """Boot a dialer, dead or not: sessions on it are deleted, its heartbeat begins anew."""
         dialer = self._dialers[server_ip]
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
-        dialer.dead = dialer.hung = False
+        dialer.dead = dialer.hung = dialer.stalled = False
 
     def restart_updater(self, server_ip: str) -> None:
         """Restart a dialer's heartbeat script, which a database restart makes necessary."""
@@ -237,7 +245,8 @@ class SimulatedCluster:
         alive = [dialer for dialer in self._dialers.values() if not dialer.dead]
         for dialer in alive:
             if now >= dialer.heartbeat_due:
-                self._scripts.beat(connection, dialer, now)
+                if not dialer.stalled:
+                    self._scripts.beat(connection, dialer, now)
                 dialer.heartbeat_due = now + HEARTBEAT_SECONDS
             if now >= dialer.chores_due:
                 self._scripts.do_chores(connection, dialer, now)

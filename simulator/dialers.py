@@ -49,6 +49,8 @@ class Dialer:
     remote_agents: tuple[RemoteAgentPlan, ...] = ()
     dead: bool = False
     hung: bool = False
+    stalled: bool = False
+    """Its heartbeat's script stands still; all else goes on."""
     skew_seconds: float = 0
     heartbeat_due: float = 0
     chores_due: float = 0

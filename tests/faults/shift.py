@@ -33,6 +33,8 @@ class Shift:
     """By role; `program` is another hotdesk than this one."""
     log: KafkaSettings
     cluster: SimulatedCluster = field(init=False)
+    own_choices: dict[str, list[float]] = field(default_factory=dict)
+    """When each user's login was left to VICIdial, since no controller answered: seconds since 1970."""
 
     @property
     def plan(self) -> ClusterPlan:
@@ -46,6 +48,7 @@ class Shift:
                 if answer.is_success:
                     phone: str = answer.json()["phone_login"]
                     return phone
+        self.own_choices.setdefault(user, []).append(time.time())
         return None
 
     @property

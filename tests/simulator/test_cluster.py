@@ -221,6 +221,16 @@ def test_a_hung_dialer_keeps_its_heartbeat(floor: Floor) -> None:
     assert floor.rows("SELECT 1 FROM vicidial_live_agents WHERE status = 'INCALL'")
 
 
+def test_a_heartbeat_may_stand_still_while_calls_go_on(floor: Floor) -> None:
+    floor.cluster.stall(ONE)
+    floor.pass_time(25)
+    assert floor.heartbeat_ages()[ONE] >= 25
+    assert "INCALL" in {floor.status_of(user) for user in floor.cluster.agents_on(ONE)}
+    floor.cluster.unstall(ONE)
+    floor.pass_time(2)
+    assert floor.heartbeat_ages()[ONE] <= 1
+
+
 def test_a_skewed_clock_shows_in_the_heartbeat_and_it_advances_all_the_same(floor: Floor) -> None:
     floor.cluster.skew(THREE, -3600)
     floor.pass_time(5)

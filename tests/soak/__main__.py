@@ -10,6 +10,7 @@ import random
 import secrets
 import signal
 import sys
+import time
 from pathlib import Path
 
 from tests.soak.run import soaking
@@ -31,10 +32,12 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     say(f"seed {seed}, {minutes:g} minutes")
     with soaking(home) as soak:
+        began = time.monotonic()
         try:
             soak.go_on(minutes * 60, random.Random(seed), say)  # noqa: S311 # it must repeat
         except KeyboardInterrupt:
             say("ended early")
+            minutes = round((time.monotonic() - began) / 60, 1)
     for each in soak.broken:
         say(f"broken: {each}")
     say(f"minutes {minutes:g}, faults {soak.faults}, moved {soak.moved}, broken {len(soak.broken)}")

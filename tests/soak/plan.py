@@ -1,11 +1,14 @@
 """Which faults a soak brings, when, and together with what. Pure: a seed and how far it has come go in."""
 
 import random
-from collections.abc import Sequence
 from typing import NamedTuple
 
 LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS = 20.0, 2.0
 """Between two faults, at the beginning and at the end."""
+
+MOMENT = "a heartbeat stands still for a moment"
+MOMENT_SECONDS = 6.0
+"""So long one heartbeat may stand still, and nobody is moved: it is watched for 8 s."""
 
 OWN = (
     "the owner is killed",
@@ -17,10 +20,11 @@ OWN = (
     "the database restarts",
     "no heartbeat can be written",
     "a clock is wrong",
+    MOMENT,
 )
 """Faults of hotdesk's own parts, or of what it sees with: they move nobody."""
 
-DIALERS = ("a dialer dies", "a dialer is switched off", "half the fleet dies")
+DIALERS = ("a dialer dies", "a dialer is switched off", "a heartbeat stands still", "half the fleet dies")
 """Faults that agents leave a dialer for."""
 
 TOGETHER = OWN[:6]
@@ -50,33 +54,6 @@ def draw(dice: random.Random, progress: float) -> Planned:
     if dice.random() < progress / 2:
         return Planned(pause, dice.choice(TOGETHER), "a dialer dies", lead, lasts)
     if dice.random() < 0.5:
-        return Planned(pause, dice.choice(OWN), "", lead, lasts)
+        own = dice.choice(OWN)
+        return Planned(pause, own, "", lead, min(lasts, MOMENT_SECONDS - lead) if own == MOMENT else lasts)
     return Planned(pause, "", dice.choice(DIALERS), lead, lasts)
-
-
-class Event(NamedTuple):
-    """A row of VICIdial's own log of users."""
-
-    user: str
-    event: str
-    """LOGIN or LOGOUT."""
-    server_ip: str
-
-
-def wrongly_told(before: dict[str, str], events: Sequence[Event], victims: frozenset[str]) -> list[str]:
-    """Say who was logged out and should not have been.
-
-    Args:
-        before: where each agent was when the faults began, by user.
-        events: what the log says since then, in order.
-        victims: the dialers that agents had to leave.
-    """
-    where, wrong = dict(before), []
-    for user, event, server_ip in events:
-        if event == "LOGIN":
-            where[user] = server_ip
-        elif server_ip not in victims:
-            wrong.append(f"{user} was told to leave {server_ip}, which lives")
-        elif where.pop(user, None) != server_ip:
-            wrong.append(f"{user} was told twice to leave {server_ip}")
-    return wrong

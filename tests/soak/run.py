@@ -21,7 +21,9 @@ from tests.faults.cable import Cable
 from tests.faults.shift import Shift, decides, shift
 from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, site
 from tests.soak.growth import LEAST_SAMPLES, Sample, trends
-from tests.soak.plan import Event, Planned, draw, wrongly_told
+from tests.soak.judging import Telling, Trouble, Why, told_twice, wrongly_offered, wrongly_told
+from tests.soak.orders import note_orders, tellings
+from tests.soak.plan import MOMENT, Planned, draw
 
 PLAN = ClusterPlan(dialers=6, agents=36, remote_agents=0)
 BUSY = Habits(
@@ -36,10 +38,12 @@ BUSY = Habits(
 SAMPLE_SECONDS = 5.0
 WELL_SECONDS = 90.0
 """So long after a fault is over all must be well again."""
-OFFERED_SECONDS = 13.0
-"""A dead dialer may be offered for so long: 8 s until it is judged down, and 5 that a reader may lag behind."""
-LATELY_SECONDS = 30.0
-"""After a fault of our own nobody says that it is offered too long: who takes over watches anew, for up to 16 s."""
+AILS = {
+    "a dialer dies": Why.DEAD,
+    "half the fleet dies": Why.DEAD,
+    "a heartbeat stands still": Why.STALLED,
+    "a dialer is switched off": Why.OFF,
+}
 STEP_SECONDS = 0.2
 
 
@@ -58,9 +62,8 @@ class Soak:
         self._worked: set[int] = set()
         """Processes that have led or owned."""
         self._stop = threading.Event()
-        self._victims: dict[str, float] = {}
-        """Since when each dialer that agents must leave has been so."""
-        self._ours_until = time.monotonic()
+        self._troubles: list[Trouble] = []
+        self._ours_until = time.time()
         """When the latest fault of our own was over; infinite while there is one."""
         self.broken: list[str] = []
         self.faults = 0
@@ -96,7 +99,7 @@ class Soak:
 
     def bring(self, planned: Planned, dice: random.Random) -> tuple[int, list[str]]:
         """Bring faults, wait until all is well again; give how many were moved, and what was wrong."""
-        where, last = self._where(), self._last_event()
+        before = len(tellings(self._at.site))
         victims = self._draw_victims(planned.dialer, dice)
         wrong: list[str] = []
         with ExitStack() as healing:
@@ -110,13 +113,16 @@ class Soak:
                 self._wait(planned.lasts_seconds)
             healing.close()
             with dialers:
-                if victims and not self._until(lambda: self._well(victims), WELL_SECONDS):
+                if victims and not self._until(self._well, WELL_SECONDS):
                     wrong.append(f"not everybody left {', '.join(sorted(victims))}: {self._how()}")
-        if not self._until(lambda: self._well(frozenset()), WELL_SECONDS):
+        if not self._until(self._well, WELL_SECONDS):
             wrong.append(f"not well again within {WELL_SECONDS:.0f} s: {self._how()}")
-        events = self._events_since(last)
-        wrong += wrongly_told(where, events, victims)
-        return sum(each.event == "LOGOUT" for each in events), wrong
+        told = tellings(self._at.site)[before:]
+        return len(told), wrong + self._judge(told)
+
+    def _judge(self, told: list[Telling]) -> list[str]:
+        wrong = [why for each in told if (why := wrongly_told(each, self._troubles))]
+        return wrong + told_twice(told, self._troubles, self._at.own_choices)
 
     # --- faults -------------------------------------------------------------------------------------------------
 
@@ -128,23 +134,32 @@ class Soak:
 
     @contextmanager
     def _dialers(self, what: str, victims: frozenset[str]) -> Iterator[None]:
-        cluster = self._at.cluster
-        off = what == "a dialer is switched off"
-        for each in victims:
-            (cluster.switch_off if off else cluster.kill)(each)
-            self._victims[each] = time.monotonic()
+        cluster, why = self._at.cluster, AILS[what]
+        fail, heal = {
+            Why.DEAD: (cluster.kill, cluster.bring_back),
+            Why.STALLED: (cluster.stall, cluster.unstall),
+            Why.OFF: (cluster.switch_off, cluster.switch_on),
+        }[why]
+        begun = [Trouble(each, why, time.time(), of_the_fleet=len(victims) > 1) for each in sorted(victims)]
+        self._troubles += begun
+        for each in begun:
+            fail(each.server_ip)
         if what == "half the fleet dies":
             # while the brake holds nobody is moved; it lets go once less than half of the fleet is gone
             self._wait(12)
-            for each in sorted(victims)[1:]:
-                self._victims.pop(each)
-                cluster.bring_back(each)
+            for each in begun[1:]:
+                heal(each.server_ip)
+            for each in begun:
+                each.ended = time.time()
+            begun.append(Trouble(begun[0].server_ip, why, time.time()))
+            self._troubles.append(begun[-1])
         try:
             yield
         finally:
-            for each in victims & self._victims.keys():
-                self._victims.pop(each)
-                (cluster.switch_on if off else cluster.bring_back)(each)
+            for each in begun:
+                if each.ended is None:
+                    heal(each.server_ip)
+                    each.ended = time.time()
 
     @contextmanager
     def _own(self, what: str, dice: random.Random) -> Iterator[None]:
@@ -159,6 +174,7 @@ class Soak:
             "the database restarts": self._database_restarted,
             "no heartbeat can be written": self._no_heartbeats,
             "a clock is wrong": self._clock_wrong,
+            MOMENT: self._heartbeat_paused,
         }
         heal = faults[what](dice)
         try:
@@ -166,7 +182,7 @@ class Soak:
         finally:
             assert callable(heal)
             heal()
-            self._ours_until = time.monotonic()
+            self._ours_until = time.time()
 
     def _owner_killed(self, _: random.Random) -> Callable[[], None]:
         owner = self._at.owner
@@ -224,9 +240,19 @@ class Soak:
         self._at.cluster.skew(server_ip, dice.choice((-300, 300)))
         return lambda: self._at.cluster.skew(server_ip, 0)
 
+    def _heartbeat_paused(self, dice: random.Random) -> Callable[[], None]:
+        server_ip = dice.choice(PLAN.dialer_plans).server_ip
+        self._at.cluster.stall(server_ip)
+        return lambda: self._at.cluster.unstall(server_ip)
+
     # --- how things are -----------------------------------------------------------------------------------------
 
-    def _well(self, without: frozenset[str]) -> bool:
+    @property
+    def _lost(self) -> set[str]:
+        """The dialers that agents must leave."""
+        return {each.server_ip for each in self._troubles if each.ended is None}
+
+    def _well(self) -> bool:
         """Tell whether everybody is at work on a dialer that is up, or just back, and nobody is held back."""
         try:
             ranking = self._replica.client.ranking()
@@ -235,7 +261,7 @@ class Soak:
             return False
         if ranking is None or ranking.stale or ranking.brake or not decided:
             return False
-        lost = {each for each in without if each in self._victims}
+        lost = self._lost
         fit = all(each.state in {"up", "recovering"} for each in ranking.dialers if each.server_ip not in lost)
         stranded = any(self._at.cluster.agents_on(each) for each in lost)
         return fit and not stranded and self._at.cluster.logged_in == PLAN.agents
@@ -251,24 +277,6 @@ class Soak:
         brake = "" if ranking is None else f", brake {ranking.brake!r}, {'stale' if ranking.stale else 'fresh'}"
         return f"{self._at.cluster.logged_in} of {PLAN.agents} at work; {states}{brake}"
 
-    def _where(self) -> dict[str, str]:
-        cluster = self._at.cluster
-        return {user: each.server_ip for each in PLAN.dialer_plans for user in cluster.agents_on(each.server_ip)}
-
-    def _last_event(self) -> int:
-        with self._at.site.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT COALESCE(MAX(user_log_id), 0) FROM vicidial_user_log")
-            (number,) = cursor.fetchone() or (0,)
-            return int(number)
-
-    def _events_since(self, number: int) -> list[Event]:
-        with self._at.site.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT user, event, server_ip FROM vicidial_user_log WHERE user_log_id > %s ORDER BY user_log_id",
-                (number,),
-            )
-            return [Event(*row) for row in cursor.fetchall()]
-
     # --- watching -----------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
@@ -283,18 +291,18 @@ class Soak:
                 self._sample()
 
     def _look_at_offers(self, said: set[str]) -> None:
-        now = time.monotonic()
-        if now - self._ours_until < LATELY_SECONDS:
+        if not self._lost:
             return
-        overdue = {each: since for each, since in list(self._victims.items()) if now - since > OFFERED_SECONDS}
-        ranking = self._replica.client.ranking() if overdue else None
-        if ranking is None or ranking.stale:
-            return
-        for each in ranking.dialers:
-            since = overdue.get(each.server_ip)
-            if since is not None and each.rank is not None and f"{each.server_ip}@{since}" not in said:
-                said.add(f"{each.server_ip}@{since}")
-                self.broken.append(f"{each.server_ip} is offered {now - since:.1f} s after it went")
+        for process in (self._replica, *self._at.controllers):
+            ranking = process.client.ranking() if process is self._replica or decides(process) else None
+            if ranking is None or ranking.stale:
+                continue
+            offered = [each.server_ip for each in ranking.dialers if each.rank is not None]
+            now = time.time()
+            for server_ip, late in wrongly_offered(offered, self._troubles, now, min(now, self._ours_until)).items():
+                if (mark := f"{server_ip}, trouble {len(self._troubles)}") not in said:
+                    said.add(mark)
+                    self.broken.append(f"{server_ip} is offered {late:.1f} s after it went")
 
     def _sample(self) -> None:
         """Note what each process uses, apart for what it does: one that decides needs more than one that waits."""
@@ -361,6 +369,7 @@ def soaking(kafka_home: Path) -> Iterator[Soak]:
         broker = stack.enter_context(Broker(kafka_home, folder / "kafka"))
         west: Site = stack.enter_context(site(database, PLAN))
         west.run(*grants(west, ACT))
+        note_orders(west)
         cable = stack.enter_context(Cable(database.port))
         at = stack.enter_context(shift(folder, broker, west, habits=BUSY, port=str(cable.port)))
         yield Soak(at, database, broker, cable, at.start("serve"))
