@@ -130,7 +130,10 @@ class Soak:
         if not dialer:
             return frozenset()
         count = len(PLAN.dialer_plans) // 2 + 1 if dialer == "half the fleet dies" else 1
-        return frozenset(each.server_ip for each in dice.sample(PLAN.dialer_plans, count))
+        drawn = [each.server_ip for each in dice.sample(PLAN.dialer_plans, len(PLAN.dialer_plans))]
+        # a dialer that is just back has few agents, and nothing could go wrong where nobody is
+        drawn.sort(key=lambda server_ip: not self._at.cluster.agents_on(server_ip))
+        return frozenset(drawn[:count])
 
     @contextmanager
     def _dialers(self, what: str, victims: frozenset[str]) -> Iterator[None]:
@@ -253,7 +256,7 @@ class Soak:
         return {each.server_ip for each in self._troubles if each.ended is None}
 
     def _well(self) -> bool:
-        """Tell whether everybody is at work on a dialer that is up, or just back, and nobody is held back."""
+        """Tell whether it is known which dialers are lost, and everybody is at work on another one."""
         try:
             ranking = self._replica.client.ranking()
             decided = any(decides(each) for each in self._at.controllers)
@@ -263,8 +266,9 @@ class Soak:
             return False
         lost = self._lost
         fit = all(each.state in {"up", "recovering"} for each in ranking.dialers if each.server_ip not in lost)
+        seen = all(each.state in {"down", "draining"} for each in ranking.dialers if each.server_ip in lost)
         stranded = any(self._at.cluster.agents_on(each) for each in lost)
-        return fit and not stranded and self._at.cluster.logged_in == PLAN.agents
+        return fit and seen and not stranded and self._at.cluster.logged_in == PLAN.agents
 
     def _how(self) -> str:
         """Say how things are, in one line."""
