@@ -32,7 +32,7 @@ def telling(at: float, session: int = 1, server_ip: str = A) -> Telling:
         ([Trouble(A, Why.DEAD, 100, 120)], 124, "which lives"),
         ([Trouble(B, Why.DEAD, 100)], 109, "which lives"),
         ([], 109, "which lives"),
-        ([Trouble(A, Why.STALLED, 100)], 105, "2.0 s before that could be sure"),
+        ([Trouble(A, Why.STALLED, 100)], 105, "1.5 s before that could be sure"),
         ([Trouble(A, Why.OFF, 100)], 108, "0.5 s before that could be sure"),
         ([Trouble(A, Why.OFF, 100)], 109, ""),
         ([Trouble(A, Why.DEAD, 100, of_the_fleet=True)], 115, "most of the fleet"),
