@@ -27,8 +27,7 @@ class Slack(NamedTuple):
 
 
 SLACKS = {
-    # who reads the log anew after the broker was away takes some 15 MB more at once, and keeps them
-    "megabytes": Slack(0.1, 16.0),
+    "megabytes": Slack(0.1, 8.0),
     "files": Slack(0.0, 4.0),
     "lag": Slack(0.0, 100.0),
 }

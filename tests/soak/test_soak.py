@@ -38,7 +38,7 @@ def test_a_heartbeat_that_stands_still_for_a_moment_goes_on_before_anybody_may_b
 
 def test_what_grows_is_told_from_what_does_not() -> None:
     flat = [Sample(90 + number % 3, 40, 0) for number in range(400)]
-    leaking = [Sample(90 + number / 5, 40 + number / 40, 0) for number in range(400)]
+    leaking = [Sample(90 + number / 10, 40 + number / 40, 0) for number in range(400)]
     behind = [Sample(90, 40, number) for number in range(400)]
     assert [each.what for each in trends(flat) if not each.flat] == []
     assert [each.what for each in trends(leaking) if not each.flat] == ["megabytes", "files"]
