@@ -72,6 +72,9 @@ def test_a_copy_of_a_running_log_is_the_way_back_from_an_upgrade_with_all_that_w
 
         newer = start("run", environment=environment | {"HOTDESK_LOG_PATH": str(log)}, program=NEWER)
         knows(newer, opened, decided)
+        port = newer.client.url.rpartition(":")[2]
+        assert command("pause", "--why", "another night", "--api.port", port).code == 0
+        until(lambda: "another night" in str(decisions(newer.client)), "something was ordered that only it can read")
         assert newer.end()[0] == 0
         back = start("run", environment=environment | {"HOTDESK_LOG_PATH": str(log)})
         until(lambda: "a newer hotdesk decides here" in back.client.http.get("/readyz").text, "it says why it does not")
