@@ -71,7 +71,8 @@ class LogWatch:
         """Take note of what a newer collector published: an epoch is counted on from it, or nobody would listen."""
         with suppress(UndecodableRecordError):
             self._note_stamp(stamp_of_any_version(stored.value or b""))
-            if self._tail.caught_up():
+            # what stands under the cluster's own key is a poll: others may say that there is none
+            if self._tail.caught_up() and not Key.parse(stored.key).kind:
                 self.polled_at = time.monotonic()
 
     def claim(self, collector: str) -> int:

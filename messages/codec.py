@@ -18,6 +18,7 @@ from messages.records import (
     Observation,
     RankingSnapshot,
     Record,
+    Whole,
 )
 from messages.topics import Topic
 
@@ -46,7 +47,8 @@ STAMP_HEADER = "stamp"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no record; the last for JSON nested too deep."""
 
-_STAMP = re.compile(rb"([0-9]{1,19})\.([0-9]{1,19})")
+_STAMP = re.compile(rb"([0-9]{1,15})\.([0-9]{1,15})")
+"""Fewer digits than a `Whole` may have: who counts on from such a number still writes one that can be read."""
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
@@ -114,8 +116,8 @@ def decode_stamp(value: bytes) -> tuple[int, int]:
 
 
 class _Stamp(msgspec.Struct):
-    epoch: int
-    sequence: int
+    epoch: Whole
+    sequence: Whole
 
 
 def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> AnyRecord:
