@@ -1,5 +1,6 @@
 """What each kind of process must be allowed in Kafka, and no more than that."""
 
+import shlex
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -70,13 +71,22 @@ def needs(user: User, settings: KafkaSettings) -> Iterator[Need]:
         yield Need("transactional-id", f"{settings.prefix}claim-", ("Write", "Describe"), prefixed=True)
 
 
-def commands(user: User, settings: KafkaSettings, principal: str) -> Iterator[str]:
-    """Write what grants it as command lines of Kafka's own tool; `principal` is such as `User:hotdesk-collect`."""
+def commands(user: User, settings: KafkaSettings, principal: str, properties: str = "") -> Iterator[str]:
+    """Write what grants it as command lines of Kafka's own tool, for a shell.
+
+    Args:
+        user: who needs it.
+        settings: of the log.
+        principal: as whom Kafka knows them, such as `User:hotdesk-collect` or `User:CN=collect,O=We`.
+        properties: the file by which that tool logs in; empty: it need not.
+    """
+    login = f" --command-config {shlex.quote(properties)}" if properties else ""
     servers = ",".join(settings.bootstrap_servers)
     for need in needs(user, settings):
         operations = " ".join(f"--operation {each}" for each in need.operations)
         pattern = " --resource-pattern-type prefixed" if need.prefixed else ""
         yield (
-            f"kafka-acls.sh --bootstrap-server {servers} --add --allow-principal {principal} {operations}"
+            f"kafka-acls.sh --bootstrap-server {servers}{login} --add --allow-principal {shlex.quote(principal)}"
+            f" {operations}"
             f" --{need.resource} {need.name}{pattern}"
         )
