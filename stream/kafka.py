@@ -69,8 +69,8 @@ class KafkaLog:
         self._lock = threading.Lock()
         self._reader_lock = threading.Lock()
         self._producer: Any = None
-        self._timed_out = False
-        """Whether the latest append timed out."""
+        self._timed_out: Any = None
+        """The producer whose latest append timed out."""
         self._reader: Any = None
         self._verified: frozenset[Topic] = frozenset()
         self._closed = False
@@ -153,7 +153,7 @@ class KafkaLog:
         """Close the connections that this log holds itself. Idempotent."""
         with self._lock:
             self._closed = True
-        self._drop_producer(LEAVE_SECONDS)
+        self._drop_producer(self._producer, LEAVE_SECONDS)
         with self._reader_lock:
             self._drop_reader()
 
@@ -205,13 +205,14 @@ class KafkaLog:
                 one.get(timeout=0)
         except errors.KafkaError as error:
             # a producer goes on after a time-out, and its epoch keeps late duplicates out; other failures may be
-            # final for it, so that the next append gets a new one. So may a time-out: kafka-python 3.0.12 sometimes
-            # sends nothing any more after a broker was away
-            if self._timed_out or not error.retriable:
-                self._drop_producer()
-            self._timed_out = error.retriable
+            # final for it, so that the next append gets a new one. So may time-outs: kafka-python 3.0.12 sometimes
+            # sends nothing any more after a broker was away. What was under way then may come twice, as `append` says
+            if self._timed_out is producer or not error.retriable:
+                self._drop_producer(producer)
+            self._timed_out = producer
             raise
-        self._timed_out = False
+        if self._timed_out is producer:
+            self._timed_out = None
 
     def _ready_producer(self) -> Any:  # noqa: ANN401 - kafka-python has no types
         with self._lock:
@@ -221,11 +222,13 @@ class KafkaLog:
                 self._producer = open_producer(self._options, linger_ms=LINGER_MS)
             return self._producer
 
-    def _drop_producer(self, seconds: float = CLOSE_SECONDS) -> None:
+    def _drop_producer(self, producer: Any, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ANN401 # the same
+        """Close a producer, unless another thread has done so."""
         with self._lock:
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            close_producer(producer, seconds)
+            if producer is None or self._producer is not producer:
+                return
+            self._producer = None
+        close_producer(producer, seconds)
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Give a partition's records from `offset` to what is its end now, `step` at a time.
