@@ -50,7 +50,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     password: str = ""
     database: str = "asterisk"
     tls_ca: str = ""
-    """A file with the certificate authority; empty: no TLS."""
+    """A file with the certificate authority; empty: TLS where the server offers it, and nobody verifies whose it is."""
 
     def __repr__(self) -> str:
         return f"DatabaseSettings({self.where}, user={self.user!r})"
@@ -108,6 +108,8 @@ PACKED_BYTES = 64 * 1024 * 1024
 
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698}
 ABSENT = {1049, 1054, 1146}
+NO_TLS = 2026
+"""How the client says that the server offers none."""
 OF_THE_CLIENT = range(2000, 3000)
 PASSING = {1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1317, 1927, 1969, 3024}
 """What a server answers that trying again may mend: too busy, shutting down, a network error, a time limit."""
@@ -324,6 +326,14 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
         return DatabaseRefusedError(
             f"{settings.where} refuses user {settings.user!r}: {said}; check the password, and run the GRANT statements"
             " of docs/database.md"
+        )
+    refused = getattr(error, "original_exception", None)
+    if code == NO_TLS:
+        return DatabaseRefusedError(f"{settings.where} offers no TLS: {said}; set it up there, or leave tls_ca out")
+    if isinstance(refused, ssl.SSLError):
+        return DatabaseRefusedError(
+            f"{settings.where} and hotdesk do not agree on TLS: {getattr(refused, 'verify_message', '') or said};"
+            " set tls_ca to the authority of its certificate, and host to a name in that"
         )
     if code in ABSENT:
         return DatabaseRefusedError(f"{settings.where} is no VICIdial database hotdesk can read: {said}")

@@ -5,6 +5,7 @@ an end, and what comes out is one of two errors: trying again helps, or somebody
 """
 
 import contextlib
+import re
 import ssl
 import time
 import warnings
@@ -91,6 +92,33 @@ class _Socket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
             raise
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself where there is no TLS to be had; kafka-python 3.0.12 leaves that to the garbage collector, too."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
+class TlsRefusedError(errors.KafkaConnectionError):  # type: ignore[misc] # kafka-python has no types
+    """A certificate was refused, the broker's by us or ours by the broker; or there is no TLS at that port.
+
+    kafka-python takes it for one more connection that broke, and tries again.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+_TLS_REFUSED = re.compile(r"\[SSL: \w*(?:ALERT|CERTIFICATE|WRONG_VERSION_NUMBER)\w*\] ([^(]+)")
+"""What OpenSSL says of it, and its words for people. A broker that ends says other things."""
+
+
 class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python has no types
     """Remembers that a broker refused us.
 
@@ -109,6 +137,8 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python 
     def _note(self, outcome: object) -> None:
         if isinstance(outcome, _LOGIN_REFUSALS):
             self.refusal = outcome
+        elif isinstance(outcome, errors.KafkaConnectionError) and (said := _TLS_REFUSED.search(str(outcome))):
+            self.refusal = TlsRefusedError(said[1].strip())
         elif not isinstance(outcome, Exception):
             self.refusal = None
 
@@ -208,6 +238,10 @@ _REFUSALS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "does not know {mechanism}: set the sasl_mechanism that it offers",
     ),
     (
+        (TlsRefusedError,),
+        "and this process do not agree on TLS ({doing}: {error}): set the right tls_ca, tls_cert and tls_key",
+    ),
+    (
         (errors.TransactionalIdAuthorizationFailedError,),
         "does not let user {user!r} use transactional ids ({doing}): grant Write and Describe on {prefix}claim-*",
     ),
@@ -244,6 +278,9 @@ _SILENCES = (errors.KafkaTimeoutError, errors.KafkaConnectionError, errors.NodeN
 
 def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError:
     where = f"Kafka at {', '.join(settings.bootstrap_servers)}"
+    if type(error) is errors.KafkaError and errors.ClusterAuthorizationFailedError.__name__ in str(error):
+        # what a producer says whose user may write to no topic at all; kafka-python 3.0.12 wraps it
+        error = errors.ClusterAuthorizationFailedError(*error.args)
     for types, sentence in _REFUSALS:
         if isinstance(error, types):
             said = sentence.format(
@@ -254,9 +291,6 @@ def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError
                 error=error,
             )
             return LogRefusedError(f"{where} {said}")
-    if errors.ClusterAuthorizationFailedError.__name__ in str(error):
-        # how kafka-python 3.0.12 says that an idempotent producer may write to no topic at all
-        return LogRefusedError(f"{where} does not let user {settings.sasl_username!r} write ({doing}): grant it")
     if isinstance(error, _SILENCES):
         return LogUnavailableError(no_answer(settings, doing))
     return LogUnavailableError(f"{where} failed ({doing}): {error}; trying again helps")
@@ -264,7 +298,9 @@ def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError
 
 def no_answer(settings: KafkaSettings, doing: str) -> str:
     # kafka-python 3.0.12 often misses why a broker hung up on it: the answer comes together with the end
+    # and with TLS 1.3 a client's certificate is refused after the handshake
     login = ", sasl_username and sasl_password" if settings.security_protocol.startswith("SASL") else ""
+    login += ", tls_ca, tls_cert and tls_key" if settings.security_protocol.endswith("SSL") else ""
     return (
         f"Kafka at {', '.join(settings.bootstrap_servers)} does not answer ({doing}): see whether it is up, and "
         f"whether the addresses, security_protocol {settings.security_protocol}{login} are right"
@@ -296,11 +332,13 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
         # made here, since kafka-python would only say much later that it cannot connect
         try:
             context = ssl.create_default_context(cafile=settings.ssl_cafile)
+            context.sslsocket_class = _TlsSocket
             if settings.ssl_certfile is not None:
-                context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+                context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password="")
         except OSError as error:
             raise LogRefusedError(
-                f"ssl_cafile, ssl_certfile or ssl_keyfile cannot be used: {error}; give PEM files that exist"
+                f"tls_ca, tls_cert or tls_key cannot be used: {error}; give PEM files that exist, the key without a"
+                " password"
             ) from error
         options["ssl_context"] = context
     return options

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trustme
 
-from collectors.database import DatabaseError, DatabaseSettings, VicidialDatabase
+from collectors.database import DatabaseRefusedError, DatabaseSettings, VicidialDatabase
 from simulator import schema
 from simulator.database import Database
 
@@ -59,7 +59,7 @@ def test_the_right_authority_is_believed(guarded: Guarded) -> None:
 def test_any_other_is_refused_in_one_line(guarded: Guarded, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
-    with pytest.raises(DatabaseError, match="certificate verify failed") as refused:
+    with pytest.raises(DatabaseRefusedError, match="do not agree on TLS") as refused:
         VicidialDatabase(msgspec.structs.replace(guarded.settings, tls_ca=str(other)))
     assert "\n" not in str(refused.value)
     assert "only-over-tls" not in str(refused.value)
@@ -72,5 +72,10 @@ def test_without_an_authority_what_the_server_shows_is_taken(guarded: Guarded) -
 
 def test_a_certificate_for_another_name_is_refused(guarded: Guarded, tmp_path: Path) -> None:
     shutil.copy(guarded.settings.tls_ca, tmp_path / "ca.pem")
-    with pytest.raises(DatabaseError, match="certificate"):
+    with pytest.raises(DatabaseRefusedError, match=r"do not agree on TLS: .*localhost"):
         VicidialDatabase(msgspec.structs.replace(guarded.settings, host="localhost"))
+
+
+def test_a_server_without_tls_is_refused_where_it_is_asked_for(guarded: Guarded, database: Database) -> None:
+    with pytest.raises(DatabaseRefusedError, match="offers no TLS"):
+        VicidialDatabase(msgspec.structs.replace(guarded.settings, port=database.port))

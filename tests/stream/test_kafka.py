@@ -506,7 +506,7 @@ def test_a_wrong_password_is_said_and_never_shown(
 def test_a_certificate_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
     settings = new_settings("localhost:1")
     settings = msgspec.structs.replace(settings, security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem"))
-    with pytest.raises(LogRefusedError, match="ssl_cafile, ssl_certfile or ssl_keyfile cannot be used"):
+    with pytest.raises(LogRefusedError, match="tls_ca, tls_cert or tls_key cannot be used"):
         KafkaLog(settings)
 
 
