@@ -74,11 +74,15 @@ def measure() -> list[Result]:
             tried.append(size)
             fleet.grow(size)
             if not _settles(size, api):
+                if size <= BESIDE_LOUD:
+                    raise TimeoutError(f"not even {size} clusters were folded within {SETTLE_SECONDS:.0f} s")
                 break
             stages.append(_stage(size, fleet, decisions, api))
             if size == BESIDE_LOUD:
                 with Loud(log) as loud:
                     beside = _stage(size, fleet, decisions, api)
+                if loud.failure is not None:
+                    raise loud.failure
     one = stages[0].p99
     quiet = next(each.p99 for each in stages if each.clusters == BESIDE_LOUD)
     held = [each for each in stages if each.p99 <= one + SLACK_SECONDS]

@@ -284,7 +284,13 @@ class Soak:
     # --- watching -----------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Look now and then at what processes use, and whether a dead dialer is offered."""
+        try:
+            self._look_now_and_then()
+        except Exception as error:  # noqa: BLE001 # what nobody watched was not seen to hold
+            self.broken.append(f"nobody watches any more: {error!r}")
+
+    def _look_now_and_then(self) -> None:
+        """Look at what processes use, and whether a dead dialer is offered."""
         due = time.monotonic()
         said: set[str] = set()
         while not self._stop.wait(STEP_SECONDS):
