@@ -52,8 +52,7 @@ class Follower:
     """Keeps a desk at the log's end.
 
     `owns`: take part in sharing the partitions out, and decide for those that fall to this process. `reads_all`:
-    follow all clusters, not only the owned ones. `acting`: the clusters whose decisions are carried out; their
-    partitions are claimed before they are owned, so that a former owner can decide nothing any more.
+    follow all clusters, not only the owned ones.
     """
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
@@ -65,7 +64,6 @@ class Follower:
         *,
         owns: bool,
         reads_all: bool,
-        acting: Iterable[str] = (),
     ) -> None:
         self._log = from_log
         self._desk = desk
@@ -82,7 +80,6 @@ class Follower:
         self._assigned: frozenset[int] = frozenset()
         self._assigned_at = 0.0
         self._to_claim: frozenset[int] = frozenset()
-        self.act_for(acting)
         self._claims: dict[int, Claim] = {}
         """By partition: what decisions are stored through, once all that stood there before was read."""
         self._claimed: list[tuple[int, Claim]] = []
@@ -96,11 +93,16 @@ class Follower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.caught_up = False
         """Whether everything was read that stood in the log when this process began."""
+        self.listening_since: float | None = None
+        """When it had caught up, on the monotonic clock; None: it has not."""
         self.outdated = False
         """Whether a newer hotdesk decided something here: this process decides nothing any more, for good."""
 
     def act_for(self, clusters: Iterable[str]) -> None:
-        """Carry out what is decided for these clusters from now on. From any thread."""
+        """Carry out what is decided for these clusters from now on. From any thread.
+
+        Their partitions are claimed before they are owned, so that a former owner can decide nothing any more.
+        """
         self._to_claim = frozenset(partition_of(cluster, self._log.partitions) for cluster in clusters)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -207,6 +209,7 @@ class Follower:
             for _, claim in claims:
                 claim.close()
             self.caught_up = False
+            self.listening_since = None
 
     def _follow(self, tail: Tail) -> None:
         """Read on, and fold: all of it while the log is caught up with, then each cluster's share."""
@@ -291,6 +294,7 @@ class Follower:
         self._claim()
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
+        self.listening_since = (self.listening_since or time.monotonic()) if self.caught_up else None
         read_to_the_end = frozenset().union(*ends)
         self._give_way(read_to_the_end)
         sure = time.monotonic() - self._assigned_at <= SURE_SECONDS

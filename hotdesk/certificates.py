@@ -15,8 +15,10 @@ class Certificate:
             SettingsError: the files cannot be read, or do not belong together.
         """
         self._files = cert, key
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.read_again()
+        self._shown = self._read()
+        self.context = self._read()
+        # a context that handshakes use is never changed: certificate and key are two calls
+        self.context.sni_callback = lambda connection, _name, _context: setattr(connection, "context", self._shown)
 
     def read_again(self) -> None:
         """Read the files as they are now: whoever connects from now on is shown that.
@@ -24,16 +26,20 @@ class Certificate:
         Raises:
             SettingsError: as above; what was shown before is shown on.
         """
+        self._shown = self._read()
+
+    def _read(self) -> ssl.SSLContext:
         cert, key = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # in another context first: one that failed half-way would show nobody anything
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
-            self.context.load_cert_chain(cert, key)
+            # the password: a key that has one would be asked for at the terminal
+            context.load_cert_chain(cert, key, password="")
         except OSError as error:
             raise SettingsError(
                 f"api.tls_cert {cert} and api.tls_key {key} cannot be used: {error};"
-                " give PEM files that belong together"
+                " give PEM files that belong together, the key without a password"
             ) from error
+        return context
 
 
 def trust(authority: str) -> ssl.SSLContext:

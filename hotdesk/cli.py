@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -202,10 +202,11 @@ def topics_acls(
     user: Annotated[User, Parameter(help="A role; or setup (topics create and check), look (replay).")],
     *,
     principal: Annotated[str, Parameter(help="As whom Kafka knows it; else User:hotdesk-ROLE.")] = "",
+    command_config: Annotated[str, Parameter(help="File by which Kafka's tool logs in.")] = "",
     options: Options = DEFAULTS,
 ) -> None:
     """Print what a user must be allowed in Kafka, as lines of Kafka's own tool; nothing is asked or changed."""
-    for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}"):
+    for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}", command_config):
         print(line)
 
 
@@ -248,6 +249,9 @@ def demo(
 
 def main() -> None:
     """Run the command; a user's mistake is one line and an exit code."""
+    if not _in_a_terminal():
+        # settings that change before the process can take them up are read a moment later anyway
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         sys.exit(app.meta(sys.argv[1:]) or 0)
     except HotdeskError as error:
@@ -265,7 +269,8 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
     again = threading.Event()
     with (
         _stop_on_signals() as stop,
-        _on_signal(signal.SIGHUP, again),
+        # a terminal that closes sends the same, and means the end
+        nullcontext() if _in_a_terminal() else _on_signal(signal.SIGHUP, again),
         Service(_wanted(roles, options, tables)) as service,
     ):
         while not stop.wait(WATCH_SECONDS):
@@ -276,6 +281,10 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
             if again.is_set():
                 again.clear()
                 _change(service, roles, options, read_again)
+
+
+def _in_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> Wanted:

@@ -26,16 +26,12 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector as PrometheusCollector
 
-from collectors.collector import NO_PROBES, Collector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
-from controller.acting import Outcome, Reply
 from controller.api import Picker, create_app, picking_routes, reading_routes
 from controller.auditing import Auditor, audit_routes
-from controller.committing import Committer
-from controller.desk import DEFAULT_POLICY, Desk
-from controller.executor import Executor
+from controller.desk import Desk
 from controller.follower import Follower
 from controller.forgetting import forgetting_routes
 from controller.forwarding import OwnerClient
@@ -46,18 +42,17 @@ from controller.policy import Policy
 from controller.tokens import TokenFileError, Tokens
 from hotdesk.build import VERSION
 from hotdesk.certificates import trust
+from hotdesk.collecting import Collectors
+from hotdesk.executing import Executors
 from hotdesk.failures import LogFailure, SettingsError
-from hotdesk.hands import HandSettings, reach
+from hotdesk.hands import HandSettings
 from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
 from messages import metrics
-from messages.records import Errand
 from stream.embedded import EmbeddedLog
 from stream.kafka import KafkaLog
 from stream.log import Log, LogError
 from stream.outbox import Outbox
 
-ACT_SECONDS_AT_MOST = 15.0
-"""An act is at most some statements, each with a time limit of its own."""
 STOP_SECONDS = 3.0
 """All threads together may take this long to end."""
 GONE_MS = 20_000
@@ -110,14 +105,6 @@ def open_log(options: LogOptions) -> Log:
         raise LogFailure(str(error)) from error
 
 
-class _Collecting(NamedTuple):
-    """A collector at work."""
-
-    settings: tuple[DatabaseSettings, ProbeSettings]
-    stop: threading.Event
-    thread: threading.Thread
-
-
 class Service:
     """A running process. Entering starts it, leaving ends it within five seconds."""
 
@@ -138,13 +125,9 @@ class Service:
         self._outbox: Outbox | None = None
         self._server: uvicorn.Server | None = None
         self._follower: Follower | None = None
-        self._executors: dict[str, Executor] = {}
-        self._collecting: dict[str, _Collecting] = {}
-        """By cluster."""
-        self._collector_instruments: CollectorInstruments | None = None
-        self._instruments: ControllerInstruments | None = None
+        self._collectors: Collectors | None = None
+        self._executors: Executors | None = None
         self._desk: Desk | None = None
-        self._committer: Committer | None = None
         self._auditor: Auditor | None = None
         self._page: StatusPage | None = None
         self._gauges: ClusterGauges | None = None
@@ -166,52 +149,50 @@ class Service:
         """Name the parts that ended though nobody asked them to: the process is of no use without them."""
         if self._stop.is_set():
             return []
-        threads = [*self._threads, *(each.thread for each in self._collecting.values())]
-        return [thread.name for thread in threads if not thread.is_alive()]
+        collecting = [] if self._collectors is None else self._collectors.threads
+        return [thread.name for thread in (*self._threads, *collecting) if not thread.is_alive()]
 
     def change(self, wanted: Wanted) -> None:
         """Take up what clusters there are now, how they are judged and how they are reached.
 
         Roles, log and API stay as they are, but for the certificate, whose files are read again. To be called by the
         thread that entered; what has not changed goes on undisturbed.
-
-        Raises:
-            SettingsError: the certificate cannot be used; nothing was changed.
         """
-        if self._certificate is not None:
-            self._certificate.read_again()
-        before, self._wanted = (
-            self._wanted,
-            wanted._replace(roles=self._wanted.roles, log=self._wanted.log, api=self._wanted.api),
-        )
-        for cluster in self._collecting.keys() - self._wanted.databases.keys():
-            self._collect_no_more(cluster)
-        for cluster in self._wanted.databases:
-            self._collect(cluster)
+        self._renew_certificate()
+        if self._collectors is not None:
+            self._collectors.fit(wanted.databases, wanted.probes)
         if self._desk is not None and self._follower is not None:
-            self._follower.on_loop_soon(partial(self._desk.judge_by, self._wanted.policies))
-            for cluster in before.hands.keys() | self._wanted.hands.keys():
-                if _acting(before, cluster) != _acting(self._wanted, cluster):
-                    self._act_anew(cluster)
-            self._follower.act_for(self._wanted.hands)
-        log.info("the settings were read again", clusters=sorted(self._wanted.policies))
+            self._follower.on_loop_soon(partial(self._desk.judge_by, wanted.policies))
+        if self._executors is not None:
+            self._executors.fit(wanted.hands, wanted.policies)
+        log.info("the settings were read again", clusters=sorted(wanted.policies))
+
+    def _renew_certificate(self) -> None:
+        """Show the certificate as it is now; one that cannot be used must not hold up anything else."""
+        if self._certificate is None:
+            return
+        try:
+            self._certificate.read_again()
+        except SettingsError as error:
+            log.warning("the certificate changed and cannot be used; the former one is shown on", why=str(error))
 
     def close(self) -> None:
         """End all that runs. Idempotent."""
         deadline = time.monotonic() + STOP_SECONDS
         self._stop.set()
-        for executor in self._executors.values():
-            executor.stop()
-        for collecting in self._collecting.values():
-            collecting.stop.set()
+        if self._executors is not None:
+            self._executors.stop()
+        if self._collectors is not None:
+            self._collectors.stop()
         if self._page is not None:
             self._page.live.close()
         if self._server is not None:
             self._server.should_exit = True
-        for thread in [*self._threads, *(each.thread for each in self._collecting.values())]:
+        for thread in self._threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._threads.clear()
-        self._collecting.clear()
+        if self._collectors is not None:
+            self._collectors.join(deadline)
         if self._outbox is not None:
             lost = self._outbox.close(max(0.1, deadline - time.monotonic()) / 2)
             self._outbox = None
@@ -240,9 +221,8 @@ class Service:
         if self._wanted.roles & {Role.CONTROL, Role.SERVE}:
             routes = self._controller(self.log, self._outbox, owners)
         if Role.COLLECT in self._wanted.roles:
-            self._collector_instruments = CollectorInstruments(self.registry)
-            for cluster in self._wanted.databases:
-                self._collect(cluster)
+            self._collectors = Collectors(self.name, self.log, self._outbox, CollectorInstruments(self.registry))
+            self._collectors.fit(self._wanted.databases, self._wanted.probes)
         app = create_app(
             version=VERSION,
             tokens=self._tokens,
@@ -278,24 +258,21 @@ class Service:
         log.info("ready to answer", url=self.url, roles=sorted(self._wanted.roles), version=VERSION)
 
     def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
-        self._instruments = instruments = ControllerInstruments(self.registry)
+        instruments = ControllerInstruments(self.registry)
         self._desk = desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
         self._gauges = ClusterGauges(desk)
         self._auditor = Auditor(desk)
         self.registry.register(self._auditor)
-        self._follower = Follower(
+        self._follower = follower = Follower(
             to,
             desk,
             outbox,
             instruments,
             owns=Role.CONTROL in self._wanted.roles,
             reads_all=Role.SERVE in self._wanted.roles,
-            acting=self._wanted.hands,
         )
-        self._committer = Committer(desk, self._follower.commit, self._executors, self._follower.decides)
-        self._follower.on_turns = self._committer.take
-        for cluster in self._wanted.hands:
-            self._executors[cluster] = self._executor(cluster)
+        self._executors = Executors(self.name, desk, follower, instruments)
+        self._executors.fit(self._wanted.hands, self._wanted.policies)
         allowed = self._wanted.api.limits()
         picker = Picker(desk, outbox.put, owners, instruments, allowed)
         orderer = Orderer(desk, outbox.put, allowed.orders, instruments)
@@ -308,92 +285,15 @@ class Service:
             *audit_routes(desk, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(orderer, self._tokens),
-            # a replica may not write what that takes
-            *(forgetting_routes(desk, to, outbox.put, self._tokens) if Role.CONTROL in self._wanted.roles else ()),
+            *forgetting_routes(
+                to,
+                orderer,
+                self._tokens,
+                lambda: follower.listening_since,
+                may=Role.CONTROL in self._wanted.roles,
+            ),
             page_routes(page),
         ]
-
-    def _act_anew(self, cluster: str) -> None:
-        """Let the executor of a cluster end, if there is one, and another begin, if there is to be one."""
-        assert self._follower is not None  # noqa: S101 # only who controls acts
-        assert self._committer is not None  # noqa: S101
-        committer = self._committer
-        former = self._executors.pop(cluster, None)
-        if former is not None:
-            former.stop()
-            if not former.join(ACT_SECONDS_AT_MOST):
-                # two that act at once would be worse than none
-                log.warning(
-                    "an act does not end; nothing more is done for this cluster until a restart", cluster=cluster
-                )
-                return
-            for errand in former.left():
-                given_back = partial(committer.report, errand, Outcome(Reply.UNSENT, "the settings changed"))
-                self._follower.on_loop_soon(given_back)
-        if cluster in self._wanted.hands:
-            self._executors[cluster] = self._executor(cluster)
-
-    def _executor(self, cluster: str) -> Executor:
-        """Give a cluster its executor, at work."""
-        follower, desk, instruments, committer = self._follower, self._desk, self._instruments, self._committer
-        assert follower is not None  # noqa: S101 # only who controls acts
-        assert desk is not None  # noqa: S101
-        assert instruments is not None  # noqa: S101
-        assert committer is not None  # noqa: S101
-
-        def why_not() -> str:
-            view = desk.clusters.get(cluster)
-            return follower.why_not(cluster) or ("" if view is None else view.why_withheld)
-
-        def report(errand: Errand, outcome: Outcome) -> None:
-            instruments.note_outcome(errand, outcome)
-            follower.on_loop_soon(lambda: committer.report(errand, outcome))
-
-        policy = self._wanted.policies[cluster]
-        executor = Executor(
-            cluster,
-            self.name,
-            *reach(self._wanted.hands[cluster]),
-            dead_call_status=policy.dead_call_status,
-            per_second=policy.moves_per_second,
-            why_not=why_not,
-            report=report,
-        )
-        executor.start()
-        return executor
-
-    def _collect(self, cluster: str) -> None:
-        """Collect for a cluster as its settings say; a collector that does already goes on."""
-        assert self.log is not None  # noqa: S101 # set when the process begins
-        assert self._outbox is not None  # noqa: S101
-        assert self._collector_instruments is not None  # noqa: S101
-        settings = self._wanted.databases[cluster], self._wanted.probes.get(cluster, NO_PROBES)
-        known = self._collecting.get(cluster)
-        if known is not None and known.settings == settings:
-            return
-        if known is not None:
-            self._collect_no_more(cluster)
-        collector = Collector(
-            cluster,
-            settings[0],
-            self.log,
-            self._outbox,
-            self._collector_instruments,
-            name=self.name,
-            probes=settings[1],
-        )
-        stop = threading.Event()
-        thread = threading.Thread(target=collector.run, args=(stop,), name=f"collector-{cluster}", daemon=True)
-        thread.start()
-        self._collecting[cluster] = _Collecting(settings, stop, thread)
-
-    def _collect_no_more(self, cluster: str) -> None:
-        """End a collector; one that waits for a database that does not answer ends a little later."""
-        collecting = self._collecting.pop(cluster)
-        collecting.stop.set()
-        collecting.thread.join(STOP_SECONDS)
-        if self._collector_instruments is not None:
-            self._collector_instruments.end(cluster)
 
     def _serve(self, server: uvicorn.Server) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -427,12 +327,6 @@ class Service:
         if self._outbox is not None and self._outbox.failing_since is not None:
             doubts.append(f"the log takes no records: {self._outbox.failing_since}")
         return tuple(doubts)
-
-
-def _acting(wanted: Wanted, cluster: str) -> tuple[HandSettings, str, float] | None:
-    """Give what a cluster's executor works with; None: moves are advice."""
-    hands, policy = wanted.hands.get(cluster), wanted.policies.get(cluster, DEFAULT_POLICY)
-    return None if hands is None else (hands, policy.dead_call_status, policy.moves_per_second)
 
 
 class _RefusedTokens(PrometheusCollector):

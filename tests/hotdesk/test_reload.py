@@ -8,9 +8,11 @@ import pytest
 
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from tests.faults.shift import AT_WORK
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import PASSWORD, Process, Site, site, until
+from tests.hotdesk.running import ACT, PASSWORD, Process, Site, grants, site, until
 from tests.making import secret_file
+from tests.soak.orders import note_orders, tellings
 
 FIVE_DESKS = ClusterPlan(dialers=2, agents=5, remote_agents=0)
 AGAIN = "the settings were read again"
@@ -91,7 +93,7 @@ def test_clusters_come_change_and_go_without_a_restart(
         refused = command("forget", "west", "--api.port", port)
         assert (refused.code, refused.output) == (5, "")
         assert "a collector still works for west" in refused.errors
-        assert "east is forgotten" in command("forget", "east", "--api.port", port).output
+        until(lambda: "east is forgotten" in command("forget", "east", "--api.port", port).output, "it is quiet", 25)
         until(lambda: listed(process) == ["west"], "east is forgotten")
         assert 'cluster="east",server_ip' not in process.client.http.get("/metrics").text
         assert process.client.metric("hotdesk_cluster_forgotten", cluster="east") == 1
@@ -123,15 +125,39 @@ def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, setti
         assert process.client.ranking() is not None
 
 
-def test_from_advice_to_acting_and_back(start: Start, west: Site, settings: Settings) -> None:
-    settings.write(west=(west, ""))
-    with west.living():
-        process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
-        until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
-        settings.write(west=(west, "mode = 'act'\nrelogin_via = 'sql'"))
-        read_again(process)
-        settings.write(west=(west, "mode = 'act'\nrelogin_via = 'sql'\nmoves_per_second = 3"))
-        read_again(process)
+def test_settings_that_change_in_the_middle_of_an_evacuation_tell_nobody_twice(
+    start: Start, west: Site, settings: Settings
+) -> None:
+    west.run(*grants(west, ACT))
+    acts = "mode = 'act'\nrelogin_via = 'sql'\nmoves_per_second = {}"
+    settings.write(west=(west, acts.format(1)))
+    process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+
+    def pick(user: str, alias: str, campaign: str) -> str | None:
+        answer = process.client.ask(user, alias, campaign)
+        return answer.json()["phone_login"] if answer.is_success else None
+
+    def told() -> list[str]:
+        return [each.user for each in tellings(west)]
+
+    note_orders(west)
+    until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
+    with west.living(pick, AT_WORK) as cluster:
+        until(lambda: cluster.logged_in == west.plan.agents, "everybody is at work", 40)
+        victim = west.plan.dialer_plans[0].server_ip
+        stranded = set(cluster.agents_on(victim))
+        assert len(stranded) > 2, "an evacuation that has a middle"
+        cluster.kill(victim)
+        until(told, "the first is told", 20)
+        for pace in (2, 1):
+            settings.write(west=(west, acts.format(pace)))
+            read_again(process)
+        until(lambda: stranded <= set(told()), "all are told", 30)
+        until(lambda: not cluster.agents_on(victim) and cluster.logged_in == west.plan.agents, "everybody is home", 20)
+        assert sorted(told()) == sorted(stranded)
+        # who only advises tells nobody
         settings.write(west=(west, ""))
         read_again(process)
-        assert process.end()[0] == 0
+        cluster.switch_off(west.plan.dialer_plans[1].server_ip)  # of three dialers two that died would be too many
+        until(lambda: process.client.metric("hotdesk_cluster_moves", stage="advised") > 0, "advice", 40)
+        assert sorted(told()) == sorted(stranded)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from simulator.broker import Broker
 from stream.kafka_client import KafkaSettings
@@ -104,10 +105,25 @@ def test_a_renewed_certificate_is_shown_without_a_restart(start: Start, west: Si
         assert asking.get("/healthz").is_success
     shutil.copy(issuer.file, issuer.file.with_name("api.key"))
     process.signal(signal.SIGHUP)
-    refused = "the settings changed and cannot be used; all stays as it was"
+    refused = "the certificate changed and cannot be used; the former one is shown on"
     until(lambda: process.lines(refused), "that does not fit")
     with believing(issuer, str(url)) as asking:
         assert asking.get("/healthz").is_success
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(command: Command, issuer: Issuer) -> None:
+    environment = issuer.issue()
+    key = Path(environment["HOTDESK_API_TLS_KEY"])
+    locked = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"not given to hotdesk"),
+    )
+    key.write_bytes(locked)
+    ended = command("serve", **environment)
+    assert ended.code == 2
+    assert "give PEM files that belong together, the key without a password" in ended.errors
+    assert len(ended.errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
