@@ -384,8 +384,7 @@ class Asker(NamedTuple):
     authorization: str
     forwarded: bool
     """A replica passed it on."""
-    client: str
-    """Who is limited together: those with one token; without tokens, those at one address."""
+    client: "Client"
 
 
 class Picker:
@@ -410,8 +409,9 @@ class Picker:
         view = known(self._desk, cluster)
         outcome = PickOutcome.REFUSED
         try:
-            if not asker.forwarded:  # who passed it on has looked
-                self._limit(self._limits.picks, asker.client, cluster, Limited.CLIENT)
+            # the token comes along with what a replica passes on; its address would be all that replica's clients
+            if asker.client.token or not asker.forwarded:
+                self._limit(self._limits.picks, asker.client.limited, cluster, Limited.CLIENT)
             answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
         finally:
@@ -576,9 +576,7 @@ def _passed_on(refusal: Refusal) -> ProblemDetailsException:
 
 
 def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
-    return Asker(
-        request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens).limited
-    )
+    return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens))
 
 
 class Client(NamedTuple):

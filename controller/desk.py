@@ -130,6 +130,8 @@ class ClusterView(msgspec.Struct):
     fresh_at: float | None = None
     """When the latest poll was observed, on this process's monotonic clock; None: none came in since the log was
     caught up with."""
+    heard_at: float | None = None
+    """When a collector was last heard of, polls or that its database is away, on the same clock; None as above."""
     quickest_way: float | None = None
     """The least time between an observation (the log's clock) and its arrival here (this process's) in this epoch, in
     seconds. The two clocks have nothing in common, but a poll that took longer is older by as much: it waited, while
@@ -228,6 +230,8 @@ class Desk:
             cluster, result = self._fold_one(news, folded, live=live)
             counted = (cluster, result)
             folded.results[counted] = folded.results.get(counted, 0) + 1
+            if live and isinstance(news, Poll | Outage) and cluster in self.clusters:
+                self.clusters[cluster].heard_at = now
         for name in folded.polled & self.clusters.keys():
             view = self.clusters[name]
             if live:

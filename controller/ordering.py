@@ -5,7 +5,7 @@ owner follows it. So the answer says that it was accepted, not that it was done.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from litestar.types import ControllerRouterHandler
 
 from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
 from controller.api import SECURED, AnyRequest, Client, Put, client_of, known, needs, too_many
-from controller.desk import ClusterView, Desk
+from controller.desk import FORGOTTEN, ClusterView, Desk
 from controller.fencing import STANDING
 from controller.instruments import ControllerInstruments, Limited
 from controller.limits import Limit
@@ -74,32 +74,32 @@ class Orderer:
 
     def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Have the collector publish everything it knows again."""
-        self._known(cluster, client)
+        self.known(cluster, client)
         self._order(Resynchronise(**self._given(cluster, body)), client)
 
     def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Observe only."""
-        self._known(cluster, client)
+        self.known(cluster, client)
         self._order(Pause(**self._given(cluster, body)), client)
 
     def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Go on after a pause."""
-        self._known(cluster, client)
+        self.known(cluster, client)
         self._take_back(Pause(**self._given(cluster, body)), client)
 
     def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Empty a dialer."""
-        _known_dialer(self._known(cluster, client), server_ip)
+        _known_dialer(self.known(cluster, client), server_ip)
         self._order(Drain(**self._given(cluster, body), server_ip=server_ip), client)
 
     def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Take an order to drain back."""
-        self._known(cluster, client)  # not the dialer, which may be gone by now
+        self.known(cluster, client)  # not the dialer, which may be gone by now
         self._take_back(Drain(**self._given(cluster, body), server_ip=server_ip), client)
 
     def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
         """Move an agent to the least-loaded of the other dialers."""
-        session = self._known(cluster, client).state.agents.get(user.lower())
+        session = self.known(cluster, client).state.agents.get(user.lower())
         if session is None:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"nobody is logged in as {user!r}"
@@ -108,7 +108,7 @@ class Orderer:
 
     def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
         """Say that somebody is on an incident."""
-        state = self._known(cluster, client).state
+        state = self.known(cluster, client).state
         if incident not in state.incidents:
             open_ones = ", ".join(sorted(state.incidents)) or "none"
             raise ProblemDetailsException(
@@ -121,7 +121,7 @@ class Orderer:
 
     def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Release the fleet brake that holds now."""
-        health = self._known(cluster, client).state.health
+        health = self.known(cluster, client).state.health
         if health.bad_since_ms is None:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT,
@@ -132,7 +132,7 @@ class Orderer:
 
     def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Give back what the fence of a dialer took."""
-        fence = self._known(cluster, client).state.fences.get(server_ip)
+        fence = self.known(cluster, client).state.fences.get(server_ip)
         if fence is None or fence.stage not in STANDING:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
@@ -141,7 +141,15 @@ class Orderer:
             Unfence(**self._given(cluster, body), server_ip=server_ip, intended_at_ms=fence.intended_at_ms), client
         )
 
-    def _known(self, cluster: str, client: Client) -> ClusterView:
+    def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
+        """End all that the log keeps of a cluster."""
+        decision = Decision(
+            cluster=cluster, at_ms=self._clock_ms(), actor=_actor(body.by, client), what=FORGOTTEN, why=body.why
+        )
+        self._put([entry_of(decision), *ends])
+
+    def known(self, cluster: str, client: Client) -> ClusterView:
+        """Give the view of a cluster about which this client orders something: it counts as one order."""
         view = known(self._desk, cluster)
         seconds = self._limit.wait_for(client.limited, time.monotonic())
         if seconds:
@@ -160,13 +168,18 @@ class Orderer:
         self._put([ended, entry_of(_decision(given, client, "took back"))])
 
 
+def _actor(by: str, client: Client) -> str:
+    """Name who ordered something: as they called themselves, and by what they cannot give themselves."""
+    return f"{by} ({client})"
+
+
 def _decision(given: AnyOrder, client: Client, what: str) -> Decision:
     """Say who ordered it, for the audit: the name as it was given, and what nobody can give themselves."""
     key = key_of(given)
     return Decision(
         cluster=given.cluster,
         at_ms=given.ordered_at_ms,
-        actor=f"{given.by} ({client})",
+        actor=_actor(given.by, client),
         what=f"{what}: {key.kind}",
         why=given.why,
         subject=key.name,

@@ -19,14 +19,14 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON,
 ClusterName = Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")]
 
 
-def open_api(options: ApiOptions) -> httpx.Client:
+def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> httpx.Client:
     """Give a client of the API that the options name; its token is that of HOTDESK_TOKEN."""
     token = os.environ.get("HOTDESK_TOKEN", "")
     return httpx.Client(
         base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
         verify=trust(options.tls_ca),
         headers={"authorization": f"Bearer {token}"} if token else {},
-        timeout=API_SECONDS,
+        timeout=seconds,
         trust_env=False,
     )
 

@@ -16,6 +16,9 @@ from hotdesk.settings import Options
 
 DEFAULTS = Options()
 
+FORGET_SECONDS = 120.0
+"""The owner reads all that the log has of the cluster."""
+
 Why = Annotated[str, Parameter(help="Why, for those who read about it later.")]
 
 
@@ -137,7 +140,7 @@ def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
 
     What was decided about it stays in the log for its quarter of a year.
     """
-    with open_api(options.api) as api:
+    with open_api(options.api, seconds=FORGET_SECONDS) as api:
         ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
     print(f"ordered: {cluster} is forgotten")
 

@@ -65,11 +65,13 @@ def test_a_client_and_a_cluster_have_so_many_picks(floor: Floor) -> None:
     assert floor.client.ranking() is not None
 
 
-def test_what_a_replica_passes_on_is_counted_for_its_client_there_and_for_the_cluster_here(floor: Floor) -> None:
-    statuses = [answer.status_code for answer in picks(floor, WEB, range(6), **{FORWARDED: "1"})]
-    # who only says that a replica passed it on gets past the client's limit, and not past the cluster's
-    assert statuses == [201] * 5 + [429]
-    assert floor.client.metric("hotdesk_rate_limited_total", limit="client") == 0
+def test_a_token_is_counted_where_slots_are_handed_out_too_whoever_says_that_it_was_passed_on(floor: Floor) -> None:
+    statuses = [answer.status_code for answer in picks(floor, WEB, range(4), **{FORWARDED: "1"})]
+    assert statuses == [201] * 3 + [429]
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="client") == 1
+    statuses = [answer.status_code for answer in picks(floor, OTHER, range(10, 13), **{FORWARDED: "1"})]
+    assert statuses == [201, 201, 429], "the cluster's own limit holds for all together"
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="cluster") == 1
 
 
 def test_a_replica_passes_on_that_its_owner_has_had_enough(tmp_path: Path) -> None:
