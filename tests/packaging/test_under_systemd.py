@@ -151,7 +151,7 @@ def test_the_roles_on_one_machine_with_kafka(machine: Machine, west: Site, broke
     _install(machine, "hotdesk-.service.d", *names)
     _secret(machine, "kafka.password", f"{GUARDED_PASSWORD}\n")
     secrets = machine.units / "hotdesk-.service.d" / "secrets.conf"
-    secrets.write_text(secrets.read_text().replace("#LoadCredential=kafka", "LoadCredential=kafka"))
+    secrets.write_text(secrets.read_text().replace("#LoadCredential=kafka.password", "LoadCredential=kafka.password"))
     for name in names:
         url = f"Environment=HOTDESK_API_URL=http://127.0.0.1:{ports[name]}"
         _drop_in(machine, f"{name}.service.d", "test", f"Environment=HOTDESK_API_PORT={ports[name]}", url)
