@@ -45,6 +45,7 @@ MINUTE_MS = 60_000
 
 By = Annotated[str, QueryParameter(description="who orders it", min_length=1, max_length=100)]
 Why = Annotated[str, QueryParameter(description="why, for those who read about it later", max_length=500)]
+_Routed = Callable[[Callable[..., Any]], ControllerRouterHandler]
 
 
 def wall_clock_ms() -> int:
@@ -209,121 +210,83 @@ def incidents_of(view: ClusterView) -> list[IncidentAnswer]:
     return [_incident(view, each) for each in (*newest_first, *reversed(view.state.closed))]
 
 
-def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the routes by which people order something."""
+def _route_of(tokens: Tokens) -> Callable[[Callable[..., _Routed], str, str], _Routed]:
+    """Give what makes an order's route of `post` or `delete`, its path and its summary."""
     guards = [needs(Scope.ADMIN, tokens)]
     refusals = guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *WITH_A_BODY)
 
-    @post(
-        "/v1/clusters/{cluster:str}/resynchronise",
-        tags=["order"],
-        summary="Have the collector publish everything it knows again",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
-    )
+    def order(method: Callable[..., _Routed], path: str, summary: str) -> _Routed:
+        return method(
+            path,
+            tags=["order"],
+            summary=summary,
+            guards=guards,
+            status_code=HTTP_202_ACCEPTED,
+            security=SECURED,
+            responses=refusals,
+        )
+
+    return order
+
+
+def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Make the routes by which people order something."""
+    order = _route_of(tokens)
+
+    @order(post, "/v1/clusters/{cluster:str}/resynchronise", "Have the collector publish everything it knows again")
     async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
-    @post(
-        "/v1/clusters/{cluster:str}/pause",
-        tags=["order"],
-        summary="Observe only: detect and say, and move nobody",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
-    )
+    @order(post, "/v1/clusters/{cluster:str}/pause", "Observe only: detect and say, and move nobody")
     async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
         orderer.pause(cluster, data, client_of(request, tokens))
 
-    @delete(
-        "/v1/clusters/{cluster:str}/pause",
-        tags=["order"],
-        summary="Go on after a pause",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
-    )
+    @order(delete, "/v1/clusters/{cluster:str}/pause", "Go on after a pause")
     async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
-    @post(
+    @order(
+        post,
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
-        tags=["order"],
-        summary="No new logins on this dialer; its agents leave when their calls have ended",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
+        "No new logins on this dialer; its agents leave when their calls have ended",
     )
     async def drain(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
     ) -> None:
         orderer.drain(cluster, server_ip, data, client_of(request, tokens))
 
-    @delete(
-        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
-        tags=["order"],
-        summary="Take an order to drain back",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
-    )
+    @order(delete, "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain", "Take an order to drain back")
     async def undrain(
         cluster: FromPath[str], server_ip: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
     ) -> None:
         orderer.undrain(cluster, server_ip, OrderBody(by=by, why=why), client_of(request, tokens))
 
-    @post(
+    @order(
+        post,
         "/v1/clusters/{cluster:str}/agents/{user:str}/move",
-        tags=["order"],
-        summary="Move this agent to the least-loaded of the other dialers",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
+        "Move this agent to the least-loaded of the other dialers",
     )
     async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
         orderer.move(cluster, user, data, client_of(request, tokens))
 
-    @post(
+    @order(
+        post,
         "/v1/clusters/{cluster:str}/incidents/{incident:str}/acknowledge",
-        tags=["order"],
-        summary="Say that somebody is on an incident, and silence it for a while",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
+        "Say that somebody is on an incident, and silence it for a while",
     )
     async def acknowledge(
         cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody], request: AnyRequest
     ) -> None:
         orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
 
-    @post(
-        "/v1/clusters/{cluster:str}/unbrake",
-        tags=["order"],
-        summary="Release the fleet brake that holds now",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
-    )
+    @order(post, "/v1/clusters/{cluster:str}/unbrake", "Release the fleet brake that holds now")
     async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
         orderer.unbrake(cluster, data, client_of(request, tokens))
 
-    @post(
+    @order(
+        post,
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/unfence",
-        tags=["order"],
-        summary="Give back what the fence of this dialer took, now",
-        guards=guards,
-        status_code=HTTP_202_ACCEPTED,
-        security=SECURED,
-        responses=refusals,
+        "Give back what the fence of this dialer took, now",
     )
     async def unfence(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest

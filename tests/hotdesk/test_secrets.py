@@ -129,6 +129,14 @@ def all_said(process: Process, folder: Path) -> Iterator[tuple[str, bytes]]:
         yield f"the log's file {file.name}", file.read_bytes()
 
 
+def order_a_move(process: Process, west: Site) -> None:
+    """Have an agent moved, so that hotdesk speaks to VICIdial; the process is asked as an admin from then on."""
+    admin = process.client.http
+    admin.headers["authorization"] = f"Bearer {RIGHT['admin']}"
+    move = f"/v1/clusters/{CLUSTER}/agents/{west.plan.agent_plans[0].user}/move"
+    until(lambda: admin.post(move, json={"by": "anna"}).is_success, "the move is ordered")
+
+
 def test_right_secrets_appear_nowhere(
     start: Start, west: Site, agent_api: FakeAgentApi, ami: manager.Manager, tmp_path: Path
 ) -> None:
@@ -136,11 +144,8 @@ def test_right_secrets_appear_nowhere(
     (tmp_path / "hotdesk.toml").write_text(settings_of(west, agent_api, ami, tmp_path))
     with west.living(habits=AT_WORK):
         process = start("run", environment=environment_of(west, RIGHT))
-        admin = process.client.http
-        admin.headers["authorization"] = f"Bearer {RIGHT['admin']}"
         until(lambda: ami.pings, "a dialer is asked by AMI")
-        move = f"/v1/clusters/{CLUSTER}/agents/{west.plan.agent_plans[0].user}/move"
-        until(lambda: admin.post(move, json={"by": "anna"}).is_success, "the move is ordered")
+        order_a_move(process, west)
         until(lambda: agent_api.asked, "the agent API is asked")
         tokens = {kind: RIGHT[kind] for kind in ("read", "pick", "admin")}
         for what, said in ask_everything(process.client.url, tokens):
@@ -164,14 +169,11 @@ def test_wrong_secrets_are_complained_about_without_them(
     nobody.close()
     with west.living(habits=AT_WORK):
         process = start("run", environment=environment_of(west, WRONG | {"database": RIGHT["database"]}))
-        admin = process.client.http
-        admin.headers["authorization"] = f"Bearer {RIGHT['admin']}"
         until(lambda: ami.logins, "a dialer's manager refuses the secret")
-        move = f"/v1/clusters/{CLUSTER}/agents/{west.plan.agent_plans[0].user}/move"
-        until(lambda: admin.post(move, json={}).is_success, "the move is ordered")
+        order_a_move(process, west)
         paused = until(lambda: process.client.ranking() and process.client.ranking().paused_by, "VICIdial's refusal")
         assert paused == "hotdesk"
-        decisions = admin.get(f"/v1/clusters/{CLUSTER}/decisions")
+        decisions = process.client.http.get(f"/v1/clusters/{CLUSTER}/decisions")
         assert "Invalid Username/Password" in decisions.text
         assert_unmarked("what was decided", decisions.content)
         for what, said in all_said(process, tmp_path):
