@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api import SECURED, known, needs
+from controller.admission import SECURED, known, needs
 from controller.audit import AuditFinding, Severity, audit_slices
 from controller.desk import Desk
 from controller.problems import guarded

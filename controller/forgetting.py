@@ -11,8 +11,8 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
+from controller.admission import SECURED, AnyRequest, client_of, needs
 from controller.answers import OrderBody
-from controller.api import SECURED, AnyRequest, client_of, needs
 from controller.desk import ClusterView
 from controller.ordering import By, Orderer, Why
 from controller.problems import guarded

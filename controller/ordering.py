@@ -15,8 +15,8 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from litestar.types import ControllerRouterHandler
 
+from controller.admission import SECURED, AnyRequest, Client, client_of, known, needs, too_many
 from controller.answers import AcknowledgeBody, IncidentAnswer, OrderBody
-from controller.api import SECURED, AnyRequest, Client, Put, client_of, known, needs, too_many
 from controller.desk import FORGOTTEN, ClusterView, Desk
 from controller.fencing import STANDING
 from controller.instruments import ControllerInstruments, Limited
@@ -39,6 +39,7 @@ from messages.records import (
 )
 from messages.topics import Topic
 from stream.log import Entry
+from stream.outbox import Put
 from stream.writing import entry_of
 
 MINUTE_MS = 60_000

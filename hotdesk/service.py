@@ -29,12 +29,13 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from collectors.database import DatabaseSettings
 from collectors.instruments import CollectorInstruments
 from collectors.prober import ProbeSettings
-from controller.api import Picker, create_app, picking_routes, reading_routes
+from controller.api import create_app, reading_routes
 from controller.auditing import Auditor, audit_routes
 from controller.desk import Desk
 from controller.follower import Follower
 from controller.forgetting import forgetting_routes
 from controller.forwarding import OwnerClient
+from controller.handing_out import Picker, picking_routes
 from controller.instruments import ClusterGauges, ControllerInstruments
 from controller.ordering import Orderer, incident_routes, ordering_routes
 from controller.page.routes import StatusPage, page_routes

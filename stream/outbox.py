@@ -7,7 +7,7 @@ comes, and when it is full its owner must stop making more.
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from tenacity import (
@@ -30,6 +30,9 @@ BATCH = 5000
 PAUSE_SECONDS = 0.01
 """Between the beginnings of two appends. A lone record leaves at once; hundreds a second leave in batches, since an
 append costs Kafka's client a millisecond or two whatever it holds, and takes them from whoever answers picks."""
+
+Put = Callable[[Sequence[Entry]], None]
+"""Hands records to whatever brings them to the log; does not wait."""
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from litestar import MediaType, Request, Response, Router, get, post
+from litestar import MediaType, Response, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
@@ -17,8 +17,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
+from controller.admission import AnyRequest, Client, known, note_too_low
 from controller.answers import AcknowledgeBody, OrderBody
-from controller.api import Client, known, note_too_low
 from controller.browsers import why_embedded, why_foreign, why_rebound
 from controller.desk import Desk
 from controller.explaining import Explanation, agents_words, clock, explain
@@ -28,7 +28,6 @@ from controller.page.live import Live, Watched
 from controller.page.visitors import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.tokens import Scope, Tokens
 
-AnyRequest = Request[Any, Any, Any]
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 HEADERS = {

@@ -439,7 +439,7 @@ class Controller(Stoppable):
     # --- the API ----------------------------------------------------------------------------------------------------
 
     def pick(self, user: str, alias: str, others: Sequence["Controller"]) -> Picked | None:
-        """Answer a login, as controller.api does: through the owner, else by oneself."""
+        """Answer a login, as controller.handing_out does: through the owner, else by oneself."""
         view = self.view
         if view is None:
             return None
