@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
@@ -219,6 +220,31 @@ def test_a_collector_that_is_killed_or_stopped_is_replaced(roles: Roles, log: Ka
         ends_in_time(leader)
     finally:
         tail.close()
+
+
+def test_a_cluster_is_forgotten_everywhere_and_comes_back_with_its_collector(roles: Roles, west: Site) -> None:
+    def forget(process: Process) -> httpx.Response:
+        return process.client.http.delete(f"/v1/clusters/{CLUSTER}", params={"by": "anna", "why": "sold"})
+
+    def known(process: Process) -> bool:
+        return [each["cluster"] for each in process.client.http.get("/v1/clusters").json()] == [CLUSTER]
+
+    with west.living():
+        collect, control, serve = roles("collect"), roles("control"), roles("serve")
+        until(lambda: owns(control) and len(serve.client.offered()) == 3, "everybody knows the cluster", 30)
+        ends_in_time(collect)
+        refused = forget(serve)
+        assert refused.status_code == httpx.codes.CONFLICT
+        assert f"ask its owner, {control.client.url}" in refused.json()["detail"]
+        until(lambda: forget(control).status_code == httpx.codes.ACCEPTED, "it was quiet for long enough", 30)
+        until(lambda: not known(control) and not known(serve), "it is forgotten")
+        later = roles("serve")
+        until(lambda: later.client.http.get("/readyz").is_success, "another has read the log", 30)
+        assert not known(later)
+        again = roles("collect")
+        until(lambda: owns(control) and len(later.client.offered()) == 3, "it is back", 30)
+        assert "ordered: forget" in control.client.http.get(f"/v1/clusters/{CLUSTER}/decisions").text
+        ends_in_time(again, control, serve, later)
 
 
 def test_roles_wait_for_a_kafka_that_is_down_and_end_while_it_is(start: Start, moody: Broker, west: Site) -> None:
