@@ -63,7 +63,8 @@ class Committer:
         self._clock = clock
         self._busy: set[str] = set()
         self._submitted: dict[str, dict[Number, float]] = {}
-        """By cluster: the errands given to its executor, and when they came back undone."""
+        """By cluster: the errands given to its executor, and when they came back undone. Each does come back, or what
+        came of it does."""
         self._outcomes: dict[str, list[tuple[Errand, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +74,9 @@ class Committer:
             if not self._decides(cluster):
                 continue
             self._submit(cluster)
-            if cluster not in self._busy and not self._outcomes.get(cluster) and (turn.records or turn.ended):
+            # what was done comes first: this was decided without knowing of it, and is decided again
+            self._commit_outcomes(cluster)
+            if cluster not in self._busy and (turn.records or turn.ended):
                 self._begin(cluster, turn)
 
     def report(self, errand: Errand, outcome: Outcome) -> None:
@@ -90,34 +93,47 @@ class Committer:
         self._outcomes.setdefault(cluster, []).append((errand, outcome))
         self._commit_outcomes(cluster)
 
-    def _begin(self, cluster: str, turn: Turn, more: Sequence[Entry] = ()) -> None:
+    def _begin(
+        self, cluster: str, turn: Turn, more: Sequence[Entry] = (), outcomes: Sequence[tuple[Errand, Outcome]] = ()
+    ) -> None:
         self._busy.add(cluster)
-        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more))
+        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more, outcomes))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, cluster: str, turn: Turn, more: Sequence[Entry]) -> None:
+    async def _commit(
+        self, cluster: str, turn: Turn, more: Sequence[Entry], outcomes: Sequence[tuple[Errand, Outcome]]
+    ) -> None:
+        stored = False
         try:
             await self._append(cluster, [*entries_of(turn, self._desk.name), *more])
+            stored = True
         except LogError as error:
             log.warning("a decision could not be committed, and was not made", cluster=cluster, why=str(error))
-        else:
+        finally:
+            self._busy.discard(cluster)
+            if outcomes and not stored:
+                # it was done all the same, and nobody will do it again
+                self._outcomes[cluster] = [*outcomes, *self._outcomes.get(cluster, ())]
+        if stored:
             view = self._desk.clusters.get(cluster)
             if view is not None:
                 self._desk.committed(view, turn)
             self._submit(cluster)
-        finally:
-            self._busy.discard(cluster)
-        self._commit_outcomes(cluster)
+            self._commit_outcomes(cluster)
 
     def _commit_outcomes(self, cluster: str) -> None:
-        view = self._desk.clusters.get(cluster)
-        if cluster in self._busy or view is None:
+        """Store what was done, unless a commit is under way: the next one comes then, or with the next decisions."""
+        if cluster in self._busy:
             return
         waiting = self._outcomes.pop(cluster, [])
-        if waiting:
+        view = self._desk.clusters.get(cluster)
+        if view is None:
+            # it went to another process, which looks for itself at what VICIdial says
+            self._submitted.pop(cluster, None)
+        elif waiting:
             turn, orders = self._after(view, waiting)
-            self._begin(cluster, turn, orders)
+            self._begin(cluster, turn, orders, waiting)
 
     def _after(self, view: ClusterView, outcomes: Sequence[tuple[Errand, Outcome]]) -> tuple[Turn, list[Entry]]:
         """Say what outcomes make of the moves they are of."""
@@ -154,10 +170,7 @@ class Committer:
     def _submit(self, cluster: str) -> None:
         """Give the executor every committed order that it was not given yet, also those of a former owner."""
         view, executor = self._desk.clusters.get(cluster), self._executors.get(cluster)
-        if view is None or executor is None or not view.owned:
-            self._submitted.pop(cluster, None)
-            return
-        if view.why_withheld:
+        if view is None or not view.owned or executor is None or view.why_withheld:
             return
         before, now = self._submitted.get(cluster, {}), self._clock()
         given: dict[Number, float] = {}

@@ -9,8 +9,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import structlog
 
 from controller.acting import Check, Outcome, Reply, SessionRow, after_check, check
 from controller.vicidial import Hand, VicidialError
@@ -18,6 +19,8 @@ from messages.records import Errand, Fence, Hold, HoldStage, Relogin
 
 IDLE_SECONDS = 0.5
 SECOND = 1.0
+
+log = structlog.get_logger()
 
 
 class Looks(Protocol):
@@ -40,17 +43,25 @@ class Intervenes(Protocol):
     def end_session(self, relogin: Relogin) -> Outcome: ...
 
 
+class Means(NamedTuple):
+    """What errands are carried out with."""
+
+    reader: Looks
+    hand: Hand
+    interventions: Intervenes
+    dead_call_status: str
+    """What a call that died with its dialer is disposed as."""
+    per_second: float
+    """How many screens are told to log out at most."""
+
+
 class Executor:
-    """Carries out one cluster's errands.
+    """Carries out one cluster's errands, one after the other: never are two of a cluster under way at once.
 
     Args:
         cluster: whose.
         name: of this process, which errands name that it decided.
-        reader: reads VICIdial's rows.
-        hand: tells an agent's screen.
-        interventions: changes VICIdial's own tables.
-        dead_call_status: what a call that died with its dialer is disposed as.
-        per_second: how many screens are told to log out at most.
+        means: what it begins with.
         why_not: asked last of all: why this process may not act now; empty: it may.
         report: told what came of each order, on this thread.
     """
@@ -59,29 +70,26 @@ class Executor:
         self,
         cluster: str,
         name: str,
-        reader: Looks,
-        hand: Hand,
-        interventions: Intervenes,
+        means: Means,
         *,
-        dead_call_status: str,
-        per_second: float,
         why_not: Callable[[], str],
         report: Callable[[Errand, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._reader = reader
-        self._hand = hand
-        self._interventions = interventions
-        self._dead_call_status = dead_call_status
+        self._means: Means | None = means
         self._why_not = why_not
         self._report = report
         self._clock = clock
-        self._told: deque[float] = deque(maxlen=max(1, round(per_second)))
+        self._told: deque[float] = deque()
         """When screens were told lately."""
         self._orders: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
+
+    def use(self, means: Means | None) -> None:
+        """Carry out what comes next with these; None: nothing is carried out any more. From any thread."""
+        self._means = means
 
     def start(self) -> None:
         """Begin to work."""
@@ -90,19 +98,6 @@ class Executor:
     def stop(self) -> None:
         """Ask the thread to end; what waits is not carried out."""
         self._stop.set()
-
-    def join(self, timeout_seconds: float) -> bool:
-        """Wait for the thread; tell whether it has ended."""
-        self._thread.join(timeout_seconds)
-        return not self._thread.is_alive()
-
-    def left(self) -> list[Errand]:
-        """Give what still waits, once the thread has ended: none of it was begun."""
-        found = []
-        with suppress(queue.Empty):
-            while True:
-                found.append(self._orders.get_nowait())
-        return found
 
     def submit(self, errand: Errand) -> None:
         """Take a committed errand."""
@@ -115,55 +110,69 @@ class Executor:
             except queue.Empty:
                 continue
             self._stop.wait(self.wait_before(errand))
-            self._report(errand, self.carry_out(errand))
+            self._report(errand, self._carry_out(errand))
+
+    def _carry_out(self, errand: Errand) -> Outcome:
+        try:
+            return self.carry_out(errand)
+        except Exception as error:  # this thread must not end while the process says that it acts
+            log.exception("an errand failed", cluster=errand.cluster)
+            return Outcome(Reply.UNCLEAR, f"hotdesk made a mistake ({type(error).__name__}); its log says more")
 
     def wait_before(self, errand: Errand) -> float:
         """Tell how many seconds an errand must wait for the pace: what was held up is not made up for all at once."""
-        if not isinstance(errand, Relogin) or len(self._told) < (self._told.maxlen or 0):
+        if not isinstance(errand, Relogin) or self._means is None:
             return 0.0
-        return max(0.0, self._told[0] + SECOND - self._clock())
+        pace = max(1, round(self._means.per_second))
+        while len(self._told) > pace:
+            self._told.popleft()
+        return max(0.0, self._told[0] + SECOND - self._clock()) if len(self._told) == pace else 0.0
 
     def carry_out(self, errand: Errand) -> Outcome:
         """Look, ask whether this process still may, and act, here and now."""
+        means = self._means
+        if means is None:
+            return Outcome(Reply.UNSENT, "by its settings this process carries out nothing here any more")
         if isinstance(errand, Fence):
             # one that an earlier owner decided may have been carried out already
-            return self._withheld() or self._interventions.fence(errand, first=errand.by == self._name)
+            return self._withheld() or means.interventions.fence(errand, first=errand.by == self._name)
         try:
-            rows = self._reader.sessions(errand.user)
+            rows = means.reader.sessions(errand.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
-        found = check(errand, rows, names_user=self._hand.names_user)
+        found = check(errand, rows, names_user=means.hand.names_user)
         if found is Check.HANG_UP and isinstance(errand, Relogin):
-            return self._withheld() or self._hand.hang_up(errand, self._dead_call_status)
+            return self._withheld() or means.hand.hang_up(errand, means.dead_call_status)
         if found is not Check.SEND:
             return after_check(found)
-        return self._withheld() or self._act(errand, rows)
+        return self._withheld() or self._act(means, errand, rows)
 
-    def _act(self, errand: Relogin | Hold, rows: Sequence[SessionRow]) -> Outcome:
+    def _act(self, means: Means, errand: Relogin | Hold, rows: Sequence[SessionRow]) -> Outcome:
         match errand:
             case Relogin(forced=True):
-                return self._interventions.end_session(errand)
+                return means.interventions.end_session(errand)
             case Relogin():
                 self._told.append(self._clock())
-                return self._hand.log_out(errand, self._dead_call_status if errand.in_call else None)
+                return means.hand.log_out(errand, means.dead_call_status if errand.in_call else None)
             case Hold(stage=HoldStage.RELEASING):
-                return self._hand.resume(errand)
+                return means.hand.resume(errand)
             case Hold():
-                return self._pause(errand, rows)
+                return _pause(means, errand, rows)
 
     def _withheld(self) -> Outcome | None:
         why = self._why_not()
         return Outcome(Reply.UNSENT, why or "this process ends") if why or self._stop.is_set() else None
 
-    def _pause(self, hold: Hold, before: Sequence[SessionRow]) -> Outcome:
-        """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
-        outcome = self._hand.pause(hold)
-        if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
-            return outcome
-        try:
-            rows = self._reader.sessions(hold.user)
-        except VicidialError:
-            return outcome
-        marks = {each.external_pause for each in rows if each.live_agent_id == hold.live_agent_id}
-        marks -= {each.external_pause for each in before if each.live_agent_id == hold.live_agent_id}
-        return outcome._replace(mark=next((mark for mark in marks if mark.startswith("PAUSE")), ""))
+
+def _pause(means: Means, hold: Hold, before: Sequence[SessionRow]) -> Outcome:
+    """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
+    outcome = means.hand.pause(hold)
+    if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
+        return outcome
+    try:
+        rows = means.reader.sessions(hold.user)
+    except VicidialError:
+        return outcome
+    marks = {each.external_pause for each in rows if each.live_agent_id == hold.live_agent_id}
+    marks -= {each.external_pause for each in before if each.live_agent_id == hold.live_agent_id}
+    return outcome._replace(mark=next((mark for mark in marks if mark.startswith("PAUSE")), ""))

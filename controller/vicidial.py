@@ -102,7 +102,11 @@ class Lazy:
             pymysql.MySQLError, OSError: there is none to be had.
         """
         if self._connection is None:
-            self._connection = self._connect()
+            try:
+                self._connection = self._connect()
+            except (ValueError, RuntimeError) as error:
+                # a host name that cannot be one, a way to log in that needs TLS
+                raise OSError(f"{error}; check host, tls_ca and password") from error
         return self._connection
 
     def drop(self) -> None:

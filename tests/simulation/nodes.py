@@ -11,7 +11,7 @@ from collectors.collector import entry
 from collectors.observer import Observer
 from controller.committing import Committer
 from controller.desk import ClusterView, Desk
-from controller.executor import Executor
+from controller.executor import Executor, Means
 from controller.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
 from controller.picking import PickRequest, Refused
 from controller.policy import Policy
@@ -288,11 +288,7 @@ class Controller(Stoppable):
         self._executor = Executor(
             CLUSTER,
             self.name,
-            self._hands,
-            self._hands,
-            self._hands,
-            dead_call_status=self.policy.dead_call_status,
-            per_second=self.policy.moves_per_second,
+            Means(self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second),
             why_not=self._why_not,
             report=lambda _errand, _outcome: None,
             clock=self.now,

@@ -170,6 +170,6 @@ MUTANTS = (
     _mutant("a lost order is never repeated", 92, _Deciding, "_tell_again", _tell_nobody_twice),
     _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
     _mutant("switched off is offered", 9, ranking, "_why_not", _offer_what_is_switched_off),
-    _mutant("emergency logout of who was never told", 1209, incidents, "MOST_ATTEMPTS", 0),
+    _mutant("emergency logout of who was never told", 1522, incidents, "MOST_ATTEMPTS", 0),
     _mutant("a pause is never taken back", 464, Holding, "_release", _let_the_pause_be),
 )

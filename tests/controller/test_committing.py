@@ -1,0 +1,147 @@
+"""From a decision to an act: what is under way when the log, or the ownership of a cluster, goes away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pytest
+
+from controller.acting import Outcome, Reply
+from controller.committing import RESEND_SECONDS, Committer
+from controller.desk import ClusterView, Desk
+from controller.incidents import Turn
+from controller.policy import Policy
+from messages.records import Errand, Relogin, Stage
+from stream.log import Entry, LogUnavailableError
+from tests.making import CLUSTER, NOW_MS, ONE, PARTITIONS, TWO, arrived, dialer, poll
+
+MOVE = Relogin(
+    cluster=CLUSTER,
+    live_agent_id=1,
+    incident="i",
+    user="1001",
+    from_server_ip=ONE,
+    to_server_ip=TWO,
+    alias_id="desk1001",
+    phone_login="1001b",
+    stage=Stage.ORDERED,
+    ordered_at_ms=NOW_MS,
+    by="me",
+)
+ANOTHER = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
+NOTHING = Turn([], [])
+
+
+class Scene:
+    """A controller that owns the cluster, an executor that only keeps what it is given, and a log that can be away."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.away = 0
+        """So many appends are yet to fail."""
+        self.stored: list[str] = []
+        self.given: list[Errand] = []
+        self._sequence = 0
+        self.desk = Desk("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
+        self.poll()
+        self.committer = Committer(self.desk, self._append, {CLUSTER: self}, lambda _: True, clock=lambda: self.now)
+
+    async def _append(self, _: str, entries: Sequence[Entry]) -> None:
+        if self.away:
+            self.away -= 1
+            raise LogUnavailableError("the log is away")
+        self.stored += [entry.key for entry in entries]
+
+    @property
+    def view(self) -> ClusterView:
+        return self.desk.clusters[CLUSTER]
+
+    def submit(self, errand: Errand) -> None:
+        """Take an errand, as an executor does."""
+        self.given.append(errand)
+
+    def poll(self) -> None:
+        """Have the cluster known, and owned."""
+        self._sequence += 1
+        self.desk.own(frozenset(range(PARTITIONS)))
+        self.desk.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
+        self.view.why_withheld = ""
+
+    async def take(self, turn: Turn = NOTHING, times: int = 1) -> None:
+        """Let polls come in with this decision, one a second, and what follows from each come to its end."""
+        for _ in range(times):
+            self.now += 1
+            self.committer.take({CLUSTER: turn})
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything that is under way come to its end."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others)
+
+
+def play(what: Callable[[Scene], Awaitable[None]]) -> None:
+    async def play() -> None:
+        await what(Scene())
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("reply", [Reply.UNCLEAR, Reply.REFUSED, Reply.DONE, Reply.GONE])
+def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        assert scene.given == [MOVE]
+        scene.away = 2
+        scene.committer.report(MOVE, Outcome(reply, "said"))
+        await scene.settle()
+        assert scene.stored == []
+        await scene.take(times=3)
+        assert scene.view.state.relogins[1].stage in {Stage.TOLD, Stage.ENDED}
+        assert scene.stored[0] == f"{CLUSTER}/session/1"
+        assert scene.given == [MOVE], "and is not done again"
+
+    play(what)
+
+
+def test_decisions_wait_for_what_came_of_an_act() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        scene.away = 1
+        scene.committer.report(MOVE, Outcome(Reply.DONE, "told"))
+        await scene.settle()
+        await scene.take(Turn([ANOTHER], []), times=2)
+        assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
+
+    play(what)
+
+
+def test_what_came_of_an_act_is_another_owners_concern_once_the_cluster_is_gone_from_here() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        scene.desk.forget(range(PARTITIONS))
+        scene.committer.report(MOVE, Outcome(Reply.GONE, "gone"))
+        await scene.settle()
+        assert scene.stored == []
+        scene.poll()
+        await scene.take(Turn([ANOTHER], []))
+        assert scene.stored == [f"{CLUSTER}/session/2"], "decisions are made again"
+        assert scene.given == [MOVE, ANOTHER]
+
+    play(what)
+
+
+def test_what_could_not_be_carried_out_is_given_again_after_a_while() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        scene.committer.report(MOVE, Outcome(Reply.UNSENT, "no answer"))
+        await scene.take()
+        assert scene.given == [MOVE]
+        await scene.take(times=round(RESEND_SECONDS))
+        assert scene.given == [MOVE, MOVE]
+
+    play(what)
