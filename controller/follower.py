@@ -231,6 +231,7 @@ class Follower:
             self._stop.wait(PAUSE_SECONDS)
 
     def _fold_turn(self) -> None:
+        self._stand_down()
         records, passed_over = self._backlog.turn()
         self._instruments.note_passed_over(passed_over)
         if records:
@@ -257,6 +258,7 @@ class Follower:
                 self._run(self._desk.forget, partitions)
         if new := wanted - followed:
             self._tails[new] = self._log.tail(TOPICS, new, from_start=True, recent=RECENT)
+            self.listening_since = None
 
     def _claim(self) -> None:
         """Claim what is assigned and to be acted for, and have it read to its end once more."""
