@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -249,9 +249,6 @@ def demo(
 
 def main() -> None:
     """Run the command; a user's mistake is one line and an exit code."""
-    if not _in_a_terminal():
-        # settings that change before the process can take them up are read a moment later anyway
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         sys.exit(app.meta(sys.argv[1:]) or 0)
     except HotdeskError as error:
@@ -270,7 +267,7 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
     with (
         _stop_on_signals() as stop,
         # a terminal that closes sends the same, and means the end
-        nullcontext() if _in_a_terminal() else _on_signal(signal.SIGHUP, again),
+        _on_signal(signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else again),
         Service(_wanted(roles, options, tables)) as service,
     ):
         while not stop.wait(WATCH_SECONDS):
@@ -281,10 +278,6 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
             if again.is_set():
                 again.clear()
                 _change(service, roles, options, read_again)
-
-
-def _in_a_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> Wanted:

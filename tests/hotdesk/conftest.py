@@ -1,6 +1,7 @@
 """What the end-to-end tests share: clusters in the one database server, and processes that are surely ended."""
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -44,9 +45,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start_it(
-            *arguments: str, environment: dict[str, str] | None = None, program: tuple[str, ...] = (COMMAND,)
+            *arguments: str,
+            environment: dict[str, str] | None = None,
+            program: tuple[str, ...] = (COMMAND,),
+            stdin: int = subprocess.DEVNULL,
         ) -> Process:
-            process = Process(tmp_path, arguments, environment or {}, program)
+            process = Process(tmp_path, arguments, environment or {}, program, stdin)
             stack.callback(process.close)
             return process
 

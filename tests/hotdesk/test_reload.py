@@ -1,5 +1,7 @@
 """Clusters that come, change and go while hotdesk runs: SIGHUP, and `hotdesk forget`."""
 
+import os
+import pty
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +105,19 @@ def test_clusters_come_change_and_go_without_a_restart(
         until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
         assert listed(process) == ["west"], "a restart does not bring it back"
         assert process.client.metric("hotdesk_cluster_forgotten") == 1
+
+
+def test_a_terminal_that_closes_ends_what_was_started_in_it(start: Start, west: Site) -> None:
+    terminal, inside = pty.openpty()
+    try:
+        process = start("run", "--api.port", "0", environment=west.environment, stdin=inside)
+        until(lambda: process.client.http.get("/readyz").is_success, "it is at work")
+        process.signal(signal.SIGHUP)
+        assert process.wait(10) == 0
+        assert not process.lines(AGAIN)
+    finally:
+        os.close(terminal)
+        os.close(inside)
 
 
 def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, settings: Settings) -> None:
