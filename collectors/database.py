@@ -330,7 +330,7 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
     refused = getattr(error, "original_exception", None)
     if code == NO_TLS:
         return DatabaseRefusedError(f"{settings.where} offers no TLS: {said}; set it up there, or leave tls_ca out")
-    if isinstance(refused, ssl.SSLError):
+    if isinstance(refused, ssl.SSLError) and not isinstance(refused, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return DatabaseRefusedError(
             f"{settings.where} and hotdesk do not agree on TLS: {getattr(refused, 'verify_message', '') or said};"
             " set tls_ca to the authority of its certificate, and host to a name in that"

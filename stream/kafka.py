@@ -209,7 +209,9 @@ class KafkaLog:
             # sends nothing any more after a broker was away. What was under way then may come twice, as `append` says
             if self._timed_out is producer or not error.retriable:
                 self._drop_producer(producer)
-            self._timed_out = producer
+                self._timed_out = None
+            else:
+                self._timed_out = producer
             raise
         if self._timed_out is producer:
             self._timed_out = None
