@@ -21,7 +21,7 @@ from tests.faults.cable import Cable
 from tests.faults.shift import Shift, decides, shift
 from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, site
 from tests.soak.growth import LEAST_SAMPLES, Sample, trends
-from tests.soak.judging import Telling, Trouble, Why, told_twice, wrongly_offered, wrongly_told
+from tests.soak.judging import Trouble, Why, told_twice, wrongly_offered, wrongly_told
 from tests.soak.orders import note_orders, tellings
 from tests.soak.plan import MOMENT, Planned, draw
 
@@ -65,6 +65,10 @@ class Soak:
         self._troubles: list[Trouble] = []
         self._ours_until = time.time()
         """When the latest fault of our own was over; infinite while there is one."""
+        self._judged = 0
+        """So many orders to log out were judged."""
+        self._twice = 0
+        """So many of them were found to be a second one."""
         self.broken: list[str] = []
         self.faults = 0
         self.moved = 0
@@ -82,7 +86,6 @@ class Soak:
                 at = time.monotonic()
                 moved, wrong = self.bring(planned, dice)
                 self.faults += sum(map(bool, (planned.own, planned.dialer)))
-                self.moved += moved
                 self.broken += [f"{what}: {each}" for each in wrong]
                 verdict = "; ".join(wrong) or "well again"
                 say(
@@ -91,7 +94,7 @@ class Soak:
         finally:
             self._stop.set()
             watch.join()
-        self.broken += self._growth(say)
+        self.broken += self._judge()[1] + self._growth(say)
 
     def stop(self) -> None:
         """End early."""
@@ -99,7 +102,6 @@ class Soak:
 
     def bring(self, planned: Planned, dice: random.Random) -> tuple[int, list[str]]:
         """Bring faults, wait until all is well again; give how many were moved, and what was wrong."""
-        before = len(tellings(self._at.site))
         victims = self._draw_victims(planned.dialer, dice)
         wrong: list[str] = []
         with ExitStack() as healing:
@@ -117,12 +119,19 @@ class Soak:
                     wrong.append(f"not everybody left {', '.join(sorted(victims))}: {self._how()}")
         if not self._until(self._well, WELL_SECONDS):
             wrong.append(f"not well again within {WELL_SECONDS:.0f} s: {self._how()}")
-        told = tellings(self._at.site)[before:]
-        return len(told), wrong + self._judge(told)
+        moved, unjust = self._judge()
+        return moved, wrong + unjust
 
-    def _judge(self, told: list[Telling]) -> list[str]:
-        wrong = [why for each in told if (why := wrongly_told(each, self._troubles))]
-        return wrong + told_twice(told, self._troubles, self._at.own_choices)
+    def _judge(self) -> tuple[int, list[str]]:
+        """Judge who was told to log out since the last time, also between two faults; give how many."""
+        told = tellings(self._at.site)
+        new, self._judged = told[self._judged :], len(told)
+        wrong = [why for each in new if (why := wrongly_told(each, self._troubles))]
+        twice = told_twice(told, self._troubles, self._at.own_choices)
+        wrong += twice[self._twice :]
+        self._twice = len(twice)
+        self.moved += len(new)
+        return len(new), wrong
 
     # --- faults -------------------------------------------------------------------------------------------------
 
