@@ -148,6 +148,7 @@ def _no_heartbeat_can_be_written(stage: Stage) -> End:
 
     def end() -> None:
         stage.world.beats_frozen_at = None
+        stage.world.unseen_until = stage.world.clock.now
 
     return end
 
@@ -157,6 +158,7 @@ def _the_database_goes_away(stage: Stage) -> End:
 
     def end() -> None:
         stage.world.database_up = True
+        stage.world.unseen_until = stage.world.clock.now
 
     return end
 

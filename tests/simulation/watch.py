@@ -182,6 +182,7 @@ class Watch:
     def _is_excused(self, dialer: Dialer) -> bool:
         """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
+        silent = silent or self._now - self._world.unseen_until < NEWS_SECONDS
         unseen = dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
         return silent and (unseen or self.unbraked)
 
@@ -221,6 +222,9 @@ class Watch:
         if dead_since is not None and not chosen.dead:
             # its heartbeat goes on, so only witnesses can tell, from when they reach it
             dead_since = None if self._world.blind else max(dead_since, chosen.reached_since)
+        if dead_since is not None:
+            # whoever could not see for a while watches anew
+            dead_since = max(dead_since, self._world.unseen_until, self.unsteady_at)
         # one whose row was taken by a restart of the database is judged as it was before
         if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + ALONE_SECONDS:
             why = f"{chosen.server_ip} is dead for {self._now - dead_since:.1f} s, and {fine[0].server_ip} is not"

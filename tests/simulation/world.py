@@ -121,6 +121,8 @@ class World:
     database_up: bool = True
     beats_frozen_at: float | None = None
     """Since when no heartbeat can be written, for whatever reason; None: they can."""
+    unseen_until: float = 0.0
+    """When heartbeats could last not be written or not be read: what was due by then was written all at once."""
     blind: bool = False
     """No witness reaches any dialer."""
     slow: bool = False
