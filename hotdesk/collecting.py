@@ -13,8 +13,8 @@ from stream.log import Log
 from stream.outbox import Outbox
 
 LEAVE_SECONDS = 1.5
-"""All that are to end together are waited for so long; one that waits for a database ends a little later. A process that
-is asked to end meanwhile must still do so within five seconds."""
+"""All that are to end together are waited for so long; one that waits for a database ends a little later. A process
+that is asked to end meanwhile must still do so within five seconds."""
 
 
 class _Working(NamedTuple):
