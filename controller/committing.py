@@ -8,6 +8,7 @@ decides anew. One commit a cluster is under way at a time.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -44,6 +45,18 @@ class Takes(Protocol):
     def submit(self, errand: Errand) -> None: ...
 
 
+@dataclass
+class _Done:
+    """What an executor did, and what follows from it."""
+
+    errand: Errand
+    outcome: Outcome
+    at_ms: int | None
+    """When, by the log's clock; None: it was not known."""
+    pause: Pause | None = None
+    """Ordered for it, since the account was refused."""
+
+
 class Committer:
     """Commits the turns of the clusters that act, and hands their orders to the executors. On the event loop."""
 
@@ -65,7 +78,8 @@ class Committer:
         self._submitted: dict[str, dict[Number, float]] = {}
         """By cluster: the errands given to its executor, and when they came back undone. Each does come back, or what
         came of it does."""
-        self._outcomes: dict[str, list[tuple[Errand, Outcome]]] = {}
+        self._done: dict[str, list[_Done]] = {}
+        """By cluster: what is not stored yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, turns: Mapping[str, Turn]) -> None:
@@ -73,9 +87,9 @@ class Committer:
         for cluster, turn in turns.items():
             if not self._decides(cluster):
                 continue
-            self._submit(cluster)
             # what was done comes first: this was decided without knowing of it, and is decided again
-            self._commit_outcomes(cluster)
+            self._commit_done(cluster)
+            self._submit(cluster)
             if cluster not in self._busy and (turn.records or turn.ended):
                 self._begin(cluster, turn)
 
@@ -87,63 +101,58 @@ class Committer:
             self._submitted.get(cluster, {})[number_of(errand)] = self._clock()
             log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
             return
-        if outcome.reply is Reply.DENIED:
-            # nothing happened here either, but it waits for somebody to mend it and to resume
-            self._submitted.get(cluster, {}).pop(number_of(errand), None)
-        self._outcomes.setdefault(cluster, []).append((errand, outcome))
-        self._commit_outcomes(cluster)
+        view = self._desk.clusters.get(cluster)
+        at_ms = None if view is None else view.state.observed_at_ms
+        self._done.setdefault(cluster, []).append(_Done(errand, outcome, at_ms))
+        self._commit_done(cluster)
 
-    def _begin(
-        self, cluster: str, turn: Turn, more: Sequence[Entry] = (), outcomes: Sequence[tuple[Errand, Outcome]] = ()
-    ) -> None:
+    def _begin(self, cluster: str, turn: Turn, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
         self._busy.add(cluster)
-        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more, outcomes))
+        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(
-        self, cluster: str, turn: Turn, more: Sequence[Entry], outcomes: Sequence[tuple[Errand, Outcome]]
-    ) -> None:
+    async def _commit(self, cluster: str, turn: Turn, more: Sequence[Entry], done: Sequence[_Done]) -> None:
         stored = False
         try:
             await self._append(cluster, [*entries_of(turn, self._desk.name), *more])
             stored = True
         except LogError as error:
-            log.warning("a decision could not be committed, and was not made", cluster=cluster, why=str(error))
+            said = (
+                "what was done could not be stored yet" if done else "a decision could not be stored, and was not made"
+            )
+            log.warning(said, cluster=cluster, why=str(error))
         finally:
             self._busy.discard(cluster)
-            if outcomes and not stored:
-                # it was done all the same, and nobody will do it again
-                self._outcomes[cluster] = [*outcomes, *self._outcomes.get(cluster, ())]
+            if done and not stored:
+                self._done[cluster] = [*done, *self._done.get(cluster, ())]
         if stored:
+            for each in done:
+                # one that stays due, since the account was refused, is given again once somebody has mended that
+                self._submitted.get(cluster, {}).pop(number_of(each.errand), None)
             view = self._desk.clusters.get(cluster)
             if view is not None:
                 self._desk.committed(view, turn)
             self._submit(cluster)
-            self._commit_outcomes(cluster)
+            self._commit_done(cluster)
 
-    def _commit_outcomes(self, cluster: str) -> None:
-        """Store what was done, unless a commit is under way: the next one comes then, or with the next decisions."""
-        if cluster in self._busy:
-            return
-        waiting = self._outcomes.pop(cluster, [])
+    def _commit_done(self, cluster: str) -> None:
+        """Store what was done; what cannot be stored now is with the next decisions, or once the log was read anew."""
         view = self._desk.clusters.get(cluster)
-        if view is None:
-            # it went to another process, which looks for itself at what VICIdial says
-            self._submitted.pop(cluster, None)
-        elif waiting:
+        if cluster not in self._busy and view is not None and (waiting := self._done.pop(cluster, [])):
             turn, orders = self._after(view, waiting)
             self._begin(cluster, turn, orders, waiting)
 
-    def _after(self, view: ClusterView, outcomes: Sequence[tuple[Errand, Outcome]]) -> tuple[Turn, list[Entry]]:
-        """Say what outcomes make of the moves they are of."""
+    def _after(self, view: ClusterView, done: Sequence[_Done]) -> tuple[Turn, list[Entry]]:
+        """Say what is to be stored of what was done."""
         turn, orders = Turn([], []), []
-        for errand, outcome in outcomes:
-            now_ms = view.state.observed_at_ms
+        for each in done:
+            errand, outcome = each.errand, each.outcome
+            at_ms = view.state.observed_at_ms if each.at_ms is None else each.at_ms
             known = view.state.errand(key_of(errand))
             # it may have been decided anew since it was given to the executor
             if known is not None and number_of(known) == number_of(errand):
-                stands = after(known, outcome, now_ms, self._desk.name)
+                stands = after(known, outcome, at_ms, self._desk.name)
                 if stands is None:
                     turn.ended.append(key_of(known))
                 elif stands is not known:
@@ -151,19 +160,14 @@ class Committer:
             turn.records.append(
                 Decision(
                     cluster=errand.cluster,
-                    at_ms=now_ms,
+                    at_ms=at_ms,
                     actor=self._desk.name,
                     what=f"{what_was_done(errand)}: {outcome.reply}",
                     why=outcome.said,
                     subject=subject_of(errand),
                 )
             )
-            if outcome.reply is Reply.DENIED:
-                why = f"VICIdial refused hotdesk's account: {outcome.said}; mend it, then 'hotdesk resume'"
-                pause = Pause(cluster=errand.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why)
-                # at once, not only when it comes back from the log: each further try may lock the account
-                view.state.orders.take(pause)
-                view.why_withheld = why
+            if outcome.reply is Reply.DENIED and (pause := _pause_for(each, view)) is not None:
                 orders.append(entry_of(pause))
         return turn, orders
 
@@ -184,3 +188,16 @@ class Committer:
                 undone_at = UNDER_WAY
             given[number] = undone_at
         self._submitted[cluster] = given
+
+
+def _pause_for(done: _Done, view: ClusterView) -> Pause | None:
+    """Have the cluster paused since the account was refused; None: people have gone on since."""
+    if done.pause is None:
+        why = f"VICIdial refused hotdesk's account: {done.outcome.said}; mend it, then 'hotdesk resume'"
+        done.pause = Pause(
+            cluster=done.errand.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
+        )
+        # at once, not only when it comes back from the log: each further try may lock the account
+        view.state.orders.take(done.pause)
+        view.why_withheld = why
+    return done.pause if view.state.orders.pause == done.pause else None

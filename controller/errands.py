@@ -16,6 +16,9 @@ class Number(NamedTuple):
     """What tells one thing that is to be done from the next one about the same session or dialer."""
 
     key: Key
+    incident: str
+    ordered_at_ms: int
+    """Or intended; 0 where the incident says it."""
     stage: Stage | HoldStage | FenceStage
     attempt: int
 
@@ -44,7 +47,14 @@ def may_be_repeated(errand: Errand) -> bool:
 
 def number_of(errand: Errand) -> Number:
     """Number an errand, so that each is given to an executor once."""
-    return Number(key_of(errand), errand.stage, errand.attempts if isinstance(errand, Relogin) else 0)
+    match errand:
+        case Relogin():
+            ordered_at_ms, attempt = errand.ordered_at_ms, errand.attempts
+        case Hold():
+            ordered_at_ms, attempt = 0, 0
+        case Fence():
+            ordered_at_ms, attempt = errand.intended_at_ms, 0
+    return Number(key_of(errand), errand.incident, ordered_at_ms, errand.stage, attempt)
 
 
 def subject_of(errand: Errand) -> str:

@@ -8,6 +8,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -133,7 +135,7 @@ class Follower:
         if time.monotonic() - self._assigned_at > SURE_SECONDS or partition not in self._assigned:
             return "this process is not sure any more that it owns the cluster"
         if partition not in self._claims:
-            return "another process claims the cluster"
+            return "this process has not claimed the cluster"
         return ""
 
     def decides(self, cluster: str) -> bool:
@@ -151,13 +153,13 @@ class Follower:
         if claim is None:
             raise LogUnavailableError(f"the partition of {cluster} is not claimed now")
         try:
-            await asyncio.to_thread(claim.append, entries)
+            await _in_a_thread(partial(claim.append, entries))
         except LogError:
             # of no more use; what it left is read before there is another
             with self._claiming:
                 if self._claims.get(partition) is claim:
                     del self._claims[partition]
-            await asyncio.to_thread(claim.close)
+            await _in_a_thread(claim.close)
             raise
 
     def _again_and_again(self, work: Callable[[], None]) -> None:
@@ -203,11 +205,7 @@ class Follower:
                 tail.close()
             self._tails.clear()
             self._backlog = Backlog()
-            with self._claiming:
-                claims, self._claims = [*self._claims.items(), *self._claimed], {}
-            self._claimed = []
-            for _, claim in claims:
-                claim.close()
+            self._give_up(frozenset(range(self._log.partitions)))
             self.caught_up = False
             self.listening_since = None
 
@@ -215,7 +213,6 @@ class Follower:
         """Read on, and fold: all of it while the log is caught up with, then each cluster's share."""
         live = tail.caught_up()
         batch = tail.poll(0.0 if self._backlog else POLL_SECONDS / len(self._tails))
-        self._stand_down()
         if live:
             self._backlog.put(batch)
             self._fold_turn()
@@ -251,6 +248,8 @@ class Follower:
         followed = frozenset().union(*self._tails)
         for partitions, tail in list(self._tails.items()):
             if not partitions <= wanted:
+                # of those that stay nothing is known, either, until they are read anew
+                self._give_up(partitions)
                 tail.close()
                 del self._tails[partitions]
                 followed -= partitions
@@ -262,12 +261,7 @@ class Follower:
 
     def _claim(self) -> None:
         """Claim what is assigned and to be acted for, and have it read to its end once more."""
-        with self._claiming:
-            given_up = [self._claims.pop(partition) for partition in self._claims.keys() - self._assigned]
-        given_up += [claim for partition, claim in self._claimed if partition not in self._assigned]
-        self._claimed = [each for each in self._claimed if each[0] in self._assigned]
-        for claim in given_up:
-            claim.close()
+        self._give_up(frozenset(range(self._log.partitions)) - self._assigned)
         claimed = self._claims.keys() | {partition for partition, _ in self._claimed}
         wanted = sorted((self._to_claim & self._assigned) - claimed)
         now = time.monotonic()
@@ -290,6 +284,15 @@ class Follower:
             self._claim_again_at = time.monotonic() + RETRY_SECONDS
             if self._troubles.is_new(str(error)):
                 log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
+
+    def _give_up(self, partitions: frozenset[int]) -> None:
+        """Close the claims of these partitions: nothing is stored through them any more."""
+        with self._claiming:
+            given_up = [self._claims.pop(partition) for partition in self._claims.keys() & partitions]
+        given_up += [claim for partition, claim in self._claimed if partition in partitions]
+        self._claimed = [each for each in self._claimed if each[0] not in partitions]
+        for claim in given_up:
+            claim.close()
 
     def _settle(self) -> None:
         """Own what is assigned, claimed where it must be, and read to the end; own nothing else."""
@@ -320,11 +323,7 @@ class Follower:
         if self.outdated or not self._desk.outdated_in(self._assigned & read):
             return
         self.outdated = True
-        with self._claiming:
-            claims, self._claims = [*self._claims.items(), *self._claimed], {}
-        self._claimed = []
-        for _, claim in claims:
-            claim.close()
+        self._give_up(frozenset(range(self._log.partitions)))
         log.warning("a newer hotdesk decides here: this one decides nothing any more; upgrade it and start it again")
 
     def _on_loop(self, news: Sequence[News], *, live: bool) -> None:
@@ -352,3 +351,33 @@ class Follower:
                 self._outbox.put(folded.entries)
             self.on_turns(folded.turns)
             await asyncio.sleep(0)
+
+
+async def _in_a_thread(what: Callable[[], None]) -> None:
+    """Do what may wait for the log. Not as asyncio has it: Python would wait for those threads before a process ends.
+
+    Raises:
+        Exception: what `what` raises.
+    """
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            what()
+        except Exception as failure:  # noqa: BLE001 # it is raised where it is waited for
+            error = failure
+        with suppress(RuntimeError):  # nobody waits any more: the loop has ended
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=work, name="commit", daemon=True).start()
+    await done

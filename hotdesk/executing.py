@@ -67,7 +67,9 @@ class Executors:
     def _begin(self, cluster: str, means: Means) -> Executor:
         def why_not() -> str:
             view = self._desk.clusters.get(cluster)
-            return self._follower.why_not(cluster) or ("" if view is None else view.why_withheld)
+            return self._follower.why_not(cluster) or (
+                "nothing is known of the cluster now" if view is None else view.why_withheld
+            )
 
         def report(errand: Errand, outcome: Outcome) -> None:
             self._instruments.note_outcome(errand, outcome)

@@ -67,6 +67,11 @@ class Scene:
         self.desk.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
         self.view.why_withheld = ""
 
+    def resume(self) -> None:
+        """Go on after a pause, as people do once they have mended what it was for."""
+        self.view.state.orders.pause = None
+        self.view.why_withheld = ""
+
     async def take(self, turn: Turn = NOTHING, times: int = 1) -> None:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
         for _ in range(times):
@@ -118,7 +123,7 @@ def test_decisions_wait_for_what_came_of_an_act() -> None:
     play(what)
 
 
-def test_what_came_of_an_act_is_another_owners_concern_once_the_cluster_is_gone_from_here() -> None:
+def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_nothing() -> None:
     async def what(scene: Scene) -> None:
         scene.view.state.decided(MOVE)
         await scene.take()
@@ -127,9 +132,56 @@ def test_what_came_of_an_act_is_another_owners_concern_once_the_cluster_is_gone_
         await scene.settle()
         assert scene.stored == []
         scene.poll()
-        await scene.take(Turn([ANOTHER], []))
-        assert scene.stored == [f"{CLUSTER}/session/2"], "decisions are made again"
+        scene.view.state.decided(MOVE)  # as the log has it
+        await scene.take(Turn([ANOTHER], []), times=2)
+        assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
+        assert scene.view.state.relogins[1].stage is Stage.ENDED
         assert scene.given == [MOVE, ANOTHER]
+
+    play(what)
+
+
+def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() -> None:
+    anew = msgspec.structs.replace(MOVE, incident="another", ordered_at_ms=MOVE.ordered_at_ms + 60_000, by="heir")
+
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        scene.away = 1
+        scene.committer.report(MOVE, Outcome(Reply.DONE, "told"))
+        await scene.settle()
+        scene.view.state.decided(anew)
+        await scene.take(times=2)
+        assert scene.view.state.relogins[1] == anew
+        assert scene.given == [MOVE, anew]
+
+    play(what)
+
+
+def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_again() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided(MOVE)
+        await scene.take()
+        scene.away = 1
+        scene.committer.report(MOVE, Outcome(Reply.DENIED, "Invalid Username/Password"))
+        await scene.settle()
+        assert scene.view.state.orders.pause is not None, "at once"
+        await scene.take()
+        assert scene.given == [MOVE], "each further try may lock the account"
+        assert f"{CLUSTER}/pause" in scene.stored
+
+        scene.resume()
+        await scene.take()
+        assert scene.given == [MOVE, MOVE]
+        scene.stored.clear()
+        scene.away = 1
+        scene.committer.report(MOVE, Outcome(Reply.DENIED, "Invalid Username/Password"))
+        await scene.settle()
+        scene.resume()
+        await scene.take(times=2)
+        assert scene.view.state.orders.pause is None
+        assert f"{CLUSTER}/pause" not in scene.stored
+        assert scene.given == [MOVE, MOVE, MOVE]
 
     play(what)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from controller.backlog import FEW
 from controller.desk import Desk
-from controller.follower import Follower
+from controller.follower import GROUP, Follower
 from controller.instruments import ControllerInstruments
 from messages.records import Relogin, Stage
-from messages.topics import partition_of
-from stream.embedded import EmbeddedLog
+from messages.topics import Topic, partition_of
+from stream.embedded import EmbeddedLog, EmbeddedTail
 from stream.log import LogFencedError
 from stream.outbox import Outbox
 from stream.writing import entry_of
@@ -41,14 +41,14 @@ ROUNDS = 8
 class Following:
     """A follower at work, and the log it follows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.log = EmbeddedLog(folder / "log.db", PARTITIONS)
+    def __init__(self, log: EmbeddedLog, cluster: str = CLUSTER, *, reads_all: bool = True) -> None:
+        self.log = log
         self.registry = CollectorRegistry()
         self.desk = Desk("me", "", PARTITIONS, {})
         self.outbox = Outbox(self.log)
         instruments = ControllerInstruments(self.registry)
-        self.follower = Follower(self.log, self.desk, self.outbox, instruments, owns=True, reads_all=True)
-        self.follower.act_for([CLUSTER])
+        self.follower = Follower(self.log, self.desk, self.outbox, instruments, owns=True, reads_all=reads_all)
+        self.follower.act_for([cluster])
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
@@ -75,7 +75,7 @@ class Following:
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Following]:
     """Give a follower that owns everything and decides for the one cluster."""
-    made = Following(tmp_path)
+    made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
     with closing(made):
         assert eventually(lambda: made.follower.decides(CLUSTER))
         yield made
@@ -100,3 +100,32 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
         assert following.desk.clusters[CLUSTER].state.relogins[1].changed_at_ms == written
         assert eventually(lambda: following.follower.decides(CLUSTER))
+
+
+class Looking(EmbeddedLog):
+    """A log that looks, whenever partitions begin to be read, whether somebody decides for the cluster already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, PARTITIONS)
+        self.decides: Callable[[], bool] = lambda: False
+        self.decided: list[bool] = []
+
+    def tail(
+        self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool, recent: Collection[Topic] = ()
+    ) -> EmbeddedTail:
+        self.decided.append(self.decides())
+        return super().tail(topics, partitions, from_start=from_start, recent=recent)
+
+
+def test_nothing_is_decided_for_a_cluster_that_stays_while_it_is_read_anew(tmp_path: Path) -> None:
+    # of two members the first keeps the even partitions
+    stays = next(name for name in map(str, range(100)) if partition_of(name, PARTITIONS) % 2 == 0)
+    log = Looking(tmp_path / "log.db")
+    with closing(Following(log, stays, reads_all=False)) as following:
+        log.decides = lambda: following.follower.decides(stays)
+        assert eventually(lambda: following.follower.decides(stays))
+        with closing(log.join(GROUP)) as another:
+            assert eventually(lambda: 0 < len(another.owned(0.1)) < PARTITIONS)
+            assert eventually(lambda: len(log.decided) > 1)
+            assert eventually(lambda: following.follower.decides(stays)), "it does so again when all was read"
+    assert log.decided == [False] * len(log.decided)

@@ -376,7 +376,7 @@ class Controller(Stoppable):
         if not self._sure or not self._assigned:
             return "this process is not sure any more that it owns the cluster"
         if self._claim is None:
-            return "another process claims the cluster"
+            return "this process has not claimed the cluster"
         return "" if self.view is None else self.view.why_withheld
 
     # --- deciding and acting --------------------------------------------------------------------------------------
