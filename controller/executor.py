@@ -109,11 +109,11 @@ class Executor:
                 errand = self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
-            self._stop.wait(self.wait_before(errand))
             self._report(errand, self._carry_out(errand))
 
     def _carry_out(self, errand: Errand) -> Outcome:
         try:
+            self._stop.wait(self.wait_before(errand))
             return self.carry_out(errand)
         except Exception as error:  # this thread must not end while the process says that it acts
             log.exception("an errand failed", cluster=errand.cluster)
@@ -121,9 +121,10 @@ class Executor:
 
     def wait_before(self, errand: Errand) -> float:
         """Tell how many seconds an errand must wait for the pace: what was held up is not made up for all at once."""
-        if not isinstance(errand, Relogin) or self._means is None:
+        means = self._means
+        if not isinstance(errand, Relogin) or means is None:
             return 0.0
-        pace = max(1, round(self._means.per_second))
+        pace = max(1, round(means.per_second))
         while len(self._told) > pace:
             self._told.popleft()
         return max(0.0, self._told[0] + SECOND - self._clock()) if len(self._told) == pace else 0.0
