@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -249,6 +249,9 @@ def demo(
 
 def main() -> None:
     """Run the command; a user's mistake is one line and an exit code."""
+    if not _in_a_terminal():
+        # until it can take anything up, and once it ends
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         sys.exit(app.meta(sys.argv[1:]) or 0)
     except HotdeskError as error:
@@ -266,8 +269,7 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
     again = threading.Event()
     with (
         _stop_on_signals() as stop,
-        # a terminal that closes sends the same, and means the end
-        _on_signal(signal.SIGHUP, stop if sys.stdin is not None and sys.stdin.isatty() else again),
+        nullcontext() if _in_a_terminal() else _on_signal(signal.SIGHUP, again),
         Service(_wanted(roles, options, tables)) as service,
     ):
         while not stop.wait(WATCH_SECONDS):
@@ -310,10 +312,18 @@ def _change(service: Service, roles: frozenset[Role], options: Options, read_aga
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGINT set."""
+    """Give an event that SIGTERM and SIGINT set, and SIGHUP of a terminal that closes."""
     stop = threading.Event()
-    with _on_signal(signal.SIGTERM, stop), _on_signal(signal.SIGINT, stop):
+    with (
+        _on_signal(signal.SIGTERM, stop),
+        _on_signal(signal.SIGINT, stop),
+        _on_signal(signal.SIGHUP, stop) if _in_a_terminal() else nullcontext(),
+    ):
         yield stop
+
+
+def _in_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """What the end-to-end tests share: clusters in the one database server, and processes that are surely ended."""
 
 import logging
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -45,12 +44,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start_it(
-            *arguments: str,
-            environment: dict[str, str] | None = None,
-            program: tuple[str, ...] = (COMMAND,),
-            stdin: int = subprocess.DEVNULL,
+            *arguments: str, environment: dict[str, str] | None = None, program: tuple[str, ...] = (COMMAND,)
         ) -> Process:
-            process = Process(tmp_path, arguments, environment or {}, program, stdin)
+            process = Process(tmp_path, arguments, environment or {}, program)
             stack.callback(process.close)
             return process
 

@@ -110,7 +110,6 @@ class Process:
         arguments: tuple[str, ...],
         environment: Mapping[str, str],
         program: tuple[str, ...] = (COMMAND,),
-        stdin: int = subprocess.DEVNULL,
     ) -> None:
         mark = uuid4().hex[:6]
         self.said = folder / f"{arguments[0]}-{mark}.stderr"
@@ -123,7 +122,7 @@ class Process:
                 [*command, *arguments],
                 env=clean_environment(environment),
                 cwd=folder,
-                stdin=stdin,
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
             )

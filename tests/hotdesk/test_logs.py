@@ -1,0 +1,31 @@
+"""What a process says of itself, and to whom it says it."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from hotdesk import logs
+
+
+@pytest.fixture
+def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have standard error be one whose reader is gone, as a terminal that was closed."""
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1, encoding="utf-8") as gone:  # noqa: PTH123 # a descriptor
+        monkeypatch.setattr("sys.stderr", gone)
+        logs.configure()
+        yield
+        logging.getLogger().handlers = handlers
+        logging.getLogger().setLevel(level)
+        structlog.reset_defaults()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+
+
+@pytest.mark.usefixtures("nobody_reads")
+def test_what_nobody_reads_keeps_no_process_from_its_work() -> None:
+    structlog.get_logger().warning("the log took no records", given_up=1)
