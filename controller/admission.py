@@ -106,6 +106,7 @@ def known(desk: Desk, cluster: str) -> ClusterView:
 
 
 def age_ms(view: ClusterView, now: float) -> int | None:
+    """Tell how old what is known of a cluster is, as answers have it; None: no poll came in yet."""
     age = view.age_seconds(now)
     return None if age is None else round(age * 1000)
 

@@ -9,10 +9,7 @@ from typing import Annotated, Any
 
 import structlog
 from litestar import Litestar, MediaType, Response, Router, get
-from litestar.exceptions import (
-    HTTPException,
-    NotFoundException,
-)
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
