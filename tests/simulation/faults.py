@@ -49,6 +49,7 @@ class Stage:
         self.world.look()
         if fault in _UNSETTLING:
             self.watch.unsteady_at = self.world.clock.now
+        began = self.world.clock.now
 
         def end() -> None:
             if end in self.ends:
@@ -58,6 +59,8 @@ class Stage:
                 self.world.note(f"-- over: {name}")
                 if fault in _UNSETTLING:
                     self.watch.unsteady_at = self.world.clock.now
+                if fault in _BLINDING:
+                    self.watch.blinded.append((began, self.world.clock.now))
 
         self.ends.append(end)
         self.world.clock.after(self.draw.uniform(shortest, longest), end)
@@ -137,6 +140,7 @@ def _a_heartbeat_pauses(stage: Stage) -> End:
     def end() -> None:
         if not dialer.dead:
             dialer.beats_until = None
+            dialer.silent_until = stage.world.clock.now
 
     return end
 
@@ -148,7 +152,7 @@ def _no_heartbeat_can_be_written(stage: Stage) -> End:
 
     def end() -> None:
         stage.world.beats_frozen_at = None
-        stage.world.unseen_until = stage.world.clock.now
+        stage.world.thawed_at = stage.world.clock.now
 
     return end
 
@@ -158,7 +162,6 @@ def _the_database_goes_away(stage: Stage) -> End:
 
     def end() -> None:
         stage.world.database_up = True
-        stage.world.unseen_until = stage.world.clock.now
 
     return end
 
@@ -398,9 +401,10 @@ _OF_PEOPLE: tuple[Fault, ...] = (
     (_somebody_moves_an_agent, 0.0, 1.0),
     (_somebody_releases_the_brake, 0.0, 1.0),
 )
-_UNSETTLING = {each for each, _, _ in (*_OF_HOTDESK, *_OF_WITNESSES)} | {
+_BLINDING = {each for each, _, _ in _OF_HOTDESK} | {
     _the_database_goes_away,
     _the_database_restarts,
     _no_heartbeat_can_be_written,
-    _somebody_pauses,
 }
+"""Faults after which it is watched anew whether heartbeats go on."""
+_UNSETTLING = _BLINDING | {each for each, _, _ in _OF_WITNESSES} | {_somebody_pauses}

@@ -69,6 +69,8 @@ class Watch:
         self.unbraked = False
         self.unsteady_at = 0.0
         """When something last happened to hotdesk itself, or ended."""
+        self.blinded: list[tuple[float, float]] = []
+        """From when to when hotdesk could not see or decide, in the order of the ends."""
         self._sent: deque[float] = deque()
         self._acted: list[tuple[str, str]] = []
         self._stamps: dict[tuple[str, int], Stamp] = {}
@@ -182,7 +184,7 @@ class Watch:
     def _is_excused(self, dialer: Dialer) -> bool:
         """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
-        silent = silent or self._now - self._world.unseen_until < NEWS_SECONDS
+        silent = silent or self._now - max(dialer.silent_until, self._world.thawed_at) < NEWS_SECONDS
         unseen = dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
         return silent and (unseen or self.unbraked)
 
@@ -191,7 +193,12 @@ class Watch:
         if incident.startswith("order/") or self.unbraked:
             return
         now, serve = self._now, [each for each in self._world.dialers.values() if each.active]
-        bad = [each for each in serve if self._looks_bad_since(each) < now - ALONE_SECONDS / 2 - POLL]
+        # one that died while nothing could be written looked alive once more when that was over
+        bad = [
+            each
+            for each in serve
+            if max(self._looks_bad_since(each), self._world.thawed_at) < now - ALONE_SECONDS / 2 - POLL
+        ]
         if len(bad) < 2 or len(bad) <= len(serve) / 2:
             return
         since = sorted(map(self._looks_bad_since, bad))[len(serve) // 2]
@@ -222,9 +229,10 @@ class Watch:
         if dead_since is not None and not chosen.dead:
             # its heartbeat goes on, so only witnesses can tell, from when they reach it
             dead_since = None if self._world.blind else max(dead_since, chosen.reached_since)
-        if dead_since is not None:
-            # whoever could not see for a while watches anew
-            dead_since = max(dead_since, self._world.unseen_until, self.unsteady_at)
+        for began, ended in self.blinded:
+            if dead_since is not None and began < dead_since + bound + ALONE_SECONDS:
+                # it could not be known by then, and is watched anew since
+                dead_since = max(dead_since, ended)
         # one whose row was taken by a restart of the database is judged as it was before
         if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + ALONE_SECONDS:
             why = f"{chosen.server_ip} is dead for {self._now - dead_since:.1f} s, and {fine[0].server_ip} is not"

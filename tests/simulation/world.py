@@ -54,6 +54,8 @@ class Dialer:
     logins: bool = True
     beats_until: float | None = None
     """When its heartbeat stopped; None: it goes on."""
+    silent_until: float = 0.0
+    """When its heartbeat last went on after a pause."""
     has_row: bool = True
     troubled: float | None = None
     """Since when there is a reason to move its agents; None: there is none."""
@@ -121,8 +123,8 @@ class World:
     database_up: bool = True
     beats_frozen_at: float | None = None
     """Since when no heartbeat can be written, for whatever reason; None: they can."""
-    unseen_until: float = 0.0
-    """When heartbeats could last not be written or not be read: what was due by then was written all at once."""
+    thawed_at: float = 0.0
+    """When heartbeats could last not be written: what was due by then was written all at once."""
     blind: bool = False
     """No witness reaches any dialer."""
     slow: bool = False

@@ -129,6 +129,10 @@ def _offer_what_is_switched_off(state: ClusterState, policy: Any, dialer: Any, l
     return tuple(each for each in reasons if each not in {WhyNot.SWITCHED_OFF, WhyNot.DRAINING})
 
 
+def _offer_what_is_down(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
+    return tuple(each for each in _why_not(state, policy, dialer, load, slots) if each is not WhyNot.DOWN)
+
+
 _why_not = ranking._why_not
 
 
@@ -170,6 +174,7 @@ MUTANTS = (
     _mutant("a lost order is never repeated", 92, _Deciding, "_tell_again", _tell_nobody_twice),
     _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
     _mutant("switched off is offered", 9, ranking, "_why_not", _offer_what_is_switched_off),
+    _mutant("down is offered", 23, ranking, "_why_not", _offer_what_is_down),
     _mutant("emergency logout of who was never told", 1522, incidents, "MOST_ATTEMPTS", 0),
     _mutant("a pause is never taken back", 464, Holding, "_release", _let_the_pause_be),
 )
