@@ -33,8 +33,8 @@ class Trouble:
     why: Why
     began: float
     ended: float | None = None
-    of_the_fleet: bool = False
-    """So many at once that nobody may be moved."""
+    braked_until: float = 0.0
+    """Until when so many were in trouble at once that nobody might be moved; infinite: to the end."""
 
     def covers(self, at: float, grace: float = 0.0) -> bool:
         """Tell whether it lasted at a moment."""
@@ -59,7 +59,7 @@ def wrongly_told(telling: Telling, troubles: Iterable[Trouble]) -> str:
     ]
     if not found:
         return f"{where}, which lives"
-    if all(each.of_the_fleet for each in found):
+    if all(telling.at < each.braked_until for each in found):
         return f"{where} while most of the fleet was dead"
     soonest = min(each.began + (DRAIN_SECONDS if each.why is Why.OFF else SURE_SECONDS) for each in found)
     if telling.at < soonest:

@@ -152,19 +152,19 @@ class Soak:
             Why.STALLED: (cluster.stall, cluster.unstall),
             Why.OFF: (cluster.switch_off, cluster.switch_on),
         }[why]
-        begun = [Trouble(each, why, time.time(), of_the_fleet=len(victims) > 1) for each in sorted(victims)]
+        braked_until = float("inf") if len(victims) > 1 else 0.0
+        begun = [Trouble(each, why, time.time(), braked_until=braked_until) for each in sorted(victims)]
         self._troubles += begun
         for each in begun:
             fail(each.server_ip)
         if what == "half the fleet dies":
             # while the brake holds nobody is moved; it lets go once less than half of the fleet is gone
             self._wait(12)
-            for each in begun[1:]:
+            stays, *others = begun
+            for each in others:
                 heal(each.server_ip)
-            for each in begun:
                 each.ended = time.time()
-            begun.append(Trouble(begun[0].server_ip, why, time.time()))
-            self._troubles.append(begun[-1])
+            stays.braked_until = time.time()
         try:
             yield
         finally:

@@ -1,5 +1,7 @@
 """What a soak calls broken, with plain data; and that each order is noted, by a real database."""
 
+from math import inf
+
 import pytest
 
 from simulator.database import Database
@@ -35,7 +37,9 @@ def telling(at: float, session: int = 1, server_ip: str = A) -> Telling:
         ([Trouble(A, Why.STALLED, 100)], 105, "1.5 s before that could be sure"),
         ([Trouble(A, Why.OFF, 100)], 108, "0.5 s before that could be sure"),
         ([Trouble(A, Why.OFF, 100)], 109, ""),
-        ([Trouble(A, Why.DEAD, 100, of_the_fleet=True)], 115, "most of the fleet"),
+        ([Trouble(A, Why.DEAD, 100, braked_until=inf)], 115, "most of the fleet"),
+        ([Trouble(A, Why.DEAD, 100, braked_until=120)], 115, "most of the fleet"),
+        ([Trouble(A, Why.DEAD, 100, braked_until=120)], 121, ""),
     ],
 )
 def test_only_who_is_on_a_dialer_in_trouble_is_told_to_leave_and_not_too_early(
