@@ -79,7 +79,7 @@ class Committer:
         """By cluster: the errands given to its executor, and when they came back undone. Each does come back, or what
         came of it does."""
         self._done: dict[str, list[_Done]] = {}
-        """By cluster: what is not stored yet."""
+        """By cluster: what is not stored yet; no more than its executor was given."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, turns: Mapping[str, Turn]) -> None:
