@@ -55,6 +55,10 @@ NEWS_SECONDS = 3.0
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
 
 
+UNDER_WAY_SECONDS = POLL + 1.1
+"""The same from the last poll that did not know of it, where the act takes VICIdial a second."""
+
+
 class Watch:
     """Looks at every act and every answer."""
 
@@ -184,7 +188,7 @@ class Watch:
     def _is_excused(self, dialer: Dialer) -> bool:
         """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
-        silent = silent or self._now - max(dialer.silent_until, self._world.thawed_at) < NEWS_SECONDS
+        silent = silent or self._now - max(dialer.silent_until, self._world.thawed_at) < UNDER_WAY_SECONDS
         unseen = dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
         return silent and (unseen or self.unbraked)
 
