@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topic
-from stream.log import MAX_POLL_BYTES, MAX_RECORD_BYTES, LogError, LogRefusedError, LogUnavailableError
+from stream.log import MAX_RECORD_BYTES, LogError, LogRefusedError, LogUnavailableError
 
 with warnings.catch_warnings():
     # Python 3.11 deprecates how kafka-python reads its schemas, 3.13 no longer does; callers can do nothing about it
@@ -29,6 +29,9 @@ with warnings.catch_warnings():
 
 MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 64 * 1024
 """What a topic must take (`max.message.bytes`) and a producer may send: a record, and Kafka's own framing."""
+FETCH_BYTES = 2 * 1024 * 1024
+"""What a broker sends at once; a larger record comes alone. Whoever reads the log anew keeps the memory that this took:
+measured with a log of 100 MB, 2 MB leave a process at 49 MB and 16 MB at 89, and it is read no slower."""
 CONNECT_MS = 3_000
 BOOTSTRAP_MS = 5_000
 REQUEST_MS = 5_000
@@ -378,7 +381,7 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,
-        fetch_max_bytes=MAX_POLL_BYTES,
+        fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
         metrics_enabled=False,
         **more,
