@@ -6,7 +6,6 @@ is another one, which keeps the moment when the agents of a dialer that died are
 
 import io
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.console import Console, RenderableType
 
 from controller.answers import RankingAnswer
 from hotdesk import demo
+from hotdesk.signals import Asked
 from messages.records import DialerState
 from simulator.cluster import SimulatedCluster
 
@@ -32,9 +32,9 @@ FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, looked at from here only
     """A screen that nobody sees, and that keeps one moment."""
 
-    def __init__(self, cluster: SimulatedCluster, picks: demo._Picks, stop: threading.Event) -> None:
+    def __init__(self, cluster: SimulatedCluster, picks: demo._Picks, end: Asked) -> None:
         super().__init__(Console(file=io.StringIO()), None, cluster, picks)
-        self._stop = stop
+        self._end = end
         self._seen_at: float | None = None
         self.kept: RenderableType | None = None
 
@@ -48,21 +48,21 @@ class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, l
             self._seen_at = at_seconds
         if self._seen_at is not None and at_seconds >= self._seen_at + AFTER_SECONDS:
             self.kept = self._picture(at_seconds, ranking)
-            self._stop.set()
+            self._end.ask()
 
 
 def main() -> None:
     """Run the demonstration, and draw."""
-    stop = threading.Event()
+    end = Asked()
     cameras: list[_Camera] = []
 
     @contextmanager
     def screen(_: Console, cluster: SimulatedCluster, picks: demo._Picks) -> Iterator[_Camera]:
-        cameras.append(_Camera(cluster, picks, stop))
+        cameras.append(_Camera(cluster, picks, end))
         yield cameras[-1]
 
     with mock.patch.object(demo, "_screen", screen):
-        demo.run_demo(stop, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
+        demo.run_demo(end, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
     kept = cameras[0].kept
     if kept is None:
         raise SystemExit("no dialer was seen to die")

@@ -6,7 +6,6 @@ dialer dies, then half of them, then the database goes away.
 
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from controller.answers import RankingAnswer
 from hotdesk import demo
+from hotdesk.signals import Asked
 from simulator.cluster import SimulatedCluster
 
 FOLDER = Path(__file__).parent
@@ -45,11 +45,11 @@ BLIND = _Shot("blind", "Nothing is known: ")
 class _Camera:
     """A screen that nobody sees, and that takes pictures of the status page."""
 
-    def __init__(self, page: Page, cluster: SimulatedCluster, url: str, stop: threading.Event) -> None:
+    def __init__(self, page: Page, cluster: SimulatedCluster, url: str, end: Asked) -> None:
         self._page = page
         self._cluster = cluster
         self._url = f"{url}/clusters/{demo.CLUSTER}"
-        self._stop = stop
+        self._end = end
         self._calm = False
 
     def show(self, at_seconds: float, ranking: RankingAnswer | None, _: list[demo._Act]) -> None:
@@ -59,7 +59,7 @@ class _Camera:
             self._take("healthy")
         elif self._calm and ranking is not None and "moved agents are home" in ranking.summary:
             self._go_through(ranking)
-            self._stop.set()
+            self._end.ask()
 
     def _go_through(self, ranking: RankingAnswer) -> None:
         expect(self._page.locator("#sentence")).to_contain_text(HOME, timeout=LONG_MS)
@@ -87,17 +87,17 @@ class _Camera:
 
 def main() -> None:
     """Run the demonstration, and take the pictures."""
-    stop = threading.Event()
+    end = Asked()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
 
         @contextmanager
         def screen(_: Console, cluster: SimulatedCluster, picks: demo._Picks) -> Iterator[_Camera]:
-            yield _Camera(page, cluster, picks.url, stop)
+            yield _Camera(page, cluster, picks.url, end)
 
         with mock.patch.object(demo, "_screen", screen):
-            demo.run_demo(stop, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
+            demo.run_demo(end, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
         browser.close()
 
 

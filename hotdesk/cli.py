@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import resources
@@ -29,6 +28,7 @@ from hotdesk.failures import HotdeskError, LogFailure, SettingsError
 from hotdesk.replaying import replay
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
+from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
 from stream.acls import User, commands
 from stream.kafka_client import KafkaSettings
 from stream.log import LogError
@@ -243,13 +243,13 @@ def demo(
     seed: Annotated[int, Parameter(help="The simulated cluster's.")] = 1,
 ) -> None:
     """Show it all on a simulated cluster in a private database; nothing is left behind."""
-    with _stop_on_signals() as stop:
-        run_demo(stop, seconds=seconds, kafka=kafka, seed=seed)
+    with asked_to_end() as end:
+        run_demo(end, seconds=seconds, kafka=kafka, seed=seed)
 
 
 def main() -> None:
     """Run the command; a user's mistake is one line and an exit code."""
-    if not _in_a_terminal():
+    if not in_a_terminal():
         # until it can take anything up, and once it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -266,19 +266,18 @@ def main() -> None:
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
-    again = threading.Event()
+    again = Asked()
     with (
-        _stop_on_signals() as stop,
-        nullcontext() if _in_a_terminal() else _on_signal(signal.SIGHUP, again),
+        asked_to_end() as end,
+        nullcontext() if in_a_terminal() else asked_by(signal.SIGHUP, again),
         Service(_wanted(roles, options, tables)) as service,
     ):
-        while not stop.wait(WATCH_SECONDS):
+        while not end.wait(WATCH_SECONDS):
             if ended := service.ended():
                 raise HotdeskError(
                     f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
                 )
-            if again.is_set():
-                again.clear()
+            if again.take():
                 _change(service, roles, options, read_again)
 
 
@@ -308,32 +307,6 @@ def _change(service: Service, roles: frozenset[Role], options: Options, read_aga
         service.change(_wanted(roles, options, read_again()))
     except HotdeskError as error:
         log.warning("the settings changed and cannot be used; all stays as it was", why=str(error))
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGINT set, and SIGHUP of a terminal that closes."""
-    stop = threading.Event()
-    with (
-        _on_signal(signal.SIGTERM, stop),
-        _on_signal(signal.SIGINT, stop),
-        _on_signal(signal.SIGHUP, stop) if _in_a_terminal() else nullcontext(),
-    ):
-        yield stop
-
-
-def _in_a_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-@contextmanager
-def _on_signal(number: signal.Signals, event: threading.Event) -> Iterator[None]:
-    """Have a signal set an event."""
-    before = signal.signal(number, lambda *_: event.set())
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ temporary folder and in this process and its children, and nothing of it is left
 
 import os
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from hotdesk.failures import HotdeskError
 from hotdesk.hands import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.signals import Asked
 from messages.records import Standing, WhyNot
 from simulator import schema
 from simulator.agents import Habits
@@ -66,8 +66,8 @@ class _Act(NamedTuple):
     said: str
 
 
-def run_demo(stop: threading.Event, *, seconds: float | None, kafka: bool, seed: int) -> None:
-    """Show it, until `stop` is set or `seconds` are over.
+def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> None:
+    """Show it, until `end` is asked for or `seconds` are over.
 
     Raises:
         DemoError: MariaDB or Kafka cannot be started.
@@ -97,7 +97,7 @@ def run_demo(stop: threading.Event, *, seconds: float | None, kafka: bool, seed:
         console.print(f"the API answers at {service.url}, for example", highlight=False)
         console.print(f"  {service.url}/v1/clusters/{CLUSTER}/ranking", highlight=False)
         console.print(f"  {service.url}/openapi/openapi.json", highlight=False)
-        _show(console, stop, cluster, _Stage(plan, seconds), picks)
+        _show(console, end, cluster, _Stage(plan, seconds), picks)
     console.print("stopped; nothing is left running")
 
 
@@ -207,13 +207,13 @@ class _Stage:
             yield _Act(at_seconds, f"{self.victim} {said}")
 
 
-def _show(console: Console, stop: threading.Event, cluster: SimulatedCluster, stage: _Stage, picks: _Picks) -> None:
+def _show(console: Console, end: Asked, cluster: SimulatedCluster, stage: _Stage, picks: _Picks) -> None:
     """Play the piece: what happens on the stage, and what hotdesk makes of it."""
     began = time.monotonic()
     before: dict[str, Standing] = {}
     told: dict[str, _Told] = {}
     with _screen(console, cluster, picks) as screen:
-        while not stop.wait(FRAME_SECONDS):
+        while not end.wait(FRAME_SECONDS):
             at_seconds = time.monotonic() - began
             if stage.ends_at is not None and at_seconds >= stage.ends_at:
                 return
