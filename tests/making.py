@@ -23,6 +23,8 @@ from messages.records import (
     PhoneAlias,
     Poll,
     Record,
+    Relogin,
+    Stage,
 )
 from messages.topics import Key, partition_of
 from stream.log import Entry, Stored
@@ -33,6 +35,20 @@ PARTITIONS = 4
 NOW_MS = 1_800_000_000_000
 PLAIN = Policy()
 ONE, TWO, THREE = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+MOVE = Relogin(
+    cluster=CLUSTER,
+    live_agent_id=1,
+    incident="i",
+    user="1001",
+    from_server_ip=ONE,
+    to_server_ip=TWO,
+    alias_id="desk1001",
+    phone_login="1001b",
+    stage=Stage.ORDERED,
+    ordered_at_ms=NOW_MS,
+    by="me",
+)
+"""The order to move an agent."""
 
 
 def alive(now_ms: int = NOW_MS) -> Heartbeat:

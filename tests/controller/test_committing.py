@@ -11,23 +11,10 @@ from controller.committing import RESEND_SECONDS, Committer
 from controller.desk import ClusterView, Desk
 from controller.incidents import Turn
 from controller.policy import Policy
-from messages.records import Errand, Relogin, Stage
+from messages.records import Errand, Stage
 from stream.log import Entry, LogUnavailableError
-from tests.making import CLUSTER, NOW_MS, ONE, PARTITIONS, TWO, arrived, dialer, poll
+from tests.making import CLUSTER, MOVE, ONE, PARTITIONS, TWO, arrived, dialer, poll
 
-MOVE = Relogin(
-    cluster=CLUSTER,
-    live_agent_id=1,
-    incident="i",
-    user="1001",
-    from_server_ip=ONE,
-    to_server_ip=TWO,
-    alias_id="desk1001",
-    phone_login="1001b",
-    stage=Stage.ORDERED,
-    ordered_at_ms=NOW_MS,
-    by="me",
-)
 ANOTHER = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
 NOTHING = Turn([], [])
 

@@ -11,22 +11,9 @@ import pytest
 from controller.acting import Outcome, Reply, SessionRow
 from controller.executor import Executor, Means
 from controller.vicidial import SessionReader, VicidialError
-from messages.records import Errand, Fence, Hold, Relogin, Stage
-from tests.making import CLUSTER, NOW_MS, ONE, TWO
+from messages.records import Errand, Fence, Hold, Relogin
+from tests.making import CLUSTER, MOVE, ONE
 
-MOVE = Relogin(
-    cluster=CLUSTER,
-    live_agent_id=1,
-    incident="i",
-    user="1001",
-    from_server_ip=ONE,
-    to_server_ip=TWO,
-    alias_id="desk1001",
-    phone_login="1001b",
-    stage=Stage.ORDERED,
-    ordered_at_ms=NOW_MS,
-    by="me",
-)
 NEXT = msgspec.structs.replace(MOVE, user="1002")
 
 

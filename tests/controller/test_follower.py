@@ -14,27 +14,13 @@ from controller.backlog import FEW
 from controller.desk import Desk
 from controller.follower import GROUP, Follower
 from controller.instruments import ControllerInstruments
-from messages.records import Relogin, Stage
 from messages.topics import Topic, partition_of
 from stream.embedded import EmbeddedLog, EmbeddedTail
 from stream.log import LogFencedError
 from stream.outbox import Outbox
 from stream.writing import entry_of
-from tests.making import CLUSTER, NOW_MS, ONE, PARTITIONS, TWO, eventually
+from tests.making import CLUSTER, MOVE, PARTITIONS, eventually
 
-MOVE = Relogin(
-    cluster=CLUSTER,
-    live_agent_id=1,
-    incident="i",
-    user="1001",
-    from_server_ip=ONE,
-    to_server_ip=TWO,
-    alias_id="desk",
-    phone_login="p2",
-    stage=Stage.ORDERED,
-    ordered_at_ms=NOW_MS,
-    by="another",
-)
 ROUNDS = 8
 
 
