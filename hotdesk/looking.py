@@ -1,7 +1,6 @@
 """The commands by which people look at a running hotdesk: the live view, and why things are as they are."""
 
 import sys
-import threading
 
 import httpx
 import msgspec
@@ -15,6 +14,7 @@ from controller.explaining import Explanation, clock, heartbeat_words, is_advice
 from hotdesk.asking import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
 from hotdesk.failures import ApiFailure
 from hotdesk.settings import Options
+from hotdesk.signals import asked_to_end
 from messages.records import DialerState, Stage, Standing
 
 DEFAULTS = Options()
@@ -42,9 +42,11 @@ def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
         if not sys.stdout.isatty():
             console.print(_view(api, name))
             return
-        pause = threading.Event()
-        with Live(_view(api, name), console=console, screen=True, auto_refresh=False) as live:
-            while not pause.wait(EVERY_SECONDS):
+        with (
+            asked_to_end() as end,
+            Live(_view(api, name), console=console, screen=True, auto_refresh=False) as live,
+        ):
+            while not end.wait(EVERY_SECONDS):
                 live.update(_seen(api, name), refresh=True)
 
 

@@ -173,9 +173,9 @@ def test_wrong_secrets_are_complained_about_without_them(
         order_a_move(process, west)
         paused = until(lambda: process.client.ranking() and process.client.ranking().paused_by, "VICIdial's refusal")
         assert paused == "hotdesk"
-        decisions = process.client.http.get(f"/v1/clusters/{CLUSTER}/decisions")
-        assert "Invalid Username/Password" in decisions.text
-        assert_unmarked("what was decided", decisions.content)
+        decided = f"/v1/clusters/{CLUSTER}/decisions"
+        until(lambda: "Invalid Username/Password" in process.client.http.get(decided).text, "it stands in the log")
+        assert_unmarked("what was decided", process.client.http.get(decided).content)
         for what, said in all_said(process, tmp_path):
             assert_unmarked(what, said)
 
