@@ -15,10 +15,11 @@ from collectors.observer import Observer
 from collectors.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.sip import SipTarget, probe_sip
 from controller.vicidial import VicidialError
+from hotdesk.certificates import trust
 from hotdesk.failures import DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.hands import reach
-from hotdesk.service import open_log
-from hotdesk.settings import ClusterSettings, LogOptions
+from hotdesk.service import open_log, tokens_of
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages.records import DialerReading, Poll, Relogin, Witness
 from messages.topics import Topic
 from stream.log import LogError, LogInUseError
@@ -47,13 +48,27 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What the command ends with, if this is the worst."""
 
 
-def check_everything(log: LogOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
+def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
     """Look at everything, one finding after the other; nothing found wrong stops the rest."""
     yield from _check_log(log)
+    yield _check_api(api)
     if not clusters:
         yield _wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
     for name, settings in clusters.items():
         yield from _check_cluster(name, settings)
+
+
+def _check_api(options: ApiOptions) -> Finding:
+    """Look whether a process could begin with these settings; its port it may hold itself by now."""
+    try:
+        tokens_of(options)
+        certificate = options.certificate()
+        trust(options.tls_ca)
+    except SettingsError as error:
+        return _wrong(error, "api", "mend what the message says")
+    spoken = "plain HTTP" if certificate is None else "TLS"
+    who = "this machine alone" if options.token_file is None else f"whoever has a token of {options.token_file}"
+    return _ok("api", f"answers {who} at {options.host}, port {options.port}, by {spoken}")
 
 
 def _check_log(options: LogOptions) -> Iterator[Finding]:

@@ -225,8 +225,8 @@ def init(path: Path = DEFAULT_FILE) -> None:
 
 @app.command
 def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables) -> int:
-    """Look at settings, log, topics, databases and grants: what is wrong, and how to mend it."""
-    findings = list(check_everything(options.log, settings.clusters(clusters, options, os.environ)))
+    """Look at settings, log, topics, API, databases and grants: what is wrong, and how to mend it."""
+    findings = list(check_everything(options.log, options.api, settings.clusters(clusters, options, os.environ)))
     if as_json:
         print_json(findings)
     else:

@@ -111,7 +111,7 @@ class Service:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._tokens = _tokens(wanted.api)
+        self._tokens = tokens_of(wanted.api)
         self._certificate = wanted.api.certificate()
         # in a container every process is number 1, and one that begins anew is another one than before
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -345,7 +345,12 @@ class _RefusedTokens(PrometheusCollector):
             yield CounterMetricFamily(spec.name, spec.help, value=count)
 
 
-def _tokens(api: ApiOptions) -> Tokens:
+def tokens_of(api: ApiOptions) -> Tokens:
+    """Give the tokens of an API.
+
+    Raises:
+        SettingsError: there are none and others could ask, or they cannot be read.
+    """
     if api.token_file is None and api.host not in LOOPBACK:
         raise SettingsError(
             f"api.host is {api.host}, so others can reach the API: set api.token_file, or bind to 127.0.0.1"

@@ -192,6 +192,22 @@ def test_an_embedded_log_that_another_process_owns_is_one_line(command: Command,
     assert seconds < 5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--api.host", "0.0.0.0"], "others can reach the API: set api.token_file"),  # noqa: S104 # it is refused
+        (["--api.tls-cert", "/not/there.pem", "--api.tls-key", "/not/there.key"], "/not/there.key"),
+        (["--api.tls-ca", "/not/there.pem"], "/not/there.pem"),
+        (["--api.token-file", "/not/there"], "/not/there"),
+    ],
+)
+def test_check_says_what_would_keep_the_api_from_beginning(command: Command, arguments: list[str], said: str) -> None:
+    findings = json.loads(command("check", "--json", *arguments).output)
+    (api,) = [each for each in findings if each["subject"] == "api"]
+    assert api["verdict"] == "wrong"
+    assert said in api["what"]
+
+
 def test_a_log_of_another_number_of_partitions_is_one_line(command: Command, tmp_path: Path) -> None:
     EmbeddedLog(tmp_path / "log.db", partitions=4).close()
     said = one_line(command(*RUN, "--log.path", "log.db"), LOG)
@@ -207,9 +223,9 @@ def test_init_writes_a_file_that_check_takes_and_never_a_second_time(command: Co
     assert "left as it is" in one_line(command("init"), SETTINGS)
     assert (tmp_path / "hotdesk.toml").read_text() == written
     findings = json.loads(command("check", "--json").output)
-    assert [each["subject"] for each in findings] == ["log", "cluster main"]
+    assert [each["subject"] for each in findings] == ["log", "api", "cluster main"]
     # The example's password lies where nobody put it: the settings as such are fine.
-    assert "/etc/hotdesk/main.password" in findings[1]["what"]
+    assert "/etc/hotdesk/secrets/main.password" in findings[2]["what"]
 
 
 def test_init_says_where_it_cannot_write(command: Command) -> None:
@@ -229,10 +245,10 @@ def test_check_is_content_with_a_cluster_read_by_the_account_of_the_grants(comma
     assert outcome.code == 0, outcome
     assert outcome.errors == ""
     lines = outcome.output.splitlines()
-    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["ok"] * 4
     assert "3 active dialers" in lines[-1]
     as_json = command("check", "--json", **west.environment)
-    assert len(json.loads(as_json.output)) == 3
+    assert len(json.loads(as_json.output)) == 4
     assert west.settings.password not in outcome.output + as_json.output
 
 
