@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import Future
 from functools import partial
 
 import structlog
@@ -359,25 +359,16 @@ async def _in_a_thread(what: Callable[[], None]) -> None:
     Raises:
         Exception: what `what` raises.
     """
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # what has begun cannot be called off
 
     def work() -> None:
-        error: BaseException | None = None
         try:
             what()
-        except Exception as failure:  # noqa: BLE001 # it is raised where it is waited for
-            error = failure
-        with suppress(RuntimeError):  # nobody waits any more: the loop has ended
-            loop.call_soon_threadsafe(settle, error)
+        except Exception as error:  # noqa: BLE001 # it is raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     threading.Thread(target=work, name="commit", daemon=True).start()
-    await done
+    await asyncio.wrap_future(done)

@@ -23,8 +23,6 @@ from stream.writing import end_of_observation
 
 KEPT = tuple(topic for topic in Topic if RETENTION[topic] is Retention.COMPACTED)
 """Topics in which a record stays for ever unless a tombstone ends it."""
-
-
 QUIET_SECONDS = 15.0
 """A collector that works says something at least this often: polls, or each time it tried that its database is away."""
 

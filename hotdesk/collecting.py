@@ -12,7 +12,7 @@ from collectors.prober import ProbeSettings
 from stream.log import Log
 from stream.outbox import Outbox
 
-LEAVE_SECONDS = 1.5
+CHANGE_SECONDS = 1.5
 """All that are to end together are waited for so long; one that waits for a database ends a little later. A process
 that is asked to end meanwhile must still do so within five seconds."""
 
@@ -45,7 +45,7 @@ class Collectors:
         wanted = {cluster: (settings, probes.get(cluster, NO_PROBES)) for cluster, settings in databases.items()}
         for cluster in [each for each, working in self._working.items() if wanted.get(each) != working.settings]:
             self._let_go(cluster)
-        self.join(time.monotonic() + LEAVE_SECONDS)
+        self.join(time.monotonic() + CHANGE_SECONDS)
         for cluster, settings in wanted.items():
             if cluster not in self._working:
                 self._begin(cluster, settings)
