@@ -66,6 +66,17 @@ class Scene:
             self.committer.take({CLUSTER: turn})
             await self.settle()
 
+    async def give(self) -> None:
+        """Have the move decided, and given to the executor."""
+        self.view.state.decided(MOVE)
+        await self.take()
+
+    async def done(self, reply: Reply, said: str, *, lost: int = 0) -> None:
+        """Have the executor say what came of the move, while so many appends fail."""
+        self.away = lost
+        self.committer.report(MOVE, Outcome(reply, said))
+        await self.settle()
+
     async def settle(self) -> None:
         """Let everything that is under way come to its end."""
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -82,12 +93,9 @@ def play(what: Callable[[Scene], Awaitable[None]]) -> None:
 @pytest.mark.parametrize("reply", [Reply.UNCLEAR, Reply.REFUSED, Reply.DONE, Reply.GONE])
 def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> None:
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
+        await scene.give()
         assert scene.given == [MOVE]
-        scene.away = 2
-        scene.committer.report(MOVE, Outcome(reply, "said"))
-        await scene.settle()
+        await scene.done(reply, "said", lost=2)
         assert scene.stored == []
         await scene.take(times=3)
         assert scene.view.state.relogins[1].stage in {Stage.TOLD, Stage.ENDED}
@@ -99,11 +107,8 @@ def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> Non
 
 def test_decisions_wait_for_what_came_of_an_act() -> None:
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
-        scene.away = 1
-        scene.committer.report(MOVE, Outcome(Reply.DONE, "told"))
-        await scene.settle()
+        await scene.give()
+        await scene.done(Reply.DONE, "told", lost=1)
         await scene.take(Turn([ANOTHER], []), times=2)
         assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
 
@@ -112,11 +117,9 @@ def test_decisions_wait_for_what_came_of_an_act() -> None:
 
 def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_nothing() -> None:
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
+        await scene.give()
         scene.desk.forget(range(PARTITIONS))
-        scene.committer.report(MOVE, Outcome(Reply.GONE, "gone"))
-        await scene.settle()
+        await scene.done(Reply.GONE, "gone")
         assert scene.stored == []
         scene.poll()
         scene.view.state.decided(MOVE)  # as the log has it
@@ -132,11 +135,8 @@ def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() 
     anew = msgspec.structs.replace(MOVE, incident="another", ordered_at_ms=MOVE.ordered_at_ms + 60_000, by="heir")
 
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
-        scene.away = 1
-        scene.committer.report(MOVE, Outcome(Reply.DONE, "told"))
-        await scene.settle()
+        await scene.give()
+        await scene.done(Reply.DONE, "told", lost=1)
         scene.view.state.decided(anew)
         await scene.take(times=2)
         assert scene.view.state.relogins[1] == anew
@@ -147,11 +147,8 @@ def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() 
 
 def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_again() -> None:
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
-        scene.away = 1
-        scene.committer.report(MOVE, Outcome(Reply.DENIED, "Invalid Username/Password"))
-        await scene.settle()
+        await scene.give()
+        await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
         assert scene.view.state.orders.pause is not None, "at once"
         await scene.take()
         assert scene.given == [MOVE], "each further try may lock the account"
@@ -161,9 +158,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
         await scene.take()
         assert scene.given == [MOVE, MOVE]
         scene.stored.clear()
-        scene.away = 1
-        scene.committer.report(MOVE, Outcome(Reply.DENIED, "Invalid Username/Password"))
-        await scene.settle()
+        await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
         scene.resume()
         await scene.take(times=2)
         assert scene.view.state.orders.pause is None
@@ -175,8 +170,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
 
 def test_what_could_not_be_carried_out_is_given_again_after_a_while() -> None:
     async def what(scene: Scene) -> None:
-        scene.view.state.decided(MOVE)
-        await scene.take()
+        await scene.give()
         scene.committer.report(MOVE, Outcome(Reply.UNSENT, "no answer"))
         await scene.take()
         assert scene.given == [MOVE]

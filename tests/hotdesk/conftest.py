@@ -1,6 +1,8 @@
 """What the end-to-end tests share: clusters in the one database server, and processes that are surely ended."""
 
+import json
 import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,11 +15,15 @@ import structlog
 from hotdesk import cli
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from tests.collectors import manager
+from tests.collectors.manager import Manager
 from tests.hotdesk.running import COMMAND, Process, Site, clean_environment, site
 
 THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 
 Start = Callable[..., Process]
+SECRET = "hunter22-is-no-good"
+SETTINGS, DATABASE, LOG, API = 2, 3, 4, 5
 
 
 class Outcome(NamedTuple):
@@ -29,6 +35,30 @@ class Outcome(NamedTuple):
 
 
 Command = Callable[..., Outcome]
+
+
+def one_line(outcome: Outcome, code: int) -> str:
+    """Give what a failed command said: one line, on standard error, no traceback, no secret."""
+    assert outcome.code == code, outcome
+    assert SECRET not in outcome.output + outcome.errors
+    (line,) = outcome.errors.splitlines()
+    assert line.startswith("hotdesk: ")
+    return line
+
+
+def subjects(outcome: Outcome, verdict: str) -> dict[str, str]:
+    """Give the findings of one verdict from `check --json`, by subject."""
+    return {each["subject"]: each["what"] for each in json.loads(outcome.output) if each["verdict"] == verdict}
+
+
+def witnessed(folder: Path, west: Site, *ports: int, secret: str = manager.SECRET) -> dict[str, str]:
+    """Write settings by which the dialers of `west` have their AMI at these ports; give the rest of what to set."""
+    tables = "".join(
+        f"[clusters.west.witnesses.'{dialer.server_ip}']\nami_host = '{manager.HOST}'\nami_port = {port}\n"
+        for dialer, port in zip(west.plan.dialer_plans, ports, strict=True)
+    )
+    (folder / "hotdesk.toml").write_text(f"[clusters.west]\nami_user = '{manager.USER}'\n{tables}")
+    return west.environment | {"HOTDESK_CLUSTERS__WEST__AMI_SECRET": secret}
 
 
 @pytest.fixture
@@ -72,3 +102,18 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     # `run` and its like let this process speak to streams that are closed by now.
     logging.getLogger().handlers = handlers
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Give a port that nobody listens on, and nobody else takes meanwhile."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def ami() -> Iterator[Manager]:
+    """Give a manager that answers as a living Asterisk's does."""
+    with Manager() as one:
+        yield one
