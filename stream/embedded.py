@@ -30,6 +30,7 @@ from messages.topics import (
     Topic,
     partition_of,
 )
+from stream.embedded_membership import EmbeddedMembership, Group
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
@@ -142,7 +143,7 @@ class EmbeddedLog:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._news = threading.Condition()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         self._claims: dict[int, EmbeddedClaim] = {}
         """The newest claim on each partition; under the write lock."""
         self._lock_file = _own(path)
@@ -239,10 +240,10 @@ class EmbeddedLog:
         begins = {place: max(0, end - RECENT_OFFSETS) if place[0] in recent else 0 for place, end in ends.items()}
         return EmbeddedTail(self, begins if from_start else dict(ends), ends)
 
-    def join(self, group: str) -> "EmbeddedMembership":
+    def join(self, group: str) -> EmbeddedMembership:
         """As `Log.join`, among the members within this process."""
         with self._news:
-            members = self._groups.setdefault(group, _Group(self._partitions))
+            members = self._groups.setdefault(group, Group(self._partitions))
             member = EmbeddedMembership(self._news, members)
             members.add(member)
             self._news.notify_all()
@@ -436,63 +437,6 @@ class EmbeddedClaim:
     def close(self) -> None:
         """As `Claim.close`."""
         self._closed = True
-
-
-class _Group:
-    """Who holds which partition. A partition changes hands only after its holder was told: never two at once."""
-
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-        self._members: list[EmbeddedMembership] = []
-        self._holders: dict[int, EmbeddedMembership] = {}
-
-    def add(self, member: "EmbeddedMembership") -> None:
-        self._members.append(member)
-
-    def remove(self, member: "EmbeddedMembership") -> None:
-        if member in self._members:
-            self._members.remove(member)
-        self._holders = {one: holder for one, holder in self._holders.items() if holder is not member}
-
-    def settle(self, member: "EmbeddedMembership") -> frozenset[int]:
-        """Give up what is no longer this member's share, take what is and lies free, and tell what it holds."""
-        if member not in self._members:
-            return frozenset()
-        share = range(self._members.index(member), self._partitions, len(self._members))
-        for one in range(self._partitions):
-            holder = self._holders.get(one)
-            if one in share and holder is None:
-                self._holders[one] = member
-            elif one not in share and holder is member:
-                del self._holders[one]
-        return frozenset(one for one, holder in self._holders.items() if holder is member)
-
-
-class EmbeddedMembership:
-    """A member of a group within this process. One that is never asked keeps what it holds until it is closed."""
-
-    def __init__(self, news: threading.Condition, group: _Group) -> None:
-        self._news = news
-        self._group = group
-        self._told: frozenset[int] = frozenset()
-
-    def owned(self, timeout_seconds: float) -> frozenset[int]:
-        """As `Membership.owned`."""
-
-        def changed() -> bool:
-            return self._group.settle(self) != self._told
-
-        with self._news:
-            if self._news.wait_for(changed, max(timeout_seconds, 0)):
-                self._told = self._group.settle(self)
-                self._news.notify_all()
-            return self._told
-
-    def close(self) -> None:
-        """As `Membership.close`."""
-        with self._news:
-            self._group.remove(self)
-            self._news.notify_all()
 
 
 def _store(writer: sqlite3.Connection, entry: Entry, partition: int, offset: int, now_ms: int) -> None:
