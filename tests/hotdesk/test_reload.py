@@ -1,10 +1,6 @@
 """Clusters that come, change and go while hotdesk runs: SIGHUP, and `hotdesk forget`."""
 
-import os
-import pty
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +10,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.faults.shift import AT_WORK
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import ACT, COMMAND, PASSWORD, Process, Site, clean_environment, grants, site, until
+from tests.hotdesk.running import ACT, PASSWORD, Process, Site, grants, site, until
 from tests.making import secret_file
 from tests.soak.orders import note_orders, tellings
 
@@ -107,28 +103,6 @@ def test_clusters_come_change_and_go_without_a_restart(
         until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
         assert listed(process) == ["west"], "a restart does not bring it back"
         assert process.client.metric("hotdesk_cluster_forgotten") == 1
-
-
-def test_a_terminal_that_closes_ends_what_was_started_in_it(west: Site, tmp_path: Path) -> None:
-    terminal, inside = pty.openpty()
-    setsid = shutil.which("setsid")
-    assert setsid
-    process = subprocess.Popen(  # noqa: S603 # our own command
-        [setsid, "--ctty", COMMAND, "run"],
-        env=clean_environment(west.environment | {"HOTDESK_API_PORT": "0", "TERM": "dumb"}),
-        cwd=tmp_path,
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-    )
-    os.close(inside)
-    try:
-        said = b""
-        while b"ready to answer" not in said:
-            said += os.read(terminal, 4096)
-    finally:
-        os.close(terminal)
-    assert process.wait(10) == 0
 
 
 def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, settings: Settings) -> None:

@@ -1,12 +1,17 @@
-"""Signals that come at any moment, also while the thread that they interrupt is about to wait for them."""
+"""What signals ask for: at any moment, also while the thread that they interrupt is about to wait for them."""
 
 import os
+import pty
+import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hotdesk.signals import Asked, asked_by
+from tests.hotdesk.running import COMMAND, Site, clean_environment
 
 MANY = 300
 
@@ -45,3 +50,29 @@ def test_what_was_asked_for_is_known_at_once_and_until_it_is_taken() -> None:
     assert asked.wait(60)
     assert asked.take()
     assert not asked.take()
+
+
+def test_a_terminal_that_closes_ends_what_was_started_in_it(west: Site, tmp_path: Path) -> None:
+    terminal, inside = pty.openpty()
+    setsid = shutil.which("setsid")
+    assert setsid
+    process = subprocess.Popen(  # noqa: S603 # our own command
+        [setsid, "--ctty", COMMAND, "run"],
+        env=clean_environment(west.environment | {"HOTDESK_API_PORT": "0", "TERM": "dumb"}),
+        cwd=tmp_path,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+    )
+    os.close(inside)
+    try:
+        said = b""
+        try:
+            while b"ready to answer" not in said:
+                said += os.read(terminal, 4096)
+        finally:
+            os.close(terminal)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()

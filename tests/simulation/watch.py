@@ -53,8 +53,6 @@ POLL = 0.5
 NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
-
-
 UNDER_WAY_SECONDS = POLL + 1.1
 """The same from the last poll that did not know of it, where the act takes VICIdial a second."""
 
