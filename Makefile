@@ -52,7 +52,7 @@ dashboards: $(VENV) ## Write Grafana's dashboards anew from their Python (dashbo
 
 .PHONY: vectors
 vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=selection-vectors.jsonl)
-	@$(BIN)/python -m bench.vectors $(or $(FILE),$(VECTORS))
+	@$(BIN)/python -m tests.support.vectors $(or $(FILE),$(VECTORS))
 
 .PHONY: simulate
 simulate: $(VENV) ## Simulate faults on a virtual clock (SEEDS=n SEED=first; SEEDS=1 tells its story)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from collectors.observer import CatalogueRows, Reading
-from collectors.rows import Row
+from collectors.vicidial.rows import Row
 from simulator.plan import AgentPlan, ClusterPlan
 
 STATUSES = (b"READY", b"INCALL", b"INCALL", b"INCALL", b"PAUSED", b"CLOSER")

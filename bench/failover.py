@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result, percentile
-from bench.servers import KAFKA_HOME, free_port
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.collectors.manager import SECRET, USER, Manager
-from tests.faults.cable import Cable
-from tests.faults.shift import AT_WORK, Shift, shift
-from tests.hotdesk.running import ACT, CLUSTER, grants, site, until
+from tests.support.ami_manager import SECRET, USER, Manager
+from tests.support.cable import Cable
+from tests.support.processes import ACT, CLUSTER, grants, site, until
+from tests.support.servers import KAFKA_HOME, free_port
+from tests.support.shift import AT_WORK, Shift, shift
 
 MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
 """So many that fifty may die one after the other before the first is back, and the brake has no reason to hold."""

@@ -12,8 +12,8 @@ from bench.crowd import Crowd
 from collectors.collector import entry
 from collectors.observer import Observer
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ServerIp
+from stream.entries import entry_of
 from stream.log import Entry, Log
-from stream.writing import entry_of
 
 DIALERS = 20
 AGENTS = 100

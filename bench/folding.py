@@ -13,21 +13,21 @@ from kafka import KafkaConsumer, TopicPartition
 
 from bench.crowd import Crowd
 from bench.results import Result
-from bench.servers import kafka
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.desk import Desk
-from controller.follower import SLICE
-from controller.picking import rank_alias
-from controller.policy import Policy
-from controller.reading import read
-from controller.state import ClusterState
+from controller.core.clusters import Desk
+from controller.core.picks import rank_alias
+from controller.core.policy import Policy
+from controller.core.state import ClusterState
+from controller.runtime.decoding import read
+from controller.runtime.follower import SLICE
 from messages.codec import decode, encode
 from messages.records import Observation, Poll, Stamped
 from messages.topics import Topic, partition_of
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings
+from stream.kafka.client import KafkaSettings
+from stream.kafka.log import KafkaLog
 from stream.log import Log
+from tests.support.servers import kafka
 
 CLUSTER = "bench"
 POLLS = 600

@@ -7,9 +7,9 @@ import msgspec
 from bench.crowd import Crowd
 from bench.results import Result
 from collectors.observer import Ended, Observer
-from controller.picking import Picked, PickRequest, pick, rank_alias
-from controller.policy import Policy
-from controller.state import ClusterState
+from controller.core.picks import Picked, PickRequest, pick, rank_alias
+from controller.core.policy import Policy
+from controller.core.state import ClusterState
 from messages.records import AgentStatus
 
 LOGINS, DIALERS, AT_ONCE = 300, 6, 16

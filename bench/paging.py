@@ -16,9 +16,9 @@ from bench.results import Result, percentile
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import ACT, CLUSTER, Client, Process, Site, grants, site, until
 from tests.hotdesk.test_failover import AT_WORK, picking
-from tests.watching.run import PAGE, Watch, told, watching
+from tests.support.failover_run import PAGE, Watch, told, watching
+from tests.support.processes import ACT, CLUSTER, Client, Process, Site, grants, site, until
 
 PLAN = ClusterPlan(dialers=12, agents=60, remote_agents=0)
 KILLS = 10

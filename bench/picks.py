@@ -16,17 +16,17 @@ import msgspec
 from bench.crowd import Crowd
 from bench.load import offer
 from bench.results import Result, percentile
-from bench.servers import hotdesk, kafka, on_core, wait_until
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.answers import PickBody
+from controller.api.schemas import PickBody
 from simulator import schema, vicidial_login
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings
+from stream.kafka.client import KafkaSettings
+from stream.kafka.log import KafkaLog
+from tests.support.servers import hotdesk, kafka, on_core, wait_until
 
 CLUSTER = "bench"
 DIALERS, AGENTS, PHONES = 40, 8000, 6

@@ -1,5 +1,5 @@
-"""From VICIdial's database to records on the log. Reads only; a read-only account is enough.
+"""VICIdial's database and the dialers' ports to records on the log. Reads only; a read-only account is enough.
 
-`rows` and `observer` are pure: rows and the time in, records out. `database` holds the connection and the statements,
-`collector` the loop.
+`observer` and `vicidial.rows` are pure: rows and the time in, records out. `vicidial.database` holds the connection,
+`probes` ask the dialers, `leadership` says which collector works, `collector` is the loop.
 """

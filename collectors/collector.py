@@ -22,20 +22,20 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from collectors.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
-from collectors.instruments import CollectorInstruments
+from collectors.leadership import LogWatch
+from collectors.metrics import CollectorInstruments
 from collectors.observer import Ended, Observer, Outgoing, Reading
-from collectors.prober import Prober, ProbeSettings
-from collectors.registrations import Registrations
-from collectors.reign import LogWatch
-from collectors.rows import OddRows, dialers
+from collectors.probes.prober import Prober, ProbeSettings
+from collectors.probes.registrations import Registrations
+from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
 from messages.records import Outage, Resynchronise
 from messages.topics import Key, Topic, partition_of
+from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
-from stream.troubles import Troubles
-from stream.writing import end_of_observation, entry_of
+from stream.warn_once import Troubles
 
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""

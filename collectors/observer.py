@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from collectors import rows
-from collectors.registrations import NOBODY, Registered
-from collectors.rows import (
+from collectors.probes.registrations import NOBODY, Registered
+from collectors.vicidial import rows
+from collectors.vicidial.rows import (
     AgentRow,
     AliasRow,
     CampaignRow,

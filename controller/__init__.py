@@ -1,6 +1,5 @@
-"""Records to state, ranking and answers.
+"""Records to state, ranking, incidents and actions.
 
-The core (`state`, `slots`, `ranking`, `picking`) is pure: it reads no clock and knows no client, and the same records
-give the same answers today or in a year. Around it stand the adapters: the loop that follows the log, the API, the
-metrics.
+`core` decides, `vicidial` writes into VICIdial, `runtime` follows the log, commits and carries out, `api` answers over
+HTTP, `page` shows it to people. Each imports only those named before it.
 """

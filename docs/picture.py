@@ -13,8 +13,8 @@ from unittest import mock
 
 from rich.console import Console, RenderableType
 
-from controller.answers import RankingAnswer
-from hotdesk import demo
+from controller.api.schemas import RankingAnswer
+from hotdesk.cli import demo
 from hotdesk.signals import Asked
 from messages.records import DialerState
 from simulator.cluster import SimulatedCluster

@@ -15,8 +15,8 @@ from unittest import mock
 from playwright.sync_api import Page, expect, sync_playwright
 from rich.console import Console
 
-from controller.answers import RankingAnswer
-from hotdesk import demo
+from controller.api.schemas import RankingAnswer
+from hotdesk.cli import demo
 from hotdesk.signals import Asked
 from simulator.cluster import SimulatedCluster
 

@@ -26,31 +26,31 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector as PrometheusCollector
 
-from collectors.database import DatabaseSettings
-from collectors.instruments import CollectorInstruments
-from collectors.prober import ProbeSettings
-from controller.api import create_app, reading_routes
-from controller.auditing import Auditor, audit_routes
-from controller.desk import Desk
-from controller.follower import Follower
-from controller.forgetting import forgetting_routes
-from controller.forwarding import OwnerClient
-from controller.handing_out import Picker, picking_routes
-from controller.instruments import ClusterGauges, ControllerInstruments
-from controller.ordering import Orderer, incident_routes, ordering_routes
+from collectors.metrics import CollectorInstruments
+from collectors.probes.prober import ProbeSettings
+from collectors.vicidial.database import DatabaseSettings
+from controller.api.app import create_app, reading_routes
+from controller.api.orders import Orderer, incident_routes, ordering_routes
+from controller.api.owner_client import OwnerClient
+from controller.api.picks import Picker, picking_routes
+from controller.api.purge import forgetting_routes
+from controller.api.readiness import Auditor, audit_routes
+from controller.api.tokens import TokenFileError, Tokens
+from controller.core.clusters import Desk
+from controller.core.policy import Policy
 from controller.page.routes import StatusPage, page_routes
-from controller.policy import Policy
-from controller.tokens import TokenFileError, Tokens
-from hotdesk.build import VERSION
-from hotdesk.certificates import trust
-from hotdesk.collecting import Collectors
-from hotdesk.executing import Executors
-from hotdesk.failures import LogFailure, SettingsError
-from hotdesk.hands import HandSettings
+from controller.runtime.follower import Follower
+from controller.runtime.metrics import ClusterGauges, ControllerInstruments
+from hotdesk.actuators import HandSettings
+from hotdesk.collector_pool import Collectors
+from hotdesk.errors import LogFailure, SettingsError
+from hotdesk.executor_pool import Executors
 from hotdesk.settings import LOOPBACK, ApiOptions, LogOptions
+from hotdesk.tls import trust
+from hotdesk.version import VERSION
 from messages import metrics
-from stream.embedded import EmbeddedLog
-from stream.kafka import KafkaLog
+from stream.embedded.log import EmbeddedLog
+from stream.kafka.log import KafkaLog
 from stream.log import Log, LogError
 from stream.outbox import Outbox
 

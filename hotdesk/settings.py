@@ -19,18 +19,18 @@ import msgspec
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
-from collectors.ami import AMI_PORT
-from collectors.database import DatabaseSettings
-from collectors.prober import Port, ProbeException, ProbeSettings
-from collectors.sip import SIP_PORT
-from controller.limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
-from controller.policy import MaintenanceWindow, Policy
-from controller.private import read_private, refuse_readable_by_all
-from hotdesk.certificates import Certificate
-from hotdesk.failures import SettingsError
-from hotdesk.hands import HandSettings
+from collectors.probes.ami import AMI_PORT
+from collectors.probes.prober import Port, ProbeException, ProbeSettings
+from collectors.probes.sip import SIP_PORT
+from collectors.vicidial.database import DatabaseSettings
+from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
+from controller.api.secret_files import read_private, refuse_readable_by_all
+from controller.core.policy import MaintenanceWindow, Policy
+from hotdesk.actuators import HandSettings
+from hotdesk.errors import SettingsError
+from hotdesk.tls import Certificate
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
-from stream.kafka_client import KafkaSettings
+from stream.kafka.client import KafkaSettings
 
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"

@@ -21,8 +21,8 @@ from typing import IO, Self
 from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
 
-from collectors.ami import AMI_PORT, BANNER
-from collectors.sip import LONGEST_ANSWER, SIP_PORT, SipTarget, options_request
+from collectors.probes.ami import AMI_PORT, BANNER
+from collectors.probes.sip import LONGEST_ANSWER, SIP_PORT, SipTarget, options_request
 
 AMI_USER = "hotdesk"
 AMI_SECRET = "for-this-dialer-only"  # noqa: S105 - it guards nothing

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from simulator.broker import Broker
 from simulator.database import Database
-from tests.watching.run import FailoverRun, failover_run
+from tests.support.failover_run import FailoverRun, failover_run
 
 # A run can be repeated, and a busy machine is no error. With `--hypothesis-profile=thorough` it looks longer, and each
 # time elsewhere.

@@ -17,16 +17,16 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
-from controller.admission import AnyRequest, Client, known, note_too_low
-from controller.answers import AcknowledgeBody, OrderBody
-from controller.browsers import why_embedded, why_foreign, why_rebound
-from controller.desk import Desk
-from controller.explaining import Explanation, agents_words, clock, explain
-from controller.ordering import Orderer, incidents_of
-from controller.page.contents import ClusterPage, cluster_line, cluster_page
-from controller.page.live import Live, Watched
-from controller.page.visitors import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
-from controller.tokens import Scope, Tokens
+from controller.api.auth import AnyRequest, Client, known, note_too_low
+from controller.api.csrf import why_embedded, why_foreign, why_rebound
+from controller.api.orders import Orderer, incidents_of
+from controller.api.schemas import AcknowledgeBody, OrderBody
+from controller.api.tokens import Scope, Tokens
+from controller.core.clusters import Desk
+from controller.core.explanations import Explanation, agents_words, clock, explain
+from controller.page.events import Live, Watched
+from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
+from controller.page.view import ClusterPage, cluster_line, cluster_page
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 

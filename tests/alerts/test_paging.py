@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.watching.run import PAGE, ROUTING, RULES, SCRAPING, FailoverRun, told
+from tests.support.failover_run import PAGE, ROUTING, RULES, SCRAPING, FailoverRun, told
 
 PAGE_SECONDS = 15.0
 

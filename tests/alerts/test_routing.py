@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hotdesk.running import until
-from tests.monitoring import Alertmanager, Receiver
-from tests.watching.run import routing_for, told
+from tests.support.failover_run import routing_for, told
+from tests.support.processes import until
+from tests.support.prometheus import Alertmanager, Receiver
 
 ONE, TWO = "10.0.0.11", "10.0.0.12"
 

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from collectors.instruments import CollectorInstruments
-from controller.instruments import ControllerInstruments
+from collectors.metrics import CollectorInstruments
+from controller.runtime.metrics import ControllerInstruments
 from messages import metrics
-from tests.monitoring import tool
-from tests.watching.run import ROUTING, RULES, SCRAPING, FailoverRun
+from tests.support.failover_run import ROUTING, RULES, SCRAPING, FailoverRun
+from tests.support.prometheus import tool
 
 ROOT = RULES.parents[1]
 CASES = sorted((RULES.parent / "tests").glob("*.test.yml"))

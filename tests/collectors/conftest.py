@@ -9,7 +9,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from collectors.database import DatabaseSettings
+from collectors.vicidial.database import DatabaseSettings
 from simulator import schema
 from simulator.database import Database
 from simulator.plan import ClusterPlan

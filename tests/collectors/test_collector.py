@@ -15,22 +15,22 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collectors.collector import NO_PROBES, Collector, Pace
-from collectors.database import DatabaseSettings
-from collectors.instruments import CollectorInstruments
-from collectors.prober import ProbeSettings
-from controller.ranking import rank_dialers
-from controller.reading import read
-from controller.state import ClusterState
+from collectors.metrics import CollectorInstruments
+from collectors.probes.prober import ProbeSettings
+from collectors.vicidial.database import DatabaseSettings
+from controller.core.ranking import rank_dialers
+from controller.core.state import ClusterState
+from controller.runtime.decoding import read
 from messages.records import AgentStatus, Outage, Poll, Reign, Resynchronise
 from messages.topics import Topic, partition_of
 from simulator.database import Database
-from stream.embedded import EmbeddedLog
+from stream.embedded.log import EmbeddedLog
+from stream.entries import entry_of
 from stream.log import Log
 from stream.outbox import Outbox
-from stream.writing import entry_of
-from tests.breaking import BreakableLog
 from tests.collectors.conftest import SMALL, MakeVicidial, Vicidial
-from tests.making import CLUSTER, NOW_MS, PARTITIONS, PLAIN, eventually, fold_all
+from tests.support.breakable_log import BreakableLog
+from tests.support.builders import CLUSTER, NOW_MS, PARTITIONS, PLAIN, eventually, fold_all
 
 QUICK = Pace(flags=0.1, agents=0.2, catalogue=0.5)
 PARTITION = partition_of(CLUSTER, PARTITIONS)
@@ -321,9 +321,9 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 from collectors.collector import Collector
-from collectors.database import DatabaseSettings
-from collectors.instruments import CollectorInstruments
-from stream.embedded import EmbeddedLog
+from collectors.vicidial.database import DatabaseSettings
+from collectors.metrics import CollectorInstruments
+from stream.embedded.log import EmbeddedLog
 from stream.outbox import Outbox
 
 settings = msgspec.json.decode(sys.argv[2], type=DatabaseSettings)

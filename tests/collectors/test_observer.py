@@ -8,8 +8,8 @@ from hypothesis import given
 
 from collectors import observer as observing
 from collectors.observer import Ended, Observer, Outgoing, Reading
-from collectors.rows import Odd, Row
-from controller.state import ClusterState
+from collectors.vicidial.rows import Odd, Row
+from controller.core.state import ClusterState
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_PHONE
 from messages.records import (
     AgentSession,
@@ -25,7 +25,8 @@ from messages.records import (
     Witness,
 )
 from messages.topics import Key
-from tests.histories import (
+from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO, fold_all
+from tests.support.histories import (
     HISTORIES,
     Agent,
     Alias,
@@ -38,7 +39,6 @@ from tests.histories import (
     play,
     rows_of,
 )
-from tests.making import CLUSTER, NOW_MS, ONE, TWO, fold_all
 
 QUIET = Tables(
     servers=(Server(ONE, "Y", "Y", "MEETME"), Server(TWO, "Y", "Y", "CONFBRIDGE")),

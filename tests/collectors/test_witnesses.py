@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from collectors.prober import ProbeException, ProbeSettings
+from collectors.probes.prober import ProbeException, ProbeSettings
 from messages.records import Witness
-from stream.embedded import EmbeddedLog
+from stream.embedded.log import EmbeddedLog
 from tests.collectors.conftest import SMALL, Vicidial
-from tests.collectors.manager import HOST, SECRET, USER, Manager
 from tests.collectors.test_collector import Following, Running
-from tests.making import PARTITIONS, eventually
+from tests.support.ami_manager import HOST, SECRET, USER, Manager
+from tests.support.builders import PARTITIONS, eventually
 
 FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
 

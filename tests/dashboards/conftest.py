@@ -11,19 +11,19 @@ from typing import NamedTuple
 
 import pytest
 
-from bench.servers import free_port
-from collectors.prober import ProbeSettings
-from controller import auditing
-from controller.policy import Policy
-from hotdesk.hands import HandSettings
+from collectors.probes.prober import ProbeSettings
+from controller.api import readiness
+from controller.core.policy import Policy
+from hotdesk.actuators import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.collectors.manager import SECRET, USER, Manager
-from tests.hotdesk.running import ACT, CLUSTER, grants, site, until
 from tests.hotdesk.test_failover import FENCE
-from tests.monitoring import Prometheus
+from tests.support.ami_manager import SECRET, USER, Manager
+from tests.support.processes import ACT, CLUSTER, grants, site, until
+from tests.support.prometheus import Prometheus
+from tests.support.servers import free_port
 
 PLAN = ClusterPlan(dialers=3, agents=3, remote_agents=0, first_ip="127.77.30.11")
 ODD_ALIAS = "INSERT INTO phones_alias (alias_id, logins_list) VALUES ('odd', 'nosuchphone')"
@@ -50,7 +50,7 @@ def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Give that run, as Prometheus saw it."""
     folder, port = tmp_path_factory.mktemp("rare"), free_port()
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(auditing, "EVERY_SECONDS", 0.5)
+        patched.setattr(readiness, "EVERY_SECONDS", 0.5)
         made = stack.enter_context(site(database, PLAN))
         made.run(*grants(made, ACT), *grants(made, FENCE), ODD_ALIAS)
         dialers = stack.enter_context(made.living())

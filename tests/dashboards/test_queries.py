@@ -7,8 +7,8 @@ import pytest
 
 from tests.dashboards.conftest import RareRun
 from tests.dashboards.reading import Asked, asked, filled, label_values, load, panels
-from tests.hotdesk.running import CLUSTER
-from tests.watching.run import FailoverRun
+from tests.support.failover_run import FailoverRun
+from tests.support.processes import CLUSTER
 
 RARE = {
     "What witnesses tell": "the failover run has no AMI account, so that it shows how long it takes without",

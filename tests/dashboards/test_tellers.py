@@ -13,7 +13,7 @@ from dashboards.queries import BY_DIALER, coded, latest, total
 from messages import metrics
 from messages.records import DialerState
 from tests.dashboards.reading import filled
-from tests.monitoring import tool
+from tests.support.prometheus import tool
 
 EVERYTHING = {"job": ".*", "cluster": ".*", "dialer": ".*", "__rate_interval": "1m", "__range": "1m"}
 STATES = meanings.codes(meanings.STATES)

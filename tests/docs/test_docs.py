@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collectors.instruments import CollectorInstruments
-from controller.instruments import ControllerInstruments
+from collectors.metrics import CollectorInstruments
+from controller.runtime.metrics import ControllerInstruments
 from hotdesk import settings
-from hotdesk.cli import app
-from hotdesk.failures import HotdeskError
+from hotdesk.cli.main import app
+from hotdesk.errors import HotdeskError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
 
@@ -84,7 +84,7 @@ def test_the_grants_stand_in_the_document_word_for_word(path: Path) -> None:
 def test_each_statement_has_its_row_in_the_table_of_costs() -> None:
     costs = _section((ROOT / "docs" / "database.md").read_text(), "What each statement costs")
     priced = {name for row in costs.splitlines() if row.startswith("| `") for name in INLINE.findall(row.split("|")[1])}
-    statements = {path.stem for path in (ROOT / "collectors" / "statements").glob("*.sql")}
+    statements = {path.stem for path in (ROOT / "collectors" / "vicidial" / "statements").glob("*.sql")}
     assert priced == statements - {"columns", "lock", "lock_held"}
 
 

@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from tests.faults.cable import HOST, Cable
+from tests.support.cable import HOST, Cable
 
 
 def answers(port: int) -> bytes:

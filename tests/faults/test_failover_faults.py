@@ -15,14 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from controller.answers import RankingAnswer
+from controller.api.schemas import RankingAnswer
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.faults.cable import Cable
-from tests.faults.shift import Shift, decides, shift
-from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, site, until
+from tests.support.cable import Cable
+from tests.support.processes import ACT, CLUSTER, Process, Site, grants, site, until
+from tests.support.shift import Shift, decides, shift
 
 ROOT = Path(__file__).parents[2]
 PLAN = ClusterPlan(dialers=4, agents=24, remote_agents=0)

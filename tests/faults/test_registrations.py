@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from collectors.ami import AmiTarget, registered_peers
-from collectors.prober import ProbeException, ProbeSettings
+from collectors.probes.ami import AmiTarget, registered_peers
+from collectors.probes.prober import ProbeException, ProbeSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from messages.records import WhyNot
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host, phone_secret
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import CLUSTER, Client, site, until
+from tests.support.processes import CLUSTER, Client, site, until
 
 PLAN = ClusterPlan(dialers=2, agents=2, remote_agents=0)
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ from messages.topics import Topic, partition_of
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from stream.kafka import KafkaLog
-from tests.faults.shift import PARTITIONS, Shift, decides, shift
-from tests.hotdesk.running import ACT, CLUSTER, NEWER, Process, Site, grants, site, until
+from stream.kafka.log import KafkaLog
+from tests.support.processes import ACT, CLUSTER, NEWER, Process, Site, grants, site, until
+from tests.support.shift import PARTITIONS, Shift, decides, shift
 
 SLOWLY = "2"
 """Moves a second: an upgrade falls into the middle of an evacuation."""

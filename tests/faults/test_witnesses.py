@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from collectors.ami import AmiProbe, AmiTarget, probe_ami
-from collectors.prober import Prober, ProbeSettings
+from collectors.probes.ami import AmiProbe, AmiTarget, probe_ami
+from collectors.probes.prober import Prober, ProbeSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from messages.records import Witness
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import CLUSTER, Client, site
+from tests.support.processes import CLUSTER, Client, site
 
 SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)
 SECONDS = 20.0
@@ -183,8 +183,8 @@ def test_it_dies_with_whoever_started_it(tree: AsteriskTree, tmp_path: Path) -> 
 
 PROBER = """
 import asyncio
-from collectors.ami import probe_ami
-from collectors.sip import SipTarget, probe_sip
+from collectors.probes.ami import probe_ami
+from collectors.probes.sip import SipTarget, probe_sip
 print(asyncio.run(probe_ami("192.0.2.11", 5038, "hotdesk", "secret", 1)))
 print(asyncio.run(probe_sip(SipTarget(host="192.0.2.11"), 1)))
 """
@@ -200,7 +200,7 @@ def test_without_a_way_there_both_are_unreachable(tree: AsteriskTree) -> None:
 CUT = """
 import asyncio, subprocess, sys
 from pathlib import Path
-from collectors.ami import AmiProbe, AmiTarget
+from collectors.probes.ami import AmiProbe, AmiTarget
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree
 
 def network(state):

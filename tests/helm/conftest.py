@@ -6,7 +6,7 @@ import pytest
 
 from simulator.database import Database
 from tests.hotdesk.conftest import THREE_DIALERS
-from tests.hotdesk.running import Site, site
+from tests.support.processes import Site, site
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from uuid import uuid4
 import httpx
 
 from tests.helm.charting import ROOT, Object, Rendered, Workload
-from tests.hotdesk.running import COMMAND, until
-from tests.making import secret_file
+from tests.support.builders import secret_file
+from tests.support.processes import COMMAND, until
 
 POD_IP = "127.0.0.1"
 HOSTS = "/etc/hosts"

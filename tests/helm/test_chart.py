@@ -18,7 +18,7 @@ import yaml
 
 from helm.__main__ import files, outdated
 from helm.values import cluster_values, sections
-from hotdesk.build import VERSION
+from hotdesk.version import VERSION
 from tests.helm.charting import CHART, MATRIX, NAMESPACE, ROOT, lint, merged, notes, rendered, run, template, values_of
 from tests.helm.crds import KINDS
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.helm.charting import ROOT, merged, rendered, selects, template, values_of
-from tests.monitoring import tool
+from tests.support.prometheus import tool
 
 RULES = yaml.safe_load((ROOT / "alerts" / "hotdesk.rules.yml").read_text())
 BOARDS = sorted((ROOT / "dashboards").glob("*.json"))

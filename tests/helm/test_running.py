@@ -12,13 +12,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from bench.servers import free_port
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
-from stream.kafka_client import KafkaSettings
-from stream.topics import check_topics
+from stream.kafka.client import KafkaSettings
+from stream.kafka.topics import check_topics
 from tests.helm.charting import RELEASE, Rendered, merged, template, values_of
 from tests.helm.node import Container, Node
-from tests.hotdesk.running import CLUSTER, PASSWORD, Site, until
+from tests.support.processes import CLUSTER, PASSWORD, Site, until
+from tests.support.servers import free_port
 
 TOKEN = "pick-token-of-these-tests"
 SECRETS = {

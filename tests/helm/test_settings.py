@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from controller.policy import MaintenanceWindow
+from controller.core.policy import MaintenanceWindow
 from hotdesk import settings
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options
-from stream.kafka_client import KafkaSettings
+from stream.kafka.client import KafkaSettings
 from tests.helm.charting import FOLDER, MATRIX, Rendered, Workload, merged, rendered, template, values_of
-from tests.making import secret_file
+from tests.support.builders import secret_file
 
 T = TypeVar("T", LogOptions, ApiOptions)
 

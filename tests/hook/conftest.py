@@ -9,10 +9,10 @@ import pytest
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.browsing import browser, page
-from tests.hook.serving import FakeApi, Web, web_server
-from tests.hotdesk.running import ACT, Client, Site, grants, site
 from tests.hotdesk.test_failover import running
+from tests.support.browser import browser, page
+from tests.support.processes import ACT, Client, Site, grants, site
+from tests.support.web import FakeApi, Web, web_server
 
 __all__ = ["browser", "page"]
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.hook.conftest import Office
-from tests.hook.serving import Shown
-from tests.hotdesk.running import CLUSTER, until
+from tests.support.processes import CLUSTER, until
+from tests.support.web import Shown
 
 
 @pytest.fixture(autouse=True)

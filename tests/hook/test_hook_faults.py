@@ -9,8 +9,8 @@ import pytest
 
 from simulator.database import Database
 from tests.hook.conftest import PLAN
-from tests.hook.serving import FakeApi, Web, web_server
-from tests.hotdesk.running import site, until
+from tests.support.processes import site, until
+from tests.support.web import FakeApi, Web, web_server
 
 ALIAS, USER = "desk1001", "1001"
 DEADLINE_MS, REMEMBERED_MS, WAITED_MS = 160.0, 1.0, 100.0

@@ -7,7 +7,7 @@ import pytest
 import tree_sitter_php
 from tree_sitter import Language, Node, Parser
 
-from tests.hook.serving import HOOK
+from tests.support.web import HOOK
 
 LATER_SYNTAX = {
     "arrow_function": "7.4",

@@ -2,9 +2,9 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browsing import LONG_MS
 from tests.hook.conftest import Office
-from tests.hotdesk.running import CLUSTER, until
+from tests.support.browser import LONG_MS
+from tests.support.processes import CLUSTER, until
 
 RIGHT = "secret"
 TEXT = "Your dialer failed. You are being moved to another one."

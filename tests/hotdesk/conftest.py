@@ -12,12 +12,12 @@ from typing import NamedTuple
 import pytest
 import structlog
 
-from hotdesk import cli
+from hotdesk.cli import main as cli
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.collectors import manager
-from tests.collectors.manager import Manager
-from tests.hotdesk.running import COMMAND, Process, Site, clean_environment, site
+from tests.support import ami_manager as manager
+from tests.support.ami_manager import Manager
+from tests.support.processes import COMMAND, Process, Site, clean_environment, site
 
 THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hotdesk.failures import SettingsError
+from hotdesk.errors import SettingsError
 from hotdesk.settings import ClusterSettings, LogOptions, Options, clusters, read_file
 
 KEYS = [field.name for field in msgspec.structs.fields(ClusterSettings)]

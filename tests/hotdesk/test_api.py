@@ -15,20 +15,20 @@ from prometheus_client import CollectorRegistry
 
 from collectors.collector import entry
 from collectors.observer import Ended
-from controller.answers import IncidentAnswer
-from controller.api import create_app
-from controller.policy import Policy
-from controller.tokens import Tokens
-from hotdesk.build import VERSION
+from controller.api.app import create_app
+from controller.api.schemas import IncidentAnswer
+from controller.api.tokens import Tokens
+from controller.core.policy import Policy
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.version import VERSION
 from messages.codec import decode
 from messages.keys import key_of
 from messages.records import DialerReading, Move, NotMoved, Record
 from messages.topics import Topic
-from stream.writing import entry_of
-from tests.hotdesk.running import CLUSTER, Client, until
-from tests.making import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll, secret_file, session
+from stream.entries import entry_of
+from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll, secret_file, session
+from tests.support.processes import CLUSTER, Client, until
 
 PICKS = f"/v1/clusters/{CLUSTER}/picks"
 TOKENS = {"read": "r" * 20, "pick": "p" * 20, "admin": "a" * 20}

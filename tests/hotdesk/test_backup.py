@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import CLUSTER, NEWER, Client, Process, Site, until
+from tests.support.processes import CLUSTER, NEWER, Client, Process, Site, until
 
 UPGRADES = Path(__file__).parents[2] / "docs" / "upgrades.md"
 

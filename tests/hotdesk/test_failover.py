@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controller.answers import IncidentAnswer
-from controller.policy import Policy
-from hotdesk.hands import HandSettings
+from controller.api.schemas import IncidentAnswer
+from controller.core.policy import Policy
+from hotdesk.actuators import HandSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator.agent_api import FakeAgentApi
@@ -18,7 +18,7 @@ from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import ACT, CLUSTER, Client, Site, grants, site, until
+from tests.support.processes import ACT, CLUSTER, Client, Site, grants, site, until
 
 THIRTY = ClusterPlan(dialers=3, agents=30, remote_agents=1)
 AT_WORK = Habits(arrival=(0, 2), session=(10_000, 10_000), relogin=(0.2, 0.5))

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from controller.answers import PickAnswer, PickBody
-from controller.forwarding import OWNER_SECONDS, OwnerClient, Refusal
+from controller.api.owner_client import OWNER_SECONDS, OwnerClient, Refusal
+from controller.api.schemas import PickAnswer, PickBody
 
 BODY = PickBody(user="1001", alias="desk")
 PICKED = (

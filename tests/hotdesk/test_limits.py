@@ -6,15 +6,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from controller.forwarding import FORWARDED
+from controller.api.owner_client import FORWARDED
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from messages.records import RankingSnapshot
-from stream.writing import entry_of
-from tests.hook.serving import FakeApi
-from tests.hotdesk.running import CLUSTER, Client, until
+from stream.entries import entry_of
 from tests.hotdesk.test_api import PICKS, Floor, problem, service_of
-from tests.making import NOW_MS, ONE, dialer, poll, secret_file
+from tests.support.builders import NOW_MS, ONE, dialer, poll, secret_file
+from tests.support.processes import CLUSTER, Client, until
+from tests.support.web import FakeApi
 
 WEB, OTHER, ADMIN = "the-web-servers-token", "another-pick-token", "admin-token-of-anna"
 SLOW = 0.001

@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hotdesk.settings import ApiOptions
-from tests.hotdesk.running import CLUSTER
 from tests.hotdesk.test_api import TOKENS, Floor, bearer, service_of
-from tests.making import ONE, secret_file
+from tests.support.builders import ONE, secret_file
+from tests.support.processes import CLUSTER
 
 EXAMPLES = 12
 """For each operation, its document kept or broken, and with tokens or without."""

@@ -12,9 +12,9 @@ import pytest
 from hotdesk.settings import ApiOptions
 from messages.records import Decision, Record
 from tests.hotdesk.conftest import Command
-from tests.hotdesk.running import CLUSTER, until
 from tests.hotdesk.test_api import TOKENS, Floor, bearer, problem, service_of
-from tests.making import ONE, THREE, TWO, dialer, secret_file, session
+from tests.support.builders import ONE, THREE, TWO, dialer, secret_file, session
+from tests.support.processes import CLUSTER, until
 
 BASE = f"/v1/clusters/{CLUSTER}"
 

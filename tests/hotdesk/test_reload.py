@@ -8,11 +8,11 @@ import pytest
 
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.faults.shift import AT_WORK
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import ACT, PASSWORD, Process, Site, grants, site, until
-from tests.making import secret_file
 from tests.soak.orders import note_orders, tellings
+from tests.support.builders import secret_file
+from tests.support.processes import ACT, PASSWORD, Process, Site, grants, site, until
+from tests.support.shift import AT_WORK
 
 FIVE_DESKS = ClusterPlan(dialers=2, agents=5, remote_agents=0)
 AGAIN = "the settings were read again"

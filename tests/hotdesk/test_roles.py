@@ -11,18 +11,18 @@ import httpx
 import msgspec
 import pytest
 
-from controller.answers import PickAnswer
+from controller.api.schemas import PickAnswer
 from messages.records import DeadLetter, Reign, Stamped
 from messages.topics import Topic, partition_of
 from simulator.broker import Broker
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings
+from stream.entries import entry_of
+from stream.kafka.client import KafkaSettings
+from stream.kafka.log import KafkaLog
+from stream.kafka.topics import create_topics
 from stream.log import Entry
-from stream.topics import create_topics
-from stream.writing import entry_of
 from tests.hotdesk.conftest import Start
-from tests.hotdesk.running import CLUSTER, Client, Process, Site, until
-from tests.making import ONE, dialer, poll
+from tests.support.builders import ONE, dialer, poll
+from tests.support.processes import CLUSTER, Client, Process, Site, until
 
 PARTITIONS = 4
 TAKEOVER_SECONDS = 10.0

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collectors.ami import AmiTarget
+from collectors.probes.ami import AmiTarget
 from hotdesk.settings import LogOptions, Options, clusters
 from simulator.agent_api import FakeAgentApi
 from simulator.agents import Habits
-from tests.collectors import manager
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, until
-from tests.making import secret_file
+from tests.support import ami_manager as manager
+from tests.support.builders import secret_file
+from tests.support.processes import ACT, CLUSTER, Process, Site, grants, until
 
 KINDS = ("database", "ami", "agent-api", "sasl", "read", "pick", "admin")
 RIGHT = {kind: f"right-{kind}-m4rked5ecre7-{number}" for number, kind in enumerate(KINDS)}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.policy import Policy
+from controller.core.policy import Policy
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from messages import metrics
@@ -18,7 +18,7 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.hotdesk.conftest import Start
-from tests.hotdesk.running import CLUSTER, Client, Site, site, until
+from tests.support.processes import CLUSTER, Client, Site, site, until
 
 SIXTY = ClusterPlan(dialers=4, agents=60, remote_agents=2)
 HURRIED = Habits(arrival=(0, 2), session=(10_000, 10_000))

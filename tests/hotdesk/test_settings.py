@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from collectors.ami import AmiTarget
-from collectors.prober import DialerProbes, ProbeSettings
-from collectors.sip import SipTarget
-from hotdesk.failures import SettingsError
+from collectors.probes.ami import AmiTarget
+from collectors.probes.prober import DialerProbes, ProbeSettings
+from collectors.probes.sip import SipTarget
+from hotdesk.errors import SettingsError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file
-from tests.making import secret_file
+from tests.support.builders import secret_file
 
 SECRET = "hunter22-is-no-good"
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hotdesk.signals import Asked, asked_by
-from tests.hotdesk.running import COMMAND, Site, clean_environment
+from tests.support.processes import COMMAND, Site, clean_environment
 
 MANY = 300
 

@@ -11,10 +11,10 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from simulator.broker import Broker
-from stream.kafka_client import KafkaSettings
-from stream.topics import create_topics
+from stream.kafka.client import KafkaSettings
+from stream.kafka.topics import create_topics
 from tests.hotdesk.conftest import Command, Start
-from tests.hotdesk.running import CLUSTER, Process, Site, until
+from tests.support.processes import CLUSTER, Process, Site, until
 
 
 class Issuer:

@@ -17,9 +17,9 @@ from messages.codec import (
 )
 from messages.records import AnyRecord
 from messages.topics import Topic
-from stream.writing import entry_of
-from tests.anything import ANY_JSON, ANY_RECORD, nearly_a_record
+from stream.entries import entry_of
 from tests.messages.test_codec import POLL
+from tests.support.strategies import ANY_JSON, ANY_RECORD, nearly_a_record
 
 TOPICS = st.sampled_from(Topic)
 ENDLESS = "9" * 5000

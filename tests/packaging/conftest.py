@@ -12,7 +12,7 @@ import pytest
 
 from simulator.database import Database
 from tests.hotdesk.conftest import THREE_DIALERS
-from tests.hotdesk.running import Site, clean_environment, site
+from tests.support.processes import Site, clean_environment, site
 
 ROOT = Path(__file__).parents[2]
 HOMES = ("/root/", "/home/")

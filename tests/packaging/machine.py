@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from tests.hotdesk.running import until
+from tests.support.processes import until
 
 BOOT = Path(__file__).with_name("boot.sh")
 IDLE = """\

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.hotdesk.running import clean_environment
+from tests.support.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
 GOOD, OTHER = "a" * 64, "b" * 64

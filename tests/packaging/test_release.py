@@ -14,9 +14,9 @@ import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from hotdesk.build import VERSION
-from tests.hotdesk.running import clean_environment, until
+from hotdesk.version import VERSION
 from tests.packaging.conftest import Built, run, tool, uv
+from tests.support.processes import clean_environment, until
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

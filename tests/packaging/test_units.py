@@ -7,12 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.servers import free_port
 from hotdesk import settings as hotdesk_settings
-from hotdesk.cli import app
+from hotdesk.cli.main import app
 from tests.hotdesk.conftest import start as start  # noqa: PLC0414 (a fixture)
-from tests.hotdesk.running import COMMAND, PASSWORD, Process, until
-from tests.making import secret_file
 from tests.packaging.units import (
     INSTALLED,
     SECRETS,
@@ -23,6 +20,9 @@ from tests.packaging.units import (
     environment,
     settings,
 )
+from tests.support.builders import secret_file
+from tests.support.processes import COMMAND, PASSWORD, Process, until
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "install.md").read_text()

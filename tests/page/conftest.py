@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.policy import Policy
+from controller.core.policy import Policy
 from hotdesk.settings import ApiOptions
-from tests.browsing import browser, page
 from tests.hotdesk.test_api import TOKENS, service_of
-from tests.making import ONE, THREE, TWO, secret_file
 from tests.page.scene import Scene
+from tests.support.browser import browser, page
+from tests.support.builders import ONE, THREE, TWO, secret_file
 
 __all__ = ["browser", "page"]
 

@@ -10,13 +10,13 @@ import msgspec
 from hotdesk.service import Service
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Record
 from messages.topics import Topic, partition_of
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings
+from stream.entries import entry_of
+from stream.kafka.client import KafkaSettings
+from stream.kafka.log import KafkaLog
 from stream.log import Entry
-from stream.writing import entry_of
-from tests.hotdesk.running import CLUSTER, Client, until
 from tests.hotdesk.test_api import TOKENS
-from tests.making import NOW_MS, alias, dialer, phone, poll
+from tests.support.builders import NOW_MS, alias, dialer, phone, poll
+from tests.support.processes import CLUSTER, Client, until
 
 TICK_MS = 500
 PACE_SECONDS = 0.05

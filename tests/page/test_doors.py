@@ -10,12 +10,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from controller.page.visitors import SIGNED_IN_SECONDS, Visitors
-from controller.tokens import Scope, Tokens
-from tests.hotdesk.running import CLUSTER
+from controller.api.tokens import Scope, Tokens
+from controller.page.sessions import SIGNED_IN_SECONDS, Visitors
 from tests.hotdesk.test_api import TOKENS
-from tests.making import ONE, secret_file
 from tests.page.scene import Scene
+from tests.support.builders import ONE, secret_file
+from tests.support.processes import CLUSTER
 
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
 NOW = 1_800_000_000.0

@@ -9,12 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import LONG_MS
-from tests.hotdesk.running import CLUSTER, until
 from tests.hotdesk.test_failover import incidents
-from tests.making import ONE, THREE, TWO
 from tests.page.conftest import playing
 from tests.page.scene import Scene
+from tests.support.browser import LONG_MS
+from tests.support.builders import ONE, THREE, TWO
+from tests.support.processes import CLUSTER, until
 
 
 def row(page: Page, server_ip: str) -> str:

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from litestar.types import HTTPDisconnectEvent, Message
 
-from controller.page.live import ALIVE, ALIVE_SECONDS, MOST_VIEWERS, Live, Watched
-from tests.hotdesk.running import CLUSTER, until
-from tests.making import ONE
+from controller.page.events import ALIVE, ALIVE_SECONDS, MOST_VIEWERS, Live, Watched
 from tests.page.conftest import playing
 from tests.page.scene import Scene
+from tests.support.builders import ONE
+from tests.support.processes import CLUSTER, until
 
 THOUSAND = 1000
 WEST = Watched(CLUSTER, orders=False)

@@ -8,8 +8,8 @@ from random import Random
 from messages.keys import key_of
 from messages.records import AnyOrder, Drain, Move, Pause, Unbrake
 from messages.topics import Topic
+from stream.entries import entry_of
 from stream.log import Entry, LogError
-from stream.writing import entry_of
 from tests.simulation.nodes import CLUSTER, Collector, Controller, Group, Stoppable
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire

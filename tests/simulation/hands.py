@@ -4,8 +4,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
-from controller.acting import Outcome, Reply, SessionRow
-from controller.vicidial import VicidialError
+from controller.core.acting import Outcome, Reply, SessionRow
+from controller.vicidial.sql import VicidialError
 from messages.records import Fence, FenceStage, Hold, Relogin
 from tests.simulation.world import LOGOUT, Live, World
 

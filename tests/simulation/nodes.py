@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.committing import Committer
-from controller.desk import ClusterView, Desk
-from controller.executor import Executor, Means
-from controller.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
-from controller.picking import PickRequest, Refused
-from controller.policy import Policy
-from controller.reading import read
+from controller.core.clusters import ClusterView, Desk
+from controller.core.picks import PickRequest, Refused
+from controller.core.policy import Policy
+from controller.runtime.committer import Committer
+from controller.runtime.decoding import read
+from controller.runtime.executor import Executor, Means
+from controller.runtime.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
 from messages.codec import decode
 from messages.records import Errand, Outage, Poll, Reign, Stamped
 from messages.topics import Topic
+from stream.entries import entry_of
 from stream.log import Entry, LogError, LogUnavailableError
-from stream.writing import entry_of
 from tests.simulation.hands import Hands
 from tests.simulation.wire import PARTITION, Tail, Wire
 from tests.simulation.world import Clock, World
@@ -320,7 +320,7 @@ class Controller(Stoppable):
         """Tell whether it believes to own the cluster."""
         return self.view is not None and self.view.owned
 
-    # --- belonging, following: as controller.follower does it with threads ---------------------------------------
+    # --- belonging, following: as controller.runtime.follower does it with threads ---
 
     def _belong(self) -> None:
         if self._wire.up:
@@ -435,7 +435,7 @@ class Controller(Stoppable):
     # --- the API ----------------------------------------------------------------------------------------------------
 
     def pick(self, user: str, alias: str, others: Sequence["Controller"]) -> Picked | None:
-        """Answer a login, as controller.handing_out does: through the owner, else by oneself."""
+        """Answer a login, as controller.api.picks does: through the owner, else by oneself."""
         view = self.view
         if view is None:
             return None

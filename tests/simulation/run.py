@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from controller.policy import Policy
+from controller.core.policy import Policy
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
 from tests.simulation.nodes import Collector, Controller, Group, Lock

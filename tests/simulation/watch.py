@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
-from controller.desk import STALE_SECONDS, Desk
-from controller.health import (
+from controller.core.clusters import STALE_SECONDS, Desk
+from controller.core.detector import (
     ALONE_SECONDS,
     BRAKE_CONFIRMED_SECONDS,
     DRAIN_SECONDS,
 )
-from controller.policy import Policy
-from controller.ranking import rank_dialers
-from controller.reading import read
-from controller.state import NEVER, ClusterState, Stamp
+from controller.core.policy import Policy
+from controller.core.ranking import rank_dialers
+from controller.core.state import NEVER, ClusterState, Stamp
+from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.records import Decision, Fence, FenceStage, Hold, Relogin, Stage
 from messages.topics import Topic

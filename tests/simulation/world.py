@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from collectors.observer import CatalogueRows, Reading
-from collectors.rows import Row
+from collectors.vicidial.rows import Row
 from messages.records import Witness
 
 ROOMS = 40

@@ -1,7 +1,7 @@
 """Every order to log out, as VICIdial's table gets it: what hotdesk did, whatever it says that it did."""
 
-from tests.hotdesk.running import Site
 from tests.soak.judging import Telling
+from tests.support.processes import Site
 
 NOTES = "soak_told"
 """A table beside VICIdial's. A screen that has left says nothing any more of how often it was told."""

@@ -17,13 +17,13 @@ from simulator.agents import Habits
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.faults.cable import Cable
-from tests.faults.shift import Shift, decides, shift
-from tests.hotdesk.running import ACT, CLUSTER, Process, Site, grants, site
 from tests.soak.growth import LEAST_SAMPLES, Sample, trends
 from tests.soak.judging import Trouble, Why, told_twice, wrongly_offered, wrongly_told
 from tests.soak.orders import note_orders, tellings
 from tests.soak.plan import MOMENT, Planned, draw
+from tests.support.cable import Cable
+from tests.support.processes import ACT, CLUSTER, Process, Site, grants, site
+from tests.support.shift import Shift, decides, shift
 
 PLAN = ClusterPlan(dialers=6, agents=36, remote_agents=0)
 BUSY = Habits(

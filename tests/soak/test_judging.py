@@ -6,7 +6,6 @@ import pytest
 
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.running import site
 from tests.soak.judging import (
     ANEW_SECONDS,
     OFFER_SECONDS,
@@ -18,6 +17,7 @@ from tests.soak.judging import (
     wrongly_told,
 )
 from tests.soak.orders import note_orders, tellings
+from tests.support.processes import site
 
 A, B = "10.20.0.11", "10.20.0.12"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from simulator.broker import Broker
-from stream.embedded import EmbeddedLog
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings
+from stream.embedded.log import EmbeddedLog
+from stream.kafka.client import KafkaSettings
+from stream.kafka.log import KafkaLog
+from stream.kafka.topics import create_topics
 from stream.log import Log
-from stream.topics import create_topics
 
 PARTITIONS = 4
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from messages.topics import Topic, partition_of
-from stream.embedded import EmbeddedLog
+from stream.embedded.log import EmbeddedLog
 from stream.log import Entry
 from stream.outbox import BATCH, Outbox
-from tests.breaking import BreakableLog
-from tests.making import eventually
+from tests.support.breakable_log import BreakableLog
+from tests.support.builders import eventually
 
 
 def _entries(first: int, count: int) -> list[Entry]:

@@ -29,12 +29,12 @@ from kafka.admin import (
 
 from messages.topics import RETENTION, Topic, partition_of
 from simulator.broker import HOST, Broker, Certificates
-from stream.acls import READ, WRITTEN, Need, User, commands, needs
-from stream.kafka import KafkaLog
-from stream.kafka_client import KafkaSettings, admin_client
+from stream.kafka.acls import READ, WRITTEN, Need, User, commands, needs
+from stream.kafka.client import KafkaSettings, admin_client
+from stream.kafka.log import KafkaLog
+from stream.kafka.topics import check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError
-from stream.topics import check_topics, create_topics
-from tests.hotdesk.running import until
+from tests.support.processes import until
 
 PARTITIONS = 4
 WEST = partition_of("west", PARTITIONS)

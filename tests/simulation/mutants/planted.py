@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from collectors.observer import Observer, _Watched
-from controller import acting, executor, health, incidents, ranking
-from controller.committing import Committer
-from controller.desk import Desk
-from controller.errands import Step
-from controller.holding import Holding
-from controller.incidents import _Deciding
-from controller.orders import Orders
-from controller.slots import Slots
-from controller.state import ClusterState, Folded
+from controller.core import acting, detector, incidents, ranking
+from controller.core.actions import Step
+from controller.core.agent_pauses import Holding
+from controller.core.clusters import Desk
+from controller.core.incidents import _Deciding
+from controller.core.orders import Orders
+from controller.core.slots import Slots
+from controller.core.state import ClusterState, Folded
+from controller.runtime import executor
+from controller.runtime.committer import Committer
 from messages.records import Heartbeat, Pause, WhyNot
 
 
@@ -155,8 +156,8 @@ def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) 
 MUTANTS = (
     _mutant("slots do not count", 449, Slots, "on", _always(0)),
     _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(acting.Check.SEND)),
-    _mutant("no fleet brake", 146, health, "_brake", _always((None, ""))),
-    _mutant("blind witnesses are believed", 182, health, "_all_fail", _always(False)),
+    _mutant("no fleet brake", 146, detector, "_brake", _always((None, ""))),
+    _mutant("blind witnesses are believed", 182, detector, "_all_fail", _always(False)),
     _mutant("what was seen before is enough", 1188, incidents, "doubt_about", _always("")),
     _mutant("a heartbeat's age instead of its progress", 11, Observer, "_watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", 8, ClusterState, "_wait", _fold_at_once),

@@ -1,0 +1,1 @@
+"""The dialers' own ports: Asterisk's manager (AMI) and SIP."""

@@ -1,0 +1,266 @@
+"""Every dialer's witnesses, asked once a second by a thread of their own and read at any moment.
+
+A probe that waits for a dead dialer waits in this thread, so that neither the collector's poll nor another dialer's
+probe waits with it. What a witness told is kept for `FRESH_SECONDS`: a prober that stalled says nothing, rather than
+that everybody lives.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Annotated, NamedTuple, Self
+
+import msgspec
+import structlog
+
+from collectors.probes.addresses import family_of
+from collectors.probes.ami import AMI_PORT, AmiProbe, AmiTarget
+from collectors.probes.sip import SIP_PORT, SipTarget, probe_sip
+from messages.records import ServerIp, Witness
+from stream.warn_once import Troubles
+
+KIND_AMI = "ami"
+KIND_SIP = "sip"
+INTERVAL_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
+FRESH_SECONDS = 3.0
+"""What a witness told longer ago is not told on: it should have been asked three times since."""
+AT_ONCE = 256
+"""Probes under way at a time, both kinds of 128 dialers. With more of them, and all mute, each is asked less often."""
+STOP_SECONDS = 1.0
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+log = structlog.get_logger()
+
+
+class DialerProbes(msgspec.Struct, frozen=True, kw_only=True):
+    """How one dialer is probed; None: not by this."""
+
+    ami: AmiTarget | None = None
+    sip: SipTarget | None = None
+
+
+class ProbeException(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a dialer's probes differ from the cluster's; None: they do not."""
+
+    ami: bool | None = None
+    ami_host: str | None = None
+    """Where its AMI listens: VICIdial's `servers.telnet_host`, if that is no loopback address. An IP address."""
+    ami_port: Port | None = None
+    sip: bool | None = None
+    sip_host: str | None = None
+    sip_port: Port | None = None
+
+    def __post_init__(self) -> None:
+        for host in (self.ami_host, self.sip_host):
+            if host is not None:
+                family_of(host)
+
+
+class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a cluster's dialers are probed. The default probes nothing."""
+
+    ami_user: str = ""
+    """Empty: no AMI probes."""
+    ami_secret: str = ""
+    ami_port: Port = AMI_PORT
+    sip: bool = False
+    sip_port: Port = SIP_PORT
+    dialers: dict[ServerIp, ProbeException] = {}
+
+    def __post_init__(self) -> None:
+        if self.ami_user:
+            AmiTarget(host="127.0.0.1", user=self.ami_user, secret=self.ami_secret)
+
+    @property
+    def any_probe(self) -> bool:
+        """Tell whether some dialer may be probed."""
+        return bool(self.ami_user) or self.sip or any(own.sip for own in self.dialers.values())
+
+    def __repr__(self) -> str:
+        return f"ProbeSettings(ami_user={self.ami_user!r}, sip={self.sip})"
+
+    def probes_of(self, dialers: Iterable[ServerIp]) -> dict[ServerIp, DialerProbes]:
+        """Give the probes of these dialers. One whose address is no IP address, and has none here, is not probed."""
+        return {server_ip: self._of(server_ip, self.dialers.get(server_ip, ProbeException())) for server_ip in dialers}
+
+    def _of(self, server_ip: ServerIp, own: ProbeException) -> DialerProbes:
+        ami: AmiTarget | None = None
+        sip: SipTarget | None = None
+        if self.ami_user and own.ami is not False:
+            with contextlib.suppress(ValueError):
+                ami = AmiTarget(
+                    host=own.ami_host or server_ip,
+                    port=own.ami_port or self.ami_port,
+                    user=self.ami_user,
+                    secret=self.ami_secret,
+                )
+        if self.sip if own.sip is None else own.sip:
+            with contextlib.suppress(ValueError):
+                sip = SipTarget(host=own.sip_host or server_ip, port=own.sip_port or self.sip_port)
+        return DialerProbes(ami=ami, sip=sip)
+
+
+class _Key(NamedTuple):
+    server_ip: ServerIp
+    kind: str
+    target: AmiTarget | SipTarget
+
+
+class _Told(NamedTuple):
+    witness: Witness
+    at: float
+
+
+class Prober:
+    """Asks the witnesses of a cluster's dialers until it is stopped. A context manager; starts once.
+
+    Args:
+        probes: the dialers to begin with, as `watch` takes them.
+        interval_seconds: from the begin of a probe to the begin of the next of the same dialer and kind. One that
+            takes longer is followed at once, never overtaken.
+        timeout_seconds: how long one probe may take.
+        at_once: how many may be under way together.
+    """
+
+    def __init__(
+        self,
+        probes: Mapping[ServerIp, DialerProbes],
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._watched = _keys(probes)
+        self._told: dict[_Key, _Told] = {}
+        self._troubles = Troubles()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
+
+    def start(self) -> None:
+        """Begin to probe; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within a second, with every connection closed. Idempotent."""
+        self._stopping = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def watch(self, probes: Mapping[ServerIp, DialerProbes]) -> None:
+        """Probe these dialers from now on, and no others; what is probed as before goes on undisturbed."""
+        keys = _keys(probes)
+        with self._lock:
+            if keys == self._watched:
+                return
+            self._watched = keys
+            self._told = {key: told for key, told in self._told.items() if key in keys}
+        self._wake()
+
+    def latest(self) -> Mapping[ServerIp, Mapping[str, Witness]]:
+        """Give what each dialer's witnesses last told, by `server_ip` and kind; those who told nothing are absent.
+
+        The answer never changes, and may be read by any thread.
+        """
+        oldest = time.monotonic() - FRESH_SECONDS
+        read: dict[ServerIp, dict[str, Witness]] = {}
+        with self._lock:
+            for key, told in self._told.items():
+                if told.at >= oldest:
+                    read.setdefault(key.server_ip, {})[key.kind] = told.witness
+        return MappingProxyType({server_ip: MappingProxyType(witnesses) for server_ip, witnesses in read.items()})
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+                loop.call_soon_threadsafe(self._changed.set)
+
+    def _run(self) -> None:
+        asyncio.run(self._watch_over())
+
+    async def _watch_over(self) -> None:
+        """Have one task for each watched probe, as long as it is watched."""
+        self._loop = asyncio.get_running_loop()
+        places = asyncio.Semaphore(self._at_once)
+        tasks: dict[_Key, asyncio.Task[None]] = {}
+        # A change before the loop was known woke nobody: so look first, then wait.
+        while not self._stopping:
+            self._changed.clear()
+            with self._lock:
+                watched = self._watched
+            for key in tasks.keys() - watched:
+                tasks.pop(key).cancel()
+            for key in watched - tasks.keys():
+                tasks[key] = asyncio.create_task(self._probe_on(key, places), name=f"{key.kind} {key.server_ip}")
+                tasks[key].add_done_callback(_say_why_it_ended)
+            if not self._stopping:
+                await self._changed.wait()
+
+    async def _probe_on(self, key: _Key, places: asyncio.Semaphore) -> None:
+        probe, close = _prober_of(key.target)
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                begin = loop.time()
+                async with places:
+                    await self._probe_once(key, probe)
+                await asyncio.sleep(max(0, begin + self._interval - loop.time()))
+        finally:
+            close()
+
+    async def _probe_once(self, key: _Key, probe: Callable[[float], Awaitable[Witness]]) -> None:
+        try:
+            witness = await probe(self._timeout)
+        except OSError as error:
+            # A trouble of this host: it tells nothing about the dialer, and what was told grows old.
+            if self._troubles.is_new(f"{key.kind} {error}"):
+                log.warning("cannot probe", kind=key.kind, why=str(error))
+            return
+        said = f"{key.target.host}:{key.target.port} refuses the login"
+        if witness is Witness.DENIED and self._troubles.is_new(said):
+            log.warning("a witness is denied", dialer=key.server_ip, why=said)
+        with self._lock:
+            if key in self._watched:
+                self._told[key] = _Told(witness, time.monotonic())
+
+
+def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a probe broke", probe=task.get_name(), exc_info=error)
+
+
+def _keys(probes: Mapping[ServerIp, DialerProbes]) -> frozenset[_Key]:
+    return frozenset(
+        _Key(server_ip, kind, target)
+        for server_ip, each in probes.items()
+        for kind, target in ((KIND_AMI, each.ami), (KIND_SIP, each.sip))
+        if target is not None
+    )
+
+
+def _prober_of(target: AmiTarget | SipTarget) -> tuple[Callable[[float], Awaitable[Witness]], Callable[[], None]]:
+    if isinstance(target, AmiTarget):
+        probe = AmiProbe(target)
+        return probe.probe, probe.close
+    return lambda timeout_seconds: probe_sip(target, timeout_seconds), lambda: None

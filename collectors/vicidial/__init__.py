@@ -1,0 +1,1 @@
+"""VICIdial's database: the connection, the statements, and what their rows mean."""

@@ -1,0 +1,418 @@
+"""The failure detector: what the dialers of a cluster are judged to be. Pure, and in the log's time.
+
+Two thresholds, because avoiding a dialer is cheap and reversible, and moving people is neither: a dialer under
+suspicion gets no new logins, and only one that is down loses its agents. Each poll is a verdict of its own; what was
+known before turns verdicts into states.
+
+What could be the observer's own trouble is never held against a dialer. Silence is counted only while polls came
+without a gap; a witness counts only where it has succeeded before; witnesses that fail everywhere at once are blind;
+and while more than half the fleet looks bad, a brake keeps everybody where they are.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from controller.core.orders import Orders
+from controller.core.policy import Policy
+from controller.core.ranking import stalled_seconds
+from controller.core.state import ClusterState
+from messages.records import (
+    DialerHealth,
+    DialerReading,
+    DialerState,
+    FleetHealth,
+    Heartbeat,
+    Poll,
+    ServerIp,
+    Witness,
+    WitnessHistory,
+)
+
+CONFIRMED_SECONDS = 3.5
+"""A heartbeat that stood still for so long and witnesses that fail: down."""
+TWICE_SECONDS = 1.0
+"""Witnesses must fail for so long to confirm that: they are asked every second, and one answer may get lost."""
+ALONE_SECONDS = 8.0
+"""Without a witness, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
+WITNESS_DOUBT_SECONDS = 2.5
+"""Witnesses of a dialer with a living heartbeat that fail for so long make it suspect; one lost probe does not."""
+UNSEEN_SECONDS = 16.0
+"""The same for one that was up under a former collector, and whose heartbeat the present one never saw advance: it may
+have died while nobody looked. One that nobody ever saw alive may have been dead for years, and loses nobody now."""
+DRAIN_SECONDS = 10.0
+"""`active='N'` for so long is meant: agents leave."""
+GAP_SECONDS = 2.0
+"""Polls come every half second; after a longer gap the observer was asleep, and watching begins anew."""
+DOUBT_SECONDS = 2.0
+"""For so long after such a gap nobody is moved: the picture may be from before it."""
+PROBATION_SECONDS = 30.0
+PROBATION_MOST_SECONDS = 600.0
+FLAP_MEMORY_SECONDS = 1800.0
+"""A dialer that stayed up for so long has its deaths forgotten."""
+SETTLED_SECONDS = 600.0
+"""A dialer that is down for so long is no longer part of the fleet that the brake looks at."""
+BLIND_DOUBT_SECONDS = 60.0
+"""For so long after all witnesses began to fail nobody is moved: what they reach, the collector may reach no better.
+After that they are taken for absent: a firewall that keeps them out for good must not keep everybody where they are."""
+BRAKE_CONFIRMED_SECONDS = 60.0
+"""The brake lets go after so long where witnesses confirm every death."""
+
+SEVERAL = 2
+"""One dialer that dies is no fleet's trouble, however small the fleet."""
+
+VOTES = {Witness.ALIVE, Witness.MUTE, Witness.REFUSED, Witness.UNREACHABLE}
+"""A refused password is no vote: the account is wrong, and the dialer may be well."""
+
+
+class _Testimony(Enum):
+    """What a dialer's witnesses say together."""
+
+    NONE = "no witness"
+    ALIVE = "alive"
+    MUTE = "mute"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+
+
+class _Witnessed(NamedTuple):
+    testimony: _Testimony
+    since_ms: int
+    """For how long they say so."""
+    words: str
+
+
+class _Verdict(NamedTuple):
+    state: DialerState
+    evidence: str
+    confirmed: bool = False
+
+
+_FAILING = {_Testimony.MUTE, _Testimony.REFUSED, _Testimony.UNREACHABLE}
+
+
+def judge_fleet(
+    before: FleetHealth, poll: Poll, policy: Policy, orders: Orders, *, fenced: Collection[ServerIp] = frozenset()
+) -> FleetHealth:
+    """Judge every dialer of a poll, from how the fleet was judged before and what people ordered.
+
+    `fenced`: dialers that hotdesk itself has closed to new logins; that flag says nothing about them.
+    """
+    now_ms = poll.observed_at_ms
+    gap_ms = now_ms - before.polled_at_ms
+    steady_since_ms = before.steady_since_ms
+    if poll.epoch != before.epoch or not 0 <= gap_ms <= GAP_SECONDS * 1000:
+        steady_since_ms = now_ms
+    plain_since_ms = now_ms - round(policy.stalled_after_seconds * 1000)
+    dialers: dict[ServerIp, DialerHealth] = {}
+    doubtful: list[DialerReading] = []
+    for dialer in poll.dialers:
+        if not dialer.asterisk:
+            continue
+        known = before.dialers.get(dialer.server_ip)
+        if (
+            known is not None
+            and _simply_up(known, dialer, plain_since_ms)
+            and not _to_drain(dialer, policy, orders, now_ms)
+        ):
+            dialers[dialer.server_ip] = known
+        else:
+            doubtful.append(dialer)
+    watched = {
+        each.server_ip: _watch(before.dialers.get(each.server_ip), each, now_ms, steady_since_ms) for each in doubtful
+    }
+    heard = {each.server_ip: _hear(each, watched[each.server_ip]) for each in doubtful}
+    blind = _all_fail(heard.values())
+    blind_since_ms = None if not blind else now_ms if before.blind_since_ms is None else before.blind_since_ms
+    for dialer in doubtful:
+        dialers[dialer.server_ip] = _judge(
+            before.dialers.get(dialer.server_ip),
+            dialer,
+            histories=watched[dialer.server_ip],
+            heard=heard[dialer.server_ip],
+            watch=_Watch(now_ms, steady_since_ms, blind=blind),
+            policy=policy,
+            drain=_to_drain(dialer, policy, orders, now_ms),
+            fenced=dialer.server_ip in fenced,
+        )
+    bad_since_ms, brake = _brake(before, dialers, orders, now_ms)
+    if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
+        brake = "the collector began to watch just now, or polls were missing"
+    elif blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
+        brake = brake or "the witnesses of all dialers fail at once: it may be the collector's own network"
+    return FleetHealth(
+        epoch=poll.epoch,
+        polled_at_ms=now_ms,
+        steady_since_ms=steady_since_ms,
+        dialers=dialers,
+        bad_since_ms=bad_since_ms,
+        brake=brake,
+        blind_since_ms=blind_since_ms,
+    )
+
+
+def doubt_about(state: ClusterState, server_ip: ServerIp) -> str:
+    """Say why a dialer that was judged down may not be dead now; empty: the latest poll says that it is.
+
+    It stays down until it is seen to be up; but nobody is moved for what was only seen before.
+    """
+    health = state.health.dialers.get(server_ip)
+    if health is None or health.verdict is DialerState.DOWN:
+        return ""
+    return f"its death is in doubt now: {health.evidence}"
+
+
+def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
+    """Tell whether a dialer is up as before, with nothing to remember: nearly all are, at nearly every poll.
+
+    Not one with witnesses: since when they tell what must be remembered, and whether all fail.
+    """
+    heartbeat = dialer.heartbeat
+    return (
+        known.verdict is known.life is known.state is DialerState.UP
+        and heartbeat is not None
+        and heartbeat.progressed_at_ms is not None
+        and heartbeat.progressed_at_ms > since_ms
+        and dialer.active
+        and dialer.agent_logins
+        and known.switched_off_since_ms is None
+        and not known.deaths
+        and not known.witnesses
+        and not dialer.witnesses
+    )
+
+
+def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, now_ms: int) -> bool:
+    """Tell whether somebody wants the dialer empty."""
+    return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms)
+
+
+class _Watch(NamedTuple):
+    """The circumstances of a judgement."""
+
+    now_ms: int
+    steady_since_ms: int
+    blind: bool
+
+    def seconds_since(self, ms: int) -> float:
+        """Tell for how long something has lasted, as far as it was watched without a gap."""
+        return (self.now_ms - max(ms, self.steady_since_ms)) / 1000
+
+
+def _watch(
+    before: DialerHealth | None, dialer: DialerReading, now_ms: int, steady_since_ms: int
+) -> dict[str, WitnessHistory]:
+    """Remember since when each witness has told what it tells."""
+    known = {} if before is None else before.witnesses
+    # a witness that says nothing now (its collector has only begun) is as credible as before when it speaks again
+    histories = {kind: each for kind, each in known.items() if kind not in dialer.witnesses}
+    for kind, told in dialer.witnesses.items():
+        earlier = known.get(kind)
+        lasted = earlier is not None and earlier.told is told
+        since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
+        credible = told is Witness.ALIVE or (earlier is not None and earlier.credible)
+        if earlier is not None and lasted and (earlier.since_ms, earlier.credible) == (since_ms, credible):
+            histories[kind] = earlier
+        else:
+            histories[kind] = WitnessHistory(told=told, since_ms=since_ms, credible=credible)
+    return histories
+
+
+def _hear(dialer: DialerReading, histories: Mapping[str, WitnessHistory]) -> _Witnessed:
+    """Put together what a dialer's credible witnesses tell now."""
+    speaking = {kind: each for kind, each in histories.items() if kind in dialer.witnesses}
+    voters = {kind: each for kind, each in speaking.items() if each.credible and each.told in VOTES}
+    if not voters:
+        return _Witnessed(_Testimony.NONE, 0, "no witness")
+    told = {each.told for each in voters.values()}
+    words = ", ".join(f"{kind.upper()} {each.told}" for kind, each in sorted(voters.items()))
+    if Witness.ALIVE in told:
+        return _Witnessed(_Testimony.ALIVE, 0, words)
+    since_ms = max(each.since_ms for each in voters.values())
+    if Witness.UNREACHABLE in told:
+        return _Witnessed(_Testimony.UNREACHABLE, since_ms, words)
+    if Witness.REFUSED in told:
+        return _Witnessed(_Testimony.REFUSED, since_ms, words)
+    # A datagram that is not answered may not have arrived; only a connection that was accepted shows that the host
+    # lives and Asterisk does not.
+    if "ami" in voters:
+        return _Witnessed(_Testimony.MUTE, since_ms, words)
+    return _Witnessed(_Testimony.UNREACHABLE, since_ms, words)
+
+
+def _all_fail(heard: Iterable[_Witnessed]) -> bool:
+    """Tell whether the witnesses of all dialers fail, of at least two."""
+    votes = [each.testimony for each in heard if each.testimony is not _Testimony.NONE]
+    return len(votes) >= SEVERAL and all(testimony in _FAILING for testimony in votes)
+
+
+def _verdict(
+    before: DialerHealth | None, dialer: DialerReading, heard: _Witnessed, watch: _Watch, policy: Policy
+) -> _Verdict:
+    """Say what one poll tells of a dialer. The table stands in docs/failover.md."""
+    was_down = before is not None and before.life is DialerState.DOWN
+    failing = heard.testimony in _FAILING and not watch.blind
+    failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0
+    heartbeat = dialer.heartbeat
+    if heartbeat is None:
+        if failing_for >= ALONE_SECONDS:
+            words = f"no heartbeat row, {heard.words} for {failing_for:.1f} s"
+            return _Verdict(DialerState.DOWN, words, confirmed=True)
+        return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {heard.words}")
+    stalled = stalled_seconds(heartbeat, watch.now_ms) or 0.0
+    if stalled < policy.stalled_after_seconds:
+        if heartbeat.progressed_at_ms is None:
+            return _Verdict(DialerState.UNKNOWN, "its heartbeat was not yet seen to advance")
+        return _while_it_beats(heard, failing_for, was_down=was_down)
+    alone_seconds = ALONE_SECONDS
+    if heartbeat.progressed_at_ms is None and not was_down:
+        alone_seconds = UNSEEN_SECONDS if before is not None and before.served else float("inf")
+    return _while_it_stands_still(
+        heartbeat,
+        stalled,
+        heard,
+        watch,
+        failing_for=failing_for if failing else None,
+        alone_seconds=alone_seconds,
+    )
+
+
+def _while_it_stands_still(  # noqa: PLR0913 # what such a verdict rests on
+    heartbeat: Heartbeat,
+    stalled: float,
+    heard: _Witnessed,
+    watch: _Watch,
+    *,
+    failing_for: float | None,
+    alone_seconds: float,
+) -> _Verdict:
+    """Say what a heartbeat that does not advance means, beside what the witnesses tell; None: nothing ill."""
+    stands = f"heartbeat stands still for {stalled:.1f} s, {heard.words}"
+    steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
+    if heard.testimony is _Testimony.ALIVE:
+        return _Verdict(DialerState.SUSPECT, f"{stands}: only its updater may have died")
+    if failing_for is not None:
+        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
+        return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stands, confirmed=sure)
+    return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stands)
+
+
+def _while_it_beats(heard: _Witnessed, failing_for: float, *, was_down: bool) -> _Verdict:
+    """Say what is left to doubt of a dialer whose heartbeat advances; `failing_for` is 0 where witnesses are blind."""
+    cut_off = heard.testimony is _Testimony.UNREACHABLE
+    if failing_for >= ALONE_SECONDS and not cut_off:
+        words = f"{heard.words} for {failing_for:.1f} s, though its heartbeat goes on"
+        return _Verdict(DialerState.DOWN, words, confirmed=True)
+    if failing_for >= WITNESS_DOUBT_SECONDS or (was_down and heard.testimony in _FAILING):
+        return _Verdict(DialerState.SUSPECT, f"{heard.words}, though its heartbeat goes on")
+    return _Verdict(DialerState.UP, "")
+
+
+def _judge(  # noqa: PLR0913 # what a judgement rests on
+    before: DialerHealth | None,
+    dialer: DialerReading,
+    *,
+    histories: dict[str, WitnessHistory],
+    heard: _Witnessed,
+    watch: _Watch,
+    policy: Policy,
+    drain: bool,
+    fenced: bool,
+) -> DialerHealth:
+    verdict = _verdict(before, dialer, heard, watch, policy)
+    known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
+    after = _live_on(known, verdict, watch.now_ms)
+    switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
+    state, evidence = after.life, verdict.evidence
+    if after.life is not DialerState.DOWN:
+        if switched_off_since_ms is not None and watch.now_ms - switched_off_since_ms >= DRAIN_SECONDS * 1000:
+            state, evidence = DialerState.DRAINING, "active=N"
+        elif drain:
+            state, evidence = DialerState.DRAINING, "ordered, or a maintenance window"
+        elif not dialer.agent_logins and not fenced:
+            state, evidence = DialerState.CLOSED, "active_agent_login_server=N"
+        elif after.life is DialerState.RECOVERING:
+            seconds = (after.probation_until_ms - after.probation_since_ms) / 1000
+            evidence = f"back after {after.deaths} deaths, on probation for {seconds:.0f} s"
+    return msgspec.structs.replace(
+        after,
+        state=state,
+        since_ms=known.since_ms if state is known.state else watch.now_ms,
+        evidence=evidence,
+        verdict=verdict.state,
+        switched_off_since_ms=switched_off_since_ms,
+        witnesses=histories,
+    )
+
+
+def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealth:
+    """Turn a verdict into the state of a dialer's life: what is down stays down until it is seen to be up."""
+    life = known.life
+    changes: dict[str, object] = {}
+    match verdict.state:
+        case DialerState.DOWN:
+            if life is not DialerState.DOWN:
+                changes["deaths"] = known.deaths + 1
+            life = DialerState.DOWN
+            changes["confirmed"] = verdict.confirmed or (known.life is life and known.confirmed)
+        case DialerState.UP:
+            if life is DialerState.DOWN:
+                probation = min(PROBATION_SECONDS * 2 ** (known.deaths - 1), PROBATION_MOST_SECONDS)
+                changes |= {"probation_since_ms": now_ms, "probation_until_ms": now_ms + round(probation * 1000)}
+                life = DialerState.RECOVERING
+            elif now_ms < known.probation_until_ms:
+                life = DialerState.RECOVERING
+            else:
+                life = DialerState.UP
+                if now_ms - known.probation_until_ms >= FLAP_MEMORY_SECONDS * 1000:
+                    changes["deaths"] = 0
+            changes |= {"confirmed": False, "served": True}
+        case DialerState.SUSPECT:
+            if life is not DialerState.DOWN:
+                life = DialerState.SUSPECT
+        case _:
+            pass  # unknown: as last judged
+    if life is not known.life:
+        changes["life_since_ms"] = now_ms
+    return msgspec.structs.replace(known, life=life, **changes)
+
+
+def _brake(
+    before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
+) -> tuple[int | None, str]:
+    """Tell since when too many dialers look bad at once, and why nobody is moved for it; empty: they may be."""
+    bad = [
+        each
+        for each in dialers.values()
+        if (each.verdict is not DialerState.UP or each.life is DialerState.DOWN) and _in_service(each, now_ms)
+    ]
+    if len(bad) < SEVERAL:
+        return None, ""
+    service = [each for each in dialers.values() if _in_service(each, now_ms)]
+    if len(bad) <= len(service) / 2:
+        return None, ""
+    since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
+    if _released(orders, since_ms):
+        return since_ms, ""
+    dead = all(each.life is DialerState.DOWN and each.confirmed for each in bad)
+    if dead and now_ms - since_ms >= BRAKE_CONFIRMED_SECONDS * 1000:
+        return since_ms, ""
+    return since_ms, f"{len(bad)} of {len(service)} dialers in service look bad at once: it may be the observer"
+
+
+def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
+    """Tell whether it is the fleet brake that holds, and nobody has released it."""
+    return bool(health.brake) and health.bad_since_ms is not None and not _released(orders, health.bad_since_ms)
+
+
+def _released(orders: Orders, bad_since_ms: int) -> bool:
+    """Tell whether a person has released the brake that began then; a later one is another."""
+    return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
+
+
+def _in_service(dialer: DialerHealth, now_ms: int) -> bool:
+    """Tell whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
+    settled = dialer.life is DialerState.DOWN and now_ms - dialer.life_since_ms >= SETTLED_SECONDS * 1000
+    return dialer.served and dialer.switched_off_since_ms is None and not settled

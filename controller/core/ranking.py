@@ -1,0 +1,272 @@
+"""Which dialer now: VICIdial's own rule, and then what VICIdial does not know.
+
+VICIdial's rule, as its agent page was seen to follow it: of the phones of an alias, in the order of `logins_list`,
+those count whose dialer is active, takes agent logins, has a heartbeat (its twin too, where it has one) and a free
+room. The campaign's grouping may force the first that fits; else the dialer with the fewest agents wins, each count
+divided by the dialer's share of the weights, and on a tie the last listed.
+
+Beyond it hotdesk counts the slots it handed out, keeps `max_agents`, judges a heartbeat by its progress and not by
+clocks, and never offers a phone that is not active.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from controller.core.policy import Policy
+from controller.core.state import ClusterState
+from messages.records import (
+    Campaign,
+    DialerHealth,
+    DialerReading,
+    DialerState,
+    Grouping,
+    Heartbeat,
+    Phone,
+    ServerIp,
+    Standing,
+    WhyNot,
+)
+
+UNWEIGHTED_SHARE = 0.001
+"""What VICIdial divides by for a dialer that the weight container leaves out or gives nothing."""
+
+DEAD_AGE_SECONDS = 120.0
+"""VICIdial's two-minute rule; hotdesk uses it only for a heartbeat it has not yet seen move."""
+
+DEFAULT_SYSTEM_LIMIT = 100
+"""`system_settings.pllb_grouping_limit` as installed."""
+
+
+NOT_JUDGED = DialerHealth(state=DialerState.UNKNOWN, since_ms=0)
+
+LAST_RESORT = frozenset({WhyNot.SUSPECT, WhyNot.MAINTENANCE, WhyNot.WARMING_UP, WhyNot.NOT_REGISTERED})
+"""Reasons that count only while there is a dialer without any."""
+
+
+REGISTERING = frozenset({"SIP", "PJSIP", "PJSIP_WIZ", "IAX2"})
+"""Protocols whose phones register; an EXTERNAL one is called by its number."""
+
+ABSENT = frozenset({"UNREGISTERED", "UNREACHABLE"})
+"""What `phones.peer_status` says of a phone that is away; UNKNOWN says that nobody wrote there."""
+
+
+class DialerJudgement(NamedTuple):
+    """What one dialer offers to a login."""
+
+    why_not: tuple[WhyNot, ...]
+    """Empty: it takes one."""
+    agents: int
+    slots: int
+    load: float
+
+
+class PhoneStanding(NamedTuple):
+    """Where one login of an alias stands."""
+
+    phone_login: str
+    server_ip: ServerIp
+    """Empty: no phone has this login."""
+    rank: int | None
+    """1 is the pick; None: not offered."""
+    why_not: tuple[WhyNot, ...]
+    agents: int
+    slots: int
+    load: float
+
+
+class AliasRanking(NamedTuple):
+    """An alias's phones: the offered ones, best first, then the others in the alias's order."""
+
+    phones: tuple[PhoneStanding, ...]
+    forced_by: Grouping | None
+    """The campaign's grouping, where that and not the load chose the first."""
+
+    @property
+    def best(self) -> PhoneStanding | None:
+        """Give the phone to log in to."""
+        return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
+
+
+def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
+    """Tell for how long a heartbeat has not advanced; None: there is no row that could."""
+    if heartbeat is None:
+        return None
+    since_ms = heartbeat.watched_since_ms if heartbeat.progressed_at_ms is None else heartbeat.progressed_at_ms
+    return max(0, now_ms - since_ms) / 1000
+
+
+def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJudgement:
+    """Tell what a dialer offers now, with every reason against it."""
+    slots = state.slots.on(dialer.server_ip)
+    agents = sum(dialer.agents.values())
+    return DialerJudgement(
+        why_not=_why_not(state, policy, dialer, agents + slots, slots),
+        agents=agents,
+        slots=slots,
+        load=(agents + slots) / _share(state, dialer.server_ip),
+    )
+
+
+def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
+    """Rank the dialers of a cluster: those that take logins first, least loaded first.
+
+    Boxes without Asterisk are left out.
+    """
+    judged = [(judge(state, policy, dialer), dialer) for dialer in state.dialers.values() if dialer.asterisk]
+    accepted = _accepted(judgement.why_not for judgement, _ in judged)
+    judged.sort(key=lambda each: (not accepted.issuperset(each[0].why_not), each[0].load, each[1].server_ip))
+    return tuple(
+        Standing(
+            server_ip=dialer.server_ip,
+            server_id=dialer.server_id,
+            state=health.state,
+            since_ms=health.since_ms,
+            evidence=health.evidence,
+            rank=place if accepted.issuperset(judgement.why_not) else None,
+            why_not=judgement.why_not,
+            agents=judgement.agents,
+            slots=judgement.slots,
+            load=judgement.load,
+            rooms_free=dialer.rooms_free - judgement.slots,
+            max_agents=policy.max_agents_on(dialer.server_ip),
+            heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed_at_ms),
+        )
+        for place, (judgement, dialer) in enumerate(judged, start=1)
+        for health in (state.health.dialers.get(dialer.server_ip, NOT_JUDGED),)
+    )
+
+
+def imbalance(standings: tuple[Standing, ...]) -> float | None:
+    """Tell how uneven the dialers that take logins are: most over mean load; None: nobody is on them."""
+    loads = [standing.load for standing in standings if standing.rank is not None]
+    total = sum(loads)
+    return max(loads) * len(loads) / total if total else None
+
+
+def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
+    """Rank the phones behind `logins` for an agent of a campaign. Costs no more than there are logins."""
+    judged = [_judge_phone(state, policy, login) for login in logins]
+    accepted = _accepted(phone.why_not for phone in judged)
+    offered = [(place, phone) for place, phone in enumerate(judged) if accepted.issuperset(phone.why_not)]
+    # On a tie VICIdial keeps the last it compares.
+    offered.sort(key=lambda each: (each[1].load, -each[0]))
+    forced_by = None
+    campaign = state.campaigns.get(campaign_id.lower())
+    if campaign is not None and campaign.grouping is not Grouping.DISABLED:
+        forced = _forced(state, campaign, offered)
+        if forced is not None:
+            forced_by = campaign.grouping
+            offered.remove(forced)
+            offered.insert(0, forced)
+    ranked = [phone._replace(rank=rank) for rank, (_, phone) in enumerate(offered, start=1)]
+    rest = [phone for phone in judged if not accepted.issuperset(phone.why_not)]
+    return AliasRanking(tuple(ranked + rest), forced_by)
+
+
+def _judge_phone(state: ClusterState, policy: Policy, login: str) -> PhoneStanding:
+    phone = state.phones.get(login.lower())
+    if phone is None:
+        return PhoneStanding(login, "", None, (WhyNot.NO_SUCH_PHONE,), 0, 0, 0.0)
+    dialer = state.dialers.get(phone.server_ip)
+    if dialer is None:
+        return PhoneStanding(phone.login, phone.server_ip, None, (WhyNot.NO_SUCH_SERVER,), 0, 0, 0.0)
+    why_not, agents, slots, load = judge(state, policy, dialer)
+    if known_absent(phone):
+        why_not = (WhyNot.NOT_REGISTERED, *why_not)
+    if not phone.active:
+        why_not = (WhyNot.PHONE_INACTIVE, *why_not)
+    return PhoneStanding(phone.login, phone.server_ip, None, why_not, agents, slots, load)
+
+
+def known_absent(phone: Phone) -> bool:
+    """Tell whether a phone is known not to be registered. A webphone registers only once its agent is logged in."""
+    return phone.protocol.upper() in REGISTERING and not phone.webphone and phone.peer_status.upper() in ABSENT
+
+
+def _forced(
+    state: ClusterState, campaign: Campaign, offered: list[tuple[int, PhoneStanding]]
+) -> tuple[int, PhoneStanding] | None:
+    """Find the phone that the campaign's grouping takes before any load is compared."""
+    system_limit = DEFAULT_SYSTEM_LIMIT if state.settings is None else state.settings.grouping_limit
+    for candidate in sorted(offered):
+        phone = candidate[1]
+        seen = state.dialers[phone.server_ip].campaigns.get(campaign.campaign_id, 0)
+        together = seen + state.slots.of_campaign(phone.server_ip, campaign.campaign_id)
+        if together == 0:
+            continue
+        if campaign.grouping is Grouping.ONE_SERVER_ONLY:
+            return candidate
+        if together < campaign.grouping_limit and phone.agents + phone.slots < system_limit:
+            return candidate
+    return None
+
+
+def _accepted(reasons: Iterable[tuple[WhyNot, ...]]) -> frozenset[WhyNot]:
+    """Tell which reasons do not count: those of the last resort, where nobody is without a reason."""
+    return frozenset() if not all(reasons) else LAST_RESORT
+
+
+def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int) -> tuple[WhyNot, ...]:
+    reasons = []
+    health = state.health.dialers.get(dialer.server_ip, NOT_JUDGED)
+    if not dialer.active:
+        reasons.append(WhyNot.SWITCHED_OFF)
+    if not dialer.agent_logins:
+        reasons.append(WhyNot.CLOSED)
+    if (lifeless := _lifeless(state, policy, dialer, health)) is not None:
+        reasons.append(lifeless)
+    if health.state is DialerState.DRAINING and dialer.active:
+        planned = policy.in_maintenance(dialer.server_ip, state.observed_at_ms)
+        reasons.append(WhyNot.MAINTENANCE if planned else WhyNot.DRAINING)
+    if dialer.twin_server_ip:
+        twin = state.dialers.get(dialer.twin_server_ip)
+        judged = state.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
+        if twin is None or _lifeless(state, policy, twin, judged) is not None:
+            reasons.append(WhyNot.TWIN_SILENT)
+    if dialer.rooms_free <= slots:
+        reasons.append(WhyNot.NO_ROOM)
+    max_agents = policy.max_agents_on(dialer.server_ip)
+    if max_agents is not None and load >= max_agents:
+        reasons.append(WhyNot.FULL)
+    if health.life is DialerState.RECOVERING and load >= _first_share(state, health):
+        reasons.append(WhyNot.WARMING_UP)
+    return tuple(reasons)
+
+
+def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health: DialerHealth) -> WhyNot | None:
+    """Tell what speaks against a dialer's being alive, as it was judged and as this very poll shows it."""
+    if health.life is DialerState.DOWN:
+        return WhyNot.DOWN
+    if dialer.heartbeat is None:
+        # A database that restarts loses all heartbeats, and living dialers write theirs again only when their
+        # updater restarts. VICIdial would let nobody in.
+        return None if health.life in {DialerState.UP, DialerState.RECOVERING} else WhyNot.NO_HEARTBEAT
+    if _lives(dialer.heartbeat, state.observed_at_ms, policy):
+        return WhyNot.SUSPECT if health.life is DialerState.SUSPECT else None
+    # one that nobody ever saw alive may have been dead for years
+    return WhyNot.SUSPECT if health.served else WhyNot.STALLED
+
+
+def _first_share(state: ClusterState, health: DialerHealth) -> float:
+    """Tell how many agents a dialer on probation may have: ever more, up to what the others have."""
+    if state.even_share is None:
+        return float("inf")
+    whole = max(1, health.probation_until_ms - health.probation_since_ms)
+    return 1 + state.even_share * min(1.0, (state.observed_at_ms - health.probation_since_ms) / whole)
+
+
+def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
+    stalled = stalled_seconds(heartbeat, now_ms)
+    if stalled is None or stalled >= policy.stalled_after_seconds:
+        return False
+    # A collector that just began has seen no heartbeat move yet. Until it could, the age says which were dead before.
+    return heartbeat.progressed_at_ms is not None or (
+        heartbeat.age_seconds is not None and heartbeat.age_seconds < DEAD_AGE_SECONDS
+    )
+
+
+def _share(state: ClusterState, server_ip: ServerIp) -> float:
+    """Tell what a dialer's agents are divided by: 1 where no weights are set."""
+    if not state.weight_shares:
+        return 1.0
+    return state.weight_shares.get(server_ip, UNWEIGHTED_SHARE)

@@ -1,0 +1,292 @@
+"""What the controller tells Prometheus: the state of each cluster, read when asked, and its own work, counted."""
+
+import asyncio
+import time
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from controller.core.acting import Outcome, Reply
+from controller.core.clusters import ClusterView, Desk, FoldedBatch, Result
+from controller.core.detector import fleet_braked
+from controller.core.state import ClusterState
+from messages import metrics
+from messages.records import (
+    AgentStatus,
+    DialerReading,
+    DialerState,
+    Errand,
+    Fence,
+    FenceStage,
+    Hold,
+    HoldStage,
+    Incident,
+    Relogin,
+    ServerIp,
+    Stage,
+    Standing,
+    Witness,
+)
+
+PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class PickOutcome(StrEnum):
+    """How a pick went."""
+
+    PICKED = "picked"
+    DEGRADED = "degraded"
+    REFUSED = "refused"
+
+
+class Limited(StrEnum):
+    """Which limit a request exceeded."""
+
+    CLIENT = "client"
+    CLUSTER = "cluster"
+    ORDERS = "orders"
+
+
+class ControllerInstruments:
+    """The metrics of the controller's own work."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.folded = Counter(*metrics.RECORDS_FOLDED, registry=registry)
+        self.fold_seconds = Histogram(*metrics.FOLD_SECONDS, registry=registry, buckets=FOLD_BUCKETS)
+        self.lag = Gauge(*metrics.CONSUMER_LAG, registry=registry)
+        self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
+        self.picks = Counter(*metrics.PICKS, registry=registry)
+        self.limited = Counter(*metrics.RATE_LIMITED, registry=registry)
+        self.errands = Counter(*metrics.ERRANDS, registry=registry)
+        self._begun: set[str] = set()
+        self._begin("")
+
+    def note_fold(self, folded: FoldedBatch, seconds: float) -> None:
+        """Count a folded batch."""
+        self.fold_seconds.observe(seconds)
+        for (cluster, result), count in folded.results.items():
+            self._begin(cluster)
+            self.folded.labels(cluster, result).inc(count)
+
+    def note_passed_over(self, records: Mapping[str, int]) -> None:
+        """Count by cluster what was not folded since later records had come by then; from any thread."""
+        for cluster, count in records.items():
+            self.folded.labels(cluster, Result.SUPERSEDED).inc(count)
+
+    def note_outcome(self, errand: Errand, outcome: Outcome) -> None:
+        """Count what an executor did; from any thread."""
+        self.errands.labels(errand.cluster, _ERRANDS[type(errand)], outcome.reply.name.lower()).inc()
+
+    def _begin(self, cluster: str) -> None:
+        """Start a cluster's series at 0: what only appears once something went wrong has no rate."""
+        if cluster in self._begun:
+            return
+        self._begun.add(cluster)
+        for result in Result:
+            self.folded.labels(cluster, result)
+        for outcome in PickOutcome:
+            self.picks.labels(cluster, outcome)
+        for limit in Limited:
+            self.limited.labels(cluster, limit)
+        for kind, reply in product(_ERRANDS.values(), Reply):
+            self.errands.labels(cluster, kind, reply.name.lower())
+
+
+_ERRANDS: dict[type, str] = {Relogin: "relogin", Hold: "hold", Fence: "fence"}
+
+
+class ClusterGauges:
+    """The state of the clusters as metrics, made anew at each scrape: what is gone is gone.
+
+    A thousand clusters are half a million samples. They are read cluster by cluster on the event loop, and made text in
+    a thread, so that folding and picks go on meanwhile. It belongs to the event loop.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._one_scrape = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """Give every family in Prometheus's text format, with a sample for each dialer and cluster."""
+        async with self._one_scrape:
+            blocks = {spec.name: [header] for spec, header in zip(_SPECS, _texts(_families(())), strict=True)}
+            gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._desk.forgotten)
+            for block, text in zip(blocks.values(), _texts(gone), strict=True):
+                block.append(text.removeprefix(block[0]))
+            for name, view in list(self._desk.clusters.items()):
+                families = _families(_samples(name, view, self._desk))
+                for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
+                    block.append(text.removeprefix(block[0]))
+            return b"".join(text for block in blocks.values() for text in block)
+
+
+def _families(samples: Iterable["_Sample"]) -> list[GaugeMetricFamily]:
+    """Sort samples into a family for each of `_SPECS`, in that order."""
+    families = {spec: GaugeMetricFamily(spec.name, spec.help, labels=spec.labels) for spec in _SPECS}
+    for spec, labels, value in samples:
+        families[spec].add_metric(labels, value)
+    return list(families.values())
+
+
+def _texts(families: Iterable[GaugeMetricFamily]) -> list[bytes]:
+    """Render each family: its header, then its samples."""
+    return [generate_latest(_Alone(family)) for family in families]
+
+
+class _Alone(Collector):
+    """A family by itself, for `generate_latest`."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
+_SPECS = (
+    metrics.DIALER_AGENTS,
+    metrics.DIALER_REMOTE_AGENTS,
+    metrics.DIALER_ELIGIBLE,
+    metrics.DIALER_RANK,
+    metrics.DIALER_SLOTS,
+    metrics.DIALER_ROOMS_FREE,
+    metrics.DIALER_PLACES_FREE,
+    metrics.DIALER_HEARTBEAT,
+    metrics.DIALER_SKEW,
+    metrics.WITNESS,
+    metrics.DIALER_STATE,
+    metrics.DIALER_DEATHS,
+    metrics.INCIDENT_OPEN,
+    metrics.INCIDENT_AGENTS,
+    metrics.INCIDENT_NOT_MOVED,
+    metrics.INCIDENT_OPENED,
+    metrics.INCIDENT_PLANNED,
+    metrics.INCIDENT_MOVES,
+    metrics.INCIDENT_SILENCED,
+    metrics.FENCE,
+    metrics.CLUSTER_BRAKED,
+    metrics.CLUSTER_FLEET_BRAKED,
+    metrics.CLUSTER_PAUSED,
+    metrics.CLUSTER_WITNESSES_BLIND,
+    metrics.CLUSTER_AGENTS_PLACED,
+    metrics.CLUSTER_MOVES,
+    metrics.CLUSTER_HOLDS,
+    metrics.CLUSTER_IMBALANCE,
+    metrics.CLUSTER_OBSERVED,
+    metrics.CLUSTER_SLOTS,
+    metrics.CLUSTER_ODD_ROWS,
+    metrics.CLUSTER_DATABASE_UP,
+    metrics.CLUSTER_OWNED,
+    metrics.CLUSTER_FORGOTTEN,
+)
+
+_Sample = tuple[metrics.Metric, tuple[str, ...], float]
+
+
+def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
+    state, snapshot, stale = view.state, desk.snapshot(view), view.stale(time.monotonic())
+    yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed_at_ms / 1000
+    yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
+    yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
+    yield metrics.CLUSTER_OWNED, (cluster,), view.owned
+    yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
+    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.health, state.orders)
+    yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
+    yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
+    placed = (state.agents.get(user) for user in state.logins)
+    where = [each for each in placed if each is not None]
+    yield (
+        metrics.CLUSTER_AGENTS_PLACED,
+        (cluster,),
+        sum(each.server_ip == state.logins[each.user.lower()].server_ip for each in where),
+    )
+    yield from _errand_samples(state)
+    for incident in state.incidents.values():
+        yield from _incident_samples(state, incident)
+    if snapshot.imbalance is not None:
+        yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
+    if state.poll is not None:
+        for kind, count in state.poll.odd_rows.items():
+            yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
+    for standing in snapshot.dialers:
+        yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
+    for server_ip, health in state.health.dialers.items():
+        yield metrics.DIALER_DEATHS, (cluster, server_ip, _id_of(state, server_ip)), health.deaths
+
+
+def _errand_samples(state: ClusterState) -> Iterator[_Sample]:
+    stages = Counts(each.stage for each in state.relogins.values())
+    for stage in Stage:
+        yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
+    holds = Counts(each.stage for each in state.holds.values())
+    for held in HoldStage:
+        yield metrics.CLUSTER_HOLDS, (state.cluster, held.value), holds[held]
+    for fence in state.fences.values():
+        labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
+        for come_to in FenceStage:
+            yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
+
+
+def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Sample]:
+    labels = (state.cluster, incident.server_ip, _id_of(state, incident.server_ip))
+    yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
+    yield metrics.INCIDENT_AGENTS, labels, incident.agents
+    yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
+    yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
+    died_empty = incident.kind is DialerState.DOWN and not incident.agents and _emptied(state, incident.server_ip)
+    yield metrics.INCIDENT_PLANNED, labels, incident.planned or died_empty
+    moves = Counts(
+        (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident
+    )
+    for to_server_ip in sorted({to for to, _ in moves}):
+        for stage in Stage:
+            yield metrics.INCIDENT_MOVES, (*labels, to_server_ip, stage.value), moves[to_server_ip, stage]
+    acknowledged = state.orders.acknowledged.get(incident.incident)
+    until_ms = None if acknowledged is None else acknowledged.silence_until_ms
+    yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
+
+
+def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Tell whether somebody wants the dialer empty: that it dies then wakes nobody."""
+    health = state.health.dialers.get(server_ip)
+    return server_ip in state.orders.drains or (health is not None and health.switched_off_since_ms is not None)
+
+
+def _places_free(standing: Standing) -> int:
+    if standing.max_agents is None:
+        return standing.rooms_free
+    return min(standing.rooms_free, max(0, standing.max_agents - standing.agents - standing.slots))
+
+
+def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
+    dialer = state.dialers.get(server_ip)
+    return "" if dialer is None else dialer.server_id
+
+
+def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, stale: bool) -> Iterator[_Sample]:
+    labels = (cluster, dialer.server_ip, dialer.server_id)
+    rank = 0 if stale or standing.rank is None else standing.rank
+    for status in AgentStatus:
+        yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
+    for judged in DialerState:
+        yield metrics.DIALER_STATE, (*labels, judged.value), standing.state is judged
+    yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
+    yield metrics.DIALER_ELIGIBLE, labels, rank > 0
+    yield metrics.DIALER_RANK, labels, rank
+    yield metrics.DIALER_SLOTS, labels, standing.slots
+    yield metrics.DIALER_ROOMS_FREE, labels, standing.rooms_free
+    yield metrics.DIALER_PLACES_FREE, labels, _places_free(standing) if rank else 0
+    heartbeat = dialer.heartbeat
+    progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
+    yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
+    if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
+        yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
+    for kind, told in dialer.witnesses.items():
+        for state in Witness:
+            yield metrics.WITNESS, (*labels, kind, state.value), told is state

@@ -1,0 +1,1 @@
+"""What writes into VICIdial: its agent API and its tables."""

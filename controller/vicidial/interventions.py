@@ -1,0 +1,116 @@
+"""What is done in VICIdial's own tables where telling a screen is not enough: the fence, and the emergency logout.
+
+Both are off unless the operator asks for them, and each needs grants of its own (controller/grants-*.sql).
+"""
+
+from controller.core.acting import Outcome, Reply
+from controller.vicidial.sql import Connect, Lazy, write
+from messages.records import Fence, FenceStage, Relogin
+
+CLOSE = """
+    UPDATE servers SET active_agent_login_server = 'N' WHERE server_ip = %s AND active_agent_login_server = 'Y'
+"""
+OPEN = """
+    UPDATE servers SET active_agent_login_server = 'Y' WHERE server_ip = %s AND active_agent_login_server = 'N'
+"""
+
+# In MySQL an assignment sees those before it, so each stage is asked for before it is closed.
+END_LOG = """
+    UPDATE vicidial_agent_log SET
+        pause_sec = IF(COALESCE(wait_epoch, 0) = 0, GREATEST(0, UNIX_TIMESTAMP() - pause_epoch), pause_sec),
+        wait_sec = IF(COALESCE(wait_epoch, 0) > 0 AND COALESCE(talk_epoch, 0) = 0,
+                      GREATEST(0, UNIX_TIMESTAMP() - wait_epoch), wait_sec),
+        talk_sec = IF(COALESCE(talk_epoch, 0) > 0 AND COALESCE(dispo_epoch, 0) = 0,
+                      GREATEST(0, UNIX_TIMESTAMP() - talk_epoch), talk_sec),
+        dispo_sec = IF(COALESCE(dispo_epoch, 0) > 0, GREATEST(0, UNIX_TIMESTAMP() - dispo_epoch), dispo_sec),
+        pause_type = 'ADMIN'
+    WHERE user = %s AND pause_type <> 'ADMIN' AND agent_log_id =
+        (SELECT agent_log_id FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s)
+"""
+LOG_THE_LOGOUT = """
+    INSERT INTO vicidial_user_log (user, event, campaign_id, event_date, event_epoch, session_id, server_ip, extension)
+    SELECT user, 'LOGOUT', campaign_id, NOW(), UNIX_TIMESTAMP(), conf_exten, server_ip, extension
+    FROM vicidial_live_agents AS live
+    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND NOT EXISTS (
+        SELECT 1 FROM vicidial_user_log AS ended WHERE ended.user = live.user AND ended.event = 'LOGOUT'
+        AND ended.user_log_id > (
+            SELECT COALESCE(MAX(begun.user_log_id), 0) FROM vicidial_user_log AS begun
+            WHERE begun.user = live.user AND begun.event = 'LOGIN'))
+"""
+NOTE_FOR_ADMINS = """
+    INSERT INTO vicidial_admin_log
+    (event_date, user, ip_address, event_section, event_type, record_id, event_code, event_sql, event_notes)
+    SELECT NOW(), 'hotdesk', '', 'USERS', 'LOGOUT', user, %s, '', %s
+    FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s
+    AND NOT EXISTS (SELECT 1 FROM vicidial_admin_log WHERE record_id = %s AND event_code = %s)
+"""
+END_ROOM = """
+    INSERT INTO vicidial_manager
+    (uniqueid, entry_date, status, response, server_ip, channel, action, callerid, cmd_line_b, cmd_line_c, cmd_line_d,
+     cmd_line_e, cmd_line_f, cmd_line_g, cmd_line_h, cmd_line_i, cmd_line_j, cmd_line_k)
+    SELECT '', NOW(), 'NEW', 'N', server_ip, '', 'Originate', %s, CONCAT('Channel: Local/5555', conf_exten, '@default'),
+           'Context: default', 'Exten: 8300', 'Priority: 1', CONCAT('Callerid: ', %s), '', '', '', '', ''
+    FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s
+    AND NOT EXISTS (SELECT 1 FROM vicidial_manager AS sent WHERE sent.server_ip = vicidial_live_agents.server_ip
+                    AND sent.callerid = %s)
+"""
+END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s"
+
+
+class Interventions:
+    """One connection for both."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._lazy = Lazy(connect)
+
+    def fence(self, fence: Fence, *, first: bool) -> Outcome:
+        """Close a dialer to new logins, or open it again; `first`: nobody can have tried this before.
+
+        The answer tells whether it was hotdesk that changed the flag, which is what may be given back.
+        """
+        back = fence.stage is FenceStage.RETURNING
+        done = write(
+            self._lazy,
+            OPEN if back else CLOSE,
+            (fence.server_ip,),
+            f"active_agent_login_server was {'N' if back else 'Y'}, and is {'Y' if back else 'N'} now: 1 row",
+        )
+        if done.reply is not Reply.GONE or back:
+            return done
+        if first:
+            return Outcome(Reply.GONE, "active_agent_login_server was N already: 0 rows")
+        return Outcome(Reply.UNCLEAR, "active_agent_login_server is N, maybe by an earlier try of hotdesk's: 0 rows")
+
+    def end_session(self, relogin: Relogin) -> Outcome:
+        """End a session in the tables, as the emergency logout of VICIdial's admin page does.
+
+        The tables know no transaction. Each step does nothing where it was done before, and the session's own row
+        goes last: as long as it is there, the whole can be begun again. A dialer that is down has no room to be ended,
+        and must not find such an order when it comes back, when others may be in that room.
+        """
+        row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip)
+        code = f"EMERGENCY LOGOUT BY HOTDESK {relogin.live_agent_id}"
+        note = f"the screen did not react to {relogin.attempts - 1} orders to log out; incident {relogin.incident}"
+        room = f"HDLO{relogin.live_agent_id:0>16}"
+        steps: list[tuple[str, tuple[object, ...]]] = [
+            (END_LOG, (relogin.user, *row)),
+            (LOG_THE_LOGOUT, row),
+            (NOTE_FOR_ADMINS, (code, note, *row, relogin.user, code)),
+        ]
+        if relogin.dialer_lives:
+            steps.append((END_ROOM, (room, room, *row, room)))
+        for statement, values in steps:
+            outcome = write(self._lazy, statement, values, "")
+            if outcome.reply not in {Reply.DONE, Reply.GONE}:
+                return outcome
+        return write(self._lazy, END_SESSION, row, "ended the session in VICIdial's tables")
+
+    def why_not_fence(self) -> str:
+        """Try, on no dialer, whether the account may; empty: it may."""
+        tried = write(self._lazy, CLOSE, ("",), "")
+        return "" if tried.reply is Reply.GONE else tried.said
+
+    def why_not_end(self, nobody: Relogin) -> str:
+        """Try, on a session that cannot exist, whether the account may; empty: it may."""
+        tried = self.end_session(nobody)
+        return "" if tried.reply is Reply.GONE else tried.said

@@ -1,0 +1,338 @@
+"""`hotdesk demo`: the main job on a simulated cluster, with a private database, and a dialer that dies.
+
+Everything is real but the cluster: MariaDB with VICIdial's tables, collectors, log, controller, API. It lives in a
+temporary folder and in this process and its children, and nothing of it is left behind.
+"""
+
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from collectors.vicidial.database import DatabaseSettings
+from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
+from controller.core.policy import Policy
+from hotdesk import logs
+from hotdesk.actuators import HandSettings
+from hotdesk.errors import HotdeskError
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.signals import Asked
+from messages.records import Standing, WhyNot
+from simulator import schema
+from simulator.agents import Habits
+from simulator.broker import Broker, BrokerError
+from simulator.cluster import SimulatedCluster
+from simulator.database import Database, DatabaseError
+from simulator.plan import ClusterPlan
+from simulator.populate import populate
+from stream.kafka.topics import create_topics
+
+CLUSTER = "demo"
+DATABASE = "asterisk"
+DIALERS, AGENTS = 6, 180
+PARTITIONS = 4
+FRAME_SECONDS = 0.25
+PLAIN_SECONDS = 2.0
+"""How often a line is printed where there is no terminal."""
+
+KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 34.0
+"""When the dialer dies and when it is back; a shorter demonstration does both sooner."""
+EVENTS_SHOWN = 10
+
+HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
+"""Agents in a hurry: a minute shows what a shift does."""
+
+
+class DemoError(HotdeskError):
+    """The demonstration could not be set up."""
+
+
+class _Act(NamedTuple):
+    """What happens to the cluster, and when."""
+
+    at_seconds: float
+    said: str
+
+
+def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> None:
+    """Show it, until `end` is asked for or `seconds` are over.
+
+    Raises:
+        DemoError: MariaDB or Kafka cannot be started.
+    """
+    logs.configure(quiet=True)
+    console = Console()
+    plan = ClusterPlan(dialers=DIALERS, agents=AGENTS, seed=seed)
+    with ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotdesk-demo-")))
+            console.print("starting a private MariaDB" + (" and a Kafka broker" if kafka else "") + " …")
+            database = stack.enter_context(Database(folder / "mariadb"))
+            log = _log_options(stack, folder, kafka=kafka)
+        except (DatabaseError, BrokerError) as error:
+            raise DemoError(str(error)) from error
+        with database.connect() as administrator:
+            schema.create(administrator, DATABASE)
+            administrator.select_db(DATABASE)
+            populate(administrator, plan, now=time.time())
+        service = stack.enter_context(Service(_wanted(database, log)))
+        picks = stack.enter_context(_Picks(service.url))
+        cluster = SimulatedCluster(
+            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, refresh_seconds=1.0
+        )
+        stack.enter_context(cluster)
+        console.print(f"look at it: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
+        console.print(f"the API answers at {service.url}, for example", highlight=False)
+        console.print(f"  {service.url}/v1/clusters/{CLUSTER}/ranking", highlight=False)
+        console.print(f"  {service.url}/openapi/openapi.json", highlight=False)
+        _show(console, end, cluster, _Stage(plan, seconds), picks)
+    console.print("stopped; nothing is left running")
+
+
+def _log_options(stack: ExitStack, folder: Path, *, kafka: bool) -> LogOptions:
+    if not kafka:
+        return LogOptions(path=folder / "log.db", partitions=PARTITIONS)
+    broker = stack.enter_context(Broker(_kafka_home(), folder / "kafka"))
+    options = LogOptions(bootstrap=(broker.bootstrap,), partitions=PARTITIONS, replication=1)
+    create_topics(options.kafka(), options.replication)
+    return options
+
+
+def _kafka_home() -> Path:
+    home = os.environ.get("HOTDESK_KAFKA_HOME")
+    if home is None:
+        raise DemoError("set HOTDESK_KAFKA_HOME to a folder with Kafka's jars; 'make demo-kafka' fetches them")
+    return Path(home)
+
+
+def _wanted(database: Database, log: LogOptions) -> Wanted:
+    settings = DatabaseSettings(
+        host=database.host, port=database.port, user="root", password=database.password, database=DATABASE
+    )
+    return Wanted(
+        roles=frozenset(Role),
+        log=log,
+        api=ApiOptions(port=0),
+        databases={CLUSTER: settings},
+        policies={CLUSTER: Policy(acts=True)},
+        hands={CLUSTER: HandSettings(database=settings)},
+    )
+
+
+class _Picks:
+    """Asks the API at each login, as the login hook does: within 150 ms, or VICIdial chooses."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=url, timeout=0.15, trust_env=False)
+        self.answered = 0
+        self.unanswered = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def __call__(self, user: str, alias: str, campaign: str) -> str | None:
+        body = msgspec.json.encode({"user": user, "alias": alias, "campaign": campaign})
+        try:
+            answer = self._client.post(f"/v1/clusters/{CLUSTER}/picks", content=body)
+        except httpx.HTTPError:
+            self.unanswered += 1
+            return None
+        if not answer.is_success:
+            self.unanswered += 1
+            return None
+        self.answered += 1
+        return msgspec.json.decode(answer.content, type=PickAnswer).phone_login
+
+    def ranking(self) -> RankingAnswer | None:
+        """Read the ranking, while there is one."""
+        content = self._read("ranking")
+        return None if content is None else msgspec.json.decode(content, type=RankingAnswer)
+
+    def incidents(self) -> list[IncidentAnswer]:
+        """Read the incidents."""
+        content = self._read("incidents")
+        return [] if content is None else msgspec.json.decode(content, type=list[IncidentAnswer])
+
+    def _read(self, what: str) -> bytes | None:
+        try:
+            answer = self._client.get(f"/v1/clusters/{CLUSTER}/{what}", timeout=2.0)
+        except httpx.HTTPError:
+            return None
+        return answer.content if answer.is_success else None
+
+
+class _Told(NamedTuple):
+    """What was last said about an incident."""
+
+    kind: str
+    withheld: str
+    ordered: int
+    home: int
+    closed: bool
+
+
+class _Stage:
+    """What happens to the simulated cluster, and when."""
+
+    def __init__(self, plan: ClusterPlan, seconds: float | None) -> None:
+        self.victim = plan.dialer_plans[2].server_ip
+        pace = 1.0 if seconds is None else min(1.0, seconds / (BACK_AT_SECONDS + 6.0))
+        self.ends_at = seconds
+        self._due = deque(
+            [(KILL_AT_SECONDS * pace, SimulatedCluster.kill), (BACK_AT_SECONDS * pace, SimulatedCluster.bring_back)]
+        )
+
+    def act(self, cluster: SimulatedCluster, at_seconds: float) -> Iterator[_Act]:
+        """Do what is due."""
+        while self._due and self._due[0][0] <= at_seconds:
+            _, what = self._due.popleft()
+            what(cluster, self.victim)
+            said = "dies" if what is SimulatedCluster.kill else "is brought back"
+            yield _Act(at_seconds, f"{self.victim} {said}")
+
+
+def _show(console: Console, end: Asked, cluster: SimulatedCluster, stage: _Stage, picks: _Picks) -> None:
+    """Play the piece: what happens on the stage, and what hotdesk makes of it."""
+    began = time.monotonic()
+    before: dict[str, Standing] = {}
+    told: dict[str, _Told] = {}
+    with _screen(console, cluster, picks) as screen:
+        while not end.wait(FRAME_SECONDS):
+            at_seconds = time.monotonic() - began
+            if stage.ends_at is not None and at_seconds >= stage.ends_at:
+                return
+            news = list(stage.act(cluster, at_seconds))
+            ranking = picks.ranking()
+            if ranking is not None:
+                now = {standing.server_ip: standing for standing in ranking.dialers}
+                news += [_Act(at_seconds, said) for said in _changes(before, now)]
+                before = now
+            news += [_Act(at_seconds, said) for said in _about_incidents(told, picks.incidents())]
+            screen.show(at_seconds, ranking, news)
+
+
+def _changes(before: dict[str, Standing], now: dict[str, Standing]) -> Iterator[str]:
+    """Say which dialers began or ceased to take logins."""
+    for server_ip, standing in now.items():
+        old = before.get(server_ip)
+        if old is None or bool(_against(old)) == bool(_against(standing)):
+            continue
+        if why_not := _against(standing):
+            yield f"hotdesk: no new logins on {server_ip}: {'; '.join(why_not)}"
+        else:
+            yield f"hotdesk: new logins on {server_ip} again"
+
+
+def _against(standing: Standing) -> list[WhyNot]:
+    """Give what speaks against new logins, but for a warm-up, in which they come and go."""
+    return [why for why in standing.why_not if why is not WhyNot.WARMING_UP]
+
+
+def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Iterator[str]:
+    """Say what is new about incidents, and remember that it was said."""
+    for incident in (each.incident for each in reversed(found)):
+        old = told.get(incident.incident, _Told("", "", 0, 0, closed=False))
+        now = _Told(
+            incident.kind, incident.withheld, incident.ordered, incident.home, closed=incident.closed_at_ms is not None
+        )
+        told[incident.incident] = now
+        if now.kind != old.kind:
+            yield f"hotdesk: {incident.server_ip} is {now.kind}: {incident.why}"
+        if now.withheld and now.withheld != old.withheld:
+            yield f"hotdesk: nobody is moved: {now.withheld}"
+        if now.ordered > old.ordered:
+            yield f"hotdesk: {now.ordered - old.ordered} agents are moved off {incident.server_ip}"
+        if now.home > old.home and (now.home == now.ordered or now.home // 10 > old.home // 10):
+            yield f"hotdesk: {now.home} of {now.ordered} agents of {incident.server_ip} are home on other dialers"
+        if now.closed and not old.closed:
+            yield f"hotdesk: the incident of {incident.server_ip} is closed"
+
+
+class _Screen:
+    """A live picture on a terminal; a line now and then elsewhere."""
+
+    def __init__(self, console: Console, live: Live | None, cluster: SimulatedCluster, picks: _Picks) -> None:
+        self._console = console
+        self._live = live
+        self._cluster = cluster
+        self._picks = picks
+        self._events: deque[_Act] = deque(maxlen=EVENTS_SHOWN)
+        self._printed_at = -PLAIN_SECONDS
+
+    def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[_Act]) -> None:
+        """Show the present."""
+        self._events.extend(news)
+        if self._live is not None:
+            self._live.update(self._picture(at_seconds, ranking))
+            return
+        for act in news:
+            self._console.print(f"{act.at_seconds:5.1f} s  {act.said}", soft_wrap=True)
+        if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
+            self._printed_at = at_seconds
+            order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranking.dialers if dialer.rank)
+            self._console.print(f"{at_seconds:5.1f} s  next: {order}", soft_wrap=True)
+
+    def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
+        lines = [Text(f"{act.at_seconds:5.1f} s  {act.said}") for act in self._events]
+        here = Text(f"{at_seconds:5.1f} s  API: {self._picks.url}   Ctrl-C ends", style="dim")
+        if ranking is None:
+            return Group(Text("waiting for the first poll …"), here)
+        table = _ranking_table(ranking)
+        imbalance = "-" if ranking.imbalance is None else f"{ranking.imbalance:.2f}"
+        table.caption = (
+            f"{self._cluster.logged_in} agents logged in; {self._picks.answered} picks, {self._picks.unanswered} left"
+            f" to VICIdial; imbalance {imbalance}; observed {ranking.age_ms} ms ago"
+        )
+        return Group(table, *lines, here)
+
+
+@contextmanager
+def _screen(console: Console, cluster: SimulatedCluster, picks: _Picks) -> Iterator[_Screen]:
+    if not console.is_terminal:
+        yield _Screen(console, None, cluster, picks)
+        return
+    with Live(console=console, refresh_per_second=1 / FRAME_SECONDS) as live:
+        yield _Screen(console, live, cluster, picks)
+
+
+def _ranking_table(ranking: RankingAnswer) -> Table:
+    table = Table(title="Which dialer now?", title_justify="left", caption_justify="left")
+    for column, right in (
+        ("next", True),
+        ("dialer", False),
+        ("state", False),
+        ("agents", True),
+        ("slots", True),
+        ("heartbeat", True),
+    ):
+        table.add_column(column, justify="right" if right else "left")
+    table.add_column("why not", min_width=28)
+    for dialer in ranking.dialers:
+        stalled = dialer.heartbeat_stalled_seconds
+        table.add_row(
+            str(dialer.rank or "-"),
+            f"{dialer.server_ip}  {dialer.server_id}",
+            dialer.state.value,
+            str(dialer.agents),
+            str(dialer.slots),
+            "-" if stalled is None else f"{stalled:.1f} s",
+            "; ".join(dialer.why_not),
+            style="red" if dialer.why_not else "green" if dialer.rank == 1 else "",
+        )
+    return table

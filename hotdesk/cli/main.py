@@ -1,0 +1,335 @@
+"""The `hotdesk` command."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+import structlog
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from controller.api.schemas import AliasAnswer
+from controller.core.readiness import AuditFinding, Severity, worst
+from hotdesk import logs, settings
+from hotdesk.cli import orders, views
+from hotdesk.cli.check import Finding, Verdict, check_everything
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from hotdesk.cli.demo import run_demo
+from hotdesk.cli.replay import replay
+from hotdesk.errors import HotdeskError, LogFailure, SettingsError
+from hotdesk.service import Role, Service, Wanted
+from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
+from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
+from hotdesk.version import told
+from stream.kafka.acls import User, commands
+from stream.kafka.client import KafkaSettings
+from stream.kafka.topics import check_topics, create_topics
+from stream.log import LogError
+
+DEFAULT_FILE = Path("hotdesk.toml")
+DEFAULTS = Options()
+WATCH_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+app = App(
+    name="hotdesk",
+    version=told,
+    help="Event-driven monitoring and failover for VICIdial clusters.",
+    error_console=Console(stderr=True, soft_wrap=True),
+    error_formatter=lambda error: Text(f"hotdesk: {error}"),
+    help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
+)
+topics = App(name="topics", help="Kafka's topics: create and check them.")
+app.command(topics)
+app.register_install_completion_command()
+for each in (*orders.COMMANDS, *views.COMMANDS, replay):
+    app.command(each)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Annotated[
+        Path | None, Parameter(help="TOML file; else HOTDESK_CONFIG, else ./hotdesk.toml if there is one.")
+    ] = None,
+) -> int | None:
+    """Read the settings, then run the command."""
+    from_environment = os.environ.get("HOTDESK_CONFIG")
+    path = config or (Path(from_environment) if from_environment else None)
+    file = path or DEFAULT_FILE
+    tables, clusters = settings.read_file(file, must_exist=path is not None)
+    app.config = (
+        cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
+        # Not every command takes every setting; read_file has refused the unknown ones.
+        cyclopts.config.Dict(tables, source=str(file), use_commands_as_keys=False, allow_unknown=True),
+    )
+    command, bound, ignored = app.parse_args(tokens)
+
+    def read_again() -> object:
+        tables_now, clusters_now = settings.read_file(file, must_exist=path is not None)
+        if tables_now != tables:
+            log.warning("[log] and [api] are read when a process begins: they stay as they were")
+        return clusters_now
+
+    given = {"clusters": clusters, "read_again": read_again}
+    more = {name: given[name] for name in ignored}
+    result: int | None = command(*bound.args, **bound.kwargs, **more)
+    return result
+
+
+@app.command
+def run(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+    """Collect, control and serve, all in this process."""
+    _run_roles(frozenset(Role), options, clusters, read_again)
+
+
+@app.command
+def collect(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+    """Only collect: read the databases of the clusters, and publish what is seen."""
+    _run_roles(frozenset({Role.COLLECT}), options, clusters, read_again)
+
+
+@app.command
+def control(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+    """Only control: own a share of the clusters and decide for them."""
+    _run_roles(frozenset({Role.CONTROL}), options, clusters, read_again)
+
+
+@app.command
+def serve(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+    """Only serve: answer the API as a replica that owns nothing."""
+    _run_roles(frozenset({Role.SERVE}), options, clusters, read_again)
+
+
+@app.command
+def rank(
+    alias: str,
+    *,
+    cluster: ClusterName = "",
+    campaign: Annotated[str, Parameter(help="The campaign to log in to: it may group its agents.")] = "",
+    as_json: AsJson = False,
+    options: Options = DEFAULTS,
+) -> None:
+    """Ask a running hotdesk where an agent with this alias would log in now, and why not elsewhere.
+
+    Where the API wants a token, it is taken from HOTDESK_TOKEN.
+    """
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        answer = ask(api, "GET", "clusters", cluster, "aliases", alias, "ranking", campaign=campaign)
+    ranking = msgspec.json.decode(answer, type=AliasAnswer)
+    if as_json:
+        print_json(ranking)
+        return
+    table = Table(title=f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else ""))
+    for column in ("rank", "phone login", "dialer", "agents", "slots", "load", "why not"):
+        table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "load"} else "left")
+    for phone in ranking.phones:
+        table.add_row(
+            str(phone.rank or "-"),
+            phone.phone_login,
+            phone.server_ip or "-",
+            str(phone.agents),
+            str(phone.slots),
+            f"{phone.load:g}",
+            "; ".join(phone.why_not),
+        )
+    Console().print(table)
+
+
+@app.command
+def audit(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+    """Ask a running hotdesk what this VICIdial lacks for hot-desking, and how to mend it.
+
+    The exit code is 1 where somebody cannot log in or be moved, or only by luck: for cron.
+    """
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "audit"), type=list[AuditFinding])
+    if as_json:
+        print_json(found)
+    else:
+        table = Table(title=f"audit of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}")
+        for column in ("severity", "where", "what", "how to mend it"):
+            table.add_column(column)
+        for finding in found:
+            # a name out of a table of VICIdial's is no markup of ours
+            table.add_row(finding.severity, Text(finding.where), Text(finding.what), Text(finding.remedy))
+        Console().print(table)
+    return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
+
+
+@topics.command(name="create")
+def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+    """Create the topics that are absent, with the settings they need."""
+    with _log_failures():
+        created = create_topics(_kafka(options.log), options.log.replication)
+    if as_json:
+        print_json(created)
+        return
+    for name in created:
+        print(f"created {name}")
+    if not created:
+        print("all topics were there already; 'hotdesk topics check' says whether they are right")
+
+
+@topics.command(name="check")
+def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+    """Compare the topics with what hotdesk needs; nothing is changed."""
+    with _log_failures():
+        problems = check_topics(_kafka(options.log))
+    if as_json:
+        print_json(problems)
+    else:
+        for problem in problems:
+            print(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
+        if not problems:
+            print("all topics are as they should be")
+    return LogFailure.exit_code if problems else 0
+
+
+@topics.command(name="acls")
+def topics_acls(
+    user: Annotated[User, Parameter(help="A role; or setup (topics create and check), look (replay).")],
+    *,
+    principal: Annotated[str, Parameter(help="As whom Kafka knows it; else User:hotdesk-ROLE.")] = "",
+    command_config: Annotated[str, Parameter(help="File by which Kafka's tool logs in.")] = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Print what a user must be allowed in Kafka, as lines of Kafka's own tool; nothing is asked or changed."""
+    for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}", command_config):
+        print(line)
+
+
+@app.command
+def init(path: Path = DEFAULT_FILE) -> None:
+    """Write a TOML file with every setting and its meaning, to begin with."""
+    try:
+        with path.open("x") as file:
+            file.write(resources.files("hotdesk").joinpath("example.toml").read_text())
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already; it is left as it is") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+    print(f"wrote {path}; set your database in it, then: hotdesk check")
+
+
+@app.command
+def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables) -> int:
+    """Look at settings, log, topics, API, databases and grants: what is wrong, and how to mend it."""
+    findings = list(check_everything(options.log, options.api, settings.clusters(clusters, options, os.environ)))
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            _print_finding(finding)
+    return max((finding.exit_code for finding in findings), default=0)
+
+
+@app.command
+def demo(
+    *,
+    seconds: Annotated[float | None, Parameter(help="End by itself after so long.")] = None,
+    kafka: Annotated[bool, Parameter(negative="", help="Through a real Kafka broker, started for it.")] = False,
+    seed: Annotated[int, Parameter(help="The simulated cluster's.")] = 1,
+) -> None:
+    """Show it all on a simulated cluster in a private database; nothing is left behind."""
+    with asked_to_end() as end:
+        run_demo(end, seconds=seconds, kafka=kafka, seed=seed)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line and an exit code."""
+    if not in_a_terminal():
+        # until it can take anything up, and once it ends
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        sys.exit(app.meta(sys.argv[1:]) or 0)
+    except HotdeskError as error:
+        print(f"hotdesk: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read this has read enough. Python would complain once more when it closes the pipe itself.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
+    logs.configure()
+    again = Asked()
+    with (
+        asked_to_end() as end,
+        nullcontext() if in_a_terminal() else asked_by(signal.SIGHUP, again),
+        Service(_wanted(roles, options, tables)) as service,
+    ):
+        while not end.wait(WATCH_SECONDS):
+            if ended := service.ended():
+                raise HotdeskError(
+                    f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
+                )
+            if again.take():
+                _change(service, roles, options, read_again)
+
+
+def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> Wanted:
+    clusters = settings.clusters(tables, options, os.environ)
+    if Role.COLLECT in roles and not clusters:
+        raise SettingsError("no cluster to collect from: write a [clusters.NAME] table; 'hotdesk init' shows how")
+    return Wanted(
+        roles=roles,
+        log=options.log,
+        api=options.api,
+        # The others use no database, and need not be able to read its password.
+        databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
+        policies={name: cluster.policy() for name, cluster in clusters.items()},
+        hands={
+            name: cluster.hand_settings()
+            for name, cluster in clusters.items()
+            if Role.CONTROL in roles and cluster.mode == "act"
+        },
+        probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
+    )
+
+
+def _change(service: Service, roles: frozenset[Role], options: Options, read_again: ReadAgain) -> None:
+    """Take up the clusters' settings as they are now; where they are wrong all stays as it was."""
+    try:
+        service.change(_wanted(roles, options, read_again()))
+    except HotdeskError as error:
+        log.warning("the settings changed and cannot be used; all stays as it was", why=str(error))
+
+
+@contextmanager
+def _log_failures() -> Iterator[None]:
+    try:
+        yield
+    except LogError as error:
+        raise LogFailure(str(error)) from error
+
+
+def _kafka(options: LogOptions) -> KafkaSettings:
+    if not options.bootstrap:
+        raise SettingsError("log.bootstrap names no Kafka brokers: the embedded log needs no topics")
+    return options.kafka()
+
+
+def _print_finding(finding: Finding) -> None:
+    colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
+    remedy = f": {finding.remedy}" if finding.remedy else ""
+    line = Text.assemble((f"{finding.verdict:5}", colour), f" {finding.subject}: {finding.what}{remedy}")
+    Console(soft_wrap=True).print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""`hotdesk replay`: a past window folded again from the log, with the settings as they are and with others."""
+
+import heapq
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from controller.core.explanations import clock
+from controller.core.policy import Policy
+from controller.core.replay import Difference, Happening, Replay, Window, difference
+from controller.runtime.decoding import read
+from hotdesk import settings
+from hotdesk.cli.client import AsJson, print_json, printable
+from hotdesk.errors import LogFailure, SettingsError
+from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options
+from messages.records import Decision, RankingSnapshot
+from messages.topics import HISTORY_MS, Key, Topic, partition_of
+from stream.embedded.log import EmbeddedReader
+from stream.kafka.log import KafkaLog
+from stream.log import LogError, Stored
+
+DEFAULTS = Options()
+DEFAULT_MINUTES = 10.0
+MOST_MINUTES = 90 * 24 * 60.0
+"""As long as decisions are kept."""
+TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RELOGINS, Topic.RANKINGS, Topic.AUDIT)
+STEP = 1000
+"""Records that are read in one go."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay has to tell."""
+
+    cluster: str
+    polls: int
+    """How many were folded, those before the window included."""
+    reaches_back_to_ms: int | None
+    """The first poll that the log still holds; None: it holds none."""
+    known: tuple[Happening, ...]
+    """How the dialers were judged, with the settings as they are."""
+    decided: tuple[Decision, ...]
+    """What was decided, withheld and done then."""
+    more: tuple[Happening, ...]
+    """What other settings would have judged or decided beside that."""
+    less: tuple[Happening, ...]
+    """What other settings would not have."""
+
+
+class _Reads(Protocol):
+    @property
+    def partitions(self) -> int: ...
+
+    def read(self, topic: Topic, partition: int, offset: int, limit: int = ...) -> Sequence[Stored]: ...
+
+    def close(self) -> None: ...
+
+
+def replay(  # noqa: PLR0913 # a flag each
+    *,
+    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
+    minutes: Annotated[float, Parameter(help="How long the window is.")] = DEFAULT_MINUTES,
+    until: Annotated[str, Parameter(help="Its end, such as 2026-11-25T14:30 (UTC, or with an offset); else now.")] = "",
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", help="A cluster's setting to try, such as stalled_after_seconds=4."),
+    ] = (),
+    as_json: AsJson = False,
+    options: Options = DEFAULTS,
+    clusters: ClusterTables,
+) -> None:
+    """Fold a past window again: what was known and decided when, and what other settings would have decided.
+
+    It reads the log itself, asks no running hotdesk and changes nothing. The log holds every step for an hour.
+    """
+    known = settings.clusters(clusters, options, os.environ)
+    name = cluster or _only(list(known))
+    if name not in known:
+        raise SettingsError(f"no [clusters.{name}] in the settings; there are: {', '.join(known) or 'none'}")
+    policy = known[name].policy()
+    told = _replayed(options.log, name, _window(minutes, until), policy, _others(known[name], set_, policy))
+    if as_json:
+        print_json(told)
+    else:
+        _print(told)
+
+
+def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, other: Policy | None) -> Told:
+    again, otherwise = Replay(cluster, policy), None if other is None else Replay(cluster, other)
+    these, those = list[Happening](), list[Happening]()
+    decided, first_ms = list[Decision](), None
+    for stored in _records(log, cluster):
+        news = read(stored)
+        match news:
+            case Decision():
+                if window.holds(news.at_ms):
+                    decided.append(news)
+                continue
+            case RankingSnapshot():
+                again.remember(news)
+                if otherwise is not None:
+                    otherwise.remember(news)
+                continue
+        these += (each for each in again.fold(news) if window.holds(each.at_ms))
+        if otherwise is not None:
+            those += (each for each in otherwise.fold(news) if window.holds(each.at_ms))
+        first_ms = first_ms or again.observed_at_ms or None
+    apart = Difference((), ()) if otherwise is None else difference(these, those)
+    return Told(
+        cluster=cluster,
+        polls=again.polls,
+        reaches_back_to_ms=first_ms,
+        known=tuple(each for each in these if each.judged),
+        decided=tuple(decided),
+        more=apart.only_second,
+        less=apart.only_first,
+    )
+
+
+def _records(options: LogOptions, cluster: str) -> Iterator[Stored]:
+    """Give what the log holds of a cluster, in the order in which it was written.
+
+    Raises:
+        LogFailure: the log cannot be read.
+    """
+    try:
+        with closing(_open(options)) as log:
+            topics = (_of(log, topic, cluster) for topic in TOPICS)
+            yield from heapq.merge(*topics, key=lambda each: each.appended_at_ms)
+    except LogError as error:
+        raise LogFailure(str(error)) from error
+
+
+def _open(options: LogOptions) -> _Reads:
+    return KafkaLog(options.kafka()) if options.bootstrap else EmbeddedReader(options.path)
+
+
+def _of(log: _Reads, topic: Topic, cluster: str) -> Iterator[Stored]:
+    partition, offset = partition_of(cluster, log.partitions), 0
+    while some := log.read(topic, partition, offset, STEP):
+        yield from (each for each in some if Key.parse(each.key).cluster == cluster)
+        offset = some[-1].offset + 1
+
+
+# --- what was asked -----------------------------------------------------------------------------------------------
+
+
+class _Given(NamedTuple):
+    key: str
+    value: Any
+
+
+def _only(names: list[str]) -> str:
+    if len(names) != 1:
+        raise SettingsError(f"say which cluster, with --cluster: {', '.join(names) or 'the settings name none'}")
+    return names[0]
+
+
+def _window(minutes: float, until: str) -> Window:
+    if not 0 < minutes <= MOST_MINUTES:
+        raise SettingsError(f"--minutes is {minutes:g}: a window lasts from a moment to {MOST_MINUTES:g} minutes")
+    try:
+        end = datetime.fromisoformat(until) if until else datetime.now(UTC)
+        end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+        begin = end - timedelta(minutes=minutes)
+        return Window(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(f"--until {until!r} is no time: write one such as 2026-11-25T14:30") from error
+
+
+def _others(now: ClusterSettings, given: Sequence[str], policy: Policy) -> Policy | None:
+    """Give the policy that other settings make; None: none were given."""
+    if not given:
+        return None
+    wanted = dict(_parsed(each) for each in given)
+    try:
+        other = msgspec.convert(msgspec.to_builtins(now) | wanted, ClusterSettings, strict=False).policy()
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"--set does not fit: {str(error).replace(' - at `$.', ': `')}") from error
+    if other == policy:
+        raise SettingsError(f"--set {' '.join(given)} changes nothing about how this cluster is judged")
+    return other
+
+
+def _parsed(given: str) -> _Given:
+    key, equals, value = given.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {given!r}: write KEY=VALUE, such as stalled_after_seconds=4")
+    try:
+        return _Given(key.strip(), tomllib.loads(f"value = {value}")["value"])
+    except tomllib.TOMLDecodeError:
+        return _Given(key.strip(), value.strip())
+
+
+# --- what is told -------------------------------------------------------------------------------------------------
+
+
+def _print(told: Told) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    lines = [
+        *((each.at_ms, "known", _words(each), "") for each in told.known),
+        *((each.at_ms, "then", _words(each), "bold") for each in told.decided),
+        *((each.at_ms, "with --set", _words(each), "green") for each in told.more),
+        *((each.at_ms, "not with --set", _words(each), "red") for each in told.less),
+    ]
+    for at_ms, told_by, words, style in sorted(lines, key=lambda each: each[0]):
+        console.print(Text(f"{clock(at_ms)}  {told_by:14}  {printable(words)}", style=style))
+    since = told.reaches_back_to_ms
+    reach = "the log holds no polls of it" if since is None else f"the log reaches back to {clock(since)}"
+    console.print(Text(f"{told.cluster}: {told.polls} polls folded; {reach}", style="dim"))
+    if since is not None and not lines:
+        hour = HISTORY_MS // 60_000
+        console.print(Text(f"nothing happened in the window; every step is kept for {hour} minutes", style="dim"))
+
+
+def _words(of: Happening | Decision) -> str:
+    because = f": {of.why}" if of.why else ""
+    return f"{of.subject} {of.what}{because}" if isinstance(of, Happening) else f"{of.what}{because} ({of.subject})"

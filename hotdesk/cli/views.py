@@ -1,0 +1,131 @@
+"""The commands by which people look at a running hotdesk: the live view, and why things are as they are."""
+
+import sys
+
+import httpx
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from controller.api.schemas import IncidentAnswer, RankingAnswer
+from controller.core.explanations import Explanation, clock, heartbeat_words, is_advice, progress_words, why_words
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
+from hotdesk.errors import ApiFailure
+from hotdesk.settings import Options
+from hotdesk.signals import asked_to_end
+from messages.records import DialerState, Stage, Standing
+
+DEFAULTS = Options()
+EVERY_SECONDS = 1.0
+DECISIONS_TOLD = 20
+COLOURS = {
+    DialerState.UP: "green",
+    DialerState.RECOVERING: "cyan",
+    DialerState.SUSPECT: "yellow",
+    DialerState.DRAINING: "yellow",
+    DialerState.CLOSED: "yellow",
+    DialerState.DOWN: "bold red",
+    DialerState.UNKNOWN: "dim",
+}
+
+
+def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+    """Watch a cluster live: its ranking as it changes, and its open incidents. Ctrl-C ends it.
+
+    Where the output is no terminal, it is shown once.
+    """
+    with open_api(options.api) as api:
+        name = cluster or only_cluster(api)
+        console = Console()
+        if not sys.stdout.isatty():
+            console.print(_view(api, name))
+            return
+        with (
+            asked_to_end() as end,
+            Live(_view(api, name), console=console, screen=True, auto_refresh=False) as live,
+        ):
+            while not end.wait(EVERY_SECONDS):
+                live.update(_seen(api, name), refresh=True)
+
+
+def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+    """Say what is known of an alias, an agent or a dialer, what follows from it, and what was decided, in words."""
+    with open_api(options.api) as api:
+        at = cluster or only_cluster(api)
+        found = msgspec.json.decode(ask(api, "GET", "clusters", at, "explanations", name), type=list[Explanation])
+    if as_json:
+        print_json(found)
+        return
+    console = Console(soft_wrap=True)
+    for each in found:
+        console.print(Text(f"{each.kind} {each.name}", style="bold"))
+        for words in each.words:
+            console.print(_plain(f"  {words}"))
+        for decision in each.decisions[:DECISIONS_TOLD]:
+            because = f": {decision.why}" if decision.why else ""
+            console.print(_plain(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
+
+
+COMMANDS = (top, explain)
+
+
+def _seen(api: httpx.Client, cluster: str) -> RenderableType:
+    """Give the view, or why there is none now: a hotdesk that is away is waited for."""
+    try:
+        return _view(api, cluster)
+    except ApiFailure as error:
+        return Text(str(error), style="bold red")
+
+
+def _view(api: httpx.Client, cluster: str) -> RenderableType:
+    ranking = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "ranking"), type=RankingAnswer)
+    told = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "incidents"), type=list[IncidentAnswer])
+    open_ones = [each for each in told if each.incident.closed_at_ms is None]
+    age = "" if ranking.age_ms is None else f", seen {ranking.age_ms / 1000:.1f} s ago"
+    return Group(
+        _plain(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
+        Text(f"owner {ranking.owner or 'nobody'}{age}", style="dim"),
+        _dialers(ranking.dialers),
+        *(_incident(each) for each in open_ones),
+    )
+
+
+def _dialers(standings: tuple[Standing, ...]) -> Table:
+    table = Table(expand=True)
+    for column in ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why"):
+        table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "rooms"} else "left")
+    for each in standings:
+        table.add_row(
+            str(each.rank or "-"),
+            _plain(f"{each.server_id} {each.server_ip}".strip()),
+            Text(each.state, style=COLOURS[each.state]),
+            str(each.agents),
+            str(each.slots),
+            str(each.rooms_free),
+            heartbeat_words(each),
+            _plain(why_words(each)),
+        )
+    return table
+
+
+def _incident(told: IncidentAnswer) -> RenderableType:
+    incident = told.incident
+    since = clock(incident.opened_at_ms)
+    progress = progress_words(incident, advice=is_advice(told.moves))
+    lines = [
+        _plain(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
+        _plain(f"  {progress}; {told.acknowledged_by or 'nobody'} is on it"),
+    ]
+    if incident.withheld:
+        lines.append(_plain(f"  nobody is moved now: {incident.withheld}", "yellow"))
+    under_way = [each for each in told.moves if each.stage is not Stage.HOME]
+    lines += [_plain(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
+    lines += [_plain(f"  {each.user} is not moved: {each.why}") for each in incident.listed]
+    return Group(*lines)
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Show what came out of VICIdial's tables as it is, and let nothing of it steer the terminal."""
+    return Text(printable(text), style)

@@ -1,0 +1,83 @@
+"""The collectors of one process, a thread for each cluster: they come, change and go while it runs."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from collectors.collector import NO_PROBES, Collector
+from collectors.metrics import CollectorInstruments
+from collectors.probes.prober import ProbeSettings
+from collectors.vicidial.database import DatabaseSettings
+from stream.log import Log
+from stream.outbox import Outbox
+
+CHANGE_SECONDS = 1.5
+"""All that are to end together are waited for so long; one that waits for a database ends a little later. A process
+that is asked to end meanwhile must still do so within five seconds."""
+
+
+class _Working(NamedTuple):
+    settings: tuple[DatabaseSettings, ProbeSettings]
+    stop: threading.Event
+    thread: threading.Thread
+
+
+class Collectors:
+    """Belongs to the thread that made it."""
+
+    def __init__(self, name: str, to: Log, outbox: Outbox, instruments: CollectorInstruments) -> None:
+        self._name = name
+        self._log = to
+        self._outbox = outbox
+        self._instruments = instruments
+        self._working: dict[str, _Working] = {}
+        """By cluster."""
+        self._leaving: list[threading.Thread] = []
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """Give the threads that nobody asked to end."""
+        return [each.thread for each in self._working.values()]
+
+    def fit(self, databases: Mapping[str, DatabaseSettings], probes: Mapping[str, ProbeSettings]) -> None:
+        """Collect for these clusters and no others; whose settings are as they were goes on undisturbed."""
+        wanted = {cluster: (settings, probes.get(cluster, NO_PROBES)) for cluster, settings in databases.items()}
+        for cluster in [each for each, working in self._working.items() if wanted.get(each) != working.settings]:
+            self._let_go(cluster)
+        self.join(time.monotonic() + CHANGE_SECONDS)
+        for cluster, settings in wanted.items():
+            if cluster not in self._working:
+                self._begin(cluster, settings)
+
+    def stop(self) -> None:
+        """Ask all of them to end."""
+        for cluster in list(self._working):
+            self._let_go(cluster)
+
+    def join(self, deadline: float) -> None:
+        """Wait for those that were asked to end, until `deadline` of the monotonic clock."""
+        for thread in self._leaving:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._leaving = [each for each in self._leaving if each.is_alive()]
+
+    def _let_go(self, cluster: str) -> None:
+        working = self._working.pop(cluster)
+        working.stop.set()
+        self._leaving.append(working.thread)
+
+    def _begin(self, cluster: str, settings: tuple[DatabaseSettings, ProbeSettings]) -> None:
+        database, probes = settings
+        collector = Collector(
+            cluster, database, self._log, self._outbox, self._instruments, name=self._name, probes=probes
+        )
+        stop = threading.Event()
+
+        def work() -> None:
+            collector.run(stop)
+            if cluster not in self._working:
+                self._instruments.end(cluster)
+
+        thread = threading.Thread(target=work, name=f"collector-{cluster}", daemon=True)
+        self._working[cluster] = _Working(settings, stop, thread)
+        thread.start()

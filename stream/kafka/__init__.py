@@ -1,0 +1,1 @@
+"""The log in Apache Kafka. The only package that imports kafka-python."""

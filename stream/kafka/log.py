@@ -1,0 +1,376 @@
+"""The log in Kafka."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from messages.topics import Key, Topic, partition_of
+
+# before kafka-python: this import quiets its deprecations
+from stream.kafka.claim import KafkaClaim
+from stream.kafka.client import (
+    FETCH_WAIT_MS,
+    KafkaSettings,
+    admin_client,
+    ask_offsets,
+    close_consumer,
+    connection_options,
+    describe_topics,
+    explained,
+    open_consumer,
+    our_error,
+)
+from stream.kafka.membership import KafkaMembership
+from stream.kafka.producer import DELIVERY_MS, close_producer, in_steps, open_producer, send
+from stream.log import (
+    MAX_POLL_BYTES,
+    MAX_POLL_RECORDS,
+    RECENT_OFFSETS,
+    Entry,
+    LogError,
+    LogRefusedError,
+    Stored,
+    refuse_absent,
+    refuse_oversized,
+)
+
+from kafka import TopicPartition, errors  # isort: skip
+
+LINGER_MS = 2
+CLOSE_SECONDS = (DELIVERY_MS + 2_000) / 1000
+"""Longer than a delivery: what is still under way fails before the producer is closed."""
+LEAVE_SECONDS = 0.5
+"""What is still under way when the log is closed has so long, then it fails: a process must be able to end while Kafka
+is away."""
+READER_FETCH_WAIT_MS = 20
+"""A reader goes from partition to partition, and each change waits for the fetch that is under way."""
+READ_SECONDS = 8.0
+"""A read that made no step for so long has failed."""
+SILENCE_SECONDS = 1.0
+"""A tail whose partitions have been without a connected leader for so long says that the log is unavailable."""
+
+
+class KafkaLog:
+    """The `stream.log.Log` in Kafka.
+
+    Connects when it is first used. When Kafka is down each call fails with `LogUnavailableError` within some
+    seconds, and works again once Kafka does.
+
+    Raises:
+        LogRefusedError: a certificate or key cannot be read.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._options = connection_options(settings)
+        self._lock = threading.Lock()
+        self._reader_lock = threading.Lock()
+        self._producer: Any = None
+        self._timed_out: Any = None
+        """The producer whose latest append timed out."""
+        self._reader: Any = None
+        self._verified: frozenset[Topic] = frozenset()
+        self._closed = False
+
+    @property
+    def partitions(self) -> int:
+        return self._settings.partitions
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """As `Log.append`; returns when every replica in sync has the records.
+
+        Raises:
+            LogUnavailableError: not acknowledged within about ten seconds; some may have been stored.
+            LogRefusedError: a topic is absent or has other partitions, a record is too large, or this user may
+                not write.
+        """
+        refuse_oversized(entries)
+        self._verify({entry.topic for entry in entries})
+        with self._explained("appending"):
+            for some in in_steps(entries):
+                self._send(some)
+
+    def claim(self, partition: int) -> KafkaClaim:
+        """As `Log.claim`, with a transactional producer of its own."""
+        refuse_absent(partition, self.partitions)
+        self._verify(set(Topic))
+        with self._explained(f"claiming partition {partition}"):
+            return KafkaClaim(self._settings, self._options, partition, self._explained)
+
+    def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
+        """As `Log.read`; ends early, but never empty, when the records exceed `stream.log.MAX_POLL_BYTES`."""
+        found: list[Stored] = []
+        size = 0
+        with contextlib.closing(self._scan(topic, partition, offset, limit)) as records:
+            for stored in records:
+                found.append(stored)
+                size += len(stored.value or b"")
+                if len(found) >= limit or size >= MAX_POLL_BYTES:
+                    break
+        return found
+
+    def latest(self, topic: Topic, cluster: str) -> Mapping[str, Stored]:
+        """As `Log.latest`; reads the cluster's whole partition: for tools, not for loops."""
+        found: dict[str, Stored] = {}
+        for stored in self._scan(topic, partition_of(cluster, self.partitions), 0, MAX_POLL_RECORDS):
+            if Key.parse(stored.key).cluster != cluster:
+                continue
+            if stored.value is None:
+                found.pop(stored.key, None)
+            else:
+                found[stored.key] = stored
+        return found
+
+    def tail(
+        self,
+        topics: Iterable[Topic],
+        partitions: Iterable[int],
+        *,
+        from_start: bool,
+        recent: Collection[Topic] = (),
+    ) -> "KafkaTail":
+        """As `Log.tail`, with a consumer of its own that is in no group and commits nothing."""
+        topics, partitions = tuple(topics), tuple(partitions)
+        self._verify(set(topics))
+        places = {
+            TopicPartition(self._settings.topic_name(topic), partition): topic
+            for topic in topics
+            for partition in partitions
+        }
+        with self._explained("following"):
+            return KafkaTail(self._settings, self._options, places, from_start=from_start, recent=recent)
+
+    def join(self, group: str) -> KafkaMembership:
+        """As `Log.join`; the group's name in Kafka is prefix and `group`."""
+        self._verify({Topic.OBSERVATIONS})
+        with self._explained("joining a group"):
+            return KafkaMembership(self._settings, self._options, group)
+
+    def close(self) -> None:
+        """Close the connections that this log holds itself. Idempotent."""
+        with self._lock:
+            self._closed = True
+        self._drop_producer(self._producer, LEAVE_SECONDS)
+        with self._reader_lock:
+            self._drop_reader()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            with explained(self._settings, doing):
+                yield
+        except LogError:
+            # whatever happened may have been the topics' doing: look again before the next use
+            self._verified = frozenset()
+            raise
+
+    def _verify(self, topics: set[Topic]) -> None:
+        """Refuse topics that are absent or partitioned otherwise, which kafka-python would wait for in vain."""
+        if self._closed:
+            raise LogRefusedError("this log is closed")
+        unknown = topics - self._verified
+        if not unknown:
+            return
+        with admin_client(self._settings) as admin:
+            found = describe_topics(admin, self._settings, unknown)
+        for topic in sorted(unknown):
+            name = self._settings.topic_name(topic)
+            if topic not in found:
+                raise LogRefusedError(f"Kafka has no topic {name}: run `hotdesk topics create`")
+            count = len(found[topic])
+            if count != self.partitions:
+                raise LogRefusedError(
+                    f"topic {name} has {count} partitions, not {self.partitions}: set the number of partitions to "
+                    "that of the topics, which is fixed for life"
+                )
+        self._verified |= unknown
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        producer = self._ready_producer()
+        try:
+            sent = [send(producer, self._settings, entry) for entry in entries]
+            producer.flush(timeout=CLOSE_SECONDS)
+            for one in sent:
+                one.get(timeout=0)
+        except errors.KafkaError as error:
+            # a producer goes on after a time-out, and its epoch keeps late duplicates out; other failures may be
+            # final for it, so that the next append gets a new one. So may time-outs: kafka-python 3.0.12 sometimes
+            # sends nothing any more after a broker was away. What was under way then may come twice, as `append` says
+            if self._timed_out is producer or not error.retriable:
+                self._drop_producer(producer)
+                self._timed_out = None
+            else:
+                self._timed_out = producer
+            raise
+        if self._timed_out is producer:
+            self._timed_out = None
+
+    def _ready_producer(self) -> Any:  # noqa: ANN401 - kafka-python has no types
+        with self._lock:
+            if self._closed:
+                raise LogRefusedError("this log is closed")
+            if self._producer is None:
+                self._producer = open_producer(self._options, linger_ms=LINGER_MS)
+            return self._producer
+
+    def _drop_producer(self, producer: Any, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ANN401 # the same
+        """Close a producer, unless another thread has done so."""
+        with self._lock:
+            if producer is None or self._producer is not producer:
+                return
+            self._producer = None
+        close_producer(producer, seconds)
+
+    def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
+        """Give a partition's records from `offset` to what is its end now, `step` at a time.
+
+        The one reader is this generator's until it ends or is closed.
+        """
+        self._verify({topic})
+        place = TopicPartition(self._settings.topic_name(topic), partition)
+        with self._reader_lock, self._explained("reading"):
+            try:
+                if self._reader is None:
+                    self._reader, _net = open_consumer(self._options, fetch_max_wait_ms=READER_FETCH_WAIT_MS)
+                reader = self._reader
+                reader.assign([place])
+                end = ask_offsets(reader.end_offsets, [place])[place]
+                reader.seek(place, offset)
+                deadline = time.monotonic() + READ_SECONDS
+                while (at := reader.position(place, timeout_ms=0)) is None or at < end:
+                    records = reader.poll(timeout_ms=FETCH_WAIT_MS, max_records=step).get(place, ())
+                    for record in records:
+                        yield _stored(topic, record)
+                    if records:
+                        deadline = time.monotonic() + READ_SECONDS
+                    elif time.monotonic() > deadline:
+                        raise errors.KafkaTimeoutError(f"no record of {place} from {at} within {READ_SECONDS} s")
+            except errors.KafkaError:
+                self._drop_reader()
+                raise
+
+    def _drop_reader(self) -> None:
+        """Close the reader; the caller holds its lock."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            close_consumer(reader)
+
+
+class KafkaTail:
+    """Follows partitions. Not for several threads; `KafkaLog.tail` makes it."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        options: Mapping[str, Any],
+        places: Mapping[TopicPartition, Topic],
+        *,
+        from_start: bool,
+        recent: Collection[Topic] = (),
+    ) -> None:
+        self._settings = settings
+        self._places = places
+        self._unconnected_since: float | None = None
+        self._consumer, self._net = open_consumer(options, fetch_max_wait_ms=FETCH_WAIT_MS)
+        try:
+            self._consumer.assign(list(places))
+            ends = ask_offsets(self._consumer.end_offsets, list(places))
+            begins = ask_offsets(self._consumer.beginning_offsets, list(places)) if from_start else ends
+            if from_start:
+                begins |= {
+                    place: max(begins[place], ends[place] - RECENT_OFFSETS)
+                    for place, topic in places.items()
+                    if topic in recent
+                }
+            for place, offset in begins.items():
+                self._consumer.seek(place, offset)
+        except BaseException:
+            close_consumer(self._consumer)
+            raise
+        self._next = dict(begins)
+        """The next offset of each place, as far as the records told."""
+        self._marked_ends = ends
+        """Where the places ended that were not yet read so far."""
+
+    def poll(self, timeout_seconds: float) -> Sequence[Stored]:
+        """As `Tail.poll`.
+
+        Raises:
+            LogUnavailableError: nothing came, and some partition has been without a connected leader for
+                `SILENCE_SECONDS`.
+            LogRefusedError: this user may no longer read.
+        """
+        with explained(self._settings, "following"):
+            found = self._consumer.poll(timeout_ms=max(timeout_seconds, 0) * 1000, max_records=MAX_POLL_RECORDS)
+        if not found:
+            self._complain_if_unconnected()
+            return ()
+        self._unconnected_since = None
+        for place, records in found.items():
+            self._next[place] = records[-1].offset + 1
+        return [_stored(self._places[place], record) for place, records in found.items() for record in records]
+
+    def lag(self) -> int:
+        """As `Tail.lag`: to what was the end when each partition was last fetched."""
+        return sum(self._missing(place, self._consumer.highwater(place) or 0) for place in self._places)
+
+    def caught_up(self) -> bool:
+        """As `Tail.caught_up`."""
+        self._marked_ends = {place: end for place, end in self._marked_ends.items() if self._missing(place, end)}
+        return not self._marked_ends
+
+    def mark_end(self) -> None:
+        """As `Tail.mark_end`. What stands behind the first open transaction is not in the log yet."""
+        with explained(self._settings, "asking for the end"):
+            self._marked_ends = ask_offsets(self._consumer.end_offsets, list(self._places))
+
+    def close(self) -> None:
+        """Close the consumer. Idempotent."""
+        close_consumer(self._consumer)
+
+    def _missing(self, place: TopicPartition, end: int) -> int:
+        """Tell how far a place is from `end`.
+
+        Kafka asks too where records do not tell: a transaction's marker takes an offset and is never given out.
+        """
+        if self._next[place] < end:
+            with contextlib.suppress(errors.KafkaError):
+                self._next[place] = self._consumer.position(place, timeout_ms=0) or self._next[place]
+        return max(0, end - int(self._next[place]))
+
+    def _complain_if_unconnected(self) -> None:
+        """Tell silence from deafness: kafka-python reconnects for ever and says nothing."""
+        leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
+        if all(leader is not None and self._net.connected(leader) for leader in leaders):
+            self._unconnected_since = None
+            return
+        now = time.monotonic()
+        if self._unconnected_since is None:
+            self._unconnected_since = now
+        if now - self._unconnected_since >= SILENCE_SECONDS:
+            refusal = self._net.connections.refusal
+            raise our_error(self._settings, "following", refusal or errors.KafkaConnectionError())
+
+
+def _stored(topic: Topic, record: Any) -> Stored:  # noqa: ANN401 - kafka-python has no types
+    """Take over a record; one that somebody else wrote, without key or in another encoding, must not stop us."""
+    return Stored(
+        topic=topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=(record.key or b"").decode(errors="replace"),
+        value=record.value,
+        headers=tuple((name, value or b"") for name, value in record.headers),
+        appended_at_ms=record.timestamp,
+    )

@@ -1,0 +1,163 @@
+"""Kafka's topics as hotdesk needs them: create what is absent, and say what is wrong with what is there.
+
+Nothing existing is ever changed from here: a topic's settings belong to whoever runs Kafka.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from messages.topics import HISTORY_MS, LONG_RETENTION_MS, RETENTION, SEGMENT_MS, TOMBSTONE_MS, Retention, Topic
+from stream.kafka.client import (
+    MAX_MESSAGE_BYTES,
+    KafkaSettings,
+    admin_client,
+    describe_settings,
+    describe_topics,
+    error_for,
+)
+
+DEFAULT_REPLICATION = 3
+_UNLIMITED = -1
+_CREATED, _EXISTS = 0, 36
+
+
+class TopicProblem(msgspec.Struct, frozen=True):
+    """Something about a topic that keeps hotdesk from working, or from working well."""
+
+    topic: str
+    """With its prefix."""
+    wrong: str
+    remedy: str
+
+
+class _Rule(StrEnum):
+    """How a topic's setting may differ from ours."""
+
+    EXACTLY = "not"
+    AT_LEAST = "less than"
+    AT_MOST = "more than"
+
+
+class _Setting(msgspec.Struct, frozen=True):
+    value: str
+    rule: _Rule
+    otherwise: str
+    """What happens where it is wrong."""
+
+
+_MESSAGE_SIZE = _Setting(str(MAX_MESSAGE_BYTES), _Rule.AT_LEAST, "a poll of a large cluster would be refused")
+_SETTINGS: Mapping[Retention, Mapping[str, _Setting]] = {
+    Retention.COMPACTED: {
+        "cleanup.policy": _Setting("compact", _Rule.EXACTLY, "it would grow for ever, or forget what still holds"),
+        "segment.ms": _Setting(str(SEGMENT_MS), _Rule.AT_MOST, "it would be compacted too seldom"),
+        "min.compaction.lag.ms": _Setting(
+            str(HISTORY_MS), _Rule.AT_LEAST, "`hotdesk replay` could not look back for an hour"
+        ),
+        "delete.retention.ms": _Setting(
+            str(TOMBSTONE_MS), _Rule.AT_LEAST, "a reader that was away would miss what ended"
+        ),
+        "max.message.bytes": _MESSAGE_SIZE,
+    },
+    Retention.LONG: {
+        "cleanup.policy": _Setting("delete", _Rule.EXACTLY, "all but the last record of a cluster would vanish"),
+        "retention.ms": _Setting(str(LONG_RETENTION_MS), _Rule.AT_LEAST, "the past would be gone too early"),
+        "max.message.bytes": _MESSAGE_SIZE,
+    },
+}
+
+
+def create_topics(settings: KafkaSettings, replication: int = DEFAULT_REPLICATION) -> list[str]:
+    """Create the topics that are absent, each partition with `replication` copies, and give their names.
+
+    What exists is left as it is: `check_topics` judges it.
+
+    Raises:
+        LogRefusedError: Kafka has fewer brokers than `replication`, or does not let this user create topics.
+        LogUnavailableError: Kafka does not answer; what is missing can be created by calling again.
+    """
+    with admin_client(settings) as admin:
+        present = describe_topics(admin, settings, Topic)
+        absent = {
+            settings.topic_name(topic): {
+                "num_partitions": settings.partitions,
+                "replication_factor": replication,
+                "configs": {name: setting.value for name, setting in _wanted(topic, replication).items()},
+            }
+            for topic in Topic
+            if topic not in present
+        }
+        if not absent:
+            return []
+        answer = admin.create_topics(absent, raise_errors=False)
+        for topic in answer["topics"]:
+            if topic["error_code"] not in {_CREATED, _EXISTS}:
+                raise error_for(topic["error_code"], f"{topic['name']}: {topic['error_message']}")
+        admin.wait_for_topics(list(absent))
+        return sorted(topic["name"] for topic in answer["topics"] if topic["error_code"] == _CREATED)
+
+
+def check_topics(settings: KafkaSettings) -> list[TopicProblem]:
+    """Compare Kafka's topics with what hotdesk needs; empty: all is well.
+
+    Raises:
+        LogRefusedError: this user may not look.
+        LogUnavailableError: Kafka does not answer.
+    """
+    with admin_client(settings) as admin:
+        present = describe_topics(admin, settings, Topic)
+        configs = describe_settings(admin, [settings.topic_name(topic) for topic in present])
+    problems = []
+    for topic in Topic:
+        name = settings.topic_name(topic)
+        if topic not in present:
+            problems.append(TopicProblem(name, "it does not exist", "run `hotdesk topics create`"))
+            continue
+        replicas = present[topic]
+        if len(replicas) != settings.partitions:
+            problems.append(
+                TopicProblem(
+                    name,
+                    f"it has {len(replicas)} partitions, not {settings.partitions}",
+                    "set the number of partitions to that of all topics; where they differ, begin with another prefix",
+                )
+            )
+        for key, setting in _wanted(topic, min(replicas)).items():
+            problems += _compare(settings, name, key, setting, configs[name].get(key))
+    return problems
+
+
+def _wanted(topic: Topic, replication: int) -> dict[str, _Setting]:
+    """Give a topic's settings. One copy may be away while records are accepted; with a single copy, none."""
+    in_sync = _Setting(
+        str(max(1, replication - 1)), _Rule.EXACTLY, "records would be lost with one broker, or refused without it"
+    )
+    return {**_SETTINGS[RETENTION[topic]], "min.insync.replicas": in_sync}
+
+
+def _compare(settings: KafkaSettings, name: str, key: str, setting: _Setting, found: str | None) -> list[TopicProblem]:
+    if found is None:
+        remedy = f"let user {settings.sasl_username!r} describe the settings of topics"
+        return [TopicProblem(name, f"{key} cannot be seen", remedy)]
+    if _fits(setting, found):
+        return []
+    servers = ",".join(settings.bootstrap_servers)
+    return [
+        TopicProblem(
+            name,
+            f"{key} is {found}, {setting.rule} {setting.value}: {setting.otherwise}",
+            f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics "
+            f"--entity-name {name} --add-config {key}={setting.value}",
+        )
+    ]
+
+
+def _fits(setting: _Setting, found: str) -> bool:
+    match setting.rule:
+        case _Rule.EXACTLY:
+            return found == setting.value
+        case _Rule.AT_LEAST:
+            return int(found) == _UNLIMITED or int(found) >= int(setting.value)
+        case _Rule.AT_MOST:
+            return int(found) <= int(setting.value)

@@ -1,0 +1,517 @@
+"""The failure detector: every line of the tables in docs/failover.md, poll by poll."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.core.detector import judge_fleet
+from controller.core.orders import Orders
+from controller.core.policy import MaintenanceWindow, Policy
+from messages.records import (
+    DialerHealth,
+    DialerReading,
+    DialerState,
+    Drain,
+    FleetHealth,
+    Heartbeat,
+    Poll,
+    Unbrake,
+    Witness,
+)
+from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO
+
+TICK_MS = 500
+FOUR = "10.0.0.4"
+ALIVE, MUTE, REFUSED, CUT, DENIED = (
+    Witness.ALIVE,
+    Witness.MUTE,
+    Witness.REFUSED,
+    Witness.UNREACHABLE,
+    Witness.DENIED,
+)
+
+
+@dataclass
+class Sim:
+    """One dialer as the tests turn it."""
+
+    beats: bool = True
+    row: bool = True
+    active: bool = True
+    agent_logins: bool = True
+    witnesses: dict[str, Witness] = field(default_factory=dict)
+    progressed_at_ms: int | None = None
+    watched_since_ms: int | None = None
+
+
+class Fleet:
+    """A cluster whose time the test turns on, half a second a poll."""
+
+    def __init__(self, *server_ips: str, witnesses: Mapping[str, Witness] | None = None) -> None:
+        self.sims = {server_ip: Sim(witnesses=dict(witnesses or {})) for server_ip in server_ips}
+        self.orders = Orders()
+        self.policy = Policy()
+        self.health = FleetHealth()
+        self.now_ms = NOW_MS
+        self.epoch = 1
+
+    def __getitem__(self, server_ip: str) -> Sim:
+        return self.sims[server_ip]
+
+    def poll(self) -> None:
+        """Judge one more poll."""
+        self.now_ms += TICK_MS
+        dialers = tuple(self._reading(server_ip, sim) for server_ip, sim in self.sims.items())
+        poll = Poll(
+            cluster=CLUSTER,
+            epoch=self.epoch,
+            sequence=1,
+            observed_at_ms=self.now_ms,
+            full_sequence=None,
+            collector="c",
+            dialers=dialers,
+        )
+        self.health = judge_fleet(self.health, poll, self.policy, self.orders)
+
+    def run(self, seconds: float) -> "Fleet":
+        """Judge the polls of so many seconds."""
+        for _ in range(round(seconds * 1000 / TICK_MS)):
+            self.poll()
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        """Let time go by without polls, as when the collector is stopped; living dialers go on."""
+        self.now_ms += round(seconds * 1000)
+
+    def take_over(self) -> None:
+        """Let another collector begin a new epoch: it has seen no heartbeat yet."""
+        self.epoch += 1
+        for sim in self.sims.values():
+            sim.progressed_at_ms = sim.watched_since_ms = None
+
+    def of(self, server_ip: str) -> DialerHealth:
+        """Give how a dialer is judged."""
+        return self.health.dialers[server_ip]
+
+    def state(self, server_ip: str) -> str:
+        """Give a dialer's state."""
+        return self.of(server_ip).state.value
+
+    def seconds_until(self, server_ip: str, state: str, at_most: float = 60) -> float:
+        """Tell after how many seconds of polls a dialer is in a state."""
+        for polls in range(round(at_most * 1000 / TICK_MS) + 1):
+            if self.state(server_ip) == state:
+                return polls * TICK_MS / 1000
+            self.poll()
+        raise AssertionError(f"{server_ip} is {self.state(server_ip)}, not {state}, after {at_most:g} s")
+
+    def _reading(self, server_ip: str, sim: Sim) -> DialerReading:
+        heartbeat = None
+        if sim.row:
+            if sim.watched_since_ms is None:
+                sim.watched_since_ms = self.now_ms
+            elif sim.beats:
+                sim.progressed_at_ms = self.now_ms
+            heartbeat = Heartbeat(
+                progressed_at_ms=sim.progressed_at_ms, watched_since_ms=sim.watched_since_ms, age_seconds=0.5
+            )
+        return DialerReading(
+            server_ip=server_ip,
+            active=sim.active,
+            agent_logins=sim.agent_logins,
+            heartbeat=heartbeat,
+            rooms=10,
+            rooms_free=10,
+            witnesses=sim.witnesses,
+        )
+
+
+def healthy(*server_ips: str, **witnesses: Witness) -> Fleet:
+    """Give a fleet that has been up for ten seconds, with these witnesses on each dialer."""
+    return Fleet(*server_ips, witnesses=witnesses).run(10)
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------
+
+
+def test_dialers_whose_heartbeat_advances_are_up_and_nothing_is_said_against_them() -> None:
+    fleet = healthy(ONE, TWO)
+    assert [(each.state.value, each.evidence) for each in fleet.health.dialers.values()] == [("up", "")] * 2
+    assert fleet.health.brake == ""
+
+
+def test_without_a_witness_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_8() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    assert fleet.seconds_until(ONE, "suspect") == 2.5
+    assert fleet.seconds_until(ONE, "down") == 5.5
+    assert fleet.of(ONE).evidence == "heartbeat stands still for 8.0 s, no witness"
+    assert (fleet.of(ONE).confirmed, fleet.state(TWO)) == (False, "up")
+
+
+@pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
+def test_with_a_witness_that_fails_too_it_is_down_after_3_5(answer: Witness) -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].witnesses = False, {"ami": answer}
+    assert fleet.seconds_until(ONE, "down") == 3.5
+    assert fleet.of(ONE).evidence == f"heartbeat stands still for 3.5 s, AMI {answer}"
+    assert fleet.of(ONE).confirmed
+
+
+def test_a_witness_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].beats = False
+    fleet.run(120)
+    assert fleet.state(ONE) == "suspect"
+    assert "only its updater may have died" in fleet.of(ONE).evidence
+
+
+@pytest.mark.parametrize("answer", [MUTE, REFUSED])
+def test_a_hung_or_vanished_asterisk_behind_a_living_heartbeat_is_down_after_8(answer: Witness) -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].witnesses = {"ami": answer, "sip": MUTE}
+    assert fleet.seconds_until(ONE, "suspect") == 3.0
+    assert fleet.seconds_until(ONE, "down") == 5.5
+    assert fleet.of(ONE).evidence == f"AMI {answer}, SIP mute for 8.0 s, though its heartbeat goes on"
+
+
+@pytest.mark.parametrize("answers", [{"ami": CUT, "sip": CUT}, {"sip": MUTE}, {"ami": MUTE, "sip": CUT}])
+def test_what_may_be_our_own_path_makes_it_suspect_and_no_more(answers: dict[str, Witness]) -> None:
+    fleet = healthy(ONE, TWO, **dict.fromkeys(answers, ALIVE))
+    fleet[ONE].witnesses = answers
+    fleet.run(60)
+    assert fleet.state(ONE) == "suspect"
+
+
+def test_one_witness_that_lives_outvotes_one_that_fails() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].witnesses = {"ami": REFUSED, "sip": ALIVE}
+    fleet.run(60)
+    assert fleet.state(ONE) == "up"
+
+
+def test_one_lost_probe_is_nothing() -> None:
+    fleet = healthy(ONE, TWO, sip=ALIVE)
+    fleet[ONE].witnesses = {"sip": MUTE}
+    fleet.run(2)
+    fleet[ONE].witnesses = {"sip": ALIVE}
+    assert fleet.state(ONE) == "up"
+
+
+def test_a_witness_that_never_succeeded_has_no_vote() -> None:
+    fleet = healthy(ONE, TWO, ami=REFUSED)
+    fleet.run(60)
+    assert fleet.state(ONE) == "up"
+    fleet[ONE].beats = False
+    assert fleet.seconds_until(ONE, "down") == 8.0
+
+
+def test_a_refused_password_is_no_vote() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].witnesses = {"ami": DENIED}
+    fleet.run(60)
+    assert fleet.state(ONE) == "up"
+
+
+def test_witnesses_that_all_fail_are_blind() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].witnesses = {"ami": REFUSED}
+    fleet.run(60)
+    assert fleet.health.blind_since_ms is not None
+    assert [fleet.state(each) for each in (ONE, TWO, THREE)] == ["up"] * 3
+    fleet[ONE].beats = False
+    assert fleet.seconds_until(ONE, "down") == 8.0
+
+
+def test_a_hung_dialer_stays_down_while_the_witnesses_are_blind() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].witnesses = {"ami": MUTE}
+    fleet.seconds_until(ONE, "down")
+    fleet[TWO].witnesses = {"ami": MUTE}
+    fleet.run(20)
+    assert (fleet.health.blind_since_ms is not None, fleet.state(ONE), fleet.state(TWO)) == (True, "down", "up")
+
+
+def test_a_missing_row_is_unknown_and_leaves_everything_as_it_was() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].row = False
+    fleet.run(60)
+    assert (fleet.state(ONE), fleet.of(ONE).verdict.value) == ("up", "unknown")
+
+
+def test_a_missing_row_and_a_witness_that_fails_for_8_s_is_down() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].row, fleet[ONE].witnesses = False, {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") == 8.5
+
+
+# --- the observer's own trouble ---------------------------------------------------------------------------------
+
+
+def test_silence_while_nobody_looked_is_not_held_against_a_dialer() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet[ONE].beats = False
+    fleet.sleep(600)
+    fleet.poll()
+    assert fleet.state(ONE) == "suspect"
+    assert fleet.health.brake
+    assert fleet.seconds_until(ONE, "down") == 8.0
+
+
+def test_one_that_died_while_collectors_changed_is_judged_dead_after_twice_the_time() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet.take_over()
+    fleet[ONE].beats = False
+    fleet.run(15.5)
+    assert (fleet.state(ONE), fleet.state(TWO)) == ("suspect", "up")
+    fleet.run(1)
+    assert (fleet.state(ONE), fleet.state(TWO)) == ("down", "up")
+
+
+def test_a_new_collector_believes_a_witness_at_once() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet.take_over()
+    fleet[ONE].beats, fleet[ONE].witnesses = False, {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") <= 4.5
+
+
+def test_a_witness_that_is_silent_for_a_while_stays_credible_and_has_no_vote_meanwhile() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet.take_over()
+    fleet[ONE].beats, fleet[ONE].witnesses = False, {}
+    fleet.run(6)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].witnesses = {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") == 1.5
+
+
+def test_one_lost_probe_does_not_kill_a_dialer_whose_updater_has_died() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].beats = False
+    fleet.run(20)
+    fleet[ONE].witnesses = {"ami": Witness.UNREACHABLE}
+    fleet.poll()
+    fleet[ONE].witnesses = {"ami": ALIVE}
+    fleet.run(5)
+    assert fleet.state(ONE) == "suspect"
+
+
+def test_nobody_is_moved_for_a_minute_after_all_witnesses_went_blind() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].witnesses = {"ami": REFUSED}
+    fleet[ONE].beats = False
+    fleet.run(20)
+    assert (fleet.state(ONE), "witnesses of all dialers" in fleet.health.brake) == ("down", True)
+    fleet.run(45)
+    assert fleet.health.brake == "", "a firewall that keeps them out for good must not keep everybody where they are"
+
+
+def test_what_was_down_stays_down_under_a_new_collector() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "down")
+    fleet.take_over()
+    fleet.run(30)
+    assert fleet.state(ONE) == "down"
+
+
+# --- states -----------------------------------------------------------------------------------------------------
+
+
+def test_a_dialer_that_comes_back_is_on_probation_for_30_s() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "down")
+    fleet[ONE].beats = True
+    assert fleet.seconds_until(ONE, "recovering") == 0.5
+    assert fleet.seconds_until(ONE, "up") == 30.0
+
+
+def test_each_death_doubles_the_probation_up_to_ten_minutes() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    probations = []
+    for _ in range(7):
+        fleet[ONE].beats = False
+        fleet.seconds_until(ONE, "down")
+        fleet[ONE].beats = True
+        fleet.seconds_until(ONE, "recovering")
+        probations.append(fleet.seconds_until(ONE, "up", 700))
+    assert probations == [30, 60, 120, 240, 480, 600, 600]
+
+
+def test_half_an_hour_without_a_death_is_a_new_beginning() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    for _ in range(2):
+        fleet[ONE].beats = False
+        fleet.seconds_until(ONE, "down")
+        fleet[ONE].beats = True
+        fleet.seconds_until(ONE, "up", 100)
+        fleet.run(1801)
+    assert fleet.of(ONE).deaths == 0
+
+
+def test_a_short_suspicion_does_not_cut_the_probation_short() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "down")
+    fleet[ONE].beats = True
+    fleet.run(5)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "suspect")
+    fleet[ONE].beats = True
+    fleet.poll()
+    assert fleet.state(ONE) == "recovering"
+
+
+def test_switched_off_for_ten_seconds_means_draining() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet[ONE].active = False
+    fleet.poll()
+    assert fleet.seconds_until(ONE, "draining") == 10.0
+    fleet[ONE].active = True
+    fleet.poll()
+    assert fleet.state(ONE) == "up"
+
+
+def test_one_that_was_switched_off_for_a_moment_is_as_before() -> None:
+    fleet = healthy(ONE, TWO, THREE, FOUR)
+    for each in (ONE, TWO, THREE):
+        fleet[each].active = False
+        fleet.poll()
+        fleet[each].active = True
+        fleet.run(60)
+    fleet[ONE].active = False
+    fleet.poll()
+    assert fleet.seconds_until(ONE, "draining") == 10.0, "it was on since"
+    fleet[ONE].active = True
+    fleet[FOUR].beats = False
+    fleet.seconds_until(FOUR, "down")
+    fleet[THREE].beats = False
+    fleet.seconds_until(THREE, "down")
+    assert fleet.health.brake == "", "all four are in service"
+
+
+def test_closed_to_logins_is_closed_and_no_more() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet[ONE].agent_logins = False
+    fleet.run(60)
+    assert fleet.state(ONE) == "closed"
+
+
+def test_down_outranks_the_flags() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].active = fleet[ONE].agent_logins = fleet[ONE].beats = False
+    fleet.run(20)
+    assert fleet.state(ONE) == "down"
+
+
+def test_an_order_drains_at_once_until_it_is_taken_back() -> None:
+    fleet = healthy(ONE, TWO)
+    order = Drain(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=ONE)
+    fleet.orders.take(order)
+    fleet.poll()
+    assert fleet.state(ONE) == "draining"
+    fleet.orders.drains.clear()
+    fleet.poll()
+    assert fleet.state(ONE) == "up"
+
+
+def test_a_maintenance_window_drains_ahead_of_time() -> None:
+    midnight = datetime(2027, 1, 15, tzinfo=UTC)
+    fleet = healthy(ONE, TWO)
+    fleet.policy = Policy(windows=(MaintenanceWindow(start_minute=0, minutes=5, server_ips=frozenset({ONE})),))
+    for seconds, state in ((-601, "up"), (-599, "draining"), (299, "draining"), (301, "up")):
+        fleet.now_ms = round(midnight.timestamp() * 1000) + seconds * 1000 - TICK_MS
+        fleet.poll()
+        assert (fleet.state(ONE), fleet.state(TWO)) == (state, "up"), seconds
+
+
+def test_a_window_holds_on_its_weekdays_only() -> None:
+    friday = datetime(2027, 1, 15, 0, 30, tzinfo=UTC)
+    window = MaintenanceWindow(start_minute=20, minutes=20, weekdays=frozenset({4}))
+    assert window.holds(ONE, round(friday.timestamp() * 1000))
+    assert not window.holds(ONE, round((friday.timestamp() + 86_400) * 1000))
+
+
+# --- the brake --------------------------------------------------------------------------------------------------
+
+
+def test_with_two_dialers_one_dying_is_no_fleets_trouble() -> None:
+    fleet = healthy(ONE, TWO)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "down")
+    assert fleet.health.brake == ""
+
+
+def test_more_than_half_at_once_is_braked_until_they_are_back() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = fleet[TWO].beats = False
+    fleet.seconds_until(ONE, "down")
+    assert fleet.health.brake == "2 of 3 dialers in service look bad at once: it may be the observer"
+    fleet.run(600)
+    fleet[TWO].beats = True
+    fleet.poll()
+    assert (fleet.health.brake, fleet.health.bad_since_ms) == ("", None)
+
+
+def test_half_is_not_more_than_half() -> None:
+    fleet = healthy(ONE, TWO, THREE, FOUR)
+    fleet[ONE].beats = fleet[TWO].beats = False
+    fleet.run(20)
+    assert fleet.health.brake == ""
+
+
+def test_missing_rows_everywhere_are_braked() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].row = False
+    fleet.poll()
+    assert fleet.health.brake
+
+
+def test_deaths_that_witnesses_confirm_release_the_brake_after_a_minute() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for server_ip in (ONE, TWO):
+        fleet[server_ip].beats, fleet[server_ip].witnesses = False, {"ami": REFUSED}
+    fleet.run(60)
+    assert fleet.health.brake
+    fleet.run(3)
+    assert fleet.health.brake == ""
+
+
+def test_an_operator_releases_the_brake_at_once_and_only_that_one() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = fleet[TWO].beats = False
+    fleet.run(20)
+    assert fleet.health.bad_since_ms is not None
+    order = Unbrake(cluster=CLUSTER, ordered_at_ms=0, by="anna", bad_since_ms=fleet.health.bad_since_ms)
+    fleet.orders.take(order)
+    fleet.run(20)
+    assert fleet.health.brake == ""
+    fleet[ONE].beats = fleet[TWO].beats = True
+    fleet.run(60)
+    fleet[ONE].beats = fleet[TWO].beats = False
+    fleet.run(20)
+    assert fleet.health.brake
+
+
+def test_dialers_that_died_long_ago_or_never_served_do_not_brake() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    fleet.run(700)
+    fleet[TWO].beats = False
+    fleet.run(20)
+    assert (fleet.state(ONE), fleet.state(TWO), fleet.health.brake) == ("down", "down", "")
+
+
+def test_the_same_polls_give_the_same_verdicts() -> None:
+    first, second = (healthy(ONE, TWO, ami=ALIVE) for _ in range(2))
+    for fleet in (first, second):
+        fleet[ONE].beats = False
+        fleet.run(30)
+    assert first.health == second.health
+    assert DialerState.SUSPECT in {each.state for each in first.health.dialers.values()}

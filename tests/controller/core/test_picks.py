@@ -1,0 +1,503 @@
+"""The answer to a login: the same when asked again, spread over a herd, and never beyond what a dialer takes."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from controller.core.picks import NoOrder, NoPick, Picked, PickRequest, Refused, pick, resolve, take_order
+from controller.core.policy import Policy
+from controller.core.ranking import rank_dialers
+from controller.core.state import ClusterState
+from messages.records import DialerHealth, DialerState, FleetHealth, LoginSlot, Relogin, Stage, WhyNot
+from tests.support.builders import (
+    CLUSTER,
+    NOW_MS,
+    ONE,
+    PLAIN,
+    THREE,
+    TWO,
+    alias,
+    alive,
+    desk_state,
+    dialer,
+    folded,
+    phone,
+    poll,
+    session,
+    slot,
+)
+
+
+def _pick(
+    state: ClusterState, user: str = "1001", typed: str = "desk", policy: Policy = PLAIN, campaign: str = ""
+) -> LoginSlot:
+    picked = pick(state, policy, PickRequest(user, typed, campaign), "me")
+    assert isinstance(picked, Picked), picked
+    return picked.slot
+
+
+def _refused(state: ClusterState, user: str = "1001", typed: str = "desk", policy: Policy = PLAIN) -> Refused:
+    refused = pick(state, policy, PickRequest(user, typed), "me")
+    assert isinstance(refused, Refused), refused
+    return refused
+
+
+def _slots_by_server(state: ClusterState) -> dict[str, int]:
+    return {server_ip: state.slots.on(server_ip) for server_ip in state.dialers}
+
+
+# --- one pick ---------------------------------------------------------------------------------------------------
+
+
+def test_a_pick_gives_the_best_phone_and_holds_its_slot() -> None:
+    state = desk_state(dialer(ONE, 3), dialer(TWO, 1))
+    picked = pick(state, Policy(slot_seconds=20), PickRequest("1001", "desk", "SALES"), "me")
+    expected = LoginSlot(
+        cluster=CLUSTER,
+        user="1001",
+        alias_id="desk",
+        campaign_id="SALES",
+        phone_login="p2",
+        server_ip=TWO,
+        handed_out_at_ms=NOW_MS,
+        until_ms=NOW_MS + 20_000,
+        handed_out_by="me",
+    )
+    assert picked == Picked(expected, is_new=True)
+    assert list(state.slots) == [expected]
+
+
+def test_asked_again_it_gives_the_same_slot() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    first = _pick(state)
+    for user, typed in (("1001", "desk"), ("1001", "DESK")):
+        assert pick(state, PLAIN, PickRequest(user, typed), "me") == Picked(first, is_new=False)
+    assert len(state.slots) == 1
+
+
+def test_a_user_is_the_same_however_typed() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    first = _pick(state, "Anna")
+    assert _pick(state, "ANNA") == first
+    assert state.slots.of("anna") == first
+
+
+def test_its_own_slot_does_not_count_against_the_one_who_asks_again() -> None:
+    state = desk_state(dialer(ONE, 24, rooms_free=1))
+    policy = Policy(max_agents=25)
+    first = _pick(state, policy=policy)
+    assert _pick(state, policy=policy) == first
+
+
+def test_another_alias_replaces_the_slot() -> None:
+    state = folded(
+        phone("p1", ONE),
+        phone("p2", TWO),
+        alias("desk", "p1"),
+        alias("other", "p2"),
+        poll(dialer(ONE), dialer(TWO)),
+    )
+    assert _pick(state, typed="desk").server_ip == ONE
+    assert _pick(state, typed="other").server_ip == TWO
+    assert _slots_by_server(state) == {ONE: 0, TWO: 1}
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        dialer(TWO, active=False),
+        dialer(TWO, agent_logins=False),
+        dialer(TWO, heartbeat=None),
+        dialer(TWO, rooms_free=0),
+    ],
+)
+def test_when_the_slots_dialer_stops_taking_logins_another_is_picked(now: object) -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    assert _pick(state).server_ip == TWO
+    assert isinstance(now, type(dialer(ONE)))
+    state.fold(poll(dialer(ONE), now, sequence=2))
+    again = pick(state, PLAIN, PickRequest("1001", "desk"), "me")
+    assert isinstance(again, Picked)
+    assert (again.slot.server_ip, again.is_new) == (ONE, True)
+    assert _slots_by_server(state) == {ONE: 1, TWO: 0}
+
+
+@pytest.mark.parametrize("change", [phone("p2", TWO, active=False, sequence=2), phone("p2", THREE, sequence=2)])
+def test_when_the_slots_phone_is_gone_another_is_picked(change: object) -> None:
+    state = desk_state(dialer(ONE, 1), dialer(TWO))
+    assert _pick(state).phone_login == "p2"
+    assert isinstance(change, type(phone("p")))
+    state.fold(change)
+    state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=2))
+    assert _pick(state).phone_login == "p1"
+
+
+def test_a_released_slot_is_free_again() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    held = _pick(state, "Anna")
+    assert state.slots.release("anna") == held
+    assert state.slots.release("anna") is None
+    assert _slots_by_server(state) == {ONE: 0, TWO: 0}
+
+
+def test_what_was_typed_may_be_an_alias_a_phone_or_a_list() -> None:
+    state = desk_state(dialer(ONE, 1), dialer(TWO, 2), dialer(THREE, 3))
+    assert _pick(state, "1", "desk").phone_login == "p1"
+    assert _pick(state, "2", "p3").phone_login == "p3"
+    assert _pick(state, "3", "P3").phone_login == "p3"
+    assert _pick(state, "4", "p3,p2").phone_login == "p2"
+    assert _pick(state, "5", "nobody,p3").phone_login == "p3"
+    assert _pick(state, "6", ",p3,,").phone_login == "p3"
+
+
+def test_an_alias_goes_before_a_phone_of_the_same_name() -> None:
+    state = folded(phone("p1", ONE), phone("p2", TWO), alias("p1", "p2"), poll(dialer(ONE), dialer(TWO)))
+    assert resolve(state, "p1") == ("p2",)
+
+
+@pytest.mark.parametrize("typed", ["nobody", "", ",", "nobody,noone"])
+def test_what_nobody_knows_is_refused(typed: str) -> None:
+    refused = _refused(desk_state(dialer(ONE)), typed=typed)
+    assert refused == Refused(NoPick.UNKNOWN_ALIAS, ())
+
+
+def test_where_nothing_takes_logins_every_phone_says_why() -> None:
+    refused = _refused(desk_state(dialer(ONE, active=False), dialer(TWO, rooms_free=0)))
+    assert refused.why is NoPick.NO_DIALER
+    assert [(each.phone_login, each.why_not) for each in refused.phones] == [
+        ("p1", (WhyNot.SWITCHED_OFF,)),
+        ("p2", (WhyNot.NO_ROOM,)),
+    ]
+
+
+# --- how a slot ends --------------------------------------------------------------------------------------------
+
+
+def test_a_slot_ends_with_the_agents_row_wherever_that_is() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    _pick(state, "Anna")
+    state.fold(session("anna", ONE, sequence=2))
+    assert len(state.slots) == 1
+    state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=2))
+    assert len(state.slots) == 0
+
+
+def test_a_slot_does_not_end_with_the_row_it_replaces() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.fold(session("1001", ONE, number=7, sequence=2))
+    state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=2))
+    held = _pick(state)
+    assert held.replaces == 7
+
+    state.fold(session("1001", ONE, number=7, sequence=3))
+    state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=3))
+    assert list(state.slots) == [held]
+
+    state.fold(session("1001", TWO, number=8, sequence=4))
+    state.fold(poll(dialer(ONE), dialer(TWO, 1), sequence=4))
+    assert len(state.slots) == 0
+
+
+def test_a_slot_does_not_end_with_a_remote_agents_row() -> None:
+    state = desk_state(dialer(ONE))
+    held = _pick(state)
+    state.fold(msgspec.structs.replace(session("1001", sequence=2), remote=True))
+    state.fold(poll(dialer(ONE), sequence=2))
+    assert list(state.slots) == [held]
+
+
+def test_a_slot_ends_after_thirty_seconds_of_the_logs_time() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    held = _pick(state)
+    state.fold(poll(dialer(ONE), dialer(TWO), sequence=2, at_ms=NOW_MS + 29_999))
+    assert list(state.slots) == [held]
+    later_ms = NOW_MS + 30_000
+    state.fold(poll(dialer(ONE, heartbeat=alive(later_ms)), sequence=3, at_ms=later_ms))
+    assert len(state.slots) == 0
+    later = pick(state, PLAIN, PickRequest("1001", "desk"), "me")
+    assert isinstance(later, Picked)
+    assert later.is_new
+
+
+# --- a herd -----------------------------------------------------------------------------------------------------
+
+IPS = tuple(f"10.0.0.{number}" for number in range(1, 7))
+
+
+def _spread(counts: dict[str, int]) -> int:
+    return max(counts.values()) - min(counts.values())
+
+
+def test_a_herd_of_300_logins_spreads_evenly_over_six_dialers() -> None:
+    state = desk_state(*map(dialer, IPS))
+    for user in range(300):
+        _pick(state, str(user))
+    assert _slots_by_server(state) == dict.fromkeys(IPS, 50)
+
+
+@given(st.lists(st.integers(0, 40), min_size=6, max_size=6), st.integers(0, 150))
+@settings(max_examples=50)
+def test_a_herd_evens_out_what_was_uneven(before: list[int], logins: int) -> None:
+    """Nobody is put onto a dialer while another has two fewer, so only who was ahead before stays ahead."""
+    state = desk_state(*map(dialer, IPS, before))
+    for user in range(logins):
+        _pick(state, str(user))
+    slots = _slots_by_server(state)
+    loads = {ip: count + slots[ip] for ip, count in zip(IPS, before, strict=True)}
+    least = min(loads.values())
+    assert sum(slots.values()) == logins
+    assert all(loads[ip] <= least + 1 for ip in IPS if slots[ip])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12)), min_size=6, max_size=6),
+    st.integers(1, 12),
+    st.integers(0, 90),
+)
+@settings(max_examples=50)
+def test_a_herd_never_takes_more_than_there_is(dialers: list[tuple[int, int]], most: int, logins: int) -> None:
+    state = desk_state(
+        *(dialer(ip, agents, rooms_free=rooms) for ip, (agents, rooms) in zip(IPS, dialers, strict=True))
+    )
+    policy = Policy(max_agents=most)
+    capacity = {ip: max(0, min(most - agents, rooms)) for ip, (agents, rooms) in zip(IPS, dialers, strict=True)}
+    answers = [pick(state, policy, PickRequest(str(user), "desk"), "me") for user in range(logins)]
+
+    slots = _slots_by_server(state)
+    assert all(slots[ip] <= capacity[ip] for ip in IPS)
+    assert sum(isinstance(answer, Picked) for answer in answers) == min(logins, sum(capacity.values()))
+    loads = {ip: agents + slots[ip] for ip, (agents, _) in zip(IPS, dialers, strict=True)}
+    with_room = [loads[ip] for ip in IPS if slots[ip] < capacity[ip]]
+    assert all(loads[ip] <= least + 1 for ip in IPS if slots[ip] for least in with_room)
+
+
+# --- whatever comes in whatever order ---------------------------------------------------------------------------
+
+USERS = st.sampled_from(["1001", "1002", "1003", "Anna", "ANNA"])
+SERVERS = (ONE, TWO, THREE)
+
+
+class Picking(RuleBasedStateMachine):
+    """Picks, releases, news of others' slots and polls, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy = Policy(max_agents=4, slot_seconds=2)
+        self.sequence = 1
+        self.now_ms = NOW_MS
+        self.number = 0
+        self.state = folded(
+            *(phone(f"p{number}", ip) for number, ip in enumerate(SERVERS, start=1)),
+            alias("desk", "p1", "p2", "p3"),
+            alias("short", "p2"),
+            poll(*map(dialer, SERVERS)),
+        )
+
+    @rule(
+        user=USERS, typed=st.sampled_from(["desk", "short", "p3", "p1,p2", "nobody"]), campaign=st.sampled_from("aAb")
+    )
+    def picks(self, user: str, typed: str, campaign: str) -> None:
+        room = {each.server_ip for each in rank_dialers(self.state, self.policy) if each.rank is not None}
+        held = self.state.slots.of(user)
+        answer = pick(self.state, self.policy, PickRequest(user, typed, campaign), "me")
+        if isinstance(answer, Refused):
+            assert self.state.slots.of(user) is None
+            return
+        assert self.state.slots.of(user) == answer.slot
+        assert answer.slot.server_ip in room | ({held.server_ip} if held else set())
+        assert answer.slot.until_ms > self.now_ms
+
+    @rule(user=USERS)
+    def releases(self, user: str) -> None:
+        self.state.slots.release(user)
+
+    @rule(user=USERS, server_ip=st.sampled_from(SERVERS))
+    def hears_of_a_slot(self, user: str, server_ip: str) -> None:
+        self.state.slots.take(slot(user, server_ip, until_ms=self.now_ms + 1500))
+
+    @rule(
+        agents=st.tuples(*[st.integers(0, 5)] * 3),
+        active=st.tuples(*[st.booleans()] * 3),
+        rooms=st.tuples(*[st.integers(0, 3)] * 3),
+        logged_in=st.lists(USERS, max_size=2, unique_by=str.lower),
+        new_row=st.booleans(),
+    )
+    def polls(
+        self,
+        agents: tuple[int, ...],
+        active: tuple[bool, ...],
+        rooms: tuple[int, ...],
+        logged_in: list[str],
+        new_row: bool,
+    ) -> None:
+        self.sequence += 1
+        self.now_ms += 500
+        self.number += new_row
+        waited_for = {
+            user for user in logged_in if (held := self.state.slots.of(user)) and held.replaces != self.number
+        }
+        for user in logged_in:
+            self.state.fold(session(user, number=self.number, sequence=self.sequence))
+        readings = [
+            dialer(ip, count, active=on, rooms_free=free, heartbeat=alive(self.now_ms))
+            for ip, count, on, free in zip(SERVERS, agents, active, rooms, strict=True)
+        ]
+        self.state.fold(poll(*readings, sequence=self.sequence, at_ms=self.now_ms))
+        assert not any(self.state.slots.of(user) for user in waited_for)
+        assert all(each.until_ms > self.now_ms for each in self.state.slots)
+
+    @invariant()
+    def counts_are_what_is_held(self) -> None:
+        slots = self.state.slots
+        held = list(slots)
+        assert len(slots) == len(held) == len({each.user.lower() for each in held})
+        for ip in SERVERS:
+            assert slots.on(ip) == sum(each.server_ip == ip for each in held)
+            for campaign in "aAb":
+                assert slots.of_campaign(ip, campaign) == sum(
+                    each.server_ip == ip and each.campaign_id.lower() == campaign.lower() for each in held
+                )
+
+
+TestPicking = Picking.TestCase
+TestPicking.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_slot_of_the_last_resort_is_given_again_too() -> None:
+    state = desk_state(dialer(ONE, 3), dialer(TWO, 2))
+    suspect = DialerHealth(state=DialerState.SUSPECT, since_ms=NOW_MS, life=DialerState.SUSPECT, served=True)
+    state.health = FleetHealth(dialers={ONE: suspect, TWO: suspect})
+    first = pick(state, PLAIN, PickRequest("1001", "desk"), "c")
+    assert isinstance(first, Picked)
+    state.fold(poll(dialer(ONE), dialer(TWO, 9), sequence=2, at_ms=NOW_MS + 500))
+    assert pick(state, PLAIN, PickRequest("1001", "desk"), "c") == Picked(first.slot, is_new=False)
+
+
+# --- screens, and the order to log in again ---------------------------------------------------------------------
+
+
+SCREEN, OTHER = "a" * 64, "b" * 64
+
+
+def _pick_from(state: ClusterState, screen: str, user: str = "1001") -> Picked:
+    picked = pick(state, PLAIN, PickRequest(user, "desk", "", screen), "me")
+    assert isinstance(picked, Picked), picked
+    return picked
+
+
+def _planned(user: str = "1001", screen: str = SCREEN) -> LoginSlot:
+    return msgspec.structs.replace(slot(user), planned=True, screen=screen)
+
+
+def test_a_form_sent_again_keeps_the_place_and_names_the_new_screen() -> None:
+    state = desk_state(dialer(ONE, 3), dialer(TWO, 1))
+    first, second = _pick_from(state, SCREEN), _pick_from(state, OTHER)
+    assert first.slot.phone_login == second.slot.phone_login
+    assert (second.slot.screen, second.is_new) == (OTHER, True)
+    assert not _pick_from(state, OTHER).is_new
+    assert len(state.slots) == 1
+
+
+def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
+    state = desk_state(dialer(ONE))
+    _pick_from(state, SCREEN)
+    again = _pick_from(state, "")
+    assert (again.slot.screen, again.is_new) == (SCREEN, False)
+
+
+def test_an_order_is_for_one_screen_and_given_once() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(_planned())
+    assert take_order(state, OTHER) is NoOrder.NONE
+    taken = take_order(state, SCREEN)
+    assert isinstance(taken, LoginSlot)
+    assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
+    assert take_order(state, SCREEN) is NoOrder.NONE
+    assert state.slots.on(ONE) == 1
+
+
+def test_nobody_gets_an_order_by_naming_no_screen() -> None:
+    state = desk_state(dialer(ONE))
+    state.hand_out(_planned(screen=""))
+    assert take_order(state, "") is NoOrder.NONE
+
+
+def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
+    state = desk_state(dialer(ONE))
+    _pick_from(state, SCREEN)
+    assert take_order(state, SCREEN) is NoOrder.NONE
+
+
+def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
+    state = desk_state(dialer(ONE))
+    state.hand_out(_planned())
+    assert _pick_from(state, OTHER).slot.server_ip == ONE
+    state.fold(session("1001", ONE, number=2, sequence=2))
+    state.fold(poll(dialer(ONE, 1), sequence=2))
+    assert take_order(state, SCREEN) is NoOrder.NONE
+    # and the next order is for the screen they are at now
+    assert state.logins["1001"].screen == OTHER
+
+
+@pytest.mark.parametrize("typed", ["desk", "p2", "nonsense"])
+def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(_planned())
+    answer = pick(state, PLAIN, PickRequest("1001", typed, "", OTHER), "me")
+    match typed:
+        case "desk":
+            assert isinstance(answer, Picked)
+            assert answer.slot.server_ip == ONE
+        case "p2":
+            assert isinstance(answer, Picked)
+            assert (answer.slot.server_ip, answer.is_new) == (TWO, False)
+        case _:
+            assert answer == Refused(NoPick.UNKNOWN_ALIAS, ())
+    taken = take_order(state, SCREEN)
+    assert isinstance(taken, LoginSlot)
+    assert taken.server_ip == ONE
+
+
+def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
+    state = desk_state(dialer(ONE, active=False), dialer(TWO))
+    state.hand_out(_planned())
+    assert _pick_from(state, OTHER).slot.server_ip == TWO
+    taken = take_order(state, SCREEN)
+    assert isinstance(taken, LoginSlot)
+    assert taken.server_ip == TWO
+
+
+def _moving(stage: Stage, answer: str = "") -> ClusterState:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.hand_out(msgspec.structs.replace(_planned(), replaces=7))
+    state.relogins[7] = Relogin(
+        cluster=CLUSTER,
+        live_agent_id=7,
+        user="1001",
+        incident="i",
+        from_server_ip=TWO,
+        to_server_ip=ONE,
+        phone_login="p1",
+        ordered_at_ms=NOW_MS,
+        stage=stage,
+        answer=answer,
+    )
+    return state
+
+
+def test_only_a_screen_that_hotdesk_has_told_gets_its_order() -> None:
+    assert take_order(_moving(Stage.ORDERED), SCREEN) is NoOrder.NOT_YET
+    assert isinstance(take_order(_moving(Stage.TOLD), SCREEN), LoginSlot)
+    assert isinstance(take_order(_moving(Stage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
+    # a session that ended before it was told was ended by somebody else
+    assert take_order(_moving(Stage.ENDED), SCREEN) is NoOrder.NONE
+
+
+def test_whoever_changes_a_held_slot_says_that_it_was_them() -> None:
+    state = desk_state(dialer(ONE))
+    assert pick(state, PLAIN, PickRequest("1001", "desk", "", SCREEN), "owner").slot.handed_out_by == "owner"  # type: ignore[union-attr]
+    again = pick(state, PLAIN, PickRequest("1001", "desk", "", OTHER), "replica")
+    assert isinstance(again, Picked)
+    assert again.slot.handed_out_by == "replica"

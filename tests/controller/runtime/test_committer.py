@@ -1,0 +1,180 @@
+"""From a decision to an act: what is under way when the log, or the ownership of a cluster, goes away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pytest
+
+from controller.core.acting import Outcome, Reply
+from controller.core.clusters import ClusterView, Desk
+from controller.core.incidents import Turn
+from controller.core.policy import Policy
+from controller.runtime.committer import RESEND_SECONDS, Committer
+from messages.records import Errand, Stage
+from stream.log import Entry, LogUnavailableError
+from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, TWO, arrived, dialer, poll
+
+ANOTHER = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
+NOTHING = Turn([], [])
+
+
+class Scene:
+    """A controller that owns the cluster, an executor that only keeps what it is given, and a log that can be away."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.away = 0
+        """So many appends are yet to fail."""
+        self.stored: list[str] = []
+        self.given: list[Errand] = []
+        self._sequence = 0
+        self.desk = Desk("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
+        self.poll()
+        self.committer = Committer(self.desk, self._append, {CLUSTER: self}, lambda _: True, clock=lambda: self.now)
+
+    async def _append(self, _: str, entries: Sequence[Entry]) -> None:
+        if self.away:
+            self.away -= 1
+            raise LogUnavailableError("the log is away")
+        self.stored += [entry.key for entry in entries]
+
+    @property
+    def view(self) -> ClusterView:
+        return self.desk.clusters[CLUSTER]
+
+    def submit(self, errand: Errand) -> None:
+        """Take an errand, as an executor does."""
+        self.given.append(errand)
+
+    def poll(self) -> None:
+        """Have the cluster known, and owned."""
+        self._sequence += 1
+        self.desk.own(frozenset(range(PARTITIONS)))
+        self.desk.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
+        self.view.why_withheld = ""
+
+    def resume(self) -> None:
+        """Go on after a pause, as people do once they have mended what it was for."""
+        self.view.state.orders.pause = None
+        self.view.why_withheld = ""
+
+    async def take(self, turn: Turn = NOTHING, times: int = 1) -> None:
+        """Let polls come in with this decision, one a second, and what follows from each come to its end."""
+        for _ in range(times):
+            self.now += 1
+            self.committer.take({CLUSTER: turn})
+            await self.settle()
+
+    async def give(self) -> None:
+        """Have the move decided, and given to the executor."""
+        self.view.state.decided(MOVE)
+        await self.take()
+
+    async def done(self, reply: Reply, said: str, *, lost: int = 0) -> None:
+        """Have the executor say what came of the move, while so many appends fail."""
+        self.away = lost
+        self.committer.report(MOVE, Outcome(reply, said))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything that is under way come to its end."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others)
+
+
+def play(what: Callable[[Scene], Awaitable[None]]) -> None:
+    async def play() -> None:
+        await what(Scene())
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("reply", [Reply.UNCLEAR, Reply.REFUSED, Reply.DONE, Reply.GONE])
+def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        assert scene.given == [MOVE]
+        await scene.done(reply, "said", lost=2)
+        assert scene.stored == []
+        await scene.take(times=3)
+        assert scene.view.state.relogins[1].stage in {Stage.TOLD, Stage.ENDED}
+        assert scene.stored[0] == f"{CLUSTER}/session/1"
+        assert scene.given == [MOVE], "and is not done again"
+
+    play(what)
+
+
+def test_decisions_wait_for_what_came_of_an_act() -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        await scene.done(Reply.DONE, "told", lost=1)
+        await scene.take(Turn([ANOTHER], []), times=2)
+        assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
+
+    play(what)
+
+
+def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_nothing() -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        scene.desk.forget(range(PARTITIONS))
+        await scene.done(Reply.GONE, "gone")
+        assert scene.stored == []
+        scene.poll()
+        scene.view.state.decided(MOVE)  # as the log has it
+        await scene.take(Turn([ANOTHER], []), times=2)
+        assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
+        assert scene.view.state.relogins[1].stage is Stage.ENDED
+        assert scene.given == [MOVE, ANOTHER]
+
+    play(what)
+
+
+def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() -> None:
+    anew = msgspec.structs.replace(MOVE, incident="another", ordered_at_ms=MOVE.ordered_at_ms + 60_000, by="heir")
+
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        await scene.done(Reply.DONE, "told", lost=1)
+        scene.view.state.decided(anew)
+        await scene.take(times=2)
+        assert scene.view.state.relogins[1] == anew
+        assert scene.given == [MOVE, anew]
+
+    play(what)
+
+
+def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_again() -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
+        assert scene.view.state.orders.pause is not None, "at once"
+        await scene.take()
+        assert scene.given == [MOVE], "each further try may lock the account"
+        assert f"{CLUSTER}/pause" in scene.stored
+
+        scene.resume()
+        await scene.take()
+        assert scene.given == [MOVE, MOVE]
+        scene.stored.clear()
+        await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
+        scene.resume()
+        await scene.take(times=2)
+        assert scene.view.state.orders.pause is None
+        assert f"{CLUSTER}/pause" not in scene.stored
+        assert scene.given == [MOVE, MOVE, MOVE]
+
+    play(what)
+
+
+def test_what_could_not_be_carried_out_is_given_again_after_a_while() -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        scene.committer.report(MOVE, Outcome(Reply.UNSENT, "no answer"))
+        await scene.take()
+        assert scene.given == [MOVE]
+        await scene.take(times=round(RESEND_SECONDS))
+        assert scene.given == [MOVE, MOVE]
+
+    play(what)

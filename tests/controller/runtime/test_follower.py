@@ -1,0 +1,117 @@
+"""Following a real log on a real event loop: in what order what a loud cluster wrote is taken in."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.core.clusters import Desk
+from controller.runtime.backlog import FEW
+from controller.runtime.follower import GROUP, Follower
+from controller.runtime.metrics import ControllerInstruments
+from messages.topics import Topic, partition_of
+from stream.embedded.log import EmbeddedLog, EmbeddedTail
+from stream.entries import entry_of
+from stream.log import LogFencedError
+from stream.outbox import Outbox
+from tests.support.builders import CLUSTER, MOVE, PARTITIONS, eventually
+
+ROUNDS = 8
+
+
+class Following:
+    """A follower at work, and the log it follows."""
+
+    def __init__(self, log: EmbeddedLog, cluster: str = CLUSTER, *, reads_all: bool = True) -> None:
+        self.log = log
+        self.registry = CollectorRegistry()
+        self.desk = Desk("me", "", PARTITIONS, {})
+        self.outbox = Outbox(self.log)
+        instruments = ControllerInstruments(self.registry)
+        self.follower = Follower(self.log, self.desk, self.outbox, instruments, owns=True, reads_all=reads_all)
+        self.follower.act_for([cluster])
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        self.follower.start(self.loop)
+
+    def close(self) -> None:
+        self.follower.stop()
+        self.follower.join(5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(5)
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        self.outbox.close()
+        self.log.close()
+
+    @property
+    def folded(self) -> float:
+        return (
+            self.registry.get_sample_value("hotdesk_records_folded_total", {"cluster": CLUSTER, "result": "folded"})
+            or 0
+        )
+
+
+@pytest.fixture
+def following(tmp_path: Path) -> Iterator[Following]:
+    """Give a follower that owns everything and decides for the one cluster."""
+    made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
+    with closing(made):
+        assert eventually(lambda: made.follower.decides(CLUSTER))
+        yield made
+
+
+def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_claimed_anew(
+    following: Following,
+) -> None:
+    partition, written = partition_of(CLUSTER, PARTITIONS), 0
+    for _ in range(ROUNDS):
+        with closing(following.log.claim(partition)):
+            moves = [msgspec.structs.replace(MOVE, changed_at_ms=written + at) for at in range(1, 2 * FEW)]
+            following.log.append([entry_of(each) for each in moves])
+            written += len(moves)
+            # another has claimed it: this process has to claim it again, while what was written waits
+            with pytest.raises(LogFencedError):
+                asyncio.run_coroutine_threadsafe(
+                    following.follower.commit(CLUSTER, [entry_of(moves[0])]), following.loop
+                ).result(10)
+        written += 1
+        following.log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
+        assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
+        assert following.desk.clusters[CLUSTER].state.relogins[1].changed_at_ms == written
+        assert eventually(lambda: following.follower.decides(CLUSTER))
+
+
+class Looking(EmbeddedLog):
+    """A log that looks, whenever partitions begin to be read, whether somebody decides for the cluster already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, PARTITIONS)
+        self.decides: Callable[[], bool] = lambda: False
+        self.decided: list[bool] = []
+
+    def tail(
+        self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool, recent: Collection[Topic] = ()
+    ) -> EmbeddedTail:
+        self.decided.append(self.decides())
+        return super().tail(topics, partitions, from_start=from_start, recent=recent)
+
+
+def test_nothing_is_decided_for_a_cluster_that_stays_while_it_is_read_anew(tmp_path: Path) -> None:
+    # of two members the first keeps the even partitions
+    stays = next(name for name in map(str, range(100)) if partition_of(name, PARTITIONS) % 2 == 0)
+    log = Looking(tmp_path / "log.db")
+    with closing(Following(log, stays, reads_all=False)) as following:
+        log.decides = lambda: following.follower.decides(stays)
+        assert eventually(lambda: following.follower.decides(stays))
+        with closing(log.join(GROUP)) as another:
+            assert eventually(lambda: 0 < len(another.owned(0.1)) < PARTITIONS)
+            assert eventually(lambda: len(log.decided) > 1)
+            assert eventually(lambda: following.follower.decides(stays)), "it does so again when all was read"
+    assert log.decided == [False] * len(log.decided)

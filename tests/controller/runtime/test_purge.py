@@ -1,0 +1,31 @@
+"""When a cluster may be forgotten: only where nobody can be at work for it."""
+
+import pytest
+
+from controller.core.clusters import Desk
+from controller.runtime.purge import QUIET_SECONDS, why_not
+from messages.records import Outage
+from tests.support.builders import CLUSTER, ONE, PARTITIONS, arrived, dialer, poll
+
+AWAY = Outage(cluster=CLUSTER, epoch=1, sequence=2, unreachable_since_ms=0, collector="a", why="gone")
+
+
+def heard(*, live: bool, outage: bool = False) -> Desk:
+    desk = Desk("me", "", PARTITIONS, {})
+    desk.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
+    desk.fold(arrived(AWAY if outage else poll(dialer(ONE), sequence=3)), 100.0, live=live)
+    return desk
+
+
+@pytest.mark.parametrize("outage", [False, True], ids=["polls", "a database that is away"])
+def test_not_while_a_collector_says_anything(outage: bool) -> None:
+    view = heard(live=True, outage=outage).clusters[CLUSTER]
+    assert f"a collector still works for {CLUSTER}" in why_not(view, 0.0, 100.0 + QUIET_SECONDS - 1)
+    assert why_not(view, 0.0, 100.0 + QUIET_SECONDS) == ""
+
+
+def test_not_before_this_process_has_listened_for_a_while() -> None:
+    view = heard(live=False).clusters[CLUSTER]
+    assert why_not(view, None, 1000.0)
+    assert why_not(view, 1000.0, 1000.0 + QUIET_SECONDS - 1)
+    assert why_not(view, 1000.0, 1000.0 + QUIET_SECONDS) == ""

@@ -1,0 +1,238 @@
+"""VICIdial's agent API: what is sent, how the text of its answers is read, and what never leaks."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import pytest
+
+from controller.core.acting import Outcome, Reply
+from controller.vicidial.agent_api import AgentApi
+from controller.vicidial.sql import SqlHand
+from hotdesk.actuators import HandSettings
+from messages.records import Hold, Relogin
+from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.support.builders import ONE, TWO
+from tests.support.processes import CLUSTER, Site, site
+
+USER, PASSWORD = "hotdesk", "Pass word;1'2"
+RELOGIN = Relogin(
+    cluster=CLUSTER,
+    live_agent_id=1,
+    user="1001",
+    incident="i",
+    from_server_ip=ONE,
+    to_server_ip=TWO,
+    phone_login="1001b",
+    ordered_at_ms=1,
+)
+HOLD = Hold(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
+SHORT = 0.3
+
+
+@pytest.fixture(scope="module")
+def vicidial(database: Database) -> Iterator[Site]:
+    """Give a cluster whose agents are logged in, and whose screens nobody looks at."""
+    with site(database, ClusterPlan(dialers=2, agents=3, remote_agents=0)) as made:
+        with made.living() as cluster:
+            cluster.stop()
+            cluster.begin_mid_shift()
+        yield made
+
+
+@pytest.fixture
+def web(vicidial: Site) -> Iterator[FakeAgentApi]:
+    """Give its web server, and rows that nobody has ordered anything in."""
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause='', external_hangup='', external_status=''")
+    with FakeAgentApi(vicidial.connect, user=USER, password=PASSWORD) as server:
+        yield server
+
+
+def hand(*urls: str, password: str = PASSWORD, timeout: float = 2.0) -> AgentApi:
+    return AgentApi(urls, USER, password, timeout_seconds=timeout)
+
+
+def row(at: Site, user: str = "1001") -> tuple[Any, ...]:
+    with at.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT external_pause, external_hangup, external_status FROM vicidial_live_agents WHERE user = %s", (user,)
+        )
+        (found,) = cursor.fetchall()
+        return tuple(found)
+
+
+def shows_nothing(outcome: Outcome) -> None:
+    """Look for the password, as it is and as VICIdial repeats it."""
+    for form in (PASSWORD, "Password12", "Pass+word"):
+        assert form not in outcome.said
+    assert "\n" not in outcome.said
+    assert len(outcome.said) <= 400
+
+
+def test_a_screen_is_told_to_log_out(web: FakeAgentApi, vicidial: Site) -> None:
+    outcome = hand(web.url).log_out(RELOGIN, None)
+    assert outcome.reply is Reply.DONE
+    assert web.asked == [Asked("logout", "1001", "LOGOUT")]
+    assert row(vicidial)[0] == "LOGOUT"
+    assert row(vicidial, "1002")[0] == ""
+
+
+def test_one_in_a_dead_call_is_told_to_hang_up_and_given_a_status_first(web: FakeAgentApi, vicidial: Site) -> None:
+    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DONE
+    assert [each.function for each in web.asked] == ["external_hangup", "external_status", "logout"]
+    assert row(vicidial) == ("LOGOUT", "1", "DROP")
+
+
+def test_without_a_status_the_dead_call_is_hung_up_all_the_same(web: FakeAgentApi, vicidial: Site) -> None:
+    assert hand(web.url).log_out(RELOGIN, "").reply is Reply.DONE
+    assert [each.function for each in web.asked] == ["external_hangup", "logout"]
+    assert row(vicidial) == ("LOGOUT", "1", "")
+
+
+def test_one_that_was_told_and_waits_for_a_dead_call_is_only_told_to_hang_up(web: FakeAgentApi, vicidial: Site) -> None:
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
+    assert hand(web.url).hang_up(RELOGIN, "DROP").reply is Reply.DONE
+    assert [each.function for each in web.asked] == ["external_hangup", "external_status"]
+    assert row(vicidial) == ("LOGOUT", "1", "DROP")
+
+
+@pytest.mark.parametrize(("hang_up_as", "written"), [("", ("LOGOUT", "1", "")), ("DROP", ("LOGOUT", "1", "DROP"))])
+def test_by_sql_that_is_the_same_and_may_be_said_again(
+    vicidial: Site, hang_up_as: str, written: tuple[str, ...]
+) -> None:
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = '', external_hangup = '', external_status = ''")
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
+        ((live_agent_id, user, server_ip),) = cursor.fetchall()
+    order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
+    sql = SqlHand(vicidial.connect)
+    assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial)[:2] == ("", ""), "who was not told to log out is not told to hang up either"
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
+    for _ in range(2):
+        assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial) == written
+    assert row(vicidial, "1002") == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("hang_up_as", "written"),
+    [(None, ("LOGOUT", "", "")), ("", ("LOGOUT", "1", "")), ("DROP", ("LOGOUT", "1", "DROP"))],
+)
+def test_by_sql_one_row_is_told_the_same(
+    web: FakeAgentApi, vicidial: Site, hang_up_as: str | None, written: tuple[str, ...]
+) -> None:
+    assert web.asked == []  # its rows are empty now
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
+        ((live_agent_id, user, server_ip),) = cursor.fetchall()
+    order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
+    sql = SqlHand(vicidial.connect)
+    assert sql.log_out(order, hang_up_as).reply is Reply.DONE
+    assert row(vicidial) == written
+    assert sql.log_out(order, hang_up_as).reply is Reply.GONE
+    assert row(vicidial, "1002") == ("", "", "")
+
+
+def test_a_step_that_fails_ends_it(web: FakeAgentApi, vicidial: Site) -> None:
+    web.functions.discard("external_status")
+    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DENIED
+    assert row(vicidial)[0] == ""
+
+
+def test_an_agent_is_paused_and_resumed(web: FakeAgentApi, vicidial: Site) -> None:
+    api = hand(web.url)
+    assert api.pause(HOLD).reply is Reply.DONE
+    assert row(vicidial)[0].startswith("PAUSE!")
+    vicidial.run("UPDATE vicidial_live_agents SET status='PAUSED'")
+    assert api.resume(HOLD).reply is Reply.DONE
+    assert row(vicidial)[0].startswith("RESUME!")
+    vicidial.run("UPDATE vicidial_live_agents SET status='READY'")
+    assert api.resume(HOLD).reply is Reply.GONE, "nothing to take back"
+
+
+def test_who_is_gone_is_gone(web: FakeAgentApi) -> None:
+    gone = Relogin(**{**{name: getattr(RELOGIN, name) for name in RELOGIN.__struct_fields__}, "user": "9999"})
+    assert hand(web.url).log_out(gone, None).reply is Reply.GONE
+
+
+@pytest.mark.parametrize("user", ["10 01", "1001'", "agent-1", "x_y", "Ünal", ""])
+def test_a_name_that_vicidial_would_take_for_another_is_not_sent(web: FakeAgentApi, user: str) -> None:
+    other = Relogin(**{**{name: getattr(RELOGIN, name) for name in RELOGIN.__struct_fields__}, "user": user})
+    outcome = hand(web.url).log_out(other, None)
+    assert (outcome.reply, web.asked) == (Reply.REFUSED, [])
+    assert "relogin_via" in outcome.said
+
+
+def test_a_wrong_password_is_denied_and_shown_nowhere(web: FakeAgentApi, caplog: pytest.LogCaptureFixture) -> None:
+    web.password = "another"
+    api = hand(web.url)
+    outcome = api.log_out(RELOGIN, None)
+    assert outcome.reply is Reply.DENIED
+    assert "Invalid Username/Password: |hotdesk|***|" in outcome.said
+    shows_nothing(outcome)
+    assert PASSWORD not in caplog.text + repr(api) + api.why_not("DROP")
+    assert PASSWORD not in repr(HandSettings(database=None, api_password=PASSWORD))  # type: ignore[arg-type]
+
+
+def test_the_password_as_vicidial_cleans_it_is_not_shown_either() -> None:
+    api = hand("http://127.0.0.1:1/")
+    said = api._clean(f"ERROR: Invalid Username/Password: |hotdesk|Password12|0\n\x07{PASSWORD}|")  # noqa: SLF001
+    assert said == "ERROR: Invalid Username/Password: |hotdesk|***|0 ***|"
+
+
+def test_a_locked_user_is_denied(web: FakeAgentApi) -> None:
+    web.wrong_passwords = LOCKS_AFTER
+    assert hand(web.url).log_out(RELOGIN, None).reply is Reply.DENIED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reply"),
+    [
+        (Misbehavior.HTML_ERROR, Reply.UNCLEAR),
+        (Misbehavior.HTML_PAGE, Reply.REFUSED),
+        (Misbehavior.ERROR, Reply.REFUSED),
+        (Misbehavior.HANG, Reply.UNCLEAR),
+        (Misbehavior.HANG_AFTER_ACT, Reply.UNCLEAR),
+        (Misbehavior.RESET, Reply.UNCLEAR),
+        (Misbehavior.REDIRECT, Reply.REFUSED),
+        (Misbehavior.DRIBBLE, Reply.UNCLEAR),
+        (Misbehavior.HUGE, Reply.REFUSED),
+    ],
+)
+def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
+    web: FakeAgentApi, wrong: Misbehavior, reply: Reply
+) -> None:
+    web.misbehavior = wrong
+    with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
+        began = time.monotonic()
+        outcome = hand(web.url, second.url, timeout=SHORT).log_out(RELOGIN, None)
+        assert time.monotonic() - began < 4 * SHORT
+        assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
+    assert len(web.asked) == 1
+    assert outcome.said
+    shows_nothing(outcome)
+
+
+def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: FakeAgentApi) -> None:
+    with closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{nobody.getsockname()[1]}/agc/api.php"
+        api = hand(dead, web.url)
+        assert api.log_out(RELOGIN, None).reply is Reply.DONE
+        assert api._urls[0] == web.url  # noqa: SLF001
+        outcome = hand(dead).log_out(RELOGIN, None)
+        assert (outcome.reply, "cannot be connected to" in outcome.said) == (Reply.UNSENT, True)
+
+
+def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site) -> None:
+    assert hand(web.url).why_not("DROP") == ""
+    assert {each.function for each in web.asked} == web.functions
+    assert row(vicidial) == ("", "", "")
+    web.functions.discard("external_pause")
+    assert "external_pause: ERROR: auth USER DOES NOT HAVE PERMISSION" in hand(web.url).why_not("")

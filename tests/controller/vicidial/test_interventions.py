@@ -1,0 +1,138 @@
+"""The fence and the emergency logout in real tables, with exactly the grants that the documents name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from controller.core.acting import Reply
+from controller.vicidial.interventions import END_SESSION, Interventions
+from hotdesk.actuators import HandSettings, reach
+from messages.records import Fence, FenceStage, Relogin
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.support.processes import ACT, CLUSTER, Site, grants, site
+
+ROOT = Path(__file__).parents[3] / "controller"
+USER = "1001"
+
+
+@pytest.fixture
+def at(database: Database) -> Iterator[Site]:
+    """Give a cluster in which everybody is logged in, and an account that may look."""
+    with site(database, ClusterPlan(dialers=2, agents=4, remote_agents=0)) as made:
+        with made.living() as cluster:
+            cluster.stop()
+            cluster.begin_mid_shift()
+        yield made
+
+
+def rows(at: Site, statement: str) -> list[tuple[Any, ...]]:
+    with at.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def interventions(at: Site, *files: str) -> Interventions:
+    for file in files:
+        at.run(*grants(at, ROOT / file))
+    return reach(HandSettings(database=at.settings)).interventions
+
+
+def session(at: Site, *, dialer_lives: bool = True) -> Relogin:
+    """Give the order that ends the session of USER."""
+    ((number, server_ip),) = rows(
+        at, f"SELECT live_agent_id, server_ip FROM vicidial_live_agents WHERE user = '{USER}'"
+    )
+    return Relogin(
+        cluster=CLUSTER,
+        live_agent_id=number,
+        user=USER,
+        incident="i",
+        from_server_ip=server_ip,
+        to_server_ip="",
+        phone_login="",
+        ordered_at_ms=0,
+        attempts=4,
+        forced=True,
+        dialer_lives=dialer_lives,
+    )
+
+
+def traces(at: Site) -> tuple[int, int, int]:
+    """Count what a logout leaves behind: LOGOUT events, notes for admins, orders to end the room."""
+    events = rows(at, f"SELECT COUNT(*) FROM vicidial_user_log WHERE user = '{USER}' AND event = 'LOGOUT'")
+    notes = rows(at, f"SELECT COUNT(*) FROM vicidial_admin_log WHERE record_id = '{USER}'")
+    rooms = rows(at, "SELECT COUNT(*) FROM vicidial_manager")
+    return events[0][0], notes[0][0], rooms[0][0]
+
+
+def test_a_session_is_ended_as_the_admin_page_ends_it(at: Site) -> None:
+    hand = interventions(at, "grants-emergency.sql")
+    ended = session(at)
+    assert hand.end_session(ended).reply is Reply.DONE
+    assert rows(at, f"SELECT 1 FROM vicidial_live_agents WHERE user = '{USER}'") == []
+    assert traces(at) == (1, 1, 1)
+    ((kind,),) = rows(at, f"SELECT pause_type FROM vicidial_agent_log WHERE user = '{USER}' ORDER BY 1 DESC LIMIT 1")
+    assert kind == "ADMIN"
+    assert hand.end_session(ended).reply is Reply.GONE
+    assert traces(at) == (1, 1, 1)
+    assert rows(at, "SELECT COUNT(*) FROM vicidial_live_agents") == [(3,)], "nobody else's"
+
+
+def test_one_that_broke_off_is_resumed_without_doing_anything_twice(at: Site) -> None:
+    hand = interventions(at, "grants-emergency.sql")
+    ended = session(at)
+    at.run(f"REVOKE DELETE ON `{at.name}`.vicidial_live_agents FROM '{at.user}'@'%'")
+    assert hand.end_session(ended).reply is Reply.DENIED
+    assert rows(at, f"SELECT 1 FROM vicidial_live_agents WHERE user = '{USER}'") == [(1,)]
+    at.run(f"GRANT DELETE ON `{at.name}`.vicidial_live_agents TO '{at.user}'@'%'")
+    assert hand.end_session(ended).reply is Reply.DONE
+    assert traces(at) == (1, 1, 1)
+
+
+def test_a_dead_dialer_gets_no_order_to_end_a_room(at: Site) -> None:
+    assert interventions(at, "grants-emergency.sql").end_session(session(at, dialer_lives=False)).reply is Reply.DONE
+    assert traces(at) == (1, 1, 0)
+
+
+def test_a_session_that_is_elsewhere_by_now_is_not_touched(at: Site) -> None:
+    ended = msgspec.structs.replace(session(at), from_server_ip="10.9.9.9")
+    assert interventions(at, "grants-emergency.sql").end_session(ended).reply is Reply.GONE
+    assert traces(at) == (0, 0, 0)
+    assert rows(at, f"SELECT 1 FROM vicidial_live_agents WHERE user = '{USER}'") == [(1,)]
+    assert END_SESSION.count("%s") == 3
+
+
+def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> None:
+    hand = interventions(at, "grants-fence.sql")
+    server_ip = at.plan.dialer_plans[0].server_ip
+    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", intended_at_ms=1)
+    flag = f"SELECT active_agent_login_server FROM servers WHERE server_ip = '{server_ip}'"
+    assert hand.fence(fence, first=True).reply is Reply.DONE
+    assert rows(at, flag) == [("N",)]
+    assert hand.fence(fence, first=True).reply is Reply.GONE, "somebody else had closed it"
+    assert hand.fence(fence, first=False).reply is Reply.UNCLEAR, "an earlier owner may have"
+    back = msgspec.structs.replace(fence, stage=FenceStage.RETURNING)
+    assert hand.fence(back, first=True).reply is Reply.DONE
+    assert rows(at, flag) == [("Y",)]
+    assert hand.fence(back, first=True).reply is Reply.GONE
+    assert rows(at, "SELECT COUNT(*) FROM servers WHERE active_agent_login_server = 'N'") == [(0,)]
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> None:
+    if granted:
+        at.run(*grants(at, ACT), *grants(at, ROOT / "grants-fence.sql"), *grants(at, ROOT / "grants-emergency.sql"))
+    reader, hand, tables = reach(HandSettings(database=at.settings))
+    tried = (
+        hand.why_not("DROP"),
+        tables.why_not_fence(),
+        tables.why_not_end(msgspec.structs.replace(session(at), user="")),
+    )
+    assert [bool(each) for each in tried] == [not granted] * 3
+    if granted:
+        at.run("INSERT INTO vicidial_campaign_statuses (status, campaign_id) VALUES ('OURS', 'X')")
+        assert (reader.knows_status("OURS"), reader.knows_status("NOPE")) == (True, False)

@@ -1,0 +1,234 @@
+"""`hotdesk check`: what it looks at, and what it says."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from simulator.agent_api import FakeAgentApi
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.hotdesk.conftest import (
+    DATABASE,
+    LOG,
+    SECRET,
+    SETTINGS,
+    Command,
+    Outcome,
+    subjects,
+    witnessed,
+)
+from tests.support import ami_manager as manager
+from tests.support.ami_manager import Manager
+from tests.support.processes import ACT, Site, grants, site
+
+
+def test_check_is_content_with_a_cluster_read_by_the_account_of_the_grants(command: Command, west: Site) -> None:
+    outcome = command("check", **west.environment)
+    assert outcome.code == 0, outcome
+    assert outcome.errors == ""
+    lines = outcome.output.splitlines()
+    assert [line.split()[0] for line in lines] == ["ok"] * 4
+    assert "3 active dialers" in lines[-1]
+    as_json = command("check", "--json", **west.environment)
+    assert len(json.loads(as_json.output)) == 4
+    assert west.settings.password not in outcome.output + as_json.output
+
+
+def test_check_says_that_one_dialer_needs_no_alias(command: Command, database: Database) -> None:
+    with site(database, ClusterPlan(dialers=1, agents=2, remote_agents=0)) as lonely:
+        outcome = command("check", **lonely.environment)
+    assert outcome.code == 0
+    (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
+    assert "1 active dialer" in note
+    assert "nobody needs a phone alias" in note
+
+
+def test_check_without_a_cluster_says_so(command: Command) -> None:
+    outcome = command("check", "--json")
+    assert outcome.code == SETTINGS
+    assert subjects(outcome, "wrong") == {"settings": "no cluster is set"}
+
+
+def test_check_names_the_user_and_never_the_password_that_was_refused(command: Command, west: Site) -> None:
+    environment = west.environment | {"HOTDESK_CLUSTERS__WEST__PASSWORD": SECRET}
+    for arguments in (["check"], ["check", "--json"]):
+        outcome = command(*arguments, **environment)
+        assert outcome.code == DATABASE
+        assert west.user in outcome.output
+        assert "docs/database.md" in outcome.output
+        assert SECRET not in outcome.output + outcome.errors
+
+
+def test_check_names_the_grant_that_is_missing(command: Command, west: Site) -> None:
+    west.run(f"REVOKE SELECT (status, user) ON {west.name}.vicidial_live_agents FROM '{west.user}'@'%'")
+    outcome = command("check", **west.environment)
+    assert outcome.code == DATABASE
+    (wrong,) = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert "'agents' statement" in wrong
+    assert "vicidial_live_agents" in wrong
+
+
+def acts(at: Site, **settings: str) -> dict[str, str]:
+    """Give the environment of a process that moves agents by SQL, or as `settings` say."""
+    wanted = {"mode": "act", "relogin_via": "sql", **settings}
+    return at.environment | {f"HOTDESK_CLUSTERS__WEST__{name.upper()}": value for name, value in wanted.items()}
+
+
+def test_check_says_whether_screens_may_be_told(command: Command, west: Site) -> None:
+    outcome = command("check", **acts(west))
+    assert outcome.code == DATABASE
+    wrong = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert "UPDATE command denied" in wrong[0]
+    assert all("controller/grants.sql" in line for line in wrong)
+    west.run(*grants(west, ACT))
+    outcome = command("check", **acts(west))
+    assert outcome.code == 0
+    assert "agents' screens may be told to log out" in outcome.output
+    assert "dead_call_status is not set" in outcome.output
+
+
+def test_check_looks_at_every_grant_that_the_settings_need(command: Command, west: Site) -> None:
+    west.run(*grants(west, ACT), "INSERT INTO vicidial_statuses (status) VALUES ('DROP')")
+    wanted = acts(west, emergency_logout="true", fence="true", dead_call_status="DROP")
+    outcome = command("check", **wanted)
+    assert outcome.code == DATABASE
+    wrong = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
+    assert [name for name in ("emergency", "fence") for line in wrong if f"grants-{name}.sql" in line] == [
+        "emergency",
+        "fence",
+    ]
+    for name in ("emergency", "fence"):
+        west.run(*grants(west, ACT.with_name(f"grants-{name}.sql")))
+    assert command("check", **wanted).code == 0
+    outcome = command("check", **(wanted | {"HOTDESK_CLUSTERS__WEST__DEAD_CALL_STATUS": "NOPE"}))
+    assert "no status 'NOPE'" in outcome.output
+
+
+def test_check_tries_the_agent_api(command: Command, west: Site, tmp_path: Path) -> None:
+    west.run(*grants(west, ACT))
+    with FakeAgentApi(west.connect, user="hotdesk", password="for-the-api") as web:
+        (tmp_path / "hotdesk.toml").write_text(
+            f'[clusters.west]\nmode = "act"\nagent_api = ["{web.url}"]\nagent_api_user = "hotdesk"\n'
+        )
+        options = ("check", "--config", str(tmp_path / "hotdesk.toml"))
+        secret = {"HOTDESK_CLUSTERS__WEST__AGENT_API_PASSWORD": "for-the-api"}
+        assert command(*options, **west.environment, **secret).code == 0
+        web.functions.discard("logout")
+        outcome = command(*options, **west.environment, **secret)
+        assert "logout: ERROR: auth USER DOES NOT HAVE PERMISSION" in outcome.output
+        outcome = command(*options, **west.environment)
+        assert "set agent_api_user and agent_api_password_file" in outcome.output
+
+
+def test_acting_without_a_way_to_act_is_refused(command: Command, west: Site) -> None:
+    outcome = command("check", **acts(west, relogin_via="api"))
+    assert (outcome.code, "set relogin_via" in outcome.output) == (SETTINGS, True)
+
+
+def test_check_says_that_no_database_answers(command: Command, silent_port: int) -> None:
+    outcome = command("check", "--json", HOTDESK_CLUSTERS__WEST__PORT=str(silent_port))
+    assert outcome.code == DATABASE
+    assert f":{silent_port}/asterisk does not answer" in subjects(outcome, "wrong")["cluster west"]
+
+
+def test_check_says_that_a_database_is_none_of_vicidials(command: Command, west: Site) -> None:
+    environment = west.environment | {
+        "HOTDESK_CLUSTERS__WEST__DATABASE": "mysql",
+        "HOTDESK_CLUSTERS__WEST__USER": "root",
+        "HOTDESK_CLUSTERS__WEST__PASSWORD": west.database.password,
+    }
+    outcome = command("check", "--json", **environment)
+    assert outcome.code == DATABASE
+    assert "no VICIdial database" in json.loads(outcome.output)[-1]["what"]
+
+
+def test_check_says_of_a_log_where_it_cannot_be(command: Command, tmp_path: Path, west: Site) -> None:
+    (tmp_path / "file").touch()
+    outcome = command("check", "--json", "--log.path", "file/hotdesk.db", **west.environment)
+    assert outcome.code == LOG
+    assert "cannot be made" in subjects(outcome, "wrong")["log"]
+
+
+def lines_of(outcome: Outcome, verdict: str) -> list[str]:
+    return [line for line in outcome.output.splitlines() if line.startswith(verdict)]
+
+
+def test_check_says_in_one_line_that_all_witnesses_live(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    outcome = command("check", **witnessed(tmp_path, west, ami.port, ami.port, ami.port))
+    assert outcome.code == 0, outcome
+    assert outcome.output.splitlines()[-1] == "ok    cluster west: 3 of 3 dialers answer by AMI"
+    assert ami.pings == 3
+
+
+def test_check_says_of_each_silent_witness_what_to_mend(
+    command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
+) -> None:
+    with Manager() as hung:
+        hung.freeze()
+        began = time.monotonic()
+        outcome = command("check", **witnessed(tmp_path, west, ami.port, hung.port, silent_port))
+        assert time.monotonic() - began < 6
+    assert outcome.code == 1
+    assert lines_of(outcome, "ok")[-1] == "ok    cluster west: 1 of 3 dialers answer by AMI"
+    mute, refused = lines_of(outcome, "wrong")
+    second, third = (dialer.server_ip for dialer in west.plan.dialer_plans[1:])
+    assert f"dialer {second}: AMI at 127.0.0.1:{hung.port} accepts and does not answer" in mute
+    assert "ami_port" in mute
+    assert f"dialer {third}: AMI at 127.0.0.1:{silent_port} refuses the connection" in refused
+    assert "REJECT" in refused
+
+
+def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret=SECRET)
+    for arguments in (["check"], ["check", "--json"]):
+        outcome = command(*arguments, **environment)
+        assert outcome.code == 1
+        assert outcome.output.count(f"refuses the login as '{manager.USER}'") == 3
+        assert "permit" in outcome.output
+        assert "manager.conf" in outcome.output
+        assert SECRET not in outcome.output + outcome.errors
+
+
+def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_witness(
+    command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
+) -> None:
+    environment = witnessed(tmp_path, west, silent_port, ami.port, ami.port)
+    first, _, third = (dialer.server_ip for dialer in west.plan.dialer_plans)
+    file = tmp_path / "hotdesk.toml"
+    file.write_text(file.read_text() + "ami = false\n")
+    west.run(f"UPDATE servers SET active = 'N' WHERE server_ip = '{first}'")
+    outcome = command("check", **environment)
+    assert outcome.code == 0, outcome
+    notes = lines_of(outcome, "note")
+    assert any(f"dialer {first}: AMI" in line and "switched off" in line for line in notes)
+    assert any(f"dialer {third} has no witness" in line for line in notes)
+
+
+def test_check_says_that_an_account_has_no_secret(command: Command, tmp_path: Path, west: Site, ami: Manager) -> None:
+    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret="")
+    outcome = command("check", **environment)
+    assert outcome.code == SETTINGS
+    (line,) = lines_of(outcome, "wrong")
+    assert "ami_secret_file" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--api.host", "0.0.0.0"], "others can reach the API: set api.token_file"),  # noqa: S104 # it is refused
+        (["--api.tls-cert", "/not/there.pem", "--api.tls-key", "/not/there.key"], "/not/there.key"),
+        (["--api.tls-ca", "/not/there.pem"], "/not/there.pem"),
+        (["--api.token-file", "/not/there"], "/not/there"),
+    ],
+)
+def test_check_says_what_would_keep_the_api_from_beginning(command: Command, arguments: list[str], said: str) -> None:
+    findings = json.loads(command("check", "--json", *arguments).output)
+    (api,) = [each for each in findings if each["subject"] == "api"]
+    assert api["verdict"] == "wrong"
+    assert said in api["what"]

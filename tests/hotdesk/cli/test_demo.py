@@ -1,0 +1,77 @@
+"""`hotdesk demo` as a newcomer meets it: it shows what it promises, and leaves nothing behind."""
+
+import signal
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.hotdesk.conftest import Start
+from tests.support.processes import Process, until
+
+
+@pytest.fixture
+def temporary(server_folder: Path) -> Path:
+    """Give an empty folder for temporary files, whose path is short enough for a socket's name."""
+    return Path(mkdtemp(dir=server_folder))
+
+
+def processes_naming(folder: Path) -> set[int]:
+    """Give the processes that have this folder in their command line."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has ended meanwhile
+            if str(folder).encode() in words:
+                found.add(int(entry.name))
+    return found
+
+
+def assert_nothing_is_left(process: Process, temporary: Path) -> None:
+    """Assert that neither files nor processes outlive the demonstration."""
+    assert list(temporary.iterdir()) == []
+    assert processes_naming(temporary) == set()
+    assert "Traceback" not in process.said.read_text()
+    assert process.printed.read_text().rstrip().endswith("nothing is left running")
+
+
+def test_a_demonstration_ends_by_itself_and_has_shown_a_dialer_die(start: Start, temporary: Path) -> None:
+    process = start("demo", "--seconds", "12", environment={"TMPDIR": str(temporary)})
+    until(lambda: processes_naming(temporary), "its database runs")
+    assert process.wait(60) == 0
+    printed = process.printed.read_text()
+    assert "the API answers at http://127.0.0.1:" in printed
+    (died,) = [line for line in printed.splitlines() if line.endswith(" dies")]
+    victim = died.split()[2]
+    noticed = [
+        line for line in printed.splitlines() if f"hotdesk: no new logins on {victim}: suspect: it may be down" in line
+    ]
+    assert noticed
+    assert 0 < float(noticed[0].split()[0]) - float(died.split()[0]) < 4
+    assert f"{victim} is brought back" in printed
+    assert f"hotdesk: new logins on {victim} again" in printed
+    assert "next: " in printed
+    assert_nothing_is_left(process, temporary)
+
+
+def test_a_demonstration_that_is_interrupted_leaves_nothing_behind(start: Start, temporary: Path) -> None:
+    process = start("demo", environment={"TMPDIR": str(temporary)})
+    until(lambda: "next: " in process.printed.read_text(), "the demonstration is under way", 40)
+    began = time.monotonic()
+    process.signal(signal.SIGINT)
+    assert process.wait(15) == 0
+    assert time.monotonic() - began < 10
+    assert_nothing_is_left(process, temporary)
+
+
+def test_a_demonstration_without_kafkas_jars_says_what_to_do(start: Start, temporary: Path) -> None:
+    process = start("demo", "--kafka", environment={"TMPDIR": str(temporary)})
+    assert process.wait(40) == 1
+    (line,) = process.said.read_text().splitlines()
+    assert "make demo-kafka" in line
+    assert list(temporary.iterdir()) == []
+    assert processes_naming(temporary) == set()

@@ -1,0 +1,586 @@
+"""What only the log in Kafka promises: one line that says what to mend, and recovery from what real brokers do."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePattern,
+    ResourceType,
+)
+from kafka.partitioner.default import murmur2
+
+from messages.topics import Topic, partition_of
+from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
+from stream.kafka.claim import KafkaClaim
+from stream.kafka.client import KafkaSettings, admin_client, connection_options
+from stream.kafka.log import KafkaLog
+from stream.kafka.topics import TopicProblem, check_topics, create_topics
+from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
+
+PARTITIONS = 4
+ALL = frozenset(range(PARTITIONS))
+OPEN_TRANSACTION_SECONDS = 20
+"""As docs/kafka.md states it, for the brokers' own defaults."""
+DEADLINE_SECONDS = 20
+WEST = partition_of("west", PARTITIONS)
+ONE = [Entry(Topic.OBSERVATIONS, "west", b"1")]
+
+MEMBER = """
+import sys, time
+import msgspec
+from stream.kafka.log import KafkaLog
+from stream.kafka.client import KafkaSettings
+from stream.log import LogUnavailableError
+
+with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
+    member = log.join(sys.argv[2])
+    while True:
+        try:
+            owned = sorted(member.owned(1))
+        except LogUnavailableError:
+            owned = []
+        print(time.monotonic(), len(owned), flush=True)
+"""
+
+TOGETHER = 100
+"""So many records the owner below commits at once, and so large that some hundred milliseconds pass in between."""
+
+OWNER = """
+import sys
+import msgspec
+from messages.topics import Topic, partition_of
+from stream.kafka.log import KafkaLog
+from stream.kafka.client import KafkaSettings
+from stream.log import Entry, LogError
+
+settings = msgspec.json.decode(sys.argv[1], type=KafkaSettings)
+with KafkaLog(settings) as log:
+    claim = log.claim(partition_of("west", settings.partitions))
+    try:
+        while True:
+            claim.append([Entry(Topic.RELOGINS, "west/session/1", bytes(100_000))] * int(sys.argv[2]))
+            print("committed", flush=True)
+    except LogError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+
+
+def owns(member: Membership) -> frozenset[int]:
+    try:
+        return member.owned(0.2)
+    except LogUnavailableError:
+        return frozenset()
+
+
+def gather(tail: Tail, wanted: int, seconds: float = DEADLINE_SECONDS) -> list[Stored]:
+    found: list[Stored] = []
+
+    def complete() -> bool:
+        try:
+            found.extend(tail.poll(0.5))
+        except LogUnavailableError:
+            return False
+        return len(found) >= wanted
+
+    until(complete, seconds)
+    return found
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """Give a broker that a test may take down."""
+    with Broker(Path(os.environ["HOTDESK_KAFKA_HOME"]), tmp_path) as broker:
+        yield broker
+
+
+def new_settings(bootstrap: str, **more: str) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=(bootstrap,), prefix=f"k{time.monotonic_ns()}.", partitions=PARTITIONS, **more
+    )
+
+
+def test_an_absent_topic_is_refused_with_the_remedy(broker: Broker) -> None:
+    settings = new_settings(broker.bootstrap)
+    remedy = f"Kafka has no topic {settings.prefix}observations: run `hotdesk topics create`"
+    with KafkaLog(settings) as log:
+        for use in (
+            lambda: log.append(ONE),
+            lambda: log.read(Topic.OBSERVATIONS, 0, 0),
+            lambda: log.tail([Topic.OBSERVATIONS], ALL, from_start=True),
+            lambda: log.join("controllers"),
+        ):
+            with pytest.raises(LogRefusedError) as refused:
+                use()
+            assert str(refused.value) == remedy
+        create_topics(settings, replication=1)
+        log.append(ONE)
+
+
+def test_another_number_of_partitions_is_refused(kafka_settings: KafkaSettings) -> None:
+    with (
+        KafkaLog(msgspec.structs.replace(kafka_settings, partitions=6)) as log,
+        pytest.raises(LogRefusedError, match="observations has 4 partitions, not 6"),
+    ):
+        log.append(ONE)
+
+
+def test_a_broker_that_dies_and_comes_back_loses_nothing(own_broker: Broker) -> None:
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with ExitStack() as stack:
+        log = stack.enter_context(KafkaLog(settings))
+        newcomer = stack.enter_context(KafkaLog(settings))
+        pool = stack.enter_context(ThreadPoolExecutor())
+        member = stack.enter_context(closing(log.join("controllers")))
+        tail = stack.enter_context(closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=True)))
+        until(lambda: owns(member) == ALL)
+        log.append(ONE)
+        assert [one.value for one in gather(tail, 1)] == [b"1"]
+
+        own_broker.kill()
+        began = time.monotonic()
+        appended = pool.submit(log.append, [Entry(Topic.OBSERVATIONS, "west", b"2")])
+        first_use = pool.submit(newcomer.append, ONE)
+        checked = pool.submit(check_topics, settings)
+
+        def tail_complains() -> bool:
+            try:
+                return bool(tail.poll(0.5))
+            except LogUnavailableError as error:
+                return f"Kafka at {own_broker.bootstrap} does not answer" in str(error)
+
+        until(tail_complains, seconds=5)
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            until(lambda: member.owned(0.2) != ALL)
+        for failure in (appended, first_use, checked):
+            error = failure.exception(timeout=DEADLINE_SECONDS)
+            assert isinstance(error, LogUnavailableError)
+            assert error.__cause__ is not None
+        assert time.monotonic() - began < 12
+
+        own_broker.start()
+        log.append([Entry(Topic.OBSERVATIONS, "west", b"2")])
+        newcomer.append([Entry(Topic.OBSERVATIONS, "west", b"3")])
+        found = gather(tail, 2)
+        # the append that failed may have arrived all the same
+        assert [one.value for one in found if one.value != b"2"] == [b"3"]
+        assert found[0].offset == 1
+        assert [one.value for one in log.read(Topic.OBSERVATIONS, WEST, 0, limit=1)] == [b"1"]
+        until(lambda: owns(member) == ALL)
+
+
+@contextmanager
+def other_member(settings: KafkaSettings, group: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[..., int]]]:
+    """Run a member in a process of its own; with what tells how many partitions it believed in first `after`."""
+    command = [sys.executable, "-c", MEMBER, msgspec.json.encode(settings).decode(), group]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own words
+
+        def told(after: float) -> int:
+            assert process.stdout is not None
+            while True:
+                at, owned = process.stdout.readline().split()
+                if float(at) > after:
+                    return int(owned)
+
+        try:
+            yield process, told
+        finally:
+            process.kill()
+
+
+def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings: KafkaSettings) -> None:
+    with (
+        KafkaLog(kafka_settings) as log,
+        other_member(kafka_settings, "sleepers") as (sleeper, sleeper_told),
+        other_member(kafka_settings, "victims") as (victim, victim_told),
+    ):
+        until(lambda: sleeper_told(0) == PARTITIONS)
+        until(lambda: victim_told(0) == PARTITIONS)
+        with closing(log.join("sleepers")) as heir_of_sleeper, closing(log.join("victims")) as heir_of_victim:
+            until(lambda: len(owns(heir_of_sleeper)) == len(owns(heir_of_victim)) == PARTITIONS // 2)
+            sleeper.send_signal(signal.SIGSTOP)
+            victim.kill()
+            began = time.monotonic()
+            until(lambda: owns(heir_of_sleeper) == owns(heir_of_victim) == ALL)
+            taken_over = time.monotonic()
+            assert taken_over - began < 10
+            sleeper.send_signal(signal.SIGCONT)
+            assert sleeper_told(taken_over) == 0, "a member that slept may not believe what it knew"
+            until(lambda: len(owns(heir_of_sleeper)) == PARTITIONS // 2)
+
+
+def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
+    kafka_log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.kafka.membership.SILENT_MEMBER_MS", 1_500)
+    with closing(kafka_log.join("controllers")) as silent, closing(kafka_log.join("controllers")) as busy:
+        until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
+        until(lambda: owns(busy) == ALL)
+        assert silent.owned(0) == frozenset()
+        until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
+
+
+def test_a_member_whose_group_never_answers_says_so_and_another_one_comes_in(
+    own_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.kafka.membership.SILENT_GROUP_SECONDS", 1.5)
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with KafkaLog(settings) as log:
+        with closing(log.join("controllers")) as member:
+            own_broker.kill()
+            with pytest.raises(LogUnavailableError, match="asking who owns what"):
+                until(lambda: member.owned(0.2) is None)
+        own_broker.start()
+        with closing(log.join("controllers")) as member:
+            until(lambda: owns(member) == ALL)
+
+
+def test_what_a_caller_holds_is_not_given_away_behind_its_back(kafka_log: KafkaLog) -> None:
+    with closing(kafka_log.join("controllers")) as first:
+        assert first.owned(DEADLINE_SECONDS) == ALL
+        with closing(kafka_log.join("controllers")) as second:
+            # while the first has not been told, within its time to hand over, nobody else owns anything
+            assert second.owned(1) == frozenset()
+            assert first.owned(DEADLINE_SECONDS) == frozenset()
+            until(lambda: len(owns(first)) == len(owns(second)) == PARTITIONS // 2)
+
+
+@contextmanager
+def other_owner(settings: KafkaSettings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an owner of west's partition in a process of its own, which has committed at least once."""
+    command = [sys.executable, "-c", OWNER, msgspec.json.encode(settings).decode(), str(TOGETHER)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own words
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"committed\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def stop_between_begin_and_commit(owner: subprocess.Popen[bytes], settings: KafkaSettings) -> None:
+    """Stop the owner while its transaction is open: only some of its records have arrived."""
+    place = TopicPartition(settings.topic_name(Topic.RELOGINS), WEST)
+
+    def between() -> bool:
+        owner.send_signal(signal.SIGSTOP)
+        os.waitpid(owner.pid, os.WUNTRACED)
+        written, committed = (reader.end_offsets([place])[place] for reader in readers)
+        if 0 < written - committed < TOGETHER:
+            return True
+        owner.send_signal(signal.SIGCONT)
+        return False
+
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(closing(KafkaConsumer(**connection_options(settings), isolation_level=level)))
+            for level in ("read_uncommitted", "read_committed")
+        ]
+        until(between)
+
+
+def read_to_the_end(tail: Tail) -> list[Stored]:
+    """What stands in the log now. What a claim has just appended may stand there only a moment later."""
+    tail.mark_end()
+    found: list[Stored] = []
+    until(lambda: bool(not found.extend(tail.poll(0.1)) and tail.caught_up()))
+    return found
+
+
+DECISION = [Entry(Topic.RELOGINS, "west/session/2", b"decided")]
+
+
+def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_seen(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    with (
+        other_owner(kafka_settings) as former,
+        closing(kafka_log.tail([Topic.RELOGINS], [WEST], from_start=True)) as tail,
+    ):
+        stop_between_begin_and_commit(former, kafka_settings)
+        began = time.monotonic()
+        with closing(kafka_log.claim(WEST)) as heir:
+            assert time.monotonic() - began < 3, "it need not wait for the time-out of the open transaction"
+            seen = read_to_the_end(tail)
+            assert seen
+            assert len(seen) % TOGETHER == 0
+            heir.append(DECISION)
+            former.send_signal(signal.SIGCONT)
+            assert former.stdout is not None
+            assert former.stdout.read().split()[-1] == b"LogFencedError"
+            heir.append(DECISION)
+            assert [one.value for one in gather(tail, 2)] == [b"decided"] * 2
+
+
+def test_the_open_transaction_of_a_killed_owner_holds_readers_up_no_longer_than_stated(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    with (
+        other_owner(kafka_settings) as owner,
+        closing(kafka_log.tail([Topic.RELOGINS], [WEST], from_start=True)) as tail,
+    ):
+        stop_between_begin_and_commit(owner, kafka_settings)
+        owner.kill()
+        killed_at = time.monotonic()
+        kafka_log.append(DECISION)
+        seen = read_to_the_end(tail)
+        assert seen
+        assert len(seen) % TOGETHER == 0
+        assert [one.value for one in gather(tail, 1, OPEN_TRANSACTION_SECONDS + 2)] == [b"decided"]
+        assert time.monotonic() - killed_at < OPEN_TRANSACTION_SECONDS + 2
+
+
+def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> None:
+    settings = new_settings(own_broker.bootstrap)
+    create_topics(settings, replication=1)
+    with ExitStack() as stack:
+        log = stack.enter_context(KafkaLog(settings))
+        tail = stack.enter_context(closing(log.tail([Topic.RELOGINS], [WEST], from_start=True)))
+        idle = stack.enter_context(closing(log.claim((WEST + 1) % PARTITIONS)))
+        claim = stack.enter_context(closing(log.claim(WEST)))
+        claim.append(DECISION)
+        # one that is killed before it has marked the commit may never do so: docs/kafka.md, Claims
+        assert len(gather(tail, 1)) == 1
+
+        own_broker.kill()
+        began = time.monotonic()
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            claim.append(DECISION)
+        assert time.monotonic() - began < 12
+        with pytest.raises(LogUnavailableError, match="claim again"):
+            claim.append(DECISION)
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            tail.mark_end()
+        with pytest.raises(LogUnavailableError, match="does not answer"):
+            log.claim(WEST)
+
+        own_broker.start()
+        with pytest.raises(LogUnavailableError, match="claim again"):
+            claim.append(DECISION)
+        again: list[KafkaClaim] = []
+
+        def claimed() -> bool:
+            try:
+                again.append(stack.enter_context(closing(log.claim(WEST))))
+            except LogUnavailableError:
+                return False
+            return True
+
+        until(claimed)
+        assert read_to_the_end(tail) == [], "what failed was never committed"
+        again[0].append(DECISION)
+        assert len(gather(tail, 1)) == 1
+        # an owner that decided nothing meanwhile has noticed nothing
+        name = next(
+            name for name in map("c{}".format, count()) if partition_of(name, PARTITIONS) == (WEST + 1) % PARTITIONS
+        )
+        idle.append([Entry(Topic.AUDIT, name, b"why")])
+
+
+def allowed(use: Callable[[], object]) -> bool:
+    """Tell whether it is: a grant takes effect a moment after it was given."""
+    try:
+        use()
+    except LogRefusedError:
+        return False
+    return True
+
+
+def grant(broker: Broker, *acls: ACL) -> None:
+    with admin_client(new_settings(broker.bootstrap)) as admin:
+        assert not admin.create_acls(list(acls))["failed"]
+
+
+def test_what_the_documents_say_to_grant_is_needed_and_enough(own_broker: Broker, tmp_path: Path) -> None:
+    own_broker.stop()
+    with (tmp_path / "server.properties").open("a") as more:
+        more.write("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n")
+        more.write("super.users=User:ANONYMOUS\n")
+    own_broker.start()
+    settings = new_settings(
+        own_broker.guarded_bootstrap,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password=GUARDED_PASSWORD,
+    )
+    create_topics(
+        msgspec.structs.replace(settings, bootstrap_servers=(own_broker.bootstrap,), security_protocol="PLAINTEXT"),
+        replication=1,
+    )
+
+    def may(operation: ACLOperation, kind: ResourceType, name: str, pattern: ACLResourcePatternType) -> ACL:
+        resource = ResourcePattern(kind, name, pattern)
+        return ACL(f"User:{GUARDED_USER}", "*", operation, ACLPermissionType.ALLOW, resource)
+
+    def may_with_prefix(kind: ResourceType, name: str, *operations: ACLOperation) -> list[ACL]:
+        return [may(one, kind, settings.prefix + name, ACLResourcePatternType.PREFIXED) for one in operations]
+
+    read, write, describe = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.DESCRIBE
+    grant(
+        own_broker,
+        *may_with_prefix(ResourceType.TOPIC, "", read, write, describe, ACLOperation.DESCRIBE_CONFIGS),
+        *may_with_prefix(ResourceType.GROUP, "hotdesk-controllers", read),
+        may(ACLOperation.IDEMPOTENT_WRITE, ResourceType.CLUSTER, "kafka-cluster", ACLResourcePatternType.LITERAL),
+    )
+    with KafkaLog(settings) as log:
+        until(lambda: allowed(lambda: check_topics(settings)))
+        assert check_topics(settings) == []
+        until(lambda: allowed(lambda: log.append(ONE)))
+        with closing(log.join("hotdesk-controllers")) as member:
+            until(lambda: owns(member) == ALL)
+        with pytest.raises(LogRefusedError) as refused:
+            log.claim(WEST)
+        assert str(refused.value).endswith(
+            f"does not let user 'hotdesk' use transactional ids (claiming partition {WEST}): "
+            f"grant Write and Describe on {settings.prefix}claim-*"
+        )
+        grant(own_broker, *may_with_prefix(ResourceType.TRANSACTIONAL_ID, "claim-", write, describe))
+        until(lambda: allowed(lambda: log.claim(WEST).close()))
+        with closing(log.claim(WEST)) as claim:
+            claim.append(DECISION)
+        assert [one.value for one in log.read(Topic.RELOGINS, WEST, 0)] == [b"decided"]
+
+
+def test_the_right_password_is_let_in(broker: Broker, kafka_settings: KafkaSettings) -> None:
+    settings = msgspec.structs.replace(
+        kafka_settings,
+        bootstrap_servers=(broker.guarded_bootstrap,),
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password=GUARDED_PASSWORD,
+    )
+    with KafkaLog(settings) as log:
+        log.append(ONE)
+        assert log.read(Topic.OBSERVATIONS, WEST, 0)[0].value == b"1"
+
+
+def test_a_wrong_password_is_said_and_never_shown(
+    broker: Broker, kafka_settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings = msgspec.structs.replace(
+        kafka_settings,
+        bootstrap_servers=(broker.guarded_bootstrap,),
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username=GUARDED_USER,
+        sasl_password="quite-another-one",
+    )
+    with KafkaLog(settings) as log, pytest.raises(LogError, match="sasl_password") as refused:
+        log.append(ONE)
+    told = f"{settings!r} {settings} {refused.value!r} {refused.value.__cause__!r} {settings.__rich_repr__()}"
+    assert "quite-another-one" not in told
+    assert "***" in repr(settings)
+    assert "sasl_password=''" in repr(kafka_settings), "an absent password is worth seeing"
+
+
+def test_a_certificate_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    settings = new_settings("localhost:1")
+    settings = msgspec.structs.replace(settings, security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem"))
+    with pytest.raises(LogRefusedError, match="tls_ca, tls_cert or tls_key cannot be used"):
+        KafkaLog(settings)
+
+
+def test_topics_are_created_once_and_found_well(broker: Broker) -> None:
+    settings = new_settings(broker.bootstrap)
+    assert {problem.wrong for problem in check_topics(settings)} == {"it does not exist"}
+    assert {problem.remedy for problem in check_topics(settings)} == {"run `hotdesk topics create`"}
+    names = sorted(settings.prefix + topic for topic in Topic)
+    assert create_topics(settings, replication=1) == names
+    assert create_topics(settings, replication=1) == []
+    assert check_topics(settings) == []
+
+
+def test_more_copies_than_brokers_are_refused(broker: Broker) -> None:
+    with pytest.raises(LogRefusedError, match="too few brokers"):
+        create_topics(new_settings(broker.bootstrap), replication=3)
+
+
+def test_a_wrong_setting_is_found_with_its_remedy(kafka_settings: KafkaSettings) -> None:
+    audit, orders = (kafka_settings.topic_name(topic) for topic in (Topic.AUDIT, Topic.ORDERS))
+    wrong = {
+        orders: {"cleanup.policy": "delete", "segment.ms": "604800000"},
+        audit: {"retention.ms": "-1", "max.message.bytes": "1000"},
+    }
+    with admin_client(kafka_settings) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, new) for name, new in wrong.items()])
+        until(lambda: len(check_topics(kafka_settings)) == 3)
+    problems = {(one.topic, one.wrong.split()[0]): one for one in check_topics(kafka_settings)}
+    assert set(problems) == {(orders, "cleanup.policy"), (orders, "segment.ms"), (audit, "max.message.bytes")}
+    assert problems[orders, "segment.ms"] == TopicProblem(
+        orders,
+        "segment.ms is 604800000, more than 300000: it would be compacted too seldom",
+        f"kafka-configs.sh --bootstrap-server {kafka_settings.bootstrap_servers[0]} --alter "
+        f"--entity-type topics --entity-name {orders} --add-config segment.ms=300000",
+    )
+
+
+def test_a_topic_with_other_partitions_is_found(kafka_settings: KafkaSettings) -> None:
+    problems = check_topics(msgspec.structs.replace(kafka_settings, partitions=6))
+    assert [one.wrong for one in problems] == ["it has 4 partitions, not 6"] * len(Topic)
+
+
+def test_a_record_of_somebody_else_stops_nobody(kafka_log: KafkaLog, kafka_settings: KafkaSettings) -> None:
+    topic = kafka_settings.topic_name(Topic.AUDIT)
+    with KafkaProducer(**connection_options(kafka_settings)) as producer:
+        producer.send(topic, value=b"no key", partition=WEST)
+        producer.send(topic, key=b"\xff\xfe", value=b"no text", partition=WEST)
+    with closing(kafka_log.tail([Topic.AUDIT], [WEST], from_start=True)) as tail:
+        assert [(one.key, one.value) for one in gather(tail, 2)] == [("", b"no key"), ("��", b"no text")]
+
+
+def test_a_transaction_is_seen_once_committed_and_leaves_no_lag(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    topic = kafka_settings.topic_name(Topic.ORDERS)
+    with (
+        closing(kafka_log.tail([Topic.ORDERS], [WEST], from_start=True)) as early,
+        KafkaProducer(**connection_options(kafka_settings), transactional_id=topic) as producer,
+    ):
+        producer.init_transactions()
+        for value, finish in ((b"taken back", producer.abort_transaction), (b"kept", producer.commit_transaction)):
+            producer.begin_transaction()
+            producer.send(topic, key=b"west", value=value, partition=WEST)
+            producer.flush()
+            assert list(early.poll(0.2)) == []
+            finish()
+        assert [one.value for one in gather(early, 1)] == [b"kept"]
+        with closing(kafka_log.tail([Topic.ORDERS], [WEST], from_start=True)) as late:
+            assert [one.value for one in gather(late, 1)] == [b"kept"]
+            until(lambda: not late.poll(0.1) and late.caught_up())
+            assert late.lag() == 0
+    assert [one.value for one in kafka_log.read(Topic.ORDERS, WEST, 0)] == [b"kept"]
+
+
+@given(st.text(max_size=40), st.integers(1, 100))
+def test_clusters_go_where_kafkas_own_clients_would_send_them(cluster: str, partitions: int) -> None:
+    assert partition_of(cluster, partitions) == (murmur2(cluster.encode()) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,145 @@
+"""A call center's floor for tests: three dialers, and agents with an alias that has a phone on each."""
+
+from collections.abc import Iterable
+
+from controller.core.incidents import Turn, take_in, take_turn
+from controller.core.policy import Policy
+from controller.core.state import ClusterState
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    Decision,
+    DialerHealth,
+    DialerState,
+    FleetHealth,
+    Incident,
+    NotMoved,
+    Phone,
+    PhoneAlias,
+    Relogin,
+    Stage,
+)
+from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO, dialer, folded, poll
+
+DIALERS = (ONE, TWO, THREE)
+CALM = Policy(moves_per_second=1000)
+
+
+class Floor:
+    """Three dialers, and agents with an alias that has a phone on each."""
+
+    def __init__(self, *on_one: AgentSession, policy: Policy = CALM, acts: bool = True) -> None:
+        self.policy = policy
+        self.acts = acts
+        self.doubt = ""
+        self.rooms = dict.fromkeys(DIALERS, 500)
+        self.state: ClusterState = folded(
+            *(phone(user, number) for user in users(on_one) for number in (1, 2, 3)),
+            *(alias(user) for user in users(on_one)),
+            poll(*map(dialer, DIALERS)),
+        )
+        self.sessions: dict[str, AgentSession] = {}
+        self.poll(*on_one)
+        self.judge()
+
+    def poll(self, *sessions: AgentSession, gone: Iterable[str] = (), seconds: float = 0.5) -> None:
+        """Let the next poll show these sessions too, and those of `gone` no more."""
+        for session in sessions:
+            self.sessions[session.user] = session
+        for user in gone:
+            del self.sessions[user]
+        self.state.agents = {user.lower(): each for user, each in self.sessions.items()}
+        at = [
+            dialer(ip, sum(each.server_ip == ip for each in self.sessions.values()), rooms_free=self.rooms[ip])
+            for ip in DIALERS
+        ]
+        sequence, at_ms = self.state.stamp[1] + 1, self.state.observed_at_ms + round(seconds * 1000)
+        self.state.fold(poll(*at, sequence=sequence, at_ms=at_ms))
+
+    def judge(self, brake: str = "", /, **states: DialerState) -> None:
+        """Judge dialers ONE, TWO and THREE as said, and the others up."""
+        named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
+        self.state.health = FleetHealth(
+            polled_at_ms=self.state.observed_at_ms,
+            brake=brake,
+            dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS},
+        )
+
+    def turn(self) -> Turn:
+        """Take a turn, and take in what it decided."""
+        turn = take_turn(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
+        take_in(self.state, turn)
+        return turn
+
+    def moves(self) -> list[Relogin]:
+        """Take a turn, and give the moves that it began."""
+        began = {Stage.ORDERED, Stage.ADVISED}
+        return [each for each in self.turn().records if isinstance(each, Relogin) and each.stage in began]
+
+    @property
+    def incident(self) -> Incident:
+        """Give the only open incident."""
+        (incident,) = self.state.incidents.values()
+        return incident
+
+    def listed(self) -> dict[str, NotMoved]:
+        """Tell who is not moved and why."""
+        return {each.user: each.why for each in self.incident.listed}
+
+
+def health(state: DialerState) -> DialerHealth:
+    life = DialerState.DOWN if state is DialerState.DOWN else DialerState.UP
+    return DialerHealth(state=state, since_ms=NOW_MS, verdict=life, life=life, served=True, evidence=f"it is {state}")
+
+
+def users(sessions: Iterable[AgentSession]) -> list[str]:
+    return sorted({each.user for each in sessions})
+
+
+def phone(user: str, number: int) -> Phone:
+    """Make an agent's phone on the Nth dialer; the extension is the same everywhere."""
+    return Phone(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        login=f"{user}{'abc'[number - 1]}",
+        server_ip=DIALERS[number - 1],
+        extension=user,
+        protocol="SIP",
+    )
+
+
+def alias(user: str, alias_id: str = "") -> PhoneAlias:
+    logins = tuple(f"{user}{letter}" for letter in "abc")
+    return PhoneAlias(cluster=CLUSTER, epoch=1, sequence=1, alias_id=alias_id or f"desk{user}", logins=logins)
+
+
+def agent(  # noqa: PLR0913 # a session has this many sides, and a test names those it is about
+    user: str,
+    server_ip: str = ONE,
+    status: AgentStatus = AgentStatus.READY,
+    *,
+    number: int | None = None,
+    remote: bool = False,
+    call_server_ip: str = "",
+) -> AgentSession:
+    return AgentSession(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        live_agent_id=int(user) if number is None else number,
+        user=user,
+        server_ip=server_ip,
+        extension=f"R/{user}" if remote else f"SIP/{user}",
+        status=status,
+        remote=remote,
+        call_server_ip=call_server_ip,
+    )
+
+
+def crowd(count: int, server_ip: str = ONE, first: int = 1001) -> list[AgentSession]:
+    return [agent(str(first + number), server_ip) for number in range(count)]
+
+
+def decisions(turn: Turn) -> list[tuple[str, str, str]]:
+    return [(each.what, each.why, each.subject) for each in turn.records if isinstance(each, Decision)]

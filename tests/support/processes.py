@@ -1,0 +1,248 @@
+"""hotdesk's processes and VICIdial clusters, for tests that run the real thing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+import msgspec
+from pymysql.connections import Connection
+
+from collectors.vicidial.database import DatabaseSettings
+from controller.api.schemas import AliasAnswer, PickAnswer, RankingAnswer
+from messages.records import Standing
+from simulator import schema
+from simulator.agents import Habits
+from simulator.cluster import SimulatedCluster, vicidial_chooses
+from simulator.database import Database
+from simulator.desks import Pick
+from simulator.plan import ClusterPlan
+from simulator.populate import populate
+
+CLUSTER = "west"
+COMMAND = str(Path(sys.executable).parent / "hotdesk")
+NEWER = (sys.executable, str(Path(__file__).parent / "newer.py"))
+"""The same with a newer schema of records."""
+GRANTS = Path(__file__).parents[2] / "collectors" / "grants.sql"
+ACT = Path(__file__).parents[2] / "controller" / "grants.sql"
+PASSWORD = "for-this-cluster-only"
+AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
+"""Agents who do not come in while a test lasts."""
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
+    """Wait until `condition` gives something true, and give that; fail when it does not in time."""
+    pause = threading.Event()
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        pause.wait(0.03)
+    return found
+
+
+class Client:
+    """Asks one process's API."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=5.0, trust_env=False)
+
+    def close(self) -> None:
+        self.http.close()
+
+    def ranking(self) -> RankingAnswer | None:
+        """Give the cluster's ranking, once there is one."""
+        answer = self.http.get(f"/v1/clusters/{CLUSTER}/ranking")
+        return msgspec.json.decode(answer.content, type=RankingAnswer) if answer.is_success else None
+
+    def alias(self, alias: str) -> AliasAnswer | None:
+        """Give an alias's ranking, once the alias is known."""
+        answer = self.http.get(f"/v1/clusters/{CLUSTER}/aliases/{alias}/ranking")
+        return msgspec.json.decode(answer.content, type=AliasAnswer) if answer.is_success else None
+
+    def ask(self, user: str, alias: str, campaign: str = "") -> httpx.Response:
+        """Ask for a pick."""
+        body = {"user": user, "alias": alias, "campaign": campaign}
+        return self.http.post(f"/v1/clusters/{CLUSTER}/picks", json=body)
+
+    def pick(self, user: str, alias: str, campaign: str = "") -> PickAnswer:
+        """Give a pick, which must succeed."""
+        answer = self.ask(user, alias, campaign)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return msgspec.json.decode(answer.content, type=PickAnswer)
+
+    def offered(self) -> set[str]:
+        """Give the dialers that take new logins."""
+        return {each.server_ip for each in self.dialers() if each.rank is not None}
+
+    def dialers(self) -> tuple[Standing, ...]:
+        """Give where each dialer stands; nothing while there is no ranking."""
+        ranking = self.ranking()
+        return () if ranking is None else ranking.dialers
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Give the sum of a metric's samples that have these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        begins = (name + "{", name + " ")
+        lines = [line for line in self.http.get("/metrics").text.splitlines() if line.startswith(begins)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(each in line for each in wanted))
+
+
+class Process:
+    """One `hotdesk` process; what it says lies in a file of `folder`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        program: tuple[str, ...] = (COMMAND,),
+    ) -> None:
+        mark = uuid4().hex[:6]
+        self.said = folder / f"{arguments[0]}-{mark}.stderr"
+        self.printed = folder / f"{arguments[0]}-{mark}.stdout"
+        # The kernel ends it with the test run, even when that one is killed.
+        setpriv = shutil.which("setpriv")
+        command = [setpriv, "--pdeathsig", "KILL", *program] if setpriv else program
+        with self.said.open("wb") as errors, self.printed.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 (our own command)
+                [*command, *arguments],
+                env=clean_environment(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+            )
+        self._client: Client | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def client(self) -> Client:
+        """Give its API, when it answers."""
+        if self._client is None:
+            (ready,) = until(lambda: self.lines("ready to answer"), "the process is ready", 40.0)
+            self._client = Client(ready["url"])
+        return self._client
+
+    def lines(self, event: str = "") -> list[dict[str, Any]]:
+        """Give what it logged: all, or the lines of one event."""
+        text = self.said.read_text()
+        logged = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in logged if event in {"", line["event"]}]
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end, and give its exit code."""
+        return self._process.wait(seconds)
+
+    def end(self) -> tuple[int, float]:
+        """Ask it to end (SIGTERM); give exit code and how many seconds it took."""
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        return self._process.wait(20), time.monotonic() - began
+
+    def close(self) -> None:
+        """End it, however it stands."""
+        if self._client is not None:
+            self._client.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Give this environment without what would set hotdesk, and with `more`."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HOTDESK_")} | dict(more)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A VICIdial cluster in a database of its own, and the account that may read it as grants.sql says."""
+
+    database: Database
+    name: str
+    user: str
+    plan: ClusterPlan
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """Give what a collector needs."""
+        return DatabaseSettings(
+            host=self.database.host,
+            port=self.database.port,
+            user=self.user,
+            password=PASSWORD,
+            database=self.name,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give what a `hotdesk` process needs."""
+        prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
+        settings = self.settings
+        return {
+            f"{prefix}HOST": settings.host,
+            f"{prefix}PORT": str(settings.port),
+            f"{prefix}USER": settings.user,
+            f"{prefix}PASSWORD": settings.password,
+            f"{prefix}DATABASE": settings.database,
+        }
+
+    def connect(self) -> Connection:
+        """Connect as the administrator."""
+        return self.database.connect(database=self.name)
+
+    def run(self, *statements: str) -> None:
+        """Run statements as the administrator."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    @contextmanager
+    def living(self, pick: Pick = vicidial_chooses, habits: Habits = AT_THE_DOOR) -> Iterator[SimulatedCluster]:
+        """Let its dialers beat and its agents come in; by themselves they do not."""
+        with SimulatedCluster(self.connect, self.plan, pick, habits=habits) as cluster:
+            yield cluster
+
+
+@contextmanager
+def site(database: Database, plan: ClusterPlan) -> Iterator[Site]:
+    """Make a cluster in a database and an account of its own, and drop both at the end."""
+    mark = uuid4().hex[:10]
+    made = Site(database, f"asterisk_{mark}", f"hotdesk_{mark}", plan)
+    with database.connect() as administrator:
+        schema.create(administrator, made.name)
+        populate(administrator, plan, now=time.time())
+        with administrator.cursor() as cursor:
+            for statement in grants(made):
+                cursor.execute(statement)
+    yield made
+    if database.running:
+        with database.connect() as administrator, administrator.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE `{made.name}`")
+            cursor.execute(f"DROP USER '{made.user}'@'%'")
+
+
+def grants(of: Site, file: Path = GRANTS) -> list[str]:
+    """Give the statements of a grants.sql, for this database and account."""
+    text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("--"))
+    text = text.replace("choose-a-password", PASSWORD).replace("'hotdesk'@'%'", f"'{of.user}'@'%'")
+    text = text.replace("asterisk.", f"{of.name}.")
+    return [statement for statement in text.split(";") if statement.strip()]

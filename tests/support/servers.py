@@ -1,0 +1,101 @@
+"""The servers and processes that benchmarks run beside each other."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from simulator.broker import Broker
+from stream.kafka.client import KafkaSettings
+from stream.kafka.topics import create_topics
+
+KAFKA_HOME = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[2] / ".parts" / "kafka")
+"""Where `make` puts Kafka's jars."""
+PARTITIONS = 4
+DEADLINE_SECONDS = 60.0
+
+
+@contextmanager
+def kafka(folder: Path) -> Iterator[KafkaSettings]:
+    """Run a broker with hotdesk's topics."""
+    with Broker(KAFKA_HOME, folder / "kafka") as broker:
+        settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), partitions=PARTITIONS)
+        create_topics(settings, 1)
+        yield settings
+
+
+UNLIMITED = {
+    "picks_per_second": 1_000_000.0,
+    "picks_at_once": 1_000_000,
+    "cluster_picks_per_second": 1_000_000.0,
+    "cluster_picks_at_once": 1_000_000,
+}
+"""For `[api]`: what is measured is how many it answers, not how many may ask."""
+
+
+@contextmanager
+def hotdesk(
+    role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a role as a process of its own, on one core if said so, and give its API's port."""
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("hotdesk")),
+        role,
+        *(f"--log.bootstrap={address}" for address in settings.bootstrap_servers),
+        f"--log.partitions={settings.partitions}",
+        f"--api.port={port}",
+        *(f"--api.{name.replace('_', '-')}={value}" for name, value in UNLIMITED.items()),
+    ]
+    process = subprocess.Popen(  # noqa: S603 # hotdesk itself
+        command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL
+    )
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        wait_until(lambda: _ready(port), f"hotdesk {role} to be ready")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Stay on one core, this process and all it starts meanwhile: another one is being measured."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, or give up."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {DEADLINE_SECONDS:.0f} s in vain for {what}")
+        time.sleep(0.05)
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def free_port() -> int:
+    """Pick a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

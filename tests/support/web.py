@@ -1,0 +1,187 @@
+"""A web server with a login page, the hook beside it, and what may answer the hook."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx
+
+from tests.support.processes import CLUSTER, PASSWORD, Site, until
+
+ROOT = Path(__file__).parents[2]
+HOOK = [ROOT / "hook" / name for name in ("options.php", "hotdesk-hook.php", "hotdesk.php", "hotdesk.js")]
+PAGE = Path(__file__).parent / "page"
+LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES", "JS_browser_height": "900"}
+
+
+class Shown(NamedTuple):
+    """What the login page answered."""
+
+    phone_login: str
+    """What the page went on with."""
+    took_ms: float
+    """How long its second loading of options.php took."""
+    html: str
+
+    @property
+    def logged_in(self) -> bool:
+        return 'id="server"' in self.html
+
+    @property
+    def screen(self) -> str:
+        """The mark that this screen alone knows; empty: it has none."""
+        found = re.search(r'"screen":"([0-9a-f]{32})"', self.html)
+        return found[1] if found else ""
+
+
+class Web:
+    """A running web server."""
+
+    def __init__(self, url: str, ini: Path) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=10.0, trust_env=False)
+        self._ini = ini
+
+    def set_up(self, *urls: str, **settings: str | int) -> None:
+        """Write the hook's settings."""
+        lines = [f'urls = "{" ".join(urls)}"', f'cluster = "{settings.pop("cluster", CLUSTER)}"']
+        state = self._ini.parent / f"state-{os.urandom(4).hex()}"
+        state.mkdir()
+        settings = {"state_dir": str(state)} | settings
+        lines += [f'{name} = "{value}"' for name, value in settings.items()]
+        self._ini.write_text("\n".join(lines))
+
+    def write(self, ini: str) -> None:
+        """Write the hook's settings just so."""
+        self._ini.write_text(ini)
+
+    def log_in(self, user: str, alias: str, **more: str) -> Shown:
+        """Send the login form."""
+        answer = self.http.post("/vicidial.php", data=LOGIN | {"VD_login": user, "phone_login": alias} | more)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return Shown(answer.headers["x-phone-login"], float(answer.headers["x-took-ms"]), answer.text)
+
+    def ask(self, screen: str) -> dict[str, object]:
+        """Ask as a screen that was logged out does."""
+        told: dict[str, object] = self.http.post("/hotdesk.php", data={"screen": screen}).json()
+        return told
+
+
+@contextmanager
+def web_server(folder: Path, site: Site, workers: int = 8, php: Sequence[str] = ()) -> Iterator[Web]:
+    """Serve the test page with the hook beside it; `php`: settings of PHP's, `NAME=VALUE`."""
+    root, ini = folder / "agc", folder / "hook.ini"
+    shutil.copytree(PAGE, root)
+    for file in HOOK:
+        shutil.copy(file, root)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = site.settings
+    environment = os.environ | {
+        "PHP_CLI_SERVER_WORKERS": str(workers),
+        "HOTDESK_HOOK_INI": str(ini),
+        "PAGE_DB_HOST": settings.host,
+        "PAGE_DB_PORT": str(settings.port),
+        "PAGE_DB_USER": site.user,
+        "PAGE_DB_PASSWORD": PASSWORD,
+        "PAGE_DB_NAME": site.name,
+    }
+    site.run(f"GRANT ALL ON `{site.name}`.* TO '{site.user}'@'%'")
+    flags = [word for each in php for word in ("-d", each)]
+    with (folder / "php.log").open("wb") as said:
+        server = subprocess.Popen(  # noqa: S603 (our own command)
+            [
+                shutil.which("php") or "php",
+                "-d",
+                "display_errors=1",
+                *flags,
+                "-S",
+                f"127.0.0.1:{port}",
+                "-t",
+                str(root),
+            ],
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    web = Web(f"http://127.0.0.1:{port}", ini)
+    try:
+        until(lambda: _answers(port), "PHP serves")
+        yield web
+    finally:
+        web.http.close()
+        # its workers are of its session, and none of them outlives the test
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+class FakeApi:
+    """Something that answers where hotdesk should, wrongly. `path` names how."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.released = threading.Event()
+        self.answer: tuple[int, bytes] | None = (200, b"")
+        """Status and body; None: nothing."""
+        self.hangs_after_headers = False
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                api.asked.append(body)
+                if api.answer is None:
+                    api.released.wait()
+                    return
+                status, content = api.answer
+                self.send_response(status)
+                self.send_header("content-length", str(len(content) or 10))
+                self.end_headers()
+                if api.hangs_after_headers:
+                    self.wfile.flush()
+                    api.released.wait()
+                    return
+                self.wfile.write(content or b"0123456789")
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
