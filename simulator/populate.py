@@ -92,7 +92,7 @@ def _tables(plan: ClusterPlan, now: str) -> Iterable[tuple[str, tuple[str, ...],
     yield (
         "phones_alias",
         ("alias_id", "alias_name", "logins_list"),
-        ((agent.alias, f"Desk {agent.user}", agent.logins_list) for agent in plan.agent_plans),
+        ((agent.alias, f"Clusters {agent.user}", agent.logins_list) for agent in plan.agent_plans),
     )
     yield (
         "vicidial_settings_containers",

@@ -20,13 +20,13 @@ from controller.core.state import ClusterState
 from messages.records import (
     AgentStatus,
     Campaign,
-    ClusterSettings,
     DialerReading,
     Grouping,
     Heartbeat,
     Phone,
     PhoneAlias,
     Poll,
+    SystemSettings,
 )
 
 TWO_MINUTES = Policy(stalled_after_seconds=120.0)
@@ -69,7 +69,7 @@ def state_of(vector: dict[str, Any]) -> ClusterState:
     state = ClusterState("vector")
     campaign = vector["campaign"]
     state.fold(
-        ClusterSettings(
+        SystemSettings(
             **stamp,
             grouping_limit=vector["system_pllb_grouping_limit"],
             weights=vector["agent_load_balancing_weight"],
