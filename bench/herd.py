@@ -47,8 +47,10 @@ def _by_counts(at_once: int) -> int:
     crowd, state = _empty_cluster()
     landed: Counter[str] = Counter()
     for start in range(0, LOGINS, at_once):
-        for server_ip, dialer in state.dialers.items():
-            state.dialers[server_ip] = msgspec.structs.replace(dialer, agents={AgentStatus.READY: landed[server_ip]})
+        for server_ip, dialer in state.observed.dialers.items():
+            state.observed.dialers[server_ip] = msgspec.structs.replace(
+                dialer, agents={AgentStatus.READY: landed[server_ip]}
+            )
         for agent in crowd.plan.agent_plans[start : start + at_once]:
             ranking = rank_alias(state, POLICY, agent.alias, "")
             assert ranking is not None
@@ -67,5 +69,5 @@ def _empty_cluster() -> tuple[Crowd, ClusterState]:
 
 
 def _apart(state: ClusterState, landed: Counter[str]) -> int:
-    counts = [landed[server_ip] for server_ip in state.dialers]
+    counts = [landed[server_ip] for server_ip in state.observed.dialers]
     return max(counts) - min(counts)

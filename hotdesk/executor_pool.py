@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from controller.core.acting import Outcome
+from controller.core.actions import Outcome
 from controller.core.clusters import Clusters
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
@@ -12,7 +12,9 @@ from controller.runtime.executor import Actuators, Executor
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
 from hotdesk.actuators import ActuatorSettings, reach
+from messages.codes import Reason, ReasonCode
 from messages.records import Action
+from messages.words import reason
 
 
 class _Wanted(NamedTuple):
@@ -65,16 +67,16 @@ class Executors:
             executor.stop()
 
     def _begin(self, cluster: str, means: Actuators) -> Executor:
-        def why_not() -> str:
+        def withheld() -> Reason | None:
             view = self._clusters.by_name.get(cluster)
             return self._follower.why_not(cluster) or (
-                "nothing is known of the cluster now" if view is None else view.why_withheld
+                reason(ReasonCode.CLUSTER_UNKNOWN) if view is None else view.withheld
             )
 
         def report(action: Action, outcome: Outcome) -> None:
             self._instruments.note_outcome(action, outcome)
             self._follower.on_loop_soon(partial(self._committer.report, action, outcome))
 
-        executor = Executor(cluster, self._name, means, why_not=why_not, report=report)
+        executor = Executor(cluster, self._name, means, withheld=withheld, report=report)
         executor.start()
         return executor

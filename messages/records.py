@@ -9,11 +9,13 @@ older one. A reader refuses a version newer than its own, so readers are upgrade
 decisions of a newer version decides nothing any more. `epoch` and `sequence` of an observation stay what they are.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
+from messages.codes import Code, DecisionCode, Reason
 from messages.topics import Topic
 
 ServerIp = str
@@ -28,8 +30,13 @@ SCHEMA_VERSION = 1
 """The version this build writes, and the newest it reads."""
 
 
+def snake_case(name: str) -> str:
+    """Return the code of a class: `AgentPause` is `agent_pause`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
 class Record(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="record", tag=str.lower
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="record", tag=snake_case
 ):
     """What all records share. The `record` field names the type on the wire; a field at its default is left out."""
 
@@ -83,7 +90,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     """The dialer's clock minus the database's when the value last changed, about a second exact; None: not known."""
 
 
-class ProbeResult(StrEnum):
+class ProbeResult(Code):
     """What a probe of a dialer's own port told."""
 
     ALIVE = "alive"
@@ -187,13 +194,13 @@ class Phone(Stamped, frozen=True, kw_only=True, gc=False):
     """`phones.peer_status`; empty: the schema has none."""
 
 
-class AliasDefect(StrEnum):
+class AliasDefect(Code):
     """What only a collector can tell of an alias: it compares secrets, and none of them leaves it."""
 
-    TWO_PHONES = "two phones have one of its logins"
-    PASSWORDS_DIFFER = "its phones have different login passwords"
-    SECRETS_DIFFER = "its phones have different registration secrets"
-    LIST_CUT = "its list of logins fills all 255 characters, so what came after was cut off"
+    TWO_PHONES = "two_phones"
+    PASSWORDS_DIFFER = "passwords_differ"
+    SECRETS_DIFFER = "secrets_differ"
+    LIST_CUT = "list_cut"
 
 
 class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
@@ -323,28 +330,28 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
-class Ineligible(StrEnum):
-    """Why a dialer, or an alias's phone on it, takes no new login. The value is what people read."""
+class Ineligible(Code):
+    """Why a dialer, or an alias's phone on it, takes no new login; `messages.words` has the sentences."""
 
     DOWN = "down"
-    SUSPECT = "suspect: it may be down"
-    DRAINING = "draining by order"
-    MAINTENANCE = "maintenance window"
-    WARMING_UP = "just back, and has its share of new logins for now"
-    SWITCHED_OFF = "switched off (active=N)"
-    CLOSED = "closed to agent logins (active_agent_login_server=N)"
-    NO_HEARTBEAT = "no heartbeat row"
-    STALLED = "heartbeat stalled"
-    TWIN_SILENT = "its twin server has no heartbeat"
-    NO_ROOM = "no free conference room"
-    FULL = "max_agents reached"
-    PHONE_INACTIVE = "phone is not active"
-    NOT_REGISTERED = "phone is not registered there"
-    NO_SUCH_PHONE = "no phone has this login"
-    NO_SUCH_SERVER = "the phone's server does not exist"
+    SUSPECT = "suspect"
+    DRAINING = "draining"
+    MAINTENANCE = "maintenance"
+    WARMING_UP = "warming_up"
+    SWITCHED_OFF = "switched_off"
+    CLOSED = "closed"
+    NO_HEARTBEAT = "no_heartbeat"
+    STALLED = "stalled"
+    TWIN_SILENT = "twin_silent"
+    NO_ROOM = "no_room"
+    FULL = "full"
+    PHONE_INACTIVE = "phone_inactive"
+    NOT_REGISTERED = "not_registered"
+    NO_SUCH_PHONE = "no_such_phone"
+    NO_SUCH_SERVER = "no_such_server"
 
 
-class DialerState(StrEnum):
+class DialerState(Code):
     """What a dialer is judged to be."""
 
     UP = "up"
@@ -402,8 +409,8 @@ class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     dialers: dict[ServerIp, DialerHealth] = {}
     bad_since_ms: Whole | None = None
     """Since when so many dialers look bad that it may be the observer."""
-    brake: str = ""
-    """Why nobody is moved, in words; empty: no brake, or it was released."""
+    brake: Reason | None = None
+    """Why no agent is moved; None: no brake, or it was released."""
     blind_since_ms: Whole | None = None
     """Since when all probes fail together: that is the prober's trouble, and they have no vote."""
 
@@ -454,16 +461,16 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
 # --- incidents, actions ----------------------------------------------------------------------------------------
 
 
-class NotMoved(StrEnum):
-    """Why an agent of a failed dialer is listed and not moved. The value is what people read."""
+class NotMoved(Code):
+    """Why an agent of a failed dialer is listed and not moved; `messages.words` has the sentences."""
 
-    REMOTE = "remote agent: has no browser to log in again with"
-    NO_ALIAS = "no phone alias is known to be theirs"
-    AMBIGUOUS = "several phone aliases hold their phone"
-    NOWHERE = "no other dialer of their alias takes logins"
-    IN_CALL = "in a call: moved when it ends"
-    CALL_LOST = "their own dialer lives, but the dialer of their call died"
-    STAYED = "was told to log out, and stayed"
+    REMOTE = "remote"
+    NO_ALIAS = "no_alias"
+    AMBIGUOUS = "ambiguous"
+    NOWHERE = "nowhere"
+    IN_CALL = "in_call"
+    CALL_LOST = "call_lost"
+    STAYED = "stayed"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -488,22 +495,22 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     """The evidence it was opened on, or that changed its kind."""
     confirmed: bool = False
     """A probe confirms the death."""
-    planned: bool = False
+    in_maintenance: bool = False
     """It falls into a maintenance window: no alarm."""
-    withheld: str = ""
-    """Why nobody is moved now; empty: nothing keeps anybody."""
+    withheld: Reason | None = None
+    """Why no agent is moved now; None: nothing withholds moves."""
     agents: Whole = 0
     """Non-remote agents that are still on the dialer."""
-    ordered: Whole = 0
-    """How many moves were ordered."""
-    home: Whole = 0
+    moves: Whole = 0
+    """How many moves were planned."""
+    moved: Whole = 0
     """How many of those agents were seen on another dialer."""
     listed: tuple[Listed, ...] = ()
     by: str = ""
     """Which process decided."""
 
 
-class ReloginStage(StrEnum):
+class ReloginStage(Code):
     """How far a move has come."""
 
     ADVISED = "advised"
@@ -530,7 +537,7 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     to_server_ip: ServerIp
     alias_id: str = ""
     phone_login: str
-    ordered_at_ms: Whole
+    planned_at_ms: Whole
     stage: ReloginStage = ReloginStage.PLANNED
     changed_at_ms: Whole = 0
     attempts: Whole = 1
@@ -547,7 +554,7 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Which process decided."""
 
 
-class AgentPauseStage(StrEnum):
+class AgentPauseStage(Code):
     """How far keeping an agent from calls has come."""
 
     ADVISED = "advised"
@@ -579,7 +586,7 @@ class AgentPause(Record, frozen=True, kw_only=True, gc=False):
     """Which process decided."""
 
 
-class FenceStage(StrEnum):
+class FenceStage(Code):
     """How far a fence has come."""
 
     PLANNED = "planned"
@@ -618,7 +625,9 @@ class Decision(Record, frozen=True, kw_only=True, gc=False):
 
     at_ms: Whole
     actor: str
+    code: DecisionCode
     what: str
+    """The sentence of the code, with its facts."""
     why: str
     subject: str = ""
     """The dialer, agent, alias or order it is about."""

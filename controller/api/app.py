@@ -41,7 +41,8 @@ from controller.api.schemas import (
     ReloginBody,
 )
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import DECISIONS_KEPT, Clusters
+from controller.core.cluster import DECISIONS_KEPT
+from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, explain, sentence_about
 from controller.core.picks import NoPick, Refused, rank_alias
 from messages.records import Decision
@@ -184,7 +185,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
     )
     async def ranking(cluster: FromPath[str]) -> RankingAnswer:
         view, now = known(clusters, cluster), time.monotonic()
-        snapshot = clusters.snapshot(view)
+        snapshot = view.snapshot()
         return RankingAnswer(
             cluster=cluster,
             epoch=snapshot.epoch,
@@ -193,14 +194,14 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
             age_ms=age_ms(view, now),
             stale=view.stale(now),
             owner=snapshot.owner,
-            answered_by=clusters.name,
+            answered_by=clusters.me.name,
             imbalance=snapshot.imbalance,
             database_unreachable_since_ms=snapshot.outage_since_ms,
-            brake="" if snapshot.health is None else snapshot.health.brake,
-            paused_by="" if view.state.orders.pause is None else view.state.orders.pause.by,
+            brake=None if snapshot.health is None else snapshot.health.brake,
+            paused_by="" if view.state.decided.orders.pause is None else view.state.decided.orders.pause.by,
             dialers=snapshot.dialers,
             summary=sentence_about(view.state, stale=view.stale(now)),
-            fences=tuple(view.state.fences.values()),
+            fences=tuple(view.state.decided.fences.values()),
         )
 
     @get(

@@ -15,7 +15,8 @@ from litestar.types import Guard
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.owner_client import UNKNOWN_CLUSTER
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import Cluster, Clusters
+from controller.core.cluster import Cluster
+from controller.core.clusters import Clusters
 
 AnyRequest = Request[Any, Any, Any]
 

@@ -20,9 +20,11 @@ from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.rate_limits import Limit
 from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import FORGOTTEN, Cluster, Clusters
+from controller.core.cluster import Cluster
+from controller.core.clusters import Clusters
 from controller.core.fences import STANDING
 from controller.runtime.metrics import ControllerInstruments, Limited
+from messages.codes import DecisionCode
 from messages.keys import key_of
 from messages.records import (
     Acknowledge,
@@ -38,6 +40,7 @@ from messages.records import (
     Unfence,
 )
 from messages.topics import Topic
+from messages.words import sentence
 from stream.entries import entry_of
 from stream.log import Entry
 from stream.outbox import Put
@@ -101,7 +104,7 @@ class Orderer:
 
     def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
         """Move an agent to the least-loaded of the other dialers."""
-        session = self.known(cluster, client).state.agents.get(user.lower())
+        session = self.known(cluster, client).state.observed.agents.get(user.lower())
         if session is None:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"nobody is logged in as {user!r}"
@@ -111,8 +114,8 @@ class Orderer:
     def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
         """Say that somebody is on an incident."""
         state = self.known(cluster, client).state
-        if incident not in state.incidents:
-            open_ones = ", ".join(sorted(state.incidents)) or "none"
+        if incident not in state.decided.incidents:
+            open_ones = ", ".join(sorted(state.decided.incidents)) or "none"
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND,
                 title="no such open incident",
@@ -123,7 +126,7 @@ class Orderer:
 
     def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Release the fleet brake that holds now."""
-        health = self.known(cluster, client).state.health
+        health = self.known(cluster, client).state.observed.health
         if health.bad_since_ms is None:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT,
@@ -134,7 +137,7 @@ class Orderer:
 
     def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Give back what the fence of a dialer took."""
-        fence = self.known(cluster, client).state.fences.get(server_ip)
+        fence = self.known(cluster, client).state.decided.fences.get(server_ip)
         if fence is None or fence.stage not in STANDING:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
@@ -146,7 +149,12 @@ class Orderer:
     def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
         """End all that the log keeps of a cluster."""
         decision = Decision(
-            cluster=cluster, at_ms=self._clock_ms(), actor=_actor(body.by, client), what=FORGOTTEN, why=body.why
+            cluster=cluster,
+            at_ms=self._clock_ms(),
+            actor=_actor(body.by, client),
+            code=DecisionCode.CLUSTER_FORGOTTEN,
+            what=sentence(DecisionCode.CLUSTER_FORGOTTEN),
+            why=body.why,
         )
         self._put([entry_of(decision), *ends])
 
@@ -163,11 +171,11 @@ class Orderer:
         return {"cluster": cluster, "ordered_at_ms": self._clock_ms(), "by": body.by, "why": body.why}
 
     def _order(self, given: AnyOrder, client: Client) -> None:
-        self._put([entry_of(given), entry_of(_decision(given, client, "ordered"))])
+        self._put([entry_of(given), entry_of(_decision(given, client, DecisionCode.ORDERED))])
 
     def _take_back(self, given: AnyOrder, client: Client) -> None:
         ended = Entry(Topic.ORDERS, str(key_of(given)), None)
-        self._put([ended, entry_of(_decision(given, client, "took back"))])
+        self._put([ended, entry_of(_decision(given, client, DecisionCode.ORDER_TAKEN_BACK))])
 
 
 def _actor(by: str, client: Client) -> str:
@@ -175,14 +183,15 @@ def _actor(by: str, client: Client) -> str:
     return f"{by} ({client})"
 
 
-def _decision(given: AnyOrder, client: Client, what: str) -> Decision:
+def _decision(given: AnyOrder, client: Client, code: DecisionCode) -> Decision:
     """Say who ordered it, for the audit: the name as it was given, and what nobody can give themselves."""
     key = key_of(given)
     return Decision(
         cluster=given.cluster,
         at_ms=given.ordered_at_ms,
         actor=_actor(given.by, client),
-        what=f"{what}: {key.kind}",
+        code=code,
+        what=sentence(code, kind=key.kind),
         why=given.why,
         subject=key.name,
     )
@@ -207,8 +216,8 @@ def incident_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouter
 
 def incidents_of(view: Cluster) -> list[IncidentAnswer]:
     """Give a cluster's incidents: the open ones, then those that closed last, each the newest first."""
-    newest_first = sorted(view.state.incidents.values(), key=lambda each: -each.opened_at_ms)
-    return [_incident(view, each) for each in (*newest_first, *reversed(view.state.closed))]
+    newest_first = sorted(view.state.decided.incidents.values(), key=lambda each: -each.opened_at_ms)
+    return [_incident(view, each) for each in (*newest_first, *reversed(view.state.decided.closed))]
 
 
 def _route_of(tokens: Tokens) -> Callable[[Callable[..., _Routed], str, str], _Routed]:
@@ -298,8 +307,8 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
 
 
 def _known_dialer(view: Cluster, server_ip: str) -> None:
-    if server_ip not in view.state.dialers:
-        dialers = ", ".join(sorted(view.state.dialers))
+    if server_ip not in view.state.observed.dialers:
+        dialers = ", ".join(sorted(view.state.observed.dialers))
         raise ProblemDetailsException(
             status_code=HTTP_404_NOT_FOUND,
             title="unknown dialer",
@@ -308,11 +317,13 @@ def _known_dialer(view: Cluster, server_ip: str) -> None:
 
 
 def _incident(view: Cluster, incident: Incident) -> IncidentAnswer:
-    acknowledged = view.state.orders.acknowledged.get(incident.incident)
+    acknowledged = view.state.decided.orders.acknowledged.get(incident.incident)
     return IncidentAnswer(
         incident=incident,
         acknowledged_by="" if acknowledged is None else acknowledged.by,
         silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
-        moves=tuple(each for each in view.state.relogins.values() if each.incident == incident.incident),
-        agent_pauses=tuple(each for each in view.state.agent_pauses.values() if each.incident == incident.incident),
+        moves=tuple(each for each in view.state.decided.relogins.values() if each.incident == incident.incident),
+        agent_pauses=tuple(
+            each for each in view.state.decided.agent_pauses.values() if each.incident == incident.incident
+        ),
     )

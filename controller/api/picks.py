@@ -26,7 +26,8 @@ from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import STALE_SECONDS, Cluster, Clusters
+from controller.core.cluster import STALE_SECONDS, Cluster
+from controller.core.clusters import Clusters
 from controller.core.picks import NoOrder, NoPick, PickRequest, Refused
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from stream.outbox import Put
@@ -82,7 +83,7 @@ class Picker:
         """
         view = known(self._clusters, cluster)
         if view.owned:
-            slot, entries = self._clusters.take_order(view, body.screen)
+            slot, entries = view.take_order(body.screen)
             self._put(entries)
             if slot is NoOrder.NOT_YET:
                 raise ProblemDetailsException(
@@ -99,7 +100,7 @@ class Picker:
             )
         answer = None
         if _passes_on(view, asker):
-            answer = await self._owners.relogin(view.owner_url, cluster, body, asker.authorization)
+            answer = await self._owners.relogin(view.state.published.owner_url, cluster, body, asker.authorization)
         if answer is None:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -113,8 +114,10 @@ class Picker:
     async def release(self, cluster: str, user: str, asker: Asker) -> None:
         """Give a slot back, here and at the owner."""
         view = known(self._clusters, cluster)
-        _, entries = self._clusters.release(view, user)
-        if _passes_on(view, asker) and await self._owners.release(view.owner_url, cluster, user, asker.authorization):
+        _, entries = view.release(user)
+        if _passes_on(view, asker) and await self._owners.release(
+            view.state.published.owner_url, cluster, user, asker.authorization
+        ):
             # the owner's own word ends the slot; one of ours, later, might end the user's next
             return
         self._put(entries)
@@ -126,11 +129,11 @@ class Picker:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="not the owner",
-                detail=f"{self._clusters.name} does not own {cluster}",
+                detail=f"{self._clusters.me.name} does not own {cluster}",
             )
         if not _passes_on(view, asker):
             return None
-        answer = await self._owners.pick(view.owner_url, cluster, body, asker.authorization)
+        answer = await self._owners.pick(view.state.published.owner_url, cluster, body, asker.authorization)
         if isinstance(answer, Refusal):
             raise _passed_on(answer)
         return answer
@@ -153,7 +156,7 @@ class Picker:
                 detail=f"no poll of {view.state.cluster} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
                 extra={"age_ms": age},
             )
-        picked, entries = self._clusters.pick(view, PickRequest(body.user, body.alias, body.campaign, body.screen))
+        picked, entries = view.pick(PickRequest(body.user, body.alias, body.campaign, body.screen))
         self._put(entries)
         if isinstance(picked, Refused):
             raise refusal(picked, body.alias)
@@ -165,7 +168,7 @@ class Picker:
             server_ip=picked.slot.server_ip,
             age_ms=age,
             degraded=not view.owned,
-            answered_by=self._clusters.name,
+            answered_by=self._clusters.me.name,
         )
 
 
@@ -216,7 +219,7 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
 
 
 def _passes_on(view: Cluster, asker: Asker) -> bool:
-    return not view.owned and bool(view.owner_url) and not asker.forwarded
+    return not view.owned and bool(view.state.published.owner_url) and not asker.forwarded
 
 
 def _passed_on(refusal: Refusal) -> ProblemDetailsException:

@@ -16,7 +16,7 @@ from controller.api.errors import guarded
 from controller.api.orders import By, Orderer, Why
 from controller.api.schemas import OrderBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import Cluster
+from controller.core.cluster import Cluster
 from controller.runtime.purge import ends_of, why_not
 from stream.log import Log, LogError
 
@@ -45,10 +45,12 @@ def purge_routes(
         client = client_of(request, tokens)
         view = orderer.known(cluster, client)
         if not may:
-            raise _not_now(f"a replica may not: ask its owner, {view.owner_url or 'which is not known now'}")
+            raise _not_now(
+                f"a replica may not: ask its owner, {view.state.published.owner_url or 'which is not known now'}"
+            )
         refuse(view)
         try:
-            ends = await asyncio.to_thread(ends_of, log, cluster, view.state.stamp)
+            ends = await asyncio.to_thread(ends_of, log, cluster, view.state.observed.stamp)
         except LogError as error:
             raise ProblemDetailsException(
                 status_code=HTTPStatus.SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)

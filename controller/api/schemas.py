@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from messages.codes import Reason
 from messages.records import AgentPause, Fence, Grouping, Incident, Ineligible, RankedDialer, Relogin, ServerIp
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
@@ -45,8 +46,8 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str
     imbalance: float | None
     database_unreachable_since_ms: int | None
-    brake: str
-    """Why nobody would be moved now; empty: nothing keeps anybody."""
+    brake: Reason | None
+    """Why no agent would be moved now; null: nothing withholds moves."""
     paused_by: str
     """Who has the cluster only observed; empty: nobody."""
     dialers: tuple[RankedDialer, ...]

@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.core.fleet_brake import SEVERAL, fleet_brake
+from controller.core.observed import stalled_seconds
 from controller.core.orders import Orders
 from controller.core.policy import Policy
-from controller.core.ranking import stalled_seconds
 from controller.core.state import ClusterState
+from messages.codes import Reason, ReasonCode
 from messages.records import (
     DialerHealth,
     DialerReading,
@@ -30,6 +32,7 @@ from messages.records import (
     ProbeResult,
     ServerIp,
 )
+from messages.words import reason
 
 CONFIRMED_SECONDS = 3.5
 """A heartbeat that stood still for so long and probes that fail: down."""
@@ -52,16 +55,9 @@ PROBATION_SECONDS = 30.0
 PROBATION_MOST_SECONDS = 600.0
 FLAP_MEMORY_SECONDS = 1800.0
 """A dialer that stayed up for so long has its deaths forgotten."""
-SETTLED_SECONDS = 600.0
-"""A dialer that is down for so long is no longer part of the fleet that the brake looks at."""
 BLIND_DOUBT_SECONDS = 60.0
 """For so long after all probes began to fail nobody is moved: what they reach, the collector may reach no better.
 After that they are taken for absent: a firewall that keeps them out for good must not keep everybody where they are."""
-BRAKE_CONFIRMED_SECONDS = 60.0
-"""The brake lets go after so long where probes confirm every death."""
-
-SEVERAL = 2
-"""One dialer that dies is no fleet's trouble, however small the fleet."""
 
 VOTES = {ProbeResult.ALIVE, ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
 """A refused password is no vote: the account is wrong, and the dialer may be well."""
@@ -137,11 +133,11 @@ def judge_fleet(
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
         )
-    bad_since_ms, brake = _brake(before, dialers, orders, now_ms)
+    bad_since_ms, brake = fleet_brake(before, dialers, orders, now_ms)
     if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
-        brake = "the collector began to watch just now, or polls were missing"
+        brake = reason(ReasonCode.WATCHING_ANEW)
     elif blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
-        brake = brake or "the probes of all dialers fail at once: it may be the collector's own network"
+        brake = brake or reason(ReasonCode.PROBES_BLIND)
     return FleetHealth(
         epoch=poll.epoch,
         polled_at_ms=now_ms,
@@ -153,15 +149,15 @@ def judge_fleet(
     )
 
 
-def doubt_about(state: ClusterState, server_ip: ServerIp) -> str:
-    """Say why a dialer that was judged down may not be dead now; empty: the latest poll says that it is.
+def doubt_about(state: ClusterState, server_ip: ServerIp) -> Reason | None:
+    """Return why a dialer that was judged down may not be dead now; None: the latest poll says that it is.
 
-    It stays down until it is seen to be up; but nobody is moved for what was only seen before.
+    It stays down until it is seen to be up; but no agent is moved for what was only seen before.
     """
-    health = state.health.dialers.get(server_ip)
+    health = state.observed.health.dialers.get(server_ip)
     if health is None or health.verdict is DialerState.DOWN:
-        return ""
-    return f"its death is in doubt now: {health.evidence}"
+        return None
+    return reason(ReasonCode.DEATH_IN_DOUBT, evidence=health.evidence)
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -377,42 +373,3 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
     if life is not known.life:
         changes["life_since_ms"] = now_ms
     return msgspec.structs.replace(known, life=life, **changes)
-
-
-def _brake(
-    before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
-) -> tuple[int | None, str]:
-    """Tell since when too many dialers look bad at once, and why nobody is moved for it; empty: they may be."""
-    bad = [
-        each
-        for each in dialers.values()
-        if (each.verdict is not DialerState.UP or each.life is DialerState.DOWN) and _in_service(each, now_ms)
-    ]
-    if len(bad) < SEVERAL:
-        return None, ""
-    service = [each for each in dialers.values() if _in_service(each, now_ms)]
-    if len(bad) <= len(service) / 2:
-        return None, ""
-    since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
-    if _released(orders, since_ms):
-        return since_ms, ""
-    dead = all(each.life is DialerState.DOWN and each.confirmed for each in bad)
-    if dead and now_ms - since_ms >= BRAKE_CONFIRMED_SECONDS * 1000:
-        return since_ms, ""
-    return since_ms, f"{len(bad)} of {len(service)} dialers in service look bad at once: it may be the observer"
-
-
-def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
-    """Tell whether it is the fleet brake that holds, and nobody has released it."""
-    return bool(health.brake) and health.bad_since_ms is not None and not _released(orders, health.bad_since_ms)
-
-
-def _released(orders: Orders, bad_since_ms: int) -> bool:
-    """Tell whether a person has released the brake that began then; a later one is another."""
-    return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
-
-
-def _in_service(dialer: DialerHealth, now_ms: int) -> bool:
-    """Tell whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
-    settled = dialer.life is DialerState.DOWN and now_ms - dialer.life_since_ms >= SETTLED_SECONDS * 1000
-    return dialer.served and dialer.switched_off_since_ms is None and not settled

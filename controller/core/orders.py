@@ -19,7 +19,7 @@ class Orders:
     unbrake: Unbrake | None = None
     unfences: dict[ServerIp, Unfence] = field(default_factory=dict)
 
-    def take(self, order: AnyOrder) -> None:
+    def add(self, order: AnyOrder) -> None:
         """Note an order."""
         match order:
             case Pause():
@@ -37,7 +37,7 @@ class Orders:
             case _:
                 pass  # to resynchronise is for the collector
 
-    def take_back(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         """Forget an order, by the key that its tombstone names."""
         match key.kind:
             case "pause":

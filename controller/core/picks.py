@@ -49,11 +49,11 @@ class Refused(NamedTuple):
 
 def resolve(state: ClusterState, typed: str) -> tuple[str, ...]:
     """Tell the phone logins that `typed` stands for, in VICIdial's order; empty: nothing known."""
-    alias = state.aliases.get(typed.lower())
+    alias = state.observed.aliases.get(typed.lower())
     if alias is not None:
         return alias.logins
     logins = tuple(login for login in typed.split(",") if login)
-    return logins if any(login.lower() in state.phones for login in logins) else ()
+    return logins if any(login.lower() in state.observed.phones for login in logins) else ()
 
 
 def rank_alias(state: ClusterState, policy: Policy, typed: str, campaign_id: str) -> AliasRanking | None:
@@ -64,17 +64,17 @@ def rank_alias(state: ClusterState, policy: Policy, typed: str, campaign_id: str
 
 def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> Picked | Refused:
     """Choose a phone and hold its slot in `state`; `by` is the process that hands it out."""
-    held = state.slots.of(request.user)
+    held = state.decided.slots.of(request.user)
     if held is not None and held.planned:
         return _pick_while_moved(state, policy, held, request, by)
     if held is not None and _still_good(state, policy, held, request):
         if request.screen in {"", held.screen}:
             return Picked(held, is_new=False)
         held = msgspec.structs.replace(held, screen=request.screen, handed_out_by=by)
-        state.slots.take(held)
+        state.decided.slots.add(held)
         return Picked(held, is_new=True)
     if held is not None:
-        state.slots.release(request.user)
+        state.decided.slots.release(request.user)
     ranking = rank_alias(state, policy, request.alias, request.campaign_id)
     if ranking is None:
         return Refused(NoPick.UNKNOWN_ALIAS, ())
@@ -82,12 +82,12 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     if best is None:
         return Refused(NoPick.NO_DIALER, ranking.phones)
     slot = _slot_for(state, policy, request, best, by)
-    state.hand_out(slot)
+    state.decided.hand_out(slot)
     return Picked(slot, is_new=True)
 
 
 def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: RankedPhone, by: str) -> LoginSlot:
-    session = state.agents.get(request.user.lower())
+    session = state.observed.agents.get(request.user.lower())
     return LoginSlot(
         cluster=state.cluster,
         user=request.user,
@@ -95,8 +95,8 @@ def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: R
         campaign_id=request.campaign_id,
         phone_login=best.phone_login,
         server_ip=best.server_ip,
-        handed_out_at_ms=state.observed_at_ms,
-        until_ms=state.observed_at_ms + round(policy.slot_seconds * 1000),
+        handed_out_at_ms=state.observed.observed_at_ms,
+        until_ms=state.observed.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
         screen=request.screen,
         handed_out_by=by,
@@ -126,7 +126,7 @@ def _pick_while_moved(
     if request.screen not in {"", held.screen, held.asked_by}:
         place = msgspec.structs.replace(place, asked_by=request.screen, handed_out_by=by)
     if place is not held:
-        state.slots.take(place)
+        state.decided.slots.add(place)
     return Picked(place, is_new=place is not held)
 
 
@@ -139,15 +139,15 @@ class NoOrder(Enum):
 
 def take_order(state: ClusterState, screen: str) -> LoginSlot | NoOrder:
     """Give the place kept for the agent of a screen that hotdesk has logged out, once: it is a login's from now on."""
-    for slot in state.slots:
+    for slot in state.decided.slots:
         if slot.planned and slot.screen == screen != "":
-            move = None if slot.replaces is None else state.relogins.get(slot.replaces)
+            move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage is ReloginStage.PLANNED:
                 return NoOrder.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
                 return NoOrder.NONE  # it ended before it was told: somebody else did that
             taken = msgspec.structs.replace(slot, planned=False)
-            state.slots.take(taken)
+            state.decided.slots.add(taken)
             return taken
     return NoOrder.NONE
 
@@ -156,11 +156,11 @@ def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: P
     """Tell whether a held slot answers this request too. Its own place does not count against it."""
     if held.alias_id.lower() != request.alias.lower():
         return False
-    phone = state.phones.get(held.phone_login.lower())
-    dialer = state.dialers.get(held.server_ip)
+    phone = state.observed.phones.get(held.phone_login.lower())
+    dialer = state.observed.dialers.get(held.server_ip)
     if phone is None or not phone.active or phone.server_ip != held.server_ip or dialer is None:
         return False
-    state.slots.release(held.user)
+    state.decided.slots.release(held.user)
     ranking = rank_phones(state, policy, resolve(state, request.alias), request.campaign_id)
-    state.slots.take(held)
+    state.decided.slots.add(held)
     return any(each.phone_login == held.phone_login and each.rank is not None for each in ranking.phones)

@@ -12,6 +12,7 @@ clocks, and never offers a phone that is not active.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from controller.core.observed import stalled_seconds
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.records import (
@@ -87,17 +88,9 @@ class AliasRanking(NamedTuple):
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
 
-def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
-    """Tell for how long a heartbeat has not advanced; None: there is no row that could."""
-    if heartbeat is None:
-        return None
-    since_ms = heartbeat.watched_since_ms if heartbeat.progressed_at_ms is None else heartbeat.progressed_at_ms
-    return max(0, now_ms - since_ms) / 1000
-
-
 def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJudgement:
     """Tell what a dialer offers now, with every reason against it."""
-    slots = state.slots.on(dialer.server_ip)
+    slots = state.decided.slots.on(dialer.server_ip)
     agents = sum(dialer.agents.values())
     return DialerJudgement(
         ineligible_because=_reasons_against(state, policy, dialer, agents + slots, slots),
@@ -112,7 +105,7 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
 
     Boxes without Asterisk are left out.
     """
-    judged = [(judge(state, policy, dialer), dialer) for dialer in state.dialers.values() if dialer.asterisk]
+    judged = [(judge(state, policy, dialer), dialer) for dialer in state.observed.dialers.values() if dialer.asterisk]
     accepted = _accepted(judgement.ineligible_because for judgement, _ in judged)
     judged.sort(key=lambda each: (not accepted.issuperset(each[0].ineligible_because), each[0].load, each[1].server_ip))
     return tuple(
@@ -129,10 +122,10 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
             load=judgement.load,
             rooms_free=dialer.rooms_free - judgement.slots,
             max_agents=policy.max_agents_on(dialer.server_ip),
-            heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed_at_ms),
+            heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed.observed_at_ms),
         )
         for place, (judgement, dialer) in enumerate(judged, start=1)
-        for health in (state.health.dialers.get(dialer.server_ip, NOT_JUDGED),)
+        for health in (state.observed.health.dialers.get(dialer.server_ip, NOT_JUDGED),)
     )
 
 
@@ -151,7 +144,7 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
     # On a tie VICIdial keeps the last it compares.
     offered.sort(key=lambda each: (each[1].load, -each[0]))
     forced_by = None
-    campaign = state.campaigns.get(campaign_id.lower())
+    campaign = state.observed.campaigns.get(campaign_id.lower())
     if campaign is not None and campaign.grouping is not Grouping.DISABLED:
         forced = _forced(state, campaign, offered)
         if forced is not None:
@@ -164,10 +157,10 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
 
 
 def _judge_phone(state: ClusterState, policy: Policy, login: str) -> RankedPhone:
-    phone = state.phones.get(login.lower())
+    phone = state.observed.phones.get(login.lower())
     if phone is None:
         return RankedPhone(login, "", None, (Ineligible.NO_SUCH_PHONE,), 0, 0, 0.0)
-    dialer = state.dialers.get(phone.server_ip)
+    dialer = state.observed.dialers.get(phone.server_ip)
     if dialer is None:
         return RankedPhone(phone.login, phone.server_ip, None, (Ineligible.NO_SUCH_SERVER,), 0, 0, 0.0)
     ineligible_because, agents, slots, load = judge(state, policy, dialer)
@@ -187,11 +180,11 @@ def _forced(
     state: ClusterState, campaign: Campaign, offered: list[tuple[int, RankedPhone]]
 ) -> tuple[int, RankedPhone] | None:
     """Find the phone that the campaign's grouping takes before any load is compared."""
-    system_limit = DEFAULT_SYSTEM_LIMIT if state.settings is None else state.settings.grouping_limit
+    system_limit = DEFAULT_SYSTEM_LIMIT if state.observed.settings is None else state.observed.settings.grouping_limit
     for candidate in sorted(offered):
         phone = candidate[1]
-        seen = state.dialers[phone.server_ip].campaigns.get(campaign.campaign_id, 0)
-        together = seen + state.slots.of_campaign(phone.server_ip, campaign.campaign_id)
+        seen = state.observed.dialers[phone.server_ip].campaigns.get(campaign.campaign_id, 0)
+        together = seen + state.decided.slots.of_campaign(phone.server_ip, campaign.campaign_id)
         if together == 0:
             continue
         if campaign.grouping is Grouping.ONE_SERVER_ONLY:
@@ -210,7 +203,7 @@ def _reasons_against(
     state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int
 ) -> tuple[Ineligible, ...]:
     reasons = []
-    health = state.health.dialers.get(dialer.server_ip, NOT_JUDGED)
+    health = state.observed.health.dialers.get(dialer.server_ip, NOT_JUDGED)
     if not dialer.active:
         reasons.append(Ineligible.SWITCHED_OFF)
     if not dialer.agent_logins:
@@ -218,11 +211,11 @@ def _reasons_against(
     if (lifeless := _lifeless(state, policy, dialer, health)) is not None:
         reasons.append(lifeless)
     if health.state is DialerState.DRAINING and dialer.active:
-        planned = policy.in_maintenance(dialer.server_ip, state.observed_at_ms)
+        planned = policy.in_maintenance(dialer.server_ip, state.observed.observed_at_ms)
         reasons.append(Ineligible.MAINTENANCE if planned else Ineligible.DRAINING)
     if dialer.twin_server_ip:
-        twin = state.dialers.get(dialer.twin_server_ip)
-        judged = state.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
+        twin = state.observed.dialers.get(dialer.twin_server_ip)
+        judged = state.observed.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
         if twin is None or _lifeless(state, policy, twin, judged) is not None:
             reasons.append(Ineligible.TWIN_SILENT)
     if dialer.rooms_free <= slots:
@@ -243,7 +236,7 @@ def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health
         # A database that restarts loses all heartbeats, and living dialers write theirs again only when their
         # updater restarts. VICIdial would let nobody in.
         return None if health.life in {DialerState.UP, DialerState.RECOVERING} else Ineligible.NO_HEARTBEAT
-    if _lives(dialer.heartbeat, state.observed_at_ms, policy):
+    if _lives(dialer.heartbeat, state.observed.observed_at_ms, policy):
         return Ineligible.SUSPECT if health.life is DialerState.SUSPECT else None
     # one that nobody ever saw alive may have been dead for years
     return Ineligible.SUSPECT if health.served else Ineligible.STALLED
@@ -251,10 +244,10 @@ def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health
 
 def _first_share(state: ClusterState, health: DialerHealth) -> float:
     """Tell how many agents a dialer on probation may have: ever more, up to what the others have."""
-    if state.even_share is None:
+    if state.observed.even_share is None:
         return float("inf")
     whole = max(1, health.probation_until_ms - health.probation_since_ms)
-    return 1 + state.even_share * min(1.0, (state.observed_at_ms - health.probation_since_ms) / whole)
+    return 1 + state.observed.even_share * min(1.0, (state.observed.observed_at_ms - health.probation_since_ms) / whole)
 
 
 def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
@@ -269,6 +262,6 @@ def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
 
 def _share(state: ClusterState, server_ip: ServerIp) -> float:
     """Tell what a dialer's agents are divided by: 1 where no weights are set."""
-    if not state.weight_shares:
+    if not state.observed.weight_shares:
         return 1.0
-    return state.weight_shares.get(server_ip, UNWEIGHTED_SHARE)
+    return state.observed.weight_shares.get(server_ip, UNWEIGHTED_SHARE)

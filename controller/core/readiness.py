@@ -65,10 +65,12 @@ def readiness_slices(state: ClusterState) -> Iterator[list[ReadinessFinding]]:
     """Look at a cluster, and give what was found so far every now and then; the state may change in between."""
     yield [*_cluster_findings(state), *_dialer_findings(state), *_campaign_findings(state)]
     yield list(_registration_findings(state))
-    names = sorted(state.aliases)
+    names = sorted(state.observed.aliases)
     holders: Counter[str] = Counter()
     for begin in range(0, len(names), SLICE):
-        aliases = [state.aliases[name] for name in names[begin : begin + SLICE] if name in state.aliases]
+        aliases = [
+            state.observed.aliases[name] for name in names[begin : begin + SLICE] if name in state.observed.aliases
+        ]
         holders.update(login for alias in aliases for login in {each.lower() for each in alias.logins})
         yield [finding for alias in aliases for finding in alias_findings(state, alias)]
     yield list(_shared_phones(holders))
@@ -86,14 +88,14 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[Readiness
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
     for login in {each.lower(): each for each in reversed(alias.logins)}.values():
-        phone = state.phones.get(login.lower())
+        phone = state.observed.phones.get(login.lower())
         if phone is not None:
             phones.append(phone)
         elif login.lower() == alias.alias_id.lower():
             yield _error("names_itself", where, "it names itself, which is no phone", "list phone logins only")
         else:
             yield _error("no_such_phone", where, f"no phone has its login {login}", "make the phone, or unlist it")
-    there = {phone.server_ip for phone in phones if phone.server_ip in state.dialers}
+    there = {phone.server_ip for phone in phones if phone.server_ip in state.observed.dialers}
     if len(there) < LEAST_DIALERS:
         on = ", all on one dialer" if len(phones) > 1 and there else ""
         what = f"it stands for {len(phones)} phone{'' if len(phones) == 1 else 's'}{on}: there is nowhere to move to"
@@ -118,13 +120,13 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[Readiness
 
 def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[ReadinessFinding]:
     on = f"its phone {phone.login} on {phone.server_ip}"
-    dialer = state.dialers.get(phone.server_ip)
+    dialer = state.observed.dialers.get(phone.server_ip)
     if dialer is None:
         yield _error("no_such_dialer", where, f"{on}: there is no such server", "correct the phone's server_ip")
         return
     if not phone.active:
         yield _error("phone_inactive", where, f"{on} is not active", "set the phone active, or unlist it")
-    life = state.health.dialers.get(phone.server_ip, NOT_JUDGED).life
+    life = state.observed.health.dialers.get(phone.server_ip, NOT_JUDGED).life
     if life is DialerState.DOWN:
         if phone.peer_status:
             what = f"{on} is said to be {phone.peer_status}, but that dialer is down"
@@ -146,9 +148,9 @@ def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:
 
 
 def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[ReadinessFinding]:
-    for name, session in sorted(state.agents.items()):
-        login = state.logins.get(name)
-        by_alias = login is not None and login.alias_id.lower() in state.aliases
+    for name, session in sorted(state.observed.agents.items()):
+        login = state.decided.logins.get(name)
+        by_alias = login is not None and login.alias_id.lower() in state.observed.aliases
         if not session.remote and not by_alias and session.typed.lower() in holders:
             yield _note(
                 "past_alias",
@@ -159,8 +161,8 @@ def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[Readines
 
 
 def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
-    weights = {} if state.settings is None else state.settings.weights
-    for server_ip, dialer in sorted(state.dialers.items()):
+    weights = {} if state.observed.settings is None else state.observed.settings.weights
+    for server_ip, dialer in sorted(state.observed.dialers.items()):
         where = f"dialer {server_ip}"
         if not dialer.asterisk or not (dialer.active and dialer.agent_logins):
             continue
@@ -176,7 +178,7 @@ def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
                 "AGENT_LOAD_BALANCING_WEIGHT leaves it out, so it looks a thousand times as loaded as it is",
                 "give it a line there, or empty the container",
             )
-    for server_ip in sorted(weights.keys() - state.dialers.keys()):
+    for server_ip in sorted(weights.keys() - state.observed.dialers.keys()):
         what = "AGENT_LOAD_BALANCING_WEIGHT weighs it, and there is no such server"
         yield _note("weight_of_nobody", f"dialer {server_ip}", what, "take the line out")
 
@@ -184,24 +186,24 @@ def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
 def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     """Name the dialers of whose phones nobody says whether they are registered: that was not looked at, then."""
     said, silent = set[ServerIp](), set[ServerIp]()
-    for phone in state.phones.values():
+    for phone in state.observed.phones.values():
         if phone.protocol.upper() in REGISTERING and not phone.webphone:
             (silent if phone.peer_status.upper() in SAID_NOTHING else said).add(phone.server_ip)
-    for server_ip in sorted((silent - said) & state.dialers.keys()):
+    for server_ip in sorted((silent - said) & state.observed.dialers.keys()):
         what = "nothing is known of whether its phones are registered"
         remedy = "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account"
         yield _note("registration_not_known", f"dialer {server_ip}", what, remedy)
 
 
 def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
-    for campaign in state.campaigns.values():
+    for campaign in state.observed.campaigns.values():
         if campaign.grouping is Grouping.DISABLED:
             continue
         where = f"campaign {campaign.campaign_id}"
         if campaign.grouping is Grouping.CASCADING and campaign.grouping_limit < LEAST_CASCADE:
             what = f"its pllb_grouping_limit is {campaign.grouping_limit}, so CASCADING never groups anybody"
             yield _warning("cascade_never", where, what, "raise the limit, or set pllb_grouping to DISABLED")
-        elif state.weight_shares:
+        elif state.observed.weight_shares:
             what = f"pllb_grouping is {campaign.grouping}, which chooses before any weight is looked at"
             yield _warning("grouping_over_weights", where, what, "use the one or the other")
         else:
@@ -210,10 +212,10 @@ def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
 
 
 def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
-    if state.settings is not None and not state.settings.secrets_compared:
+    if state.observed.settings is not None and not state.observed.settings.secrets_compared:
         what = "the phones' passwords and secrets may not be read, so they were not compared"
         yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql, if they should be")
-    if state.phones and not state.aliases:
+    if state.observed.phones and not state.observed.aliases:
         yield _error("no_alias", "database", "there is no phone alias", "make one for each agent: docs/login-hook.md")
 
 

@@ -9,34 +9,27 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.actions import ONLY_ADVISES
-from controller.core.clusters import News, Tombstone
 from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
-from controller.core.incidents import apply_plan, make_plan
+from controller.core.news import News, Tombstone, Undecodable
+from controller.core.observed import Folded
+from controller.core.plan import apply_plan
+from controller.core.planning import make_plan
 from controller.core.policy import Policy
-from controller.core.state import ClusterState, Folded
+from controller.core.state import ClusterState
 from messages.keys import KIND_FENCE
 from messages.records import (
-    Acknowledge,
-    AgentSession,
-    Campaign,
+    AgentPause,
+    AnyRecord,
     Decision,
     DialerState,
-    Drain,
-    Fence,
+    Incident,
     LoginSlot,
-    Move,
     Outage,
-    Pause,
-    Phone,
-    PhoneAlias,
     Poll,
     RankingSnapshot,
+    Relogin,
     ServerIp,
-    SystemSettings,
-    Unbrake,
-    Unfence,
 )
 from messages.topics import Topic
 
@@ -73,10 +66,10 @@ class Replay:
 
     def __init__(self, cluster: str, policy: Policy) -> None:
         """Begin with nothing known; `policy` need not be the one of then."""
-        self._state = ClusterState(cluster)
+        self.state = ClusterState(cluster)
         self._policy = policy
         self._known: dict[ServerIp, DialerState] = {}
-        self._brake = ""
+        self._braked = False
         self._outage = False
         self._begun = False
         """What is judged goes on from how it was judged then, or from nothing where that is not known."""
@@ -84,85 +77,84 @@ class Replay:
         """How many were folded."""
 
     def fold(self, news: News) -> Iterator[Happening]:
-        """Take in one record of this cluster, in the order in which they were written; gives what happens at it."""
-        match news:
-            case Poll():
-                if self._state.fold(news) is Folded.POLL:
-                    self.polls += 1
-                    yield from self._judge(news)
-            case Outage():
-                if self._state.fold(news) is Folded.OUTAGE and not self._outage:
-                    self._outage = True
-                    yield self._happens(self._state.observed_at_ms, "the database does not answer", news.why)
-            case AgentSession() | Phone() | PhoneAlias() | Campaign() | SystemSettings():
-                self._state.fold(news)
-            case Tombstone():
-                self._end(news)
-            case LoginSlot() if not news.planned or news.used_by is not None:
-                self._state.take_slot(news)
-            case Fence():
-                # what hotdesk itself did to a flag says nothing about the dialer
-                self._state.decided(news)
-            case Pause() | Drain() | Acknowledge() | Move() | Unbrake() | Unfence():
-                self._state.orders.take(news)
-            case _:
-                pass  # what was decided then is decided again here
+        """Fold one record of this cluster, in the order in which they were written; return what happens at it."""
+        if isinstance(news, Undecodable) or _is_decided_again(news):
+            return
+        folded = self.state.fold(news)
+        if folded is Folded.POLL and isinstance(news, Poll):
+            self.polls += 1
+            yield from self._judge(news)
+        elif folded is Folded.OUTAGE and isinstance(news, Outage) and not self._outage:
+            self._outage = True
+            yield self._happens(self.state.observed.observed_at_ms, "the database does not answer", news.why)
 
     @property
     def observed_at_ms(self) -> int:
         """Tell the log's time, 0 before the first poll."""
-        return self._state.observed_at_ms
+        return self.state.observed.observed_at_ms
 
     @property
     def logins(self) -> Mapping[str, LoginSlot]:
         """Give the picks that became the sessions which now last, by user."""
-        return self._state.logins
+        return self.state.decided.logins
 
     def remember(self, ranking: RankingSnapshot) -> None:
         """Go on judging from how a cluster was judged before the first record of this replay."""
         if not self._begun and ranking.health is not None:
             self._begun = True
-            self._state.health = ranking.health
+            self.state.observed.health = ranking.health
             self._known = {ip: health.state for ip, health in ranking.health.dialers.items()}
 
     def _judge(self, poll: Poll) -> Iterator[Happening]:
-        state = self._state
+        state = self.state
         if not self._begun and self.polls <= WAIT_POLLS:
             return  # how they were judged before stands in a ranking that comes right after
         self._begun = True
-        state.health = judge_fleet(state.health, poll, self._policy, state.orders, fenced=fenced(state))
+        state.observed.health = judge_fleet(
+            state.observed.health, poll, self._policy, state.decided.orders, fenced=fenced(state)
+        )
         if self._outage:
             self._outage = False
             yield self._happens(poll.observed_at_ms, "the database answers again")
-        for server_ip, health in state.health.dialers.items():
+        for server_ip, health in state.observed.health.dialers.items():
             if self._known.get(server_ip) is not health.state:
                 self._known[server_ip] = health.state
                 yield Happening(
                     at_ms=poll.observed_at_ms, subject=server_ip, what=f"is {health.state}", why=health.evidence
                 )
-        if bool(self._brake) is not bool(state.health.brake):
-            what = "nobody may be moved" if state.health.brake else "agents may be moved again"
-            yield self._happens(poll.observed_at_ms, what, state.health.brake)
-        self._brake = state.health.brake
-        turn = make_plan(state, self._policy, REPLAY, acts=False)
-        apply_plan(state, turn)
-        for record in turn.records:
+        brake = state.observed.health.brake
+        if self._braked is not (brake is not None):
+            what = "agents may be moved again" if brake is None else "no agent may be moved"
+            yield self._happens(poll.observed_at_ms, what, "" if brake is None else brake.text)
+        self._braked = brake is not None
+        plan = make_plan(state, self._policy, REPLAY, acts=False)
+        apply_plan(state, plan)
+        for record in plan.records:
             if isinstance(record, Decision):
-                what = record.what.replace(ONLY_ADVISES, "")  # here nothing is carried out: no need to say so each time
-                yield Happening(at_ms=record.at_ms, subject=record.subject, what=what, why=record.why, judged=False)
-
-    def _end(self, ended: Tombstone) -> None:
-        if ended.topic is Topic.OBSERVATIONS:
-            self._state.fold_end(ended.key, ended.stamp)
-        elif ended.topic is Topic.ORDERS:
-            self._state.orders.take_back(ended.key)
-        elif ended.topic is Topic.LOGINS:
-            self._state.release_slot(ended.key.name)
-        elif ended.key.kind == KIND_FENCE:
-            self._state.remove_action(ended.key)
+                yield Happening(
+                    at_ms=record.at_ms, subject=record.subject, what=record.what, why=record.why, judged=False
+                )
 
     def _happens(self, at_ms: int, what: str, why: str = "") -> Happening:
-        return Happening(at_ms=at_ms, subject=self._state.cluster, what=what, why=why)
+        return Happening(at_ms=at_ms, subject=self.state.cluster, what=what, why=why)
+
+
+def _is_decided_again(news: AnyRecord | Tombstone) -> bool:
+    """Return whether a replay decides anew what this record says was decided then.
+
+    Fences are not: what hotdesk did to a flag says nothing about the dialer. Slots that logins asked for are not.
+    """
+    match news:
+        case Incident() | Relogin() | AgentPause() | RankingSnapshot():
+            return True
+        case LoginSlot():
+            return news.planned and news.used_by is None
+        case Tombstone(topic=Topic.RANKINGS | Topic.INCIDENTS):
+            return True
+        case Tombstone(topic=Topic.RELOGINS):
+            return news.key.kind != KIND_FENCE
+        case _:
+            return False
 
 
 class Difference(NamedTuple):

@@ -53,7 +53,7 @@ class Slots:
         """Count the slots on a dialer that are for a campaign, however its id was typed."""
         return self._in_campaign.get((server_ip, campaign_id.lower()), 0)
 
-    def take(self, slot: LoginSlot) -> None:
+    def add(self, slot: LoginSlot) -> None:
         """AgentPause a slot, in place of the one its user had."""
         self.release(slot.user)
         self._by_user[slot.user.lower()] = slot

@@ -27,6 +27,8 @@ from controller.core.explanations import Explanation, agents_words, clock, expla
 from controller.page.events import Live, Watched
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
+from messages.codes import DecisionCode
+from messages.words import sentence
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
@@ -75,7 +77,8 @@ class StatusPage:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"clock": clock, "agents": agents_words}
+        self._templates.filters |= {"clock": clock, "agents": agents_words, "sentence": sentence}
+        self._templates.globals["ORDERS"] = frozenset({DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK})
         self._templates.globals |= {"version": version, "silences": SILENCES}
         self._live_part = self._templates.get_template("live.html")
         self.live = Live(self._contents, lambda watched, page: self._live_part.render(page=page, orders=watched.orders))
@@ -117,7 +120,7 @@ class StatusPage:
         """Show all clusters."""
         now = time.monotonic()
         lines = [
-            cluster_line(view.state, self.clusters.snapshot(view), stale=view.stale(now))
+            cluster_line(view.state, view.snapshot(), stale=view.stale(now))
             for _, view in sorted(self.clusters.by_name.items())
         ]
         return await self.shown("overview.html", visitor=visitor, clusters=lines)
@@ -163,7 +166,7 @@ class StatusPage:
         view = known(self.clusters, cluster)
         return cluster_page(
             view.state,
-            self.clusters.snapshot(view),
+            view.snapshot(),
             incidents_of(view),
             view.decisions,
             stale=view.stale(time.monotonic()),

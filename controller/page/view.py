@@ -11,7 +11,6 @@ from itertools import islice
 import msgspec
 
 from controller.api.schemas import IncidentAnswer
-from controller.core.detector import fleet_braked
 from controller.core.explanations import (
     heartbeat_words,
     is_advice,
@@ -22,6 +21,7 @@ from controller.core.explanations import (
     why_words,
 )
 from controller.core.fences import STANDING
+from controller.core.fleet_brake import fleet_braked
 from controller.core.state import ClusterState
 from messages.records import Decision, DialerState, RankingSnapshot, Relogin
 
@@ -123,7 +123,7 @@ def cluster_line(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
         dialers=len(snapshot.dialers),
         taking=0 if stale else sum(each.rank is not None for each in snapshot.dialers),
         agents=sum(each.agents for each in snapshot.dialers),
-        incidents=len(state.incidents),
+        incidents=len(state.decided.incidents),
     )
 
 
@@ -152,8 +152,8 @@ def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
         sentence=sentence_about(state, stale=stale),
         tone=_tone(state, stale=stale),
         stale=stale,
-        braked=fleet_braked(state.health, state.orders),
-        paused=state.orders.pause is not None,
+        braked=fleet_braked(state.observed.health, state.decided.orders),
+        paused=state.decided.orders.pause is not None,
         acts=acts,
         imbalance=snapshot.imbalance,
         owner=snapshot.owner,
@@ -167,10 +167,15 @@ def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
 def _tone(state: ClusterState, *, stale: bool) -> Tone:
     if stale:
         return Tone.BLIND
-    judged = {each.state for each in state.health.dialers.values()}
-    if state.outage is not None or state.health.brake or DialerState.DOWN in judged or is_unjudged(state):
+    judged = {each.state for each in state.observed.health.dialers.values()}
+    if (
+        state.observed.outage is not None
+        or state.observed.health.brake
+        or DialerState.DOWN in judged
+        or is_unjudged(state)
+    ):
         return Tone.TROUBLE
-    return Tone.WELL if judged <= {DialerState.UP} and state.orders.pause is None else Tone.CARE
+    return Tone.WELL if judged <= {DialerState.UP} and state.decided.orders.pause is None else Tone.CARE
 
 
 def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> tuple[DialerRow, ...]:
@@ -178,7 +183,7 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
         DialerRow(
             server_ip=each.server_ip,
             server_id=each.server_id,
-            description=state.dialers[each.server_ip].description,
+            description=state.observed.dialers[each.server_ip].description,
             state=each.state,
             since_ms=each.since_ms,
             reason=why_words(each),
@@ -188,8 +193,8 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
             rooms_free=each.rooms_free,
             load=round(each.load, 2),
             heartbeat="not known now" if stale else heartbeat_words(each),
-            drained=each.server_ip in state.orders.drains,
-            fenced=each.server_ip in state.fences and state.fences[each.server_ip].stage in STANDING,
+            drained=each.server_ip in state.decided.orders.drains,
+            fenced=each.server_ip in state.decided.fences and state.decided.fences[each.server_ip].stage in STANDING,
         )
         for each in snapshot.dialers
     )
@@ -205,7 +210,7 @@ def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decisio
         told=told,
         dialer=name_of(state, incident.server_ip),
         progress=progress_words(incident, advice=advice),
-        moves=tuple(sorted(told.moves, key=lambda each: (each.ordered_at_ms, each.user))),
+        moves=tuple(sorted(told.moves, key=lambda each: (each.planned_at_ms, each.user))),
         advice=advice,
         timeline=tuple(timeline[-TIMELINE_SHOWN:]),
         decisions=len(timeline),

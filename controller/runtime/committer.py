@@ -13,12 +13,23 @@ from typing import Protocol
 
 import structlog
 
-from controller.core.acting import Outcome, Reply, after
-from controller.core.actions import AttemptId, attempt_of, is_due, may_be_repeated, subject_of, what_was_done
-from controller.core.clusters import Cluster, Clusters, entries_of
-from controller.core.incidents import Plan
+from controller.core.actions import (
+    AttemptId,
+    Outcome,
+    after,
+    attempt_of,
+    done_code,
+    is_due,
+    may_be_repeated,
+    subject_of,
+)
+from controller.core.cluster import Cluster, entries_of
+from controller.core.clusters import Clusters
+from controller.core.plan import Plan, why_withheld
+from messages.codes import Reply
 from messages.keys import key_of
 from messages.records import Action, Decision, Pause
+from messages.words import sentence
 from stream.entries import entry_of
 from stream.log import Entry, LogError
 
@@ -58,7 +69,7 @@ class _Done:
 
 
 class Committer:
-    """Commits the turns of the clusters that act, and hands their orders to the executors. On the event loop."""
+    """Commits the plans of the clusters that act, and hands their orders to the executors. On the event loop."""
 
     def __init__(  # what it connects, each once
         self,
@@ -82,16 +93,16 @@ class Committer:
         """By cluster: what is not stored yet; no more than its executor was given."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, turns: Mapping[str, Plan]) -> None:
+    def take(self, plans: Mapping[str, Plan]) -> None:
         """Commit what was decided; what comes while a cluster's last commit is under way is decided again."""
-        for cluster, turn in turns.items():
+        for cluster, plan in plans.items():
             if not self._decides(cluster):
                 continue
             # what was done comes first: this was decided without knowing of it, and is decided again
             self._commit_done(cluster)
             self._submit(cluster)
-            if cluster not in self._busy and (turn.records or turn.ended):
-                self._begin(cluster, turn)
+            if cluster not in self._busy and (plan.records or plan.ended):
+                self._begin(cluster, plan)
 
     def report(self, action: Action, outcome: Outcome) -> None:
         """Take in what an executor did."""
@@ -102,20 +113,20 @@ class Committer:
             log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
             return
         view = self._clusters.by_name.get(cluster)
-        at_ms = None if view is None else view.state.observed_at_ms
+        at_ms = None if view is None else view.state.observed.observed_at_ms
         self._done.setdefault(cluster, []).append(_Done(action, outcome, at_ms))
         self._commit_done(cluster)
 
-    def _begin(self, cluster: str, turn: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
+    def _begin(self, cluster: str, plan: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
         self._busy.add(cluster)
-        task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more, done))
+        task = asyncio.get_running_loop().create_task(self._commit(cluster, plan, more, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, cluster: str, turn: Plan, more: Sequence[Entry], done: Sequence[_Done]) -> None:
+    async def _commit(self, cluster: str, plan: Plan, more: Sequence[Entry], done: Sequence[_Done]) -> None:
         stored = False
         try:
-            await self._append(cluster, [*entries_of(turn, self._clusters.name), *more])
+            await self._append(cluster, [*entries_of(plan, self._clusters.me.name), *more])
             stored = True
         except LogError as error:
             said = (
@@ -132,7 +143,7 @@ class Committer:
                 self._submitted.get(cluster, {}).pop(attempt_of(each.action), None)
             view = self._clusters.by_name.get(cluster)
             if view is not None:
-                self._clusters.committed(view, turn)
+                view.committed(plan)
             self._submit(cluster)
             self._commit_done(cluster)
 
@@ -140,45 +151,46 @@ class Committer:
         """Store what was done; what cannot be stored now is with the next decisions, or once the log was read anew."""
         view = self._clusters.by_name.get(cluster)
         if cluster not in self._busy and view is not None and (waiting := self._done.pop(cluster, [])):
-            turn, orders = self._after(view, waiting)
-            self._begin(cluster, turn, orders, waiting)
+            plan, orders = self._after(view, waiting)
+            self._begin(cluster, plan, orders, waiting)
 
     def _after(self, view: Cluster, done: Sequence[_Done]) -> tuple[Plan, list[Entry]]:
         """Say what is to be stored of what was done."""
-        turn, orders = Plan([], []), []
+        plan, orders = Plan([], []), []
         for each in done:
             action, outcome = each.action, each.outcome
-            at_ms = view.state.observed_at_ms if each.at_ms is None else each.at_ms
-            known = view.state.action(key_of(action))
+            at_ms = view.state.observed.observed_at_ms if each.at_ms is None else each.at_ms
+            known = view.state.decided.action(key_of(action))
             # it may have been decided anew since it was given to the executor
             if known is not None and attempt_of(known) == attempt_of(action):
-                stands = after(known, outcome, at_ms, self._clusters.name)
+                stands = after(known, outcome, at_ms, self._clusters.me.name)
                 if stands is None:
-                    turn.ended.append(key_of(known))
+                    plan.ended.append(key_of(known))
                 elif stands is not known:
-                    turn.records.append(stands)
-            turn.records.append(
+                    plan.records.append(stands)
+            plan.records.append(
                 Decision(
                     cluster=action.cluster,
                     at_ms=at_ms,
-                    actor=self._clusters.name,
-                    what=f"{what_was_done(action)}: {outcome.reply}",
+                    actor=self._clusters.me.name,
+                    code=done_code(action),
+                    what=sentence(done_code(action), reply=sentence(outcome.reply)),
                     why=outcome.said,
                     subject=subject_of(action),
                 )
             )
             if outcome.reply is Reply.DENIED and (pause := _pause_for(each, view)) is not None:
                 orders.append(entry_of(pause))
-        return turn, orders
+        return plan, orders
 
     def _submit(self, cluster: str) -> None:
         """Give the executor every committed order that it was not given yet, also those of a former owner."""
         view, executor = self._clusters.by_name.get(cluster), self._executors.get(cluster)
-        if view is None or not view.owned or executor is None or view.why_withheld:
+        if view is None or not view.owned or executor is None or view.withheld is not None:
             return
         before, now = self._submitted.get(cluster, {}), self._clock()
         given: dict[AttemptId, float] = {}
-        for action in view.state.actions:
+        for action in view.state.decided.actions:
             if not is_due(action):
                 continue
             number = attempt_of(action)
@@ -198,6 +210,6 @@ def _pause_for(done: _Done, view: Cluster) -> Pause | None:
             cluster=done.action.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
         )
         # at once, not only when it comes back from the log: each further try may lock the account
-        view.state.orders.take(done.pause)
-        view.why_withheld = why
-    return done.pause if view.state.orders.pause == done.pause else None
+        view.state.decided.orders.add(done.pause)
+        view.withheld = why_withheld(view.state, None)
+    return done.pause if view.state.decided.orders.pause == done.pause else None

@@ -3,8 +3,7 @@
 import base64
 from collections.abc import Sequence
 
-from controller.core.clusters import News, Tombstone, Undecodable
-from controller.core.state import NEVER
+from controller.core.news import NEVER, News, Tombstone, Undecodable
 from messages.codec import STAMP_HEADER, NewerRecordError, UndecodableRecordError, decode, decode_stamp
 from messages.records import DeadLetter
 from messages.topics import Key, Topic

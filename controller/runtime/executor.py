@@ -13,9 +13,11 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from controller.core.acting import Check, Outcome, Reply, SessionRow, after_check, check
+from controller.core.actions import Outcome, SessionRow, after_check, check
 from controller.vicidial.sql import AgentControl, VicidialError
+from messages.codes import Precondition, Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin
+from messages.words import reason, sentence
 
 IDLE_SECONDS = 0.5
 SECOND = 1.0
@@ -62,7 +64,7 @@ class Executor:
         cluster: whose.
         name: of this process, which actions name that it decided.
         means: what it begins with.
-        why_not: asked last of all: why this process may not act now; empty: it may.
+        withheld: asked last of all: why this process may not act now; None: it may.
         report: told what came of each order, on this thread.
     """
 
@@ -72,13 +74,13 @@ class Executor:
         name: str,
         means: Actuators,
         *,
-        why_not: Callable[[], str],
+        withheld: Callable[[], Reason | None],
         report: Callable[[Action, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._means: Actuators | None = means
-        self._why_not = why_not
+        self._asks = withheld
         self._report = report
         self._clock = clock
         self._told: deque[float] = deque()
@@ -133,7 +135,7 @@ class Executor:
         """Look, ask whether this process still may, and act, here and now."""
         means = self._means
         if means is None:
-            return Outcome(Reply.UNSENT, "by its settings this process carries out nothing here any more")
+            return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
             # one that an earlier owner decided may have been carried out already
             return self._withheld() or means.interventions.fence(action, first=action.by == self._name)
@@ -142,9 +144,9 @@ class Executor:
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
         found = check(action, rows, names_user=means.hand.names_user)
-        if found is Check.HANG_UP and isinstance(action, Relogin):
+        if found is Precondition.HANG_UP and isinstance(action, Relogin):
             return self._withheld() or means.hand.hang_up(action, means.dead_call_status)
-        if found is not Check.SEND:
+        if found is not Precondition.SEND:
             return after_check(found)
         return self._withheld() or self._act(means, action, rows)
 
@@ -161,19 +163,19 @@ class Executor:
                 return _pause(means, action, rows)
 
     def _withheld(self) -> Outcome | None:
-        why = self._why_not()
-        return Outcome(Reply.UNSENT, why or "this process ends") if why or self._stop.is_set() else None
+        why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._asks()
+        return None if why is None else Outcome(Reply.UNSENT, why.text)
 
 
-def _pause(means: Actuators, hold: AgentPause, before: Sequence[SessionRow]) -> Outcome:
+def _pause(means: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:
     """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
-    outcome = means.hand.pause(hold)
+    outcome = means.hand.pause(pause)
     if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
         return outcome
     try:
-        rows = means.reader.sessions(hold.user)
+        rows = means.reader.sessions(pause.user)
     except VicidialError:
         return outcome
-    marks = {each.external_pause for each in rows if each.live_agent_id == hold.live_agent_id}
-    marks -= {each.external_pause for each in before if each.live_agent_id == hold.live_agent_id}
+    marks = {each.external_pause for each in rows if each.live_agent_id == pause.live_agent_id}
+    marks -= {each.external_pause for each in before if each.live_agent_id == pause.live_agent_id}
     return outcome._replace(mark=next((mark for mark in marks if mark.startswith("PAUSE")), ""))

@@ -13,12 +13,15 @@ from functools import partial
 
 import structlog
 
-from controller.core.clusters import Clusters, News
-from controller.core.incidents import Plan
+from controller.core.clusters import Clusters
+from controller.core.news import News
+from controller.core.plan import Plan
 from controller.runtime.backlog import Backlog
 from controller.runtime.decoding import read, thinned
 from controller.runtime.metrics import ControllerInstruments
+from messages.codes import Reason, ReasonCode
 from messages.topics import Topic, partition_of
+from messages.words import reason
 from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Membership, Tail
 from stream.outbox import Outbox
 from stream.warn_once import WarnOnce
@@ -129,14 +132,14 @@ class Follower:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def why_not(self, cluster: str) -> str:
-        """Say why this process may not act for a cluster at this very moment; empty: it may. From any thread."""
+    def why_not(self, cluster: str) -> Reason | None:
+        """Return why this process may not act for a cluster at this very moment; None: it may. From any thread."""
         partition = partition_of(cluster, self._log.partitions)
         if time.monotonic() - self._assigned_at > SURE_SECONDS or partition not in self._assigned:
-            return "this process is not sure any more that it owns the cluster"
+            return reason(ReasonCode.NOT_OWNER)
         if partition not in self._claims:
-            return "this process has not claimed the cluster"
-        return ""
+            return reason(ReasonCode.NOT_CLAIMED)
+        return None
 
     def decides(self, cluster: str) -> bool:
         """Tell whether decisions about a cluster can be stored now."""

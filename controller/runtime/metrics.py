@@ -11,11 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.core.acting import Outcome, Reply
-from controller.core.clusters import Cluster, Clusters, FoldedBatch, Result
-from controller.core.detector import fleet_braked
+from controller.core.actions import Outcome
+from controller.core.cluster import Cluster
+from controller.core.clusters import Clusters, FoldedBatch
+from controller.core.fleet_brake import fleet_braked
+from controller.core.news import Result
 from controller.core.state import ClusterState
 from messages import metrics
+from messages.codes import Reply
 from messages.records import (
     Action,
     AgentPause,
@@ -120,7 +123,7 @@ class ClusterGauges:
             for block, text in zip(blocks.values(), _texts(gone), strict=True):
                 block.append(text.removeprefix(block[0]))
             for name, view in list(self._clusters.by_name.items()):
-                families = _families(_samples(name, view, self._clusters))
+                families = _families(_samples(name, view))
                 for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
                     block.append(text.removeprefix(block[0]))
             return b"".join(text for block in blocks.values() for text in block)
@@ -189,45 +192,45 @@ _SPECS = (
 _Sample = tuple[metrics.Metric, tuple[str, ...], float]
 
 
-def _samples(cluster: str, view: Cluster, clusters: Clusters) -> Iterator[_Sample]:
-    state, snapshot, stale = view.state, clusters.snapshot(view), view.stale(time.monotonic())
-    yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed_at_ms / 1000
-    yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
-    yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
+def _samples(cluster: str, view: Cluster) -> Iterator[_Sample]:
+    state, snapshot, stale = view.state, view.snapshot(), view.stale(time.monotonic())
+    yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed.observed_at_ms / 1000
+    yield metrics.CLUSTER_SLOTS, (cluster,), len(state.decided.slots)
+    yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.observed.outage is None
     yield metrics.CLUSTER_OWNED, (cluster,), view.owned
-    yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
-    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.health, state.orders)
-    yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
-    yield metrics.CLUSTER_PROBES_BLIND, (cluster,), state.health.blind_since_ms is not None
-    placed = (state.agents.get(user) for user in state.logins)
+    yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.observed.health.brake)
+    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.observed.health, state.decided.orders)
+    yield metrics.CLUSTER_PAUSED, (cluster,), state.decided.orders.pause is not None
+    yield metrics.CLUSTER_PROBES_BLIND, (cluster,), state.observed.health.blind_since_ms is not None
+    placed = (state.observed.agents.get(user) for user in state.decided.logins)
     where = [each for each in placed if each is not None]
     yield (
         metrics.CLUSTER_AGENTS_PLACED,
         (cluster,),
-        sum(each.server_ip == state.logins[each.user.lower()].server_ip for each in where),
+        sum(each.server_ip == state.decided.logins[each.user.lower()].server_ip for each in where),
     )
     yield from _action_samples(state)
-    for incident in state.incidents.values():
+    for incident in state.decided.incidents.values():
         yield from _incident_samples(state, incident)
     if snapshot.imbalance is not None:
         yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
-    if state.poll is not None:
-        for kind, count in state.poll.odd_rows.items():
+    if state.observed.poll is not None:
+        for kind, count in state.observed.poll.odd_rows.items():
             yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
     for standing in snapshot.dialers:
-        yield from _dialer_samples(cluster, state.dialers[standing.server_ip], standing, stale=stale)
-    for server_ip, health in state.health.dialers.items():
+        yield from _dialer_samples(cluster, state.observed.dialers[standing.server_ip], standing, stale=stale)
+    for server_ip, health in state.observed.health.dialers.items():
         yield metrics.DIALER_DEATHS, (cluster, server_ip, _id_of(state, server_ip)), health.deaths
 
 
 def _action_samples(state: ClusterState) -> Iterator[_Sample]:
-    stages = Counts(each.stage for each in state.relogins.values())
+    stages = Counts(each.stage for each in state.decided.relogins.values())
     for stage in ReloginStage:
         yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
-    holds = Counts(each.stage for each in state.agent_pauses.values())
+    holds = Counts(each.stage for each in state.decided.agent_pauses.values())
     for held in AgentPauseStage:
         yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, held.value), holds[held]
-    for fence in state.fences.values():
+    for fence in state.decided.fences.values():
         labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
         for come_to in FenceStage:
             yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
@@ -240,22 +243,24 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
     died_empty = incident.kind is DialerState.DOWN and not incident.agents and _emptied(state, incident.server_ip)
-    yield metrics.INCIDENT_EXPECTED, labels, incident.planned or died_empty
+    yield metrics.INCIDENT_EXPECTED, labels, incident.in_maintenance or died_empty
     moves = Counts(
-        (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident
+        (each.to_server_ip, each.stage)
+        for each in state.decided.relogins.values()
+        if each.incident == incident.incident
     )
     for to_server_ip in sorted({to for to, _ in moves}):
         for stage in ReloginStage:
             yield metrics.INCIDENT_MOVES, (*labels, to_server_ip, stage.value), moves[to_server_ip, stage]
-    acknowledged = state.orders.acknowledged.get(incident.incident)
+    acknowledged = state.decided.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
 
 
 def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
     """Tell whether somebody wants the dialer empty: that it dies then wakes nobody."""
-    health = state.health.dialers.get(server_ip)
-    return server_ip in state.orders.drains or (health is not None and health.switched_off_since_ms is not None)
+    health = state.observed.health.dialers.get(server_ip)
+    return server_ip in state.decided.orders.drains or (health is not None and health.switched_off_since_ms is not None)
 
 
 def _places_free(standing: RankedDialer) -> int:
@@ -265,7 +270,7 @@ def _places_free(standing: RankedDialer) -> int:
 
 
 def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
-    dialer = state.dialers.get(server_ip)
+    dialer = state.observed.dialers.get(server_ip)
     return "" if dialer is None else dialer.server_id
 
 

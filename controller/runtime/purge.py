@@ -1,6 +1,6 @@
 """Forgetting a cluster that is no more: what the log keeps of it for ever is ended, and nobody lists it any longer."""
 
-from controller.core.clusters import Cluster
+from controller.core.cluster import Cluster
 from messages.topics import RETENTION, Key, Retention, Topic
 from stream.entries import end_of_observation
 from stream.log import Entry, Log
@@ -16,7 +16,7 @@ def why_not(view: Cluster, listening_since: float | None, now: float) -> str:
 
     `listening_since`: when this process had caught up with the log; None: it has not. Seconds of the monotonic clock.
     """
-    if listening_since is not None and now - max(listening_since, view.heard_at or 0.0) >= QUIET_SECONDS:
+    if listening_since is not None and now - max(listening_since, view.freshness.heard_at or 0.0) >= QUIET_SECONDS:
         return ""
     return (
         f"a collector still works for {view.state.cluster}, or may: take it out of the settings of all collectors, and"

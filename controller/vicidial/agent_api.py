@@ -20,7 +20,9 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
-from controller.core.acting import LOGOUT, Outcome, Reply
+from controller.core.actions import Outcome
+from controller.core.actions.relogin import LOGOUT
+from messages.codes import Reply
 from messages.records import AgentPause, Relogin
 
 TIMEOUT_SECONDS = 2.0

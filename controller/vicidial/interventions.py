@@ -3,8 +3,9 @@
 Both are off unless the operator asks for them, and each needs grants of its own (controller/grants-*.sql).
 """
 
-from controller.core.acting import Outcome, Reply
+from controller.core.actions import Outcome
 from controller.vicidial.sql import Connect, Lazy, write
+from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
 
 CLOSE = """

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import pymysql
 
-from controller.core.acting import LOGOUT, Outcome, Reply, SessionRow
+from controller.core.actions import Outcome, SessionRow
+from controller.core.actions.relogin import LOGOUT
+from messages.codes import Reply
 from messages.records import AgentPause, Relogin
 
 LOOK = "SELECT live_agent_id, server_ip, status, external_pause FROM vicidial_live_agents WHERE user = %s"

@@ -189,7 +189,7 @@ def _nobody(cluster: str) -> Relogin:
         from_server_ip="",
         to_server_ip="",
         phone_login="",
-        ordered_at_ms=0,
+        planned_at_ms=0,
         dialer_lives=True,
     )
 

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
+from controller.core.explanations import because
 from controller.core.policy import Policy
 from hotdesk import logs
 from hotdesk.actuators import ActuatorSettings
@@ -182,8 +183,8 @@ class _Told(NamedTuple):
 
     kind: str
     withheld: str
-    ordered: int
-    home: int
+    moves: int
+    moved: int
     closed: bool
 
 
@@ -234,7 +235,7 @@ def _changes(before: dict[str, RankedDialer], now: dict[str, RankedDialer]) -> I
         if old is None or bool(_against(old)) == bool(_against(standing)):
             continue
         if why_not := _against(standing):
-            yield f"hotdesk: no new logins on {server_ip}: {'; '.join(why_not)}"
+            yield f"hotdesk: no new logins on {server_ip}: {because(why_not)}"
         else:
             yield f"hotdesk: new logins on {server_ip} again"
 
@@ -249,17 +250,21 @@ def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Ite
     for incident in (each.incident for each in reversed(found)):
         old = told.get(incident.incident, _Told("", "", 0, 0, closed=False))
         now = _Told(
-            incident.kind, incident.withheld, incident.ordered, incident.home, closed=incident.closed_at_ms is not None
+            incident.kind,
+            str(incident.withheld or ""),
+            incident.moves,
+            incident.moved,
+            closed=incident.closed_at_ms is not None,
         )
         told[incident.incident] = now
         if now.kind != old.kind:
             yield f"hotdesk: {incident.server_ip} is {now.kind}: {incident.why}"
         if now.withheld and now.withheld != old.withheld:
-            yield f"hotdesk: nobody is moved: {now.withheld}"
-        if now.ordered > old.ordered:
-            yield f"hotdesk: {now.ordered - old.ordered} agents are moved off {incident.server_ip}"
-        if now.home > old.home and (now.home == now.ordered or now.home // 10 > old.home // 10):
-            yield f"hotdesk: {now.home} of {now.ordered} agents of {incident.server_ip} are home on other dialers"
+            yield f"hotdesk: no agent is moved: {now.withheld}"
+        if now.moves > old.moves:
+            yield f"hotdesk: {now.moves - old.moves} agents are moved off {incident.server_ip}"
+        if now.moved > old.moved and (now.moved == now.moves or now.moved // 10 > old.moved // 10):
+            yield f"hotdesk: {now.moved} of {now.moves} agents of {incident.server_ip} are home on other dialers"
         if now.closed and not old.closed:
             yield f"hotdesk: the incident of {incident.server_ip} is closed"
 
@@ -332,7 +337,7 @@ def _ranking_table(ranking: RankingAnswer) -> Table:
             str(dialer.agents),
             str(dialer.slots),
             "-" if stalled is None else f"{stalled:.1f} s",
-            "; ".join(dialer.ineligible_because),
+            because(dialer.ineligible_because),
             style="red" if dialer.ineligible_because else "green" if dialer.rank == 1 else "",
         )
     return table

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.api.schemas import AliasAnswer
+from controller.core.explanations import because
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
@@ -142,7 +143,7 @@ def rank(
             str(phone.agents),
             str(phone.slots),
             f"{phone.load:g}",
-            "; ".join(phone.ineligible_because),
+            because(phone.ineligible_because),
         )
     Console().print(table)
 

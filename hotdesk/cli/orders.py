@@ -13,6 +13,7 @@ from controller.core.fences import STANDING
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.errors import SettingsError
 from hotdesk.settings import Options
+from messages.words import sentence
 
 DEFAULTS = Options()
 
@@ -117,8 +118,8 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         print_json(found)
         return
     table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "on it", "agents", "moves", "home", "not moved"):
-        table.add_column(column, justify="right" if column in {"agents", "moves", "home"} else "left")
+    for column in ("incident", "state", "why", "on it", "agents", "moves", "moved", "not moved"):
+        table.add_column(column, justify="right" if column in {"agents", "moves", "moved"} else "left")
     for each in found:
         incident = each.incident
         over = "closed" if incident.closed_at_ms is not None else incident.kind.value
@@ -128,9 +129,9 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
             incident.why,
             each.acknowledged_by or "-",
             str(incident.agents),
-            str(incident.ordered),
-            str(incident.home),
-            "; ".join(f"{listed.user}: {listed.why}" for listed in incident.listed) or "-",
+            str(incident.moves),
+            str(incident.moved),
+            "; ".join(f"{listed.user}: {sentence(listed.why)}" for listed in incident.listed) or "-",
         )
     Console().print(table)
 

@@ -16,6 +16,7 @@ from hotdesk.errors import ApiFailure
 from hotdesk.settings import Options
 from hotdesk.signals import asked_to_end
 from messages.records import DialerState, RankedDialer, ReloginStage
+from messages.words import sentence
 
 DEFAULTS = Options()
 EVERY_SECONDS = 1.0
@@ -119,10 +120,10 @@ def _incident(told: IncidentAnswer) -> RenderableType:
         _plain(f"  {progress}; {told.acknowledged_by or 'nobody'} is on it"),
     ]
     if incident.withheld:
-        lines.append(_plain(f"  nobody is moved now: {incident.withheld}", "yellow"))
+        lines.append(_plain(f"  no agent is moved now: {incident.withheld}", "yellow"))
     under_way = [each for each in told.moves if each.stage is not ReloginStage.MOVED]
     lines += [_plain(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
-    lines += [_plain(f"  {each.user} is not moved: {each.why}") for each in incident.listed]
+    lines += [_plain(f"  {each.user} is not moved: {sentence(each.why)}") for each in incident.listed]
     return Group(*lines)
 
 

@@ -101,8 +101,8 @@ class Following:
 
     def polls_on(self, count: int = 3) -> None:
         """Wait for some further polls."""
-        sequence, epoch = self.state.stamp[1], self.state.stamp[0]
-        assert eventually(lambda: self.state.stamp > (epoch, sequence + count))
+        sequence, epoch = self.state.observed.stamp[1], self.state.observed.stamp[0]
+        assert eventually(lambda: self.state.observed.stamp > (epoch, sequence + count))
 
     def until(self, condition: Callable[[ClusterState], bool], seconds: float = 20) -> ClusterState:
         assert eventually(lambda: condition(self.state), seconds), self._state
@@ -170,13 +170,13 @@ def test_the_log_tells_what_the_tables_hold_and_follows_them(
     vicidial.log_in("1001", FIRST)
     vicidial.log_in("1002", FIRST, status="PAUSED")
     collector = start()
-    state = following.until(lambda state: len(state.aliases) == SMALL.agents)
-    assert len(state.phones) == SMALL.agents * SMALL.dialers
-    assert state.campaigns.keys() == {"sales", "support"}
-    assert state.dialers[FIRST].agents == {AgentStatus.READY: 1, AgentStatus.PAUSED: 1}
-    assert state.dialers[FIRST].rooms_free == SMALL.rooms
-    assert state.poll is not None
-    assert state.poll.odd_rows == {}
+    state = following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
+    assert len(state.observed.phones) == SMALL.agents * SMALL.dialers
+    assert state.observed.campaigns.keys() == {"sales", "support"}
+    assert state.observed.dialers[FIRST].agents == {AgentStatus.READY: 1, AgentStatus.PAUSED: 1}
+    assert state.observed.dialers[FIRST].rooms_free == SMALL.rooms
+    assert state.observed.poll is not None
+    assert state.observed.poll.odd_rows == {}
     assert collector.leads
 
     vicidial.run("UPDATE vicidial_live_agents SET status = 'INCALL', server_ip = %s WHERE user = '1001'", SECOND)
@@ -186,24 +186,29 @@ def test_the_log_tells_what_the_tables_hold_and_follows_them(
     vicidial.run("DELETE FROM phones_alias WHERE alias_id = 'desk1002'")
     state = following.until(
         lambda state: (
-            "1002" not in state.agents and "desk1002" not in state.aliases and not state.phones["1001a"].active
+            "1002" not in state.observed.agents
+            and "desk1002" not in state.observed.aliases
+            and not state.observed.phones["1001a"].active
         )
     )
-    assert (state.agents["1001"].server_ip, state.agents["1001"].status) == (SECOND, AgentStatus.INCALL)
-    assert state.dialers[SECOND].agents == {AgentStatus.INCALL: 1}
-    assert not state.dialers[FIRST].agents
-    assert not state.dialers[THIRD].active
-    assert state.stamp[0] == 1
+    assert (state.observed.agents["1001"].server_ip, state.observed.agents["1001"].status) == (
+        SECOND,
+        AgentStatus.INCALL,
+    )
+    assert state.observed.dialers[SECOND].agents == {AgentStatus.INCALL: 1}
+    assert not state.observed.dialers[FIRST].agents
+    assert not state.observed.dialers[THIRD].active
+    assert state.observed.stamp[0] == 1
 
 
 def test_a_heartbeat_that_advances_is_seen_to_advance(start: Start, vicidial: Vicidial, following: Following) -> None:
     vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 1 HOUR")
     start()
-    following.until(lambda state: bool(state.dialers))
+    following.until(lambda state: bool(state.observed.dialers))
     assert _takes_logins(following.state) == set()
     vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 59 MINUTE WHERE server_ip = %s", FIRST)
     state = following.until(lambda state: _takes_logins(state) == {FIRST})
-    heartbeat = state.dialers[FIRST].heartbeat
+    heartbeat = state.observed.dialers[FIRST].heartbeat
     assert heartbeat is not None
     assert heartbeat.progressed_at_ms is not None
     assert heartbeat.clock_skew_seconds == pytest.approx(-59 * 60, abs=30)
@@ -213,22 +218,24 @@ def test_an_older_schema_is_collected_and_what_it_lacks_is_told(
     start: Start, make_vicidial: MakeVicidial, following: Following
 ) -> None:
     start(settings=make_vicidial(old=True).settings)
-    state = following.until(lambda state: len(state.aliases) == SMALL.agents)
-    assert state.settings is not None
-    assert "phones.peer_status" in state.settings.missing_columns
-    assert all(dialer.agent_logins for dialer in state.dialers.values())
+    state = following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
+    assert state.observed.settings is not None
+    assert "phones.peer_status" in state.observed.settings.missing_columns
+    assert all(dialer.agent_logins for dialer in state.observed.dialers.values())
 
 
 def test_told_to_it_publishes_everything_again(start: Start, log: EmbeddedLog, following: Following) -> None:
     start()
-    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     order = Resynchronise(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="me")
     elsewhere = Resynchronise(cluster="east", ordered_at_ms=NOW_MS, by="me")
     log.append([entry_of(elsewhere), entry_of(order)])
-    state = following.until(lambda state: state.poll is not None and (state.poll.full_sequence or 0) > 1)
-    assert state.poll is not None
-    since = (1, state.poll.full_sequence)
-    everything = [*state.phones.values(), *state.aliases.values(), *state.campaigns.values()]
+    state = following.until(
+        lambda state: state.observed.poll is not None and (state.observed.poll.full_sequence or 0) > 1
+    )
+    assert state.observed.poll is not None
+    since = (1, state.observed.poll.full_sequence)
+    everything = [*state.observed.phones.values(), *state.observed.aliases.values(), *state.observed.campaigns.values()]
     assert len(everything) == SMALL.agents * SMALL.dialers + SMALL.agents + 2
     assert all((each.epoch, each.sequence) >= since for each in everything)
 
@@ -241,29 +248,29 @@ def test_of_two_one_collects_and_the_other_takes_over_within_five_seconds(
 ) -> None:
     vicidial.log_in("1001", FIRST)
     first = start("c1")
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
     second = start("c2")
     following.polls_on()
     assert (first.leads, second.leads) == (True, False)
-    assert following.state.stamp[0] == 1
+    assert following.state.observed.stamp[0] == 1
 
     vicidial.run("DELETE FROM vicidial_live_agents")
     vicidial.log_in("1003", SECOND)
     first.stop()
-    state = following.until(lambda state: state.stamp >= (2, 1), seconds=5)
-    assert state.poll is not None
-    assert state.poll.collector == "c2"
+    state = following.until(lambda state: state.observed.stamp >= (2, 1), seconds=5)
+    assert state.observed.poll is not None
+    assert state.observed.poll.collector == "c2"
     assert second.leads
     assert not first.leads
-    assert state.agents.keys() == {"1003"}
-    assert state.outage is None
+    assert state.observed.agents.keys() == {"1003"}
+    assert state.observed.outage is None
 
 
 def test_a_standby_that_cannot_reach_the_database_does_not_say_that_it_is_down(
     start: Start, vicidial: Vicidial, following: Following, log: EmbeddedLog
 ) -> None:
     first = start("c1")
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
     following.polls_on()
     cut_off = start("c2", settings=msgspec.structs.replace(vicidial.settings, port=1))
     tries = {"cluster": CLUSTER, "kind": "unavailable"}
@@ -279,12 +286,12 @@ def test_a_leader_whose_connection_is_killed_begins_a_new_epoch(
 ) -> None:
     vicidial.log_in("1001", FIRST)
     start()
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
     _kill_leader(vicidial)
-    state = following.until(lambda state: state.stamp >= (2, 3), seconds=5)
-    assert state.outage is None
-    assert state.agents.keys() == {"1001"}
-    assert state.observed_at_ms > 0
+    state = following.until(lambda state: state.observed.stamp >= (2, 3), seconds=5)
+    assert state.observed.outage is None
+    assert state.observed.agents.keys() == {"1001"}
+    assert state.observed.observed_at_ms > 0
     assert len(following.records(Outage)) == 1
 
 
@@ -292,12 +299,12 @@ def test_of_a_killed_leader_and_its_standby_exactly_one_goes_on(
     start: Start, vicidial: Vicidial, following: Following
 ) -> None:
     first, second = start("c1"), start("c2")
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
     for epoch in (2, 3, 4):
         _kill_leader(vicidial)
-        following.until(lambda state, epoch=epoch: state.stamp >= (epoch, 3), seconds=5)  # type: ignore[misc]
+        following.until(lambda state, epoch=epoch: state.observed.stamp >= (epoch, 3), seconds=5)  # type: ignore[misc]
         assert eventually(lambda: first.leads != second.leads, 5)
-    assert following.state.stamp[0] == 4
+    assert following.state.observed.stamp[0] == 4
     leaders = {(each.epoch, each.collector) for each in following.records(Poll) if isinstance(each, Poll)}
     assert sorted(epoch for epoch, _ in leaders) == [1, 2, 3, 4]
 
@@ -307,9 +314,9 @@ def test_time_never_goes_back_from_one_epoch_to_the_next(
 ) -> None:
     start()
     for epoch in (1, 2):
-        following.until(lambda state, epoch=epoch: state.stamp >= (epoch, 3))  # type: ignore[misc]
+        following.until(lambda state, epoch=epoch: state.observed.stamp >= (epoch, 3))  # type: ignore[misc]
         _kill_leader(vicidial)
-    following.until(lambda state: state.stamp >= (3, 3))
+    following.until(lambda state: state.observed.stamp >= (3, 3))
     polls = [each for each in following.records(Poll) if isinstance(each, Poll)]
     assert all(earlier.observed_at_ms < later.observed_at_ms for earlier, later in pairwise(polls))
     assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
@@ -364,12 +371,12 @@ def test_a_frozen_leader_loses_its_place_and_does_not_take_it_back(
             assert _hears(frozen, "leads")
             standby = start("standby")
             frozen.send_signal(signal.SIGSTOP)
-            following.until(lambda state: state.stamp >= (1, 1), seconds=5)
+            following.until(lambda state: state.observed.stamp >= (1, 1), seconds=5)
             frozen.send_signal(signal.SIGCONT)
             assert _hears(frozen, "stands by")
             following.polls_on()
             assert standby.leads
-            assert following.state.stamp[0] == 1
+            assert following.state.observed.stamp[0] == 1
         finally:
             os.kill(frozen.pid, signal.SIGKILL)
 
@@ -391,35 +398,35 @@ def test_a_database_that_stops_is_told_and_nobody_dies_of_it(
     _beat(vicidial)
     vicidial.log_in("1001", FIRST)
     collector = start(settings=vicidial.settings)
-    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     _beat(vicidial)
     before = following.until(lambda state: _takes_logins(state) == {FIRST, SECOND, THIRD})
     last_poll = before.observed_at_ms
 
     own_server.stop()
-    state = following.until(lambda state: state.outage is not None)
-    assert state.outage is not None
-    since = state.outage.unreachable_since_ms
+    state = following.until(lambda state: state.observed.outage is not None)
+    assert state.observed.outage is not None
+    since = state.observed.outage.unreachable_since_ms
     assert last_poll <= since < last_poll + 60_000
-    assert vicidial.settings.where in state.outage.why
+    assert vicidial.settings.where in state.observed.outage.why
     assert eventually(lambda: len(following.records(Outage)) >= 3)
     state = following.state
-    assert state.outage is not None
-    assert state.outage.unreachable_since_ms == since
+    assert state.observed.outage is not None
+    assert state.observed.outage.unreachable_since_ms == since
     assert _takes_logins(state) == {FIRST, SECOND, THIRD}
-    assert state.agents.keys() == {"1001"}
+    assert state.observed.agents.keys() == {"1001"}
     assert not collector.leads
     assert collector.failures >= 3
 
     own_server.start()
-    state = following.until(lambda state: state.outage is None)
-    assert state.stamp[0] == 2
-    assert state.dialers.keys() == {FIRST, SECOND, THIRD}
-    assert all(dialer.heartbeat is None for dialer in state.dialers.values())
-    assert state.dialers[FIRST].agents == {AgentStatus.READY: 1}
-    assert state.agents.keys() == {"1001"}
+    state = following.until(lambda state: state.observed.outage is None)
+    assert state.observed.stamp[0] == 2
+    assert state.observed.dialers.keys() == {FIRST, SECOND, THIRD}
+    assert all(dialer.heartbeat is None for dialer in state.observed.dialers.values())
+    assert state.observed.dialers[FIRST].agents == {AgentStatus.READY: 1}
+    assert state.observed.agents.keys() == {"1001"}
     vicidial.run("INSERT INTO server_updater (server_ip, last_update) VALUES (%s, NOW())", FIRST)
-    following.until(lambda state: state.dialers[FIRST].heartbeat is not None)
+    following.until(lambda state: state.observed.dialers[FIRST].heartbeat is not None)
 
 
 def test_a_database_that_is_away_at_the_start_is_waited_for(
@@ -428,12 +435,12 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(
     vicidial = Vicidial(own_server, SMALL, old=False)
     own_server.stop()
     collector = start(settings=vicidial.settings)
-    state = following.until(lambda state: state.outage is not None)
-    assert state.poll is None
+    state = following.until(lambda state: state.observed.outage is not None)
+    assert state.observed.poll is None
     assert collector.failures >= 1
     own_server.start()
-    state = following.until(lambda state: state.poll is not None)
-    assert state.outage is None
+    state = following.until(lambda state: state.observed.poll is not None)
+    assert state.observed.outage is None
 
 
 def test_a_table_that_is_refused_is_told_and_not_asked_for_without_pause(
@@ -444,13 +451,13 @@ def test_a_table_that_is_refused_is_told_and_not_asked_for_without_pause(
     collector = start()
     assert eventually(lambda: collector.failures >= 3)
     assert time.monotonic() - began > 0.5
-    state = following.until(lambda state: state.outage is not None)
-    assert state.outage is not None
-    assert "server_updater" in state.outage.why
+    state = following.until(lambda state: state.observed.outage is not None)
+    assert state.observed.outage is not None
+    assert "server_updater" in state.observed.outage.why
     assert len(following.records(EpochClaim)) <= collector.failures + 1
 
     vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
-    following.until(lambda state: state.poll is not None and state.outage is None)
+    following.until(lambda state: state.observed.poll is not None and state.observed.outage is None)
 
 
 # --- when the log fails -----------------------------------------------------------------------------------------
@@ -465,15 +472,15 @@ def test_while_the_log_is_away_records_wait_and_none_is_lost(
 ) -> None:
     line = BreakableLog(log)
     collector = start(to=line)
-    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     line.cut()
     assert eventually(lambda: line.refused > 0)
-    told = following.state.stamp
+    told = following.state.observed.stamp
     vicidial.log_in("1001", FIRST)
     assert eventually(lambda: len(collector.outbox) >= 10)
-    assert following.state.stamp == told
+    assert following.state.observed.stamp == told
     line.mend()
-    following.until(lambda state: "1001" in state.agents)
+    following.until(lambda state: "1001" in state.observed.agents)
     assert eventually(lambda: len(collector.outbox) == 0)
     sequences = _sequences(following)
     assert sequences == [(1, number) for number in range(1, len(sequences) + 1)]
@@ -484,7 +491,7 @@ def test_a_full_queue_stops_the_polling_instead_of_dropping(
 ) -> None:
     line = BreakableLog(log)
     collector = start(to=line, bound=12)
-    following.until(lambda state: len(state.aliases) == SMALL.agents)
+    following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     line.cut()
     assert eventually(lambda: collector.outbox.full)
     polled = collector.metric("hotdesk_poll_seconds_count")
@@ -494,7 +501,7 @@ def test_a_full_queue_stops_the_polling_instead_of_dropping(
     assert len(collector.outbox) < 12 + 10
     vicidial.log_in("1001", FIRST)
     line.mend()
-    following.until(lambda state: "1001" in state.agents)
+    following.until(lambda state: "1001" in state.observed.agents)
     following.polls_on()
     sequences = _sequences(following)
     assert sequences == [(1, number) for number in range(1, len(sequences) + 1)]
@@ -506,7 +513,7 @@ def test_a_log_that_is_away_at_the_start_is_waited_for(start: Start, log: Embedd
     collector = start(to=line)
     assert not collector.leads
     line.mend()
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------
@@ -516,7 +523,7 @@ def test_it_ends_at_once_whatever_it_is_doing(
     start: Start, log: EmbeddedLog, vicidial: Vicidial, following: Following
 ) -> None:
     leader = start("leader")
-    following.until(lambda state: state.poll is not None)
+    following.until(lambda state: state.observed.poll is not None)
     standby = start("standby")
     lost = start("lost", settings=msgspec.structs.replace(vicidial.settings, port=1))
     assert eventually(lambda: lost.failures >= 2)

@@ -396,7 +396,7 @@ def _expected_dialers(tables: Tables) -> dict[str, tuple[object, ...]]:
 def _assert_agents_are_known(state: ClusterState, tables: Tables) -> None:
     assert {
         name: (each.live_agent_id, each.user, each.server_ip, each.status, each.campaign_id, each.remote)
-        for name, each in state.agents.items()
+        for name, each in state.observed.agents.items()
     } == _expected_agents(tables)
     assert {
         ip: (
@@ -409,7 +409,7 @@ def _assert_agents_are_known(state: ClusterState, tables: Tables) -> None:
             each.rooms_free,
             each.heartbeat is not None,
         )
-        for ip, each in state.dialers.items()
+        for ip, each in state.observed.dialers.items()
     } == _expected_dialers(tables)
 
 
@@ -417,18 +417,18 @@ def _assert_catalogue_is_known(state: ClusterState, tables: Tables) -> None:
     phones: dict[str, PhoneLine] = {}
     for line in sorted(tables.phones, key=lambda each: (each.active == "N", each.server_ip, each.login)):
         phones.setdefault(line.login.lower(), line)
-    assert {name: (each.login, each.server_ip, each.active) for name, each in state.phones.items()} == {
+    assert {name: (each.login, each.server_ip, each.active) for name, each in state.observed.phones.items()} == {
         name: (line.login, line.server_ip, line.active == "Y") for name, line in phones.items()
     }
-    assert {name: (each.alias_id, ",".join(each.logins)) for name, each in state.aliases.items()} == {
+    assert {name: (each.alias_id, ",".join(each.logins)) for name, each in state.observed.aliases.items()} == {
         alias.alias_id.lower(): alias for alias in tables.aliases
     }
-    assert {name: (each.campaign_id, each.grouping, each.grouping_limit) for name, each in state.campaigns.items()} == {
-        group.campaign_id.lower(): (group[0], Grouping(group[1]), group[2]) for group in tables.campaigns
-    }
-    assert state.settings is not None
-    assert state.settings.grouping_limit == tables.grouping_limit
-    assert state.settings.weights == dict(tables.weights)
+    assert {
+        name: (each.campaign_id, each.grouping, each.grouping_limit) for name, each in state.observed.campaigns.items()
+    } == {group.campaign_id.lower(): (group[0], Grouping(group[1]), group[2]) for group in tables.campaigns}
+    assert state.observed.settings is not None
+    assert state.observed.settings.grouping_limit == tables.grouping_limit
+    assert state.observed.settings.weights == dict(tables.weights)
 
 
 @given(HISTORIES)
@@ -439,13 +439,13 @@ def test_folding_what_was_published_gives_exactly_what_the_tables_hold(history: 
         patch.setattr(observing, "SLICE", 3)
         for polled in play(history):
             fold_all(state, polled.log)
-            assert state.stamp == (polled.epoch, polled.sequence)
-            assert state.poll is not None
+            assert state.observed.stamp == (polled.epoch, polled.sequence)
+            assert state.observed.poll is not None
             _assert_agents_are_known(state, polled.tables)
-            if state.poll.full_sequence is not None and not polled.waiting:
+            if state.observed.poll.full_sequence is not None and not polled.waiting:
                 _assert_catalogue_is_known(state, polled.tables)
-    assert state.poll is not None
-    assert state.poll.full_sequence is not None
+    assert state.observed.poll is not None
+    assert state.observed.poll.full_sequence is not None
 
 
 @given(HISTORIES)

@@ -60,7 +60,7 @@ def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager
 
 def told(following: Following) -> dict[str, dict[str, ProbeResult]]:
     """Give what the latest poll's dialers carry."""
-    return {server_ip: dialer.probes for server_ip, dialer in following.state.dialers.items()}
+    return {server_ip: dialer.probes for server_ip, dialer in following.state.observed.dialers.items()}
 
 
 def probers() -> int:
@@ -86,7 +86,7 @@ def test_who_is_no_dialer_any_more_is_not_asked(
     start("c1")
     assert eventually(lambda: bool(told(following).get(FIRST)) and bool(told(following).get(SECOND)))
     vicidial.run("UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = %s", FIRST)
-    assert eventually(lambda: not following.state.dialers[FIRST].asterisk)
+    assert eventually(lambda: not following.state.observed.dialers[FIRST].asterisk)
     assert told(following)[FIRST] == {}
     assert eventually(lambda: managers[0].connections == 0)
     asked = managers[0].pings
@@ -109,7 +109,7 @@ def test_who_stands_by_asks_nobody_until_its_reign_begins(
     assert (managers[0].logins, managers[0].connections, probers()) == (1, 1, 1)
 
     first.stop()
-    assert eventually(lambda: following.state.stamp[0] == 2 and bool(told(following)[FIRST]))
+    assert eventually(lambda: following.state.observed.stamp[0] == 2 and bool(told(following)[FIRST]))
     assert (managers[0].logins, managers[0].connections, probers()) == (2, 1, 1)
 
 
@@ -120,10 +120,10 @@ def test_the_prober_ends_with_the_reign(
     assert eventually(lambda: bool(told(following).get(FIRST)))
     # A reign that breaks: the database refuses from now on.
     vicidial.run(f"REVOKE SELECT (server_ip, last_update, db_time) ON server_updater FROM `{vicidial.user}`@`%%`")
-    assert eventually(lambda: following.state.outage is not None)
+    assert eventually(lambda: following.state.observed.outage is not None)
     assert eventually(lambda: probers() == 0 and managers[0].connections == 0)
     vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
-    assert eventually(lambda: following.state.outage is None and bool(told(following)[FIRST]))
+    assert eventually(lambda: following.state.observed.outage is None and bool(told(following)[FIRST]))
     # A reign that is ended.
     assert collector.stop() < 3
     assert probers() == 0
@@ -133,7 +133,7 @@ def test_the_prober_ends_with_the_reign(
 def test_without_a_probe_there_is_no_prober(log: EmbeddedLog, vicidial: Vicidial, following: Following) -> None:
     running = Running(log, vicidial.settings, "c1", 100_000)
     try:
-        assert eventually(lambda: following.state.poll is not None)
+        assert eventually(lambda: following.state.observed.poll is not None)
         assert probers() == 0
         assert told(following) == {FIRST: {}, SECOND: {}, THIRD: {}}
     finally:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from hotdesk.settings import ApiOptions
+from messages.codes import DecisionCode
 from messages.records import Decision, Record
 from tests.hotdesk.conftest import Command
 from tests.hotdesk.test_api import TOKENS, Floor, bearer, problem, service_of
@@ -41,7 +42,7 @@ def told(floor: Floor, number: int) -> list[Decision]:
     def found() -> list[Decision]:
         answer = floor.http.get(f"{BASE}/decisions")
         decisions = reversed(msgspec.json.decode(answer.content, type=list[Decision]))
-        return [each for each in decisions if each.what.startswith(("ordered: ", "took back: "))]
+        return [each for each in decisions if each.code in {DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK}]
 
     until(lambda: len(found()) >= number, f"{number} orders are known")
     assert not any(token in repr(found()) for token in TOKENS.values())

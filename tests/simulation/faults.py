@@ -355,7 +355,7 @@ def _somebody_moves_an_agent(stage: Stage) -> End:
 
 def _somebody_releases_the_brake(stage: Stage) -> End:
     owner = next((each for each in stage.controllers if each.decides and each.view is not None), None)
-    since_ms = None if owner is None or owner.view is None else owner.view.state.health.bad_since_ms
+    since_ms = None if owner is None or owner.view is None else owner.view.state.observed.health.bad_since_ms
     if since_ms is not None:
         stage.watch.unbraked = True
         stage.order(Unbrake(cluster=CLUSTER, ordered_at_ms=0, by="anna", bad_since_ms=since_ms))

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
-from controller.core.acting import Outcome, Reply, SessionRow
+from controller.core.actions import Outcome, SessionRow
 from controller.vicidial.sql import VicidialError
+from messages.codes import Reply
 from messages.records import AgentPause, Fence, FenceStage, Relogin
 from tests.simulation.world import LOGOUT, Live, World
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.core.clusters import Cluster, Clusters
+from controller.core.cluster import Cluster
+from controller.core.clusters import Clusters
 from controller.core.picks import PickRequest, Refused
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
@@ -17,8 +18,10 @@ from controller.runtime.decoding import read
 from controller.runtime.executor import Actuators, Executor
 from controller.runtime.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
 from messages.codec import decode
+from messages.codes import Reason, ReasonCode
 from messages.records import Action, EpochClaim, Outage, Poll, Stamped
 from messages.topics import Topic
+from messages.words import reason
 from stream.entries import entry_of
 from stream.log import Entry, LogError, LogUnavailableError
 from tests.simulation.hands import Hands
@@ -291,7 +294,7 @@ class Controller(Stoppable):
             Actuators(
                 self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second
             ),
-            why_not=self._why_not,
+            withheld=self._withheld,
             report=lambda _action, _outcome: None,
             clock=self.now,
         )
@@ -374,12 +377,12 @@ class Controller(Stoppable):
     def _acts_now(self) -> bool:
         return self.policy.acts and self.now() >= self._claim_again_at
 
-    def _why_not(self) -> str:
+    def _withheld(self) -> Reason | None:
         if not self._sure or not self._assigned:
-            return "this process is not sure any more that it owns the cluster"
+            return reason(ReasonCode.NOT_OWNER)
         if self._claim is None:
-            return "this process has not claimed the cluster"
-        return "" if self.view is None else self.view.why_withheld
+            return reason(ReasonCode.NOT_CLAIMED)
+        return None if self.view is None else self.view.withheld
 
     # --- deciding and acting --------------------------------------------------------------------------------------
 
@@ -441,12 +444,12 @@ class Controller(Stoppable):
         view = self.view
         if view is None:
             return None
-        owner = next((each for each in others if each.name == view.owner and each is not self), None)
+        owner = next((each for each in others if each.name == view.state.published.owner and each is not self), None)
         if not view.owned and owner is not None and owner.answers and owner.decides:
             return owner.pick(user, alias, ())
         if view.stale(self.now()):
             return None
-        picked, entries = self.clusters.pick(view, PickRequest(user, alias, "CAMP"))
+        picked, entries = self.view.pick(PickRequest(user, alias, "CAMP"))
         self._outbox.extend(entries)
         if isinstance(picked, Refused):
             return None

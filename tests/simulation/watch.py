@@ -7,17 +7,17 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
-from controller.core.clusters import STALE_SECONDS, Clusters
-from controller.core.detector import (
-    ALONE_SECONDS,
-    BRAKE_CONFIRMED_SECONDS,
-    DRAIN_SECONDS,
-)
+from controller.core.cluster import STALE_SECONDS
+from controller.core.clusters import Clusters
+from controller.core.detector import ALONE_SECONDS, DRAIN_SECONDS
+from controller.core.fleet_brake import BRAKE_CONFIRMED_SECONDS
+from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
-from controller.core.state import NEVER, ClusterState, Stamp
+from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.codec import decode
+from messages.codes import DecisionCode
 from messages.records import AgentPause, Decision, Fence, FenceStage, Relogin, ReloginStage
 from messages.topics import Topic
 from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
@@ -243,7 +243,9 @@ class Watch:
         most = self._policy.max_agents
         if by.view is not None and most is not None and not picked.degraded:
             state = by.view.state
-            load = sum(state.dialers[chosen.server_ip].agents.values()) + state.slots.on(chosen.server_ip)
+            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + state.decided.slots.on(
+                chosen.server_ip
+            )
             if load > most and self._now - self.unsteady_at > 2 * ALONE_SECONDS:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 
@@ -267,16 +269,17 @@ class Watch:
             if controller.dead or view is None:
                 continue
             place = (controller.name, controller.life)
-            before, stamp = self._stamps.get(place, NEVER), view.state.stamp
+            before, stamp = self._stamps.get(place, NEVER), view.state.observed.stamp
             if stamp < before:
                 raise BrokenError(Invariant.REPLAY_DIFFERS, f"{controller.name} went back from {before} to {stamp}")
             self._stamps[place] = stamp
-            poll = view.state.poll
+            poll = view.state.observed.poll
             if poll is not None and stamp > before:
                 for dialer in poll.dialers:
                     counted = sum(dialer.agents.values())
                     there = sum(
-                        each.server_ip == dialer.server_ip and not each.remote for each in view.state.agents.values()
+                        each.server_ip == dialer.server_ip and not each.remote
+                        for each in view.state.observed.agents.values()
                     )
                     if counted != there:
                         raise BrokenError(
@@ -296,7 +299,7 @@ class Watch:
         again = fresh.by_name[CLUSTER].state
         for controller in self.controllers:
             view = controller.view
-            if view is None or not controller.answers or view.state.stamp != again.stamp:
+            if view is None or not controller.answers or view.state.observed.stamp != again.observed.stamp:
                 continue
             if rank_dialers(view.state, view.policy) != rank_dialers(again, self._policy):
                 mine, others = (
@@ -306,19 +309,19 @@ class Watch:
                 raise BrokenError(
                     Invariant.REPLAY_DIFFERS, f"the ranking of {controller.name} is {mine}, and by the log {others}"
                 )
-            known, said = (sorted(each.actions, key=str) for each in (view.state, again))
+            known, said = (sorted(each.decided.actions, key=str) for each in (view.state, again))
             if controller.decides and known != said:
                 raise BrokenError(Invariant.REPLAY_DIFFERS, f"the actions of {controller.name} are not the log's")
 
     def _says_why(self) -> None:
         audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
-        said = {(each.subject, each.what) for each in audit if isinstance(each, Decision) and each.why}
-        ordered = {user for user, what in said if what.startswith("ordered a move")}
+        said = {(each.subject, each.code) for each in audit if isinstance(each, Decision) and each.why}
+        ordered = {user for user, code in said if code is DecisionCode.MOVE_PLANNED}
         for stored in self._wire.topics[Topic.RELOGINS]:
             record = None if stored.value is None else decode(stored.topic, stored.value)
             if isinstance(record, Relogin) and record.stage is ReloginStage.PLANNED and record.user not in ordered:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{record.user} was moved, and nothing says why")
-        opened = {each for each, what in said if what.startswith("opened incident")}
+        opened = {each for each, code in said if code is DecisionCode.INCIDENT_OPENED}
         for stored in self._wire.topics[Topic.INCIDENTS]:
             if stored.key.rpartition("/")[2].partition("@")[0] not in opened:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{stored.key} was opened, and nothing says why")
@@ -328,8 +331,8 @@ class Watch:
         owner = next((each for each in self.controllers if each.decides), None)
         if owner is None or owner.view is None:
             return "nobody owns the cluster"
-        if owner.view.why_withheld:
-            return f"moves are withheld: {owner.view.why_withheld}"
+        if owner.view.withheld is not None:
+            return f"moves are withheld: {owner.view.withheld}"
         state = owner.view.state
         offered = {each.server_ip for each in rank_dialers(state, owner.policy) if each.rank is not None}
         complaints = [self._complaint_of(agent) for agent in self._world.agents.values()]
@@ -354,7 +357,7 @@ class Watch:
         full = (self._policy.max_agents or 1000) <= len(self._world.on(dialer.server_ip))
         if fit and not full and dialer.server_ip not in offered:
             return f"{dialer.server_ip} is fit, and not offered"
-        if dialer.fenced and not dialer.dead and dialer.server_ip not in state.fences:
+        if dialer.fenced and not dialer.dead and dialer.server_ip not in state.decided.fences:
             return f"the fence of {dialer.server_ip} was left behind"
         return ""
 

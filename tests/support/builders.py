@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from controller.core.clusters import News, Tombstone
+from controller.core.news import News, Tombstone
+from controller.core.observed import Folded
 from controller.core.policy import Policy
-from controller.core.state import ClusterState, Folded
+from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.records import (
     AgentSession,
@@ -45,7 +46,7 @@ MOVE = Relogin(
     alias_id="desk1001",
     phone_login="1001b",
     stage=ReloginStage.PLANNED,
-    ordered_at_ms=NOW_MS,
+    planned_at_ms=NOW_MS,
     by="me",
 )
 """The order to move an agent."""
@@ -200,7 +201,7 @@ def fold_all(state: ClusterState, log: Sequence[Stored]) -> list[Folded]:
     results = []
     for news in map(read, log):
         if isinstance(news, Tombstone):
-            results.append(state.fold_end(news.key, news.stamp))
+            results.append(state.observed.fold_end(news.key, news.stamp))
         else:
             assert isinstance(news, Observation), news
             results.append(state.fold(news))

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-from controller.core.incidents import Plan, apply_plan, make_plan
+from controller.core.plan import Plan, apply_plan
+from controller.core.planning import make_plan
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
+from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import (
     AgentSession,
     AgentStatus,
@@ -23,6 +25,7 @@ from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO, dialer, fol
 
 DIALERS = (ONE, TWO, THREE)
 CALM = Policy(moves_per_second=1000)
+BRAKE = Reason(ReasonCode.FLEET_BRAKE, "2 of 3 look bad")
 
 
 class Floor:
@@ -31,7 +34,7 @@ class Floor:
     def __init__(self, *on_one: AgentSession, policy: Policy = CALM, acts: bool = True) -> None:
         self.policy = policy
         self.acts = acts
-        self.doubt = ""
+        self.doubt: Reason | None = None
         self.rooms = dict.fromkeys(DIALERS, 500)
         self.state: ClusterState = folded(
             *(phone(user, number) for user in users(on_one) for number in (1, 2, 3)),
@@ -48,38 +51,38 @@ class Floor:
             self.sessions[session.user] = session
         for user in gone:
             del self.sessions[user]
-        self.state.agents = {user.lower(): each for user, each in self.sessions.items()}
+        self.state.observed.agents = {user.lower(): each for user, each in self.sessions.items()}
         at = [
             dialer(ip, sum(each.server_ip == ip for each in self.sessions.values()), rooms_free=self.rooms[ip])
             for ip in DIALERS
         ]
-        sequence, at_ms = self.state.stamp[1] + 1, self.state.observed_at_ms + round(seconds * 1000)
+        sequence, at_ms = self.state.observed.stamp[1] + 1, self.state.observed.observed_at_ms + round(seconds * 1000)
         self.state.fold(poll(*at, sequence=sequence, at_ms=at_ms))
 
-    def judge(self, brake: str = "", /, **states: DialerState) -> None:
+    def judge(self, brake: Reason | None = None, /, **states: DialerState) -> None:
         """Judge dialers ONE, TWO and THREE as said, and the others up."""
         named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: state for name, state in states.items()}
-        self.state.health = FleetHealth(
-            polled_at_ms=self.state.observed_at_ms,
+        self.state.observed.health = FleetHealth(
+            polled_at_ms=self.state.observed.observed_at_ms,
             brake=brake,
             dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS},
         )
 
-    def turn(self) -> Plan:
-        """Take a turn, and take in what it decided."""
-        turn = make_plan(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
-        apply_plan(self.state, turn)
-        return turn
+    def plan(self) -> Plan:
+        """Make a plan and apply it."""
+        plan = make_plan(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
+        apply_plan(self.state, plan)
+        return plan
 
     def moves(self) -> list[Relogin]:
-        """Take a turn, and give the moves that it began."""
+        """Make a plan, and return the moves that it began."""
         began = {ReloginStage.PLANNED, ReloginStage.ADVISED}
-        return [each for each in self.turn().records if isinstance(each, Relogin) and each.stage in began]
+        return [each for each in self.plan().records if isinstance(each, Relogin) and each.stage in began]
 
     @property
     def incident(self) -> Incident:
         """Give the only open incident."""
-        (incident,) = self.state.incidents.values()
+        (incident,) = self.state.decided.incidents.values()
         return incident
 
     def listed(self) -> dict[str, NotMoved]:
@@ -141,5 +144,5 @@ def crowd(count: int, server_ip: str = ONE, first: int = 1001) -> list[AgentSess
     return [agent(str(first + number), server_ip) for number in range(count)]
 
 
-def decisions(turn: Plan) -> list[tuple[str, str, str]]:
-    return [(each.what, each.why, each.subject) for each in turn.records if isinstance(each, Decision)]
+def decisions(plan: Plan) -> list[tuple[DecisionCode, str, str]]:
+    return [(each.code, each.why, each.subject) for each in plan.records if isinstance(each, Decision)]

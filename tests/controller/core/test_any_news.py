@@ -29,6 +29,6 @@ def test_any_records_are_folded_judged_and_shown(records: list[AnyRecord], owned
         clusters.fold([record], float(now), live=True)
     asyncio.run(ClusterGauges(clusters).text())
     for view in clusters.by_name.values():
-        encode(clusters.snapshot(view))
+        encode(view.snapshot())
         explain(view.state, view.policy, view.decisions, "1", stale=False)
-        cluster_page(view.state, clusters.snapshot(view), incidents_of(view), view.decisions, stale=False, acts=False)
+        cluster_page(view.state, view.snapshot(), incidents_of(view), view.decisions, stale=False, acts=False)

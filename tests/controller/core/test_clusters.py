@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.clusters import DEFAULT_POLICY, STALE_SECONDS, Clusters, FoldedBatch, Result
+from controller.core.cluster import STALE_SECONDS
+from controller.core.clusters import DEFAULT_POLICY, Clusters, FoldedBatch
+from controller.core.news import Result
 from controller.core.picks import NoPick, Picked, PickRequest, Refused
 from controller.core.policy import Policy
 from messages.codec import decode, encode
+from messages.codes import DecisionCode
 from messages.keys import KIND_AGENT
 from messages.records import (
     DeadLetter,
@@ -65,7 +68,7 @@ def _ready(*, owned: bool = True) -> Clusters:
 
 
 def _pick(clusters: Clusters, user: str = "1001", typed: str = "desk") -> tuple[LoginSlot, list[Entry]]:
-    picked, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest(user, typed))
+    picked, entries = clusters.by_name[CLUSTER].pick(PickRequest(user, typed))
     assert isinstance(picked, Picked)
     return picked.slot, entries
 
@@ -112,7 +115,7 @@ def test_nothing_is_said_before_the_log_is_caught_up_with() -> None:
     _fold(clusters, slot("1001", until_ms=NOW_MS), live=False)
     folded = _fold(clusters, poll(dialer(ONE)), Entry(Topic.OBSERVATIONS, CLUSTER, b"no record"), live=False)
     assert folded.entries == []
-    assert clusters.by_name[CLUSTER].fresh_at is None
+    assert clusters.by_name[CLUSTER].freshness.fresh_at is None
 
 
 def test_a_cluster_that_changes_hands_is_decided_by_its_new_owner_alone() -> None:
@@ -130,15 +133,15 @@ def test_a_replica_knows_the_owner_from_its_snapshots() -> None:
     (entry,) = _fold(_clusters(name="owner"), poll(dialer(ONE))).entries
     _fold(clusters, poll(dialer(ONE)), entry)
     view = clusters.by_name[CLUSTER]
-    assert (view.owner, view.owner_url) == ("owner", "http://owner:8080")
-    assert clusters.snapshot(view).owner == "owner"
+    assert view.state.published[1:] == ("owner", "http://owner:8080")
+    assert view.snapshot().owner == "owner"
 
 
 def test_a_snapshot_tells_of_an_outage() -> None:
     clusters = _ready()
     outage = Outage(cluster=CLUSTER, epoch=1, sequence=2, unreachable_since_ms=NOW_MS, collector="c1", why="it is away")
     assert _fold(clusters, outage).polled == set()
-    assert clusters.snapshot(clusters.by_name[CLUSTER]).outage_since_ms == NOW_MS
+    assert clusters.by_name[CLUSTER].snapshot().outage_since_ms == NOW_MS
 
 
 def test_each_cluster_has_its_own_policy() -> None:
@@ -156,7 +159,7 @@ def test_what_is_forgotten_is_known_no_more() -> None:
     clusters.forget(OWNED)
     assert not clusters.by_name
     _fold(clusters, poll(dialer(ONE), sequence=9), live=False)
-    assert list(clusters.by_name[CLUSTER].state.dialers) == [ONE]
+    assert list(clusters.by_name[CLUSTER].state.observed.dialers) == [ONE]
 
 
 # --- staleness --------------------------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ def test_only_a_poll_makes_a_cluster_fresh() -> None:
     clusters = _clusters()
     _fold(clusters, poll(dialer(ONE)), now=100.0)
     _fold(clusters, session("1001", sequence=2), poll(dialer(ONE)), slot("1002"), now=200.0)
-    assert clusters.by_name[CLUSTER].fresh_at == 100.0
+    assert clusters.by_name[CLUSTER].freshness.fresh_at == 100.0
 
 
 def test_a_poll_that_waited_on_its_way_is_as_old_as_it_waited() -> None:
@@ -229,10 +232,10 @@ def test_a_new_slot_is_told_once() -> None:
 def test_a_slot_given_back_is_told() -> None:
     clusters = _ready()
     held, _ = _pick(clusters)
-    released, entries = clusters.release(clusters.by_name[CLUSTER], "1001")
+    released, entries = clusters.by_name[CLUSTER].release("1001")
     assert released == held
     assert _records(entries) == [_end("1001")]
-    assert clusters.release(clusters.by_name[CLUSTER], "1001") == (None, [])
+    assert clusters.by_name[CLUSTER].release("1001") == (None, [])
 
 
 def test_a_slot_lost_without_another_in_its_place_is_told() -> None:
@@ -240,11 +243,11 @@ def test_a_slot_lost_without_another_in_its_place_is_told() -> None:
     clusters = _ready()
     _pick(clusters)
     _fold(clusters, poll(dialer(ONE, active=False), dialer(TWO, active=False), sequence=2))
-    refused, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest("1001", "desk"))
+    refused, entries = clusters.by_name[CLUSTER].pick(PickRequest("1001", "desk"))
     assert isinstance(refused, Refused)
     assert refused.why is NoPick.NO_DIALER
     assert _records(entries) == [_end("1001")]
-    refused, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest("1001", "desk"))
+    refused, entries = clusters.by_name[CLUSTER].pick(PickRequest("1001", "desk"))
     assert isinstance(refused, Refused)
     assert entries == []
 
@@ -272,14 +275,14 @@ def test_a_replica_ends_slots_for_itself_and_tells_nobody() -> None:
     _fold(clusters, slot("1001"))
     folded = _fold(clusters, poll(dialer(ONE), sequence=2, at_ms=NOW_MS + 30_000))
     assert folded.entries == []
-    assert len(clusters.by_name[CLUSTER].state.slots) == 0
+    assert len(clusters.by_name[CLUSTER].state.decided.slots) == 0
 
 
 def test_others_slots_are_taken_and_ended_as_the_log_says() -> None:
     clusters = _ready()
     theirs = slot("1001", ONE, by="replica")
     _fold(clusters, theirs)
-    slots = clusters.by_name[CLUSTER].state.slots
+    slots = clusters.by_name[CLUSTER].state.decided.slots
     assert list(slots) == [theirs]
     _fold(clusters, end_of_slot(theirs, "replica"))
     assert list(slots) == []
@@ -289,9 +292,9 @@ def test_own_news_coming_back_changes_nothing() -> None:
     """A slot given back must not be taken again because the log only now says that it was handed out."""
     clusters = _ready()
     held, told = _pick(clusters)
-    _, ended = clusters.release(clusters.by_name[CLUSTER], "1001")
+    _, ended = clusters.by_name[CLUSTER].release("1001")
     _fold(clusters, *told)
-    slots = clusters.by_name[CLUSTER].state.slots
+    slots = clusters.by_name[CLUSTER].state.decided.slots
     assert list(slots) == []
 
     newer, _ = _pick(clusters)
@@ -305,7 +308,7 @@ def test_after_a_restart_own_slots_are_learnt_from_the_log() -> None:
     held, told = _pick(first)
     again = _clusters()
     _fold(again, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)), *told, live=False)
-    assert list(again.by_name[CLUSTER].state.slots) == [held]
+    assert list(again.by_name[CLUSTER].state.decided.slots) == [held]
     assert _pick(again) == (held, [])
 
 
@@ -341,7 +344,7 @@ def test_nothing_undecodable_stops_the_fold(entry: Entry) -> None:
     clusters = _ready()
     folded = _fold(clusters, entry, poll(dialer(ONE, 5), dialer(TWO), sequence=2))
     assert {type(each) for each in _records(folded.entries)} == {RankingSnapshot, DeadLetter}
-    assert clusters.by_name[CLUSTER].state.stamp == (1, 2)
+    assert clusters.by_name[CLUSTER].state.observed.stamp == (1, 2)
 
 
 def test_a_dead_letter_is_written_once() -> None:
@@ -359,7 +362,7 @@ def test_after_a_replay_no_dead_letter_is_written_again(letter_first: bool) -> N
     clusters = _clusters()
     replayed = [*arrived(BROKEN), *arrived(letter)]
     clusters.fold(replayed[::-1] if letter_first else replayed, 0.0, live=False)
-    assert _fold(clusters, poll(dialer(ONE))).entries == [entry_of(clusters.snapshot(clusters.by_name[CLUSTER]))]
+    assert _fold(clusters, poll(dialer(ONE))).entries == [entry_of(clusters.by_name[CLUSTER].snapshot())]
 
 
 def test_what_nobody_reported_is_reported_by_who_owns_it_next() -> None:
@@ -397,7 +400,10 @@ def test_a_dead_letter_keeps_the_key_and_the_bytes() -> None:
 
 def test_decisions_that_come_once_more_are_known_already() -> None:
     clusters = _clusters()
-    made = [Decision(cluster=CLUSTER, at_ms=NOW_MS, actor="c", what=f"w{at}", why="") for at in range(3)]
+    made = [
+        Decision(code=DecisionCode.MOVE_PLANNED, cluster=CLUSTER, at_ms=NOW_MS, actor="c", what=f"w{at}", why="")
+        for at in range(3)
+    ]
     for _ in range(2):
         clusters.fold(arrived(*made), 0.0, live=False)
     assert CLUSTER not in clusters.by_name, "nothing else is known of it, now or any more"
@@ -432,7 +438,7 @@ OPENED = entry_of(
         opened_at_ms=NOW_MS,
         why="",
         confirmed=False,
-        planned=False,
+        in_maintenance=False,
         by="a",
     )
 )
@@ -463,7 +469,7 @@ def test_what_people_ordered_of_a_cluster_that_comes_back_is_not_lost_however_it
     clusters = _clusters(owned=False)
     _fold(clusters, PAUSED, live=False)
     _fold(clusters, OBSERVED, ENDS[Topic.OBSERVATIONS], OBSERVED, live=False)
-    assert clusters.by_name[CLUSTER].state.orders.pause is not None
+    assert clusters.by_name[CLUSTER].state.decided.orders.pause is not None
 
 
 # --- a newer hotdesk --------------------------------------------------------------------------------------------
@@ -496,7 +502,7 @@ def test_what_a_newer_hotdesk_saw_keeps_nobody_from_deciding() -> None:
 def test_an_end_that_is_older_than_the_latest_poll_ends_nothing() -> None:
     clusters = _clusters(owned=False)
     _fold(clusters, OBSERVED, entry_of(poll(dialer(ONE), sequence=2)), ENDS[Topic.OBSERVATIONS])
-    assert clusters.by_name[CLUSTER].state.stamp == (1, 2)
+    assert clusters.by_name[CLUSTER].state.observed.stamp == (1, 2)
 
 
 def test_in_the_very_batch_that_shows_a_newer_hotdesk_nothing_is_decided() -> None:

@@ -9,6 +9,7 @@ import pytest
 from controller.core.detector import judge_fleet
 from controller.core.orders import Orders
 from controller.core.policy import MaintenanceWindow, Policy
+from messages.codes import ReasonCode
 from messages.records import (
     DialerHealth,
     DialerReading,
@@ -20,6 +21,7 @@ from messages.records import (
     ProbeResult,
     Unbrake,
 )
+from messages.words import reason
 from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO
 
 TICK_MS = 500
@@ -139,7 +141,7 @@ def healthy(*server_ips: str, **probes: ProbeResult) -> Fleet:
 def test_dialers_whose_heartbeat_advances_are_up_and_nothing_is_said_against_them() -> None:
     fleet = healthy(ONE, TWO)
     assert [(each.state.value, each.evidence) for each in fleet.health.dialers.values()] == [("up", "")] * 2
-    assert fleet.health.brake == ""
+    assert fleet.health.brake is None
 
 
 def test_without_a_probe_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_8() -> None:
@@ -305,9 +307,9 @@ def test_nobody_is_moved_for_a_minute_after_all_probes_went_blind() -> None:
         fleet[server_ip].probes = {"ami": REFUSED}
     fleet[ONE].beats = False
     fleet.run(20)
-    assert (fleet.state(ONE), "probes of all dialers" in fleet.health.brake) == ("down", True)
+    assert (fleet.state(ONE), fleet.health.brake.code) == ("down", ReasonCode.PROBES_BLIND)
     fleet.run(45)
-    assert fleet.health.brake == "", "a firewall that keeps them out for good must not keep everybody where they are"
+    assert fleet.health.brake is None, "a firewall that keeps them out for good must not keep everybody where they are"
 
 
 def test_what_was_down_stays_down_under_a_new_collector() -> None:
@@ -392,7 +394,7 @@ def test_one_that_was_switched_off_for_a_moment_is_as_before() -> None:
     fleet.seconds_until(FOUR, "down")
     fleet[THREE].beats = False
     fleet.seconds_until(THREE, "down")
-    assert fleet.health.brake == "", "all four are in service"
+    assert fleet.health.brake is None, "all four are in service"
 
 
 def test_closed_to_logins_is_closed_and_no_more() -> None:
@@ -412,7 +414,7 @@ def test_down_outranks_the_flags() -> None:
 def test_an_order_drains_at_once_until_it_is_taken_back() -> None:
     fleet = healthy(ONE, TWO)
     order = Drain(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=ONE)
-    fleet.orders.take(order)
+    fleet.orders.add(order)
     fleet.poll()
     assert fleet.state(ONE) == "draining"
     fleet.orders.drains.clear()
@@ -444,25 +446,25 @@ def test_with_two_dialers_one_dying_is_no_fleets_trouble() -> None:
     fleet = healthy(ONE, TWO)
     fleet[ONE].beats = False
     fleet.seconds_until(ONE, "down")
-    assert fleet.health.brake == ""
+    assert fleet.health.brake is None
 
 
 def test_more_than_half_at_once_is_braked_until_they_are_back() -> None:
     fleet = healthy(ONE, TWO, THREE)
     fleet[ONE].beats = fleet[TWO].beats = False
     fleet.seconds_until(ONE, "down")
-    assert fleet.health.brake == "2 of 3 dialers in service look bad at once: it may be the observer"
+    assert fleet.health.brake == reason(ReasonCode.FLEET_BRAKE, bad=2, service=3)
     fleet.run(600)
     fleet[TWO].beats = True
     fleet.poll()
-    assert (fleet.health.brake, fleet.health.bad_since_ms) == ("", None)
+    assert (fleet.health.brake, fleet.health.bad_since_ms) == (None, None)
 
 
 def test_half_is_not_more_than_half() -> None:
     fleet = healthy(ONE, TWO, THREE, FOUR)
     fleet[ONE].beats = fleet[TWO].beats = False
     fleet.run(20)
-    assert fleet.health.brake == ""
+    assert fleet.health.brake is None
 
 
 def test_missing_rows_everywhere_are_braked() -> None:
@@ -480,7 +482,7 @@ def test_deaths_that_probes_confirm_release_the_brake_after_a_minute() -> None:
     fleet.run(60)
     assert fleet.health.brake
     fleet.run(3)
-    assert fleet.health.brake == ""
+    assert fleet.health.brake is None
 
 
 def test_an_operator_releases_the_brake_at_once_and_only_that_one() -> None:
@@ -489,9 +491,9 @@ def test_an_operator_releases_the_brake_at_once_and_only_that_one() -> None:
     fleet.run(20)
     assert fleet.health.bad_since_ms is not None
     order = Unbrake(cluster=CLUSTER, ordered_at_ms=0, by="anna", bad_since_ms=fleet.health.bad_since_ms)
-    fleet.orders.take(order)
+    fleet.orders.add(order)
     fleet.run(20)
-    assert fleet.health.brake == ""
+    assert fleet.health.brake is None
     fleet[ONE].beats = fleet[TWO].beats = True
     fleet.run(60)
     fleet[ONE].beats = fleet[TWO].beats = False
@@ -505,7 +507,7 @@ def test_dialers_that_died_long_ago_or_never_served_do_not_brake() -> None:
     fleet.run(700)
     fleet[TWO].beats = False
     fleet.run(20)
-    assert (fleet.state(ONE), fleet.state(TWO), fleet.health.brake) == ("down", "down", "")
+    assert (fleet.state(ONE), fleet.state(TWO), fleet.health.brake) == ("down", "down", None)
 
 
 def test_the_same_polls_give_the_same_verdicts() -> None:

@@ -9,6 +9,7 @@ from controller.core.explanations import Explanation, explain, heartbeat_words, 
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from messages.codes import DecisionCode
 from messages.records import (
     Acknowledge,
     AgentStatus,
@@ -22,8 +23,9 @@ from messages.records import (
     Outage,
     Pause,
 )
+from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, campaign, desk_state, dialer, slot
-from tests.support.floor import Floor, agent, crowd
+from tests.support.floor import BRAKE, Floor, agent, crowd
 
 
 def only(state: ClusterState, name: str, policy: Policy = PLAIN) -> Explanation:
@@ -53,27 +55,27 @@ def test_a_dialer_is_found_by_its_id_too_and_not_by_case() -> None:
 def test_every_reason_against_a_dialer_is_said() -> None:
     told = words(desk_state(dialer(ONE, active=False, agent_logins=False, rooms_free=0), dialer(TWO)), ONE)
     for why in (Ineligible.SWITCHED_OFF, Ineligible.CLOSED, Ineligible.NO_ROOM):
-        assert why.value in told
+        assert sentence(why) in told
     assert "It takes no new logins: " in told
 
 
 def test_what_people_and_hotdesk_did_to_a_dialer_is_said() -> None:
     floor = Floor(*crowd(2), agent("2001", remote=True))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     state = floor.state
-    state.orders.take(Drain(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="new disk", server_ip=ONE))
+    state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="new disk", server_ip=ONE))
     incident = floor.incident.incident
-    state.orders.take(Acknowledge(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="bob", incident=incident))
-    state.fences[ONE] = Fence(
+    state.decided.orders.add(Acknowledge(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="bob", incident=incident))
+    state.decided.fences[ONE] = Fence(
         cluster=CLUSTER, server_ip=ONE, incident=incident, planned_at_ms=NOW_MS, stage=FenceStage.TAKEN
     )
     told = words(state, ONE)
     assert "It is down since 2027-01-15 08:00:00 UTC: it is down." in told
     assert "anna ordered it drained: new disk." in told
-    assert "hotdesk's fence around it: taken." in told
+    assert "hotdesk's fence: closed by hotdesk." in told
     assert f"Incident {incident} is open since" in told
-    assert "2 agents still there, 2 moves ordered, 0 home again." in told
+    assert "2 agents still there, 2 moves planned, 0 logged in on another dialer." in told
     assert "2001 is not moved: remote agent: has no browser to log in again with." in told
     assert "bob is on it." in told
 
@@ -94,34 +96,33 @@ def test_a_heartbeat_that_is_well_is_always_the_same_words(seconds: float, said:
 def test_an_agent_who_is_being_moved_is_told_about() -> None:
     floor = Floor(*crowd(1))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     told = words(floor.state, "1001")
     assert f"Logged in on {ONE} as SIP/1001, READY" in told
     assert f"A slot on {THREE} as 1001c, kept for their move" in told
-    assert f"A move from {ONE} to {THREE}" in told
-    assert "is planned." in told
+    assert f"A move from {ONE} to {THREE} for {floor.incident.incident}: planned." in told
 
 
 def test_why_an_agent_is_not_moved_is_told() -> None:
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DRAINING)
-    floor.turn()
+    floor.plan()
     assert f"Not moved off {ONE}: in a call: moved when it ends." in words(floor.state, "1001")
 
 
 def test_who_chose_an_agents_dialer_is_told() -> None:
     floor = Floor(*crowd(2))
     login = msgspec.structs.replace(slot("1001"), used_by=1001)
-    floor.state.logins["1001"] = login
+    floor.state.decided.logins["1001"] = login
     assert "hotdesk chose that: alias desk, phone p1." in words(floor.state, "1001")
     assert "VICIdial chose that: no pick of hotdesk's is known for it" in words(floor.state, "1002")
-    floor.state.logins["1001"] = msgspec.structs.replace(login, server_ip=TWO)
+    floor.state.decided.logins["1001"] = msgspec.structs.replace(login, server_ip=TWO)
     assert f"hotdesk had chosen {TWO} for that login" in words(floor.state, "1001")
 
 
 def test_a_name_that_several_things_have_is_explained_for_each() -> None:
     floor = Floor(agent("1001"))
-    floor.state.phones["1001"] = msgspec.structs.replace(floor.state.phones["1001a"], login="1001")
+    floor.state.observed.phones["1001"] = msgspec.structs.replace(floor.state.observed.phones["1001a"], login="1001")
     assert [each.kind for each in explain(floor.state, PLAIN, (), "1001")] == ["agent", "alias"]
 
 
@@ -145,7 +146,7 @@ def test_the_next_login_of_an_alias_and_why() -> None:
 
 def test_with_weights_the_words_are_others() -> None:
     state = desk_state(dialer(ONE, 1), dialer(TWO, 3))
-    state.weight_shares = {ONE: 0.1, TWO: 0.9}
+    state.observed.weight_shares = {ONE: 0.1, TWO: 0.9}
     assert "The next login goes to p2 on 10.0.0.2: the least agents and slots for its weight." in words(state, "desk")
 
 
@@ -159,7 +160,7 @@ def test_what_was_known_is_said_to_be_old_where_nothing_is_known_now() -> None:
 def test_advice_is_said_to_be_one() -> None:
     floor = Floor(*crowd(2), acts=False)
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     assert "2 moves advised" in words(floor.state, ONE)
     assert (
         sentence_about(floor.state, stale=False)
@@ -184,7 +185,7 @@ def test_what_hot_desking_lacks_is_told_of_an_alias() -> None:
 
 def test_a_campaigns_grouping_does_not_confuse_the_words() -> None:
     state = desk_state(dialer(ONE, 5, campaigns={"SALES": 5}), dialer(TWO, 1))
-    state.campaigns["sales"] = campaign("SALES", Grouping.ONE_SERVER_ONLY)
+    state.observed.campaigns["sales"] = campaign("SALES", Grouping.ONE_SERVER_ONLY)
     assert "The next login goes to p2" in words(state, "desk")
 
 
@@ -194,7 +195,15 @@ def test_a_campaigns_grouping_does_not_confuse_the_words() -> None:
 def test_the_latest_decisions_about_it_come_along_the_newest_first() -> None:
     floor = Floor(*crowd(1))
     made = deque(
-        Decision(cluster=CLUSTER, at_ms=NOW_MS + at, actor="c", what=f"w{at}", why="", subject=subject)
+        Decision(
+            code=DecisionCode.MOVE_PLANNED,
+            cluster=CLUSTER,
+            at_ms=NOW_MS + at,
+            actor="c",
+            what=f"w{at}",
+            why="",
+            subject=subject,
+        )
         for at, subject in enumerate(["1001", "1002", "1001"])
     )
     (found,) = explain(floor.state, PLAIN, made, "1001")
@@ -214,13 +223,13 @@ def test_the_worst_is_said_first() -> None:
     assert sentence_about(state, stale=False) == "All 3 dialers are up."
     floor.judge(ONE=DialerState.DOWN, TWO=DialerState.CLOSED)
     assert sentence_about(state, stale=False) == f"{ONE} is down; {TWO} is closed."
-    floor.turn()
-    assert sentence_about(state, stale=False).endswith(" 0 of 2 moved agents are home again.")
-    floor.judge("half the fleet", ONE=DialerState.DOWN)
-    assert sentence_about(state, stale=False) == "Nobody is moved: half the fleet."
-    state.orders.take(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="tests"))
+    floor.plan()
+    assert sentence_about(state, stale=False).endswith(" 0 of 2 moved agents are logged in on another dialer.")
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    assert sentence_about(state, stale=False) == "No agent is moved: 2 of 3 look bad."
+    state.decided.orders.add(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="tests"))
     assert sentence_about(state, stale=False) == "Only observed: paused by anna: tests."
-    state.outage = Outage(
+    state.observed.outage = Outage(
         cluster=CLUSTER, epoch=1, sequence=9, unreachable_since_ms=NOW_MS, collector="c", why="refused"
     )
     assert sentence_about(state, stale=False).startswith("The database does not answer.")

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from controller.core.acting import Outcome, Reply, after
-from controller.core.incidents import Plan
+from controller.core.actions import Outcome, after
 from controller.core.picks import NoOrder, take_order
+from controller.core.plan import Plan
 from controller.core.policy import MaintenanceWindow, Policy
+from messages.codes import DecisionCode, ReasonCode, Reply
 from messages.records import (
     AgentStatus,
     DialerState,
@@ -17,58 +18,58 @@ from messages.records import (
     Relogin,
     ReloginStage,
 )
+from messages.words import reason
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, slot
-from tests.support.floor import CALM, Floor, agent, alias, crowd, decisions, health
+from tests.support.floor import BRAKE, CALM, Floor, agent, alias, crowd, decisions, health
 
 
 def test_nothing_happens_while_all_is_well() -> None:
-    assert Floor(*crowd(5)).turn() == Plan([], [])
+    assert Floor(*crowd(5)).plan() == Plan([], [])
 
 
 def test_a_dead_dialer_opens_one_incident_that_closes_when_it_is_back() -> None:
     floor = Floor()
     floor.judge(ONE=DialerState.DOWN)
-    turn = floor.turn()
-    assert decisions(turn) == [(f"opened incident {floor.incident.incident}: down", "it is down", ONE)]
+    plan = floor.plan()
+    assert decisions(plan) == [(DecisionCode.INCIDENT_OPENED, "it is down", ONE)]
     floor.poll()
-    assert floor.turn() == Plan([], [])
+    assert floor.plan() == Plan([], [])
     floor.judge(ONE=DialerState.RECOVERING)
-    opened = floor.incident.incident
-    assert decisions(floor.turn()) == [(f"closed incident {opened}", "the dialer is recovering", ONE)]
-    assert floor.state.incidents == {}
-    assert floor.state.closed[-1].closed_at_ms == floor.state.observed_at_ms
+    assert decisions(floor.plan()) == [(DecisionCode.INCIDENT_CLOSED, "the dialer is recovering", ONE)]
+    assert floor.state.decided.incidents == {}
+    assert floor.state.decided.closed[-1].closed_at_ms == floor.state.observed.observed_at_ms
 
 
 def test_a_draining_dialer_that_dies_keeps_its_incident() -> None:
     floor = Floor()
     floor.judge(ONE=DialerState.DRAINING)
-    floor.turn()
+    floor.plan()
     opened = floor.incident
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     assert (floor.incident.incident, floor.incident.kind) == (opened.incident, DialerState.DOWN)
 
 
 def test_a_dialer_that_is_removed_closes_its_incident() -> None:
     floor = Floor()
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
-    floor.state.health = FleetHealth(dialers={TWO: health(DialerState.UP)})
-    floor.turn()
-    assert floor.state.incidents == {}
+    floor.plan()
+    floor.state.observed.health = FleetHealth(dialers={TWO: health(DialerState.UP)})
+    floor.plan()
+    assert floor.state.decided.incidents == {}
 
 
 def test_an_incident_in_a_maintenance_window_is_planned() -> None:
     floor = Floor(policy=Policy(windows=(MaintenanceWindow(start_minute=0, minutes=1440),)))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
-    assert floor.incident.planned
+    floor.plan()
+    assert floor.incident.in_maintenance
 
 
 def test_closed_dialers_keep_their_agents_unless_the_policy_says_otherwise() -> None:
     floor = Floor(*crowd(2))
     floor.judge(ONE=DialerState.CLOSED)
-    assert floor.turn() == Plan([], [])
+    assert floor.plan() == Plan([], [])
     floor.policy = msgspec.structs.replace(CALM, move_on_closed=True)
     assert [each.user for each in floor.moves()] == ["1001", "1002"]
 
@@ -79,15 +80,15 @@ def test_closed_dialers_keep_their_agents_unless_the_policy_says_otherwise() -> 
 def test_agents_of_a_dead_dialer_are_spread_evenly_and_each_gets_a_slot() -> None:
     floor = Floor(*crowd(10))
     floor.judge(ONE=DialerState.DOWN)
-    turn = floor.turn()
-    moves = [each for each in turn.records if isinstance(each, Relogin)]
-    slots = [each for each in turn.records if isinstance(each, LoginSlot)]
+    plan = floor.plan()
+    moves = [each for each in plan.records if isinstance(each, Relogin)]
+    slots = [each for each in plan.records if isinstance(each, LoginSlot)]
     assert sorted(each.to_server_ip for each in moves) == [TWO] * 5 + [THREE] * 5
     assert [(each.user, each.server_ip, each.phone_login) for each in slots] == [
         (each.user, each.to_server_ip, each.phone_login) for each in moves
     ]
-    assert floor.state.slots.on(TWO) == floor.state.slots.on(THREE) == 5
-    assert (floor.incident.agents, floor.incident.ordered, floor.incident.listed) == (10, 10, ())
+    assert floor.state.decided.slots.on(TWO) == floor.state.decided.slots.on(THREE) == 5
+    assert (floor.incident.agents, floor.incident.moves, floor.incident.listed) == (10, 10, ())
 
 
 def test_an_agent_is_moved_once() -> None:
@@ -166,26 +167,26 @@ def test_an_agent_whose_call_was_on_the_dead_dialer_is_listed_and_never_logged_o
 def test_the_alias_of_the_login_wins_over_all_that_could_be_guessed() -> None:
     floor = Floor(agent("1001"))
     for alias_id in ("typed", "picked"):
-        floor.state.aliases[alias_id] = alias("1001", alias_id)
+        floor.state.observed.aliases[alias_id] = alias("1001", alias_id)
     floor.poll(msgspec.structs.replace(agent("1001"), typed="TYPED"))
     floor.judge(ONE=DialerState.DOWN)
     login = msgspec.structs.replace(slot("1001"), alias_id="picked", used_by=1001)
-    floor.state.take_slot(login)
+    floor.state.add_slot(login)
     assert [each.alias_id for each in floor.moves()] == ["picked"]
 
 
 def test_what_was_typed_is_the_next_best() -> None:
     floor = Floor(agent("1001"))
-    floor.state.aliases["typed"] = alias("1001", "typed")
+    floor.state.observed.aliases["typed"] = alias("1001", "typed")
     floor.poll(msgspec.structs.replace(agent("1001"), typed="TYPED"))
-    floor.state.take_slot(msgspec.structs.replace(slot("1001"), used_by=999))  # of an earlier session
+    floor.state.add_slot(msgspec.structs.replace(slot("1001"), used_by=999))  # of an earlier session
     floor.judge(ONE=DialerState.DOWN)
     assert [each.alias_id.lower() for each in floor.moves()] == ["typed"]
 
 
 def test_several_aliases_with_the_phone_are_ambiguous() -> None:
     floor = Floor(agent("1001"))
-    floor.state.aliases["other"] = alias("1001", "other")
+    floor.state.observed.aliases["other"] = alias("1001", "other")
     floor.judge(ONE=DialerState.DOWN)
     assert floor.moves() == []
     assert floor.listed() == {"1001": NotMoved.AMBIGUOUS}
@@ -193,7 +194,7 @@ def test_several_aliases_with_the_phone_are_ambiguous() -> None:
 
 def test_an_agent_without_an_alias_is_listed() -> None:
     floor = Floor(agent("1001"))
-    floor.state.aliases.clear()
+    floor.state.observed.aliases.clear()
     floor.judge(ONE=DialerState.DOWN)
     assert floor.moves() == []
     assert floor.listed() == {"1001": NotMoved.NO_ALIAS}
@@ -205,20 +206,20 @@ def test_an_agent_without_an_alias_is_listed() -> None:
 def test_a_move_has_succeeded_when_the_agent_is_seen_elsewhere() -> None:
     floor = Floor(agent("1001"))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     floor.poll(gone=["1001"])
-    floor.turn()
-    assert [each.stage for each in floor.state.relogins.values()] == [ReloginStage.ENDED]
+    floor.plan()
+    assert [each.stage for each in floor.state.decided.relogins.values()] == [ReloginStage.ENDED]
     floor.poll(agent("1001", TWO, number=5001))
-    floor.turn()
-    assert [each.stage for each in floor.state.relogins.values()] == [ReloginStage.MOVED]
-    assert (floor.incident.agents, floor.incident.home) == (0, 1)
+    floor.plan()
+    assert [each.stage for each in floor.state.decided.relogins.values()] == [ReloginStage.MOVED]
+    assert (floor.incident.agents, floor.incident.moved) == (0, 1)
 
 
 def test_an_agent_who_logs_in_on_the_dead_dialer_again_is_moved_again() -> None:
     floor = Floor(agent("1001"))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     floor.poll(agent("1001", ONE, number=5001))
     assert [each.live_agent_id for each in floor.moves()] == [5001]
 
@@ -226,12 +227,12 @@ def test_an_agent_who_logs_in_on_the_dead_dialer_again_is_moved_again() -> None:
 def test_a_dialer_that_comes_back_withdraws_what_was_not_done_and_forgets_the_rest() -> None:
     floor = Floor(*crowd(2))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     floor.judge(ONE=DialerState.RECOVERING)
-    turn = floor.turn()
-    assert ("withdrew a move", "the dialer is recovering", "1001") in decisions(turn)
-    assert [str(key) for key in turn.ended] == [f"{CLUSTER}/session/1001", f"{CLUSTER}/session/1002"]
-    assert floor.state.relogins == {}
+    plan = floor.plan()
+    assert (DecisionCode.MOVE_WITHDRAWN, "the dialer is recovering", "1001") in decisions(plan)
+    assert [str(key) for key in plan.ended] == [f"{CLUSTER}/session/1001", f"{CLUSTER}/session/1002"]
+    assert floor.state.decided.relogins == {}
 
 
 # --- what is withheld -------------------------------------------------------------------------------------------
@@ -239,47 +240,47 @@ def test_a_dialer_that_comes_back_withdraws_what_was_not_done_and_forgets_the_re
 
 def test_while_braked_nobody_is_moved_and_it_is_said_once() -> None:
     floor = Floor(*crowd(2))
-    floor.judge("2 of 3 look bad", ONE=DialerState.DOWN)
-    turn = floor.turn()
-    assert ("withholding moves", "2 of 3 look bad", ONE) in decisions(turn)
-    assert (floor.incident.withheld, floor.state.relogins) == ("2 of 3 look bad", {})
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    plan = floor.plan()
+    assert (DecisionCode.MOVES_WITHHELD, BRAKE.text, ONE) in decisions(plan)
+    assert (floor.incident.withheld, floor.state.decided.relogins) == (BRAKE, {})
     floor.poll()
-    assert floor.turn() == Plan([], [])
+    assert floor.plan() == Plan([], [])
     floor.judge(ONE=DialerState.DOWN)
     assert len(floor.moves()) == 2
 
 
 def test_while_paused_nobody_is_moved() -> None:
     floor = Floor(*crowd(2))
-    floor.state.orders.take(Pause(cluster=CLUSTER, ordered_at_ms=0, by="anna", why="release night"))
+    floor.state.decided.orders.add(Pause(cluster=CLUSTER, ordered_at_ms=0, by="anna", why="release night"))
     floor.judge(ONE=DialerState.DOWN)
     assert floor.moves() == []
-    assert floor.incident.withheld == "paused by anna: release night"
+    assert floor.incident.withheld == reason(ReasonCode.SUSPENDED, by="anna", because=": release night")
 
 
 def test_doubt_of_the_present_withholds() -> None:
     floor = Floor(*crowd(2))
-    floor.doubt = "the polls are old"
+    floor.doubt = reason(ReasonCode.VIEW_STALE)
     floor.judge(ONE=DialerState.DOWN)
     assert floor.moves() == []
-    assert floor.incident.withheld == "the polls are old"
+    assert floor.incident.withheld is floor.doubt
 
 
 def test_advice_takes_no_slots_and_says_what_it_is() -> None:
     floor = Floor(agent("1001"), acts=False)
     floor.judge(ONE=DialerState.DOWN)
-    turn = floor.turn()
-    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [ReloginStage.ADVISED]
-    assert len(floor.state.slots) == 0
-    assert any(what.startswith("would have ordered a move") for what, _, _ in decisions(turn))
+    plan = floor.plan()
+    assert [each.stage for each in plan.records if isinstance(each, Relogin)] == [ReloginStage.ADVISED]
+    assert len(floor.state.decided.slots) == 0
+    assert any(code is DecisionCode.MOVE_ADVISED for code, _, _ in decisions(plan))
     floor.poll()
-    assert floor.turn() == Plan([], [])
+    assert floor.plan() == Plan([], [])
 
 
 def test_what_was_advised_is_ordered_once_hotdesk_may_act() -> None:
     floor = Floor(agent("1001"), acts=False)
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     floor.acts = True
     assert [each.stage for each in floor.moves()] == [ReloginStage.PLANNED]
 
@@ -289,13 +290,13 @@ def test_what_was_advised_is_ordered_once_hotdesk_may_act() -> None:
 
 def test_a_person_may_have_one_agent_moved() -> None:
     floor = Floor(*crowd(3), *crowd(2, TWO, 2001))
-    floor.state.orders.take(Move(cluster=CLUSTER, ordered_at_ms=0, by="anna", user="1002", live_agent_id=1002))
+    floor.state.decided.orders.add(Move(cluster=CLUSTER, ordered_at_ms=0, by="anna", user="1002", live_agent_id=1002))
     (move,) = floor.moves()
     assert (move.user, move.to_server_ip, move.incident) == ("1002", THREE, "order/1002")
     floor.poll(agent("1002", THREE, number=5001))
-    turn = floor.turn()
-    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [ReloginStage.MOVED]
-    assert floor.state.relogins == {}
+    plan = floor.plan()
+    assert [each.stage for each in plan.records if isinstance(each, Relogin)] == [ReloginStage.MOVED]
+    assert floor.state.decided.relogins == {}
 
 
 # --- acting -----------------------------------------------------------------------------------------------------
@@ -303,8 +304,10 @@ def test_a_person_may_have_one_agent_moved() -> None:
 
 def told(floor: Floor, user: str) -> None:
     """Let an executor have told an agent's screen."""
-    (relogin,) = [each for each in floor.state.relogins.values() if each.user == user]
-    floor.state.decided(after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed_at_ms, "controller-1"))
+    (relogin,) = [each for each in floor.state.decided.relogins.values() if each.user == user]
+    floor.state.decided.add(
+        after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed.observed_at_ms, "controller-1")
+    )
 
 
 def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -> None:
@@ -320,8 +323,8 @@ def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -
     assert attempts == [1, 2, 3]
     told(floor, "1001")
     floor.poll(seconds=15)
-    turn = floor.turn()
-    assert ("gave a move up", "tried 3 times, and still there", "1001") in decisions(turn)
+    plan = floor.plan()
+    assert (DecisionCode.MOVE_GIVEN_UP, "tried 3 times, and still there", "1001") in decisions(plan)
     assert floor.listed() == {"1001": NotMoved.STAYED}
     floor.poll(seconds=60)
     assert floor.moves() == []
@@ -330,9 +333,9 @@ def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -
 def test_nobody_is_told_again_while_moves_are_withheld() -> None:
     floor = Floor(agent("1001"))
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     told(floor, "1001")
-    floor.judge("2 of 3 look bad", ONE=DialerState.DOWN)
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
     floor.poll(seconds=60)
     assert floor.moves() == []
 
@@ -345,7 +348,7 @@ def test_an_order_says_whether_the_screen_must_hang_up_first() -> None:
 
 def test_an_agent_whom_somebody_moves_is_not_made_to_hang_up_on_a_dialer_that_lives() -> None:
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
-    floor.state.orders.take(Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=1001))
+    floor.state.decided.orders.add(Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=1001))
     assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False)]
 
 
@@ -357,14 +360,14 @@ def told_until_it_is_given_up(policy: Policy) -> list[tuple[int, bool]]:
     floor = Floor(agent("1001"), policy=policy)
     floor.judge(ONE=DialerState.DOWN)
     attempts = []
-    while not floor.state.relogins or floor.state.relogins[1001].stage is not ReloginStage.FAILED:
-        floor.turn()
-        relogin = floor.state.relogins[1001]
+    while not floor.state.decided.relogins or floor.state.decided.relogins[1001].stage is not ReloginStage.FAILED:
+        floor.plan()
+        relogin = floor.state.decided.relogins[1001]
         if relogin.stage is ReloginStage.PLANNED:
             attempts.append((relogin.attempts, relogin.forced))
-            told = after(relogin, Outcome(Reply.DONE, "said"), floor.state.observed_at_ms, "controller-1")
+            told = after(relogin, Outcome(Reply.DONE, "said"), floor.state.observed.observed_at_ms, "controller-1")
             assert isinstance(told, Relogin)
-            floor.state.decided(told)
+            floor.state.decided.add(told)
         floor.poll(seconds=15)
     return attempts
 
@@ -389,32 +392,32 @@ def test_a_mover_s_place_names_the_screen_that_may_ask_for_the_order() -> None:
         screen="a" * 64,
         handed_out_by="controller-1",
     )
-    floor.state.take_slot(login)
+    floor.state.add_slot(login)
     floor.judge(ONE=DialerState.DOWN)
-    (place,) = [each for each in floor.turn().records if isinstance(each, LoginSlot)]
+    (place,) = [each for each in floor.plan().records if isinstance(each, LoginSlot)]
     assert (place.planned, place.screen, place.server_ip) == (True, "a" * 64, THREE)
 
 
 def test_the_screen_of_an_earlier_session_is_not_told_about_a_later_one() -> None:
     floor = Floor(agent("1001"))
     floor.judge(ONE=DialerState.DOWN)
-    (place,) = [each for each in floor.turn().records if isinstance(each, LoginSlot)]
+    (place,) = [each for each in floor.plan().records if isinstance(each, LoginSlot)]
     assert place.screen == ""
 
 
 def test_a_move_that_is_withdrawn_keeps_neither_place_nor_order() -> None:
     floor = Floor(*crowd(1))
-    floor.state.logins["1001"] = msgspec.structs.replace(slot("1001"), used_by=1001, screen="a" * 64)
+    floor.state.decided.logins["1001"] = msgspec.structs.replace(slot("1001"), used_by=1001, screen="a" * 64)
     floor.judge(ONE=DialerState.DOWN)
-    floor.turn()
+    floor.plan()
     assert take_order(floor.state, "a" * 64) is NoOrder.NOT_YET
     floor.judge()
-    turn = floor.turn()
-    assert "withdrew a move" in [what for what, _, _ in decisions(turn)]
+    plan = floor.plan()
+    assert DecisionCode.MOVE_WITHDRAWN in [code for code, _, _ in decisions(plan)]
     # a supervisor who logs them out now has the last word
     assert take_order(floor.state, "a" * 64) is NoOrder.NONE
     floor.poll()
-    assert len(floor.state.slots) == 0
+    assert len(floor.state.decided.slots) == 0
 
 
 def test_who_got_a_call_before_the_logout_is_told_to_hang_up_when_the_dialer_is_dead() -> None:
@@ -422,7 +425,7 @@ def test_who_got_a_call_before_the_logout_is_told_to_hang_up_when_the_dialer_is_
     floor.judge(ONE=DialerState.DOWN)
     (order,) = floor.moves()
     assert not order.in_call
-    floor.state.decided(after(order, Outcome(Reply.DONE, "told"), floor.state.observed_at_ms, "c"))
+    floor.state.decided.add(after(order, Outcome(Reply.DONE, "told"), floor.state.observed.observed_at_ms, "c"))
     floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=16)
     floor.judge(ONE=DialerState.DOWN)
     (again,) = floor.moves()

@@ -45,7 +45,7 @@ def _refused(state: ClusterState, user: str = "1001", typed: str = "desk", polic
 
 
 def _slots_by_server(state: ClusterState) -> dict[str, int]:
-    return {server_ip: state.slots.on(server_ip) for server_ip in state.dialers}
+    return {server_ip: state.decided.slots.on(server_ip) for server_ip in state.observed.dialers}
 
 
 # --- one pick ---------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_a_pick_gives_the_best_phone_and_holds_its_slot() -> None:
         handed_out_by="me",
     )
     assert picked == Picked(expected, is_new=True)
-    assert list(state.slots) == [expected]
+    assert list(state.decided.slots) == [expected]
 
 
 def test_asked_again_it_gives_the_same_slot() -> None:
@@ -74,14 +74,14 @@ def test_asked_again_it_gives_the_same_slot() -> None:
     first = _pick(state)
     for user, typed in (("1001", "desk"), ("1001", "DESK")):
         assert pick(state, PLAIN, PickRequest(user, typed), "me") == Picked(first, is_new=False)
-    assert len(state.slots) == 1
+    assert len(state.decided.slots) == 1
 
 
 def test_a_user_is_the_same_however_typed() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     first = _pick(state, "Anna")
     assert _pick(state, "ANNA") == first
-    assert state.slots.of("anna") == first
+    assert state.decided.slots.of("anna") == first
 
 
 def test_its_own_slot_does_not_count_against_the_one_who_asks_again() -> None:
@@ -137,8 +137,8 @@ def test_when_the_slots_phone_is_gone_another_is_picked(change: object) -> None:
 def test_a_released_slot_is_free_again() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     held = _pick(state, "Anna")
-    assert state.slots.release("anna") == held
-    assert state.slots.release("anna") is None
+    assert state.decided.slots.release("anna") == held
+    assert state.decided.slots.release("anna") is None
     assert _slots_by_server(state) == {ONE: 0, TWO: 0}
 
 
@@ -179,9 +179,9 @@ def test_a_slot_ends_with_the_agents_row_wherever_that_is() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     _pick(state, "Anna")
     state.fold(session("anna", ONE, sequence=2))
-    assert len(state.slots) == 1
+    assert len(state.decided.slots) == 1
     state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=2))
-    assert len(state.slots) == 0
+    assert len(state.decided.slots) == 0
 
 
 def test_a_slot_does_not_end_with_the_row_it_replaces() -> None:
@@ -193,11 +193,11 @@ def test_a_slot_does_not_end_with_the_row_it_replaces() -> None:
 
     state.fold(session("1001", ONE, number=7, sequence=3))
     state.fold(poll(dialer(ONE, 1), dialer(TWO), sequence=3))
-    assert list(state.slots) == [held]
+    assert list(state.decided.slots) == [held]
 
     state.fold(session("1001", TWO, number=8, sequence=4))
     state.fold(poll(dialer(ONE), dialer(TWO, 1), sequence=4))
-    assert len(state.slots) == 0
+    assert len(state.decided.slots) == 0
 
 
 def test_a_slot_does_not_end_with_a_remote_agents_row() -> None:
@@ -205,17 +205,17 @@ def test_a_slot_does_not_end_with_a_remote_agents_row() -> None:
     held = _pick(state)
     state.fold(msgspec.structs.replace(session("1001", sequence=2), remote=True))
     state.fold(poll(dialer(ONE), sequence=2))
-    assert list(state.slots) == [held]
+    assert list(state.decided.slots) == [held]
 
 
 def test_a_slot_ends_after_thirty_seconds_of_the_logs_time() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     held = _pick(state)
     state.fold(poll(dialer(ONE), dialer(TWO), sequence=2, at_ms=NOW_MS + 29_999))
-    assert list(state.slots) == [held]
+    assert list(state.decided.slots) == [held]
     later_ms = NOW_MS + 30_000
     state.fold(poll(dialer(ONE, heartbeat=alive(later_ms)), sequence=3, at_ms=later_ms))
-    assert len(state.slots) == 0
+    assert len(state.decided.slots) == 0
     later = pick(state, PLAIN, PickRequest("1001", "desk"), "me")
     assert isinstance(later, Picked)
     assert later.is_new
@@ -300,22 +300,22 @@ class Picking(RuleBasedStateMachine):
     )
     def picks(self, user: str, typed: str, campaign: str) -> None:
         room = {each.server_ip for each in rank_dialers(self.state, self.policy) if each.rank is not None}
-        held = self.state.slots.of(user)
+        held = self.state.decided.slots.of(user)
         answer = pick(self.state, self.policy, PickRequest(user, typed, campaign), "me")
         if isinstance(answer, Refused):
-            assert self.state.slots.of(user) is None
+            assert self.state.decided.slots.of(user) is None
             return
-        assert self.state.slots.of(user) == answer.slot
+        assert self.state.decided.slots.of(user) == answer.slot
         assert answer.slot.server_ip in room | ({held.server_ip} if held else set())
         assert answer.slot.until_ms > self.now_ms
 
     @rule(user=USERS)
     def releases(self, user: str) -> None:
-        self.state.slots.release(user)
+        self.state.decided.slots.release(user)
 
     @rule(user=USERS, server_ip=st.sampled_from(SERVERS))
     def hears_of_a_slot(self, user: str, server_ip: str) -> None:
-        self.state.slots.take(slot(user, server_ip, until_ms=self.now_ms + 1500))
+        self.state.decided.slots.add(slot(user, server_ip, until_ms=self.now_ms + 1500))
 
     @rule(
         agents=st.tuples(*[st.integers(0, 5)] * 3),
@@ -336,7 +336,7 @@ class Picking(RuleBasedStateMachine):
         self.now_ms += 500
         self.number += new_row
         waited_for = {
-            user for user in logged_in if (held := self.state.slots.of(user)) and held.replaces != self.number
+            user for user in logged_in if (held := self.state.decided.slots.of(user)) and held.replaces != self.number
         }
         for user in logged_in:
             self.state.fold(session(user, number=self.number, sequence=self.sequence))
@@ -345,12 +345,12 @@ class Picking(RuleBasedStateMachine):
             for ip, count, on, free in zip(SERVERS, agents, active, rooms, strict=True)
         ]
         self.state.fold(poll(*readings, sequence=self.sequence, at_ms=self.now_ms))
-        assert not any(self.state.slots.of(user) for user in waited_for)
-        assert all(each.until_ms > self.now_ms for each in self.state.slots)
+        assert not any(self.state.decided.slots.of(user) for user in waited_for)
+        assert all(each.until_ms > self.now_ms for each in self.state.decided.slots)
 
     @invariant()
     def counts_are_what_is_held(self) -> None:
-        slots = self.state.slots
+        slots = self.state.decided.slots
         held = list(slots)
         assert len(slots) == len(held) == len({each.user.lower() for each in held})
         for ip in SERVERS:
@@ -368,7 +368,7 @@ TestPicking.settings = settings(max_examples=60, stateful_step_count=30)
 def test_a_slot_of_the_last_resort_is_given_again_too() -> None:
     state = desk_state(dialer(ONE, 3), dialer(TWO, 2))
     suspect = DialerHealth(state=DialerState.SUSPECT, since_ms=NOW_MS, life=DialerState.SUSPECT, served=True)
-    state.health = FleetHealth(dialers={ONE: suspect, TWO: suspect})
+    state.observed.health = FleetHealth(dialers={ONE: suspect, TWO: suspect})
     first = pick(state, PLAIN, PickRequest("1001", "desk"), "c")
     assert isinstance(first, Picked)
     state.fold(poll(dialer(ONE), dialer(TWO, 9), sequence=2, at_ms=NOW_MS + 500))
@@ -397,7 +397,7 @@ def test_a_form_sent_again_keeps_the_place_and_names_the_new_screen() -> None:
     assert first.slot.phone_login == second.slot.phone_login
     assert (second.slot.screen, second.is_new) == (OTHER, True)
     assert not _pick_from(state, OTHER).is_new
-    assert len(state.slots) == 1
+    assert len(state.decided.slots) == 1
 
 
 def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
@@ -409,18 +409,18 @@ def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
 
 def test_an_order_is_for_one_screen_and_given_once() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.hand_out(_planned())
+    state.decided.hand_out(_planned())
     assert take_order(state, OTHER) is NoOrder.NONE
     taken = take_order(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
     assert take_order(state, SCREEN) is NoOrder.NONE
-    assert state.slots.on(ONE) == 1
+    assert state.decided.slots.on(ONE) == 1
 
 
 def test_nobody_gets_an_order_by_naming_no_screen() -> None:
     state = desk_state(dialer(ONE))
-    state.hand_out(_planned(screen=""))
+    state.decided.hand_out(_planned(screen=""))
     assert take_order(state, "") is NoOrder.NONE
 
 
@@ -432,19 +432,19 @@ def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
 
 def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
     state = desk_state(dialer(ONE))
-    state.hand_out(_planned())
+    state.decided.hand_out(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == ONE
     state.fold(session("1001", ONE, number=2, sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2))
     assert take_order(state, SCREEN) is NoOrder.NONE
     # and the next order is for the screen they are at now
-    assert state.logins["1001"].screen == OTHER
+    assert state.decided.logins["1001"].screen == OTHER
 
 
 @pytest.mark.parametrize("typed", ["desk", "p2", "nonsense"])
 def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.hand_out(_planned())
+    state.decided.hand_out(_planned())
     answer = pick(state, PLAIN, PickRequest("1001", typed, "", OTHER), "me")
     match typed:
         case "desk":
@@ -462,7 +462,7 @@ def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
 
 def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
     state = desk_state(dialer(ONE, active=False), dialer(TWO))
-    state.hand_out(_planned())
+    state.decided.hand_out(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == TWO
     taken = take_order(state, SCREEN)
     assert isinstance(taken, LoginSlot)
@@ -471,8 +471,8 @@ def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
 
 def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.hand_out(msgspec.structs.replace(_planned(), replaces=7))
-    state.relogins[7] = Relogin(
+    state.decided.hand_out(msgspec.structs.replace(_planned(), replaces=7))
+    state.decided.relogins[7] = Relogin(
         cluster=CLUSTER,
         live_agent_id=7,
         user="1001",
@@ -480,7 +480,7 @@ def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
         from_server_ip=TWO,
         to_server_ip=ONE,
         phone_login="p1",
-        ordered_at_ms=NOW_MS,
+        planned_at_ms=NOW_MS,
         stage=stage,
         answer=answer,
     )

@@ -3,8 +3,11 @@
 import msgspec
 import pytest
 
-from controller.core.acting import LOGOUT, Check, Outcome, Reply, SessionRow, after, after_check, check
+from controller.core.actions import Outcome, SessionRow, after, after_check, check
+from controller.core.actions.relogin import LOGOUT
+from messages.codes import Precondition, Reply
 from messages.records import Relogin, ReloginStage
+from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
 
 RELOGIN = Relogin(
@@ -15,7 +18,7 @@ RELOGIN = Relogin(
     from_server_ip=ONE,
     to_server_ip=TWO,
     phone_login="1001b",
-    ordered_at_ms=NOW_MS,
+    planned_at_ms=NOW_MS,
 )
 HERE = SessionRow(42, ONE, "")
 NEWER = SessionRow(43, TWO, "")
@@ -24,18 +27,18 @@ NEWER = SessionRow(43, TWO, "")
 @pytest.mark.parametrize(
     ("rows", "names_user", "found"),
     [
-        ([HERE], True, Check.SEND),
-        ([HERE._replace(external_pause="PAUSE!1700000000")], True, Check.SEND),
-        ([], True, Check.GONE),
-        ([NEWER], True, Check.GONE),
-        ([HERE._replace(server_ip=TWO)], True, Check.ELSEWHERE),
-        ([HERE._replace(external_pause=LOGOUT)], True, Check.TOLD),
-        ([HERE, NEWER], True, Check.TWICE),
-        ([HERE, NEWER], False, Check.SEND),
+        ([HERE], True, Precondition.SEND),
+        ([HERE._replace(external_pause="PAUSE!1700000000")], True, Precondition.SEND),
+        ([], True, Precondition.GONE),
+        ([NEWER], True, Precondition.GONE),
+        ([HERE._replace(server_ip=TWO)], True, Precondition.ELSEWHERE),
+        ([HERE._replace(external_pause=LOGOUT)], True, Precondition.TOLD),
+        ([HERE, NEWER], True, Precondition.TWICE),
+        ([HERE, NEWER], False, Precondition.SEND),
     ],
 )
 def test_only_the_very_session_on_the_very_dialer_is_sent_something(
-    rows: list[SessionRow], found: Check, *, names_user: bool
+    rows: list[SessionRow], found: Precondition, *, names_user: bool
 ) -> None:
     assert check(RELOGIN, rows, names_user=names_user) is found
 
@@ -47,14 +50,14 @@ TOLD_IN_CALL = HERE._replace(external_pause=LOGOUT, status="INCALL")
     ("rows", "in_call", "found"),
     [
         # its dialer died in the call after whose end the screen was to log out: nobody else ends that call
-        ([TOLD_IN_CALL], True, Check.HANG_UP),
-        ([TOLD_IN_CALL], False, Check.TOLD),
-        ([TOLD_IN_CALL._replace(status="PAUSED")], True, Check.TOLD),
-        ([TOLD_IN_CALL, NEWER], True, Check.TWICE),
+        ([TOLD_IN_CALL], True, Precondition.HANG_UP),
+        ([TOLD_IN_CALL], False, Precondition.TOLD),
+        ([TOLD_IN_CALL._replace(status="PAUSED")], True, Precondition.TOLD),
+        ([TOLD_IN_CALL, NEWER], True, Precondition.TWICE),
     ],
 )
 def test_a_screen_that_was_told_and_waits_for_a_dead_call_is_told_to_hang_up(
-    rows: list[SessionRow], found: Check, *, in_call: bool
+    rows: list[SessionRow], found: Precondition, *, in_call: bool
 ) -> None:
     order = msgspec.structs.replace(RELOGIN, in_call=in_call)
     assert check(order, rows, names_user=True) is found
@@ -63,15 +66,20 @@ def test_a_screen_that_was_told_and_waits_for_a_dead_call_is_told_to_hang_up(
 @pytest.mark.parametrize(
     ("found", "stage"),
     [
-        (Check.GONE, ReloginStage.ENDED),
-        (Check.ELSEWHERE, ReloginStage.ENDED),
-        (Check.TOLD, ReloginStage.SENT),
-        (Check.TWICE, ReloginStage.SENT),
+        (Precondition.GONE, ReloginStage.ENDED),
+        (Precondition.ELSEWHERE, ReloginStage.ENDED),
+        (Precondition.TOLD, ReloginStage.SENT),
+        (Precondition.TWICE, ReloginStage.SENT),
     ],
 )
-def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Check, stage: ReloginStage) -> None:
+def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Precondition, stage: ReloginStage) -> None:
     moved = after(RELOGIN, after_check(found), NOW_MS + 5, "controller-2")
-    assert (moved.stage, moved.answer, moved.changed_at_ms, moved.by) == (stage, found, NOW_MS + 5, "controller-2")
+    assert (moved.stage, moved.answer, moved.changed_at_ms, moved.by) == (
+        stage,
+        sentence(found),
+        NOW_MS + 5,
+        "controller-2",
+    )
 
 
 @pytest.mark.parametrize(

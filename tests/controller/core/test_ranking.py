@@ -153,7 +153,7 @@ def test_agents_of_every_status_count_and_remote_ones_do_not() -> None:
 def test_slots_count_as_agents() -> None:
     state = desk_state(dialer(ONE, 1), dialer(TWO, 2))
     for user in ("1001", "1002"):
-        state.slots.take(slot(user, ONE))
+        state.decided.slots.add(slot(user, ONE))
     assert _order(state) == ["p2", "p1"]
     standing = _standing(state, ONE)
     assert (standing.agents, standing.slots, standing.load, standing.rooms_free) == (1, 2, 3, 498)
@@ -161,9 +161,9 @@ def test_slots_count_as_agents() -> None:
 
 def test_slots_take_rooms() -> None:
     state = desk_state(dialer(ONE, rooms_free=2))
-    state.slots.take(slot("1001", ONE))
+    state.decided.slots.add(slot("1001", ONE))
     assert _standing(state, ONE).ineligible_because == ()
-    state.slots.take(slot("1002", ONE))
+    state.decided.slots.add(slot("1002", ONE))
     assert _standing(state, ONE).ineligible_because == (Ineligible.NO_ROOM,)
 
 
@@ -171,7 +171,7 @@ def test_max_agents_counts_agents_and_slots() -> None:
     policy = Policy(max_agents=9, max_agents_of={ONE: 3})
     state = desk_state(dialer(ONE, 2), dialer(TWO, 8))
     assert _order(state, policy=policy) == ["p1", "p2"]
-    state.slots.take(slot("1001", ONE))
+    state.decided.slots.add(slot("1001", ONE))
     assert _standing(state, ONE, policy).ineligible_because == (Ineligible.FULL,)
     assert _standing(state, ONE, policy).max_agents == 3
     assert _standing(state, TWO, policy).max_agents == 9
@@ -274,7 +274,7 @@ def test_a_campaign_that_groups_nobody_or_is_unknown_leaves_it_to_the_load() -> 
 def test_a_slot_counts_as_an_agent_of_its_campaign(spelled: str) -> None:
     """Or the first herd of a shift, that has no agents to group with yet, would not be grouped at all."""
     state = _grouped(Grouping.ONE_SERVER_ONLY, 0, 0, 0)
-    state.slots.take(msgspec.structs.replace(slot("1001", ONE), campaign_id=spelled))
+    state.decided.slots.add(msgspec.structs.replace(slot("1001", ONE), campaign_id=spelled))
     ranking = _rank(state, campaign_id="Sales")
     assert (ranking.phones[0].phone_login, ranking.forced_by) == ("p1", Grouping.ONE_SERVER_ONLY)
 
@@ -282,7 +282,7 @@ def test_a_slot_counts_as_an_agent_of_its_campaign(spelled: str) -> None:
 def test_slots_fill_a_cascade() -> None:
     state = _grouped(Grouping.CASCADING, 2, 1, 0, limit=3)
     assert _order(state, "SALES")[0] == "p1"
-    state.slots.take(msgspec.structs.replace(slot("1001", ONE), campaign_id="SALES"))
+    state.decided.slots.add(msgspec.structs.replace(slot("1001", ONE), campaign_id="SALES"))
     assert _order(state, "SALES")[0] == "p2"
 
 
@@ -408,7 +408,9 @@ def test_only_who_takes_logins_is_offered_and_the_least_loaded_first(
 def _judged(state: ClusterState, **judged: DialerHealth) -> ClusterState:
     """Judge dialers ONE, TWO and THREE as said, and the others up."""
     named = {{"ONE": ONE, "TWO": TWO, "THREE": THREE}[name]: each for name, each in judged.items()}
-    state.health = FleetHealth(dialers={each: named.get(each, _life(DialerState.UP)) for each in state.dialers})
+    state.observed.health = FleetHealth(
+        dialers={each: named.get(each, _life(DialerState.UP)) for each in state.observed.dialers}
+    )
     return state
 
 

@@ -125,7 +125,7 @@ def test_a_phone_of_two_aliases_is_found_once() -> None:
 def test_a_registration_on_a_dead_dialer_is_not_trusted() -> None:
     there = msgspec.structs.replace(phone("p2", TWO), protocol="SIP", peer_status="REGISTERED")
     state = folded(COMPARED, phone("p1", ONE), there, alias("desk", "p1", "p2"), poll(dialer(ONE), dialer(TWO)))
-    state.health = FleetHealth(
+    state.observed.health = FleetHealth(
         dialers={TWO: DialerHealth(state=DialerState.DOWN, since_ms=NOW_MS, life=DialerState.DOWN)}
     )
     assert _kinds(state) == {"registration_unknown"}
@@ -137,7 +137,7 @@ def test_who_logs_in_past_the_alias_is_named_and_who_was_picked_is_not() -> None
     picked = folded(
         COMPARED, phone("p1", ONE), phone("p2", TWO), alias("desk", "p1", "p2"), past, poll(dialer(ONE), dialer(TWO))
     )
-    picked.take_slot(msgspec.structs.replace(slot("1001"), used_by=1))
+    picked.add_slot(msgspec.structs.replace(slot("1001"), used_by=1))
     assert _kinds(picked) == set()
 
 

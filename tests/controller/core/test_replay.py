@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from controller.core.clusters import News
+from controller.core.news import News
 from controller.core.policy import Policy
 from controller.core.replay import Happening, Replay, difference
 from messages.records import (
@@ -117,7 +117,7 @@ def test_orders_and_outages_of_then_are_part_of_it() -> None:
     found = told([*history(5), *arrived(pause), *history(40, stopped_after=10)[6:], *arrived(outage, beating(42))])
     assert ("the database does not answer", "refused") in [(each.what, each.why) for each in found]
     assert "the database answers again" in [each.what for each in found]
-    assert ("withholding moves", "paused by anna: tests") in [(each.what, each.why) for each in found]
+    assert ("withholding moves", "suspended by anna: tests") in [(each.what, each.why) for each in found]
 
 
 def test_a_login_that_a_move_had_planned_is_one() -> None:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import observer
+from controller.core.decided import SlotEnd
+from controller.core.observed import Folded
 from controller.core.ranking import rank_dialers
-from controller.core.state import ClusterState, Folded, SlotEnd
+from controller.core.state import ClusterState
 from messages.codec import decode_stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import EpochClaim, Grouping, Outage, SystemSettings
@@ -44,19 +46,19 @@ def _outage(sequence: int, epoch: int = 1) -> Outage:
 
 def test_what_a_poll_brings_shows_only_when_the_poll_is_closed() -> None:
     state = folded(session("1001", ONE), poll(dialer(ONE, 1), dialer(TWO)))
-    before = state.agents["1001"]
+    before = state.observed.agents["1001"]
 
     assert state.fold(session("1001", TWO, sequence=2)) is Folded.WAITS
     assert state.fold(session("1002", TWO, sequence=2)) is Folded.WAITS
-    assert state.fold_end(Key(CLUSTER, KIND_AGENT, "1001"), (1, 2)) is Folded.WAITS
+    assert state.observed.fold_end(Key(CLUSTER, KIND_AGENT, "1001"), (1, 2)) is Folded.WAITS
     assert state.fold(phone("p1", sequence=2)) is Folded.WAITS
-    assert (state.agents, state.phones) == ({"1001": before}, {})
-    assert state.dialers[ONE].agents
+    assert (state.observed.agents, state.observed.phones) == ({"1001": before}, {})
+    assert state.observed.dialers[ONE].agents
 
     assert state.fold(poll(dialer(ONE), dialer(TWO, 1), sequence=2)) is Folded.POLL
-    assert list(state.agents) == ["1002"]
-    assert list(state.phones) == ["p1"]
-    assert not state.dialers[ONE].agents
+    assert list(state.observed.agents) == ["1002"]
+    assert list(state.observed.phones) == ["p1"]
+    assert not state.observed.dialers[ONE].agents
 
 
 def test_a_poll_that_was_never_closed_is_not_mixed_into_the_next_epoch() -> None:
@@ -64,7 +66,7 @@ def test_a_poll_that_was_never_closed_is_not_mixed_into_the_next_epoch() -> None
     state.fold(session("1002", sequence=2))
     state.fold(session("1003", epoch=2))
     state.fold(poll(dialer(ONE, 1), epoch=2))
-    assert list(state.agents) == ["1003"]
+    assert list(state.observed.agents) == ["1003"]
 
 
 @pytest.mark.parametrize(("epoch", "sequence"), [(1, 9), (2, 4), (2, 5)])
@@ -77,30 +79,30 @@ def test_older_news_is_dropped(epoch: int, sequence: int) -> None:
         poll(dialer(TWO, 7), epoch=epoch, sequence=sequence),
     ):
         assert state.fold(record) is Folded.STALE
-    assert state.fold_end(Key(CLUSTER, KIND_AGENT, "1001"), (epoch, sequence)) is Folded.STALE
+    assert state.observed.fold_end(Key(CLUSTER, KIND_AGENT, "1001"), (epoch, sequence)) is Folded.STALE
     assert state.fold(poll(dialer(ONE, 1), epoch=2, sequence=6)) is Folded.POLL
-    assert state.agents["1001"].server_ip == ONE
-    assert list(state.dialers) == [ONE]
-    assert not state.phones
-    assert state.outage is None
+    assert state.observed.agents["1001"].server_ip == ONE
+    assert list(state.observed.dialers) == [ONE]
+    assert not state.observed.phones
+    assert state.observed.outage is None
 
 
 def test_the_old_collectors_poll_does_not_close_what_the_new_one_began() -> None:
     state = folded(session("1001"), poll(dialer(ONE, 1)))
     state.fold(session("1002", epoch=2))
     assert state.fold(poll(dialer(ONE, 1), sequence=2)) is Folded.STALE
-    assert list(state.agents) == ["1001"]
+    assert list(state.observed.agents) == ["1001"]
     state.fold(poll(dialer(ONE, 1), epoch=2))
-    assert list(state.agents) == ["1002"]
+    assert list(state.observed.agents) == ["1002"]
 
 
 def test_a_new_epoch_sweeps_sessions_it_did_not_publish_and_nothing_else() -> None:
     state = folded(session("1001"), session("1002"), phone("p1"), alias("desk", "p1"), poll(dialer(ONE, 2)))
     state.fold(session("1002", epoch=2))
     state.fold(poll(dialer(ONE, 1), epoch=2))
-    assert list(state.agents) == ["1002"]
-    assert list(state.phones) == ["p1"]
-    assert list(state.aliases) == ["desk"]
+    assert list(state.observed.agents) == ["1002"]
+    assert list(state.observed.phones) == ["p1"]
+    assert list(state.observed.aliases) == ["desk"]
 
 
 def test_a_full_round_sweeps_what_it_did_not_publish() -> None:
@@ -121,12 +123,16 @@ def test_a_full_round_sweeps_what_it_did_not_publish() -> None:
         alias("desk", "p1", sequence=4),
     ):
         state.fold(record)
-    assert sorted(state.phones) == ["p1", "p2"]
+    assert sorted(state.observed.phones) == ["p1", "p2"]
     state.fold(poll(dialer(ONE, 1), sequence=4, full=3))
-    assert (list(state.agents), list(state.phones), list(state.aliases)) == (["1001"], ["p1"], ["desk"])
-    assert not state.campaigns
-    assert state.settings is not None
-    assert state.settings.grouping_limit == 7
+    assert (list(state.observed.agents), list(state.observed.phones), list(state.observed.aliases)) == (
+        ["1001"],
+        ["p1"],
+        ["desk"],
+    )
+    assert not state.observed.campaigns
+    assert state.observed.settings is not None
+    assert state.observed.settings.grouping_limit == 7
 
 
 def test_a_tombstone_ends_what_it_names_whatever_its_case() -> None:
@@ -138,11 +144,16 @@ def test_a_tombstone_ends_what_it_names_whatever_its_case() -> None:
         poll(dialer(ONE, 1)),
     )
     for kind, name in ((KIND_AGENT, "ANNA"), (KIND_PHONE, "p1"), (KIND_ALIAS, "DESK"), (KIND_CAMPAIGN, "SALES")):
-        assert state.fold_end(Key(CLUSTER, kind, name), (1, 2)) is Folded.WAITS
-    state.fold_end(Key(CLUSTER, "settings"), (1, 2))
-    state.fold_end(Key(CLUSTER, "something-new", "x"), (1, 2))
+        assert state.observed.fold_end(Key(CLUSTER, kind, name), (1, 2)) is Folded.WAITS
+    state.observed.fold_end(Key(CLUSTER, "settings"), (1, 2))
+    state.observed.fold_end(Key(CLUSTER, "something-new", "x"), (1, 2))
     state.fold(poll(dialer(ONE), sequence=2))
-    assert [state.agents, state.phones, state.aliases, state.campaigns] == [{}, {}, {}, {}]
+    assert [state.observed.agents, state.observed.phones, state.observed.aliases, state.observed.campaigns] == [
+        {},
+        {},
+        {},
+        {},
+    ]
 
 
 def test_users_and_logins_are_told_apart_as_vicidial_does() -> None:
@@ -150,25 +161,25 @@ def test_users_and_logins_are_told_apart_as_vicidial_does() -> None:
     state.fold(session("ANNA", TWO, sequence=2))
     state.fold(phone("P1", TWO, sequence=2))
     state.fold(poll(dialer(TWO, 1), sequence=2))
-    assert [each.user for each in state.agents.values()] == ["ANNA"]
-    assert [each.server_ip for each in state.phones.values()] == [TWO]
+    assert [each.user for each in state.observed.agents.values()] == ["ANNA"]
+    assert [each.server_ip for each in state.observed.phones.values()] == [TWO]
 
 
 def test_an_outage_is_noted_and_cleared_by_the_next_poll() -> None:
     state = folded(session("1001"), poll(dialer(ONE, 1)))
-    dialers, agents = state.dialers, dict(state.agents)
+    dialers, agents = state.observed.dialers, dict(state.observed.agents)
     assert state.fold(_outage(2)) is Folded.OUTAGE
-    assert state.outage is not None
-    assert state.outage.unreachable_since_ms == NOW_MS
-    assert (state.dialers, state.agents, state.observed_at_ms) == (dialers, agents, NOW_MS)
+    assert state.observed.outage is not None
+    assert state.observed.outage.unreachable_since_ms == NOW_MS
+    assert (state.observed.dialers, state.observed.agents, state.observed.observed_at_ms) == (dialers, agents, NOW_MS)
     state.fold(poll(dialer(ONE, 1), epoch=2))
-    assert state.outage is None
+    assert state.observed.outage is None
 
 
 def test_a_standbys_outage_does_not_keep_the_leaders_poll_out() -> None:
     state = folded(poll(dialer(ONE)), _outage(2))
     assert state.fold(poll(dialer(ONE, 3), sequence=2)) is Folded.POLL
-    assert state.outage is None
+    assert state.observed.outage is None
     assert state.fold(_outage(2)) is Folded.STALE
 
 
@@ -183,55 +194,55 @@ def test_slots_over_are_told_with_the_poll_that_ended_them() -> None:
     state = folded(poll(dialer(ONE)))
     seen, over, held = slot("1001"), slot("1002", until_ms=NOW_MS + 500), slot("1003")
     for each in (seen, over, held):
-        state.slots.take(each)
+        state.decided.slots.add(each)
     state.fold(session("1001", sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2, at_ms=NOW_MS + 500))
     used = msgspec.structs.replace(seen, used_by=1)
-    assert state.slots_ended == {"1001": SlotEnd(used, over=False), "1002": SlotEnd(over, over=True)}
-    assert list(state.slots) == [held]
-    state.take_slot(used)
-    state.release_slot("1002")
-    assert state.slots_ended == {}, "the log says so by now"
+    assert state.decided.slots_ended == {"1001": SlotEnd(used, over=False), "1002": SlotEnd(over, over=True)}
+    assert list(state.decided.slots) == [held]
+    state.add_slot(used)
+    state.decided.remove_slot("1002")
+    assert state.decided.slots_ended == {}, "the log says so by now"
 
 
 def test_a_slot_that_is_heard_of_after_its_login_was_seen_is_used_at_once() -> None:
     state = folded(session("1001", number=7), session("1002", number=8), poll(dialer(ONE, 2), at_ms=NOW_MS + 500))
-    state.take_slot(slot("1001"))
-    state.take_slot(msgspec.structs.replace(slot("1002"), replaces=8))
-    assert [each.user for each in state.slots] == ["1002"], "that session is the one it replaces"
-    assert state.logins["1001"].used_by == 7
+    state.add_slot(slot("1001"))
+    state.add_slot(msgspec.structs.replace(slot("1002"), replaces=8))
+    assert [each.user for each in state.decided.slots] == ["1002"], "that session is the one it replaces"
+    assert state.decided.logins["1001"].used_by == 7
 
 
 def test_a_session_from_before_a_slot_was_handed_out_is_not_the_one_it_waits_for() -> None:
     state = ClusterState(CLUSTER)
-    state.take_slot(slot("1001"))  # read before the history that it came after
+    state.add_slot(slot("1001"))  # read before the history that it came after
     state.fold(session("1001", number=7))
     state.fold(poll(dialer(ONE, 1), at_ms=NOW_MS - 5000))
-    assert [each.user for each in state.slots] == ["1001"]
+    assert [each.user for each in state.decided.slots] == ["1001"]
 
 
 def test_a_new_slot_makes_what_became_of_the_last_one_uninteresting() -> None:
     state = folded(poll(dialer(ONE)))
-    state.take_slot(slot("1001", until_ms=NOW_MS + 500))
+    state.add_slot(slot("1001", until_ms=NOW_MS + 500))
     state.fold(poll(dialer(ONE), sequence=2, at_ms=NOW_MS + 500))
-    assert state.slots_ended["1001"].over
-    state.take_slot(slot("1001", TWO))
-    assert state.slots_ended == {}
+    assert state.decided.slots_ended["1001"].over
+    state.add_slot(slot("1001", TWO))
+    assert state.decided.slots_ended == {}
 
 
 def test_a_login_is_remembered_with_its_alias_until_its_session_ends() -> None:
     state = folded(poll(dialer(ONE)))
-    state.take_slot(slot("1001"))
+    state.add_slot(slot("1001"))
     state.fold(session("1001", number=7, sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2))
-    assert (state.logins["1001"].alias_id, state.logins["1001"].used_by) == ("desk", 7)
+    assert (state.decided.logins["1001"].alias_id, state.decided.logins["1001"].used_by) == ("desk", 7)
     state.fold(session("1001", number=7, sequence=3))
     state.fold(poll(dialer(ONE, 1), sequence=3))
-    assert not any(each.over for each in state.slots_ended.values())
-    state.fold_end(Key(CLUSTER, "agent", "1001"), (1, 4))
+    assert not any(each.over for each in state.decided.slots_ended.values())
+    state.observed.fold_end(Key(CLUSTER, "agent", "1001"), (1, 4))
     state.fold(poll(dialer(ONE), sequence=4))
-    assert state.logins == {}
-    assert state.slots_ended["1001"].over
+    assert state.decided.logins == {}
+    assert state.decided.slots_ended["1001"].over
 
 
 @pytest.mark.parametrize("weights", [{ONE: 1e308, TWO: 1e308}, {ONE: 1e-310, TWO: 1.0}, {ONE: 1e-320, TWO: 1e300}])
@@ -302,8 +313,8 @@ def test_a_compacted_log_folds_to_the_same_state(history: list[Step], part: floa
 def test_tombstones_that_expired_are_not_missed(history: list[Step]) -> None:
     log = _log_of(history)
     whole = _fold(log)
-    assert whole.poll is not None
-    swept = (whole.poll.epoch, whole.poll.full_sequence or 0)
+    assert whole.observed.poll is not None
+    swept = (whole.observed.poll.epoch, whole.observed.poll.full_sequence or 0)
     kept = [
         each for each in _compacted(log) if each.value is not None or decode_stamp(dict(each.headers)["stamp"]) >= swept
     ]

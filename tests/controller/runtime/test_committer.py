@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import pytest
 
-from controller.core.acting import Outcome, Reply
-from controller.core.clusters import Cluster, Clusters
-from controller.core.incidents import Plan
+from controller.core.actions import Outcome
+from controller.core.cluster import Cluster
+from controller.core.clusters import Clusters
+from controller.core.plan import Plan
 from controller.core.policy import Policy
 from controller.runtime.committer import RESEND_SECONDS, Committer
+from messages.codes import Reply
 from messages.records import Action, ReloginStage
 from stream.log import Entry, LogUnavailableError
 from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, TWO, arrived, dialer, poll
@@ -52,12 +54,12 @@ class Scene:
         self._sequence += 1
         self.clusters.own(frozenset(range(PARTITIONS)))
         self.clusters.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
-        self.view.why_withheld = ""
+        self.view.withheld = None
 
     def resume(self) -> None:
         """Go on after a pause, as people do once they have mended what it was for."""
-        self.view.state.orders.pause = None
-        self.view.why_withheld = ""
+        self.view.state.decided.orders.pause = None
+        self.view.withheld = None
 
     async def take(self, turn: Plan = NOTHING, times: int = 1) -> None:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
@@ -68,7 +70,7 @@ class Scene:
 
     async def give(self) -> None:
         """Have the move decided, and given to the executor."""
-        self.view.state.decided(MOVE)
+        self.view.state.decided.add(MOVE)
         await self.take()
 
     async def done(self, reply: Reply, said: str, *, lost: int = 0) -> None:
@@ -98,7 +100,7 @@ def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> Non
         await scene.done(reply, "said", lost=2)
         assert scene.stored == []
         await scene.take(times=3)
-        assert scene.view.state.relogins[1].stage in {ReloginStage.SENT, ReloginStage.ENDED}
+        assert scene.view.state.decided.relogins[1].stage in {ReloginStage.SENT, ReloginStage.ENDED}
         assert scene.stored[0] == f"{CLUSTER}/session/1"
         assert scene.given == [MOVE], "and is not done again"
 
@@ -122,24 +124,24 @@ def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_no
         await scene.done(Reply.GONE, "gone")
         assert scene.stored == []
         scene.poll()
-        scene.view.state.decided(MOVE)  # as the log has it
+        scene.view.state.decided.add(MOVE)  # as the log has it
         await scene.take(Plan([ANOTHER], []), times=2)
         assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
-        assert scene.view.state.relogins[1].stage is ReloginStage.ENDED
+        assert scene.view.state.decided.relogins[1].stage is ReloginStage.ENDED
         assert scene.given == [MOVE, ANOTHER]
 
     play(what)
 
 
 def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() -> None:
-    anew = msgspec.structs.replace(MOVE, incident="another", ordered_at_ms=MOVE.ordered_at_ms + 60_000, by="heir")
+    anew = msgspec.structs.replace(MOVE, incident="another", planned_at_ms=MOVE.planned_at_ms + 60_000, by="heir")
 
     async def what(scene: Scene) -> None:
         await scene.give()
         await scene.done(Reply.DONE, "told", lost=1)
-        scene.view.state.decided(anew)
+        scene.view.state.decided.add(anew)
         await scene.take(times=2)
-        assert scene.view.state.relogins[1] == anew
+        assert scene.view.state.decided.relogins[1] == anew
         assert scene.given == [MOVE, anew]
 
     play(what)
@@ -149,7 +151,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
     async def what(scene: Scene) -> None:
         await scene.give()
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
-        assert scene.view.state.orders.pause is not None, "at once"
+        assert scene.view.state.decided.orders.pause is not None, "at once"
         await scene.take()
         assert scene.given == [MOVE], "each further try may lock the account"
         assert f"{CLUSTER}/pause" in scene.stored
@@ -161,7 +163,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
         scene.resume()
         await scene.take(times=2)
-        assert scene.view.state.orders.pause is None
+        assert scene.view.state.decided.orders.pause is None
         assert f"{CLUSTER}/pause" not in scene.stored
         assert scene.given == [MOVE, MOVE, MOVE]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.clusters import Undecodable
+from controller.core.news import Undecodable
 from controller.core.state import ClusterState
 from controller.runtime.decoding import STILL_FELT_MS, read, thinned
 from messages.codec import STAMP_HEADER, decode, encode
@@ -39,8 +39,12 @@ def test_a_history_without_its_superseded_polls_folds_to_the_same(polls: list[li
     kept = [each for batch in batches for each in thinned(batch, LATER_MS)]
     assert len([each for each in kept if each.key == CLUSTER]) <= len(batches)
     after, whole = fold(kept), fold(log)
-    assert (after.agents, after.dialers, after.poll) == (whole.agents, whole.dialers, whole.poll)
-    assert after.aliases == whole.aliases
+    assert (after.observed.agents, after.observed.dialers, after.observed.poll) == (
+        whole.observed.agents,
+        whole.observed.dialers,
+        whole.observed.poll,
+    )
+    assert after.observed.aliases == whole.observed.aliases
 
 
 def test_what_is_still_felt_is_folded_step_by_step() -> None:

@@ -8,9 +8,10 @@ import msgspec
 import pymysql
 import pytest
 
-from controller.core.acting import Outcome, Reply, SessionRow
+from controller.core.actions import Outcome, SessionRow
 from controller.runtime.executor import Actuators, Executor
 from controller.vicidial.sql import SessionReader, VicidialError
+from messages.codes import Reply
 from messages.records import Action, AgentPause, Fence, Relogin
 from tests.support.builders import CLUSTER, MOVE, ONE
 
@@ -67,7 +68,7 @@ def came() -> SimpleQueue[tuple[Action, Outcome]]:
 @pytest.fixture
 def executor(came: SimpleQueue[tuple[Action, Outcome]]) -> Iterator[Executor]:
     """Give an executor at work."""
-    made = Executor(CLUSTER, "me", means("first"), why_not=lambda: "", report=lambda *what: came.put(what))
+    made = Executor(CLUSTER, "me", means("first"), withheld=lambda: None, report=lambda *what: came.put(what))
     made.start()
     yield made
     made.stop()

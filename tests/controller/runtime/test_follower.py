@@ -84,7 +84,7 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
         written += 1
         following.log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
-        assert following.clusters.by_name[CLUSTER].state.relogins[1].changed_at_ms == written
+        assert following.clusters.by_name[CLUSTER].state.decided.relogins[1].changed_at_ms == written
         assert eventually(lambda: following.follower.decides(CLUSTER))
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.core.acting import Outcome, Reply
+from controller.core.actions import Outcome
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.sql import SqlAgentControl
 from hotdesk.actuators import ActuatorSettings
+from messages.codes import Reply
 from messages.records import AgentPause, Relogin
 from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
@@ -29,7 +30,7 @@ RELOGIN = Relogin(
     from_server_ip=ONE,
     to_server_ip=TWO,
     phone_login="1001b",
-    ordered_at_ms=1,
+    planned_at_ms=1,
 )
 HOLD = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
 SHORT = 0.3

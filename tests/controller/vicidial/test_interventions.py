@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.core.acting import Reply
 from controller.vicidial.interventions import END_SESSION, Interventions
 from hotdesk.actuators import ActuatorSettings, reach
+from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -54,7 +54,7 @@ def session(at: Site, *, dialer_lives: bool = True) -> Relogin:
         from_server_ip=server_ip,
         to_server_ip="",
         phone_login="",
-        ordered_at_ms=0,
+        planned_at_ms=0,
         attempts=4,
         forced=True,
         dialer_lives=dialer_lives,

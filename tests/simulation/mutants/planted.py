@@ -10,16 +10,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from collectors.observer import Observer, _Watched
-from controller.core import acting, detector, incidents, ranking
-from controller.core.actions import Step
-from controller.core.agent_pauses import Holding
+from controller.core import agent_pauses, detector, fences, incidents, moves, ranking
+from controller.core.actions import ActionChange
+from controller.core.agent_pauses import AgentPausePlanner
+from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
-from controller.core.incidents import _Deciding
+from controller.core.moves import Moves
+from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
+from controller.core.plan import PlanBuilder, apply_plan
 from controller.core.slots import Slots
-from controller.core.state import ClusterState, Folded
+from controller.core.state import ClusterState
 from controller.runtime import executor
 from controller.runtime.committer import Committer
+from messages.codes import Precondition
 from messages.records import Heartbeat, Ineligible, Pause
 
 
@@ -69,7 +73,7 @@ def _watch_by_the_wall_clock(self: Observer, now_ms: int, seen: dict[str, Any]) 
     }
 
 
-def _fold_at_once(self: ClusterState, stamp: tuple[int, int], news: Any) -> Folded:
+def _fold_at_once(self: Observed, stamp: tuple[int, int], news: Any) -> Folded:
     """File what belongs to a poll before the record that closes it is there."""
     if stamp <= self.stamp:
         return Folded.STALE
@@ -77,7 +81,7 @@ def _fold_at_once(self: ClusterState, stamp: tuple[int, int], news: Any) -> Fold
     return Folded.WAITS
 
 
-def _close_whatever_comes(self: ClusterState, poll: Any, stamp: tuple[int, int]) -> Folded:
+def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> Any:
     """Take a poll although a newer one is known."""
     self._seen = self._seen if stamp > self.stamp else (-1, -1)
     if stamp <= self.stamp:
@@ -85,26 +89,27 @@ def _close_whatever_comes(self: ClusterState, poll: Any, stamp: tuple[int, int])
     return _close(self, poll, stamp)
 
 
-_close = ClusterState._close
+_close = Observed._close
 
 
-def _hang_everybody_up(self: _Deciding, incident: str, session: Any, *rest: Any, why: str) -> Any:
-    relogin = _order(self, incident, session, *rest, why=why)
-    at = self._records.index(relogin)
-    self._records[at] = msgspec.structs.replace(relogin, in_call=session.status in incidents.IN_CALL)
-    return self._records[at]
+def _hang_everybody_up(self: Moves, incident: str, session: Any, *rest: Any, why: str) -> Any:
+    relogin = _plan_move(self, incident, session, *rest, why=why)
+    records = self._plan.plan.records
+    at = records.index(relogin)
+    records[at] = msgspec.structs.replace(relogin, in_call=session.status in moves.IN_CALL)
+    return records[at]
 
 
-_order = _Deciding._order
+_plan_move = Moves._plan_move
 
 
-def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
-    for cluster, turn in turns.items():
+def _act_before_it_is_committed(self: Committer, plans: Any) -> None:
+    for cluster, plan in plans.items():
         if self._executors:
             view = self._clusters.by_name[cluster]
-            incidents.apply_plan(view.state, turn)
+            apply_plan(view.state, plan)
             self._submit(cluster)
-    _take(self, turns)
+    _take(self, plans)
 
 
 _take = Committer.take
@@ -117,11 +122,11 @@ def _own_whatever_was_owned(self: Clusters, partitions: frozenset[int]) -> None:
 _own = Clusters.own
 
 
-def _tell_nobody_twice(self: _Deciding, relogin: Any) -> Any:
+def _tell_nobody_twice(self: Moves, relogin: Any) -> Any:
     return relogin
 
 
-def _say_nothing(self: _Deciding, what: str, why: str, subject: str) -> None:
+def _say_nothing(self: PlanBuilder, code: Any, why: str, subject: str, **facts: object) -> None:
     return None
 
 
@@ -137,16 +142,16 @@ def _offer_what_is_down(state: ClusterState, policy: Any, dialer: Any, load: int
 _reasons_against = ranking._reasons_against
 
 
-def _let_the_pause_be(self: Holding, hold: Any) -> Step:
-    return Step(hold, "", over=True)
+def _let_the_pause_be(self: AgentPausePlanner, pause: Any) -> ActionChange:
+    return ActionChange(pause, None, over=True)
 
 
 def _ignore_a_pause(self: Orders, order: Any) -> None:
     if not isinstance(order, Pause):
-        _take_order(self, order)
+        _add_order(self, order)
 
 
-_take_order = Orders.take
+_add_order = Orders.add
 
 
 def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) -> Mutant:
@@ -155,27 +160,31 @@ def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) 
 
 MUTANTS = (
     _mutant("slots do not count", 449, Slots, "on", _always(0)),
-    _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(acting.Check.SEND)),
-    _mutant("no fleet brake", 146, detector, "_brake", _always((None, ""))),
+    _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(Precondition.SEND)),
+    _mutant("no fleet brake", 146, detector, "fleet_brake", _always((None, None))),
     _mutant("blind probes are believed", 182, detector, "_all_fail", _always(False)),
-    _mutant("what was seen before is enough", 1188, incidents, "doubt_about", _always("")),
+    Mutant(
+        "what was seen before is enough",
+        tuple(Change(place, "doubt_about", _always(None)) for place in (incidents, agent_pauses, fences)),
+        shown_by=1188,
+    ),
     _mutant("a heartbeat's age instead of its progress", 11, Observer, "_watch", _watch_by_the_wall_clock),
-    _mutant("half a poll is folded", 8, ClusterState, "_wait", _fold_at_once),
-    _mutant("an older poll overwrites a newer one", 593, ClusterState, "_close", _close_whatever_comes),
-    _mutant("a pause is not heeded", 100, Orders, "take", _ignore_a_pause),
-    _mutant("calls on living dialers are hung up", 2, _Deciding, "_order", _hang_everybody_up),
+    _mutant("half a poll is folded", 8, Observed, "_wait", _fold_at_once),
+    _mutant("an older poll overwrites a newer one", 593, Observed, "_close", _close_whatever_comes),
+    _mutant("a pause is not heeded", 100, Orders, "add", _ignore_a_pause),
+    _mutant("calls on living dialers are hung up", 2, Moves, "_plan_move", _hang_everybody_up),
     Mutant(
         "no pace",
-        (Change(_Deciding, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
+        (Change(Moves, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
         shown_by=31,
     ),
     _mutant("act before it is committed", 29, Committer, "take", _act_before_it_is_committed),
     _mutant("who lost a partition goes on", 46, Clusters, "own", _own_whatever_was_owned),
-    _mutant("what came late to an heir is not its news", 2, Clusters, "_knows", _always(True)),
-    _mutant("a lost order is never repeated", 356, _Deciding, "_tell_again", _tell_nobody_twice),
-    _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
+    _mutant("what came late to an heir is not its news", 2, Cluster, "_knows", _always(True)),
+    _mutant("a lost order is never repeated", 356, Moves, "_repeat", _tell_nobody_twice),
+    _mutant("nothing says why", 2, PlanBuilder, "decide", _say_nothing),
     _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),
     _mutant("down is offered", 23, ranking, "_reasons_against", _offer_what_is_down),
-    _mutant("emergency logout of who was never told", 1522, incidents, "MOST_ATTEMPTS", 0),
-    _mutant("a pause is never taken back", 632, Holding, "_release", _let_the_pause_be),
+    _mutant("emergency logout of who was never told", 1522, moves, "MOST_ATTEMPTS", 0),
+    _mutant("a pause is never taken back", 632, AgentPausePlanner, "_release", _let_the_pause_be),
 )

@@ -1,0 +1,34 @@
+"""The fence: VICIdial's own switch for new agent logins, turned off for a dead dialer and given back later."""
+
+import msgspec
+
+from controller.core.actions.kind import ActionKind, Outcome
+from messages.codes import DecisionCode, Reply
+from messages.records import Fence, FenceStage
+
+_AFTER_TAKING = {Reply.DONE: FenceStage.TAKEN, Reply.GONE: FenceStage.NOT_TAKEN}
+"""Any other reply leaves it unclear."""
+
+
+def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
+    if fence.stage is FenceStage.RETURNING:
+        stage = FenceStage.UNCLEAR if outcome.reply is Reply.UNCLEAR else FenceStage.RETURNED
+    else:
+        stage = _AFTER_TAKING.get(outcome.reply, FenceStage.UNCLEAR)
+    return msgspec.structs.replace(fence, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
+
+
+def _done_code(fence: Fence) -> DecisionCode:
+    return DecisionCode.UNFENCE_SENT if fence.stage is FenceStage.RETURNING else DecisionCode.FENCE_SENT
+
+
+KIND = ActionKind(
+    name="fence",
+    due=frozenset({FenceStage.PLANNED, FenceStage.RETURNING}),
+    repeatable=frozenset(),
+    subject_of=lambda fence: fence.server_ip,
+    planned_at_ms_of=lambda fence: fence.planned_at_ms,
+    attempts_of=lambda _: 0,
+    done_code=_done_code,
+    after=_after,
+)

@@ -1,0 +1,161 @@
+"""What people ordered and hotdesk decided for a cluster: orders, slots and logins, incidents and actions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from controller.core.observed import Entity
+from controller.core.orders import Orders
+from controller.core.slots import Slots
+from messages import keys
+from messages.records import (
+    Action,
+    AgentPause,
+    AgentSession,
+    Fence,
+    Incident,
+    LoginSlot,
+    Relogin,
+    ServerIp,
+)
+from messages.topics import Key
+
+CLOSED_KEPT = 50
+"""Closed incidents that are still shown."""
+
+
+class SlotEnd(NamedTuple):
+    """A slot that became a login, or a slot or login that is over."""
+
+    slot: LoginSlot
+    over: bool
+
+
+@dataclass
+class Decided:
+    """The decided half of a cluster's state. It changes in place, and belongs to one thread."""
+
+    orders: Orders = field(default_factory=Orders)
+    slots: Slots = field(default_factory=Slots)
+    logins: dict[str, LoginSlot] = field(default_factory=dict)
+    """By user: the slots that became the sessions which now last, and so the alias each agent used."""
+    slots_ended: dict[str, SlotEnd] = field(default_factory=dict, compare=False)
+    """By user: what became of slots and logins and does not stand in the log yet. The owner publishes it; replicas
+    keep it in mind, for one of them may be the next owner."""
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    """The open ones, by id."""
+    closed: list[Incident] = field(default_factory=list)
+    """The incidents that closed last, in that order."""
+    relogins: dict[int, Relogin] = field(default_factory=dict)
+    """By session: the moves of open incidents, and those that people ordered."""
+    agent_pauses: dict[int, AgentPause] = field(default_factory=dict)
+    """By session."""
+    fences: dict[ServerIp, Fence] = field(default_factory=dict)
+
+    # --- incidents and actions --------------------------------------------------------------------------------------
+
+    def add(self, record: Incident | Action) -> None:
+        """Record what was decided, by this owner or an earlier one."""
+        match record:
+            case Incident(closed_at_ms=None):
+                self.incidents[record.incident] = record
+            case Incident():
+                self.incidents.pop(record.incident, None)
+                self.closed = [*self.closed[1 - CLOSED_KEPT :], record]
+            case Relogin():
+                self.relogins[record.live_agent_id] = record
+            case AgentPause():
+                self.agent_pauses[record.live_agent_id] = record
+            case Fence():
+                self.fences[record.server_ip] = record
+
+    def remove_incident(self, incident: str) -> None:
+        """Remove an incident, by its id."""
+        self.incidents.pop(incident, None)
+        self.closed = [each for each in self.closed if each.incident != incident]
+
+    def action(self, key: Key) -> Action | None:
+        """Return the action of a key."""
+        return self._actions_of(key).get(_action_name(key))
+
+    def remove_action(self, key: Key) -> None:
+        """Remove an action, by the key that its tombstone names."""
+        self._actions_of(key).pop(_action_name(key), None)
+
+    @property
+    def actions(self) -> Iterator[Action]:
+        """All actions, in the order in which they are best carried out."""
+        yield from self.fences.values()
+        yield from self.relogins.values()
+        yield from self.agent_pauses.values()
+
+    def _actions_of(self, key: Key) -> dict[Any, Any]:
+        kinds: dict[str, dict[Any, Any]] = {
+            keys.KIND_FENCE: self.fences,
+            keys.KIND_AGENT_PAUSE: self.agent_pauses,
+            keys.KIND_SESSION: self.relogins,
+        }
+        return kinds.get(key.kind, {})
+
+    # --- slots and logins -------------------------------------------------------------------------------------------
+
+    def add_slot(self, slot: LoginSlot, session: AgentSession | None, seen_at_ms: int) -> None:
+        """Reserve a slot, or record the login it became; `session` is its user's, as the poll of `seen_at_ms` shows it.
+
+        Logins and sessions travel on different topics, so the session may be known before the slot is.
+        """
+        name = slot.user.lower()
+        if slot.used_by is not None:
+            self.slots.release(slot.user)
+            self.slots_ended.pop(name, None)
+            self.logins[name] = slot
+            return
+        self.hand_out(slot)
+        if session is not None:
+            self._use_slot(session, seen_at_ms)
+
+    def hand_out(self, slot: LoginSlot) -> None:
+        """Reserve a new slot; what became of an earlier one of its user no longer matters."""
+        self.slots_ended.pop(slot.user.lower(), None)
+        self.slots.add(slot)
+
+    def remove_slot(self, user: str) -> None:
+        """Remove a user's slot and login."""
+        self.slots.release(user)
+        self.slots_ended.pop(user.lower(), None)
+        self.logins.pop(user.lower(), None)
+
+    def end_slots(self, changes: list[Entity | Key], now_ms: int) -> None:
+        """Turn slots into logins, and end slots and logins, by what a poll changed."""
+        if not (self.slots or self.logins):
+            return
+        for news in changes:
+            if isinstance(news, AgentSession):
+                self._end_login(news.user, news.live_agent_id)
+                self._use_slot(news, now_ms)
+            elif isinstance(news, Key) and news.kind == keys.KIND_AGENT:
+                self._end_login(news.name, None)
+        for slot in self.slots.expire(now_ms):
+            self.slots_ended[slot.user.lower()] = SlotEnd(slot, over=True)
+
+    def _use_slot(self, session: AgentSession, seen_at_ms: int) -> None:
+        slot = self.slots.fulfil(session, seen_at_ms)
+        if slot is not None:
+            screen = slot.asked_by or slot.screen
+            login = msgspec.structs.replace(slot, used_by=session.live_agent_id, screen=screen, asked_by="")
+            self.logins[session.user.lower()] = login
+            self.slots_ended[session.user.lower()] = SlotEnd(login, over=False)
+
+    def _end_login(self, user: str, live_agent_id: int | None) -> None:
+        """Remove a login that another session of its user, or none, has replaced."""
+        login = self.logins.get(user.lower())
+        if login is not None and login.used_by != live_agent_id:
+            del self.logins[user.lower()]
+            if self.slots.of(user) is None:
+                self.slots_ended[user.lower()] = SlotEnd(login, over=True)
+
+
+def _action_name(key: Key) -> int | ServerIp:
+    return key.name if key.kind == keys.KIND_FENCE or not key.name.isdecimal() else int(key.name)

@@ -1,0 +1,283 @@
+"""Moves: which agent goes where, how fast, and what became of it. Pure, and in the log's time."""
+
+from dataclasses import replace
+
+import msgspec
+
+from controller.core.actions.relogin import IN_CALL
+from controller.core.picks import resolve
+from controller.core.plan import PlanBuilder
+from controller.core.ranking import RankedPhone, rank_phones
+from messages.codes import DecisionCode, Reason
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    DialerState,
+    Incident,
+    LoginSlot,
+    NotMoved,
+    Relogin,
+    ReloginStage,
+    ServerIp,
+)
+
+MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
+"""Agents who wait for calls go first, since calls are sent to them; then those who pause, then those in calls."""
+LAST = 2
+
+PLANNED_SLOT_SECONDS = 60.0
+"""How long a mover's slot is reserved: as long as the screen may be told again, and then the agent logs in."""
+SECOND_MS = 1000
+RETRY_SECONDS = 15.0
+"""A screen polls every second; one that was told this long ago, and is still there, is told again."""
+MOST_ATTEMPTS = 3
+FORCED_ATTEMPTS = 2
+"""An emergency logout is several statements without a transaction; it can be begun again where it broke off."""
+_UNDER_WAY = {ReloginStage.PLANNED, ReloginStage.SENT, ReloginStage.ENDED}
+
+
+class Moves:
+    """The moves of one plan, and the slots as they are after those planned so far."""
+
+    def __init__(self, plan: PlanBuilder) -> None:
+        known = plan.state.decided.relogins.values()
+        self._plan = plan
+        # moves of this plan count at once, or they would all go to the same dialer
+        ahead = replace(plan.state.decided, slots=plan.state.decided.slots.copy())
+        self._ahead = replace(plan.state, decided=ahead)
+        # advice given in advise mode is not an order once the mode is "act"
+        self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
+        self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
+        """By session, as they are after this plan."""
+        self._left = self._moves_left()
+        self._aliases_of: dict[str, set[str]] | None = None
+
+    def of_incident(self, incident: str) -> list[Relogin]:
+        """Return the moves of an incident."""
+        return [each for each in self.relogins.values() if each.incident == incident]
+
+    def follow_up(self) -> None:
+        """Bring the known moves up to date with what the poll shows."""
+        plan = self._plan
+        sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
+        for relogin in list(self.relogins.values()):
+            after = self._follow_up(relogin, sessions)
+            if after is not relogin:
+                self.relogins[relogin.live_agent_id] = after
+                plan.add(after)
+            if relogin.incident not in plan.state.decided.incidents and after.stage not in _UNDER_WAY:
+                self._forget(after)
+
+    def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
+        """Plan an agent's move, or return why not; None too where it only has to wait for its turn."""
+        known = self.relogins.get(session.live_agent_id)
+        if known is not None:
+            return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
+        if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
+            return NotMoved.IN_CALL
+        target = self._target(session)
+        if isinstance(target, NotMoved):
+            return target
+        if withheld is None and self._left > 0:
+            self._plan_move(incident.incident, session, *target, why=incident.why)
+        return None
+
+    def move_by_order(self) -> None:
+        """Move the agents whom people named, each to the least-loaded of the other dialers."""
+        plan = self._plan
+        for name, order in plan.state.decided.orders.moves.items():
+            session = plan.state.observed.agents.get(name)
+            if session is None or session.live_agent_id != order.live_agent_id:
+                continue
+            if plan.withheld is not None or self._left <= 0 or session.live_agent_id in self.relogins:
+                continue
+            target = self._target(session)
+            if not isinstance(target, NotMoved):
+                self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
+
+    def withdraw(self, incident: str, why: str) -> None:
+        """Forget the moves of an incident that is over; those that were not sent are withdrawn."""
+        for relogin in self.of_incident(incident):
+            if relogin.stage is ReloginStage.PLANNED:
+                self._plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
+                self._release_slot(relogin)
+            self._forget(relogin)
+
+    def end_advice(self) -> None:
+        """End what was only advice before hotdesk was allowed to act, and was not planned since."""
+        for each in self._advice:
+            if each.live_agent_id not in self.relogins:
+                self._plan.end(each)
+
+    # --- how many, where to -----------------------------------------------------------------------------------------
+
+    def _moves_left(self) -> int:
+        """Return how many moves the pace allows now."""
+        since_ms = self._plan.now_ms - SECOND_MS
+        lately = sum(1 for each in self.relogins.values() if each.planned_at_ms > since_ms)
+        return max(0, round(self._plan.policy.moves_per_second) - lately)
+
+    def _target(self, session: AgentSession) -> tuple[str, RankedPhone] | NotMoved:
+        """Choose the alias and the phone an agent is moved to, or return why there is none."""
+        if session.remote:
+            return NotMoved.REMOTE
+        alias_id = self._alias_of(session)
+        if isinstance(alias_id, NotMoved):
+            return alias_id
+        logins = resolve(self._ahead, alias_id)
+        for phone in rank_phones(self._ahead, self._plan.policy, logins, session.campaign_id).phones:
+            if phone.rank is not None and phone.server_ip != session.server_ip:
+                return alias_id, phone
+        return NotMoved.NOWHERE
+
+    def _alias_of(self, session: AgentSession) -> str | NotMoved:
+        """Return the alias an agent logged in with: what is known of the login, else the only one with that phone."""
+        state = self._plan.state
+        login = state.decided.logins.get(session.user.lower())
+        if login is not None and login.used_by == session.live_agent_id and resolve(state, login.alias_id):
+            return login.alias_id
+        if session.typed.lower() in state.observed.aliases:
+            return session.typed
+        found = self._aliases_with(session)
+        if len(found) == 1:
+            return next(iter(found))
+        return NotMoved.AMBIGUOUS if found else NotMoved.NO_ALIAS
+
+    def _aliases_with(self, session: AgentSession) -> set[str]:
+        """Find the aliases that hold the phone an agent's session is on."""
+        if self._aliases_of is None:
+            self._aliases_of = _aliases_by_phone(self._plan)
+        return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
+
+    # --- planning one move ------------------------------------------------------------------------------------------
+
+    def _plan_move(
+        self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str
+    ) -> Relogin:
+        plan = self._plan
+        # on a dialer that lives a call is only waited for
+        lives = self._lives(session.server_ip)
+        relogin = Relogin(
+            cluster=plan.state.cluster,
+            live_agent_id=session.live_agent_id,
+            user=session.user,
+            incident=incident,
+            from_server_ip=session.server_ip,
+            to_server_ip=phone.server_ip,
+            alias_id=alias_id,
+            phone_login=phone.phone_login,
+            planned_at_ms=plan.now_ms,
+            stage=ReloginStage.PLANNED if plan.acts else ReloginStage.ADVISED,
+            changed_at_ms=plan.now_ms,
+            in_call=session.status in IN_CALL and not lives,
+            dialer_lives=lives,
+            by=plan.by,
+        )
+        slot = self._slot_for(session, alias_id, phone)
+        self.relogins[session.live_agent_id] = relogin
+        self._left -= 1
+        self._ahead.decided.slots.add(slot)
+        plan.add(relogin)
+        if plan.acts:
+            plan.add(slot)
+        plan.decide(
+            DecisionCode.MOVE_PLANNED if plan.acts else DecisionCode.MOVE_ADVISED,
+            why,
+            session.user,
+            from_server_ip=session.server_ip,
+            to_server_ip=phone.server_ip,
+            phone_login=phone.phone_login,
+        )
+        return relogin
+
+    def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
+        plan = self._plan
+        login = plan.state.decided.logins.get(session.user.lower())
+        return LoginSlot(
+            cluster=plan.state.cluster,
+            user=session.user,
+            alias_id=alias_id,
+            campaign_id=session.campaign_id,
+            phone_login=phone.phone_login,
+            server_ip=phone.server_ip,
+            handed_out_at_ms=plan.now_ms,
+            until_ms=plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
+            replaces=session.live_agent_id,
+            planned=True,
+            screen="" if login is None or login.used_by != session.live_agent_id else login.screen,
+            handed_out_by=plan.by,
+        )
+
+    def _release_slot(self, relogin: Relogin) -> None:
+        """Reserve no slot for an agent who is not moved after all, nor an order that another logout could call up."""
+        plan = self._plan
+        slot = plan.state.decided.slots.of(relogin.user)
+        if slot is not None and slot.planned and slot.replaces == relogin.live_agent_id:
+            plan.add(
+                msgspec.structs.replace(slot, planned=False, screen="", until_ms=plan.now_ms, handed_out_by=plan.by)
+            )
+
+    # --- what became of a move --------------------------------------------------------------------------------------
+
+    def _follow_up(self, relogin: Relogin, sessions: set[int]) -> Relogin:
+        now = self._plan.state.observed.agents.get(relogin.user.lower())
+        if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
+            return self._changed(relogin, stage=ReloginStage.MOVED)
+        if relogin.stage in {ReloginStage.PLANNED, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
+            return self._changed(relogin, stage=ReloginStage.ENDED)
+        late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
+        return self._repeat(relogin) if relogin.stage is ReloginStage.SENT and late else relogin
+
+    def _repeat(self, relogin: Relogin) -> Relogin:
+        """Plan a move once more, or record that it failed; while moves are withheld, wait."""
+        plan = self._plan
+        if plan.withheld is not None:
+            return relogin
+        forced = relogin.attempts >= MOST_ATTEMPTS
+        if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if plan.policy.emergency_logout else 0):
+            why = f"tried {relogin.attempts} times, and still there"
+            plan.decide(DecisionCode.MOVE_GIVEN_UP, why, relogin.user)
+            return self._changed(relogin, stage=ReloginStage.FAILED)
+        code = DecisionCode.MOVE_FORCED if forced else DecisionCode.MOVE_REPEATED
+        plan.decide(code, relogin.answer or "the session is still there", relogin.user)
+        return self._changed(
+            relogin,
+            stage=ReloginStage.PLANNED,
+            attempts=relogin.attempts + 1,
+            forced=forced,
+            in_call=relogin.in_call or self._in_dead_call(relogin),
+            dialer_lives=relogin.dialer_lives and self._lives(relogin.from_server_ip),
+        )
+
+    def _in_dead_call(self, relogin: Relogin) -> bool:
+        """Return whether a call came between the poll that planned a move and the LOGOUT, and died with its dialer."""
+        session = self._plan.state.observed.agents.get(relogin.user.lower())
+        return (
+            session is not None
+            and session.live_agent_id == relogin.live_agent_id
+            and session.status in IN_CALL
+            and not self._lives(session.server_ip)
+        )
+
+    def _lives(self, server_ip: ServerIp) -> bool:
+        health = self._plan.state.observed.health.dialers.get(server_ip)
+        return health is not None and health.life is not DialerState.DOWN
+
+    def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
+        return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)
+
+    def _forget(self, relogin: Relogin) -> None:
+        del self.relogins[relogin.live_agent_id]
+        self._plan.end(relogin)
+
+
+def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
+    observed = plan.state.observed
+    found: dict[str, set[str]] = {}
+    for alias in observed.aliases.values():
+        for login in alias.logins:
+            phone = observed.phones.get(login.lower())
+            if phone is not None:
+                place = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
+                found.setdefault(place, set()).add(alias.alias_id)
+    return found

@@ -1,0 +1,196 @@
+"""What collectors observed of a cluster, and how its dialers are judged by it.
+
+A poll is folded whole or not at all. What a collector publishes of a poll waits until the record that closes it, so
+there is no moment at which sessions are newer than counts. Folding the same records again gives an equal state.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from controller.core.news import NEVER, Stamp
+from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.records import (
+    AgentSession,
+    Campaign,
+    DialerReading,
+    DialerState,
+    EpochClaim,
+    FleetHealth,
+    Heartbeat,
+    Observation,
+    Outage,
+    Phone,
+    PhoneAlias,
+    Poll,
+    ServerIp,
+    SystemSettings,
+)
+from messages.topics import Key
+
+Entity = AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
+"""What a poll reports as changed."""
+
+LEAST_SHARE = 1e-9
+"""A dialer with a smaller part of all weights counts as unweighted: dividing a load by so little overflows."""
+
+
+class Folded(Enum):
+    """What folding a record did."""
+
+    WAITS = auto()
+    """It belongs to a poll that is not closed yet."""
+    POLL = auto()
+    """It closed a poll: the state is that poll's now."""
+    OUTAGE = auto()
+    """The database does not answer."""
+    RECORDED = auto()
+    """It is known from now on."""
+    STALE = auto()
+    """It is older than what is known, and was dropped."""
+
+
+@dataclass
+class Observed:
+    """The observed half of a cluster's state. It changes in place, and belongs to one thread.
+
+    Agents are filed by user, phones by login and aliases by id, all in lower case: VICIdial's tables compare so.
+    """
+
+    poll: Poll | None = None
+    dialers: dict[ServerIp, DialerReading] = field(default_factory=dict)
+    agents: dict[str, AgentSession] = field(default_factory=dict)
+    phones: dict[str, Phone] = field(default_factory=dict)
+    aliases: dict[str, PhoneAlias] = field(default_factory=dict)
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    settings: SystemSettings | None = None
+    weight_shares: dict[ServerIp, float] = field(default_factory=dict)
+    """Each weighted dialer's part of all weights; empty where the cluster weights none."""
+    outage: Outage | None = None
+    health: FleetHealth = field(default_factory=FleetHealth)
+    """How `controller.core.detector` judges the dialers; empty until the first judgement."""
+    _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
+    _seen: Stamp = NEVER
+    _swept: Stamp = NEVER
+
+    @property
+    def stamp(self) -> Stamp:
+        """The poll that this state is of; `NEVER` before the first."""
+        return NEVER if self.poll is None else (self.poll.epoch, self.poll.sequence)
+
+    @property
+    def observed_at_ms(self) -> int:
+        """The log's time, 0 before the first poll."""
+        return 0 if self.poll is None else self.poll.observed_at_ms
+
+    @property
+    def even_share(self) -> float | None:
+        """The mean number of agents on the dialers that are up; None where none is."""
+        up = [
+            sum(self.dialers[server_ip].agents.values())
+            for server_ip, each in self.health.dialers.items()
+            if each.state is DialerState.UP and server_ip in self.dialers
+        ]
+        return sum(up) / len(up) if up else None
+
+    def fold(self, record: Observation) -> tuple[Folded, list[Entity | Key]]:
+        """Fold one observation; return what it did, and what changed where it closed a poll."""
+        stamp = (record.epoch, record.sequence)
+        match record:
+            case Poll():
+                return self._close(record, stamp)
+            case Outage():
+                if stamp <= self.stamp:
+                    return Folded.STALE, []
+                self.outage = record
+                return Folded.OUTAGE, []
+            case EpochClaim():
+                return Folded.WAITS, []
+            case _:
+                return self._wait(stamp, record), []
+
+    def fold_end(self, key: Key, stamp: Stamp) -> Folded:
+        """Fold a tombstone: what `key` names has ended."""
+        return self._wait(stamp, key)
+
+    def _wait(self, stamp: Stamp, news: Entity | Key) -> Folded:
+        if stamp <= self.stamp or stamp < self._seen:
+            return Folded.STALE
+        self._seen = stamp
+        self._waiting.append((stamp, news))
+        return Folded.WAITS
+
+    def _close(self, poll: Poll, stamp: Stamp) -> tuple[Folded, list[Entity | Key]]:
+        if stamp <= self.stamp or stamp < self._seen:
+            return Folded.STALE, []
+        # In a compacted log records come without the polls that closed them; the next one that stayed closes them
+        # all. But sessions of an earlier epoch are not these counts' sessions, and this epoch has its own.
+        closed = [news for (epoch, _), news in self._waiting if epoch == poll.epoch or not is_session(news)]
+        self._waiting.clear()
+        for news in closed:
+            self._file(news)
+        self._sweep(poll)
+        self.poll = poll
+        self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
+        self.outage = None
+        self._seen = stamp
+        return Folded.POLL, closed
+
+    def _file(self, news: Entity | Key) -> None:
+        match news:
+            case AgentSession():
+                self.agents[news.user.lower()] = news
+            case Phone():
+                self.phones[news.login.lower()] = news
+            case PhoneAlias():
+                self.aliases[news.alias_id.lower()] = news
+            case Campaign():
+                self.campaigns[news.campaign_id.lower()] = news
+            case SystemSettings():
+                self.settings = news
+                self.weight_shares = _shares(news.weights)
+            case Key():
+                self._remove(news)
+
+    def _remove(self, key: Key) -> None:
+        # A kind without a line here never ends: a cluster keeps its settings, and its polls only get newer.
+        filed: Any = {
+            KIND_AGENT: self.agents,
+            KIND_PHONE: self.phones,
+            KIND_ALIAS: self.aliases,
+            KIND_CAMPAIGN: self.campaigns,
+        }.get(key.kind, {})
+        filed.pop(key.name.lower(), None)
+
+    def _sweep(self, poll: Poll) -> None:
+        """Drop what ended without a tombstone: what a new epoch, or a full round of it, did not publish again."""
+        if poll.epoch > self._swept[0]:
+            self._swept = (poll.epoch, 0)
+            _drop_older(self.agents, self._swept)
+        if poll.full_sequence is not None and (poll.epoch, poll.full_sequence) > self._swept:
+            self._swept = (poll.epoch, poll.full_sequence)
+            for filed in (self.agents, self.phones, self.aliases, self.campaigns):
+                _drop_older(filed, self._swept)
+
+
+def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
+    """Return how long ago a heartbeat last advanced, in seconds; None where there is no row that could."""
+    if heartbeat is None:
+        return None
+    since_ms = heartbeat.watched_since_ms if heartbeat.progressed_at_ms is None else heartbeat.progressed_at_ms
+    return max(0, now_ms - since_ms) / 1000
+
+
+def is_session(news: Entity | Key) -> bool:
+    """Return whether a change is about an agent's session."""
+    return isinstance(news, AgentSession) or (isinstance(news, Key) and news.kind == KIND_AGENT)
+
+
+def _drop_older(filed: dict[str, Any], stamp: Stamp) -> None:
+    for name in [name for name, entity in filed.items() if (entity.epoch, entity.sequence) < stamp]:
+        del filed[name]
+
+
+def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:
+    total = sum(weights.values())
+    return {server_ip: weight / total for server_ip, weight in weights.items() if weight > total * LEAST_SHARE}

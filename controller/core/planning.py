@@ -1,0 +1,67 @@
+"""One plan for each poll: what became of the moves, then incidents, orders, fences and agent pauses. Pure."""
+
+from controller.core.agent_pauses import AgentPausePlanner
+from controller.core.fences import fence_changes
+from controller.core.incidents import Incidents
+from controller.core.moves import Moves
+from controller.core.plan import NOTHING, Plan, PlanBuilder, trouble_of, why_withheld
+from controller.core.policy import Policy
+from controller.core.state import ClusterState
+from messages.codes import Reason
+from messages.records import AgentSession, DialerState, Incident, ServerIp
+
+
+def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: Reason | None = None) -> Plan:
+    """Return what the latest poll decides.
+
+    Args:
+        state: as of that poll, judged. It is not changed: `controller.core.plan.apply_plan` does that.
+        policy: the cluster's.
+        by: the process that decides.
+        acts: whether moves are carried out; else they are advice.
+        doubt: what only the present can know, such as that the poll is old; it only ever withholds.
+    """
+    decided = state.decided
+    under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.fences
+    if not (under_way or decided.orders.moves or _is_troubled(state, policy)):
+        return NOTHING
+    plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt))
+    moves = Moves(plan)
+    moves.follow_up()
+    dead = _plan_incidents(plan, moves)
+    moves.move_by_order()
+    for change in fence_changes(state, policy, by, acts=acts, withheld=plan.withheld):
+        plan.change(change)
+    pauses = AgentPausePlanner(state, moves.relogins, dead, by)
+    for change in pauses.changes(acts=acts, withheld=plan.withheld):
+        plan.change(change)
+    moves.end_advice()
+    return plan.plan
+
+
+def _is_troubled(state: ClusterState, policy: Policy) -> bool:
+    return any(trouble_of(policy, each) is not None for each in state.observed.health.dialers.values())
+
+
+def _plan_incidents(plan: PlanBuilder, moves: Moves) -> dict[str, Incident]:
+    """Bring every dialer's incident up to date; return the open ones of dialers that are down, by id."""
+    state, incidents = plan.state, Incidents(plan, moves)
+    on_dialer = _agents_by_dialer(state)
+    open_by_dialer = {each.server_ip: each for each in state.decided.incidents.values()}
+    dead: dict[str, Incident] = {}
+    for server_ip, health in state.observed.health.dialers.items():
+        incident = incidents.reconsider(server_ip, health, open_by_dialer.pop(server_ip, None))
+        if incident is not None:
+            incidents.move_agents(incident, on_dialer.get(server_ip, []))
+            if incident.kind is DialerState.DOWN:
+                dead[incident.incident] = incident
+    for incident in open_by_dialer.values():
+        incidents.close(incident, "the dialer is no more")
+    return dead
+
+
+def _agents_by_dialer(state: ClusterState) -> dict[ServerIp, list[AgentSession]]:
+    found: dict[ServerIp, list[AgentSession]] = {}
+    for session in state.observed.agents.values():
+        found.setdefault(session.server_ip, []).append(session)
+    return found

@@ -1,0 +1,122 @@
+"""Codes: what travels on the wire, in labels and in the API in place of sentences. `messages.words` has the sentences.
+
+A code that a newer hotdesk added is read and shown as it is, and everything else in its record is read too.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+
+
+class Code(StrEnum):
+    """A word in lower_snake_case with one meaning."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """Read a code of a newer hotdesk: it equals itself, and none of the known ones."""
+        if not isinstance(value, str):
+            return None
+        unknown = str.__new__(cls, value)
+        unknown._name_ = unknown._value_ = value
+        return unknown
+
+    @property
+    def known(self) -> bool:
+        """False for a code of a newer hotdesk."""
+        return self.value in type(self)._value2member_map_
+
+
+class ReasonCode(Code):
+    """Why hotdesk carries out nothing, or moves no one, at this moment."""
+
+    SUSPENDED = "suspended"
+    """A person suspended automation, or hotdesk did because VICIdial refused its account."""
+    FLEET_BRAKE = "fleet_brake"
+    WATCHING_ANEW = "watching_anew"
+    PROBES_BLIND = "probes_blind"
+    VIEW_STALE = "view_stale"
+    DEATH_IN_DOUBT = "death_in_doubt"
+    NOTHING_DECIDED = "nothing_decided"
+    CLUSTER_UNKNOWN = "cluster_unknown"
+    NOT_OWNER = "not_owner"
+    NOT_CLAIMED = "not_claimed"
+    NEWER_HOTDESK = "newer_hotdesk"
+    NO_ACTUATORS = "no_actuators"
+    STOPPING = "stopping"
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why something is withheld: a code to decide by, and a sentence for people."""
+
+    code: ReasonCode
+    text: str
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.text
+
+
+class DecisionCode(Code):
+    """What was decided, withheld or done; one line of the audit."""
+
+    ORDERED = "ordered"
+    ORDER_TAKEN_BACK = "order_taken_back"
+    CLUSTER_FORGOTTEN = "cluster_forgotten"
+    INCIDENT_OPENED = "incident_opened"
+    INCIDENT_CHANGED = "incident_changed"
+    INCIDENT_CLOSED = "incident_closed"
+    MOVES_WITHHELD = "moves_withheld"
+    MOVES_RELEASED = "moves_released"
+    NOT_MOVED = "not_moved"
+    MOVE_PLANNED = "move_planned"
+    MOVE_ADVISED = "move_advised"
+    MOVE_REPEATED = "move_repeated"
+    MOVE_FORCED = "move_forced"
+    MOVE_GIVEN_UP = "move_given_up"
+    MOVE_WITHDRAWN = "move_withdrawn"
+    PAUSE_PLANNED = "pause_planned"
+    PAUSE_ADVISED = "pause_advised"
+    PAUSE_GIVEN_UP = "pause_given_up"
+    PAUSE_WITHDRAWN = "pause_withdrawn"
+    PAUSE_NOT_TAKEN_BACK = "pause_not_taken_back"
+    RESUME_PLANNED = "resume_planned"
+    FENCE_PLANNED = "fence_planned"
+    FENCE_ADVISED = "fence_advised"
+    FENCE_NOT_TAKEN = "fence_not_taken"
+    FENCE_UNCLEAR = "fence_unclear"
+    UNFENCE_PLANNED = "unfence_planned"
+    LOGOUT_SENT = "logout_sent"
+    SESSION_ENDED = "session_ended"
+    PAUSE_SENT = "pause_sent"
+    RESUME_SENT = "resume_sent"
+    FENCE_SENT = "fence_sent"
+    UNFENCE_SENT = "unfence_sent"
+
+
+class Precondition(Code):
+    """What the rows of a user say about acting."""
+
+    SEND = "send"
+    GONE = "gone"
+    ELSEWHERE = "elsewhere"
+    TOLD = "told"
+    HANG_UP = "hang_up"
+    IN_CALL = "in_call"
+    PAUSED = "paused"
+    NOT_OURS = "not_ours"
+    TWICE = "twice"
+
+
+class Reply(Code):
+    """What came of acting; the label of a metric."""
+
+    DONE = "done"
+    GONE = "gone"
+    """There was no such session, or no row to change."""
+    DENIED = "denied"
+    """The account may not: nothing more is sent before a person mends it, since VICIdial locks users out."""
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+    """No answer came: it may have been done."""
+    UNSENT = "unsent"

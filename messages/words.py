@@ -1,0 +1,204 @@
+"""The sentences for people behind each code, and what to do about it: one table for each kind of code.
+
+A sentence may be reworded at any time: nothing compares or searches it. `sentence` shows a code that this build does
+not know as it is.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from messages.codes import Code, DecisionCode, Precondition, Reason, ReasonCode, Reply
+from messages.records import AgentPauseStage, AliasDefect, FenceStage, Ineligible, NotMoved, ReloginStage
+
+
+class Words(NamedTuple):
+    """What a code means, and the remedy."""
+
+    sentence: str
+    """With `{facts}` that the writer of a record fills in."""
+    remedy: str = ""
+    """Empty where there is nothing to do, or where the sentence says it."""
+
+
+INELIGIBLE: Mapping[Ineligible, Words] = {
+    Ineligible.DOWN: Words("down", "see its incident"),
+    Ineligible.SUSPECT: Words("suspect: it may be down", "wait some seconds: it is judged up or down by then"),
+    Ineligible.DRAINING: Words("draining by order", "hotdesk undrain DIALER"),
+    Ineligible.MAINTENANCE: Words("maintenance window", "wait for its end, or change maintenance in the settings"),
+    Ineligible.WARMING_UP: Words("just back, and has its share of new logins for now", "wait: its share grows"),
+    Ineligible.SWITCHED_OFF: Words("switched off (active=N)", "set the server active in VICIdial"),
+    Ineligible.CLOSED: Words(
+        "closed to agent logins (active_agent_login_server=N)", "set Agent Login Active to Y in VICIdial"
+    ),
+    Ineligible.NO_HEARTBEAT: Words("no heartbeat row", "look whether AST_update.pl runs on the dialer"),
+    Ineligible.STALLED: Words("heartbeat stalled", "look whether AST_update.pl runs on the dialer"),
+    Ineligible.TWIN_SILENT: Words("its twin server has no heartbeat", "see the twin, or empty Active Twin Server IP"),
+    Ineligible.NO_ROOM: Words("no free conference room", "add conference rooms for this server in VICIdial"),
+    Ineligible.FULL: Words("max_agents reached", "raise max_agents in the settings, or add a dialer"),
+    Ineligible.PHONE_INACTIVE: Words("phone is not active", "set the phone active, or take it off the alias"),
+    Ineligible.NOT_REGISTERED: Words("phone is not registered there", "have the softphone register on this dialer"),
+    Ineligible.NO_SUCH_PHONE: Words("no phone has this login", "make the phone, or take it off the alias"),
+    Ineligible.NO_SUCH_SERVER: Words("the phone's server does not exist", "correct the phone's server_ip"),
+}
+
+NOT_MOVED: Mapping[NotMoved, Words] = {
+    NotMoved.REMOTE: Words("remote agent: has no browser to log in again with"),
+    NotMoved.NO_ALIAS: Words("no phone alias is known to be theirs", "have them log in with their alias"),
+    NotMoved.AMBIGUOUS: Words("several phone aliases hold their phone", "list each phone in one alias"),
+    NotMoved.NOWHERE: Words("no other dialer of their alias takes logins", "hotdesk explain ALIAS says why"),
+    NotMoved.IN_CALL: Words("in a call: moved when it ends"),
+    NotMoved.CALL_LOST: Words("their own dialer lives, but the dialer of their call died", "have them hang up"),
+    NotMoved.STAYED: Words("was told to log out, and stayed", "have them close the agent screen and log in again"),
+}
+
+ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
+    AliasDefect.TWO_PHONES: Words("two phones have one of its logins", "give each phone a login of its own"),
+    AliasDefect.PASSWORDS_DIFFER: Words(
+        "its phones have different login passwords",
+        "set the same login password for all: the page lets in only those whose password was typed",
+    ),
+    AliasDefect.SECRETS_DIFFER: Words(
+        "its phones have different registration secrets",
+        "set the same registration password for all, or the agent's softphone cannot register on each",
+    ),
+    AliasDefect.LIST_CUT: Words(
+        "its list of logins fills all 255 characters, so what came after was cut off",
+        "use shorter logins, or fewer phones",
+    ),
+}
+
+REASONS: Mapping[ReasonCode, Words] = {
+    ReasonCode.SUSPENDED: Words("suspended by {by}{because}", "hotdesk resume"),
+    ReasonCode.FLEET_BRAKE: Words(
+        "{bad} of {service} dialers in service look bad at once: it may be the observer",
+        "if they are really dead: hotdesk unbrake",
+    ),
+    ReasonCode.WATCHING_ANEW: Words("the collector began to watch just now, or polls were missing"),
+    ReasonCode.PROBES_BLIND: Words("the probes of all dialers fail at once: it may be the collector's own network"),
+    ReasonCode.VIEW_STALE: Words("the latest poll is old: the log or its readers lag"),
+    ReasonCode.DEATH_IN_DOUBT: Words("its death is in doubt now: {evidence}"),
+    ReasonCode.NOTHING_DECIDED: Words("nothing was decided yet"),
+    ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
+    ReasonCode.NOT_OWNER: Words("this process is not sure any more that it owns the cluster"),
+    ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
+    ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and start it again"),
+    ReasonCode.NO_ACTUATORS: Words("by its settings this process carries out nothing here any more"),
+    ReasonCode.STOPPING: Words("this process ends"),
+}
+
+DECISIONS: Mapping[DecisionCode, Words] = {
+    DecisionCode.ORDERED: Words("ordered: {kind}"),
+    DecisionCode.ORDER_TAKEN_BACK: Words("took back: {kind}"),
+    DecisionCode.CLUSTER_FORGOTTEN: Words("ordered: forget"),
+    DecisionCode.INCIDENT_OPENED: Words("opened incident {incident}: {kind}"),
+    DecisionCode.INCIDENT_CHANGED: Words("incident {incident} is now: {kind}"),
+    DecisionCode.INCIDENT_CLOSED: Words("closed incident {incident}"),
+    DecisionCode.MOVES_WITHHELD: Words("withholding moves"),
+    DecisionCode.MOVES_RELEASED: Words("withholding moves no longer"),
+    DecisionCode.NOT_MOVED: Words("did not move an agent"),
+    DecisionCode.MOVE_PLANNED: Words("planned a move from {from_server_ip} to {to_server_ip} as {phone_login}"),
+    DecisionCode.MOVE_ADVISED: Words("would move from {from_server_ip} to {to_server_ip} as {phone_login}"),
+    DecisionCode.MOVE_REPEATED: Words("planned a move again"),
+    DecisionCode.MOVE_FORCED: Words("planned an emergency logout"),
+    DecisionCode.MOVE_GIVEN_UP: Words("gave a move up"),
+    DecisionCode.MOVE_WITHDRAWN: Words("withdrew a move"),
+    DecisionCode.PAUSE_PLANNED: Words("planned an agent pause"),
+    DecisionCode.PAUSE_ADVISED: Words("would pause the agent"),
+    DecisionCode.PAUSE_GIVEN_UP: Words("gave an agent pause up"),
+    DecisionCode.PAUSE_WITHDRAWN: Words("withdrew an agent pause"),
+    DecisionCode.PAUSE_NOT_TAKEN_BACK: Words("did not take an agent pause back"),
+    DecisionCode.RESUME_PLANNED: Words("planned to resume the agent"),
+    DecisionCode.FENCE_PLANNED: Words("planned a fence"),
+    DecisionCode.FENCE_ADVISED: Words("would fence the dialer"),
+    DecisionCode.FENCE_NOT_TAKEN: Words("did not fence a dialer"),
+    DecisionCode.FENCE_UNCLEAR: Words("left a fence to people"),
+    DecisionCode.UNFENCE_PLANNED: Words("planned to give a fence back"),
+    DecisionCode.LOGOUT_SENT: Words("told the agent's screen to log out: {reply}"),
+    DecisionCode.SESSION_ENDED: Words("ended the agent's session in VICIdial's tables: {reply}"),
+    DecisionCode.PAUSE_SENT: Words("told the agent's screen to pause: {reply}"),
+    DecisionCode.RESUME_SENT: Words("told the agent's screen to resume: {reply}"),
+    DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
+    DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
+}
+
+PRECONDITIONS: Mapping[Precondition, Words] = {
+    Precondition.SEND: Words("send"),
+    Precondition.GONE: Words("the session is gone: nothing sent"),
+    Precondition.ELSEWHERE: Words("the session is on another dialer by now: nothing sent"),
+    Precondition.TOLD: Words("the screen was already told to log out: nothing sent"),
+    Precondition.HANG_UP: Words(
+        "the screen was already told to log out, and waits for a call that has died: only told to hang up"
+    ),
+    Precondition.IN_CALL: Words("the agent is in a call on a dialer that lives: nothing done"),
+    Precondition.PAUSED: Words("the agent is paused already: nothing sent"),
+    Precondition.NOT_OURS: Words("somebody has paused or resumed the agent since: nothing sent"),
+    Precondition.TWICE: Words(
+        "the user has another session too, which the agent API would end as well: nothing sent",
+        'set relogin_via = "sql"',
+    ),
+}
+
+REPLIES: Mapping[Reply, Words] = {
+    Reply.DONE: Words("done"),
+    Reply.GONE: Words("no such session"),
+    Reply.DENIED: Words("denied", "see agent_api or the grants in the settings, then hotdesk resume"),
+    Reply.REFUSED: Words("refused"),
+    Reply.UNCLEAR: Words("no answer: it may have been done"),
+    Reply.UNSENT: Words("not sent"),
+}
+
+RELOGIN_STAGES: Mapping[ReloginStage, Words] = {
+    ReloginStage.ADVISED: Words("advised"),
+    ReloginStage.PLANNED: Words("planned"),
+    ReloginStage.SENT: Words("told to log out"),
+    ReloginStage.FAILED: Words("failed", "have the agent close the screen and log in again"),
+    ReloginStage.ENDED: Words("logged out"),
+    ReloginStage.MOVED: Words("logged in elsewhere"),
+}
+
+AGENT_PAUSE_STAGES: Mapping[AgentPauseStage, Words] = {
+    AgentPauseStage.ADVISED: Words("advised"),
+    AgentPauseStage.PLANNED: Words("planned"),
+    AgentPauseStage.PAUSED: Words("paused"),
+    AgentPauseStage.GIVEN_UP: Words("given up"),
+    AgentPauseStage.RESUMING: Words("being taken back"),
+}
+
+FENCE_STAGES: Mapping[FenceStage, Words] = {
+    FenceStage.PLANNED: Words("planned"),
+    FenceStage.TAKEN: Words("closed by hotdesk"),
+    FenceStage.NOT_TAKEN: Words("not taken"),
+    FenceStage.UNCLEAR: Words("unclear", "look at the server in VICIdial, then hotdesk unfence DIALER"),
+    FenceStage.RETURNING: Words("being given back"),
+    FenceStage.RETURNED: Words("given back"),
+}
+
+TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # each table has all codes of its kind: tests/messages
+    Ineligible: INELIGIBLE,
+    NotMoved: NOT_MOVED,
+    AliasDefect: ALIAS_DEFECTS,
+    ReasonCode: REASONS,
+    DecisionCode: DECISIONS,
+    Precondition: PRECONDITIONS,
+    Reply: REPLIES,
+    ReloginStage: RELOGIN_STAGES,
+    AgentPauseStage: AGENT_PAUSE_STAGES,
+    FenceStage: FENCE_STAGES,
+}
+
+
+def sentence(code: Code, **facts: object) -> str:
+    """Return the sentence of a code with its facts filled in; a code of a newer hotdesk is its own sentence."""
+    words = TABLES.get(type(code), {}).get(code)
+    return str(code) if words is None else words.sentence.format(**facts)
+
+
+def remedy(code: Code) -> str:
+    """Return what to do about a code; empty: nothing, or not known here."""
+    words = TABLES.get(type(code), {}).get(code)
+    return "" if words is None else words.remedy
+
+
+def reason(code: ReasonCode, **facts: object) -> Reason:
+    """Return a reason: the code and its sentence."""
+    return Reason(code, sentence(code, **facts))
