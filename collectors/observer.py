@@ -18,13 +18,13 @@ from collectors.vicidial.rows import (
     CampaignRow,
     DialerRow,
     LoginRow,
-    Odd,
     OddRows,
     PhoneRow,
     Rooms,
     Row,
     SettingsRow,
 )
+from messages.codes import Odd
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
     AgentSession,

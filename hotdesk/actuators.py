@@ -9,8 +9,9 @@ import pymysql
 
 from collectors.vicidial.database import DatabaseSettings
 from controller.vicidial.agent_api import AgentApi
-from controller.vicidial.interventions import Interventions
-from controller.vicidial.sql import AgentControl, SessionReader, SqlAgentControl
+from controller.vicidial.interventions import SqlInterventions
+from controller.vicidial.ports import AgentControl
+from controller.vicidial.sql import SqlAgentControl, SqlSessionReader
 
 ACT_SECONDS = 2
 """What a statement may take; the window between looking and acting is no longer than such limits."""
@@ -32,20 +33,20 @@ class ActuatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Reached(NamedTuple):
     """A cluster within reach; everything connects when it is first used."""
 
-    reader: SessionReader
-    hand: AgentControl
-    interventions: Interventions
+    reader: SqlSessionReader
+    control: AgentControl
+    interventions: SqlInterventions
 
 
 def reach(settings: ActuatorSettings) -> Reached:
-    """Give what reads sessions, what tells screens, and what changes tables."""
+    """Return what reads sessions, what tells screens, and what changes tables."""
     connect = partial(_connect, settings.database)
-    hand: AgentControl = (
+    control: AgentControl = (
         AgentApi(settings.api_urls, settings.api_user, settings.api_password, timeout_seconds=ACT_SECONDS)
         if settings.api_urls
         else SqlAgentControl(connect)
     )
-    return Reached(SessionReader(connect), hand, Interventions(connect))
+    return Reached(SqlSessionReader(connect), control, SqlInterventions(connect))
 
 
 def _connect(settings: DatabaseSettings) -> "pymysql.connections.Connection[Any]":

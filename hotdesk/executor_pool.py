@@ -8,9 +8,10 @@ from controller.core.actions import Outcome
 from controller.core.clusters import Clusters
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
-from controller.runtime.executor import Actuators, Executor
+from controller.runtime.executor import Executor
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
+from controller.vicidial.ports import Actuators
 from hotdesk.actuators import ActuatorSettings, reach
 from messages.codes import Reason, ReasonCode
 from messages.records import Action
@@ -20,12 +21,12 @@ from messages.words import reason
 class _Wanted(NamedTuple):
     """How a cluster is acted for."""
 
-    hands: ActuatorSettings
+    actuators: ActuatorSettings
     dead_call_status: str
     moves_per_second: float
 
-    def means(self) -> Actuators:
-        return Actuators(*reach(self.hands), self.dead_call_status, self.moves_per_second)
+    def open(self) -> Actuators:
+        return Actuators(*reach(self.actuators), self.dead_call_status, self.moves_per_second)
 
 
 class Executors:
@@ -45,19 +46,19 @@ class Executors:
         self._committer = Committer(clusters, follower.commit, self._executors, follower.decides)
         follower.on_plans = self._committer.take
 
-    def fit(self, hands: Mapping[str, ActuatorSettings], policies: Mapping[str, Policy]) -> None:
+    def fit(self, actuators: Mapping[str, ActuatorSettings], policies: Mapping[str, Policy]) -> None:
         """Act for these clusters and no others; what is under way ends as it began, and what waits goes on."""
         wanted = {
             cluster: _Wanted(settings, policies[cluster].dead_call_status, policies[cluster].moves_per_second)
-            for cluster, settings in hands.items()
+            for cluster, settings in actuators.items()
         }
         for cluster in self._acting.keys() - wanted.keys():
             self._executors[cluster].use(None)
         for cluster, how in wanted.items():
             if cluster not in self._executors:
-                self._executors[cluster] = self._begin(cluster, how.means())
+                self._executors[cluster] = self._begin(cluster, how.open())
             elif how != self._acting.get(cluster):
-                self._executors[cluster].use(how.means())
+                self._executors[cluster].use(how.open())
         self._acting = wanted
         self._follower.act_for(wanted)
 

@@ -88,7 +88,7 @@ class Wanted(NamedTuple):
     """By cluster; a cluster without one is judged by the defaults."""
     probes: Mapping[str, ProbeSettings] = MappingProxyType({})
     """By cluster; the dialers of a cluster without one are not probed."""
-    hands: Mapping[str, ActuatorSettings] = MappingProxyType({})
+    actuators: Mapping[str, ActuatorSettings] = MappingProxyType({})
     """By cluster: how agents' screens are told; for one without, moves are advice."""
 
 
@@ -165,7 +165,7 @@ class Service:
         if self._clusters is not None and self._follower is not None:
             self._follower.on_loop_soon(partial(self._clusters.judge_by, wanted.policies))
         if self._executors is not None:
-            self._executors.fit(wanted.hands, wanted.policies)
+            self._executors.fit(wanted.actuators, wanted.policies)
         log.info("the settings were read again", clusters=sorted(wanted.policies))
 
     def _renew_certificate(self) -> None:
@@ -273,7 +273,7 @@ class Service:
             reads_all=Role.SERVE in self._wanted.roles,
         )
         self._executors = Executors(self.name, clusters, follower, instruments)
-        self._executors.fit(self._wanted.hands, self._wanted.policies)
+        self._executors.fit(self._wanted.actuators, self._wanted.policies)
         allowed = self._wanted.api.limits()
         picker = Picker(clusters, outbox.put, owners, instruments, allowed)
         orderer = Orderer(clusters, outbox.put, allowed.orders, instruments)

@@ -120,3 +120,37 @@ class Reply(Code):
     UNCLEAR = "unclear"
     """No answer came: it may have been done."""
     UNSENT = "unsent"
+
+
+class Odd(Code):
+    """What is odd about a row of VICIdial's; the label of a metric."""
+
+    NULL_KEY = "null_key"
+    BAD_TEXT = "bad_text"
+    BAD_NUMBER = "bad_number"
+    BAD_WEIGHT = "bad_weight"
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_GROUPING = "unknown_grouping"
+    TWO_SESSIONS = "two_sessions"
+    SESSION_WITHOUT_SERVER = "session_without_server"
+    HEARTBEAT_WITHOUT_SERVER = "heartbeat_without_server"
+    HEARTBEAT_NO_DATE = "heartbeat_no_date"
+    TWO_PHONES = "two_phones"
+    PHONE_WITHOUT_SERVER = "phone_without_server"
+    ALIAS_WITHOUT_PHONE = "alias_without_phone"
+    ALIAS_SAME_SERVER = "alias_same_server"
+    ALIAS_EMPTY = "alias_empty"
+
+
+class NoPick(Code):
+    """Why a login gets no answer. VICIdial's page then goes on as it would without hotdesk."""
+
+    UNKNOWN_ALIAS = "unknown_alias"
+    NO_DIALER = "no_dialer"
+
+
+class NoRelogin(Code):
+    """Why a screen that was logged out is not told to log in again."""
+
+    NONE = "none"
+    NOT_YET = "not_yet"

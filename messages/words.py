@@ -7,7 +7,7 @@ not know as it is.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from messages.codes import Code, DecisionCode, Precondition, Reason, ReasonCode, Reply
+from messages.codes import Code, DecisionCode, NoPick, NoRelogin, Odd, Precondition, Reason, ReasonCode, Reply
 from messages.records import AgentPauseStage, AliasDefect, FenceStage, Ineligible, NotMoved, ReloginStage
 
 
@@ -173,6 +173,36 @@ FENCE_STAGES: Mapping[FenceStage, Words] = {
     FenceStage.RETURNED: Words("given back"),
 }
 
+ODD_ROWS: Mapping[Odd, Words] = {
+    Odd.NULL_KEY: Words("a row without its key"),
+    Odd.BAD_TEXT: Words("text that is not UTF-8"),
+    Odd.BAD_NUMBER: Words("a number that is none"),
+    Odd.BAD_WEIGHT: Words("a weight line that is not IP,weight"),
+    Odd.UNKNOWN_STATUS: Words("an agent status VICIdial does not document"),
+    Odd.UNKNOWN_GROUPING: Words("a pllb_grouping VICIdial does not document"),
+    Odd.TWO_SESSIONS: Words("a user with two sessions"),
+    Odd.SESSION_WITHOUT_SERVER: Words("a session on a server that does not exist"),
+    Odd.HEARTBEAT_WITHOUT_SERVER: Words("a heartbeat of a server that does not exist"),
+    Odd.HEARTBEAT_NO_DATE: Words("a heartbeat that is no date"),
+    Odd.TWO_PHONES: Words("two phones with one login"),
+    Odd.PHONE_WITHOUT_SERVER: Words("a phone on a server that does not exist"),
+    Odd.ALIAS_WITHOUT_PHONE: Words("an alias that names a phone that does not exist"),
+    Odd.ALIAS_SAME_SERVER: Words("an alias with two phones on one server"),
+    Odd.ALIAS_EMPTY: Words("an alias without logins"),
+}
+
+NO_PICKS: Mapping[NoPick, Words] = {
+    NoPick.UNKNOWN_ALIAS: Words("no alias and no phone has this login", "look at Admin, Phone Aliases"),
+    NoPick.NO_DIALER: Words("no dialer of this alias takes logins now", "hotdesk explain ALIAS says why"),
+}
+
+NO_RELOGINS: Mapping[NoRelogin, Words] = {
+    NoRelogin.NONE: Words("hotdesk has not logged this screen out"),
+    NoRelogin.NOT_YET: Words(
+        "hotdesk is just about to tell this screen, or has not heard yet that it did", "ask again"
+    ),
+}
+
 TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # each table has all codes of its kind: tests/messages
     Ineligible: INELIGIBLE,
     NotMoved: NOT_MOVED,
@@ -181,6 +211,9 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # each table has all codes
     DecisionCode: DECISIONS,
     Precondition: PRECONDITIONS,
     Reply: REPLIES,
+    Odd: ODD_ROWS,
+    NoPick: NO_PICKS,
+    NoRelogin: NO_RELOGINS,
     ReloginStage: RELOGIN_STAGES,
     AgentPauseStage: AGENT_PAUSE_STAGES,
     FenceStage: FENCE_STAGES,

@@ -6,35 +6,15 @@ be, text in two encodings, dates that are none. What is odd is counted by kind a
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from math import isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
+from messages.codes import Odd
 from messages.records import SAID_NOTHING, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
 """One row, its columns in the order of the statement that read it."""
-
-
-class Odd(StrEnum):
-    """What may be odd about a row; the value is what people and metrics read."""
-
-    NULL_KEY = "a row without its key"
-    BAD_TEXT = "text that is not UTF-8"
-    BAD_NUMBER = "a number that is none"
-    BAD_WEIGHT = "a weight line that is not IP,weight"
-    UNKNOWN_STATUS = "an agent status VICIdial does not document"
-    UNKNOWN_GROUPING = "a pllb_grouping VICIdial does not document"
-    TWO_SESSIONS = "a user with two sessions"
-    SESSION_WITHOUT_SERVER = "a session on a server that does not exist"
-    HEARTBEAT_WITHOUT_SERVER = "a heartbeat of a server that does not exist"
-    HEARTBEAT_NO_DATE = "a heartbeat that is no date"
-    TWO_PHONES = "two phones with one login"
-    PHONE_WITHOUT_SERVER = "a phone on a server that does not exist"
-    ALIAS_WITHOUT_PHONE = "an alias that names a phone that does not exist"
-    ALIAS_SAME_SERVER = "an alias with two phones on one server"
-    ALIAS_EMPTY = "an alias without logins"
 
 
 LARGEST = 2**53

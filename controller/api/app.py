@@ -44,7 +44,8 @@ from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import DECISIONS_KEPT
 from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, explain, sentence_about
-from controller.core.picks import NoPick, Refused, rank_alias
+from controller.core.picks import Refused, rank_alias
+from messages.codes import NoPick
 from messages.records import Decision
 
 Doubts = Callable[[], tuple[str, ...]]

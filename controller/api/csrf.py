@@ -8,25 +8,25 @@ OURS = {"same-origin", "none"}
 """What `Sec-Fetch-Site` says where our own page, or the person at the browser, asked."""
 
 
-def why_foreign(headers: Mapping[str, str]) -> str:
-    """Say why a request comes from a page of another site; empty: it does not, or no browser sent it."""
+def why_foreign(headers: Mapping[str, str]) -> str | None:
+    """Return why a request comes from a page of another site; None: it does not, or no browser sent it."""
     site = headers.get("sec-fetch-site")
     if site is not None:
-        return "" if site in OURS else "a page of another site sent this"
+        return None if site in OURS else "a page of another site sent this"
     origin = headers.get("origin")
     if origin is not None and _place(origin) != headers.get("host", ""):
         return "a page of another site sent this"
-    return ""
+    return None
 
 
-def why_embedded(headers: Mapping[str, str]) -> str:
-    """Say why a page of another site reads this behind its visitor's back; empty: a link, or nobody does."""
+def why_embedded(headers: Mapping[str, str]) -> str | None:
+    """Return why a page of another site may be reading this behind its visitor's back; None: it is not."""
     followed = headers.get("sec-fetch-mode", "navigate") == "navigate"
-    return "" if followed else why_foreign(headers)
+    return None if followed else why_foreign(headers)
 
 
-def why_rebound(headers: Mapping[str, str]) -> str:
-    """Say why a request may have been sent here under another machine's name; empty: it was not.
+def why_rebound(headers: Mapping[str, str]) -> str | None:
+    """Return why a request may have been sent here under another machine's name; None: it was not.
 
     Where there are no tokens, being reached from this machine is all that protects; a page of another site may have
     its own name point here (DNS rebinding). An address, or localhost, is nobody else's name.
@@ -38,7 +38,7 @@ def why_rebound(headers: Mapping[str, str]) -> str:
             ipaddress.ip_address(host)
     except ValueError:
         return f"without a token file hotdesk answers to its address only, not to the name {given[:80]!r}"
-    return ""
+    return None
 
 
 def _place(origin: str) -> str:

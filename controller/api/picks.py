@@ -28,8 +28,10 @@ from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginB
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import STALE_SECONDS, Cluster
 from controller.core.clusters import Clusters
-from controller.core.picks import NoOrder, NoPick, PickRequest, Refused
+from controller.core.picks import PickRequest, Refused
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
+from messages.codes import NoPick, NoRelogin
+from messages.words import remedy, sentence
 from stream.outbox import Put
 
 
@@ -83,14 +85,18 @@ class Picker:
         """
         view = known(self._clusters, cluster)
         if view.owned:
-            slot, entries = view.take_order(body.screen)
+            slot, entries = view.take_relogin(body.screen)
             self._put(entries)
-            if slot is NoOrder.NOT_YET:
+            if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
-                    status_code=HTTP_503_SERVICE_UNAVAILABLE, title="not yet", detail=f"{slot.value}: ask again"
+                    status_code=HTTP_503_SERVICE_UNAVAILABLE,
+                    title="not yet",
+                    detail=f"{sentence(slot)}: {remedy(slot)}",
                 )
-            if slot is NoOrder.NONE:
-                raise ProblemDetailsException(status_code=HTTP_404_NOT_FOUND, title="no order", detail=slot.value)
+            if slot is NoRelogin.NONE:
+                raise ProblemDetailsException(
+                    status_code=HTTP_404_NOT_FOUND, title="no re-login", detail=sentence(slot)
+                )
             return ReloginAnswer(
                 cluster=cluster,
                 user=slot.user,
@@ -238,7 +244,12 @@ def _passed_on(refusal: Refusal) -> ProblemDetailsException:
 def refusal(refused: Refused, alias: str) -> ProblemDetailsException:
     """Say why there is no pick, phone by phone."""
     if refused.why is NoPick.UNKNOWN_ALIAS:
-        return ProblemDetailsException(status_code=404, title="unknown alias", detail=f"{refused.why}: {alias!r}")
+        return ProblemDetailsException(
+            status_code=404,
+            title="unknown alias",
+            detail=f"{sentence(refused.why)}: {alias!r}",
+            extra={"code": refused.why},
+        )
     phones = [
         {
             "phone_login": phone.phone_login,
@@ -248,5 +259,5 @@ def refusal(refused: Refused, alias: str) -> ProblemDetailsException:
         for phone in refused.phones
     ]
     return ProblemDetailsException(
-        status_code=409, title="no dialer", detail=refused.why.value, extra={"phones": phones}
+        status_code=409, title="no dialer", detail=sentence(refused.why), extra={"code": refused.why, "phones": phones}
     )

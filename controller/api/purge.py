@@ -17,17 +17,17 @@ from controller.api.orders import By, Orderer, Why
 from controller.api.schemas import OrderBody
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
-from controller.runtime.purge import ends_of, why_not
+from controller.runtime.purge import ends_of, obstacle_to_forgetting
 from stream.log import Log, LogError
 
 
 def purge_routes(
     log: Log, orderer: Orderer, tokens: Tokens, listening_since: Callable[[], float | None], *, may: bool
 ) -> list[ControllerRouterHandler]:
-    """Make the route that forgets; `may`: this process may write what that takes. The rest is as for `why_not`."""
+    """Return the route that forgets a cluster; `may`: this process may write what that takes."""
 
     def refuse(view: Cluster) -> None:
-        if why := why_not(view, listening_since(), time.monotonic()):
+        if why := obstacle_to_forgetting(view, listening_since(), time.monotonic()):
             raise _not_now(why)
 
     @delete(

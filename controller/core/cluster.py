@@ -9,13 +9,13 @@ from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
-from controller.core.picks import NoOrder, Picked, PickRequest, Refused, pick, take_order
+from controller.core.picks import Picked, PickRequest, Refused, pick, take_relogin
 from controller.core.plan import Plan, apply_plan, why_withheld
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
 from controller.core.ranking import imbalance, rank_dialers
 from controller.core.state import ClusterState
-from messages.codes import Reason, ReasonCode
+from messages.codes import NoRelogin, Reason, ReasonCode
 from messages.records import (
     Action,
     AgentPause,
@@ -204,10 +204,10 @@ class Cluster:
             return picked, [end_of_slot(held, self._me.name)] if held is not None and given_up else []
         return picked, [entry_of(picked.slot)] if picked.is_new else []
 
-    def take_order(self, screen: str) -> tuple[LoginSlot | NoOrder, list[Entry]]:
+    def take_relogin(self, screen: str) -> tuple[LoginSlot | NoRelogin, list[Entry]]:
         """Hand a screen its order to log in again, once; the entries are for the log."""
-        slot = take_order(self.state, screen)
-        return slot, [] if isinstance(slot, NoOrder) else [entry_of(slot)]
+        slot = take_relogin(self.state, screen)
+        return slot, [] if isinstance(slot, NoRelogin) else [entry_of(slot)]
 
     def release(self, user: str) -> tuple[LoginSlot | None, list[Entry]]:
         """Release a user's slot; the entries are for the log."""

@@ -3,7 +3,6 @@
 A pick names user and alias. Asked again it gives the same slot, as long as that slot's dialer still takes logins.
 """
 
-from enum import Enum, StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
 from controller.core.state import ClusterState
+from messages.codes import NoPick, NoRelogin
 from messages.records import LoginSlot, ReloginStage
 
 
@@ -23,13 +23,6 @@ class PickRequest(NamedTuple):
     campaign_id: str = ""
     screen: str = ""
     """A digest of what only the asking screen knows; empty: it knows nothing."""
-
-
-class NoPick(StrEnum):
-    """Why there is no answer. VICIdial's page then goes on as it would without hotdesk."""
-
-    UNKNOWN_ALIAS = "no alias and no phone has this login"
-    NO_DIALER = "no dialer of this alias takes logins now"
 
 
 class Picked(NamedTuple):
@@ -130,26 +123,19 @@ def _pick_while_moved(
     return Picked(place, is_new=place is not held)
 
 
-class NoOrder(Enum):
-    """Why a screen gets no order to log in again."""
-
-    NONE = "hotdesk has no order for this screen"
-    NOT_YET = "hotdesk is just about to tell this screen, or has not heard yet that it did"
-
-
-def take_order(state: ClusterState, screen: str) -> LoginSlot | NoOrder:
-    """Give the place kept for the agent of a screen that hotdesk has logged out, once: it is a login's from now on."""
+def take_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
+    """Return the slot reserved for the agent of a screen that hotdesk logged out, once: it is a login's from now on."""
     for slot in state.decided.slots:
         if slot.planned and slot.screen == screen != "":
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage is ReloginStage.PLANNED:
-                return NoOrder.NOT_YET
+                return NoRelogin.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
-                return NoOrder.NONE  # it ended before it was told: somebody else did that
+                return NoRelogin.NONE  # it ended before it was told: somebody else did that
             taken = msgspec.structs.replace(slot, planned=False)
             state.decided.slots.add(taken)
             return taken
-    return NoOrder.NONE
+    return NoRelogin.NONE
 
 
 def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest) -> bool:

@@ -1,7 +1,7 @@
-"""The hands: a thread for each cluster that carries out committed orders, one after the other.
+"""The executor: a thread for each cluster that carries out committed actions, one after the other.
 
 Nothing is decided here. Just before anything is sent, VICIdial's own rows are read, and last of all it is asked
-whether this process still owns the cluster; between that and the act lie no more than the time limits of the hand.
+whether this process still owns the cluster; between that and the act lie no more than the time limits of the act.
 """
 
 import queue
@@ -9,12 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
 
 import structlog
 
 from controller.core.actions import Outcome, SessionRow, after_check, check
-from controller.vicidial.sql import AgentControl, VicidialError
+from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin
 from messages.words import reason, sentence
@@ -25,73 +24,41 @@ SECOND = 1.0
 log = structlog.get_logger()
 
 
-class Looks(Protocol):
-    """Reads VICIdial's own rows."""
-
-    def sessions(self, user: str) -> Sequence[SessionRow]:
-        """Give every row of a user.
-
-        Raises:
-            VicidialError: nobody knows.
-        """
-        ...
-
-
-class Interventions(Protocol):
-    """Changes VICIdial's own tables, as `controller.vicidial.interventions` does."""
-
-    def fence(self, fence: Fence, *, first: bool) -> Outcome: ...
-
-    def end_session(self, relogin: Relogin) -> Outcome: ...
-
-
-class Actuators(NamedTuple):
-    """What actions are carried out with."""
-
-    reader: Looks
-    hand: AgentControl
-    interventions: Interventions
-    dead_call_status: str
-    """What a call that died with its dialer is disposed as."""
-    per_second: float
-    """How many screens are told to log out at most."""
-
-
 class Executor:
     """Carries out one cluster's actions, one after the other: never are two of a cluster under way at once.
 
     Args:
         cluster: whose.
         name: of this process, which actions name that it decided.
-        means: what it begins with.
+        actuators: what it begins with.
         withheld: asked last of all: why this process may not act now; None: it may.
-        report: told what came of each order, on this thread.
+        report: told what came of each action, on this thread.
     """
 
     def __init__(  # noqa: PLR0913 # what it works with, each once
         self,
         cluster: str,
         name: str,
-        means: Actuators,
+        actuators: Actuators,
         *,
         withheld: Callable[[], Reason | None],
         report: Callable[[Action, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._means: Actuators | None = means
+        self._actuators: Actuators | None = actuators
         self._asks = withheld
         self._report = report
         self._clock = clock
         self._told: deque[float] = deque()
-        """When screens were told lately."""
-        self._orders: queue.SimpleQueue[Action] = queue.SimpleQueue()
+        """When screens were told to log out lately."""
+        self._queue: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
 
-    def use(self, means: Actuators | None) -> None:
+    def use(self, actuators: Actuators | None) -> None:
         """Carry out what comes next with these; None: nothing is carried out any more. From any thread."""
-        self._means = means
+        self._actuators = actuators
 
     def start(self) -> None:
         """Begin to work."""
@@ -102,13 +69,13 @@ class Executor:
         self._stop.set()
 
     def submit(self, action: Action) -> None:
-        """Take a committed action."""
-        self._orders.put(action)
+        """Queue a committed action."""
+        self._queue.put(action)
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                action = self._orders.get(timeout=IDLE_SECONDS)
+                action = self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
             self._report(action, self._carry_out(action))
@@ -122,58 +89,58 @@ class Executor:
             return Outcome(Reply.UNCLEAR, f"hotdesk made a mistake ({type(error).__name__}); its log says more")
 
     def wait_before(self, action: Action) -> float:
-        """Tell how many seconds an action must wait for the pace: what was held up is not made up for all at once."""
-        means = self._means
-        if not isinstance(action, Relogin) or means is None:
+        """Return how many seconds an action must wait for the pace: a backlog is not made up for all at once."""
+        actuators = self._actuators
+        if not isinstance(action, Relogin) or actuators is None:
             return 0.0
-        pace = max(1, round(means.per_second))
+        pace = max(1, round(actuators.per_second))
         while len(self._told) > pace:
             self._told.popleft()
         return max(0.0, self._told[0] + SECOND - self._clock()) if len(self._told) == pace else 0.0
 
     def carry_out(self, action: Action) -> Outcome:
         """Look, ask whether this process still may, and act, here and now."""
-        means = self._means
-        if means is None:
+        actuators = self._actuators
+        if actuators is None:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
             # one that an earlier owner decided may have been carried out already
-            return self._withheld() or means.interventions.fence(action, first=action.by == self._name)
+            return self._withheld() or actuators.interventions.fence(action, first=action.by == self._name)
         try:
-            rows = means.reader.sessions(action.user)
+            rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
-        found = check(action, rows, names_user=means.hand.names_user)
+        found = check(action, rows, names_user=actuators.control.names_user)
         if found is Precondition.HANG_UP and isinstance(action, Relogin):
-            return self._withheld() or means.hand.hang_up(action, means.dead_call_status)
+            return self._withheld() or actuators.control.hang_up(action, actuators.dead_call_status)
         if found is not Precondition.SEND:
             return after_check(found)
-        return self._withheld() or self._act(means, action, rows)
+        return self._withheld() or self._act(actuators, action, rows)
 
-    def _act(self, means: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
+    def _act(self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
         match action:
             case Relogin(forced=True):
-                return means.interventions.end_session(action)
+                return actuators.interventions.end_session(action)
             case Relogin():
                 self._told.append(self._clock())
-                return means.hand.log_out(action, means.dead_call_status if action.in_call else None)
+                return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
             case AgentPause(stage=AgentPauseStage.RESUMING):
-                return means.hand.resume(action)
+                return actuators.control.resume(action)
             case AgentPause():
-                return _pause(means, action, rows)
+                return _pause(actuators, action, rows)
 
     def _withheld(self) -> Outcome | None:
         why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._asks()
         return None if why is None else Outcome(Reply.UNSENT, why.text)
 
 
-def _pause(means: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:
+def _pause(actuators: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:
     """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
-    outcome = means.hand.pause(pause)
+    outcome = actuators.control.pause(pause)
     if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
         return outcome
     try:
-        rows = means.reader.sessions(pause.user)
+        rows = actuators.reader.sessions(pause.user)
     except VicidialError:
         return outcome
     marks = {each.external_pause for each in rows if each.live_agent_id == pause.live_agent_id}

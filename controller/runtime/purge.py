@@ -11,13 +11,13 @@ QUIET_SECONDS = 15.0
 """A collector that works says something at least this often: polls, or each time it tried that its database is away."""
 
 
-def why_not(view: Cluster, listening_since: float | None, now: float) -> str:
-    """Say why a cluster must not be forgotten now; empty: no collector works for it, as far as this process knows.
+def obstacle_to_forgetting(view: Cluster, listening_since: float | None, now: float) -> str | None:
+    """Return why a cluster must not be forgotten now; None: as far as this process knows, no collector works for it.
 
     `listening_since`: when this process had caught up with the log; None: it has not. Seconds of the monotonic clock.
     """
     if listening_since is not None and now - max(listening_since, view.freshness.heard_at or 0.0) >= QUIET_SECONDS:
-        return ""
+        return None
     return (
         f"a collector still works for {view.state.cluster}, or may: take it out of the settings of all collectors, and"
         f" come again {QUIET_SECONDS:.0f} s later"

@@ -55,7 +55,7 @@ class _Answer(NamedTuple):
 
 
 class AgentApi:
-    """A `controller.vicidial.sql.AgentControl`, by VICIdial's agent API.
+    """A `controller.vicidial.ports.AgentControl`, by VICIdial's agent API.
 
     Args:
         urls: Addresses of the same VICIdial's `api.php`; the next is asked only where one cannot be connected to.
@@ -103,19 +103,19 @@ class AgentApi:
                 break
         return outcome
 
-    def pause(self, hold: AgentPause) -> Outcome:
+    def pause(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.pause`."""
-        return self._ask(Function.PAUSE, hold.user, "PAUSE")
+        return self._ask(Function.PAUSE, pause.user, "PAUSE")
 
-    def resume(self, hold: AgentPause) -> Outcome:
+    def resume(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.resume`."""
-        outcome = self._ask(Function.PAUSE, hold.user, "RESUME")
+        outcome = self._ask(Function.PAUSE, pause.user, "RESUME")
         if outcome.reply is Reply.REFUSED and NOT_PAUSED in outcome.said:
             return Outcome(Reply.GONE, outcome.said)
         return outcome
 
-    def why_not(self, dead_call_status: str) -> str:
-        """As `AgentControl.why_not`; VICIdial checks permission before it looks up the user, who does not exist."""
+    def missing_rights(self, dead_call_status: str) -> str | None:
+        """As `AgentControl.missing_rights`; VICIdial checks permission before it looks up the user."""
         nobody = secrets.token_hex(10)
         asked = {
             Function.LOGOUT: LOGOUT,
@@ -127,7 +127,7 @@ class AgentApi:
             outcome = self._ask(function, nobody, value)
             if outcome.reply is not Reply.GONE:
                 return f"{function}: {outcome.said}"
-        return ""
+        return None
 
     def _ask(self, function: Function, user: str, value: str) -> Outcome:
         if not SAFE_USER.fullmatch(user):

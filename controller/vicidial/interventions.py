@@ -58,7 +58,7 @@ END_ROOM = """
 END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s"
 
 
-class Interventions:
+class SqlInterventions:
     """One connection for both."""
 
     def __init__(self, connect: Connect) -> None:
@@ -106,12 +106,12 @@ class Interventions:
                 return outcome
         return write(self._lazy, END_SESSION, row, "ended the session in VICIdial's tables")
 
-    def why_not_fence(self) -> str:
+    def missing_fence_rights(self) -> str | None:
         """Try, on no dialer, whether the account may; empty: it may."""
         tried = write(self._lazy, CLOSE, ("",), "")
-        return "" if tried.reply is Reply.GONE else tried.said
+        return None if tried.reply is Reply.GONE else tried.said
 
-    def why_not_end(self, nobody: Relogin) -> str:
+    def missing_end_rights(self, nobody: Relogin) -> str | None:
         """Try, on a session that cannot exist, whether the account may; empty: it may."""
         tried = self.end_session(nobody)
-        return "" if tried.reply is Reply.GONE else tried.said
+        return None if tried.reply is Reply.GONE else tried.said

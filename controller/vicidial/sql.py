@@ -6,12 +6,13 @@ which status to give. One UPDATE names session and dialer, so it can hit nobody 
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import pymysql
 
 from controller.core.actions import Outcome, SessionRow
 from controller.core.actions.relogin import LOGOUT
+from controller.vicidial.ports import VicidialError
 from messages.codes import Reply
 from messages.records import AgentPause, Relogin
 
@@ -56,40 +57,6 @@ REFUSED_CODES = {1044, 1045, 1142, 1143}
 Connect = Callable[[], "pymysql.connections.Connection[Any]"]
 
 
-class VicidialError(Exception):
-    """VICIdial's database could not be asked; `str()` is one line that says why."""
-
-
-class AgentControl(Protocol):
-    """A way of telling an agent's screen to log out."""
-
-    names_user: bool
-    """It names a user and not a session: it would end every session of theirs."""
-
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """Tell the screen; `hang_up_as`: it believes to be in a call, which is to be disposed as this.
-
-        Empty: the agent disposes it; None: there is no call to hang up.
-        """
-        ...
-
-    def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """Tell a screen that was told to log out, and waits for a dead call, that this call is over."""
-        ...
-
-    def pause(self, hold: AgentPause) -> Outcome:
-        """Tell the screen to pause, so that no more calls are sent to it."""
-        ...
-
-    def resume(self, hold: AgentPause) -> Outcome:
-        """Take the pause back."""
-        ...
-
-    def why_not(self, dead_call_status: str) -> str:
-        """Try whether the account may do all of that, on nobody, and say what is missing; empty: nothing is."""
-        ...
-
-
 class Lazy:
     """A connection that is opened when it is needed, and anew after it failed."""
 
@@ -118,7 +85,7 @@ class Lazy:
             connection.close()
 
 
-class SessionReader:
+class SqlSessionReader:
     """Reads the rows of single agents."""
 
     def __init__(self, connect: Connect) -> None:
@@ -139,7 +106,7 @@ class SessionReader:
                 )
         except (pymysql.MySQLError, OSError) as error:
             self._lazy.drop()
-            raise VicidialError(f"VICIdial's database could not be asked for {user!r}: {said(error)}") from error
+            raise VicidialError(f"VICIdial's database could not be asked for {user!r}: {error_text(error)}") from error
 
     def knows_status(self, status: str) -> bool:
         """Tell whether VICIdial, or one of its campaigns, has such a status.
@@ -152,7 +119,7 @@ class SessionReader:
                 return any(cursor.execute(statement, (status,)) for statement in STATUSES)
         except (pymysql.MySQLError, OSError) as error:
             self._lazy.drop()
-            raise VicidialError(f"VICIdial's statuses cannot be read: {said(error)}") from error
+            raise VicidialError(f"VICIdial's statuses cannot be read: {error_text(error)}") from error
 
 
 class SqlAgentControl:
@@ -183,29 +150,23 @@ class SqlAgentControl:
             return Outcome(Reply.DONE, "the row said so already, or has changed since")
         return outcome
 
-    def pause(self, hold: AgentPause) -> Outcome:
+    def pause(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.pause`; it never takes the place of a LOGOUT."""
-        row = (hold.live_agent_id, hold.user, hold.server_ip, LOGOUT)
+        row = (pause.live_agent_id, pause.user, pause.server_ip, LOGOUT)
         return self._tell(PAUSE, row, "external_pause is PAUSE")
 
-    def resume(self, hold: AgentPause) -> Outcome:
+    def resume(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.resume`; only where nobody has written anything else since."""
-        row = (hold.live_agent_id, hold.user, hold.server_ip, hold.mark)
+        row = (pause.live_agent_id, pause.user, pause.server_ip, pause.mark)
         return self._tell(RESUME, row, "external_pause is RESUME")
 
-    def why_not(self, dead_call_status: str) -> str:
-        """As `AgentControl.why_not`."""
-        return next(
-            (
-                outcome.said
-                for outcome in (
-                    write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NOBODY, LOGOUT), ""),
-                    write(self._lazy, PAUSE, (*_NOBODY, LOGOUT), ""),
-                )
-                if outcome.reply is not Reply.GONE
-            ),
-            "",
+    def missing_rights(self, dead_call_status: str) -> str | None:
+        """As `AgentControl.missing_rights`."""
+        tried = (
+            write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NOBODY, LOGOUT), ""),
+            write(self._lazy, PAUSE, (*_NOBODY, LOGOUT), ""),
         )
+        return next((outcome.said for outcome in tried if outcome.reply is not Reply.GONE), None)
 
     def _tell(self, statement: str, values: tuple[object, ...], done: str) -> Outcome:
         outcome = write(self._lazy, statement, values, done)
@@ -219,13 +180,13 @@ def write(lazy: Lazy, statement: str, values: tuple[object, ...], done: str) -> 
     try:
         connection = lazy.get()
     except (pymysql.MySQLError, OSError) as error:
-        return Outcome(_kind(error, Reply.UNSENT), f"could not connect to VICIdial's database: {said(error)}")
+        return Outcome(_kind(error, Reply.UNSENT), f"could not connect to VICIdial's database: {error_text(error)}")
     try:
         with connection.cursor() as cursor:
             touched = cursor.execute(statement, values)
     except (pymysql.MySQLError, OSError) as error:
         lazy.drop()
-        return Outcome(_kind(error, Reply.UNCLEAR), f"writing to VICIdial's database failed: {said(error)}")
+        return Outcome(_kind(error, Reply.UNCLEAR), f"writing to VICIdial's database failed: {error_text(error)}")
     return Outcome(Reply.DONE, done) if touched else Outcome(Reply.GONE, "there was no row to change")
 
 
@@ -233,6 +194,6 @@ def _kind(error: Exception, otherwise: Reply) -> Reply:
     return Reply.DENIED if error.args and error.args[0] in REFUSED_CODES else otherwise
 
 
-def said(error: Exception) -> str:
-    """Give what a database said, without its number."""
+def error_text(error: Exception) -> str:
+    """Return what a database answered, without its number."""
     return str(error.args[1]) if len(error.args) > 1 else str(error)

@@ -14,14 +14,16 @@ from collectors.probes.ami import AmiTarget, probe_ami
 from collectors.probes.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
-from controller.vicidial.sql import VicidialError
+from controller.vicidial.ports import VicidialError
 from hotdesk.actuators import reach
 from hotdesk.errors import DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import open_log, tokens_of
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.tls import trust
+from messages.codes import Odd
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
 from messages.topics import Topic
+from messages.words import sentence
 from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
 
@@ -154,12 +156,14 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
         if settings.relogin_via == "sql"
         else "see docs/failover.md, 'The agent API', for what its user needs"
     )
-    tried = [("agents' screens may be told to log out and to pause", hand.why_not(settings.dead_call_status), remedy)]
+    tried = [
+        ("agents' screens may be told to log out and to pause", hand.missing_rights(settings.dead_call_status), remedy)
+    ]
     if settings.emergency_logout:
-        why = interventions.why_not_end(_nobody(subject))
+        why = interventions.missing_end_rights(_nobody(subject))
         tried.append(("sessions may be ended in the tables", why, "it needs controller/grants-emergency.sql too"))
     if settings.fence:
-        why = interventions.why_not_fence()
+        why = interventions.missing_fence_rights()
         tried.append(("dialers may be fenced", why, "it needs controller/grants-fence.sql too"))
     for what, why, remedy in tried:
         yield _wrong(DatabaseFailure(why), subject, remedy) if why else _ok(subject, what)
@@ -213,7 +217,7 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Findin
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
-            what=f"{count} x {kind}",
+            what=f"{count} x {sentence(Odd(kind))}",
             remedy="hotdesk goes on without it; mend it in VICIdial's admin pages",
         )
     return [dialer for dialer in poll.dialers if dialer.asterisk]

@@ -128,7 +128,7 @@ def _wanted(database: Database, log: LogOptions) -> Wanted:
         api=ApiOptions(port=0),
         databases={CLUSTER: settings},
         policies={CLUSTER: Policy(acts=True)},
-        hands={CLUSTER: ActuatorSettings(database=settings)},
+        actuators={CLUSTER: ActuatorSettings(database=settings)},
     )
 
 

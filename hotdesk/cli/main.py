@@ -294,7 +294,7 @@ def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) ->
         # The others use no database, and need not be able to read its password.
         databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
-        hands={
+        actuators={
             name: cluster.actuator_settings()
             for name, cluster in clusters.items()
             if Role.CONTROL in roles and cluster.mode == "act"

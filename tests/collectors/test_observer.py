@@ -8,8 +8,9 @@ from hypothesis import given
 
 from collectors import observer as observing
 from collectors.observer import Observer, Outgoing, Reading, Removal
-from collectors.vicidial.rows import Odd, Row
+from collectors.vicidial.rows import Row
 from controller.core.state import ClusterState
+from messages.codes import Odd
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_PHONE
 from messages.records import (
     AgentSession,

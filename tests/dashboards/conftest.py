@@ -63,7 +63,7 @@ def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             databases={CLUSTER: made.settings},
             policies={CLUSTER: Policy(acts=True, fence=True)},
             probes={CLUSTER: ProbeSettings(ami_user=USER, ami_secret=SECRET, ami_port=port)},
-            hands={CLUSTER: ActuatorSettings(database=made.settings)},
+            actuators={CLUSTER: ActuatorSettings(database=made.settings)},
         )
         service = stack.enter_context(Service(wanted))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", _scraping(service.url)))

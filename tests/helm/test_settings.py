@@ -132,12 +132,12 @@ def test_a_cluster_comes_out_as_it_was_written(tmp_path: Path) -> None:
     assert (night.minutes, str(night.zone), night.weekdays) == (20, "Europe/Berlin", frozenset({0, 6}))
     assert isinstance(morning, MaintenanceWindow)
     assert len(morning.weekdays) == 7
-    hands = decided.actuator_settings()
-    assert hands.api_urls == ("https://web1/agc/api.php", "http://10.0.0.9:8080/agc/api.php")
-    assert (hands.api_user, hands.api_password) == ("hotdesk", "pick west-agent-api-password-0123456789abcdef")
+    actuators = decided.actuator_settings()
+    assert actuators.api_urls == ("https://web1/agc/api.php", "http://10.0.0.9:8080/agc/api.php")
+    assert (actuators.api_user, actuators.api_password) == ("hotdesk", "pick west-agent-api-password-0123456789abcdef")
     # an account of its own for acting; the collectors' may only read
-    assert (hands.database.user, hands.database.password) == ("actor", "pick west-actor-0123456789abcdef")
-    assert Path(hands.database.tls_ca).is_file()
+    assert (actuators.database.user, actuators.database.password) == ("actor", "pick west-actor-0123456789abcdef")
+    assert Path(actuators.database.tls_ca).is_file()
 
     _, clusters = loaded(of.workload("serve"), of, tmp_path / "serve")
     assert clusters["west"].policy() == policy

@@ -31,7 +31,7 @@ API_USER, API_PASSWORD = "hotdesk", "for-the-agent-api"
 
 @contextmanager
 def running(
-    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, hands: ActuatorSettings | None = None
+    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, actuators: ActuatorSettings | None = None
 ) -> Iterator[Client]:
     """Run all roles in this process; moves are carried out by SQL if nothing else is said, or only advised."""
     wanted = Wanted(
@@ -40,7 +40,7 @@ def running(
         api=ApiOptions(port=0),
         databases={CLUSTER: at.settings},
         policies={CLUSTER: policy or Policy(acts=acts)},
-        hands={CLUSTER: hands or ActuatorSettings(database=at.settings)} if acts else {},
+        actuators={CLUSTER: actuators or ActuatorSettings(database=at.settings)} if acts else {},
     )
     with Service(wanted) as service:
         client = Client(service.url)
@@ -180,10 +180,10 @@ def test_by_the_agent_api_who_waits_is_paused_before_they_move_and_the_fence_is_
     bare.run(*grants(bare, ACT), *grants(bare, FENCE))
     slowly = Policy(acts=True, fence=True, moves_per_second=1)
     with FakeAgentApi(bare.connect, user=API_USER, password=API_PASSWORD) as web, bare.living() as dialers:
-        hands = ActuatorSettings(
+        actuators = ActuatorSettings(
             database=bare.settings, api_urls=(web.url,), api_user=API_USER, api_password=API_PASSWORD
         )
-        with running(tmp_path, bare, acts=True, policy=slowly, hands=hands) as client:
+        with running(tmp_path, bare, acts=True, policy=slowly, actuators=actuators) as client:
             dialers.stop()
             with at_work(client, bare) as cluster:
                 victim = client.dialers()[0].server_ip

@@ -5,7 +5,7 @@ from random import Random
 from typing import Protocol
 
 from controller.core.actions import Outcome, SessionRow
-from controller.vicidial.sql import VicidialError
+from controller.vicidial.ports import VicidialError
 from messages.codes import Reply
 from messages.records import AgentPause, Fence, FenceStage, Relogin
 from tests.simulation.world import LOGOUT, Live, World
@@ -114,7 +114,7 @@ class Hands:
 
         return self._try(land, f"RESUME to {hold.user}")
 
-    def why_not(self, dead_call_status: str) -> str:
+    def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.why_not`."""
         return dead_call_status and ""
 

@@ -15,8 +15,9 @@ from controller.core.picks import PickRequest, Refused
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
 from controller.runtime.decoding import read
-from controller.runtime.executor import Actuators, Executor
+from controller.runtime.executor import Executor
 from controller.runtime.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
+from controller.vicidial.ports import Actuators
 from messages.codec import decode
 from messages.codes import Reason, ReasonCode
 from messages.records import Action, EpochClaim, Outage, Poll, Stamped

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.vicidial import rows
-from collectors.vicidial.rows import DialerRow, Odd, OddRows, PhoneRow, Row
+from collectors.vicidial.rows import DialerRow, OddRows, PhoneRow, Row
+from messages.codes import Odd
 from messages.records import AgentStatus, AliasDefect, Grouping
 
 ONE, TWO = "10.0.0.1", "10.0.0.2"

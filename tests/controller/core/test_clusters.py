@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import DEFAULT_POLICY, Clusters, FoldedBatch
 from controller.core.news import Result
-from controller.core.picks import NoPick, Picked, PickRequest, Refused
+from controller.core.picks import Picked, PickRequest, Refused
 from controller.core.policy import Policy
 from messages.codec import decode, encode
-from messages.codes import DecisionCode
+from messages.codes import DecisionCode, NoPick
 from messages.keys import KIND_AGENT
 from messages.records import (
     DeadLetter,

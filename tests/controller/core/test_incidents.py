@@ -3,10 +3,10 @@
 import msgspec
 
 from controller.core.actions import Outcome, after
-from controller.core.picks import NoOrder, take_order
+from controller.core.picks import take_relogin
 from controller.core.plan import Plan
 from controller.core.policy import MaintenanceWindow, Policy
-from messages.codes import DecisionCode, ReasonCode, Reply
+from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply
 from messages.records import (
     AgentStatus,
     DialerState,
@@ -410,12 +410,12 @@ def test_a_move_that_is_withdrawn_keeps_neither_place_nor_order() -> None:
     floor.state.decided.logins["1001"] = msgspec.structs.replace(slot("1001"), used_by=1001, screen="a" * 64)
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()
-    assert take_order(floor.state, "a" * 64) is NoOrder.NOT_YET
+    assert take_relogin(floor.state, "a" * 64) is NoRelogin.NOT_YET
     floor.judge()
     plan = floor.plan()
     assert DecisionCode.MOVE_WITHDRAWN in [code for code, _, _ in decisions(plan)]
     # a supervisor who logs them out now has the last word
-    assert take_order(floor.state, "a" * 64) is NoOrder.NONE
+    assert take_relogin(floor.state, "a" * 64) is NoRelogin.NONE
     floor.poll()
     assert len(floor.state.decided.slots) == 0
 

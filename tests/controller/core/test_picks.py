@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.core.picks import NoOrder, NoPick, Picked, PickRequest, Refused, pick, resolve, take_order
+from controller.core.picks import Picked, PickRequest, Refused, pick, resolve, take_relogin
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from messages.codes import NoPick, NoRelogin
 from messages.records import DialerHealth, DialerState, FleetHealth, Ineligible, LoginSlot, Relogin, ReloginStage
 from tests.support.builders import (
     CLUSTER,
@@ -410,24 +411,24 @@ def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
 def test_an_order_is_for_one_screen_and_given_once() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     state.decided.hand_out(_planned())
-    assert take_order(state, OTHER) is NoOrder.NONE
-    taken = take_order(state, SCREEN)
+    assert take_relogin(state, OTHER) is NoRelogin.NONE
+    taken = take_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
-    assert take_order(state, SCREEN) is NoOrder.NONE
+    assert take_relogin(state, SCREEN) is NoRelogin.NONE
     assert state.decided.slots.on(ONE) == 1
 
 
 def test_nobody_gets_an_order_by_naming_no_screen() -> None:
     state = desk_state(dialer(ONE))
     state.decided.hand_out(_planned(screen=""))
-    assert take_order(state, "") is NoOrder.NONE
+    assert take_relogin(state, "") is NoRelogin.NONE
 
 
 def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
     state = desk_state(dialer(ONE))
     _pick_from(state, SCREEN)
-    assert take_order(state, SCREEN) is NoOrder.NONE
+    assert take_relogin(state, SCREEN) is NoRelogin.NONE
 
 
 def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
@@ -436,7 +437,7 @@ def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
     assert _pick_from(state, OTHER).slot.server_ip == ONE
     state.fold(session("1001", ONE, number=2, sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2))
-    assert take_order(state, SCREEN) is NoOrder.NONE
+    assert take_relogin(state, SCREEN) is NoRelogin.NONE
     # and the next order is for the screen they are at now
     assert state.decided.logins["1001"].screen == OTHER
 
@@ -455,7 +456,7 @@ def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
             assert (answer.slot.server_ip, answer.is_new) == (TWO, False)
         case _:
             assert answer == Refused(NoPick.UNKNOWN_ALIAS, ())
-    taken = take_order(state, SCREEN)
+    taken = take_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert taken.server_ip == ONE
 
@@ -464,7 +465,7 @@ def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
     state = desk_state(dialer(ONE, active=False), dialer(TWO))
     state.decided.hand_out(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == TWO
-    taken = take_order(state, SCREEN)
+    taken = take_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert taken.server_ip == TWO
 
@@ -488,11 +489,11 @@ def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
 
 
 def test_only_a_screen_that_hotdesk_has_told_gets_its_order() -> None:
-    assert take_order(_moving(ReloginStage.PLANNED), SCREEN) is NoOrder.NOT_YET
-    assert isinstance(take_order(_moving(ReloginStage.SENT), SCREEN), LoginSlot)
-    assert isinstance(take_order(_moving(ReloginStage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
+    assert take_relogin(_moving(ReloginStage.PLANNED), SCREEN) is NoRelogin.NOT_YET
+    assert isinstance(take_relogin(_moving(ReloginStage.SENT), SCREEN), LoginSlot)
+    assert isinstance(take_relogin(_moving(ReloginStage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
     # a session that ended before it was told was ended by somebody else
-    assert take_order(_moving(ReloginStage.ENDED), SCREEN) is NoOrder.NONE
+    assert take_relogin(_moving(ReloginStage.ENDED), SCREEN) is NoRelogin.NONE
 
 
 def test_whoever_changes_a_held_slot_says_that_it_was_them() -> None:

@@ -1,4 +1,4 @@
-"""The hands of a cluster: other means while it works, and a mistake that must not end them."""
+"""The actuators of a cluster: other means while it works, and a mistake that must not end them."""
 
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
@@ -9,8 +9,10 @@ import pymysql
 import pytest
 
 from controller.core.actions import Outcome, SessionRow
-from controller.runtime.executor import Actuators, Executor
-from controller.vicidial.sql import SessionReader, VicidialError
+from controller.runtime.executor import Executor
+from controller.vicidial.ports import Actuators
+from controller.vicidial.ports import VicidialError
+from controller.vicidial.sql import SqlSessionReader
 from messages.codes import Reply
 from messages.records import Action, AgentPause, Fence, Relogin
 from tests.support.builders import CLUSTER, MOVE, ONE
@@ -50,7 +52,7 @@ class Vicidial:
     def end_session(self, _relogin: Relogin) -> Outcome:
         return self._said
 
-    def why_not(self, _dead_call_status: str) -> str:
+    def missing_rights(self, _dead_call_status: str) -> str | None:
         return ""
 
 
@@ -114,4 +116,4 @@ def test_a_database_that_cannot_be_named_like_that_is_one_that_cannot_be_asked()
         return pymysql.connect(host="db..example", user="hotdesk")
 
     with pytest.raises(VicidialError, match=r"could not be asked for '1001': .*check host, tls_ca and password"):
-        SessionReader(connect).sessions("1001")
+        SqlSessionReader(connect).sessions("1001")

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.core.clusters import Clusters
-from controller.runtime.purge import QUIET_SECONDS, why_not
+from controller.runtime.purge import QUIET_SECONDS, obstacle_to_forgetting
 from messages.records import Outage
 from tests.support.builders import CLUSTER, ONE, PARTITIONS, arrived, dialer, poll
 
@@ -20,12 +20,12 @@ def heard(*, live: bool, outage: bool = False) -> Clusters:
 @pytest.mark.parametrize("outage", [False, True], ids=["polls", "a database that is away"])
 def test_not_while_a_collector_says_anything(outage: bool) -> None:
     view = heard(live=True, outage=outage).by_name[CLUSTER]
-    assert f"a collector still works for {CLUSTER}" in why_not(view, 0.0, 100.0 + QUIET_SECONDS - 1)
-    assert why_not(view, 0.0, 100.0 + QUIET_SECONDS) == ""
+    assert f"a collector still works for {CLUSTER}" in obstacle_to_forgetting(view, 0.0, 100.0 + QUIET_SECONDS - 1)
+    assert obstacle_to_forgetting(view, 0.0, 100.0 + QUIET_SECONDS) is None
 
 
 def test_not_before_this_process_has_listened_for_a_while() -> None:
     view = heard(live=False).by_name[CLUSTER]
-    assert why_not(view, None, 1000.0)
-    assert why_not(view, 1000.0, 1000.0 + QUIET_SECONDS - 1)
-    assert why_not(view, 1000.0, 1000.0 + QUIET_SECONDS) == ""
+    assert obstacle_to_forgetting(view, None, 1000.0)
+    assert obstacle_to_forgetting(view, 1000.0, 1000.0 + QUIET_SECONDS - 1)
+    assert obstacle_to_forgetting(view, 1000.0, 1000.0 + QUIET_SECONDS) is None

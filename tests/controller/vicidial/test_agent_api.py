@@ -177,7 +177,7 @@ def test_a_wrong_password_is_denied_and_shown_nowhere(web: FakeAgentApi, caplog:
     assert outcome.reply is Reply.DENIED
     assert "Invalid Username/Password: |hotdesk|***|" in outcome.said
     shows_nothing(outcome)
-    assert PASSWORD not in caplog.text + repr(api) + api.why_not("DROP")
+    assert PASSWORD not in caplog.text + repr(api) + str(api.missing_rights("DROP"))
     assert PASSWORD not in repr(ActuatorSettings(database=None, api_password=PASSWORD))  # type: ignore[arg-type]
 
 
@@ -232,7 +232,7 @@ def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: 
 
 
 def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site) -> None:
-    assert hand(web.url).why_not("DROP") == ""
+    assert hand(web.url).missing_rights("DROP") is None
     assert {each.function for each in web.asked} == web.functions
     assert row(vicidial) == ("", "", "")
     web.functions.discard("external_pause")

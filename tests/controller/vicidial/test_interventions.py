@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.vicidial.interventions import END_SESSION, Interventions
+from controller.vicidial.interventions import END_SESSION, SqlInterventions
 from hotdesk.actuators import ActuatorSettings, reach
 from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
@@ -35,7 +35,7 @@ def rows(at: Site, statement: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def interventions(at: Site, *files: str) -> Interventions:
+def interventions(at: Site, *files: str) -> SqlInterventions:
     for file in files:
         at.run(*grants(at, ROOT / file))
     return reach(ActuatorSettings(database=at.settings)).interventions
@@ -128,9 +128,9 @@ def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> 
         at.run(*grants(at, ACT), *grants(at, ROOT / "grants-fence.sql"), *grants(at, ROOT / "grants-emergency.sql"))
     reader, hand, tables = reach(ActuatorSettings(database=at.settings))
     tried = (
-        hand.why_not("DROP"),
-        tables.why_not_fence(),
-        tables.why_not_end(msgspec.structs.replace(session(at), user="")),
+        hand.missing_rights("DROP"),
+        tables.missing_fence_rights(),
+        tables.missing_end_rights(msgspec.structs.replace(session(at), user="")),
     )
     assert [bool(each) for each in tried] == [not granted] * 3
     if granted:
