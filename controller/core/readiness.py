@@ -214,7 +214,8 @@ def _cluster_findings(state: ClusterState) -> Iterator[AuditFinding]:
         what = "the phones' passwords and secrets may not be read, so they were not compared"
         yield _note("not_compared", "database", what, "run collectors/grants-audit.sql, if they should be")
     if state.phones and not state.aliases:
-        yield _error("no_alias", "database", "there is no phone alias", "make one for each agent: docs/login-hook.md")
+        remedy = "make one for each agent: docs/guide/hot-desking.md"
+        yield _error("no_alias", "database", "there is no phone alias", remedy)
 
 
 def _error(kind: str, where: str, what: str, remedy: str) -> AuditFinding:

@@ -1,4 +1,4 @@
-"""Make docs/demo.svg from a real run of the demonstration: python docs/picture.py.
+"""Make docs/pictures/demo.svg from a real run of the demonstration: python docs/pictures/terminal.py.
 
 What the picture shows was measured while it was taken. The demonstration runs as `hotdesk demo` does; only its screen
 is another one, which keeps the moment when the agents of a dialer that died are home.

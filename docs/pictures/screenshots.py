@@ -1,4 +1,4 @@
-"""Make docs/page-*.png from a real run of the demonstration: python docs/screenshots.py.
+"""Make docs/page-*.png from a real run of the demonstration: python docs/pictures/screenshots.py.
 
 The status page is shown in each state of a cluster. What ails it is done to the demonstration's cluster for real: a
 dialer dies, then half of them, then the database goes away.
