@@ -228,6 +228,14 @@ def test_each_document_that_a_file_names_exists() -> None:
             assert (ROOT / name).is_file(), f"{path}: {name}"
 
 
+@each_document
+def test_each_file_that_a_document_names_exists(document: Path) -> None:
+    for name in INLINE.findall(document.read_text()):
+        first, _, rest = name.partition("/")
+        if first and re.fullmatch(r"[\w./-]+", rest) and (ROOT / first).is_dir():
+            assert (ROOT / name).exists(), name
+
+
 def test_no_document_names_a_place_of_one_machine() -> None:
     for path in [
         *DOCUMENTS,
@@ -240,3 +248,26 @@ def test_the_picture_needs_nothing_from_the_network() -> None:
     picture = (DOCS / "pictures" / "demo.svg").read_text()
     assert "@font-face" not in picture
     assert not re.search(r"""(href|url)\s*[=(]\s*["']?https?:""", picture)
+
+
+def test_the_glossary_has_one_row_for_each_word() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (DOCS / "reference" / "glossary.md").read_text().splitlines()
+        if re.match(r"\| [a-z]", line) and not line.startswith("| word |")
+    ]
+    assert all(len(row) == 4 and all(row[:3]) for row in rows)
+    words = [word for row in rows for word in row[0].split(", ")]
+    assert len(words) == len(set(words))
+    forbidden = {word for row in rows for word in re.findall(r"`(.*?)`", row[3])}
+    assert not forbidden & set(words)
+
+
+def test_each_thread_is_in_the_table_of_threads() -> None:
+    rooms = ("controller", "collectors", "stream", "hotdesk")
+    code = "".join(path.read_text() for room in rooms for path in sorted((ROOT / room).rglob("*.py")))
+    started = re.findall(r'threading\.Thread\([^"]*?\bname=f?"(.*?)"', code)
+    started += re.findall(r'_run_thread\("(.*?)"', code)
+    told = (DOCS / "design" / "threads.md").read_text()
+    for name in {re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), name) for name in started}:
+        assert f"`{name}`" in told, name
