@@ -18,6 +18,7 @@ from hotdesk.cli.main import app
 from hotdesk.errors import HotdeskError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
+from messages.records import WhyNot
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -271,3 +272,12 @@ def test_each_thread_is_in_the_table_of_threads() -> None:
     told = (DOCS / "design" / "threads.md").read_text()
     for name in {re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), name) for name in started}:
         assert f"`{name}`" in told, name
+
+
+def test_each_route_and_each_reason_of_the_api_is_in_its_page() -> None:
+    text = (DOCS / "reference" / "api.md").read_text()
+    code = "".join(path.read_text() for path in sorted((ROOT / "controller" / "api").glob("*.py")))
+    for route in re.findall(r'"(/v1/[^"]*)"', code):
+        path = re.sub(r"\{(\w+):\w+\}", lambda found: found[1].upper(), route)
+        assert re.search(rf" {path}[`?]", text), path
+    assert [why for why in WhyNot if f"| `{why}` |" not in text] == []
