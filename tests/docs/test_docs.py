@@ -19,6 +19,7 @@ from hotdesk.errors import HotdeskError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
 from messages.records import WhyNot
+from tests.simulation.watch import Invariant
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -281,3 +282,9 @@ def test_each_route_and_each_reason_of_the_api_is_in_its_page() -> None:
         path = re.sub(r"\{(\w+):\w+\}", lambda found: found[1].upper(), route)
         assert re.search(rf" {path}[`?]", text), path
     assert [why for why in WhyNot if f"| `{why}` |" not in text] == []
+
+
+def test_the_simulation_numbers_the_invariants_as_their_page_does() -> None:
+    numbers = re.findall(r"^## (\d+)\. ", (DOCS / "design" / "invariants.md").read_text(), re.MULTILINE)
+    assert [int(number) for number in numbers] == list(range(1, 13))
+    assert {each.value for each in Invariant} == {*range(1, 13)} - {11}
