@@ -1,7 +1,7 @@
 """How long a dialer's failure takes, from the fault to an agent's LOGOUT, and what faults of the observer move.
 
 A collector and two controllers as processes, over Kafka, on a MariaDB with simulated dialers and agents, at default
-settings; the witness is a stand-in that speaks as much AMI as a probe asks for.
+settings; the probe is a stand-in that speaks as much AMI as a probe asks for.
 """
 
 import dataclasses
@@ -55,8 +55,8 @@ def measure() -> list[Result]:
         broker = stack.enter_context(Broker(KAFKA_HOME, folder / "kafka"))
         servers = Servers(folder, database, broker)
         return [
-            *_kills(servers, witnesses=False),
-            *_kills(servers, witnesses=True),
+            *_kills(servers, probes=False),
+            *_kills(servers, probes=True),
             *_evacuation(servers),
             *_takeovers(servers),
             *_false_moves(servers),
@@ -71,25 +71,25 @@ def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[S
             yield at
 
 
-def _kills(servers: Servers, *, witnesses: bool) -> list[Result]:
+def _kills(servers: Servers, *, probes: bool) -> list[Result]:
     """Kill each of fifty dialers, and see when the first of its agents is logged out; with some switched off before."""
     with ExitStack() as stack:
         settings: dict[str, str] = {}
         managers: dict[str, Manager] = {}
-        if witnesses:
+        if probes:
             port = free_port()
             settings = {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
             managers = {
                 each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans
             }
         at = stack.enter_context(_at_work(servers, MANY, **settings))
-        switched = [] if witnesses else _switch_offs(at)
+        switched = [] if probes else _switch_offs(at)
         took = _kill_one_after_the_other(at, managers)
-    name = "with" if witnesses else "without"
-    goal = 5 if witnesses else 10
+    name = "with" if probes else "without"
+    goal = 5 if probes else 10
     results = [
         Result(
-            name=f"kill_to_logout_p99_s_{name}_witness",
+            name=f"kill_to_logout_p99_s_{name}_probe",
             value=percentile(took, PERCENTILE),
             unit=f"s, p99 of {len(took)}",
             beside=f"median {percentile(took, 0.5):.1f} s, 6 agents on each; VICIdial: up to 120 s, and then a person",

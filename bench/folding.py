@@ -15,7 +15,7 @@ from bench.crowd import Crowd
 from bench.results import Result
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.core.picks import rank_alias
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -128,15 +128,15 @@ def _read_bare(settings: KafkaSettings) -> float:
 
 def _fold_all(log: Log) -> float:
     """Take the topic in as an owner does: fold, judge and rank, in the slices of its loop."""
-    desk = Desk("bench", "", log.partitions, {})
-    desk.own(frozenset(range(log.partitions)))
+    clusters = Clusters("bench", "", log.partitions, {})
+    clusters.own(frozenset(range(log.partitions)))
     tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, log.partitions)], from_start=True)
     began = time.perf_counter()
     try:
         while not tail.caught_up():
             news = [read(stored) for stored in tail.poll(0.2)]
             for at in range(0, len(news), SLICE):
-                desk.fold(news[at : at + SLICE], time.monotonic(), live=True)
+                clusters.fold(news[at : at + SLICE], time.monotonic(), live=True)
         return time.perf_counter() - began
     finally:
         tail.close()

@@ -6,7 +6,7 @@ import msgspec
 
 from bench.crowd import Crowd
 from bench.results import Result
-from collectors.observer import Ended, Observer
+from collectors.observer import Removal, Observer
 from controller.core.picks import Picked, PickRequest, pick, rank_alias
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -61,7 +61,7 @@ def _empty_cluster() -> tuple[Crowd, ClusterState]:
     crowd = Crowd(DIALERS, LOGINS)
     state, observer = ClusterState("bench"), Observer("bench", "bench", 1)
     for outgoing in observer.observe(0, crowd.reading(catalogue=True)._replace(agents=[])):
-        assert not isinstance(outgoing, Ended)
+        assert not isinstance(outgoing, Removal)
         state.fold(outgoing)  # type: ignore[arg-type] # what an observer publishes is observations
     return crowd, state
 

@@ -55,7 +55,7 @@ def measure() -> list[Result]:
             name="page_to_webhook_s",
             value=median,
             unit=f"s, median of {len(took)}",
-            beside=f"longest {max(took):.1f} s, no witness; {pages} pages for {KILLS} deaths",
+            beside=f"longest {max(took):.1f} s, no probe; {pages} pages for {KILLS} deaths",
             goal=f"<= {GOAL_SECONDS:.0f}, one page each",
             holds=median <= GOAL_SECONDS and pages == KILLS,
         )

@@ -24,7 +24,7 @@ from tenacity import (
 
 from collectors.leadership import LogWatch
 from collectors.metrics import CollectorInstruments
-from collectors.observer import Ended, Observer, Outgoing, Reading
+from collectors.observer import Removal, Observer, Outgoing, Reading
 from collectors.probes.prober import Prober, ProbeSettings
 from collectors.probes.registrations import Registrations
 from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
@@ -35,7 +35,7 @@ from messages.topics import Key, Topic, partition_of
 from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
-from stream.warn_once import Troubles
+from stream.warn_once import WarnOnce
 
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
@@ -110,7 +110,7 @@ class Collector:
         self._broken = ""
         """What was last said to be wrong with the database; empty: nothing."""
         self._unreachable_since_ms = 0
-        self._troubles = Troubles()
+        self._warn_once = WarnOnce()
         instruments.start(cluster)
         self._say = log.bind(cluster=cluster)
 
@@ -258,7 +258,7 @@ class Collector:
             everything=again,
         )
         if askers.prober is not None:
-            reading = self._hear_witnesses(askers.prober, reading)
+            reading = self._hear_probes(askers.prober, reading)
         if askers.registrations is not None:
             probes = self._probes.probes_of(observer.unwritten)
             askers.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
@@ -270,12 +270,12 @@ class Collector:
         self._instruments.rows.labels(self._cluster).inc(database.rows_read - read)
         self._instruments.published.labels(self._cluster).inc(len(entries))
 
-    def _hear_witnesses(self, prober: Prober, reading: Reading) -> Reading:
+    def _hear_probes(self, prober: Prober, reading: Reading) -> Reading:
         """Have the dialers probed that this reading shows, and add what is known of them; waits for none."""
         # What is odd about their rows the observer counts.
         asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
         prober.watch(self._probes.probes_of(asked))
-        return reading._replace(witnesses=prober.latest())
+        return reading._replace(probes=prober.latest())
 
     def _asked_again(self, orders: Tail) -> bool:
         """Tell whether somebody ordered that everything be published again."""
@@ -295,7 +295,7 @@ class Collector:
 
     def _note_retry(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
-        if isinstance(error, LogError) and self._troubles.is_new(str(error)):
+        if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
             self._say.warning("the log cannot be read; trying again", why=str(error))
 
     def _note_database(self, database: VicidialDatabase) -> None:
@@ -332,6 +332,6 @@ class Collector:
 
 def entry(outgoing: Outgoing) -> Entry:
     """Make the entry that stores what an observer gave out."""
-    if isinstance(outgoing, Ended):
+    if isinstance(outgoing, Removal):
         return end_of_observation(outgoing.key, outgoing.epoch, outgoing.sequence)
     return entry_of(outgoing)

@@ -12,7 +12,7 @@ from contextlib import suppress
 import structlog
 
 from messages.codec import NewerRecordError, UndecodableRecordError, decode, stamp_of_any_version
-from messages.records import Poll, Reign, Stamped
+from messages.records import Poll, EpochClaim, Stamped
 from messages.topics import Key, Topic, partition_of
 from stream.entries import entry_of
 from stream.log import Log, LogUnavailableError, Stored
@@ -36,7 +36,7 @@ class LogWatch:
         self.observed_at_ms = 0
         self.polled_at: float | None = None
         """When a poll last came in, on this process's monotonic clock."""
-        self._claims: list[Reign] = []
+        self._claims: list[EpochClaim] = []
 
     def close(self) -> None:
         """Stop watching. Idempotent."""
@@ -56,7 +56,7 @@ class LogWatch:
                 continue  # the controller reads it too, and reports it
             if isinstance(record, Stamped):
                 self._note_stamp((record.epoch, record.sequence))
-            if isinstance(record, Reign):
+            if isinstance(record, EpochClaim):
                 self._claims.append(record)
             elif isinstance(record, Poll):
                 self.observed_at_ms = max(self.observed_at_ms, record.observed_at_ms)
@@ -83,7 +83,7 @@ class LogWatch:
         """
         deadline = time.monotonic() + CLAIM_SECONDS
         while time.monotonic() < deadline:
-            mine = Reign(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=collector)
+            mine = EpochClaim(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=collector)
             self._claims.clear()
             self._log.append([entry_of(mine)])
             while mine not in self._claims:

@@ -30,7 +30,7 @@ from messages.records import (
     AgentSession,
     AgentStatus,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DialerReading,
     Heartbeat,
     Phone,
@@ -38,7 +38,7 @@ from messages.records import (
     Poll,
     ServerIp,
     Stamped,
-    Witness,
+    ProbeResult,
 )
 from messages.topics import Key
 
@@ -48,7 +48,7 @@ SLICE = 4000
 """Most records of the catalogue in one poll."""
 
 
-class Ended(NamedTuple):
+class Removal(NamedTuple):
     """A tombstone: what `key` names is no more."""
 
     key: Key
@@ -56,7 +56,7 @@ class Ended(NamedTuple):
     sequence: int
 
 
-Outgoing = Stamped | Ended
+Outgoing = Stamped | Removal
 
 
 class CatalogueRows(NamedTuple):
@@ -84,7 +84,7 @@ class Reading(NamedTuple):
     logins: Iterable[Row] = ()
     """Logins that were not read before, oldest first."""
     catalogue: CatalogueRows | None = None
-    witnesses: Mapping[ServerIp, Mapping[str, Witness]] = MappingProxyType({})
+    probes: Mapping[ServerIp, Mapping[str, ProbeResult]] = MappingProxyType({})
     """What probes of the dialers' own ports last told, by kind. No table holds that; it is as old as the probe."""
     registered: Registered = NOBODY
     """What dialers last told of their phones, for those in `Observer.unwritten`."""
@@ -201,7 +201,7 @@ class Observer:
                 full_sequence=self._full_sequence,
                 collector=self._collector,
                 dialers=tuple(
-                    self._dialer(each, reading.witnesses.get(each.server_ip, {})) for each in dialers.values()
+                    self._dialer(each, reading.probes.get(each.server_ip, {})) for each in dialers.values()
                 ),
                 odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
             )
@@ -325,7 +325,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow, witnesses: Mapping[str, Witness]) -> DialerReading:
+    def _dialer(self, row: DialerRow, probes: Mapping[str, ProbeResult]) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         watched = self._heartbeats.get(row.server_ip)
@@ -343,7 +343,7 @@ class Observer:
             campaigns={} if counts is None else dict(counts.by_campaign),
             rooms=rooms.total,
             rooms_free=rooms.free,
-            witnesses=dict(witnesses),
+            probes=dict(probes),
         )
 
     def _record(self, row: Known) -> Stamped:
@@ -366,7 +366,7 @@ class Observer:
             case CampaignRow():
                 return Campaign(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
             case SettingsRow():
-                return ClusterSettings(
+                return SystemSettings(
                     cluster=cluster,
                     epoch=epoch,
                     sequence=sequence,
@@ -377,8 +377,8 @@ class Observer:
                     secrets_compared=row.secrets_compared,
                 )
 
-    def _ended(self, kind: str, name: str) -> Ended:
-        return Ended(Key(self._cluster, kind, name), self._epoch, self._sequence)
+    def _ended(self, kind: str, name: str) -> Removal:
+        return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)
 
 
 def _read_session(row: Row) -> _Session:

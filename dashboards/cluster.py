@@ -30,7 +30,7 @@ from dashboards.queries import (
     series,
     total,
 )
-from dashboards.shared import EACH_DIALER, holds, stalls, witnesses
+from dashboards.shared import EACH_DIALER, holds, stalls, probes
 from messages import metrics
 
 _AGENTS = total(metrics.DIALER_AGENTS)
@@ -48,7 +48,7 @@ def _rows() -> list[Row]:
         Row("Now", [*_now(), _condition()]),
         Row(
             "Logins and moves",
-            [_agents(), _statuses(), _picks(), _placed(), _slots(), _moves(), _errands(), _holds(), _findings()],
+            [_agents(), _statuses(), _picks(), _placed(), _slots(), _moves(), _actions(), _holds(), _findings()],
         ),
         Row(
             "Dialers",
@@ -57,7 +57,7 @@ def _rows() -> list[Row]:
                 _eligible(),
                 _ranks(),
                 stalls(width=12),
-                witnesses(width=12, height=8),
+                probes(width=12, height=8),
                 _skews(),
                 _rooms(),
                 _places(),
@@ -217,15 +217,15 @@ def _moves() -> timeseries.Panel:
     )
 
 
-def _errands() -> timeseries.Panel:
+def _actions() -> timeseries.Panel:
     return graph(
         About(
-            "Errands by reply",
+            "Actions by reply",
             "What hotdesk did in VICIdial (relogin, hold, fence), and what came of it. Normally nothing outside an "
             "incident, and then done. Denied: the account may not, and the cluster is paused.",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),
-        Ask(count(metrics.ERRANDS, by=("errand", "reply")) + " > 0", "{{errand}}: {{reply}}"),
+        Ask(count(metrics.ACTIONS, by=("action", "reply")) + " > 0", "{{action}}: {{reply}}"),
         stacked=True,
     )
 
@@ -241,13 +241,13 @@ def _findings() -> timeseries.Panel:
     return graph(
         About(
             "What the audit found",
-            "What hot-desking needs of VICIdial and lacks, by severity; hotdesk audit says where, and how to mend "
+            "What hot-desking needs of VICIdial and lacks, by severity; hotdesk readiness says where, and how to mend "
             "it. Normally no error.",
             width=24,
             height=6,
             runbooks=("HotdeskAliasDefects",),
         ),
-        Ask(total(metrics.AUDIT_FINDINGS, by=("cluster", "severity")), "{{cluster}}: {{severity}}"),
+        Ask(total(metrics.READINESS_FINDINGS, by=("cluster", "severity")), "{{cluster}}: {{severity}}"),
     )
 
 

@@ -23,7 +23,7 @@ class _Condition(NamedTuple):
 _CONDITIONS = (
     _Condition("well", GREEN, f"{latest(metrics.CLUSTER_OBSERVED)} >= bool 0"),
     _Condition("paused", BLUE, latest(metrics.CLUSTER_PAUSED)),
-    _Condition("witnesses blind", YELLOW, latest(metrics.CLUSTER_WITNESSES_BLIND)),
+    _Condition("probes blind", YELLOW, latest(metrics.CLUSTER_PROBES_BLIND)),
     _Condition("incident", ORANGE, f"max by (cluster) ({latest(metrics.INCIDENT_OPEN)})"),
     _Condition("braked", PURPLE, latest(metrics.CLUSTER_BRAKED)),
     _Condition("nobody decides", RED, f"1 - max by (cluster) ({series(metrics.CLUSTER_OWNED)})"),

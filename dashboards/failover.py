@@ -23,11 +23,11 @@ from dashboards.panels import (
     timeline,
 )
 from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, coded, count, latest, most, series, total
-from dashboards.shared import EACH_DIALER, holds, stalls, witnesses
+from dashboards.shared import EACH_DIALER, holds, stalls, probes
 from messages import metrics
 
 _TO = ("cluster", "server_ip", "to_server_ip")
-_IS_HOME = 'stage="home"'
+_IS_HOME = 'stage="moved"'
 _FAILED = 'stage="failed"'
 _OVER = "In the time shown, so that it can be read afterwards too."
 
@@ -47,8 +47,8 @@ def dashboard() -> models.Dashboard:
 def _rows() -> list[Row]:
     return [
         Row("The incident", [*_figures(), _kinds()]),
-        Row("Detection", [_states(), stalls(width=12), _eligible(), witnesses(width=24, height=6)]),
-        Row("Moves", [_moves(), _errands(), _holds(), _fences()]),
+        Row("Detection", [_states(), stalls(width=12), _eligible(), probes(width=24, height=6)]),
+        Row("Moves", [_moves(), _actions(), _holds(), _fences()]),
         Row("Where they landed", [_landed(), _agents()]),
         Row("Who is left", [_left(), _statuses(), _listed()]),
     ]
@@ -64,7 +64,7 @@ def _figures() -> list[stat.Panel]:
         number(
             About(
                 "Noticed after",
-                "From the last beat until the incident was opened. Normally below 5 s with a witness and 9 s "
+                "From the last beat until the incident was opened. Normally below 5 s with a probe and 9 s "
                 f"without. {_OVER}",
                 SECONDS,
                 width=4,
@@ -180,19 +180,19 @@ def _moves() -> timeseries.Panel:
     )
 
 
-def _errands() -> table.Panel:
+def _actions() -> table.Panel:
     return listing(
         About(
             "What was done in VICIdial",
-            "Errands of the cluster and what came of each: done is normal, gone means that the agent had left. "
+            "Actions of the cluster and what came of each: done is normal, gone means that the agent had left. "
             f"{_OVER}",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),
         Column("Cluster", label="cluster"),
-        Column("Errand", label="errand"),
+        Column("Action", label="action"),
         Column("Reply", label="reply"),
         Column(
-            "How often", ask=f"round({count(metrics.ERRANDS, by=('cluster', 'errand', 'reply'), within=RANGE)}) > 0"
+            "How often", ask=f"round({count(metrics.ACTIONS, by=('cluster', 'action', 'reply'), within=RANGE)}) > 0"
         ),
         empty="Nothing was done",
     )
@@ -290,7 +290,7 @@ def _listed() -> table.Panel:
         Column("Name", label="server_id"),
         Column("Left", ask=latest(metrics.INCIDENT_AGENTS, DIALER), limits=ANY_IS_DOUBTFUL),
         Column("Not moved", ask=latest(metrics.INCIDENT_NOT_MOVED, DIALER), limits=ANY_IS_DOUBTFUL),
-        Column("Planned", ask=latest(metrics.INCIDENT_PLANNED, DIALER), words=meanings.QUIETLY_YES),
+        Column("Planned", ask=latest(metrics.INCIDENT_EXPECTED, DIALER), words=meanings.QUIETLY_YES),
         Column("Silenced", ask=latest(metrics.INCIDENT_SILENCED, DIALER), words=meanings.QUIETLY_YES),
         empty="No incident is open",
     )

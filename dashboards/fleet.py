@@ -177,7 +177,7 @@ def _incidents() -> table.Panel:
         Column("Since", ask=f"1000 * {of(metrics.INCIDENT_OPENED)}", unit=WHEN),
         Column("Agents left", ask=of(metrics.INCIDENT_AGENTS), limits=ANY_IS_DOUBTFUL),
         Column("Not moved", ask=of(metrics.INCIDENT_NOT_MOVED), limits=ANY_IS_DOUBTFUL),
-        Column("Planned", ask=of(metrics.INCIDENT_PLANNED), words=meanings.QUIETLY_YES),
+        Column("Planned", ask=of(metrics.INCIDENT_EXPECTED), words=meanings.QUIETLY_YES),
         Column("Silenced", ask=of(metrics.INCIDENT_SILENCED), words=meanings.QUIETLY_YES),
         empty="No incident is open",
     )
@@ -187,14 +187,14 @@ def _findings() -> table.Panel:
     return listing(
         About(
             "What the audit found",
-            "What hot-desking needs of VICIdial and lacks, by kind; hotdesk audit says where, and how to mend it. "
+            "What hot-desking needs of VICIdial and lacks, by kind; hotdesk readiness says where, and how to mend it. "
             "Normally no error.",
             runbooks=("HotdeskAliasDefects",),
         ),
         Column("Cluster", label="cluster"),
         Column("Severity", label="severity"),
         Column("Kind", label="kind"),
-        Column("Findings", ask=f"{latest(metrics.AUDIT_FINDINGS)} > 0"),
+        Column("Findings", ask=f"{latest(metrics.READINESS_FINDINGS)} > 0"),
         empty="Nothing was found",
     )
 

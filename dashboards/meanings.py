@@ -6,7 +6,7 @@ The later a word stands in its table the worse it is, so that of several the hig
 from collections.abc import Mapping
 
 from dashboards.panels import BLUE, GREEN, GREY, LIGHT_BLUE, LIGHT_GREEN, ORANGE, PURPLE, RED, YELLOW, Words
-from messages.records import DialerState, FenceStage, HoldStage, Stage, Witness
+from messages.records import DialerState, FenceStage, AgentPauseStage, ReloginStage, ProbeResult
 
 STATES: Mapping[str, str] = {
     DialerState.UP: GREEN,
@@ -21,33 +21,33 @@ KINDS: Mapping[str, str] = {
     state: STATES[state] for state in (DialerState.CLOSED, DialerState.DRAINING, DialerState.DOWN)
 }
 """Of incidents."""
-WITNESSES: Mapping[str, str] = {
-    Witness.ALIVE: GREEN,
-    Witness.DENIED: PURPLE,
-    Witness.UNREACHABLE: YELLOW,
-    Witness.MUTE: ORANGE,
-    Witness.REFUSED: RED,
+PROBES: Mapping[str, str] = {
+    ProbeResult.ALIVE: GREEN,
+    ProbeResult.DENIED: PURPLE,
+    ProbeResult.UNREACHABLE: YELLOW,
+    ProbeResult.MUTE: ORANGE,
+    ProbeResult.REFUSED: RED,
 }
 MOVES: Mapping[str, str] = {
-    Stage.HOME: GREEN,
-    Stage.ENDED: LIGHT_GREEN,
-    Stage.TOLD: YELLOW,
-    Stage.ORDERED: ORANGE,
-    Stage.FAILED: RED,
-    Stage.ADVISED: GREY,
+    ReloginStage.MOVED: GREEN,
+    ReloginStage.ENDED: LIGHT_GREEN,
+    ReloginStage.SENT: YELLOW,
+    ReloginStage.PLANNED: ORANGE,
+    ReloginStage.FAILED: RED,
+    ReloginStage.ADVISED: GREY,
 }
 HOLDS: Mapping[str, str] = {
-    HoldStage.HELD: BLUE,
-    HoldStage.RELEASING: LIGHT_BLUE,
-    HoldStage.ORDERED: ORANGE,
-    HoldStage.GIVEN_UP: RED,
-    HoldStage.ADVISED: GREY,
+    AgentPauseStage.PAUSED: BLUE,
+    AgentPauseStage.RESUMING: LIGHT_BLUE,
+    AgentPauseStage.PLANNED: ORANGE,
+    AgentPauseStage.GIVEN_UP: RED,
+    AgentPauseStage.ADVISED: GREY,
 }
 FENCES: Mapping[str, str] = {
     FenceStage.RETURNED: GREEN,
     FenceStage.NOT_TAKEN: GREY,
     FenceStage.RETURNING: LIGHT_BLUE,
-    FenceStage.INTENDED: YELLOW,
+    FenceStage.PLANNED: YELLOW,
     FenceStage.TAKEN: BLUE,
     FenceStage.UNCLEAR: RED,
 }
@@ -59,7 +59,7 @@ QUIETLY_YES: Words = {0: ("no", GREY), 1: ("yes", BLUE)}
 
 
 def codes(table: Mapping[str, str]) -> Mapping[str, int]:
-    """Number the words from 1: nothing is 0."""
+    """AttemptId the words from 1: nothing is 0."""
     return {word: code for code, word in enumerate(table, start=1)}
 
 

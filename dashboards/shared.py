@@ -26,7 +26,7 @@ def stalls(width: int) -> timeseries.Panel:
         About(
             "Heartbeat stands still",
             "How long each dialer's heartbeat has not advanced, at the latest poll. Normally below 2 s. From 2.5 s "
-            "it is suspect; from 3.5 s down if a witness confirms, from 8 s without one.",
+            "it is suspect; from 3.5 s down if a probe confirms, from 8 s without one.",
             SECONDS,
             width=width,
             runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
@@ -36,24 +36,24 @@ def stalls(width: int) -> timeseries.Panel:
     )
 
 
-def witnesses(width: int, height: int) -> statetimeline.Panel:
-    """Make the panel of what witnesses tell."""
+def probes(width: int, height: int) -> statetimeline.Panel:
+    """Make the panel of what probes tell."""
     return timeline(
         About(
-            "What witnesses tell",
+            "What probes tell",
             "What each dialer's own ports answer, where hotdesk may ask them. Normally alive. Mute: it hangs; "
             "refused: nobody listens; unreachable: maybe our path; denied: the account is wrong. Empty where "
             "nothing is asked.",
             NUMBER,
             width=width,
             height=height,
-            runbooks=("HotdeskDialerHung", "HotdeskWitnessesBlind"),
+            runbooks=("HotdeskDialerHung", "HotdeskProbesBlind"),
         ),
         Ask(
-            coded(metrics.WITNESS, "state", meanings.codes(meanings.WITNESSES), DIALER),
-            f"{EACH_DIALER} {{{{witness}}}}",
+            coded(metrics.PROBE, "state", meanings.codes(meanings.PROBES), DIALER),
+            f"{EACH_DIALER} {{{{probe}}}}",
         ),
-        meanings.words(meanings.WITNESSES),
+        meanings.words(meanings.PROBES),
     )
 
 
@@ -61,7 +61,7 @@ def holds(shows: str) -> timeseries.Panel:
     """Make the panel of agents who are kept from calls."""
     return graph(
         About("Agents kept from calls", shows),
-        Ask(total(metrics.CLUSTER_HOLDS, by=("stage",)), "{{stage}}"),
+        Ask(total(metrics.CLUSTER_AGENT_PAUSES, by=("stage",)), "{{stage}}"),
         colours=meanings.HOLDS,
         stacked=True,
     )

@@ -10,13 +10,13 @@ import pymysql
 from collectors.vicidial.database import DatabaseSettings
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.interventions import Interventions
-from controller.vicidial.sql import Hand, SessionReader, SqlHand
+from controller.vicidial.sql import AgentControl, SessionReader, SqlAgentControl
 
 ACT_SECONDS = 2
 """What a statement may take; the window between looking and acting is no longer than such limits."""
 
 
-class HandSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ActuatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How agents' screens are told."""
 
     database: DatabaseSettings
@@ -26,24 +26,24 @@ class HandSettings(msgspec.Struct, frozen=True, kw_only=True):
     api_password: str = ""
 
     def __repr__(self) -> str:
-        return f"HandSettings({self.database!r}, api_urls={self.api_urls!r}, api_user={self.api_user!r})"
+        return f"ActuatorSettings({self.database!r}, api_urls={self.api_urls!r}, api_user={self.api_user!r})"
 
 
 class Reached(NamedTuple):
     """A cluster within reach; everything connects when it is first used."""
 
     reader: SessionReader
-    hand: Hand
+    hand: AgentControl
     interventions: Interventions
 
 
-def reach(settings: HandSettings) -> Reached:
+def reach(settings: ActuatorSettings) -> Reached:
     """Give what reads sessions, what tells screens, and what changes tables."""
     connect = partial(_connect, settings.database)
-    hand: Hand = (
+    hand: AgentControl = (
         AgentApi(settings.api_urls, settings.api_user, settings.api_password, timeout_seconds=ACT_SECONDS)
         if settings.api_urls
-        else SqlHand(connect)
+        else SqlAgentControl(connect)
     )
     return Reached(SessionReader(connect), hand, Interventions(connect))
 

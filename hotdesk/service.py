@@ -33,15 +33,15 @@ from controller.api.app import create_app, reading_routes
 from controller.api.orders import Orderer, incident_routes, ordering_routes
 from controller.api.owner_client import OwnerClient
 from controller.api.picks import Picker, picking_routes
-from controller.api.purge import forgetting_routes
-from controller.api.readiness import Auditor, audit_routes
+from controller.api.purge import purge_routes
+from controller.api.readiness import ReadinessMetrics, readiness_routes
 from controller.api.tokens import TokenFileError, Tokens
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.core.policy import Policy
 from controller.page.routes import StatusPage, page_routes
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ClusterGauges, ControllerInstruments
-from hotdesk.actuators import HandSettings
+from hotdesk.actuators import ActuatorSettings
 from hotdesk.collector_pool import Collectors
 from hotdesk.errors import LogFailure, SettingsError
 from hotdesk.executor_pool import Executors
@@ -88,7 +88,7 @@ class Wanted(NamedTuple):
     """By cluster; a cluster without one is judged by the defaults."""
     probes: Mapping[str, ProbeSettings] = MappingProxyType({})
     """By cluster; the dialers of a cluster without one are not probed."""
-    hands: Mapping[str, HandSettings] = MappingProxyType({})
+    hands: Mapping[str, ActuatorSettings] = MappingProxyType({})
     """By cluster: how agents' screens are told; for one without, moves are advice."""
 
 
@@ -128,8 +128,8 @@ class Service:
         self._follower: Follower | None = None
         self._collectors: Collectors | None = None
         self._executors: Executors | None = None
-        self._desk: Desk | None = None
-        self._auditor: Auditor | None = None
+        self._clusters: Desk | None = None
+        self._auditor: ReadinessMetrics | None = None
         self._page: StatusPage | None = None
         self._gauges: ClusterGauges | None = None
 
@@ -162,8 +162,8 @@ class Service:
         self._renew_certificate()
         if self._collectors is not None:
             self._collectors.fit(wanted.databases, wanted.probes)
-        if self._desk is not None and self._follower is not None:
-            self._follower.on_loop_soon(partial(self._desk.judge_by, wanted.policies))
+        if self._clusters is not None and self._follower is not None:
+            self._follower.on_loop_soon(partial(self._clusters.judge_by, wanted.policies))
         if self._executors is not None:
             self._executors.fit(wanted.hands, wanted.policies)
         log.info("the settings were read again", clusters=sorted(wanted.policies))
@@ -260,33 +260,33 @@ class Service:
 
     def _controller(self, to: Log, outbox: Outbox, owners: OwnerClient) -> list[ControllerRouterHandler]:
         instruments = ControllerInstruments(self.registry)
-        self._desk = desk = Desk(self.name, self.url, to.partitions, self._wanted.policies)
-        self._gauges = ClusterGauges(desk)
-        self._auditor = Auditor(desk)
+        self._clusters = clusters = Clusters(self.name, self.url, to.partitions, self._wanted.policies)
+        self._gauges = ClusterGauges(clusters)
+        self._auditor = ReadinessMetrics(clusters)
         self.registry.register(self._auditor)
         self._follower = follower = Follower(
             to,
-            desk,
+            clusters,
             outbox,
             instruments,
             owns=Role.CONTROL in self._wanted.roles,
             reads_all=Role.SERVE in self._wanted.roles,
         )
-        self._executors = Executors(self.name, desk, follower, instruments)
+        self._executors = Executors(self.name, clusters, follower, instruments)
         self._executors.fit(self._wanted.hands, self._wanted.policies)
         allowed = self._wanted.api.limits()
-        picker = Picker(desk, outbox.put, owners, instruments, allowed)
-        orderer = Orderer(desk, outbox.put, allowed.orders, instruments)
-        self._page = page = StatusPage(desk, orderer, self._tokens, VERSION)
+        picker = Picker(clusters, outbox.put, owners, instruments, allowed)
+        orderer = Orderer(clusters, outbox.put, allowed.orders, instruments)
+        self._page = page = StatusPage(clusters, orderer, self._tokens, VERSION)
         viewers = Gauge(*metrics.PAGE_VIEWERS, registry=self.registry)
         viewers.set_function(lambda: page.live.viewers)
         return [
-            *reading_routes(desk, self._tokens),
-            *incident_routes(desk, self._tokens),
-            *audit_routes(desk, self._tokens),
+            *reading_routes(clusters, self._tokens),
+            *incident_routes(clusters, self._tokens),
+            *readiness_routes(clusters, self._tokens),
             *picking_routes(picker, self._tokens),
             *ordering_routes(orderer, self._tokens),
-            *forgetting_routes(
+            *purge_routes(
                 to,
                 orderer,
                 self._tokens,

@@ -26,7 +26,7 @@ from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
 from controller.api.secret_files import read_private, refuse_readable_by_all
 from controller.core.policy import MaintenanceWindow, Policy
-from hotdesk.actuators import HandSettings
+from hotdesk.actuators import ActuatorSettings
 from hotdesk.errors import SettingsError
 from hotdesk.tls import Certificate
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
@@ -96,7 +96,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One VICIdial cluster: its database, its dialers' witnesses, and how its dialers are judged."""
+    """One VICIdial cluster: its database, its dialers' probes, and how its dialers are judged."""
 
     host: str = "127.0.0.1"
     port: Port = 3306
@@ -112,7 +112,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ami_port: Port = AMI_PORT
     sip: bool = False
     sip_port: Port = SIP_PORT
-    witnesses: dict[str, ProbeException] = {}
+    probes: dict[str, ProbeException] = {}
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
@@ -169,19 +169,19 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ami_port=self.ami_port,
                 sip=self.sip,
                 sip_port=self.sip_port,
-                dialers=self.witnesses,
+                dialers=self.probes,
             )
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
-    def hand_settings(self) -> HandSettings:
+    def actuator_settings(self) -> ActuatorSettings:
         """Tell the controller how to reach agents' screens, with the password from its file.
 
         Raises:
             SettingsError: something is missing, or the password's file cannot be read.
         """
         if self.relogin_via == "sql":
-            return HandSettings(database=self.database_settings())
+            return ActuatorSettings(database=self.database_settings())
         if not self.agent_api:
             raise SettingsError(
                 'mode is "act", and agent_api is not set: give the addresses of VICIdial\'s agent API, such as'
@@ -193,7 +193,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
         if not (self.agent_api_user and password):
             raise SettingsError("agent_api is set: set agent_api_user and agent_api_password_file, too")
-        return HandSettings(
+        return ActuatorSettings(
             database=self.database_settings(),
             api_urls=self.agent_api,
             api_user=self.agent_api_user,

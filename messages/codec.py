@@ -12,7 +12,7 @@ from messages.records import (
     AnyRecord,
     DeadLetter,
     Decision,
-    Errand,
+    Action,
     Incident,
     LoginSlot,
     Observation,
@@ -57,7 +57,7 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     Topic.LOGINS: msgspec.json.Decoder(LoginSlot),
     Topic.RANKINGS: msgspec.json.Decoder(RankingSnapshot),
     Topic.INCIDENTS: msgspec.json.Decoder(Incident),
-    Topic.RELOGINS: msgspec.json.Decoder(Errand),
+    Topic.RELOGINS: msgspec.json.Decoder(Action),
     Topic.AUDIT: msgspec.json.Decoder(Decision),
     Topic.DEAD_LETTERS: msgspec.json.Decoder(DeadLetter),
 }

@@ -4,10 +4,10 @@ from messages.records import (
     Acknowledge,
     AgentSession,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     Drain,
     Fence,
-    Hold,
+    AgentPause,
     Incident,
     LoginSlot,
     Move,
@@ -16,7 +16,7 @@ from messages.records import (
     Phone,
     PhoneAlias,
     Record,
-    Reign,
+    EpochClaim,
     Relogin,
     Resynchronise,
     Unbrake,
@@ -29,7 +29,7 @@ KIND_ALIAS = "alias"
 KIND_CAMPAIGN = "campaign"
 KIND_PHONE = "phone"
 KIND_SESSION = "session"
-KIND_HOLD = "hold"
+KIND_AGENT_PAUSE = "agent_pause"
 KIND_FENCE = "fence"
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
@@ -37,9 +37,9 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Phone: (KIND_PHONE, "login"),
     PhoneAlias: (KIND_ALIAS, "alias_id"),
     Campaign: (KIND_CAMPAIGN, "campaign_id"),
-    ClusterSettings: ("settings", ""),
+    SystemSettings: ("settings", ""),
     Outage: ("outage", ""),
-    Reign: ("reign", ""),
+    EpochClaim: ("epoch_claim", ""),
     Resynchronise: ("resynchronise", ""),
     Pause: ("pause", ""),
     Drain: ("drain", "server_ip"),
@@ -50,7 +50,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     LoginSlot: ("user", "user"),
     Incident: ("incident", "incident"),
     Relogin: (KIND_SESSION, "live_agent_id"),
-    Hold: (KIND_HOLD, "live_agent_id"),
+    AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),
     Fence: (KIND_FENCE, "server_ip"),
 }
 """The kind in a record's key, and the field that names it. What is not listed has its cluster's name alone."""

@@ -40,8 +40,8 @@ DIALER_HEARTBEAT = Metric(
 DIALER_SKEW = Metric(
     "hotdesk_dialer_clock_skew_seconds", "The dialer's clock minus the database's, about a second exact.", _DIALER
 )
-WITNESS = Metric(
-    "hotdesk_witness", "1: what this witness of a dialer last told is this state.", (*_DIALER, "witness", "state")
+PROBE = Metric(
+    "hotdesk_probe", "1: what this probe of a dialer last told is this state.", (*_DIALER, "probe", "state")
 )
 
 DIALER_STATE = Metric("hotdesk_dialer_state", "1: the dialer is judged to be in this state.", (*_DIALER, "state"))
@@ -58,8 +58,8 @@ INCIDENT_OPENED = Metric(
     "When the open incident of a dialer was opened, in the log's time.",
     _DIALER,
 )
-INCIDENT_PLANNED = Metric(
-    "hotdesk_incident_planned",
+INCIDENT_EXPECTED = Metric(
+    "hotdesk_incident_expected",
     "1: the open incident is no cause for alarm: a maintenance window, or a dialer that somebody had emptied died.",
     _DIALER,
 )
@@ -95,10 +95,10 @@ INCIDENT_SILENCED = Metric(
 FENCE = Metric(
     "hotdesk_fence", "Fences by stage: 1 for the one it has come to.", ("cluster", "server_ip", "server_id", "stage")
 )
-CLUSTER_HOLDS = Metric("hotdesk_cluster_holds", "Agents kept from calls, by stage.", ("cluster", "stage"))
+CLUSTER_AGENT_PAUSES = Metric("hotdesk_cluster_agent_pauses", "Agents kept from calls, by stage.", ("cluster", "stage"))
 CLUSTER_BRAKED = Metric(
     "hotdesk_cluster_braked",
-    "1: nobody is moved, for whatever doubt of ourselves: the fleet brake, missing polls, blind witnesses.",
+    "1: nobody is moved, for whatever doubt of ourselves: the fleet brake, missing polls, blind probes.",
     ("cluster",),
 )
 CLUSTER_FLEET_BRAKED = Metric(
@@ -107,8 +107,8 @@ CLUSTER_FLEET_BRAKED = Metric(
     ("cluster",),
 )
 CLUSTER_PAUSED = Metric("hotdesk_cluster_paused", "1: the cluster is only observed, by order.", ("cluster",))
-CLUSTER_WITNESSES_BLIND = Metric(
-    "hotdesk_cluster_witnesses_blind", "1: the witnesses of all dialers fail at once, and have no vote.", ("cluster",)
+CLUSTER_PROBES_BLIND = Metric(
+    "hotdesk_cluster_probes_blind", "1: the probes of all dialers fail at once, and have no vote.", ("cluster",)
 )
 CLUSTER_AGENTS_PLACED = Metric(
     "hotdesk_cluster_agents_placed", "Agents who are logged in where a pick of hotdesk's has sent them.", ("cluster",)
@@ -129,8 +129,8 @@ RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records taken in, by what the
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
 CONSUMER_LAG = Metric("hotdesk_consumer_lag_records", "Offsets between this process and the end of the log.")
 PICK_SECONDS = Metric("hotdesk_pick_seconds", "How long a pick took inside this process, forwarding included.")
-AUDIT_FINDINGS = Metric(
-    "hotdesk_audit_findings",
+READINESS_FINDINGS = Metric(
+    "hotdesk_readiness_findings",
     "What hot-desking needs of a VICIdial and lacks, by kind; looked at once a minute.",
     ("cluster", "severity", "kind"),
 )
@@ -140,10 +140,10 @@ RATE_LIMITED = Metric(
     "Picks and orders refused for being too many: by this client, for this cluster, or orders by this client.",
     ("cluster", "limit"),
 )
-ERRANDS = Metric(
-    "hotdesk_errands",
+ACTIONS = Metric(
+    "hotdesk_actions",
     "What was done in VICIdial: relogin, hold or fence, by what came of it.",
-    ("cluster", "errand", "reply"),
+    ("cluster", "action", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that are kept up to date.")
 TOKENS_REFUSED = Metric("hotdesk_tokens_refused", "Requests whose token was none of the token file's, or absent.")

@@ -83,7 +83,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     """The dialer's clock minus the database's when the value last changed, about a second exact; None: not known."""
 
 
-class Witness(StrEnum):
+class ProbeResult(StrEnum):
     """What a probe of a dialer's own port told."""
 
     ALIVE = "alive"
@@ -115,7 +115,7 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """Non-remote agents by campaign."""
     rooms: Whole = 0
     rooms_free: Whole = 0
-    witnesses: dict[str, Witness] = {}
+    probes: dict[str, ProbeResult] = {}
     """By kind of probe."""
 
 
@@ -144,8 +144,8 @@ class Outage(Stamped, frozen=True, kw_only=True, gc=False):
     why: str
 
 
-class Reign(Stamped, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/reign`: a collector takes over and claims this epoch. It claims again if another was first."""
+class EpochClaim(Stamped, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/epoch_claim`: a collector takes over and claims this epoch. It claims again if another was first."""
 
     collector: str
 
@@ -214,7 +214,7 @@ class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
     grouping_limit: Whole = 50
 
 
-class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
+class SystemSettings(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/settings`: `system_settings`, the weight container, and what this schema lacks."""
 
     grouping_limit: Whole = 100
@@ -228,7 +228,7 @@ class ClusterSettings(Stamped, frozen=True, kw_only=True, gc=False):
     """Whether the collector may read the phones' secrets, and so tells where those of an alias differ."""
 
 
-Observation = Poll | Outage | Reign | AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
+Observation = Poll | Outage | EpochClaim | AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
 
 
 # --- orders -----------------------------------------------------------------------------------------------------
@@ -278,10 +278,10 @@ class Unbrake(Order, frozen=True, kw_only=True, gc=False):
 
 
 class Unfence(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/unfence/SERVER_IP`: give back what the fence of `intended_at_ms` took, and no other."""
+    """Key `cluster/unfence/SERVER_IP`: give back what the fence of `planned_at_ms` took, and no other."""
 
     server_ip: ServerIp
-    intended_at_ms: Whole
+    planned_at_ms: Whole
 
 
 AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfence
@@ -323,7 +323,7 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
-class WhyNot(StrEnum):
+class Ineligible(StrEnum):
     """Why a dialer, or an alias's phone on it, takes no new login. The value is what people read."""
 
     DOWN = "down"
@@ -356,10 +356,10 @@ class DialerState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class WitnessHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What one kind of probe has told of a dialer."""
 
-    told: Witness
+    told: ProbeResult
     since_ms: Whole
     """Since when it has told that, without a break in the watching."""
     credible: bool = False
@@ -380,7 +380,7 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """The state without flags and orders: up, suspect, down, recovering or unknown."""
     life_since_ms: Whole = 0
     confirmed: bool = False
-    """A witness confirms that it is down."""
+    """A probe confirms that it is down."""
     served: bool = False
     """It has been up: a dialer that never was is not in service."""
     deaths: Whole = 0
@@ -389,7 +389,7 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     probation_until_ms: Whole = 0
     switched_off_since_ms: Whole | None = None
     """`active='N'` since."""
-    witnesses: dict[str, WitnessHistory] = {}
+    probes: dict[str, ProbeHistory] = {}
 
 
 class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -405,10 +405,10 @@ class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     brake: str = ""
     """Why nobody is moved, in words; empty: no brake, or it was released."""
     blind_since_ms: Whole | None = None
-    """Since when all witnesses fail together: that is the prober's trouble, and they have no vote."""
+    """Since when all probes fail together: that is the prober's trouble, and they have no vote."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RankedDialer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where one dialer stands in its cluster's ranking."""
 
     server_ip: ServerIp
@@ -420,7 +420,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What speaks for the state, in words."""
     rank: Whole | None
     """1 is the next to be picked; None: takes no new login."""
-    why_not: tuple[WhyNot, ...] = ()
+    ineligible_because: tuple[Ineligible, ...] = ()
     agents: Whole
     """Non-remote agents seen there."""
     slots: Whole
@@ -443,7 +443,7 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     owner: str
     owner_url: str
     """Where the owner's API answers; empty: nowhere."""
-    dialers: tuple[Standing, ...]
+    dialers: tuple[RankedDialer, ...]
     imbalance: float | None
     """Most over mean load of the dialers that take logins; None: no agents, or no such dialer."""
     outage_since_ms: Whole | None = None
@@ -451,7 +451,7 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     """What the next owner goes on judging from."""
 
 
-# --- incidents, errands ----------------------------------------------------------------------------------------
+# --- incidents, actions ----------------------------------------------------------------------------------------
 
 
 class NotMoved(StrEnum):
@@ -487,7 +487,7 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     why: str
     """The evidence it was opened on, or that changed its kind."""
     confirmed: bool = False
-    """A witness confirms the death."""
+    """A probe confirms the death."""
     planned: bool = False
     """It falls into a maintenance window: no alarm."""
     withheld: str = ""
@@ -503,19 +503,19 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     """Which process decided."""
 
 
-class Stage(StrEnum):
+class ReloginStage(StrEnum):
     """How far a move has come."""
 
     ADVISED = "advised"
     """hotdesk only observes here: this is what it would have ordered."""
-    ORDERED = "ordered"
-    TOLD = "told"
+    PLANNED = "planned"
+    SENT = "sent"
     """The agent's screen was told to log out, or may have been: the answer did not come."""
     FAILED = "failed"
     """Told several times, and the session is still there."""
     ENDED = "ended"
     """The session ended."""
-    HOME = "home"
+    MOVED = "moved"
     """The agent was seen on another dialer."""
 
 
@@ -531,7 +531,7 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     alias_id: str = ""
     phone_login: str
     ordered_at_ms: Whole
-    stage: Stage = Stage.ORDERED
+    stage: ReloginStage = ReloginStage.PLANNED
     changed_at_ms: Whole = 0
     attempts: Whole = 1
     """Which time this is that the agent is told."""
@@ -547,28 +547,28 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Which process decided."""
 
 
-class HoldStage(StrEnum):
+class AgentPauseStage(StrEnum):
     """How far keeping an agent from calls has come."""
 
     ADVISED = "advised"
     """hotdesk only observes here: this is what it would have ordered."""
-    ORDERED = "ordered"
-    HELD = "held"
+    PLANNED = "planned"
+    PAUSED = "paused"
     """The agent's screen was told to pause, or may have been."""
-    GIVEN_UP = "given up"
+    GIVEN_UP = "given_up"
     """Somebody made the agent ready again, or the pause was refused: they are left alone."""
-    RELEASING = "releasing"
+    RESUMING = "resuming"
     """The dialer is back and the agent is still there: the pause is to be taken back."""
 
 
-class Hold(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/hold/LIVE_AGENT_ID`: an agent of a dead dialer is paused, so that no call is sent to them."""
+class AgentPause(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/agent_pause/LIVE_AGENT_ID`: an agent of a dead dialer is paused, so that no call is sent to them."""
 
     live_agent_id: Whole
     user: str
     incident: str
     server_ip: ServerIp
-    stage: HoldStage = HoldStage.ORDERED
+    stage: AgentPauseStage = AgentPauseStage.PLANNED
     changed_at_ms: Whole = 0
     seen: bool = False
     """The agent was seen paused since."""
@@ -582,10 +582,10 @@ class Hold(Record, frozen=True, kw_only=True, gc=False):
 class FenceStage(StrEnum):
     """How far a fence has come."""
 
-    INTENDED = "intended"
+    PLANNED = "planned"
     TAKEN = "taken"
     """`active_agent_login_server` was Y, and hotdesk made it N."""
-    NOT_TAKEN = "not taken"
+    NOT_TAKEN = "not_taken"
     """It was N already, so it is not hotdesk's to give back."""
     UNCLEAR = "unclear"
     """Nobody knows whether hotdesk made it N: a person must look, and may order it given back."""
@@ -598,15 +598,15 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
 
     server_ip: ServerIp
     incident: str
-    intended_at_ms: Whole
-    stage: FenceStage = FenceStage.INTENDED
+    planned_at_ms: Whole
+    stage: FenceStage = FenceStage.PLANNED
     changed_at_ms: Whole = 0
     answer: str = ""
     by: str = ""
     """Which process decided."""
 
 
-Errand = Relogin | Hold | Fence
+Action = Relogin | AgentPause | Fence
 """What is to be done in VICIdial, and what became of it."""
 
 
@@ -635,4 +635,4 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     value_base64: str
 
 
-AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand | Decision | DeadLetter
+AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Action | Decision | DeadLetter

@@ -1,4 +1,4 @@
-"""Real Asterisk 16 dialers, each on a loopback address of its own: for tests of what a witness tells.
+"""Real Asterisk 16 dialers, each on a loopback address of its own: for tests of what a probe tells.
 
 How an Asterisk that hangs, dies or refuses looks from outside cannot be guessed. So this runs the real one, from the
 Debian 11 that `tools/asterisk` unpacks, by chroot. An instance sees its own folder as /dialer, mounted in a namespace

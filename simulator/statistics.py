@@ -51,7 +51,7 @@ class Statistics:
             return {what: self._counts[what] for what in Counted}
 
     def take_write_seconds(self) -> list[float]:
-        """Hand over how long each write took since this was last asked, at most `LATENCIES_KEPT` of them."""
+        """AgentControl over how long each write took since this was last asked, at most `LATENCIES_KEPT` of them."""
         with self._lock:
             taken = list(self._latencies)
             self._latencies.clear()

@@ -6,7 +6,7 @@ from messages.records import (
     DeadLetter,
     Decision,
     Fence,
-    Hold,
+    AgentPause,
     Incident,
     LoginSlot,
     Order,
@@ -28,7 +28,7 @@ _TOPICS: dict[type[Record], Topic] = {
     RankingSnapshot: Topic.RANKINGS,
     Incident: Topic.INCIDENTS,
     Relogin: Topic.RELOGINS,
-    Hold: Topic.RELOGINS,
+    AgentPause: Topic.RELOGINS,
     Fence: Topic.RELOGINS,
     Decision: Topic.AUDIT,
     DeadLetter: Topic.DEAD_LETTERS,
@@ -56,6 +56,6 @@ def end_of_slot(slot: LoginSlot, by: str) -> Entry:
     return Entry(Topic.LOGINS, str(key_of(slot)), None, ((WRITER_HEADER, by.encode()),))
 
 
-def end_of_errand(key: Key, by: str) -> Entry:
+def end_of_action(key: Key, by: str) -> Entry:
     """Make the tombstone that ends a move, a hold or a fence; `by` is the process that ends it."""
     return Entry(Topic.RELOGINS, str(key), None, ((WRITER_HEADER, by.encode()),))

@@ -1,4 +1,4 @@
-"""Troubles as lines of a log: one line, however often a service that tries again meets the same trouble."""
+"""WarnOnce as lines of a log: one line, however often a service that tries again meets the same trouble."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ FORGET_SECONDS = 60.0
 """A trouble that was not met for so long is over: when it comes back, it is said again."""
 
 
-class Troubles:
+class WarnOnce:
     """What was met lately. Threads that meet the same trouble may share it."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Addresses of probes are numbers: a name would make a witness depend on a name server."""
+"""Addresses of probes are numbers: a name would make a probe depend on a name server."""
 
 import ipaddress
 import socket

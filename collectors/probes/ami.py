@@ -1,4 +1,4 @@
-"""A witness by the Asterisk Manager Interface (AMI): does a dialer's Asterisk still answer what it is asked?
+"""A probe by the Asterisk Manager Interface (AMI): does a dialer's Asterisk still answer what it is asked?
 
 A connection that is accepted proves nothing: the kernel accepts for a process that hangs. So the probe logs in and
 sends `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its
@@ -32,7 +32,7 @@ from contextlib import suppress
 import msgspec
 
 from collectors.probes.addresses import family_of
-from messages.records import Witness
+from messages.records import ProbeResult
 
 AMI_PORT = 5038
 LONGEST_LINE = 4096
@@ -70,7 +70,7 @@ class AmiTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a dialer's AMI listens, and as whom to log in."""
 
     host: str
-    """An IP address: a name would make the witness depend on a name server."""
+    """An IP address: a name would make the probe depend on a name server."""
     port: int = AMI_PORT
     user: str
     secret: str
@@ -237,14 +237,14 @@ class AmiProbe:
         self._conversation = AmiConversation(target.user, target.secret)
         self._denied_at: float | None = None
 
-    async def probe(self, timeout_seconds: float) -> Witness:
+    async def probe(self, timeout_seconds: float) -> ProbeResult:
         """Tell what the port tells within that time; one call at a time.
 
         Raises:
             OSError: this host has no socket left, which says nothing about the dialer.
         """
         if self._denied_at is not None and time.monotonic() - self._denied_at < DENIED_SECONDS:
-            return Witness.DENIED
+            return ProbeResult.DENIED
         try:
             async with asyncio.timeout(timeout_seconds):
                 if self._socket is not None:
@@ -254,10 +254,10 @@ class AmiProbe:
                 return await self._connect_and_listen()
         except TimeoutError:
             if self._socket is None:
-                return Witness.UNREACHABLE
+                return ProbeResult.UNREACHABLE
             # Asterisk takes a second to refuse a login: meanwhile the last refusal stands.
             awaits_refusal = self._denied_at is not None and self._conversation.logging_in
-            return Witness.DENIED if awaits_refusal else Witness.MUTE
+            return ProbeResult.DENIED if awaits_refusal else ProbeResult.MUTE
 
     def close(self) -> None:
         """Say goodbye and hang up, without waiting. Idempotent."""
@@ -271,16 +271,16 @@ class AmiProbe:
             self._socket.close()
             self._socket = None
 
-    async def _connect_and_listen(self) -> Witness:
+    async def _connect_and_listen(self) -> ProbeResult:
         connection = _new_socket(self._target.host)
         try:
             await asyncio.get_running_loop().sock_connect(connection, (self._target.host, self._target.port))
         except (ConnectionRefusedError, ConnectionResetError):
             connection.close()
-            return Witness.REFUSED
+            return ProbeResult.REFUSED
         except OSError:
             connection.close()
-            return Witness.UNREACHABLE
+            return ProbeResult.UNREACHABLE
         except BaseException:
             connection.close()
             raise
@@ -289,11 +289,11 @@ class AmiProbe:
         try:
             return await self._listen(connection)
         except ConnectionResetError:
-            return Witness.REFUSED
+            return ProbeResult.REFUSED
         except OSError:
-            return Witness.MUTE
+            return ProbeResult.MUTE
 
-    async def _listen(self, connection: socket.socket) -> Witness:
+    async def _listen(self, connection: socket.socket) -> ProbeResult:
         """Ask, and listen until a verdict.
 
         Raises:
@@ -303,16 +303,16 @@ class AmiProbe:
             await self._hear_answer(connection)
         except NotAmiError:
             self._hang_up()
-            return Witness.MUTE
+            return ProbeResult.MUTE
         except LoginDeniedError:
             self._hang_up()
             self._denied_at = time.monotonic()
-            return Witness.DENIED
+            return ProbeResult.DENIED
         except OSError:
             self._hang_up()
             raise
         self._denied_at = None
-        return Witness.ALIVE
+        return ProbeResult.ALIVE
 
     async def _hear_answer(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -329,7 +329,7 @@ class AmiProbe:
             await asyncio.sleep(0)  # who talks without end must not keep the loop from the others
 
 
-async def probe_ami(host: str, port: int, user: str, secret: str, timeout_seconds: float) -> Witness:
+async def probe_ami(host: str, port: int, user: str, secret: str, timeout_seconds: float) -> ProbeResult:
     """Probe once, on a connection of its own: connect, banner, login, Ping, logoff.
 
     Asterisk takes a second to refuse a login: within less, a wrong secret looks mute.

@@ -1,7 +1,7 @@
-"""Every dialer's witnesses, asked once a second by a thread of their own and read at any moment.
+"""Every dialer's probes, asked once a second by a thread of their own and read at any moment.
 
 A probe that waits for a dead dialer waits in this thread, so that neither the collector's poll nor another dialer's
-probe waits with it. What a witness told is kept for `FRESH_SECONDS`: a prober that stalled says nothing, rather than
+probe waits with it. What a probe told is kept for `FRESH_SECONDS`: a prober that stalled says nothing, rather than
 that everybody lives.
 """
 
@@ -19,15 +19,15 @@ import structlog
 from collectors.probes.addresses import family_of
 from collectors.probes.ami import AMI_PORT, AmiProbe, AmiTarget
 from collectors.probes.sip import SIP_PORT, SipTarget, probe_sip
-from messages.records import ServerIp, Witness
-from stream.warn_once import Troubles
+from messages.records import ServerIp, ProbeResult
+from stream.warn_once import WarnOnce
 
 KIND_AMI = "ami"
 KIND_SIP = "sip"
 INTERVAL_SECONDS = 1.0
 TIMEOUT_SECONDS = 1.0
 FRESH_SECONDS = 3.0
-"""What a witness told longer ago is not told on: it should have been asked three times since."""
+"""What a probe told longer ago is not told on: it should have been asked three times since."""
 AT_ONCE = 256
 """Probes under way at a time, both kinds of 128 dialers. With more of them, and all mute, each is asked less often."""
 STOP_SECONDS = 1.0
@@ -112,12 +112,12 @@ class _Key(NamedTuple):
 
 
 class _Told(NamedTuple):
-    witness: Witness
+    probe: ProbeResult
     at: float
 
 
 class Prober:
-    """Asks the witnesses of a cluster's dialers until it is stopped. A context manager; starts once.
+    """Asks the probes of a cluster's dialers until it is stopped. A context manager; starts once.
 
     Args:
         probes: the dialers to begin with, as `watch` takes them.
@@ -141,7 +141,7 @@ class Prober:
         self._lock = threading.Lock()
         self._watched = _keys(probes)
         self._told: dict[_Key, _Told] = {}
-        self._troubles = Troubles()
+        self._warn_once = WarnOnce()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._stopping = False
@@ -177,18 +177,18 @@ class Prober:
             self._told = {key: told for key, told in self._told.items() if key in keys}
         self._wake()
 
-    def latest(self) -> Mapping[ServerIp, Mapping[str, Witness]]:
-        """Give what each dialer's witnesses last told, by `server_ip` and kind; those who told nothing are absent.
+    def latest(self) -> Mapping[ServerIp, Mapping[str, ProbeResult]]:
+        """Give what each dialer's probes last told, by `server_ip` and kind; those who told nothing are absent.
 
         The answer never changes, and may be read by any thread.
         """
         oldest = time.monotonic() - FRESH_SECONDS
-        read: dict[ServerIp, dict[str, Witness]] = {}
+        read: dict[ServerIp, dict[str, ProbeResult]] = {}
         with self._lock:
             for key, told in self._told.items():
                 if told.at >= oldest:
-                    read.setdefault(key.server_ip, {})[key.kind] = told.witness
-        return MappingProxyType({server_ip: MappingProxyType(witnesses) for server_ip, witnesses in read.items()})
+                    read.setdefault(key.server_ip, {})[key.kind] = told.probe
+        return MappingProxyType({server_ip: MappingProxyType(probes) for server_ip, probes in read.items()})
 
     def _wake(self) -> None:
         loop = self._loop
@@ -229,20 +229,20 @@ class Prober:
         finally:
             close()
 
-    async def _probe_once(self, key: _Key, probe: Callable[[float], Awaitable[Witness]]) -> None:
+    async def _probe_once(self, key: _Key, probe: Callable[[float], Awaitable[ProbeResult]]) -> None:
         try:
-            witness = await probe(self._timeout)
+            probe = await probe(self._timeout)
         except OSError as error:
             # A trouble of this host: it tells nothing about the dialer, and what was told grows old.
-            if self._troubles.is_new(f"{key.kind} {error}"):
+            if self._warn_once.is_new(f"{key.kind} {error}"):
                 log.warning("cannot probe", kind=key.kind, why=str(error))
             return
         said = f"{key.target.host}:{key.target.port} refuses the login"
-        if witness is Witness.DENIED and self._troubles.is_new(said):
-            log.warning("a witness is denied", dialer=key.server_ip, why=said)
+        if probe is ProbeResult.DENIED and self._warn_once.is_new(said):
+            log.warning("a probe is denied", dialer=key.server_ip, why=said)
         with self._lock:
             if key in self._watched:
-                self._told[key] = _Told(witness, time.monotonic())
+                self._told[key] = _Told(probe, time.monotonic())
 
 
 def _say_why_it_ended(task: asyncio.Task[None]) -> None:
@@ -259,7 +259,7 @@ def _keys(probes: Mapping[ServerIp, DialerProbes]) -> frozenset[_Key]:
     )
 
 
-def _prober_of(target: AmiTarget | SipTarget) -> tuple[Callable[[float], Awaitable[Witness]], Callable[[], None]]:
+def _prober_of(target: AmiTarget | SipTarget) -> tuple[Callable[[float], Awaitable[ProbeResult]], Callable[[], None]]:
     if isinstance(target, AmiTarget):
         probe = AmiProbe(target)
         return probe.probe, probe.close

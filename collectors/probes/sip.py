@@ -1,4 +1,4 @@
-"""A witness by SIP: does a dialer's Asterisk answer OPTIONS? Phones could do nothing on it if it did not.
+"""A probe by SIP: does a dialer's Asterisk answer OPTIONS? Phones could do nothing on it if it did not.
 
 OPTIONS asks what a server can do and changes nothing; Asterisk answers it without an account. Any final answer is a
 sign of life, also 404: VICIdial's dialplan has nothing at the address that is asked. Framing after RFC 3261 (sections
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from collectors.probes.addresses import family_of
-from messages.records import Witness
+from messages.records import ProbeResult
 
 SIP_PORT = 5060
 LONGEST_ANSWER = 8192
@@ -50,7 +50,7 @@ class SipTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a dialer's SIP listens, by UDP."""
 
     host: str
-    """An IP address: a name would make the witness depend on a name server."""
+    """An IP address: a name would make the probe depend on a name server."""
     port: int = SIP_PORT
 
     def __post_init__(self) -> None:
@@ -131,7 +131,7 @@ def parse_answer(datagram: bytes) -> Answer:
     return Answer(int(status[1]), _only(headers, "call-id"), int(sequence[1]), sequence[2])
 
 
-async def probe_sip(target: SipTarget, timeout_seconds: float) -> Witness:
+async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
     """Tell what the port tells within that time.
 
     Without any answer a host that is gone looks mute too: UDP is not acknowledged.
@@ -142,13 +142,13 @@ async def probe_sip(target: SipTarget, timeout_seconds: float) -> Witness:
     with _new_socket(family_of(target.host)) as connection:
         try:
             async with asyncio.timeout(timeout_seconds):
-                return Witness.ALIVE if await _is_answered(connection, target) else Witness.MUTE
+                return ProbeResult.ALIVE if await _is_answered(connection, target) else ProbeResult.MUTE
         except TimeoutError:
-            return Witness.MUTE
+            return ProbeResult.MUTE
         except ConnectionRefusedError:
-            return Witness.REFUSED
+            return ProbeResult.REFUSED
         except OSError:
-            return Witness.UNREACHABLE
+            return ProbeResult.UNREACHABLE
 
 
 async def _is_answered(connection: socket.socket, target: SipTarget) -> bool:

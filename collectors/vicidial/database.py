@@ -87,7 +87,7 @@ OPTIONAL_TABLES = {
 """Statements whose table older VICIdials lack, or that is not granted: no rows are read then."""
 
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
-"""What collectors/grants-audit.sql grants; where it was not run, nothing is compared."""
+"""What collectors/grants-readiness.sql grants; where it was not run, nothing is compared."""
 
 LOGINS_BACK = 20_000
 """How far back in the log of logins is looked at first, in rows: some days of a large cluster."""

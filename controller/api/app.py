@@ -41,7 +41,7 @@ from controller.api.schemas import (
     ReloginBody,
 )
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import DECISIONS_KEPT, Desk
+from controller.core.clusters import DECISIONS_KEPT, Clusters
 from controller.core.explanations import Explanation, explain, sentence_about
 from controller.core.picks import NoPick, Refused, rank_alias
 from messages.records import Decision
@@ -149,7 +149,7 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     return app
 
 
-def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
+def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Make the routes that read rankings."""
     guards = [needs(Scope.READ, tokens)]
 
@@ -171,7 +171,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
                 owned=view.owned,
                 summary=sentence_about(view.state, stale=view.stale(now)),
             )
-            for name, view in sorted(desk.clusters.items())
+            for name, view in sorted(clusters.by_name.items())
         ]
 
     @get(
@@ -183,8 +183,8 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def ranking(cluster: FromPath[str]) -> RankingAnswer:
-        view, now = known(desk, cluster), time.monotonic()
-        snapshot = desk.snapshot(view)
+        view, now = known(clusters, cluster), time.monotonic()
+        snapshot = clusters.snapshot(view)
         return RankingAnswer(
             cluster=cluster,
             epoch=snapshot.epoch,
@@ -193,7 +193,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
             age_ms=age_ms(view, now),
             stale=view.stale(now),
             owner=snapshot.owner,
-            answered_by=desk.name,
+            answered_by=clusters.name,
             imbalance=snapshot.imbalance,
             database_unreachable_since_ms=snapshot.outage_since_ms,
             brake="" if snapshot.health is None else snapshot.health.brake,
@@ -216,7 +216,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         alias: Name,
         campaign: Annotated[str, QueryParameter(description="campaign to log in to")] = "",
     ) -> AliasAnswer:
-        view, now = known(desk, cluster), time.monotonic()
+        view, now = known(clusters, cluster), time.monotonic()
         ranked = rank_alias(view.state, view.policy, alias, campaign)
         if ranked is None:
             raise refusal(Refused(NoPick.UNKNOWN_ALIAS, ()), alias)
@@ -239,7 +239,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def explanations(cluster: FromPath[str], name: Name) -> list[Explanation]:
-        view = known(desk, cluster)
+        view = known(clusters, cluster)
         found = explain(view.state, view.policy, view.decisions, name, stale=view.stale(time.monotonic()))
         if not found:
             raise ProblemDetailsException(
@@ -262,7 +262,7 @@ def reading_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
         subject: Annotated[str, QueryParameter(description="only about this dialer, agent or order")] = "",
         limit: Annotated[int, QueryParameter(description="how many at most", ge=1, le=DECISIONS_KEPT)] = 100,
     ) -> list[Decision]:
-        latest = reversed(known(desk, cluster).decisions)
+        latest = reversed(known(clusters, cluster).decisions)
         return list(islice((each for each in latest if subject.lower() in {"", each.subject.lower()}), limit))
 
     return [clusters, ranking, alias_ranking, explanations, decisions]

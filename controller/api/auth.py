@@ -15,7 +15,7 @@ from litestar.types import Guard
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.owner_client import UNKNOWN_CLUSTER
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import ClusterView, Desk
+from controller.core.clusters import Cluster, Clusters
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -90,22 +90,22 @@ def note_too_low(tokens: Tokens, client: Client, connection: ASGIConnection[Any,
         )
 
 
-def known(desk: Desk, cluster: str) -> ClusterView:
+def known(clusters: Clusters, cluster: str) -> Cluster:
     """Give a cluster's view.
 
     Raises:
         ProblemDetailsException: nothing was ever observed of it.
     """
-    view = desk.clusters.get(cluster)
+    view = clusters.by_name.get(cluster)
     if view is None:
-        known = ", ".join(sorted(desk.clusters)) or "none yet"
+        known = ", ".join(sorted(clusters.by_name)) or "none yet"
         raise ProblemDetailsException(
             status_code=404, title=UNKNOWN_CLUSTER, detail=f"no observations of cluster {cluster!r}; known: {known}"
         )
     return view
 
 
-def age_ms(view: ClusterView, now: float) -> int | None:
+def age_ms(view: Cluster, now: float) -> int | None:
     """Tell how old what is known of a cluster is, as answers have it; None: no poll came in yet."""
     age = view.age_seconds(now)
     return None if age is None else round(age * 1000)

@@ -20,7 +20,7 @@ from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.rate_limits import Limit
 from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import FORGOTTEN, ClusterView, Desk
+from controller.core.clusters import FORGOTTEN, Cluster, Clusters
 from controller.core.fences import STANDING
 from controller.runtime.metrics import ControllerInstruments, Limited
 from messages.keys import key_of
@@ -62,13 +62,13 @@ class Orderer:
 
     def __init__(
         self,
-        desk: Desk,
+        clusters: Clusters,
         put: Put,
         limit: Limit,
         instruments: ControllerInstruments,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
         self._put = put
         self._limit = limit
         self._instruments = instruments
@@ -140,7 +140,7 @@ class Orderer:
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
             )
         self._order(
-            Unfence(**self._given(cluster, body), server_ip=server_ip, intended_at_ms=fence.intended_at_ms), client
+            Unfence(**self._given(cluster, body), server_ip=server_ip, planned_at_ms=fence.planned_at_ms), client
         )
 
     def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
@@ -150,9 +150,9 @@ class Orderer:
         )
         self._put([entry_of(decision), *ends])
 
-    def known(self, cluster: str, client: Client) -> ClusterView:
+    def known(self, cluster: str, client: Client) -> Cluster:
         """Give the view of a cluster about which this client orders something: it counts as one order."""
-        view = known(self._desk, cluster)
+        view = known(self._clusters, cluster)
         seconds = self._limit.wait_for(client.limited, time.monotonic())
         if seconds:
             self._instruments.limited.labels(cluster, Limited.ORDERS).inc()
@@ -188,7 +188,7 @@ def _decision(given: AnyOrder, client: Client, what: str) -> Decision:
     )
 
 
-def incident_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]:
+def incident_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Make the route that reads incidents."""
 
     @get(
@@ -200,12 +200,12 @@ def incident_routes(desk: Desk, tokens: Tokens) -> list[ControllerRouterHandler]
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def incidents(cluster: FromPath[str]) -> list[IncidentAnswer]:
-        return incidents_of(known(desk, cluster))
+        return incidents_of(known(clusters, cluster))
 
     return [incidents]
 
 
-def incidents_of(view: ClusterView) -> list[IncidentAnswer]:
+def incidents_of(view: Cluster) -> list[IncidentAnswer]:
     """Give a cluster's incidents: the open ones, then those that closed last, each the newest first."""
     newest_first = sorted(view.state.incidents.values(), key=lambda each: -each.opened_at_ms)
     return [_incident(view, each) for each in (*newest_first, *reversed(view.state.closed))]
@@ -297,7 +297,7 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
 
 
-def _known_dialer(view: ClusterView, server_ip: str) -> None:
+def _known_dialer(view: Cluster, server_ip: str) -> None:
     if server_ip not in view.state.dialers:
         dialers = ", ".join(sorted(view.state.dialers))
         raise ProblemDetailsException(
@@ -307,12 +307,12 @@ def _known_dialer(view: ClusterView, server_ip: str) -> None:
         )
 
 
-def _incident(view: ClusterView, incident: Incident) -> IncidentAnswer:
+def _incident(view: Cluster, incident: Incident) -> IncidentAnswer:
     acknowledged = view.state.orders.acknowledged.get(incident.incident)
     return IncidentAnswer(
         incident=incident,
         acknowledged_by="" if acknowledged is None else acknowledged.by,
         silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
         moves=tuple(each for each in view.state.relogins.values() if each.incident == incident.incident),
-        holds=tuple(each for each in view.state.holds.values() if each.incident == incident.incident),
+        agent_pauses=tuple(each for each in view.state.agent_pauses.values() if each.incident == incident.incident),
     )

@@ -26,7 +26,7 @@ from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import STALE_SECONDS, ClusterView, Desk
+from controller.core.clusters import STALE_SECONDS, Cluster, Clusters
 from controller.core.picks import NoOrder, NoPick, PickRequest, Refused
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from stream.outbox import Put
@@ -45,9 +45,9 @@ class Picker:
     """Answers picks, or has the cluster's owner answer them."""
 
     def __init__(
-        self, desk: Desk, put: Put, owners: OwnerClient, instruments: ControllerInstruments, limits: Limits
+        self, clusters: Clusters, put: Put, owners: OwnerClient, instruments: ControllerInstruments, limits: Limits
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
         self._put = put
         self._owners = owners
         self._instruments = instruments
@@ -60,7 +60,7 @@ class Picker:
             ProblemDetailsException: there is no pick; it says why.
         """
         began = time.perf_counter()
-        view = known(self._desk, cluster)
+        view = known(self._clusters, cluster)
         outcome = PickOutcome.REFUSED
         try:
             # the token comes along with what a replica passes on; its address would be all that replica's clients
@@ -80,9 +80,9 @@ class Picker:
         Raises:
             ProblemDetailsException: there is none, or the owner does not answer.
         """
-        view = known(self._desk, cluster)
+        view = known(self._clusters, cluster)
         if view.owned:
-            slot, entries = self._desk.take_order(view, body.screen)
+            slot, entries = self._clusters.take_order(view, body.screen)
             self._put(entries)
             if slot is NoOrder.NOT_YET:
                 raise ProblemDetailsException(
@@ -112,21 +112,21 @@ class Picker:
 
     async def release(self, cluster: str, user: str, asker: Asker) -> None:
         """Give a slot back, here and at the owner."""
-        view = known(self._desk, cluster)
-        _, entries = self._desk.release(view, user)
+        view = known(self._clusters, cluster)
+        _, entries = self._clusters.release(view, user)
         if _passes_on(view, asker) and await self._owners.release(view.owner_url, cluster, user, asker.authorization):
             # the owner's own word ends the slot; one of ours, later, might end the user's next
             return
         self._put(entries)
 
-    async def _ask_owner(self, view: ClusterView, body: PickBody, asker: Asker) -> PickAnswer | None:
+    async def _ask_owner(self, view: Cluster, body: PickBody, asker: Asker) -> PickAnswer | None:
         """Pass a pick on; None: it is for this process to answer."""
         cluster = view.state.cluster
         if asker.forwarded and not view.owned:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="not the owner",
-                detail=f"{self._desk.name} does not own {cluster}",
+                detail=f"{self._clusters.name} does not own {cluster}",
             )
         if not _passes_on(view, asker):
             return None
@@ -141,7 +141,7 @@ class Picker:
             self._instruments.limited.labels(cluster, what).inc()
             raise too_many(f"picks of {cluster}" if what is Limited.CLUSTER else "picks of this client", seconds)
 
-    def _pick_here(self, view: ClusterView, body: PickBody) -> PickAnswer:
+    def _pick_here(self, view: Cluster, body: PickBody) -> PickAnswer:
         # only where slots are handed out, so once, whether a replica passed it on or said that it did
         self._limit(self._limits.cluster_picks, view.state.cluster, view.state.cluster, Limited.CLUSTER)
         now = time.monotonic()
@@ -153,7 +153,7 @@ class Picker:
                 detail=f"no poll of {view.state.cluster} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
                 extra={"age_ms": age},
             )
-        picked, entries = self._desk.pick(view, PickRequest(body.user, body.alias, body.campaign, body.screen))
+        picked, entries = self._clusters.pick(view, PickRequest(body.user, body.alias, body.campaign, body.screen))
         self._put(entries)
         if isinstance(picked, Refused):
             raise refusal(picked, body.alias)
@@ -165,7 +165,7 @@ class Picker:
             server_ip=picked.slot.server_ip,
             age_ms=age,
             degraded=not view.owned,
-            answered_by=self._desk.name,
+            answered_by=self._clusters.name,
         )
 
 
@@ -215,7 +215,7 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
     return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens))
 
 
-def _passes_on(view: ClusterView, asker: Asker) -> bool:
+def _passes_on(view: Cluster, asker: Asker) -> bool:
     return not view.owned and bool(view.owner_url) and not asker.forwarded
 
 
@@ -237,7 +237,7 @@ def refusal(refused: Refused, alias: str) -> ProblemDetailsException:
     if refused.why is NoPick.UNKNOWN_ALIAS:
         return ProblemDetailsException(status_code=404, title="unknown alias", detail=f"{refused.why}: {alias!r}")
     phones = [
-        {"phone_login": phone.phone_login, "server_ip": phone.server_ip, "why_not": list(phone.why_not)}
+        {"phone_login": phone.phone_login, "server_ip": phone.server_ip, "ineligible_because": list(phone.ineligible_because)}
         for phone in refused.phones
     ]
     return ProblemDetailsException(

@@ -16,17 +16,17 @@ from controller.api.errors import guarded
 from controller.api.orders import By, Orderer, Why
 from controller.api.schemas import OrderBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import ClusterView
+from controller.core.clusters import Cluster
 from controller.runtime.purge import ends_of, why_not
 from stream.log import Log, LogError
 
 
-def forgetting_routes(
+def purge_routes(
     log: Log, orderer: Orderer, tokens: Tokens, listening_since: Callable[[], float | None], *, may: bool
 ) -> list[ControllerRouterHandler]:
     """Make the route that forgets; `may`: this process may write what that takes. The rest is as for `why_not`."""
 
-    def refuse(view: ClusterView) -> None:
+    def refuse(view: Cluster) -> None:
         if why := why_not(view, listening_since(), time.monotonic()):
             raise _not_now(why)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from messages.records import Fence, Grouping, Hold, Incident, Relogin, ServerIp, Standing, WhyNot
+from messages.records import Fence, Grouping, AgentPause, Incident, Relogin, ServerIp, RankedDialer, Ineligible
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
@@ -49,7 +49,7 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Why nobody would be moved now; empty: nothing keeps anybody."""
     paused_by: str
     """Who has the cluster only observed; empty: nobody."""
-    dialers: tuple[Standing, ...]
+    dialers: tuple[RankedDialer, ...]
     summary: str = ""
     """How the cluster is, in a sentence."""
     fences: tuple[Fence, ...] = ()
@@ -62,7 +62,7 @@ class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
     phone_login: str
     server_ip: ServerIp
     rank: int | None
-    why_not: tuple[WhyNot, ...]
+    ineligible_because: tuple[Ineligible, ...]
     agents: int
     slots: int
     load: float
@@ -143,7 +143,7 @@ class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: nobody is on it yet."""
     silenced_until_ms: int | None
     moves: tuple[Relogin, ...]
-    holds: tuple[Hold, ...] = ()
+    agent_pauses: tuple[AgentPause, ...] = ()
     """Who is kept from calls until they are moved, or until the dialer is back."""
 
 

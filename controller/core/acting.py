@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from messages.records import Errand, Fence, FenceStage, Hold, HoldStage, Relogin, ServerIp, Stage
+from messages.records import Action, Fence, FenceStage, AgentPause, AgentPauseStage, Relogin, ServerIp, ReloginStage
 
 LOGOUT = "LOGOUT"
 """What `external_pause` holds when a screen is to log out: exactly this."""
@@ -66,36 +66,36 @@ class Outcome(NamedTuple):
     """What `external_pause` holds after a pause."""
 
 
-def check(errand: Relogin | Hold, rows: Sequence[SessionRow], *, names_user: bool) -> Check:
+def check(action: Relogin | AgentPause, rows: Sequence[SessionRow], *, names_user: bool) -> Check:
     """Tell whether to send, from all rows of the user; `names_user`: the way of sending cannot tell sessions apart."""
-    here = errand.from_server_ip if isinstance(errand, Relogin) else errand.server_ip
-    row = next((each for each in rows if each.live_agent_id == errand.live_agent_id), None)
+    here = action.from_server_ip if isinstance(action, Relogin) else action.server_ip
+    row = next((each for each in rows if each.live_agent_id == action.live_agent_id), None)
     if row is None:
         return Check.GONE
     if row.server_ip != here:
         return Check.ELSEWHERE
-    if isinstance(errand, Relogin) and errand.forced:
-        return Check.IN_CALL if errand.dialer_lives and row.status in IN_CALL else Check.SEND
-    return _check_screen(errand, row, alone=len(rows) == 1 or not names_user)
+    if isinstance(action, Relogin) and action.forced:
+        return Check.IN_CALL if action.dialer_lives and row.status in IN_CALL else Check.SEND
+    return _check_screen(action, row, alone=len(rows) == 1 or not names_user)
 
 
-def _check_screen(errand: Relogin | Hold, row: SessionRow, *, alone: bool) -> Check:
+def _check_screen(action: Relogin | AgentPause, row: SessionRow, *, alone: bool) -> Check:
     """Tell whether the screen of this very session is to be told; `alone`: nobody else would hear it."""
     told = row.external_pause == LOGOUT
     # it logs out when that call ends, which is dead with its dialer
-    waits = isinstance(errand, Relogin) and errand.in_call and row.status in IN_CALL
+    waits = isinstance(action, Relogin) and action.in_call and row.status in IN_CALL
     if told and not waits:
         return Check.TOLD
     if not alone:
         return Check.TWICE
     if told:
         return Check.HANG_UP
-    if isinstance(errand, Relogin):
+    if isinstance(action, Relogin):
         return Check.SEND
-    if errand.stage is HoldStage.RELEASING:
+    if action.stage is AgentPauseStage.RESUMING:
         # a screen that has not heeded the pause yet will, unless it is taken back now
-        theirs = errand.seen and row.status != PAUSED
-        return Check.SEND if row.external_pause == errand.mark and not theirs else Check.NOT_OURS
+        theirs = action.seen and row.status != PAUSED
+        return Check.SEND if row.external_pause == action.mark and not theirs else Check.NOT_OURS
     return Check.PAUSED if row.status == PAUSED else Check.SEND
 
 
@@ -110,19 +110,19 @@ def after_check(found: Check) -> Outcome:
             return Outcome(Reply.REFUSED, found)
 
 
-def after(errand: Errand, outcome: Outcome, now_ms: int, by: str) -> Errand | None:
-    """Give an errand as it stands after an outcome; None: it is over, and may be forgotten."""
+def after(action: Action, outcome: Outcome, now_ms: int, by: str) -> Action | None:
+    """Give an action as it stands after an outcome; None: it is over, and may be forgotten."""
     if outcome.reply in {Reply.UNSENT, Reply.DENIED}:
-        return errand
-    stage: Stage | HoldStage | FenceStage | None
-    match errand:
+        return action
+    stage: ReloginStage | AgentPauseStage | FenceStage | None
+    match action:
         case Relogin():
             # what was refused is tried again after a while, and then said to have failed
-            stage = Stage.ENDED if outcome.reply is Reply.GONE else Stage.TOLD
-        case Hold(stage=HoldStage.RELEASING):
+            stage = ReloginStage.ENDED if outcome.reply is Reply.GONE else ReloginStage.SENT
+        case AgentPause(stage=AgentPauseStage.RESUMING):
             stage = None
-        case Hold():
-            stage = HoldStage.HELD if outcome.reply in {Reply.DONE, Reply.UNCLEAR} else HoldStage.GIVEN_UP
+        case AgentPause():
+            stage = AgentPauseStage.PAUSED if outcome.reply in {Reply.DONE, Reply.UNCLEAR} else AgentPauseStage.GIVEN_UP
         case Fence(stage=FenceStage.RETURNING):
             stage = FenceStage.UNCLEAR if outcome.reply is Reply.UNCLEAR else FenceStage.RETURNED
         case Fence():
@@ -132,5 +132,5 @@ def after(errand: Errand, outcome: Outcome, now_ms: int, by: str) -> Errand | No
             }.get(outcome.reply, FenceStage.UNCLEAR)
     if stage is None:
         return None
-    changes: dict[str, object] = {"mark": outcome.mark} if isinstance(errand, Hold) else {}
-    return msgspec.structs.replace(errand, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by, **changes)
+    changes: dict[str, object] = {"mark": outcome.mark} if isinstance(action, AgentPause) else {}
+    return msgspec.structs.replace(action, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by, **changes)

@@ -1,32 +1,32 @@
-"""Errands: what is to be done in VICIdial, and how far each has come. Pure."""
+"""Actions: what is to be done in VICIdial, and how far each has come. Pure."""
 
 from typing import NamedTuple
 
 from messages.keys import key_of
-from messages.records import Errand, Fence, FenceStage, Hold, HoldStage, Relogin, Stage
+from messages.records import Action, Fence, FenceStage, AgentPause, AgentPauseStage, Relogin, ReloginStage
 from messages.topics import Key
 
-_DUE = {Stage.ORDERED, HoldStage.ORDERED, HoldStage.RELEASING, FenceStage.INTENDED, FenceStage.RETURNING}
+_DUE = {ReloginStage.PLANNED, AgentPauseStage.PLANNED, AgentPauseStage.RESUMING, FenceStage.PLANNED, FenceStage.RETURNING}
 
 ONLY_ADVISES = ", but only advises here"
 """Stands behind what would have been ordered where nothing is carried out."""
 
 
-class Number(NamedTuple):
+class AttemptId(NamedTuple):
     """What tells one thing that is to be done from the next one about the same session or dialer."""
 
     key: Key
     incident: str
     ordered_at_ms: int
     """Or intended; 0 where the incident says it."""
-    stage: Stage | HoldStage | FenceStage
+    stage: ReloginStage | AgentPauseStage | FenceStage
     attempt: int
 
 
 class Step(NamedTuple):
-    """One step of an errand, and why."""
+    """One step of an action, and why."""
 
-    errand: Errand
+    action: Action
     """As it is from now on."""
     what: str
     """Empty: nothing that needs saying."""
@@ -35,47 +35,47 @@ class Step(NamedTuple):
     """It is over, and may be forgotten."""
 
 
-def is_due(errand: Errand) -> bool:
+def is_due(action: Action) -> bool:
     """Tell whether an executor has to do something about it."""
-    return errand.stage in _DUE
+    return action.stage in _DUE
 
 
-def may_be_repeated(errand: Errand) -> bool:
+def may_be_repeated(action: Action) -> bool:
     """Tell whether doing it again does nothing where it was done: a pause is only taken back as long as it lasts."""
-    return errand.stage is HoldStage.RELEASING
+    return action.stage is AgentPauseStage.RESUMING
 
 
-def number_of(errand: Errand) -> Number:
-    """Number an errand, so that each is given to an executor once."""
-    match errand:
+def attempt_of(action: Action) -> AttemptId:
+    """AttemptId an action, so that each is given to an executor once."""
+    match action:
         case Relogin():
-            ordered_at_ms, attempt = errand.ordered_at_ms, errand.attempts
-        case Hold():
+            ordered_at_ms, attempt = action.ordered_at_ms, action.attempts
+        case AgentPause():
             ordered_at_ms, attempt = 0, 0
         case Fence():
-            ordered_at_ms, attempt = errand.intended_at_ms, 0
-    return Number(key_of(errand), errand.incident, ordered_at_ms, errand.stage, attempt)
+            ordered_at_ms, attempt = action.planned_at_ms, 0
+    return AttemptId(key_of(action), action.incident, ordered_at_ms, action.stage, attempt)
 
 
-def subject_of(errand: Errand) -> str:
+def subject_of(action: Action) -> str:
     """Name the agent or the dialer it is about."""
-    match errand:
-        case Relogin() | Hold():
-            return errand.user
+    match action:
+        case Relogin() | AgentPause():
+            return action.user
         case Fence():
-            return errand.server_ip
+            return action.server_ip
 
 
-def what_was_done(errand: Errand) -> str:
+def what_was_done(action: Action) -> str:
     """Say what an executor tried."""
-    match errand:
+    match action:
         case Relogin(forced=True):
             return "ended the agent's session in VICIdial's tables"
         case Relogin():
             return "told the agent's screen to log out"
-        case Hold(stage=HoldStage.RELEASING):
+        case AgentPause(stage=AgentPauseStage.RESUMING):
             return "told the agent's screen to resume"
-        case Hold():
+        case AgentPause():
             return "told the agent's screen to pause"
         case Fence(stage=FenceStage.RETURNING):
             return "opened the dialer to logins again"

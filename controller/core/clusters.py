@@ -12,7 +12,7 @@ import msgspec
 
 from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
-from controller.core.incidents import Turn, take_in, take_turn, why_withheld
+from controller.core.incidents import Plan, apply_plan, make_plan, why_withheld
 from controller.core.picks import NoOrder, Picked, PickRequest, Refused, pick, take_order
 from controller.core.policy import Policy
 from controller.core.ranking import imbalance, rank_dialers
@@ -23,13 +23,13 @@ from messages.records import (
     AnyOrder,
     AnyRecord,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DeadLetter,
     Decision,
-    Errand,
+    Action,
     Fence,
     FleetHealth,
-    Hold,
+    AgentPause,
     Incident,
     LoginSlot,
     Outage,
@@ -37,11 +37,11 @@ from messages.records import (
     PhoneAlias,
     Poll,
     RankingSnapshot,
-    Reign,
+    EpochClaim,
     Relogin,
 )
 from messages.topics import Key, Topic, partition_of
-from stream.entries import end_of_errand, end_of_slot, entry_of, topic_of
+from stream.entries import end_of_action, end_of_slot, entry_of, topic_of
 from stream.log import Entry
 
 STALE_SECONDS = 5.0
@@ -56,7 +56,7 @@ DECISIONS_KEPT = 1000
 DEFAULT_POLICY = Policy()
 
 
-class Ended(msgspec.Struct, frozen=True, gc=False):
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
     """A tombstone."""
 
     topic: Topic
@@ -75,9 +75,9 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
     """A newer hotdesk wrote it."""
 
 
-Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Errand
+Decided = AnyOrder | LoginSlot | RankingSnapshot | Incident | Action
 
-News = AnyRecord | Ended | Undecodable
+News = AnyRecord | Tombstone | Undecodable
 """What comes from the log."""
 
 FORGOTTEN = "ordered: forget"
@@ -109,11 +109,11 @@ class FoldedBatch(NamedTuple):
     """Records by cluster and result."""
     polled: set[str]
     """Clusters with a new poll."""
-    turns: dict[str, Turn]
+    plans: dict[str, Plan]
     """What was decided for the clusters that act: true only once it is committed."""
 
 
-Echo = Incident | Errand | LoginSlot | Key
+Echo = Incident | Action | LoginSlot | Key
 """What is decided by committing it, and the key of what is ended so."""
 
 
@@ -121,7 +121,7 @@ def _no_decisions() -> deque[Decision]:
     return deque(maxlen=DECISIONS_KEPT)
 
 
-class ClusterView(msgspec.Struct):
+class Cluster(msgspec.Struct):
     """One cluster: what is known, how it is judged, and whose it is."""
 
     state: ClusterState
@@ -170,7 +170,7 @@ class ClusterView(msgspec.Struct):
         return age is None or age > STALE_SECONDS
 
 
-class Desk:
+class Clusters:
     """The clusters, and what this process may decide about them."""
 
     def __init__(self, name: str, url: str, partitions: int, policies: Mapping[str, Policy]) -> None:
@@ -180,7 +180,7 @@ class Desk:
         self._partitions = partitions
         self._policies = policies
         self._owned: frozenset[int] = frozenset()
-        self.clusters: dict[str, ClusterView] = {}
+        self.by_name: dict[str, Cluster] = {}
         self._ahead: dict[str, deque[Decision]] = {}
         """The latest decisions about clusters of which nothing else is known: not yet, or not any more."""
         self._dead: dict[Place, DeadLetter] = {}
@@ -191,19 +191,19 @@ class Desk:
     def own(self, partitions: frozenset[int]) -> None:
         """Decide for the clusters of these partitions from now on, and for no others."""
         self._owned = partitions
-        for name, view in self.clusters.items():
+        for name, view in self.by_name.items():
             view.owned = partition_of(name, self._partitions) in partitions
 
     def judge_by(self, policies: Mapping[str, Policy]) -> None:
         """Judge by other policies from the next poll on."""
         self._policies = policies
-        for name, view in self.clusters.items():
+        for name, view in self.by_name.items():
             view.policy = policies.get(name, DEFAULT_POLICY)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what is known of the clusters of these partitions."""
         gone = set(partitions)
-        for known in (self.clusters, self._ahead):
+        for known in (self.by_name, self._ahead):
             for name in [name for name in known if partition_of(name, self._partitions) in gone]:
                 del known[name]
         self._newer = {of: partition for of, partition in self._newer.items() if partition not in gone}
@@ -230,26 +230,26 @@ class Desk:
             cluster, result = self._fold_one(news, folded, live=live)
             counted = (cluster, result)
             folded.results[counted] = folded.results.get(counted, 0) + 1
-            if live and isinstance(news, Poll | Outage) and cluster in self.clusters:
-                self.clusters[cluster].heard_at = now
-        for name in folded.polled & self.clusters.keys():
-            view = self.clusters[name]
+            if live and isinstance(news, Poll | Outage) and cluster in self.by_name:
+                self.by_name[cluster].heard_at = now
+        for name in folded.polled & self.by_name.keys():
+            view = self.by_name[name]
             if live:
                 view.polled(now)
             if live and view.owned and not self.outdated_in(frozenset({partition_of(name, self._partitions)})):
-                turn = self._take_turn(view, now)
+                turn = self._make_plan(view, now)
                 if view.policy.acts:
-                    folded.turns[name] = turn
+                    folded.plans[name] = turn
                 else:
-                    take_in(view.state, turn)
+                    apply_plan(view.state, turn)
                     folded.entries.extend(entries_of(turn, self.name))
                 folded.entries.append(entry_of(self.snapshot(view)))
         if live:
             folded.entries.extend(self._dead_letters())
         return folded
 
-    def pick(self, view: ClusterView, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
-        """Hand out a slot; the entries tell the log."""
+    def pick(self, view: Cluster, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
+        """AgentControl out a slot; the entries tell the log."""
         held = view.state.slots.of(request.user)
         picked = pick(view.state, view.policy, request, self.name)
         if isinstance(picked, Refused):
@@ -257,20 +257,20 @@ class Desk:
             return picked, [end_of_slot(held, self.name)] if held is not None and given_up else []
         return picked, [entry_of(picked.slot)] if picked.is_new else []
 
-    def take_order(self, view: ClusterView, screen: str) -> tuple[LoginSlot | NoOrder, list[Entry]]:
+    def take_order(self, view: Cluster, screen: str) -> tuple[LoginSlot | NoOrder, list[Entry]]:
         """Give a screen its order to log in again, once; the entries tell the log."""
         slot = take_order(view.state, screen)
         return slot, [] if isinstance(slot, NoOrder) else [entry_of(slot)]
 
-    def release(self, view: ClusterView, user: str) -> tuple[LoginSlot | None, list[Entry]]:
+    def release(self, view: Cluster, user: str) -> tuple[LoginSlot | None, list[Entry]]:
         """Take a slot back; the entries tell the log."""
         slot = view.state.slots.release(user)
         return slot, [] if slot is None else [end_of_slot(slot, self.name)]
 
-    def snapshot(self, view: ClusterView) -> RankingSnapshot:
+    def snapshot(self, view: Cluster) -> RankingSnapshot:
         """Make the ranking that readers get."""
         state = view.state
-        standings = rank_dialers(state, view.policy)
+        ranked = rank_dialers(state, view.policy)
         epoch, sequence = state.stamp
         return RankingSnapshot(
             cluster=state.cluster,
@@ -279,16 +279,16 @@ class Desk:
             observed_at_ms=state.observed_at_ms,
             owner=self.name if view.owned else view.owner,
             owner_url=self._url if view.owned else view.owner_url,
-            dialers=standings,
-            imbalance=imbalance(standings),
+            dialers=ranked,
+            imbalance=imbalance(ranked),
             outage_since_ms=None if state.outage is None else state.outage.unreachable_since_ms,
             health=state.health,
         )
 
-    def _view(self, cluster: str) -> ClusterView:
-        view = self.clusters.get(cluster)
+    def _view(self, cluster: str) -> Cluster:
+        view = self.by_name.get(cluster)
         if view is None:
-            view = self.clusters[cluster] = ClusterView(
+            view = self.by_name[cluster] = Cluster(
                 state=ClusterState(cluster),
                 policy=self._policies.get(cluster, DEFAULT_POLICY),
                 owned=partition_of(cluster, self._partitions) in self._owned,
@@ -299,26 +299,26 @@ class Desk:
     def _fold_one(self, news: News, folded: FoldedBatch, *, live: bool) -> tuple[str, Result]:
         if self._newer and not isinstance(news, Undecodable):
             # the newest of a key is what holds
-            of = (news.topic, str(news.key)) if isinstance(news, Ended) else (topic_of(news), str(key_of(news)))
+            of = (news.topic, str(news.key)) if isinstance(news, Tombstone) else (topic_of(news), str(key_of(news)))
             self._newer.pop(of, None)
         match news:
-            case Poll() | AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings() | Outage() | Reign():
+            case Poll() | AgentSession() | Phone() | PhoneAlias() | Campaign() | SystemSettings() | Outage() | EpochClaim():
                 view = self._view(news.cluster)
                 return news.cluster, self._note(view, view.state.fold(news), folded, live=live)
-            case Ended():
+            case Tombstone():
                 return news.key.cluster, self._fold_end(news, folded, live=live)
             case Undecodable(letter, newer):
                 self._dead[_place(letter)] = letter
                 if newer and letter.topic in DECIDED:
                     self._newer[Topic(letter.topic), letter.key] = letter.partition
                 # what is unreadable may name anything as its cluster
-                return letter.cluster if letter.cluster in self.clusters else "", Result.DEAD
+                return letter.cluster if letter.cluster in self.by_name else "", Result.DEAD
             case DeadLetter():
                 self._reported.add(_place(news))
                 self._dead.pop(_place(news), None)
             case Decision():
                 # a tail that begins anew after trouble with the log gives the latest once more
-                known = self.clusters.get(news.cluster)
+                known = self.by_name.get(news.cluster)
                 decisions = self._ahead.setdefault(news.cluster, _no_decisions()) if known is None else known.decisions
                 if live or news not in decisions:
                     decisions.append(news)
@@ -326,7 +326,7 @@ class Desk:
                 self._fold_decided(self._view(news.cluster), news, live=live)
         return news.cluster, Result.FOLDED
 
-    def _fold_decided(self, view: ClusterView, news: Decided, *, live: bool) -> None:
+    def _fold_decided(self, view: Cluster, news: Decided, *, live: bool) -> None:
         """Take in what was decided; what this very process did it knows already, and maybe better."""
         match news:
             case LoginSlot():
@@ -342,14 +342,14 @@ class Desk:
                 # whoever takes over goes on from there
                 if news.health is not None and not (live and view.owned):
                     view.state.health = news.health
-            case Incident() | Relogin() | Hold() | Fence():
+            case Incident() | Relogin() | AgentPause() | Fence():
                 if not self._knows(view, news, news.by, live=live):
                     view.state.decided(news)
             case _:
                 view.state.orders.take(news)
 
-    def _fold_end(self, ended: Ended, folded: FoldedBatch, *, live: bool) -> Result:
-        view = self.clusters.get(ended.key.cluster)
+    def _fold_end(self, ended: Tombstone, folded: FoldedBatch, *, live: bool) -> Result:
+        view = self.by_name.get(ended.key.cluster)
         if view is None:
             return Result.FOLDED
         if ended.topic is Topic.OBSERVATIONS and ended.key.kind:
@@ -359,10 +359,10 @@ class Desk:
         self._end(view, ended, live=live)
         # topics come on different ways: only once all of them say so is a cluster forgotten
         if view.state.poll is None and view.ranked == NEVER and view.state == ClusterState(view.state.cluster):
-            self._ahead[view.state.cluster] = self.clusters.pop(view.state.cluster).decisions
+            self._ahead[view.state.cluster] = self.by_name.pop(view.state.cluster).decisions
         return Result.FOLDED
 
-    def _end(self, view: ClusterView, ended: Ended, *, live: bool) -> None:
+    def _end(self, view: Cluster, ended: Tombstone, *, live: bool) -> None:
         match ended.topic:
             case Topic.OBSERVATIONS:
                 view.state.observed_no_more()
@@ -375,17 +375,17 @@ class Desk:
             case Topic.INCIDENTS:
                 view.state.incident_forgotten(ended.key.name)
             case Topic.RELOGINS if not self._knows(view, ended.key, ended.by, live=live):
-                view.state.errand_over(ended.key)
+                view.state.remove_action(ended.key)
             case Topic.LOGINS if not (live and ended.by == self.name):
                 view.state.release_slot(ended.key.name)
 
-    def committed(self, view: ClusterView, turn: Turn) -> None:
+    def committed(self, view: Cluster, turn: Plan) -> None:
         """Make a turn true that was committed just now."""
-        take_in(view.state, turn)
+        apply_plan(view.state, turn)
         view.echoes.update(each for each in turn.records if isinstance(each, Echo))
         view.echoes.update(turn.ended)
 
-    def _knows(self, view: ClusterView, news: Echo, by: str, *, live: bool) -> bool:
+    def _knows(self, view: Cluster, news: Echo, by: str, *, live: bool) -> bool:
         """Tell whether something decided only comes back to where it was decided, and maybe is out of date there."""
         if not live or by != self.name:
             return False
@@ -396,7 +396,7 @@ class Desk:
             view.echoes[news] = left
         return left >= 0
 
-    def _note(self, view: ClusterView, what: Folded, folded: FoldedBatch, *, live: bool) -> Result:
+    def _note(self, view: Cluster, what: Folded, folded: FoldedBatch, *, live: bool) -> Result:
         if what is Folded.STALE:
             return Result.STALE
         if what is Folded.POLL:
@@ -410,17 +410,17 @@ class Desk:
                 ended.clear()
         return Result.FOLDED
 
-    def _judge(self, view: ClusterView) -> None:
+    def _judge(self, view: Cluster) -> None:
         state = view.state
         if state.poll is not None:
             state.health = judge_fleet(state.health, state.poll, view.policy, state.orders, fenced=fenced(state))
 
-    def _take_turn(self, view: ClusterView, now: float) -> Turn:
+    def _make_plan(self, view: Cluster, now: float) -> Plan:
         """Decide about a cluster's incidents."""
         age = view.age_seconds(now)
         doubt = "" if age is not None and age <= STALE_SECONDS else "what is known is old: the log or its readers lag"
         view.why_withheld = why_withheld(view.state, doubt)
-        return take_turn(view.state, view.policy, self.name, acts=view.policy.acts, doubt=doubt)
+        return make_plan(view.state, view.policy, self.name, acts=view.policy.acts, doubt=doubt)
 
     def _dead_letters(self) -> list[Entry]:
         """Report what could not be decoded, each once, if its partition is owned."""
@@ -432,9 +432,9 @@ class Desk:
         return [entry_of(dead) for dead in fresh]
 
 
-def entries_of(turn: Turn, by: str) -> list[Entry]:
+def entries_of(turn: Plan, by: str) -> list[Entry]:
     """Give what stores a turn of the process `by`."""
-    return [*map(entry_of, turn.records), *(end_of_errand(key, by) for key in turn.ended)]
+    return [*map(entry_of, turn.records), *(end_of_action(key, by) for key in turn.ended)]
 
 
 def _place(letter: DeadLetter) -> Place:

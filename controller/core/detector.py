@@ -5,7 +5,7 @@ suspicion gets no new logins, and only one that is down loses its agents. Each p
 known before turns verdicts into states.
 
 What could be the observer's own trouble is never held against a dialer. Silence is counted only while polls came
-without a gap; a witness counts only where it has succeeded before; witnesses that fail everywhere at once are blind;
+without a gap; a probe counts only where it has succeeded before; probes that fail everywhere at once are blind;
 and while more than half the fleet looks bad, a brake keeps everybody where they are.
 """
 
@@ -27,18 +27,18 @@ from messages.records import (
     Heartbeat,
     Poll,
     ServerIp,
-    Witness,
-    WitnessHistory,
+    ProbeResult,
+    ProbeHistory,
 )
 
 CONFIRMED_SECONDS = 3.5
-"""A heartbeat that stood still for so long and witnesses that fail: down."""
+"""A heartbeat that stood still for so long and probes that fail: down."""
 TWICE_SECONDS = 1.0
-"""Witnesses must fail for so long to confirm that: they are asked every second, and one answer may get lost."""
+"""Probes must fail for so long to confirm that: they are asked every second, and one answer may get lost."""
 ALONE_SECONDS = 8.0
-"""Without a witness, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
-WITNESS_DOUBT_SECONDS = 2.5
-"""Witnesses of a dialer with a living heartbeat that fail for so long make it suspect; one lost probe does not."""
+"""Without a probe, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
+PROBE_DOUBT_SECONDS = 2.5
+"""Probes of a dialer with a living heartbeat that fail for so long make it suspect; one lost probe does not."""
 UNSEEN_SECONDS = 16.0
 """The same for one that was up under a former collector, and whose heartbeat the present one never saw advance: it may
 have died while nobody looked. One that nobody ever saw alive may have been dead for years, and loses nobody now."""
@@ -55,30 +55,30 @@ FLAP_MEMORY_SECONDS = 1800.0
 SETTLED_SECONDS = 600.0
 """A dialer that is down for so long is no longer part of the fleet that the brake looks at."""
 BLIND_DOUBT_SECONDS = 60.0
-"""For so long after all witnesses began to fail nobody is moved: what they reach, the collector may reach no better.
+"""For so long after all probes began to fail nobody is moved: what they reach, the collector may reach no better.
 After that they are taken for absent: a firewall that keeps them out for good must not keep everybody where they are."""
 BRAKE_CONFIRMED_SECONDS = 60.0
-"""The brake lets go after so long where witnesses confirm every death."""
+"""The brake lets go after so long where probes confirm every death."""
 
 SEVERAL = 2
 """One dialer that dies is no fleet's trouble, however small the fleet."""
 
-VOTES = {Witness.ALIVE, Witness.MUTE, Witness.REFUSED, Witness.UNREACHABLE}
+VOTES = {ProbeResult.ALIVE, ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
 """A refused password is no vote: the account is wrong, and the dialer may be well."""
 
 
-class _Testimony(Enum):
-    """What a dialer's witnesses say together."""
+class _ProbeOutcome(Enum):
+    """What a dialer's probes say together."""
 
-    NONE = "no witness"
+    NONE = "no probe"
     ALIVE = "alive"
     MUTE = "mute"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
 
 
-class _Witnessed(NamedTuple):
-    testimony: _Testimony
+class _Probed(NamedTuple):
+    outcome: _ProbeOutcome
     since_ms: int
     """For how long they say so."""
     words: str
@@ -90,7 +90,7 @@ class _Verdict(NamedTuple):
     confirmed: bool = False
 
 
-_FAILING = {_Testimony.MUTE, _Testimony.REFUSED, _Testimony.UNREACHABLE}
+_FAILING = {_ProbeOutcome.MUTE, _ProbeOutcome.REFUSED, _ProbeOutcome.UNREACHABLE}
 
 
 def judge_fleet(
@@ -141,7 +141,7 @@ def judge_fleet(
     if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
         brake = "the collector began to watch just now, or polls were missing"
     elif blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
-        brake = brake or "the witnesses of all dialers fail at once: it may be the collector's own network"
+        brake = brake or "the probes of all dialers fail at once: it may be the collector's own network"
     return FleetHealth(
         epoch=poll.epoch,
         polled_at_ms=now_ms,
@@ -167,7 +167,7 @@ def doubt_about(state: ClusterState, server_ip: ServerIp) -> str:
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
     """Tell whether a dialer is up as before, with nothing to remember: nearly all are, at nearly every poll.
 
-    Not one with witnesses: since when they tell what must be remembered, and whether all fail.
+    Not one with probes: since when they tell what must be remembered, and whether all fail.
     """
     heartbeat = dialer.heartbeat
     return (
@@ -179,8 +179,8 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
         and dialer.agent_logins
         and known.switched_off_since_ms is None
         and not known.deaths
-        and not known.witnesses
-        and not dialer.witnesses
+        and not known.probes
+        and not dialer.probes
     )
 
 
@@ -203,57 +203,57 @@ class _Watch(NamedTuple):
 
 def _watch(
     before: DialerHealth | None, dialer: DialerReading, now_ms: int, steady_since_ms: int
-) -> dict[str, WitnessHistory]:
-    """Remember since when each witness has told what it tells."""
-    known = {} if before is None else before.witnesses
-    # a witness that says nothing now (its collector has only begun) is as credible as before when it speaks again
-    histories = {kind: each for kind, each in known.items() if kind not in dialer.witnesses}
-    for kind, told in dialer.witnesses.items():
+) -> dict[str, ProbeHistory]:
+    """Remember since when each probe has told what it tells."""
+    known = {} if before is None else before.probes
+    # a probe that says nothing now (its collector has only begun) is as credible as before when it speaks again
+    histories = {kind: each for kind, each in known.items() if kind not in dialer.probes}
+    for kind, told in dialer.probes.items():
         earlier = known.get(kind)
         lasted = earlier is not None and earlier.told is told
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
-        credible = told is Witness.ALIVE or (earlier is not None and earlier.credible)
+        credible = told is ProbeResult.ALIVE or (earlier is not None and earlier.credible)
         if earlier is not None and lasted and (earlier.since_ms, earlier.credible) == (since_ms, credible):
             histories[kind] = earlier
         else:
-            histories[kind] = WitnessHistory(told=told, since_ms=since_ms, credible=credible)
+            histories[kind] = ProbeHistory(told=told, since_ms=since_ms, credible=credible)
     return histories
 
 
-def _hear(dialer: DialerReading, histories: Mapping[str, WitnessHistory]) -> _Witnessed:
-    """Put together what a dialer's credible witnesses tell now."""
-    speaking = {kind: each for kind, each in histories.items() if kind in dialer.witnesses}
+def _hear(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
+    """Put together what a dialer's credible probes tell now."""
+    speaking = {kind: each for kind, each in histories.items() if kind in dialer.probes}
     voters = {kind: each for kind, each in speaking.items() if each.credible and each.told in VOTES}
     if not voters:
-        return _Witnessed(_Testimony.NONE, 0, "no witness")
+        return _Probed(_ProbeOutcome.NONE, 0, "no probe")
     told = {each.told for each in voters.values()}
     words = ", ".join(f"{kind.upper()} {each.told}" for kind, each in sorted(voters.items()))
-    if Witness.ALIVE in told:
-        return _Witnessed(_Testimony.ALIVE, 0, words)
+    if ProbeResult.ALIVE in told:
+        return _Probed(_ProbeOutcome.ALIVE, 0, words)
     since_ms = max(each.since_ms for each in voters.values())
-    if Witness.UNREACHABLE in told:
-        return _Witnessed(_Testimony.UNREACHABLE, since_ms, words)
-    if Witness.REFUSED in told:
-        return _Witnessed(_Testimony.REFUSED, since_ms, words)
+    if ProbeResult.UNREACHABLE in told:
+        return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
+    if ProbeResult.REFUSED in told:
+        return _Probed(_ProbeOutcome.REFUSED, since_ms, words)
     # A datagram that is not answered may not have arrived; only a connection that was accepted shows that the host
     # lives and Asterisk does not.
     if "ami" in voters:
-        return _Witnessed(_Testimony.MUTE, since_ms, words)
-    return _Witnessed(_Testimony.UNREACHABLE, since_ms, words)
+        return _Probed(_ProbeOutcome.MUTE, since_ms, words)
+    return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
 
 
-def _all_fail(heard: Iterable[_Witnessed]) -> bool:
-    """Tell whether the witnesses of all dialers fail, of at least two."""
-    votes = [each.testimony for each in heard if each.testimony is not _Testimony.NONE]
-    return len(votes) >= SEVERAL and all(testimony in _FAILING for testimony in votes)
+def _all_fail(heard: Iterable[_Probed]) -> bool:
+    """Tell whether the probes of all dialers fail, of at least two."""
+    votes = [each.outcome for each in heard if each.outcome is not _ProbeOutcome.NONE]
+    return len(votes) >= SEVERAL and all(outcome in _FAILING for outcome in votes)
 
 
 def _verdict(
-    before: DialerHealth | None, dialer: DialerReading, heard: _Witnessed, watch: _Watch, policy: Policy
+    before: DialerHealth | None, dialer: DialerReading, heard: _Probed, watch: _Watch, policy: Policy
 ) -> _Verdict:
     """Say what one poll tells of a dialer. The table stands in docs/guide/failover.md."""
     was_down = before is not None and before.life is DialerState.DOWN
-    failing = heard.testimony in _FAILING and not watch.blind
+    failing = heard.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
     if heartbeat is None:
@@ -282,16 +282,16 @@ def _verdict(
 def _while_it_stands_still(  # noqa: PLR0913 # what such a verdict rests on
     heartbeat: Heartbeat,
     stalled: float,
-    heard: _Witnessed,
+    heard: _Probed,
     watch: _Watch,
     *,
     failing_for: float | None,
     alone_seconds: float,
 ) -> _Verdict:
-    """Say what a heartbeat that does not advance means, beside what the witnesses tell; None: nothing ill."""
+    """Say what a heartbeat that does not advance means, beside what the probes tell; None: nothing ill."""
     stands = f"heartbeat stands still for {stalled:.1f} s, {heard.words}"
     steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
-    if heard.testimony is _Testimony.ALIVE:
+    if heard.outcome is _ProbeOutcome.ALIVE:
         return _Verdict(DialerState.SUSPECT, f"{stands}: only its updater may have died")
     if failing_for is not None:
         sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
@@ -299,13 +299,13 @@ def _while_it_stands_still(  # noqa: PLR0913 # what such a verdict rests on
     return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stands)
 
 
-def _while_it_beats(heard: _Witnessed, failing_for: float, *, was_down: bool) -> _Verdict:
-    """Say what is left to doubt of a dialer whose heartbeat advances; `failing_for` is 0 where witnesses are blind."""
-    cut_off = heard.testimony is _Testimony.UNREACHABLE
+def _while_it_beats(heard: _Probed, failing_for: float, *, was_down: bool) -> _Verdict:
+    """Say what is left to doubt of a dialer whose heartbeat advances; `failing_for` is 0 where probes are blind."""
+    cut_off = heard.outcome is _ProbeOutcome.UNREACHABLE
     if failing_for >= ALONE_SECONDS and not cut_off:
         words = f"{heard.words} for {failing_for:.1f} s, though its heartbeat goes on"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
-    if failing_for >= WITNESS_DOUBT_SECONDS or (was_down and heard.testimony in _FAILING):
+    if failing_for >= PROBE_DOUBT_SECONDS or (was_down and heard.outcome in _FAILING):
         return _Verdict(DialerState.SUSPECT, f"{heard.words}, though its heartbeat goes on")
     return _Verdict(DialerState.UP, "")
 
@@ -314,8 +314,8 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
     before: DialerHealth | None,
     dialer: DialerReading,
     *,
-    histories: dict[str, WitnessHistory],
-    heard: _Witnessed,
+    histories: dict[str, ProbeHistory],
+    heard: _Probed,
     watch: _Watch,
     policy: Policy,
     drain: bool,
@@ -343,12 +343,12 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
         evidence=evidence,
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,
-        witnesses=histories,
+        probes=histories,
     )
 
 
 def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealth:
-    """Turn a verdict into the state of a dialer's life: what is down stays down until it is seen to be up."""
+    """Plan a verdict into the state of a dialer's life: what is down stays down until it is seen to be up."""
     life = known.life
     changes: dict[str, object] = {}
     match verdict.state:

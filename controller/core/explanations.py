@@ -10,10 +10,10 @@ import msgspec
 
 from controller.core.picks import rank_alias, resolve
 from controller.core.policy import Policy
-from controller.core.ranking import AliasRanking, PhoneStanding, rank_dialers
+from controller.core.ranking import AliasRanking, RankedPhone, rank_dialers
 from controller.core.readiness import alias_findings
 from controller.core.state import ClusterState
-from messages.records import Decision, DialerReading, DialerState, Incident, Relogin, ServerIp, Stage, Standing
+from messages.records import Decision, DialerReading, DialerState, Incident, Relogin, ServerIp, ReloginStage, RankedDialer
 
 OLD_NEWS = "Nothing is known now, so hotdesk offers nothing and VICIdial chooses. What follows is as of the last poll."
 UNJUDGED_MS = 5000
@@ -69,7 +69,7 @@ def clock(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def heartbeat_words(standing: Standing) -> str:
+def heartbeat_words(standing: RankedDialer) -> str:
     """Say how a dialer's heartbeat is, in words that stay the same while it is well."""
     stalled = standing.heartbeat_stalled_seconds
     if stalled is None:
@@ -92,14 +92,14 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
     since = f" since {clock(standing.since_ms)}" if standing.since_ms else ""
     yield f"It is {standing.state}{since}{because}."
     yield f"Its heartbeat: {heartbeat_words(standing)}."
-    yield from (f"Its {kind.upper()} is {told}." for kind, told in sorted(dialer.witnesses.items()))
+    yield from (f"Its {kind.upper()} is {told}." for kind, told in sorted(dialer.probes.items()))
     full = "" if standing.max_agents is None else f", {standing.max_agents} at most"
     yield f"{agents_words(standing.agents)} and {_slots(standing.slots)} there{full}; {standing.rooms_free} rooms free."
     if standing.rank is not None:
         ahead = "the next login goes there" if standing.rank == 1 else "by the fewest agents and slots"
         yield f"It is number {standing.rank} in the ranking: {ahead}."
     else:
-        yield f"It takes no new logins: {'; '.join(standing.why_not)}."
+        yield f"It takes no new logins: {'; '.join(standing.ineligible_because)}."
     health = state.health.dialers.get(server_ip)
     if health is not None and health.deaths:
         yield f"It died {_times(health.deaths)} lately."
@@ -157,17 +157,17 @@ def _agent_words(state: ClusterState, user: str) -> Iterator[str]:
         kept = "kept for their move" if slot.planned else "handed out to a login"
         yield f"A slot on {slot.server_ip} as {slot.phone_login}, {kept}, until {clock(slot.until_ms)}."
     number = None if session is None else session.live_agent_id
-    yield from _errand_words(state, name, number)
+    yield from _action_words(state, name, number)
 
 
-def _errand_words(state: ClusterState, name: str, live_agent_id: int | None) -> Iterator[str]:
+def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> Iterator[str]:
     for move in state.relogins.values():
         if move.user.lower() == name:
             yield (
                 f"A move from {move.from_server_ip} to {move.to_server_ip} for {move.incident} is {move.stage}"
                 f"{_why(move.answer)}."
             )
-    for hold in state.holds.values():
+    for hold in state.agent_pauses.values():
         if hold.user.lower() == name:
             yield f"A pause that keeps calls from them is {hold.stage}{_why(hold.answer)}."
     for incident in state.incidents.values():
@@ -210,14 +210,14 @@ def _next_login(ranking: AliasRanking, *, weighed: bool) -> str:
     return f"{goes}: the {load}."
 
 
-def _phone_words(phone: PhoneStanding) -> str:
+def _phone_words(phone: RankedPhone) -> str:
     where = f"{phone.phone_login} on {phone.server_ip}" if phone.server_ip else phone.phone_login
     if not phone.server_ip:
-        return f"{where}: {'; '.join(phone.why_not)}."
+        return f"{where}: {'; '.join(phone.ineligible_because)}."
     there = f"{where}: {agents_words(phone.agents)}, {_slots(phone.slots)}"
     if phone.rank is None:
-        return f"{there}; not offered: {'; '.join(phone.why_not)}."
-    doubt = f"; only for want of better: {'; '.join(phone.why_not)}" if phone.why_not else ""
+        return f"{there}; not offered: {'; '.join(phone.ineligible_because)}."
+    doubt = f"; only for want of better: {'; '.join(phone.ineligible_because)}" if phone.ineligible_because else ""
     return f"{there}; number {phone.rank}{doubt}."
 
 
@@ -243,7 +243,7 @@ def _why(why: str) -> str:
 
 def is_advice(moves: Iterable[Relogin]) -> bool:
     """Tell whether an incident's moves are only said, and nobody is told anything."""
-    return any(each.stage is Stage.ADVISED for each in moves)
+    return any(each.stage is ReloginStage.ADVISED for each in moves)
 
 
 def _moves_of(state: ClusterState, incident: Incident) -> Iterator[Relogin]:
@@ -262,9 +262,9 @@ def is_unjudged(state: ClusterState) -> bool:
     return state.observed_at_ms - state.health.polled_at_ms > UNJUDGED_MS
 
 
-def why_words(standing: Standing) -> str:
+def why_words(standing: RankedDialer) -> str:
     """Say what speaks for a dialer's state and against new logins there; empty: it is simply up."""
-    return "; ".join(why for why in (standing.evidence, *standing.why_not) if why not in {"", standing.state.value})
+    return "; ".join(why for why in (standing.evidence, *standing.ineligible_because) if why not in {"", standing.state.value})
 
 
 def name_of(state: ClusterState, server_ip: ServerIp) -> str:

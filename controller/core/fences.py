@@ -16,7 +16,7 @@ from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.records import DialerState, Fence, FenceStage, ServerIp
 
-_OURS = {FenceStage.INTENDED, FenceStage.TAKEN, FenceStage.RETURNING}
+_OURS = {FenceStage.PLANNED, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Of these somebody may order that they are given back."""
 _OVER = {FenceStage.NOT_TAKEN, FenceStage.RETURNED}
@@ -40,10 +40,10 @@ def fence_steps(state: ClusterState, policy: Policy, by: str, *, acts: bool, wit
 def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: str) -> Step | None:
     down = _is_down(state, fence.server_ip)
     order = state.orders.unfences.get(fence.server_ip)
-    ordered = order is not None and order.intended_at_ms == fence.intended_at_ms
+    ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
     if fence.stage in _OVER and not down:
         return Step(fence, "", over=True)
-    if fence.stage is FenceStage.INTENDED and not down:
+    if fence.stage is FenceStage.PLANNED and not down:
         answer = "the dialer came back before it was known whether the fence was taken"
         return Step(_changed(state, fence, FenceStage.UNCLEAR, by, answer), "left a fence to people", answer)
     if withheld:
@@ -72,7 +72,7 @@ def _new(state: ClusterState, by: str, *, acts: bool) -> Iterator[Step]:
             cluster=state.cluster,
             server_ip=server_ip,
             incident=incident.incident,
-            intended_at_ms=now_ms,
+            planned_at_ms=now_ms,
             changed_at_ms=now_ms,
             by=by,
         )

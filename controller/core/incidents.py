@@ -16,7 +16,7 @@ from controller.core.detector import doubt_about
 from controller.core.fences import fence_steps
 from controller.core.picks import resolve
 from controller.core.policy import Policy
-from controller.core.ranking import PhoneStanding, rank_phones
+from controller.core.ranking import RankedPhone, rank_phones
 from controller.core.state import ClusterState
 from messages.keys import key_of
 from messages.records import (
@@ -26,7 +26,7 @@ from messages.records import (
     DialerHealth,
     DialerState,
     Fence,
-    Hold,
+    AgentPause,
     Incident,
     Listed,
     LoginSlot,
@@ -34,7 +34,7 @@ from messages.records import (
     Record,
     Relogin,
     ServerIp,
-    Stage,
+    ReloginStage,
 )
 from messages.topics import Key
 
@@ -51,10 +51,10 @@ RETRY_SECONDS = 15.0
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; it can be begun again where it broke off."""
-UNDER_WAY = {Stage.ORDERED, Stage.TOLD, Stage.ENDED}
+UNDER_WAY = {ReloginStage.PLANNED, ReloginStage.SENT, ReloginStage.ENDED}
 
 
-class Turn(NamedTuple):
+class Plan(NamedTuple):
     """What one look at a cluster decided."""
 
     records: list[Record]
@@ -63,10 +63,10 @@ class Turn(NamedTuple):
     """What stands under these keys is over."""
 
 
-NOTHING = Turn([], [])
+NOTHING = Plan([], [])
 
 
-def take_turn(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: str = "") -> Turn:
+def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: str = "") -> Plan:
     """Decide what a cluster's incidents are now, and who is moved.
 
     Args:
@@ -82,16 +82,16 @@ def take_turn(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt
     return _Deciding(state, policy, by, acts=acts, doubt=doubt).turn()
 
 
-def take_in(state: ClusterState, turn: Turn) -> None:
+def apply_plan(state: ClusterState, turn: Plan) -> None:
     """Make a turn true, which is stored or will be."""
     for record in turn.records:
         match record:
-            case Incident() | Relogin() | Hold() | Fence():
+            case Incident() | Relogin() | AgentPause() | Fence():
                 state.decided(record)
             case LoginSlot():
                 state.take_slot(record)
     for key in turn.ended:
-        state.errand_over(key)
+        state.remove_action(key)
 
 
 def why_withheld(state: ClusterState, doubt: str) -> str:
@@ -130,12 +130,12 @@ class _Deciding:
         # moves of this turn are counted at once, or they would all go to the same dialer
         self._ahead = replace(state, slots=state.slots.copy())
         # what was advice before it was allowed to act is no order
-        self._advice = [each for each in state.relogins.values() if acts and each.stage is Stage.ADVISED]
+        self._advice = [each for each in state.relogins.values() if acts and each.stage is ReloginStage.ADVISED]
         self._relogins = {each.live_agent_id: each for each in state.relogins.values() if each not in self._advice}
         self._left = self._moves_left()
         self._aliases_of: dict[str, set[str]] | None = None
 
-    def turn(self) -> Turn:
+    def turn(self) -> Plan:
         """Decide."""
         self._follow_up()
         on_dialer = self._agents_by_dialer()
@@ -157,15 +157,15 @@ class _Deciding:
         for step in holding.steps(acts=acts, withheld=withheld):
             self._take(step)
         self._ended += [key_of(each) for each in self._advice if each.live_agent_id not in self._relogins]
-        return Turn(self._records, self._ended)
+        return Plan(self._records, self._ended)
 
     def _take(self, step: Step) -> None:
         if step.over:
-            self._ended.append(key_of(step.errand))
+            self._ended.append(key_of(step.action))
         else:
-            self._records.append(step.errand)
+            self._records.append(step.action)
         if step.what:
-            self._decide(step.what, step.why, subject_of(step.errand))
+            self._decide(step.what, step.why, subject_of(step.action))
 
     def _moves_left(self) -> int:
         """Tell how many moves the pace allows now."""
@@ -212,7 +212,7 @@ class _Deciding:
 
     def _close(self, incident: Incident, why: str) -> None:
         for relogin in [each for each in self._relogins.values() if each.incident == incident.incident]:
-            if relogin.stage is Stage.ORDERED:
+            if relogin.stage is ReloginStage.PLANNED:
                 self._decide("withdrew a move", why, relogin.user)
                 self._give_place_back(relogin)
             self._forget(relogin)
@@ -238,7 +238,7 @@ class _Deciding:
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
             relogin = self._relogins.get(session.live_agent_id)
-            if relogin is None or relogin.stage is Stage.FAILED:
+            if relogin is None or relogin.stage is ReloginStage.FAILED:
                 why = NotMoved.STAYED if relogin is not None else self._move(incident, session, withheld)
                 if why is not None:
                     listed[session.live_agent_id] = _listed(session, why)
@@ -250,7 +250,7 @@ class _Deciding:
                 withheld=withheld,
                 agents=len(agents),
                 ordered=len(moved),
-                home=sum(1 for each in moved if each.stage is Stage.HOME),
+                home=sum(1 for each in moved if each.stage is ReloginStage.MOVED),
                 listed=tuple(listed[number] for number in sorted(listed)),
             ),
         )
@@ -306,7 +306,7 @@ class _Deciding:
             if not isinstance(target, NotMoved):
                 self._order(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
 
-    def _target(self, session: AgentSession) -> tuple[str, PhoneStanding] | NotMoved:
+    def _target(self, session: AgentSession) -> tuple[str, RankedPhone] | NotMoved:
         """Choose the alias and the phone an agent is moved to, or say why there is none."""
         if session.remote:
             return NotMoved.REMOTE
@@ -343,7 +343,7 @@ class _Deciding:
                         self._aliases_of.setdefault(place, set()).add(alias.alias_id)
         return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
 
-    def _order(self, incident: str, session: AgentSession, alias_id: str, phone: PhoneStanding, *, why: str) -> Relogin:
+    def _order(self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str) -> Relogin:
         # on a dialer that lives a call is only waited for
         lives = self._lives(session.server_ip)
         relogin = Relogin(
@@ -356,7 +356,7 @@ class _Deciding:
             alias_id=alias_id,
             phone_login=phone.phone_login,
             ordered_at_ms=self._now_ms,
-            stage=Stage.ORDERED if self._acts else Stage.ADVISED,
+            stage=ReloginStage.PLANNED if self._acts else ReloginStage.ADVISED,
             changed_at_ms=self._now_ms,
             in_call=session.status in IN_CALL and not lives,
             dialer_lives=lives,
@@ -406,10 +406,10 @@ class _Deciding:
             )
             after = relogin
             if elsewhere:
-                after = self._changed(relogin, stage=Stage.HOME)
-            elif relogin.stage in {Stage.ORDERED, Stage.TOLD} and relogin.live_agent_id not in sessions:
-                after = self._changed(relogin, stage=Stage.ENDED)
-            elif relogin.stage is Stage.TOLD and self._now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS:
+                after = self._changed(relogin, stage=ReloginStage.MOVED)
+            elif relogin.stage in {ReloginStage.PLANNED, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
+                after = self._changed(relogin, stage=ReloginStage.ENDED)
+            elif relogin.stage is ReloginStage.SENT and self._now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS:
                 after = self._tell_again(relogin)
             if after is not relogin:
                 self._relogins[relogin.live_agent_id] = after
@@ -424,7 +424,7 @@ class _Deciding:
         forced = relogin.attempts >= MOST_ATTEMPTS
         if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if self._policy.emergency_logout else 0):
             self._decide("gave a move up", f"tried {relogin.attempts} times, and still there", relogin.user)
-            return self._changed(relogin, stage=Stage.FAILED)
+            return self._changed(relogin, stage=ReloginStage.FAILED)
         what = "ordered an emergency logout" if forced else "ordered a move again"
         self._decide(what, relogin.answer or "the session is still there", relogin.user)
         # a call may have come between the poll that was decided on and the LOGOUT, and has died with its dialer since
@@ -437,7 +437,7 @@ class _Deciding:
         )
         return self._changed(
             relogin,
-            stage=Stage.ORDERED,
+            stage=ReloginStage.PLANNED,
             attempts=relogin.attempts + 1,
             forced=forced,
             in_call=relogin.in_call or in_call,

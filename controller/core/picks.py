@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from controller.core.policy import Policy
-from controller.core.ranking import AliasRanking, PhoneStanding, rank_phones
+from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
 from controller.core.state import ClusterState
-from messages.records import LoginSlot, Stage
+from messages.records import LoginSlot, ReloginStage
 
 
 class PickRequest(NamedTuple):
@@ -43,7 +43,7 @@ class Refused(NamedTuple):
     """No slot, and why."""
 
     why: NoPick
-    phones: tuple[PhoneStanding, ...]
+    phones: tuple[RankedPhone, ...]
     """Each phone with its own reasons; empty for an unknown alias."""
 
 
@@ -86,7 +86,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     return Picked(slot, is_new=True)
 
 
-def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: PhoneStanding, by: str) -> LoginSlot:
+def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: RankedPhone, by: str) -> LoginSlot:
     session = state.agents.get(request.user.lower())
     return LoginSlot(
         cluster=state.cluster,
@@ -142,9 +142,9 @@ def take_order(state: ClusterState, screen: str) -> LoginSlot | NoOrder:
     for slot in state.slots:
         if slot.planned and slot.screen == screen != "":
             move = None if slot.replaces is None else state.relogins.get(slot.replaces)
-            if move is not None and move.stage is Stage.ORDERED:
+            if move is not None and move.stage is ReloginStage.PLANNED:
                 return NoOrder.NOT_YET
-            if move is not None and not (move.stage is Stage.TOLD or move.answer):
+            if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
                 return NoOrder.NONE  # it ended before it was told: somebody else did that
             taken = msgspec.structs.replace(slot, planned=False)
             state.slots.take(taken)

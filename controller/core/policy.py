@@ -23,7 +23,7 @@ class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: all dialers of the cluster."""
     zone: tzinfo = UTC
 
-    def holds(self, server_ip: ServerIp, now_ms: int) -> bool:
+    def covers(self, server_ip: ServerIp, now_ms: int) -> bool:
         """Tell whether it covers a dialer now, `AHEAD_MINUTES` included."""
         if self.server_ips and server_ip not in self.server_ips:
             return False
@@ -68,7 +68,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:
         """Tell whether a dialer is, or soon will be, away as planned."""
-        return bool(self.windows) and any(window.holds(server_ip, now_ms) for window in self.windows)
+        return bool(self.windows) and any(window.covers(server_ip, now_ms) for window in self.windows)
 
     def max_agents_on(self, server_ip: ServerIp) -> int | None:
         """Tell the limit of one dialer."""

@@ -23,8 +23,8 @@ from messages.records import (
     Heartbeat,
     Phone,
     ServerIp,
-    Standing,
-    WhyNot,
+    RankedDialer,
+    Ineligible,
 )
 
 UNWEIGHTED_SHARE = 0.001
@@ -39,7 +39,7 @@ DEFAULT_SYSTEM_LIMIT = 100
 
 NOT_JUDGED = DialerHealth(state=DialerState.UNKNOWN, since_ms=0)
 
-LAST_RESORT = frozenset({WhyNot.SUSPECT, WhyNot.MAINTENANCE, WhyNot.WARMING_UP, WhyNot.NOT_REGISTERED})
+LAST_RESORT = frozenset({Ineligible.SUSPECT, Ineligible.MAINTENANCE, Ineligible.WARMING_UP, Ineligible.NOT_REGISTERED})
 """Reasons that count only while there is a dialer without any."""
 
 
@@ -53,14 +53,14 @@ ABSENT = frozenset({"UNREGISTERED", "UNREACHABLE"})
 class DialerJudgement(NamedTuple):
     """What one dialer offers to a login."""
 
-    why_not: tuple[WhyNot, ...]
+    ineligible_because: tuple[Ineligible, ...]
     """Empty: it takes one."""
     agents: int
     slots: int
     load: float
 
 
-class PhoneStanding(NamedTuple):
+class RankedPhone(NamedTuple):
     """Where one login of an alias stands."""
 
     phone_login: str
@@ -68,7 +68,7 @@ class PhoneStanding(NamedTuple):
     """Empty: no phone has this login."""
     rank: int | None
     """1 is the pick; None: not offered."""
-    why_not: tuple[WhyNot, ...]
+    ineligible_because: tuple[Ineligible, ...]
     agents: int
     slots: int
     load: float
@@ -77,12 +77,12 @@ class PhoneStanding(NamedTuple):
 class AliasRanking(NamedTuple):
     """An alias's phones: the offered ones, best first, then the others in the alias's order."""
 
-    phones: tuple[PhoneStanding, ...]
+    phones: tuple[RankedPhone, ...]
     forced_by: Grouping | None
     """The campaign's grouping, where that and not the load chose the first."""
 
     @property
-    def best(self) -> PhoneStanding | None:
+    def best(self) -> RankedPhone | None:
         """Give the phone to log in to."""
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
@@ -100,30 +100,30 @@ def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJ
     slots = state.slots.on(dialer.server_ip)
     agents = sum(dialer.agents.values())
     return DialerJudgement(
-        why_not=_why_not(state, policy, dialer, agents + slots, slots),
+        ineligible_because=_reasons_against(state, policy, dialer, agents + slots, slots),
         agents=agents,
         slots=slots,
         load=(agents + slots) / _share(state, dialer.server_ip),
     )
 
 
-def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
+def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...]:
     """Rank the dialers of a cluster: those that take logins first, least loaded first.
 
     Boxes without Asterisk are left out.
     """
     judged = [(judge(state, policy, dialer), dialer) for dialer in state.dialers.values() if dialer.asterisk]
-    accepted = _accepted(judgement.why_not for judgement, _ in judged)
-    judged.sort(key=lambda each: (not accepted.issuperset(each[0].why_not), each[0].load, each[1].server_ip))
+    accepted = _accepted(judgement.ineligible_because for judgement, _ in judged)
+    judged.sort(key=lambda each: (not accepted.issuperset(each[0].ineligible_because), each[0].load, each[1].server_ip))
     return tuple(
-        Standing(
+        RankedDialer(
             server_ip=dialer.server_ip,
             server_id=dialer.server_id,
             state=health.state,
             since_ms=health.since_ms,
             evidence=health.evidence,
-            rank=place if accepted.issuperset(judgement.why_not) else None,
-            why_not=judgement.why_not,
+            rank=place if accepted.issuperset(judgement.ineligible_because) else None,
+            ineligible_because=judgement.ineligible_because,
             agents=judgement.agents,
             slots=judgement.slots,
             load=judgement.load,
@@ -136,9 +136,9 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[Standing, ...]:
     )
 
 
-def imbalance(standings: tuple[Standing, ...]) -> float | None:
+def imbalance(ranked: tuple[RankedDialer, ...]) -> float | None:
     """Tell how uneven the dialers that take logins are: most over mean load; None: nobody is on them."""
-    loads = [standing.load for standing in standings if standing.rank is not None]
+    loads = [standing.load for standing in ranked if standing.rank is not None]
     total = sum(loads)
     return max(loads) * len(loads) / total if total else None
 
@@ -146,8 +146,8 @@ def imbalance(standings: tuple[Standing, ...]) -> float | None:
 def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
     """Rank the phones behind `logins` for an agent of a campaign. Costs no more than there are logins."""
     judged = [_judge_phone(state, policy, login) for login in logins]
-    accepted = _accepted(phone.why_not for phone in judged)
-    offered = [(place, phone) for place, phone in enumerate(judged) if accepted.issuperset(phone.why_not)]
+    accepted = _accepted(phone.ineligible_because for phone in judged)
+    offered = [(place, phone) for place, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
     # On a tie VICIdial keeps the last it compares.
     offered.sort(key=lambda each: (each[1].load, -each[0]))
     forced_by = None
@@ -159,23 +159,23 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
             offered.remove(forced)
             offered.insert(0, forced)
     ranked = [phone._replace(rank=rank) for rank, (_, phone) in enumerate(offered, start=1)]
-    rest = [phone for phone in judged if not accepted.issuperset(phone.why_not)]
+    rest = [phone for phone in judged if not accepted.issuperset(phone.ineligible_because)]
     return AliasRanking(tuple(ranked + rest), forced_by)
 
 
-def _judge_phone(state: ClusterState, policy: Policy, login: str) -> PhoneStanding:
+def _judge_phone(state: ClusterState, policy: Policy, login: str) -> RankedPhone:
     phone = state.phones.get(login.lower())
     if phone is None:
-        return PhoneStanding(login, "", None, (WhyNot.NO_SUCH_PHONE,), 0, 0, 0.0)
+        return RankedPhone(login, "", None, (Ineligible.NO_SUCH_PHONE,), 0, 0, 0.0)
     dialer = state.dialers.get(phone.server_ip)
     if dialer is None:
-        return PhoneStanding(phone.login, phone.server_ip, None, (WhyNot.NO_SUCH_SERVER,), 0, 0, 0.0)
-    why_not, agents, slots, load = judge(state, policy, dialer)
+        return RankedPhone(phone.login, phone.server_ip, None, (Ineligible.NO_SUCH_SERVER,), 0, 0, 0.0)
+    ineligible_because, agents, slots, load = judge(state, policy, dialer)
     if known_absent(phone):
-        why_not = (WhyNot.NOT_REGISTERED, *why_not)
+        ineligible_because = (Ineligible.NOT_REGISTERED, *ineligible_because)
     if not phone.active:
-        why_not = (WhyNot.PHONE_INACTIVE, *why_not)
-    return PhoneStanding(phone.login, phone.server_ip, None, why_not, agents, slots, load)
+        ineligible_because = (Ineligible.PHONE_INACTIVE, *ineligible_because)
+    return RankedPhone(phone.login, phone.server_ip, None, ineligible_because, agents, slots, load)
 
 
 def known_absent(phone: Phone) -> bool:
@@ -184,8 +184,8 @@ def known_absent(phone: Phone) -> bool:
 
 
 def _forced(
-    state: ClusterState, campaign: Campaign, offered: list[tuple[int, PhoneStanding]]
-) -> tuple[int, PhoneStanding] | None:
+    state: ClusterState, campaign: Campaign, offered: list[tuple[int, RankedPhone]]
+) -> tuple[int, RankedPhone] | None:
     """Find the phone that the campaign's grouping takes before any load is compared."""
     system_limit = DEFAULT_SYSTEM_LIMIT if state.settings is None else state.settings.grouping_limit
     for candidate in sorted(offered):
@@ -201,50 +201,50 @@ def _forced(
     return None
 
 
-def _accepted(reasons: Iterable[tuple[WhyNot, ...]]) -> frozenset[WhyNot]:
+def _accepted(reasons: Iterable[tuple[Ineligible, ...]]) -> frozenset[Ineligible]:
     """Tell which reasons do not count: those of the last resort, where nobody is without a reason."""
     return frozenset() if not all(reasons) else LAST_RESORT
 
 
-def _why_not(state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int) -> tuple[WhyNot, ...]:
+def _reasons_against(state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int) -> tuple[Ineligible, ...]:
     reasons = []
     health = state.health.dialers.get(dialer.server_ip, NOT_JUDGED)
     if not dialer.active:
-        reasons.append(WhyNot.SWITCHED_OFF)
+        reasons.append(Ineligible.SWITCHED_OFF)
     if not dialer.agent_logins:
-        reasons.append(WhyNot.CLOSED)
+        reasons.append(Ineligible.CLOSED)
     if (lifeless := _lifeless(state, policy, dialer, health)) is not None:
         reasons.append(lifeless)
     if health.state is DialerState.DRAINING and dialer.active:
         planned = policy.in_maintenance(dialer.server_ip, state.observed_at_ms)
-        reasons.append(WhyNot.MAINTENANCE if planned else WhyNot.DRAINING)
+        reasons.append(Ineligible.MAINTENANCE if planned else Ineligible.DRAINING)
     if dialer.twin_server_ip:
         twin = state.dialers.get(dialer.twin_server_ip)
         judged = state.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
         if twin is None or _lifeless(state, policy, twin, judged) is not None:
-            reasons.append(WhyNot.TWIN_SILENT)
+            reasons.append(Ineligible.TWIN_SILENT)
     if dialer.rooms_free <= slots:
-        reasons.append(WhyNot.NO_ROOM)
+        reasons.append(Ineligible.NO_ROOM)
     max_agents = policy.max_agents_on(dialer.server_ip)
     if max_agents is not None and load >= max_agents:
-        reasons.append(WhyNot.FULL)
+        reasons.append(Ineligible.FULL)
     if health.life is DialerState.RECOVERING and load >= _first_share(state, health):
-        reasons.append(WhyNot.WARMING_UP)
+        reasons.append(Ineligible.WARMING_UP)
     return tuple(reasons)
 
 
-def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health: DialerHealth) -> WhyNot | None:
+def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health: DialerHealth) -> Ineligible | None:
     """Tell what speaks against a dialer's being alive, as it was judged and as this very poll shows it."""
     if health.life is DialerState.DOWN:
-        return WhyNot.DOWN
+        return Ineligible.DOWN
     if dialer.heartbeat is None:
         # A database that restarts loses all heartbeats, and living dialers write theirs again only when their
         # updater restarts. VICIdial would let nobody in.
-        return None if health.life in {DialerState.UP, DialerState.RECOVERING} else WhyNot.NO_HEARTBEAT
+        return None if health.life in {DialerState.UP, DialerState.RECOVERING} else Ineligible.NO_HEARTBEAT
     if _lives(dialer.heartbeat, state.observed_at_ms, policy):
-        return WhyNot.SUSPECT if health.life is DialerState.SUSPECT else None
+        return Ineligible.SUSPECT if health.life is DialerState.SUSPECT else None
     # one that nobody ever saw alive may have been dead for years
-    return WhyNot.SUSPECT if health.served else WhyNot.STALLED
+    return Ineligible.SUSPECT if health.served else Ineligible.STALLED
 
 
 def _first_share(state: ClusterState, health: DialerHealth) -> float:

@@ -30,7 +30,7 @@ class Severity(StrEnum):
     """Worth knowing."""
 
 
-class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
+class ReadinessFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as hot-desking needs it."""
 
     severity: Severity
@@ -56,12 +56,12 @@ _DEFECTS = {
 }
 
 
-def audit(state: ClusterState) -> list[AuditFinding]:
-    """Look at everything at once; `audit_slices` does so a part at a time."""
-    return [finding for part in audit_slices(state) for finding in part]
+def audit(state: ClusterState) -> list[ReadinessFinding]:
+    """Look at everything at once; `readiness_slices` does so a part at a time."""
+    return [finding for part in readiness_slices(state) for finding in part]
 
 
-def audit_slices(state: ClusterState) -> Iterator[list[AuditFinding]]:
+def readiness_slices(state: ClusterState) -> Iterator[list[ReadinessFinding]]:
     """Look at a cluster, and give what was found so far every now and then; the state may change in between."""
     yield [*_cluster_findings(state), *_dialer_findings(state), *_campaign_findings(state)]
     yield list(_registration_findings(state))
@@ -75,13 +75,13 @@ def audit_slices(state: ClusterState) -> Iterator[list[AuditFinding]]:
     yield list(_past_alias(state, holders))
 
 
-def worst(findings: Iterable[AuditFinding]) -> Severity | None:
+def worst(findings: Iterable[ReadinessFinding]) -> Severity | None:
     """Give the highest severity; None: nothing was found."""
     found = {finding.severity for finding in findings}
     return next((severity for severity in Severity if severity in found), None)
 
 
-def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFinding]:
+def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[ReadinessFinding]:
     """Look at one alias."""
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
@@ -116,7 +116,7 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[AuditFind
         yield _error(kind, where, defect.value, remedy)
 
 
-def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[AuditFinding]:
+def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[ReadinessFinding]:
     on = f"its phone {phone.login} on {phone.server_ip}"
     dialer = state.dialers.get(phone.server_ip)
     if dialer is None:
@@ -138,14 +138,14 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[A
         )
 
 
-def _shared_phones(holders: Counter[str]) -> Iterator[AuditFinding]:
+def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:
     for login, count in sorted(holders.items()):
         if count > 1:
             what = f"{count} aliases list it: two agents could be given the same phone"
             yield _warning("phone_shared", f"phone {login}", what, "list each phone in one alias")
 
 
-def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[AuditFinding]:
+def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[ReadinessFinding]:
     for name, session in sorted(state.agents.items()):
         login = state.logins.get(name)
         by_alias = login is not None and login.alias_id.lower() in state.aliases
@@ -158,7 +158,7 @@ def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[AuditFin
             )
 
 
-def _dialer_findings(state: ClusterState) -> Iterator[AuditFinding]:
+def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     weights = {} if state.settings is None else state.settings.weights
     for server_ip, dialer in sorted(state.dialers.items()):
         where = f"dialer {server_ip}"
@@ -181,7 +181,7 @@ def _dialer_findings(state: ClusterState) -> Iterator[AuditFinding]:
         yield _note("weight_of_nobody", f"dialer {server_ip}", what, "take the line out")
 
 
-def _registration_findings(state: ClusterState) -> Iterator[AuditFinding]:
+def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     """Name the dialers of whose phones nobody says whether they are registered: that was not looked at, then."""
     said, silent = set[ServerIp](), set[ServerIp]()
     for phone in state.phones.values():
@@ -193,7 +193,7 @@ def _registration_findings(state: ClusterState) -> Iterator[AuditFinding]:
         yield _note("registration_not_known", f"dialer {server_ip}", what, remedy)
 
 
-def _campaign_findings(state: ClusterState) -> Iterator[AuditFinding]:
+def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     for campaign in state.campaigns.values():
         if campaign.grouping is Grouping.DISABLED:
             continue
@@ -209,22 +209,22 @@ def _campaign_findings(state: ClusterState) -> Iterator[AuditFinding]:
             yield _note("grouped", where, what, "set it to DISABLED, if they should be spread")
 
 
-def _cluster_findings(state: ClusterState) -> Iterator[AuditFinding]:
+def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     if state.settings is not None and not state.settings.secrets_compared:
         what = "the phones' passwords and secrets may not be read, so they were not compared"
-        yield _note("not_compared", "database", what, "run collectors/grants-audit.sql, if they should be")
+        yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql, if they should be")
     if state.phones and not state.aliases:
         remedy = "make one for each agent: docs/guide/hot-desking.md"
         yield _error("no_alias", "database", "there is no phone alias", remedy)
 
 
-def _error(kind: str, where: str, what: str, remedy: str) -> AuditFinding:
-    return AuditFinding(severity=Severity.ERROR, kind=kind, where=where, what=what, remedy=remedy)
+def _error(kind: str, where: str, what: str, remedy: str) -> ReadinessFinding:
+    return ReadinessFinding(severity=Severity.ERROR, kind=kind, where=where, what=what, remedy=remedy)
 
 
-def _warning(kind: str, where: str, what: str, remedy: str) -> AuditFinding:
-    return AuditFinding(severity=Severity.WARNING, kind=kind, where=where, what=what, remedy=remedy)
+def _warning(kind: str, where: str, what: str, remedy: str) -> ReadinessFinding:
+    return ReadinessFinding(severity=Severity.WARNING, kind=kind, where=where, what=what, remedy=remedy)
 
 
-def _note(kind: str, where: str, what: str, remedy: str) -> AuditFinding:
-    return AuditFinding(severity=Severity.NOTE, kind=kind, where=where, what=what, remedy=remedy)
+def _note(kind: str, where: str, what: str, remedy: str) -> ReadinessFinding:
+    return ReadinessFinding(severity=Severity.NOTE, kind=kind, where=where, what=what, remedy=remedy)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from controller.core.actions import ONLY_ADVISES
-from controller.core.clusters import Ended, News
+from controller.core.clusters import Tombstone, News
 from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
-from controller.core.incidents import take_in, take_turn
+from controller.core.incidents import apply_plan, make_plan
 from controller.core.policy import Policy
 from controller.core.state import ClusterState, Folded
 from messages.keys import KIND_FENCE
@@ -21,7 +21,7 @@ from messages.records import (
     Acknowledge,
     AgentSession,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     Decision,
     DialerState,
     Drain,
@@ -63,7 +63,7 @@ class Window(NamedTuple):
     from_ms: int
     to_ms: int
 
-    def holds(self, at_ms: int) -> bool:
+    def covers(self, at_ms: int) -> bool:
         """Tell whether a moment lies in it."""
         return self.from_ms <= at_ms <= self.to_ms
 
@@ -94,9 +94,9 @@ class Replay:
                 if self._state.fold(news) is Folded.OUTAGE and not self._outage:
                     self._outage = True
                     yield self._happens(self._state.observed_at_ms, "the database does not answer", news.why)
-            case AgentSession() | Phone() | PhoneAlias() | Campaign() | ClusterSettings():
+            case AgentSession() | Phone() | PhoneAlias() | Campaign() | SystemSettings():
                 self._state.fold(news)
-            case Ended():
+            case Tombstone():
                 self._end(news)
             case LoginSlot() if not news.planned or news.used_by is not None:
                 self._state.take_slot(news)
@@ -144,14 +144,14 @@ class Replay:
             what = "nobody may be moved" if state.health.brake else "agents may be moved again"
             yield self._happens(poll.observed_at_ms, what, state.health.brake)
         self._brake = state.health.brake
-        turn = take_turn(state, self._policy, REPLAY, acts=False)
-        take_in(state, turn)
+        turn = make_plan(state, self._policy, REPLAY, acts=False)
+        apply_plan(state, turn)
         for record in turn.records:
             if isinstance(record, Decision):
                 what = record.what.replace(ONLY_ADVISES, "")  # here nothing is carried out: no need to say so each time
                 yield Happening(at_ms=record.at_ms, subject=record.subject, what=what, why=record.why, judged=False)
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: Tombstone) -> None:
         if ended.topic is Topic.OBSERVATIONS:
             self._state.fold_end(ended.key, ended.stamp)
         elif ended.topic is Topic.ORDERS:
@@ -159,7 +159,7 @@ class Replay:
         elif ended.topic is Topic.LOGINS:
             self._state.release_slot(ended.key.name)
         elif ended.key.kind == KIND_FENCE:
-            self._state.errand_over(ended.key)
+            self._state.remove_action(ended.key)
 
     def _happens(self, at_ms: int, what: str, why: str = "") -> Happening:
         return Happening(at_ms=at_ms, subject=self._state.cluster, what=what, why=why)

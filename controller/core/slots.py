@@ -54,7 +54,7 @@ class Slots:
         return self._in_campaign.get((server_ip, campaign_id.lower()), 0)
 
     def take(self, slot: LoginSlot) -> None:
-        """Hold a slot, in place of the one its user had."""
+        """AgentPause a slot, in place of the one its user had."""
         self.release(slot.user)
         self._by_user[slot.user.lower()] = slot
         heapq.heappush(self._due, (slot.until_ms, slot.user.lower()))

@@ -22,13 +22,13 @@ from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
     AgentSession,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DialerReading,
     DialerState,
-    Errand,
+    Action,
     Fence,
     FleetHealth,
-    Hold,
+    AgentPause,
     Incident,
     LoginSlot,
     Observation,
@@ -36,7 +36,7 @@ from messages.records import (
     Phone,
     PhoneAlias,
     Poll,
-    Reign,
+    EpochClaim,
     Relogin,
     ServerIp,
 )
@@ -45,7 +45,7 @@ from messages.topics import Key
 Stamp = tuple[int, int]
 """(epoch, sequence) of a poll."""
 
-Entity = AgentSession | Phone | PhoneAlias | Campaign | ClusterSettings
+Entity = AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
 """What a poll says changed."""
 
 NEVER: Stamp = (-1, -1)
@@ -88,7 +88,7 @@ class ClusterState:
     phones: dict[str, Phone] = field(default_factory=dict)
     aliases: dict[str, PhoneAlias] = field(default_factory=dict)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
-    settings: ClusterSettings | None = None
+    settings: SystemSettings | None = None
     weight_shares: dict[ServerIp, float] = field(default_factory=dict)
     """Each weighed dialer's part of all weights; empty: the cluster weighs none."""
     outage: Outage | None = None
@@ -102,7 +102,7 @@ class ClusterState:
     """The incidents that closed last, in that order."""
     relogins: dict[int, Relogin] = field(default_factory=dict)
     """By session: the moves of open incidents, and those that people ordered."""
-    holds: dict[int, Hold] = field(default_factory=dict)
+    agent_pauses: dict[int, AgentPause] = field(default_factory=dict)
     """By session: who is kept from calls."""
     fences: dict[ServerIp, Fence] = field(default_factory=dict)
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
@@ -134,7 +134,7 @@ class ClusterState:
         ]
         return sum(up) / len(up) if up else None
 
-    def decided(self, record: Incident | Errand) -> None:
+    def decided(self, record: Incident | Action) -> None:
         """Take in what was decided, here or by an earlier owner."""
         match record:
             case Incident(closed_at_ms=None):
@@ -144,8 +144,8 @@ class ClusterState:
                 self.closed = [*self.closed[1 - CLOSED_KEPT :], record]
             case Relogin():
                 self.relogins[record.live_agent_id] = record
-            case Hold():
-                self.holds[record.live_agent_id] = record
+            case AgentPause():
+                self.agent_pauses[record.live_agent_id] = record
             case Fence():
                 self.fences[record.server_ip] = record
 
@@ -160,28 +160,28 @@ class ClusterState:
         for name in _OBSERVED:
             setattr(self, name, getattr(unseen, name))
 
-    def errand(self, key: Key) -> Errand | None:
-        """Give the errand of a key."""
-        return self._errands_of(key).get(_errand_name(key))
+    def action(self, key: Key) -> Action | None:
+        """Give the action of a key."""
+        return self._actions_of(key).get(_action_name(key))
 
-    def errand_over(self, key: Key) -> None:
-        """Forget an errand, by the key that its tombstone names."""
-        self._errands_of(key).pop(_errand_name(key), None)
+    def remove_action(self, key: Key) -> None:
+        """Forget an action, by the key that its tombstone names."""
+        self._actions_of(key).pop(_action_name(key), None)
 
-    def _errands_of(self, key: Key) -> dict[Any, Any]:
+    def _actions_of(self, key: Key) -> dict[Any, Any]:
         kinds: dict[str, dict[Any, Any]] = {
             keys.KIND_FENCE: self.fences,
-            keys.KIND_HOLD: self.holds,
+            keys.KIND_AGENT_PAUSE: self.holds,
             keys.KIND_SESSION: self.relogins,
         }
         return kinds.get(key.kind, {})
 
     @property
-    def errands(self) -> Iterator[Errand]:
-        """Give all errands, in the order in which they are best carried out."""
+    def actions(self) -> Iterator[Action]:
+        """Give all actions, in the order in which they are best carried out."""
         yield from self.fences.values()
         yield from self.relogins.values()
-        yield from self.holds.values()
+        yield from self.agent_pauses.values()
 
     def fold(self, record: Observation) -> Folded:
         """Take in one observation."""
@@ -194,7 +194,7 @@ class ClusterState:
                     return Folded.STALE
                 self.outage = record
                 return Folded.OUTAGE
-            case Reign():
+            case EpochClaim():
                 return Folded.WAITS
             case _:
                 return self._wait(stamp, record)
@@ -228,7 +228,7 @@ class ClusterState:
         return Folded.POLL
 
     def take_slot(self, slot: LoginSlot) -> None:
-        """Hold a slot, or note the login it became."""
+        """AgentPause a slot, or note the login it became."""
         name = slot.user.lower()
         if slot.used_by is not None:
             self.slots.release(slot.user)
@@ -242,7 +242,7 @@ class ClusterState:
             self._use_slot(session, self.observed_at_ms)
 
     def hand_out(self, slot: LoginSlot) -> None:
-        """Hold a slot that is new: what became of an earlier one of its user is of no interest any more."""
+        """AgentPause a slot that is new: what became of an earlier one of its user is of no interest any more."""
         self.slots_ended.pop(slot.user.lower(), None)
         self.slots.take(slot)
 
@@ -290,7 +290,7 @@ class ClusterState:
                 self.aliases[news.alias_id.lower()] = news
             case Campaign():
                 self.campaigns[news.campaign_id.lower()] = news
-            case ClusterSettings():
+            case SystemSettings():
                 self.settings = news
                 self.weight_shares = _shares(news.weights)
             case Key():
@@ -350,5 +350,5 @@ def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:
     return {server_ip: weight / total for server_ip, weight in weights.items() if weight > total * LEAST_SHARE}
 
 
-def _errand_name(key: Key) -> int | ServerIp:
+def _action_name(key: Key) -> int | ServerIp:
     return key.name if key.kind == keys.KIND_FENCE or not key.name.isdecimal() else int(key.name)

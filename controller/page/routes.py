@@ -22,7 +22,7 @@ from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.orders import Orderer, incidents_of
 from controller.api.schemas import AcknowledgeBody, OrderBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, agents_words, clock, explain
 from controller.page.events import Live, Watched
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
@@ -62,8 +62,8 @@ class _SignInNeeded(HTTPException):
 class StatusPage:
     """The pages, and who may see them."""
 
-    def __init__(self, desk: Desk, orderer: Orderer, tokens: Tokens, version: str) -> None:
-        self.desk = desk
+    def __init__(self, clusters: Clusters, orderer: Orderer, tokens: Tokens, version: str) -> None:
+        self.clusters = clusters
         self._orderer = orderer
         self._tokens = tokens
         self._version = version
@@ -117,14 +117,14 @@ class StatusPage:
         """Show all clusters."""
         now = time.monotonic()
         lines = [
-            cluster_line(view.state, self.desk.snapshot(view), stale=view.stale(now))
-            for _, view in sorted(self.desk.clusters.items())
+            cluster_line(view.state, self.clusters.snapshot(view), stale=view.stale(now))
+            for _, view in sorted(self.clusters.by_name.items())
         ]
         return await self.shown("overview.html", visitor=visitor, clusters=lines)
 
     async def cluster(self, request: AnyRequest, cluster: str, asked: str, *, still: bool) -> Response[str]:
         """Show one cluster, and the answer to a question about it; `still`: it does not load anew by itself."""
-        visitor, view = self.visitor(request), known(self.desk, cluster)
+        visitor, view = self.visitor(request), known(self.clusters, cluster)
         explained: list[Explanation] = []
         if asked:
             stale = view.stale(time.monotonic())
@@ -160,10 +160,10 @@ class StatusPage:
         return self._templates.get_template(template).render(common | dict(values))
 
     def _page(self, cluster: str) -> ClusterPage:
-        view = known(self.desk, cluster)
+        view = known(self.clusters, cluster)
         return cluster_page(
             view.state,
-            self.desk.snapshot(view),
+            self.clusters.snapshot(view),
             incidents_of(view),
             view.decisions,
             stale=view.stale(time.monotonic()),
@@ -171,7 +171,7 @@ class StatusPage:
         )
 
     def _contents(self, watched: Watched) -> ClusterPage | None:
-        return self._page(watched.cluster) if watched.cluster in self.desk.clusters else None
+        return self._page(watched.cluster) if watched.cluster in self.clusters.by_name else None
 
     # --- signing in -------------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
     @get("/clusters/{cluster:str}/live")
     async def live(request: AnyRequest, cluster: FromPath[str]) -> ASGIApp:
         visitor = page.visitor(request)
-        known(page.desk, cluster)
+        known(page.clusters, cluster)
         return page.live.app(Watched(cluster, visitor.scope >= Scope.ADMIN), HEADERS)
 
     def failed(request: AnyRequest, error: HTTPException) -> Response[str]:

@@ -197,7 +197,7 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
 
 def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decision]) -> IncidentCard:
     incident = told.incident
-    concerned = {incident.server_ip, *(each.user for each in told.moves), *(each.user for each in told.holds)}
+    concerned = {incident.server_ip, *(each.user for each in told.moves), *(each.user for each in told.agent_pauses)}
     concerned |= {each.user for each in incident.listed}
     timeline = [each for each in decisions if each.at_ms >= incident.opened_at_ms and each.subject in concerned]
     advice = is_advice(told.moves)

@@ -14,11 +14,11 @@ from typing import Protocol
 import structlog
 
 from controller.core.acting import Outcome, Reply, after
-from controller.core.actions import Number, is_due, may_be_repeated, number_of, subject_of, what_was_done
-from controller.core.clusters import ClusterView, Desk, entries_of
-from controller.core.incidents import Turn
+from controller.core.actions import AttemptId, is_due, may_be_repeated, attempt_of, subject_of, what_was_done
+from controller.core.clusters import Cluster, Clusters, entries_of
+from controller.core.incidents import Plan
 from messages.keys import key_of
-from messages.records import Decision, Errand, Pause
+from messages.records import Decision, Action, Pause
 from stream.entries import entry_of
 from stream.log import Entry, LogError
 
@@ -39,17 +39,17 @@ Raises:
 log = structlog.get_logger()
 
 
-class Takes(Protocol):
+class ActionSink(Protocol):
     """Carries out what it is given, in that order."""
 
-    def submit(self, errand: Errand) -> None: ...
+    def submit(self, action: Action) -> None: ...
 
 
 @dataclass
 class _Done:
     """What an executor did, and what follows from it."""
 
-    errand: Errand
+    action: Action
     outcome: Outcome
     at_ms: int | None
     """When, by the log's clock; None: it was not known."""
@@ -62,27 +62,27 @@ class Committer:
 
     def __init__(  # what it connects, each once
         self,
-        desk: Desk,
+        clusters: Clusters,
         append: Append,
-        executors: Mapping[str, Takes],
+        executors: Mapping[str, ActionSink],
         decides: Callable[[str], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
         self._decides = decides
         self._append = append
         self._executors = executors
         self._clock = clock
         self._busy: set[str] = set()
-        self._submitted: dict[str, dict[Number, float]] = {}
-        """By cluster: the errands given to its executor, and when they came back undone. Each does come back, or what
+        self._submitted: dict[str, dict[AttemptId, float]] = {}
+        """By cluster: the actions given to its executor, and when they came back undone. Each does come back, or what
         came of it does."""
         self._done: dict[str, list[_Done]] = {}
         """By cluster: what is not stored yet; no more than its executor was given."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, turns: Mapping[str, Turn]) -> None:
+    def take(self, turns: Mapping[str, Plan]) -> None:
         """Commit what was decided; what comes while a cluster's last commit is under way is decided again."""
         for cluster, turn in turns.items():
             if not self._decides(cluster):
@@ -93,29 +93,29 @@ class Committer:
             if cluster not in self._busy and (turn.records or turn.ended):
                 self._begin(cluster, turn)
 
-    def report(self, errand: Errand, outcome: Outcome) -> None:
+    def report(self, action: Action, outcome: Outcome) -> None:
         """Take in what an executor did."""
-        cluster = errand.cluster
-        if outcome.reply is Reply.UNSENT or (outcome.reply is Reply.UNCLEAR and may_be_repeated(errand)):
+        cluster = action.cluster
+        if outcome.reply is Reply.UNSENT or (outcome.reply is Reply.UNCLEAR and may_be_repeated(action)):
             # it is given to the executor again after a while
-            self._submitted.get(cluster, {})[number_of(errand)] = self._clock()
+            self._submitted.get(cluster, {})[attempt_of(action)] = self._clock()
             log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
             return
-        view = self._desk.clusters.get(cluster)
+        view = self._clusters.by_name.get(cluster)
         at_ms = None if view is None else view.state.observed_at_ms
-        self._done.setdefault(cluster, []).append(_Done(errand, outcome, at_ms))
+        self._done.setdefault(cluster, []).append(_Done(action, outcome, at_ms))
         self._commit_done(cluster)
 
-    def _begin(self, cluster: str, turn: Turn, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
+    def _begin(self, cluster: str, turn: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
         self._busy.add(cluster)
         task = asyncio.get_running_loop().create_task(self._commit(cluster, turn, more, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, cluster: str, turn: Turn, more: Sequence[Entry], done: Sequence[_Done]) -> None:
+    async def _commit(self, cluster: str, turn: Plan, more: Sequence[Entry], done: Sequence[_Done]) -> None:
         stored = False
         try:
-            await self._append(cluster, [*entries_of(turn, self._desk.name), *more])
+            await self._append(cluster, [*entries_of(turn, self._clusters.name), *more])
             stored = True
         except LogError as error:
             said = (
@@ -129,42 +129,42 @@ class Committer:
         if stored:
             for each in done:
                 # one that stays due, since the account was refused, is given again once somebody has mended that
-                self._submitted.get(cluster, {}).pop(number_of(each.errand), None)
-            view = self._desk.clusters.get(cluster)
+                self._submitted.get(cluster, {}).pop(attempt_of(each.action), None)
+            view = self._clusters.by_name.get(cluster)
             if view is not None:
-                self._desk.committed(view, turn)
+                self._clusters.committed(view, turn)
             self._submit(cluster)
             self._commit_done(cluster)
 
     def _commit_done(self, cluster: str) -> None:
         """Store what was done; what cannot be stored now is with the next decisions, or once the log was read anew."""
-        view = self._desk.clusters.get(cluster)
+        view = self._clusters.by_name.get(cluster)
         if cluster not in self._busy and view is not None and (waiting := self._done.pop(cluster, [])):
             turn, orders = self._after(view, waiting)
             self._begin(cluster, turn, orders, waiting)
 
-    def _after(self, view: ClusterView, done: Sequence[_Done]) -> tuple[Turn, list[Entry]]:
+    def _after(self, view: Cluster, done: Sequence[_Done]) -> tuple[Plan, list[Entry]]:
         """Say what is to be stored of what was done."""
-        turn, orders = Turn([], []), []
+        turn, orders = Plan([], []), []
         for each in done:
-            errand, outcome = each.errand, each.outcome
+            action, outcome = each.action, each.outcome
             at_ms = view.state.observed_at_ms if each.at_ms is None else each.at_ms
-            known = view.state.errand(key_of(errand))
+            known = view.state.action(key_of(action))
             # it may have been decided anew since it was given to the executor
-            if known is not None and number_of(known) == number_of(errand):
-                stands = after(known, outcome, at_ms, self._desk.name)
+            if known is not None and attempt_of(known) == attempt_of(action):
+                stands = after(known, outcome, at_ms, self._clusters.name)
                 if stands is None:
                     turn.ended.append(key_of(known))
                 elif stands is not known:
                     turn.records.append(stands)
             turn.records.append(
                 Decision(
-                    cluster=errand.cluster,
+                    cluster=action.cluster,
                     at_ms=at_ms,
-                    actor=self._desk.name,
-                    what=f"{what_was_done(errand)}: {outcome.reply}",
+                    actor=self._clusters.name,
+                    what=f"{what_was_done(action)}: {outcome.reply}",
                     why=outcome.said,
-                    subject=subject_of(errand),
+                    subject=subject_of(action),
                 )
             )
             if outcome.reply is Reply.DENIED and (pause := _pause_for(each, view)) is not None:
@@ -173,29 +173,29 @@ class Committer:
 
     def _submit(self, cluster: str) -> None:
         """Give the executor every committed order that it was not given yet, also those of a former owner."""
-        view, executor = self._desk.clusters.get(cluster), self._executors.get(cluster)
+        view, executor = self._clusters.by_name.get(cluster), self._executors.get(cluster)
         if view is None or not view.owned or executor is None or view.why_withheld:
             return
         before, now = self._submitted.get(cluster, {}), self._clock()
-        given: dict[Number, float] = {}
-        for errand in view.state.errands:
-            if not is_due(errand):
+        given: dict[AttemptId, float] = {}
+        for action in view.state.actions:
+            if not is_due(action):
                 continue
-            number = number_of(errand)
+            number = attempt_of(action)
             undone_at = before.get(number, NEVER)
             if undone_at != UNDER_WAY and now - undone_at >= RESEND_SECONDS:
-                executor.submit(errand)
+                executor.submit(action)
                 undone_at = UNDER_WAY
             given[number] = undone_at
         self._submitted[cluster] = given
 
 
-def _pause_for(done: _Done, view: ClusterView) -> Pause | None:
+def _pause_for(done: _Done, view: Cluster) -> Pause | None:
     """Have the cluster paused since the account was refused; None: people have gone on since."""
     if done.pause is None:
         why = f"VICIdial refused hotdesk's account: {done.outcome.said}; mend it, then 'hotdesk resume'"
         done.pause = Pause(
-            cluster=done.errand.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
+            cluster=done.action.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
         )
         # at once, not only when it comes back from the log: each further try may lock the account
         view.state.orders.take(done.pause)

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 
-from controller.core.clusters import Ended, News, Undecodable
+from controller.core.clusters import Tombstone, News, Undecodable
 from controller.core.state import NEVER
 from messages.codec import STAMP_HEADER, NewerRecordError, UndecodableRecordError, decode, decode_stamp
 from messages.records import DeadLetter
@@ -57,7 +57,7 @@ def read(stored: Stored) -> News:
         return Undecodable(letter, newer=isinstance(error, NewerRecordError))
 
 
-def _read_end(stored: Stored) -> Ended:
+def _read_end(stored: Stored) -> Tombstone:
     headers = dict(stored.headers)
     stamp = decode_stamp(headers.get(STAMP_HEADER, b"")) if stored.topic is Topic.OBSERVATIONS else NEVER
-    return Ended(stored.topic, Key.parse(stored.key), stamp, headers.get(WRITER_HEADER, b"").decode())
+    return Tombstone(stored.topic, Key.parse(stored.key), stamp, headers.get(WRITER_HEADER, b"").decode())

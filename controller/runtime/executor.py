@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from controller.core.acting import Check, Outcome, Reply, SessionRow, after_check, check
-from controller.vicidial.sql import Hand, VicidialError
-from messages.records import Errand, Fence, Hold, HoldStage, Relogin
+from controller.vicidial.sql import AgentControl, VicidialError
+from messages.records import Action, Fence, AgentPause, AgentPauseStage, Relogin
 
 IDLE_SECONDS = 0.5
 SECOND = 1.0
@@ -35,7 +35,7 @@ class Looks(Protocol):
         ...
 
 
-class Intervenes(Protocol):
+class Interventions(Protocol):
     """Changes VICIdial's own tables, as `controller.vicidial.interventions` does."""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome: ...
@@ -43,12 +43,12 @@ class Intervenes(Protocol):
     def end_session(self, relogin: Relogin) -> Outcome: ...
 
 
-class Means(NamedTuple):
-    """What errands are carried out with."""
+class Actuators(NamedTuple):
+    """What actions are carried out with."""
 
     reader: Looks
-    hand: Hand
-    interventions: Intervenes
+    hand: AgentControl
+    interventions: Interventions
     dead_call_status: str
     """What a call that died with its dialer is disposed as."""
     per_second: float
@@ -56,11 +56,11 @@ class Means(NamedTuple):
 
 
 class Executor:
-    """Carries out one cluster's errands, one after the other: never are two of a cluster under way at once.
+    """Carries out one cluster's actions, one after the other: never are two of a cluster under way at once.
 
     Args:
         cluster: whose.
-        name: of this process, which errands name that it decided.
+        name: of this process, which actions name that it decided.
         means: what it begins with.
         why_not: asked last of all: why this process may not act now; empty: it may.
         report: told what came of each order, on this thread.
@@ -70,24 +70,24 @@ class Executor:
         self,
         cluster: str,
         name: str,
-        means: Means,
+        means: Actuators,
         *,
         why_not: Callable[[], str],
-        report: Callable[[Errand, Outcome], None],
+        report: Callable[[Action, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._means: Means | None = means
+        self._means: Actuators | None = means
         self._why_not = why_not
         self._report = report
         self._clock = clock
         self._told: deque[float] = deque()
         """When screens were told lately."""
-        self._orders: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
 
-    def use(self, means: Means | None) -> None:
+    def use(self, means: Actuators | None) -> None:
         """Carry out what comes next with these; None: nothing is carried out any more. From any thread."""
         self._means = means
 
@@ -99,73 +99,73 @@ class Executor:
         """Ask the thread to end; what waits is not carried out."""
         self._stop.set()
 
-    def submit(self, errand: Errand) -> None:
-        """Take a committed errand."""
-        self._orders.put(errand)
+    def submit(self, action: Action) -> None:
+        """Take a committed action."""
+        self._orders.put(action)
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                errand = self._orders.get(timeout=IDLE_SECONDS)
+                action = self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 continue
-            self._report(errand, self._carry_out(errand))
+            self._report(action, self._carry_out(action))
 
-    def _carry_out(self, errand: Errand) -> Outcome:
+    def _carry_out(self, action: Action) -> Outcome:
         try:
-            self._stop.wait(self.wait_before(errand))
-            return self.carry_out(errand)
+            self._stop.wait(self.wait_before(action))
+            return self.carry_out(action)
         except Exception as error:  # this thread must not end while the process says that it acts
-            log.exception("an errand failed", cluster=errand.cluster)
+            log.exception("an action failed", cluster=action.cluster)
             return Outcome(Reply.UNCLEAR, f"hotdesk made a mistake ({type(error).__name__}); its log says more")
 
-    def wait_before(self, errand: Errand) -> float:
-        """Tell how many seconds an errand must wait for the pace: what was held up is not made up for all at once."""
+    def wait_before(self, action: Action) -> float:
+        """Tell how many seconds an action must wait for the pace: what was held up is not made up for all at once."""
         means = self._means
-        if not isinstance(errand, Relogin) or means is None:
+        if not isinstance(action, Relogin) or means is None:
             return 0.0
         pace = max(1, round(means.per_second))
         while len(self._told) > pace:
             self._told.popleft()
         return max(0.0, self._told[0] + SECOND - self._clock()) if len(self._told) == pace else 0.0
 
-    def carry_out(self, errand: Errand) -> Outcome:
+    def carry_out(self, action: Action) -> Outcome:
         """Look, ask whether this process still may, and act, here and now."""
         means = self._means
         if means is None:
             return Outcome(Reply.UNSENT, "by its settings this process carries out nothing here any more")
-        if isinstance(errand, Fence):
+        if isinstance(action, Fence):
             # one that an earlier owner decided may have been carried out already
-            return self._withheld() or means.interventions.fence(errand, first=errand.by == self._name)
+            return self._withheld() or means.interventions.fence(action, first=action.by == self._name)
         try:
-            rows = means.reader.sessions(errand.user)
+            rows = means.reader.sessions(action.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
-        found = check(errand, rows, names_user=means.hand.names_user)
-        if found is Check.HANG_UP and isinstance(errand, Relogin):
-            return self._withheld() or means.hand.hang_up(errand, means.dead_call_status)
+        found = check(action, rows, names_user=means.hand.names_user)
+        if found is Check.HANG_UP and isinstance(action, Relogin):
+            return self._withheld() or means.hand.hang_up(action, means.dead_call_status)
         if found is not Check.SEND:
             return after_check(found)
-        return self._withheld() or self._act(means, errand, rows)
+        return self._withheld() or self._act(means, action, rows)
 
-    def _act(self, means: Means, errand: Relogin | Hold, rows: Sequence[SessionRow]) -> Outcome:
-        match errand:
+    def _act(self, means: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
+        match action:
             case Relogin(forced=True):
-                return means.interventions.end_session(errand)
+                return means.interventions.end_session(action)
             case Relogin():
                 self._told.append(self._clock())
-                return means.hand.log_out(errand, means.dead_call_status if errand.in_call else None)
-            case Hold(stage=HoldStage.RELEASING):
-                return means.hand.resume(errand)
-            case Hold():
-                return _pause(means, errand, rows)
+                return means.hand.log_out(action, means.dead_call_status if action.in_call else None)
+            case AgentPause(stage=AgentPauseStage.RESUMING):
+                return means.hand.resume(action)
+            case AgentPause():
+                return _pause(means, action, rows)
 
     def _withheld(self) -> Outcome | None:
         why = self._why_not()
         return Outcome(Reply.UNSENT, why or "this process ends") if why or self._stop.is_set() else None
 
 
-def _pause(means: Means, hold: Hold, before: Sequence[SessionRow]) -> Outcome:
+def _pause(means: Actuators, hold: AgentPause, before: Sequence[SessionRow]) -> Outcome:
     """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
     outcome = means.hand.pause(hold)
     if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:

@@ -13,15 +13,15 @@ from functools import partial
 
 import structlog
 
-from controller.core.clusters import Desk, News
-from controller.core.incidents import Turn
+from controller.core.clusters import Clusters, News
+from controller.core.incidents import Plan
 from controller.runtime.backlog import Backlog
 from controller.runtime.decoding import read, thinned
 from controller.runtime.metrics import ControllerInstruments
 from messages.topics import Topic, partition_of
 from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Membership, Tail
 from stream.outbox import Outbox
-from stream.warn_once import Troubles
+from stream.warn_once import WarnOnce
 
 TOPICS = (
     Topic.OBSERVATIONS,
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 
 class Follower:
-    """Keeps a desk at the log's end.
+    """Keeps a clusters at the log's end.
 
     `owns`: take part in sharing the partitions out, and decide for those that fall to this process. `reads_all`:
     follow all clusters, not only the owned ones.
@@ -60,7 +60,7 @@ class Follower:
     def __init__(  # noqa: PLR0913 # what it connects, each once
         self,
         from_log: Log,
-        desk: Desk,
+        clusters: Clusters,
         outbox: Outbox,
         instruments: ControllerInstruments,
         *,
@@ -68,13 +68,13 @@ class Follower:
         reads_all: bool,
     ) -> None:
         self._log = from_log
-        self._desk = desk
+        self._clusters = clusters
         self._outbox = outbox
         self._instruments = instruments
         self._owns = owns
         self._reads_all = reads_all
         self._stop = threading.Event()
-        self._troubles = Troubles()
+        self._warn_once = WarnOnce()
         self._threads: list[threading.Thread] = []
         self._tails: dict[frozenset[int], Tail] = {}
         self._backlog = Backlog()
@@ -89,7 +89,7 @@ class Follower:
         self._claiming = threading.Lock()
         self._claim_again_at = 0.0
         self._lag_due = 0.0
-        self.on_turns: Callable[[Mapping[str, Turn]], None] = lambda _: None
+        self.on_plans: Callable[[Mapping[str, Plan]], None] = lambda _: None
         """Told what was decided for the clusters that act, on the event loop."""
         self._owned: frozenset[int] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +167,7 @@ class Follower:
             try:
                 work()
             except LogError as error:
-                if self._troubles.is_new(str(error)):
+                if self._warn_once.is_new(str(error)):
                     log.warning("the log cannot be read; trying again", why=str(error))
                 self._stop.wait(RETRY_SECONDS)
             except Exception:  # this thread must not end while the process says it is ready
@@ -240,7 +240,7 @@ class Follower:
         still = self._owned & self._assigned if sure else frozenset()
         if still != self._owned:
             self._owned = still
-            self._run(self._desk.own, still)
+            self._run(self._clusters.own, still)
 
     def _fit_tails(self) -> None:
         """Follow what should be followed: everything, or what is assigned."""
@@ -254,7 +254,7 @@ class Follower:
                 del self._tails[partitions]
                 followed -= partitions
                 self._backlog.forget(lambda cluster: partition_of(cluster, self._log.partitions) in partitions)  # noqa: B023 # called at once
-                self._run(self._desk.forget, partitions)
+                self._run(self._clusters.forget, partitions)
         if new := wanted - followed:
             self._tails[new] = self._log.tail(TOPICS, new, from_start=True, recent=RECENT)
             self.listening_since = None
@@ -282,7 +282,7 @@ class Follower:
         except LogError as error:
             # rankings and picks go on without it
             self._claim_again_at = time.monotonic() + RETRY_SECONDS
-            if self._troubles.is_new(str(error)):
+            if self._warn_once.is_new(str(error)):
                 log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
 
     def _give_up(self, partitions: frozenset[int]) -> None:
@@ -307,7 +307,7 @@ class Follower:
         if owned != self._owned:
             self._owned = owned
             log.info("owning partitions", partitions=sorted(owned))
-            self._run(self._desk.own, owned)
+            self._run(self._clusters.own, owned)
         # what a former owner decided is known now, and it can decide nothing any more
         known = frozenset() if self._backlog else read_to_the_end
         with self._claiming:
@@ -320,7 +320,7 @@ class Follower:
 
     def _give_way(self, read: frozenset[int]) -> None:
         """Leave the deciding to newer processes from the moment on that one of them is known to have decided."""
-        if self.outdated or not self._desk.outdated_in(self._assigned & read):
+        if self.outdated or not self._clusters.outdated_in(self._assigned & read):
             return
         self.outdated = True
         self._give_up(frozenset(range(self._log.partitions)))
@@ -345,11 +345,11 @@ class Follower:
     async def _fold(self, news: Sequence[News], *, live: bool) -> None:
         for at in range(0, len(news), SLICE):
             began = time.perf_counter()
-            folded = self._desk.fold(news[at : at + SLICE], time.monotonic(), live=live)
+            folded = self._clusters.fold(news[at : at + SLICE], time.monotonic(), live=live)
             self._instruments.note_fold(folded, time.perf_counter() - began)
             if folded.entries:
                 self._outbox.put(folded.entries)
-            self.on_turns(folded.turns)
+            self.on_plans(folded.plans)
             await asyncio.sleep(0)
 
 

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from controller.core.acting import Outcome, Reply
-from controller.core.clusters import ClusterView, Desk, FoldedBatch, Result
+from controller.core.clusters import Cluster, Clusters, FoldedBatch, Result
 from controller.core.detector import fleet_braked
 from controller.core.state import ClusterState
 from messages import metrics
@@ -20,17 +20,17 @@ from messages.records import (
     AgentStatus,
     DialerReading,
     DialerState,
-    Errand,
+    Action,
     Fence,
     FenceStage,
-    Hold,
-    HoldStage,
+    AgentPause,
+    AgentPauseStage,
     Incident,
     Relogin,
     ServerIp,
-    Stage,
-    Standing,
-    Witness,
+    ReloginStage,
+    RankedDialer,
+    ProbeResult,
 )
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
@@ -63,7 +63,7 @@ class ControllerInstruments:
         self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
         self.picks = Counter(*metrics.PICKS, registry=registry)
         self.limited = Counter(*metrics.RATE_LIMITED, registry=registry)
-        self.errands = Counter(*metrics.ERRANDS, registry=registry)
+        self.actions = Counter(*metrics.ACTIONS, registry=registry)
         self._begun: set[str] = set()
         self._begin("")
 
@@ -79,9 +79,9 @@ class ControllerInstruments:
         for cluster, count in records.items():
             self.folded.labels(cluster, Result.SUPERSEDED).inc(count)
 
-    def note_outcome(self, errand: Errand, outcome: Outcome) -> None:
+    def note_outcome(self, action: Action, outcome: Outcome) -> None:
         """Count what an executor did; from any thread."""
-        self.errands.labels(errand.cluster, _ERRANDS[type(errand)], outcome.reply.name.lower()).inc()
+        self.actions.labels(action.cluster, _ACTIONS[type(action)], outcome.reply.name.lower()).inc()
 
     def _begin(self, cluster: str) -> None:
         """Start a cluster's series at 0: what only appears once something went wrong has no rate."""
@@ -94,11 +94,11 @@ class ControllerInstruments:
             self.picks.labels(cluster, outcome)
         for limit in Limited:
             self.limited.labels(cluster, limit)
-        for kind, reply in product(_ERRANDS.values(), Reply):
-            self.errands.labels(cluster, kind, reply.name.lower())
+        for kind, reply in product(_ACTIONS.values(), Reply):
+            self.actions.labels(cluster, kind, reply.name.lower())
 
 
-_ERRANDS: dict[type, str] = {Relogin: "relogin", Hold: "hold", Fence: "fence"}
+_ACTIONS: dict[type, str] = {Relogin: "relogin", AgentPause: "hold", Fence: "fence"}
 
 
 class ClusterGauges:
@@ -108,19 +108,19 @@ class ClusterGauges:
     a thread, so that folding and picks go on meanwhile. It belongs to the event loop.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
         self._one_scrape = asyncio.Lock()
 
     async def text(self) -> bytes:
         """Give every family in Prometheus's text format, with a sample for each dialer and cluster."""
         async with self._one_scrape:
             blocks = {spec.name: [header] for spec, header in zip(_SPECS, _texts(_families(())), strict=True)}
-            gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._desk.forgotten)
+            gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._clusters.forgotten)
             for block, text in zip(blocks.values(), _texts(gone), strict=True):
                 block.append(text.removeprefix(block[0]))
-            for name, view in list(self._desk.clusters.items()):
-                families = _families(_samples(name, view, self._desk))
+            for name, view in list(self._clusters.by_name.items()):
+                families = _families(_samples(name, view, self._clusters))
                 for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
                     block.append(text.removeprefix(block[0]))
             return b"".join(text for block in blocks.values() for text in block)
@@ -159,24 +159,24 @@ _SPECS = (
     metrics.DIALER_PLACES_FREE,
     metrics.DIALER_HEARTBEAT,
     metrics.DIALER_SKEW,
-    metrics.WITNESS,
+    metrics.PROBE,
     metrics.DIALER_STATE,
     metrics.DIALER_DEATHS,
     metrics.INCIDENT_OPEN,
     metrics.INCIDENT_AGENTS,
     metrics.INCIDENT_NOT_MOVED,
     metrics.INCIDENT_OPENED,
-    metrics.INCIDENT_PLANNED,
+    metrics.INCIDENT_EXPECTED,
     metrics.INCIDENT_MOVES,
     metrics.INCIDENT_SILENCED,
     metrics.FENCE,
     metrics.CLUSTER_BRAKED,
     metrics.CLUSTER_FLEET_BRAKED,
     metrics.CLUSTER_PAUSED,
-    metrics.CLUSTER_WITNESSES_BLIND,
+    metrics.CLUSTER_PROBES_BLIND,
     metrics.CLUSTER_AGENTS_PLACED,
     metrics.CLUSTER_MOVES,
-    metrics.CLUSTER_HOLDS,
+    metrics.CLUSTER_AGENT_PAUSES,
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
@@ -189,8 +189,8 @@ _SPECS = (
 _Sample = tuple[metrics.Metric, tuple[str, ...], float]
 
 
-def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
-    state, snapshot, stale = view.state, desk.snapshot(view), view.stale(time.monotonic())
+def _samples(cluster: str, view: Cluster, clusters: Clusters) -> Iterator[_Sample]:
+    state, snapshot, stale = view.state, clusters.snapshot(view), view.stale(time.monotonic())
     yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed_at_ms / 1000
     yield metrics.CLUSTER_SLOTS, (cluster,), len(state.slots)
     yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.outage is None
@@ -198,7 +198,7 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
     yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.health.brake)
     yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.health, state.orders)
     yield metrics.CLUSTER_PAUSED, (cluster,), state.orders.pause is not None
-    yield metrics.CLUSTER_WITNESSES_BLIND, (cluster,), state.health.blind_since_ms is not None
+    yield metrics.CLUSTER_PROBES_BLIND, (cluster,), state.health.blind_since_ms is not None
     placed = (state.agents.get(user) for user in state.logins)
     where = [each for each in placed if each is not None]
     yield (
@@ -206,7 +206,7 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
         (cluster,),
         sum(each.server_ip == state.logins[each.user.lower()].server_ip for each in where),
     )
-    yield from _errand_samples(state)
+    yield from _action_samples(state)
     for incident in state.incidents.values():
         yield from _incident_samples(state, incident)
     if snapshot.imbalance is not None:
@@ -220,13 +220,13 @@ def _samples(cluster: str, view: ClusterView, desk: Desk) -> Iterator[_Sample]:
         yield metrics.DIALER_DEATHS, (cluster, server_ip, _id_of(state, server_ip)), health.deaths
 
 
-def _errand_samples(state: ClusterState) -> Iterator[_Sample]:
+def _action_samples(state: ClusterState) -> Iterator[_Sample]:
     stages = Counts(each.stage for each in state.relogins.values())
-    for stage in Stage:
+    for stage in ReloginStage:
         yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
-    holds = Counts(each.stage for each in state.holds.values())
-    for held in HoldStage:
-        yield metrics.CLUSTER_HOLDS, (state.cluster, held.value), holds[held]
+    holds = Counts(each.stage for each in state.agent_pauses.values())
+    for held in AgentPauseStage:
+        yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, held.value), holds[held]
     for fence in state.fences.values():
         labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
         for come_to in FenceStage:
@@ -240,12 +240,12 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
     died_empty = incident.kind is DialerState.DOWN and not incident.agents and _emptied(state, incident.server_ip)
-    yield metrics.INCIDENT_PLANNED, labels, incident.planned or died_empty
+    yield metrics.INCIDENT_EXPECTED, labels, incident.planned or died_empty
     moves = Counts(
         (each.to_server_ip, each.stage) for each in state.relogins.values() if each.incident == incident.incident
     )
     for to_server_ip in sorted({to for to, _ in moves}):
-        for stage in Stage:
+        for stage in ReloginStage:
             yield metrics.INCIDENT_MOVES, (*labels, to_server_ip, stage.value), moves[to_server_ip, stage]
     acknowledged = state.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
@@ -258,7 +258,7 @@ def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
     return server_ip in state.orders.drains or (health is not None and health.switched_off_since_ms is not None)
 
 
-def _places_free(standing: Standing) -> int:
+def _places_free(standing: RankedDialer) -> int:
     if standing.max_agents is None:
         return standing.rooms_free
     return min(standing.rooms_free, max(0, standing.max_agents - standing.agents - standing.slots))
@@ -269,7 +269,7 @@ def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
     return "" if dialer is None else dialer.server_id
 
 
-def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, stale: bool) -> Iterator[_Sample]:
+def _dialer_samples(cluster: str, dialer: DialerReading, standing: RankedDialer, *, stale: bool) -> Iterator[_Sample]:
     labels = (cluster, dialer.server_ip, dialer.server_id)
     rank = 0 if stale or standing.rank is None else standing.rank
     for status in AgentStatus:
@@ -287,6 +287,6 @@ def _dialer_samples(cluster: str, dialer: DialerReading, standing: Standing, *, 
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
     if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
         yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
-    for kind, told in dialer.witnesses.items():
-        for state in Witness:
-            yield metrics.WITNESS, (*labels, kind, state.value), told is state
+    for kind, told in dialer.probes.items():
+        for state in ProbeResult:
+            yield metrics.PROBE, (*labels, kind, state.value), told is state

@@ -1,6 +1,6 @@
 """Forgetting a cluster that is no more: what the log keeps of it for ever is ended, and nobody lists it any longer."""
 
-from controller.core.clusters import ClusterView
+from controller.core.clusters import Cluster
 from messages.topics import RETENTION, Key, Retention, Topic
 from stream.entries import end_of_observation
 from stream.log import Entry, Log
@@ -11,7 +11,7 @@ QUIET_SECONDS = 15.0
 """A collector that works says something at least this often: polls, or each time it tried that its database is away."""
 
 
-def why_not(view: ClusterView, listening_since: float | None, now: float) -> str:
+def why_not(view: Cluster, listening_since: float | None, now: float) -> str:
     """Say why a cluster must not be forgotten now; empty: no collector works for it, as far as this process knows.
 
     `listening_since`: when this process had caught up with the log; None: it has not. Seconds of the monotonic clock.

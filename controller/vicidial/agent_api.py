@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from controller.core.acting import LOGOUT, Outcome, Reply
-from messages.records import Hold, Relogin
+from messages.records import AgentPause, Relogin
 
 TIMEOUT_SECONDS = 2.0
 MOST_BYTES = 64 * 1024
@@ -53,7 +53,7 @@ class _Answer(NamedTuple):
 
 
 class AgentApi:
-    """A `controller.vicidial.sql.Hand`, by VICIdial's agent API.
+    """A `controller.vicidial.sql.AgentControl`, by VICIdial's agent API.
 
     Args:
         urls: Addresses of the same VICIdial's `api.php`; the next is asked only where one cannot be connected to.
@@ -86,12 +86,12 @@ class AgentApi:
         return f"AgentApi({self._urls}, user={self._user!r})"
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """As `Hand.log_out`; each step only after the one before it has succeeded."""
+        """As `AgentControl.log_out`; each step only after the one before it has succeeded."""
         first = [] if hang_up_as is None else _hanging_up(hang_up_as)
         return self._ask_each(relogin.user, [*first, (Function.LOGOUT, LOGOUT)])
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """As `Hand.hang_up`."""
+        """As `AgentControl.hang_up`."""
         return self._ask_each(relogin.user, _hanging_up(hang_up_as))
 
     def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]]) -> Outcome:
@@ -101,19 +101,19 @@ class AgentApi:
                 break
         return outcome
 
-    def pause(self, hold: Hold) -> Outcome:
-        """As `Hand.pause`."""
+    def pause(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.pause`."""
         return self._ask(Function.PAUSE, hold.user, "PAUSE")
 
-    def resume(self, hold: Hold) -> Outcome:
-        """As `Hand.resume`."""
+    def resume(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.resume`."""
         outcome = self._ask(Function.PAUSE, hold.user, "RESUME")
         if outcome.reply is Reply.REFUSED and NOT_PAUSED in outcome.said:
             return Outcome(Reply.GONE, outcome.said)
         return outcome
 
     def why_not(self, dead_call_status: str) -> str:
-        """As `Hand.why_not`, with a user who cannot exist: who may not is told so before the user is looked for."""
+        """As `AgentControl.why_not`, with a user who cannot exist: who may not is told so before the user is looked for."""
         nobody = secrets.token_hex(10)
         asked = {
             Function.LOGOUT: LOGOUT,

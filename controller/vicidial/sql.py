@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pymysql
 
 from controller.core.acting import LOGOUT, Outcome, Reply, SessionRow
-from messages.records import Hold, Relogin
+from messages.records import AgentPause, Relogin
 
 LOOK = "SELECT live_agent_id, server_ip, status, external_pause FROM vicidial_live_agents WHERE user = %s"
 STATUSES = (
@@ -58,7 +58,7 @@ class VicidialError(Exception):
     """VICIdial's database could not be asked; `str()` is one line that says why."""
 
 
-class Hand(Protocol):
+class AgentControl(Protocol):
     """A way of telling an agent's screen to log out."""
 
     names_user: bool
@@ -75,11 +75,11 @@ class Hand(Protocol):
         """Tell a screen that was told to log out, and waits for a dead call, that this call is over."""
         ...
 
-    def pause(self, hold: Hold) -> Outcome:
+    def pause(self, hold: AgentPause) -> Outcome:
         """Tell the screen to pause, so that no more calls are sent to it."""
         ...
 
-    def resume(self, hold: Hold) -> Outcome:
+    def resume(self, hold: AgentPause) -> Outcome:
         """Take the pause back."""
         ...
 
@@ -153,7 +153,7 @@ class SessionReader:
             raise VicidialError(f"VICIdial's statuses cannot be read: {said(error)}") from error
 
 
-class SqlHand:
+class SqlAgentControl:
     """Tells screens by one UPDATE on the agent's own row."""
 
     names_user = False
@@ -162,7 +162,7 @@ class SqlHand:
         self._lazy = Lazy(connect)
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """As `Hand.log_out`; exact: it touches the session of the order, on the dialer of the order, or nothing."""
+        """As `AgentControl.log_out`; exact: it touches the session of the order, on the dialer of the order, or nothing."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
         statement = LOG_OUT
         values: tuple[object, ...] = (LOGOUT, *row)
@@ -173,7 +173,7 @@ class SqlHand:
         return self._tell(statement, values, "external_pause is LOGOUT")
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """As `Hand.hang_up`; a row that says so already is as good as one that is told."""
+        """As `AgentControl.hang_up`; a row that says so already is as good as one that is told."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
         statement = HANG_UP_AND_DISPOSE if hang_up_as else HANG_UP
         outcome = write(self._lazy, statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
@@ -181,18 +181,18 @@ class SqlHand:
             return Outcome(Reply.DONE, "the row said so already, or has changed since")
         return outcome
 
-    def pause(self, hold: Hold) -> Outcome:
-        """As `Hand.pause`; it never takes the place of a LOGOUT."""
+    def pause(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.pause`; it never takes the place of a LOGOUT."""
         row = (hold.live_agent_id, hold.user, hold.server_ip, LOGOUT)
         return self._tell(PAUSE, row, "external_pause is PAUSE")
 
-    def resume(self, hold: Hold) -> Outcome:
-        """As `Hand.resume`; only where nobody has written anything else since."""
+    def resume(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.resume`; only where nobody has written anything else since."""
         row = (hold.live_agent_id, hold.user, hold.server_ip, hold.mark)
         return self._tell(RESUME, row, "external_pause is RESUME")
 
     def why_not(self, dead_call_status: str) -> str:
-        """As `Hand.why_not`."""
+        """As `AgentControl.why_not`."""
         return next(
             (
                 outcome.said

@@ -1,4 +1,4 @@
-"""What `hotdesk check` looks at: settings, databases, grants, witnesses, the log and its topics."""
+"""What `hotdesk check` looks at: settings, databases, grants, probes, the log and its topics."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ from hotdesk.errors import DatabaseFailure, HotdeskError, LogFailure, SettingsEr
 from hotdesk.service import open_log, tokens_of
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.tls import trust
-from messages.records import DialerReading, Poll, Relogin, Witness
+from messages.records import DialerReading, Poll, Relogin, ProbeResult
 from messages.topics import Topic
 from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
 
-WITNESS_SECONDS = 3.0
-"""How long a witness may take here: Asterisk keeps a refused login waiting for a second, and a poll's probe may not."""
+PROBE_SECONDS = 3.0
+"""How long a probe may take here: Asterisk keeps a refused login waiting for a second, and a poll's probe may not."""
 
 
 class Verdict(StrEnum):
@@ -139,7 +139,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
             yield from _check_hand(subject, settings)
-        yield from _check_witnesses(subject, settings.probe_settings(), dialers)
+        yield from _check_probes(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
@@ -148,7 +148,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
 
 def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
     """Look whether the chosen ways of acting are open, by trying each on a session or dialer that does not exist."""
-    reader, hand, interventions = reach(settings.hand_settings())
+    reader, hand, interventions = reach(settings.actuator_settings())
     remedy = (
         "it needs controller/grants.sql too"
         if settings.relogin_via == "sql"
@@ -220,7 +220,7 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Findin
 
 
 class _Asked(NamedTuple):
-    """One witness of one dialer."""
+    """One probe of one dialer."""
 
     dialer: DialerReading
     kind: str
@@ -232,40 +232,40 @@ class _Asked(NamedTuple):
 
 
 _SAID = {
-    (KIND_AMI, Witness.DENIED): (
+    (KIND_AMI, ProbeResult.DENIED): (
         "refuses the login as {user!r}",
         "look into its manager.conf: the secret of [{user}], and a permit line for this machine's address",
     ),
-    (KIND_AMI, Witness.REFUSED): (
+    (KIND_AMI, ProbeResult.REFUSED): (
         "refuses the connection",
         "see whether Asterisk runs, and enabled, bindaddr and port in its manager.conf; or a firewall says REJECT",
     ),
-    (KIND_AMI, Witness.MUTE): (
+    (KIND_AMI, ProbeResult.MUTE): (
         "accepts and does not answer as AMI does",
         "Asterisk hangs, or something else listens there: see ami_port",
     ),
-    (KIND_AMI, Witness.UNREACHABLE): (
+    (KIND_AMI, ProbeResult.UNREACHABLE): (
         "cannot be reached",
         "let this machine through the dialer's firewall (TCP), and see whether the dialer runs",
     ),
-    (KIND_SIP, Witness.REFUSED): (
+    (KIND_SIP, ProbeResult.REFUSED): (
         "refuses",
         "see whether Asterisk runs, and on which port it takes SIP by UDP; or a firewall says REJECT",
     ),
-    (KIND_SIP, Witness.MUTE): (
+    (KIND_SIP, ProbeResult.MUTE): (
         "does not answer",
         "let this machine through the dialer's firewall (UDP), and see whether Asterisk runs or hangs",
     ),
-    (KIND_SIP, Witness.UNREACHABLE): (
+    (KIND_SIP, ProbeResult.UNREACHABLE): (
         "cannot be reached",
         "let this machine through the dialer's firewall (UDP), and see whether the dialer runs",
     ),
 }
-"""What a witness that is not alive says, and what to mend."""
+"""What a probe that is not alive says, and what to mend."""
 
 
-def _check_witnesses(subject: str, settings: ProbeSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
-    """Ask every witness once, all at the same time."""
+def _check_probes(subject: str, settings: ProbeSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
+    """Ask every probe once, all at the same time."""
     if not settings.any_probe:
         return
     known = {dialer.server_ip: dialer for dialer in dialers}
@@ -278,39 +278,39 @@ def _check_witnesses(subject: str, settings: ProbeSettings, dialers: list[Dialer
     except OSError as error:
         raise HotdeskError(f"this machine cannot probe its dialers: {error}") from error
     for kind in (KIND_AMI, KIND_SIP):
-        of_kind = [(each, witness) for each, witness in told if each.kind == kind]
-        alive = sum(witness is Witness.ALIVE for _, witness in of_kind)
+        of_kind = [(each, probe) for each, probe in told if each.kind == kind]
+        alive = sum(probe is ProbeResult.ALIVE for _, probe in of_kind)
         if alive:
             yield _ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
-        for each, witness in of_kind:
-            if witness is not Witness.ALIVE:
-                yield _silent(subject, each, witness, settings.ami_user)
+        for each, probe in of_kind:
+            if probe is not ProbeResult.ALIVE:
+                yield _silent(subject, each, probe, settings.ami_user)
     with_one = {each.dialer.server_ip for each in asked}
     for unasked in (server_ip for server_ip in known if server_ip not in with_one):
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
-            what=f"dialer {unasked} has no witness",
+            what=f"dialer {unasked} has no probe",
             remedy="as the settings say; or its server_ip is no IP address: see docs/guide/probes.md",
         )
 
 
-async def _ask(asked: list[_Asked]) -> list[Witness]:
+async def _ask(asked: list[_Asked]) -> list[ProbeResult]:
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(one: _Asked) -> Witness:
+    async def ask(one: _Asked) -> ProbeResult:
         async with places:
             match one.target:
                 case AmiTarget(host=host, port=port, user=user, secret=secret):
-                    return await probe_ami(host, port, user, secret, WITNESS_SECONDS)
+                    return await probe_ami(host, port, user, secret, PROBE_SECONDS)
                 case SipTarget() as target:
-                    return await probe_sip(target, WITNESS_SECONDS)
+                    return await probe_sip(target, PROBE_SECONDS)
 
     return await asyncio.gather(*map(ask, asked))
 
 
-def _silent(subject: str, asked: _Asked, witness: Witness, user: str) -> Finding:
-    what, remedy = _SAID[asked.kind, witness]
+def _silent(subject: str, asked: _Asked, probe: ProbeResult, user: str) -> Finding:
+    what, remedy = _SAID[asked.kind, probe]
     said = f"dialer {asked.dialer.server_ip}: {asked.kind.upper()} at {asked.where} {what.format(user=user)}"
     if not asked.dialer.active:
         return Finding(

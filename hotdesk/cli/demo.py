@@ -24,12 +24,12 @@ from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.core.policy import Policy
 from hotdesk import logs
-from hotdesk.actuators import HandSettings
+from hotdesk.actuators import ActuatorSettings
 from hotdesk.errors import HotdeskError
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.signals import Asked
-from messages.records import Standing, WhyNot
+from messages.records import RankedDialer, Ineligible
 from simulator import schema
 from simulator.agents import Habits
 from simulator.broker import Broker, BrokerError
@@ -127,7 +127,7 @@ def _wanted(database: Database, log: LogOptions) -> Wanted:
         api=ApiOptions(port=0),
         databases={CLUSTER: settings},
         policies={CLUSTER: Policy(acts=True)},
-        hands={CLUSTER: HandSettings(database=settings)},
+        hands={CLUSTER: ActuatorSettings(database=settings)},
     )
 
 
@@ -210,7 +210,7 @@ class _Stage:
 def _show(console: Console, end: Asked, cluster: SimulatedCluster, stage: _Stage, picks: _Picks) -> None:
     """Play the piece: what happens on the stage, and what hotdesk makes of it."""
     began = time.monotonic()
-    before: dict[str, Standing] = {}
+    before: dict[str, RankedDialer] = {}
     told: dict[str, _Told] = {}
     with _screen(console, cluster, picks) as screen:
         while not end.wait(FRAME_SECONDS):
@@ -227,7 +227,7 @@ def _show(console: Console, end: Asked, cluster: SimulatedCluster, stage: _Stage
             screen.show(at_seconds, ranking, news)
 
 
-def _changes(before: dict[str, Standing], now: dict[str, Standing]) -> Iterator[str]:
+def _changes(before: dict[str, RankedDialer], now: dict[str, RankedDialer]) -> Iterator[str]:
     """Say which dialers began or ceased to take logins."""
     for server_ip, standing in now.items():
         old = before.get(server_ip)
@@ -239,9 +239,9 @@ def _changes(before: dict[str, Standing], now: dict[str, Standing]) -> Iterator[
             yield f"hotdesk: new logins on {server_ip} again"
 
 
-def _against(standing: Standing) -> list[WhyNot]:
+def _against(standing: RankedDialer) -> list[Ineligible]:
     """Give what speaks against new logins, but for a warm-up, in which they come and go."""
-    return [why for why in standing.why_not if why is not WhyNot.WARMING_UP]
+    return [why for why in standing.ineligible_because if why is not Ineligible.WARMING_UP]
 
 
 def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Iterator[str]:
@@ -332,7 +332,7 @@ def _ranking_table(ranking: RankingAnswer) -> Table:
             str(dialer.agents),
             str(dialer.slots),
             "-" if stalled is None else f"{stalled:.1f} s",
-            "; ".join(dialer.why_not),
-            style="red" if dialer.why_not else "green" if dialer.rank == 1 else "",
+            "; ".join(dialer.ineligible_because),
+            style="red" if dialer.ineligible_because else "green" if dialer.rank == 1 else "",
         )
     return table

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.api.schemas import AliasAnswer
-from controller.core.readiness import AuditFinding, Severity, worst
+from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
@@ -142,7 +142,7 @@ def rank(
             str(phone.agents),
             str(phone.slots),
             f"{phone.load:g}",
-            "; ".join(phone.why_not),
+            "; ".join(phone.ineligible_because),
         )
     Console().print(table)
 
@@ -155,7 +155,7 @@ def audit(*, cluster: ClusterName = "", as_json: AsJson = False, options: Option
     """
     with open_api(options.api) as api:
         cluster = cluster or only_cluster(api)
-        found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "audit"), type=list[AuditFinding])
+        found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "audit"), type=list[ReadinessFinding])
     if as_json:
         print_json(found)
     else:
@@ -294,7 +294,7 @@ def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) ->
         databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
         hands={
-            name: cluster.hand_settings()
+            name: cluster.actuator_settings()
             for name, cluster in clusters.items()
             if Role.CONTROL in roles and cluster.mode == "act"
         },

@@ -100,7 +100,7 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
         news = read(stored)
         match news:
             case Decision():
-                if window.holds(news.at_ms):
+                if window.covers(news.at_ms):
                     decided.append(news)
                 continue
             case RankingSnapshot():
@@ -108,9 +108,9 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
                 if otherwise is not None:
                     otherwise.remember(news)
                 continue
-        these += (each for each in again.fold(news) if window.holds(each.at_ms))
+        these += (each for each in again.fold(news) if window.covers(each.at_ms))
         if otherwise is not None:
-            those += (each for each in otherwise.fold(news) if window.holds(each.at_ms))
+            those += (each for each in otherwise.fold(news) if window.covers(each.at_ms))
         first_ms = first_ms or again.observed_at_ms or None
     apart = Difference((), ()) if otherwise is None else difference(these, those)
     return Told(

@@ -15,7 +15,7 @@ from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api,
 from hotdesk.errors import ApiFailure
 from hotdesk.settings import Options
 from hotdesk.signals import asked_to_end
-from messages.records import DialerState, Stage, Standing
+from messages.records import DialerState, ReloginStage, RankedDialer
 
 DEFAULTS = Options()
 EVERY_SECONDS = 1.0
@@ -92,11 +92,11 @@ def _view(api: httpx.Client, cluster: str) -> RenderableType:
     )
 
 
-def _dialers(standings: tuple[Standing, ...]) -> Table:
+def _dialers(ranked: tuple[RankedDialer, ...]) -> Table:
     table = Table(expand=True)
     for column in ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why"):
         table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "rooms"} else "left")
-    for each in standings:
+    for each in ranked:
         table.add_row(
             str(each.rank or "-"),
             _plain(f"{each.server_id} {each.server_ip}".strip()),
@@ -120,7 +120,7 @@ def _incident(told: IncidentAnswer) -> RenderableType:
     ]
     if incident.withheld:
         lines.append(_plain(f"  nobody is moved now: {incident.withheld}", "yellow"))
-    under_way = [each for each in told.moves if each.stage is not Stage.HOME]
+    under_way = [each for each in told.moves if each.stage is not ReloginStage.MOVED]
     lines += [_plain(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
     lines += [_plain(f"  {each.user} is not moved: {each.why}") for each in incident.listed]
     return Group(*lines)

@@ -59,7 +59,7 @@ def place_of(settings: KafkaSettings, entry: Entry) -> TopicPartition:
 
 
 def send(producer: Any, settings: KafkaSettings, entry: Entry) -> Any:  # noqa: ANN401 - kafka-python has no types
-    """Hand an entry to a producer, and give the future of its fate.
+    """AgentControl an entry to a producer, and give the future of its fate.
 
     Raises:
         kafka.errors.KafkaError: its partitions were not known within `BOOTSTRAP_MS`, or the producer has failed.

@@ -21,7 +21,7 @@ from collectors.vicidial.database import DatabaseSettings
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from controller.runtime.decoding import read
-from messages.records import AgentStatus, Outage, Poll, Reign, Resynchronise
+from messages.records import AgentStatus, Outage, Poll, EpochClaim, Resynchronise
 from messages.topics import Topic, partition_of
 from simulator.database import Database
 from stream.embedded.log import EmbeddedLog
@@ -447,7 +447,7 @@ def test_a_table_that_is_refused_is_told_and_not_asked_for_without_pause(
     state = following.until(lambda state: state.outage is not None)
     assert state.outage is not None
     assert "server_updater" in state.outage.why
-    assert len(following.records(Reign)) <= collector.failures + 1
+    assert len(following.records(EpochClaim)) <= collector.failures + 1
 
     vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
     following.until(lambda state: state.poll is not None and state.outage is None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from collectors import observer as observing
-from collectors.observer import Ended, Observer, Outgoing, Reading
+from collectors.observer import Removal, Observer, Outgoing, Reading
 from collectors.vicidial.rows import Odd, Row
 from controller.core.state import ClusterState
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_PHONE
@@ -15,14 +15,14 @@ from messages.records import (
     AgentSession,
     AgentStatus,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DialerReading,
     Grouping,
     Heartbeat,
     Phone,
     PhoneAlias,
     Poll,
-    Witness,
+    ProbeResult,
 )
 from messages.topics import Key
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO, fold_all
@@ -140,7 +140,7 @@ def test_the_first_poll_holds_all_agents_and_the_second_the_catalogue() -> None:
     assert _poll(first).full_sequence is None
 
     second = watching.sees(QUIET, agents=False, catalogue=True)
-    assert _kinds(second) == [ClusterSettings, Campaign, Phone, Phone, PhoneAlias, Poll]
+    assert _kinds(second) == [SystemSettings, Campaign, Phone, Phone, PhoneAlias, Poll]
     assert (_poll(second).sequence, _poll(second).full_sequence) == (2, 1)
     assert _dialer(second).agents == {AgentStatus.READY: 1}
 
@@ -168,10 +168,10 @@ def test_only_what_changed_is_published() -> None:
 def test_what_ended_gets_a_tombstone() -> None:
     watching = Watching().settled()
     out = watching.sees(QUIET._replace(agents=QUIET.agents[1:], phones=QUIET.phones[1:], aliases=()), catalogue=True)
-    assert [each for each in out if isinstance(each, Ended)] == [
-        Ended(Key(CLUSTER, KIND_AGENT, "1001"), 1, 3),
-        Ended(Key(CLUSTER, KIND_PHONE, "p1"), 1, 3),
-        Ended(Key(CLUSTER, KIND_ALIAS, "desk"), 1, 3),
+    assert [each for each in out if isinstance(each, Removal)] == [
+        Removal(Key(CLUSTER, KIND_AGENT, "1001"), 1, 3),
+        Removal(Key(CLUSTER, KIND_PHONE, "p1"), 1, 3),
+        Removal(Key(CLUSTER, KIND_ALIAS, "desk"), 1, 3),
     ]
     assert _kinds(watching.sees(QUIET._replace(agents=QUIET.agents[1:]), agents=True)) == [Poll]
 
@@ -206,7 +206,7 @@ def test_a_round_publishes_everything_again_and_says_since_when() -> None:
         "AgentSession",
         "AgentSession",
         "Campaign",
-        "ClusterSettings",
+        "SystemSettings",
         "Phone",
         "Phone",
         "PhoneAlias",
@@ -241,7 +241,7 @@ def test_who_left_during_a_round_does_not_come_back() -> None:
     watching.observer.publish_everything_again()
     out = watching.sees(QUIET._replace(agents=QUIET.agents[1:]))
     assert [each.user for each in out if isinstance(each, AgentSession)] == ["1002"]
-    assert [each.key.name for each in out if isinstance(each, Ended)] == ["1001"]
+    assert [each.key.name for each in out if isinstance(each, Removal)] == ["1001"]
 
 
 # --- agents and counts ------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ def test_of_two_sessions_of_one_user_the_newer_is_told_and_both_are_counted() ->
 
     out = watching.sees(QUIET._replace(agents=twice[1:]))
     assert [(each.user, each.live_agent_id) for each in out if isinstance(each, AgentSession)] == [("Anna", 3)]
-    assert not any(isinstance(each, Ended) for each in out)
+    assert not any(isinstance(each, Removal) for each in out)
 
 
 def test_odd_rows_stay_counted_as_long_as_they_stand() -> None:
@@ -459,12 +459,12 @@ def test_the_log_of_a_history_grows_by_no_more_than_what_changed(history: list[S
     assert _kinds(watching.sees(last, catalogue=True)) == [Poll]
 
 
-# --- witnesses --------------------------------------------------------------------------------------------------
+# --- probes --------------------------------------------------------------------------------------------------
 
 
-def test_each_witness_stands_with_its_dialer_and_nobody_elses() -> None:
-    heard = {ONE: {"ami": Witness.MUTE, "sip": Witness.ALIVE}, "10.0.0.99": {"ami": Witness.ALIVE}}
+def test_each_probe_stands_with_its_dialer_and_nobody_elses() -> None:
+    heard = {ONE: {"ami": ProbeResult.MUTE, "sip": ProbeResult.ALIVE}, "10.0.0.99": {"ami": ProbeResult.ALIVE}}
     watching = Watching()
-    out = watching.reads(rows_of(QUIET, agents=False, catalogue=False)._replace(witnesses=heard))
-    assert {each.server_ip: each.witnesses for each in _poll(out).dialers} == {ONE: heard[ONE], TWO: {}}
-    assert _dialer(watching.sees(QUIET)).witnesses == {}
+    out = watching.reads(rows_of(QUIET, agents=False, catalogue=False)._replace(probes=heard))
+    assert {each.server_ip: each.probes for each in _poll(out).dialers} == {ONE: heard[ONE], TWO: {}}
+    assert _dialer(watching.sees(QUIET)).probes == {}

@@ -1,6 +1,6 @@
-"""What is too rare for the common run with a failover: witnesses, a fence, a bad alias, a row that does not fit.
+"""What is too rare for the common run with a failover: probes, a fence, a bad alias, a row that does not fit.
 
-A dialer dies under the eyes of its AMI witness, hotdesk closes it to VICIdial's own logins, and an alias names a phone
+A dialer dies under the eyes of its AMI probe, hotdesk closes it to VICIdial's own logins, and an alias names a phone
 that does not exist.
 """
 
@@ -14,7 +14,7 @@ import pytest
 from collectors.probes.prober import ProbeSettings
 from controller.api import readiness
 from controller.core.policy import Policy
-from hotdesk.actuators import HandSettings
+from hotdesk.actuators import ActuatorSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator.database import Database
@@ -27,11 +27,11 @@ from tests.support.servers import free_port
 
 PLAN = ClusterPlan(dialers=3, agents=3, remote_agents=0, first_ip="127.77.30.11")
 ODD_ALIAS = "INSERT INTO phones_alias (alias_id, logins_list) VALUES ('odd', 'nosuchphone')"
-BEFORE = ('count(hotdesk_witness{state="alive"} == 1) == 3', 'count(hotdesk_dialer_state{state="up"} == 1) == 3')
+BEFORE = ('count(hotdesk_probe{state="alive"} == 1) == 3', 'count(hotdesk_dialer_state{state="up"} == 1) == 3')
 SEEN = (
-    'hotdesk_witness{state="mute"} == 1',
+    'hotdesk_probe{state="mute"} == 1',
     'hotdesk_fence{stage="taken"} == 1',
-    "hotdesk_audit_findings > 0",
+    "hotdesk_readiness_findings > 0",
     "hotdesk_cluster_odd_rows > 0",
 )
 
@@ -54,7 +54,7 @@ def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         made = stack.enter_context(site(database, PLAN))
         made.run(*grants(made, ACT), *grants(made, FENCE), ODD_ALIAS)
         dialers = stack.enter_context(made.living())
-        witnesses = {each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in PLAN.dialer_plans}
+        probes = {each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in PLAN.dialer_plans}
         victim = PLAN.dialer_plans[0].server_ip
         wanted = Wanted(
             roles=frozenset(Role),
@@ -63,7 +63,7 @@ def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             databases={CLUSTER: made.settings},
             policies={CLUSTER: Policy(acts=True, fence=True)},
             probes={CLUSTER: ProbeSettings(ami_user=USER, ami_secret=SECRET, ami_port=port)},
-            hands={CLUSTER: HandSettings(database=made.settings)},
+            hands={CLUSTER: ActuatorSettings(database=made.settings)},
         )
         service = stack.enter_context(Service(wanted))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", _scraping(service.url)))
@@ -71,7 +71,7 @@ def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for sign in BEFORE:
             until(lambda: prometheus.query(sign), sign, 30)  # noqa: B023 (asked before the next one)
         dialers.kill(victim)
-        witnesses[victim].freeze()
+        probes[victim].freeze()
         for sign in SEEN:
             until(lambda: prometheus.query(sign), sign, 30)  # noqa: B023 (asked before the next one)
         yield RareRun(prometheus, began, time.time(), victim)

@@ -11,7 +11,7 @@ from tests.support.failover_run import FailoverRun
 from tests.support.processes import CLUSTER
 
 RARE = {
-    "What witnesses tell": "the failover run has no AMI account, so that it shows how long it takes without",
+    "What probes tell": "the failover run has no AMI account, so that it shows how long it takes without",
     "Fence": "the fence is off by default",
     "What the audit found": "its cluster has no defect",
     "Rows that do not fit": "nor a row that does not fit",
@@ -59,7 +59,7 @@ def test_the_failover_dashboard_tells_the_story(failover: FailoverRun) -> None:
     landed = {
         series["metric"]["to_server_ip"]: int(series["values"][-1][1])
         for series in last("Moves by where they went")
-        if series["metric"]["stage"] == "home"
+        if series["metric"]["stage"] == "moved"
     }
     assert sum(landed.values()) == failover.moved
     assert len(landed) == 2

@@ -18,7 +18,7 @@ from hotdesk.cli.main import app
 from hotdesk.errors import HotdeskError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
-from messages.records import WhyNot
+from messages.records import Ineligible
 from tests.simulation.watch import Invariant
 
 ROOT = Path(__file__).parents[2]
@@ -281,7 +281,7 @@ def test_each_route_and_each_reason_of_the_api_is_in_its_page() -> None:
     for route in re.findall(r'"(/v1/[^"]*)"', code):
         path = re.sub(r"\{(\w+):\w+\}", lambda found: found[1].upper(), route)
         assert re.search(rf" {path}[`?]", text), path
-    assert [why for why in WhyNot if f"| `{why}` |" not in text] == []
+    assert [why for why in Ineligible if f"| `{why}` |" not in text] == []
 
 
 def test_the_simulation_numbers_the_invariants_as_their_page_does() -> None:

@@ -1,7 +1,7 @@
 """Faults of real parts: who is moved, how often, and how long it takes.
 
 One collector and two controllers as processes, over a real Kafka, on a real MariaDB, with real Asterisk dialers where
-a witness is asked.
+a probe is asked.
 """
 
 import ipaddress
@@ -208,7 +208,7 @@ def test_an_asterisk_that_hangs_loses_its_agents_though_its_heartbeat_goes_on(
         dialers[gone].kill()
         at.cluster.kill(gone)
         until(lambda: at.logouts() != before, "the first is moved", 20)
-        assert time.monotonic() - killed < 8, "as long as without a witness"
+        assert time.monotonic() - killed < 8, "as long as without a probe"
         until(lambda: not at.cluster.agents_on(gone) and at.cluster.logged_in == plan.agents, "everybody is home", 40)
         again = {user: count - before.get(user, 0) for user, count in at.logouts().items()}
         assert {user: count for user, count in again.items() if count} == dict.fromkeys(stranded, 1)

@@ -14,7 +14,7 @@ from collectors.probes.ami import AmiTarget, registered_peers
 from collectors.probes.prober import ProbeException, ProbeSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
-from messages.records import WhyNot
+from messages.records import Ineligible
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host, phone_secret
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -113,7 +113,7 @@ def test_an_alias_is_offered_where_its_phone_is(database: Database, dialers: lis
             def absent(alias: str) -> set[str]:
                 ranking = client.alias(alias)
                 phones = () if ranking is None else ranking.phones
-                return {each.server_ip for each in phones if WhyNot.NOT_REGISTERED in each.why_not}
+                return {each.server_ip for each in phones if Ineligible.NOT_REGISTERED in each.ineligible_because}
 
             until(lambda: absent(here) == {second.server_ip}, "the dialers were asked")
             assert client.pick("1001", here).server_ip == first.server_ip

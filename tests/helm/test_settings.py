@@ -19,10 +19,10 @@ T = TypeVar("T", LogOptions, ApiOptions)
 
 ROLES = ("collect", "control", "serve", "run")
 DATABASE = {"host", "port", "user", "database", "password_file", "tls_ca"}
-WITNESSES = {"ami_user", "ami_secret_file", "ami_port", "sip", "sip_port", "witnesses"}
+PROBES = {"ami_user", "ami_secret_file", "ami_port", "sip", "sip_port", "probes"}
 ACTING = {"relogin_via", "agent_api", "agent_api_user", "agent_api_password_file"}
 NEVER = {"password", "ami_secret", "agent_api_password", "socket"}
-POLICY = {field.name for field in msgspec.structs.fields(ClusterSettings)} - DATABASE - WITNESSES - ACTING - NEVER
+POLICY = {field.name for field in msgspec.structs.fields(ClusterSettings)} - DATABASE - PROBES - ACTING - NEVER
 
 
 def put(workload: Workload, of: Rendered, folder: Path) -> str:
@@ -75,7 +75,7 @@ def test_every_file_is_read_by_hotdesk_and_every_secret_found(name: str, tmp_pat
                 assert cluster.database_settings().password
                 cluster.probe_settings()
             if each.component in {"control", "run"} and cluster.mode == "act":
-                cluster.hand_settings()
+                cluster.actuator_settings()
 
 
 def test_the_log_and_the_api_come_out_as_they_were_written(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_cluster_comes_out_as_it_was_written(tmp_path: Path) -> None:
     assert (night.minutes, str(night.zone), night.weekdays) == (20, "Europe/Berlin", frozenset({0, 6}))
     assert isinstance(morning, MaintenanceWindow)
     assert len(morning.weekdays) == 7
-    hands = decided.hand_settings()
+    hands = decided.actuator_settings()
     assert hands.api_urls == ("https://web1/agc/api.php", "http://10.0.0.9:8080/agc/api.php")
     assert (hands.api_user, hands.api_password) == ("hotdesk", "pick west-agent-api-password-0123456789abcdef")
     # an account of its own for acting; the collectors' may only read
@@ -154,7 +154,7 @@ def test_owners_and_replicas_judge_alike(tmp_path: Path) -> None:
 
 def test_a_role_is_told_of_a_cluster_what_it_needs_and_no_more() -> None:
     of = rendered("everything")
-    assert given(of, "collect", "west").keys() == DATABASE | WITNESSES
+    assert given(of, "collect", "west").keys() == DATABASE | PROBES
     assert given(of, "control", "west").keys() == DATABASE | (ACTING - {"relogin_via"}) | POLICY
     assert given(of, "serve", "west").keys() == POLICY
     # only advised: the controller need not know the database

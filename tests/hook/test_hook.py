@@ -22,7 +22,7 @@ def everybody_goes_home(office: Office) -> Iterator[None]:
     until(lambda: all(each.agents + each.slots == 0 for each in office.hotdesk.dialers()), "everybody is gone")
 
 
-def _desk(office: Office, number: int) -> tuple[str, str, set[str]]:
+def _clusters(office: Office, number: int) -> tuple[str, str, set[str]]:
     """Give an agent's user, alias and phones."""
     plan = office.site.plan.agent_plans[number]
     return plan.user, plan.alias, {phone.login for phone in plan.phones}
@@ -40,7 +40,7 @@ def _slots(office: Office) -> int:
 
 def _order_away(office: Office, number: int) -> Shown:
     """Log an agent in through the page, and have hotdesk log the session out again."""
-    user, alias, _ = _desk(office, number)
+    user, alias, _ = _clusters(office, number)
     shown = office.web.log_in(user, alias)
     path = f"/v1/clusters/{CLUSTER}/agents/{user}/move"
     until(lambda: office.hotdesk.http.post(path, json={}).is_success, "the move is ordered")
@@ -56,7 +56,7 @@ def _external_pause(office: Office, user: str) -> str:
 
 
 def test_an_alias_lands_where_hotdesk_says_and_is_given_back(office: Office) -> None:
-    user, alias, phones = _desk(office, 0)
+    user, alias, phones = _clusters(office, 0)
     drained = office.site.plan.dialer_plans[-1].server_ip
     path = f"/v1/clusters/{CLUSTER}/dialers/{drained}/drain"
     assert office.hotdesk.http.post(path, json={"by": "test"}).is_success
@@ -73,7 +73,7 @@ def test_an_alias_lands_where_hotdesk_says_and_is_given_back(office: Office) -> 
 
 def test_a_form_sent_again_gets_the_same_phone_and_holds_one_slot(office: Office) -> None:
     until(lambda: _slots(office) == 0, "nothing is under way")
-    user, alias, _ = _desk(office, 1)
+    user, alias, _ = _clusters(office, 1)
     shown = [office.web.log_in(user, alias, VD_pass="wrong") for _ in range(3)]
     assert len({each.phone_login for each in shown}) == 1
     assert len({each.screen for each in shown}) == 3
@@ -82,20 +82,20 @@ def test_a_form_sent_again_gets_the_same_phone_and_holds_one_slot(office: Office
 
 
 def test_no_password_and_no_other_page_reaches_hotdesk(office: Office) -> None:
-    user, alias, _ = _desk(office, 2)
+    user, alias, _ = _clusters(office, 2)
     answer = office.web.http.get("/feed.php", params={"phone_login": alias, "user": user, "id": "0"})
     assert answer.text == "GONE"
     assert _slots(office) == 0
 
 
 def test_a_phone_login_is_left_alone(office: Office) -> None:
-    user, _, phones = _desk(office, 3)
+    user, _, phones = _clusters(office, 3)
     login = min(phones)
     assert office.web.log_in(user, login).phone_login == login
 
 
 def test_a_list_of_phone_logins_is_balanced_like_an_alias(office: Office) -> None:
-    user, _, phones = _desk(office, 4)
+    user, _, phones = _clusters(office, 4)
     typed = ",".join(sorted(phones))
     shown = office.web.log_in(user, typed)
     assert shown.phone_login in phones
@@ -109,12 +109,12 @@ def test_what_hotdesk_does_not_know_goes_on_as_it_was_typed(office: Office, type
     cleaned = re.sub(r"[^,0-9a-zA-Z]", "", typed)
     assert office.web.log_in("1001", typed).phone_login == cleaned
     # and is no outage: the next login is answered
-    user, alias, phones = _desk(office, 5)
+    user, alias, phones = _clusters(office, 5)
     assert office.web.log_in(user, alias, VD_pass="wrong").phone_login in phones
 
 
 def test_a_prefilled_form_of_the_re_login_link_asks_nobody(office: Office) -> None:
-    user, alias, _ = _desk(office, 6)
+    user, alias, _ = _clusters(office, 6)
     until(lambda: _slots(office) in {0, 1}, "nothing is under way")
     before = _slots(office)
     shown = office.web.log_in(user, alias, relogin="YES")
@@ -124,19 +124,19 @@ def test_a_prefilled_form_of_the_re_login_link_asks_nobody(office: Office) -> No
 
 def test_an_order_is_told_once_and_only_to_the_screen_it_is_for(office: Office) -> None:
     shown = _order_away(office, 10)
-    _, alias, phones = _desk(office, 10)
+    _, alias, phones = _clusters(office, 10)
     assert office.web.ask("0" * 32) == {"order": None}
     assert office.web.ask("not a screen") == {"order": None}
     assert office.web.ask("") == {"order": None}
     assert office.web.ask(shown.screen) == {"order": {"alias": alias}}
     assert office.web.ask(shown.screen) == {"order": None}
-    user = _desk(office, 10)[0]
+    user = _clusters(office, 10)[0]
     again = office.web.log_in(user, alias)
     assert again.phone_login in phones - {shown.phone_login}
 
 
 def test_a_screen_that_nobody_moves_gets_no_order(office: Office) -> None:
-    user, alias, _ = _desk(office, 11)
+    user, alias, _ = _clusters(office, 11)
     assert office.web.ask(office.web.log_in(user, alias).screen) == {"order": None}
 
 
@@ -152,7 +152,7 @@ def test_only_this_sites_own_pages_may_ask_for_an_order(office: Office) -> None:
 def test_no_order_is_told_where_re_login_is_switched_off(office: Office) -> None:
     office.web.set_up(office.hotdesk.url, relogin="off")
     try:
-        user, alias, phones = _desk(office, 13)
+        user, alias, phones = _clusters(office, 13)
         shown = office.web.log_in(user, alias)
         assert shown.phone_login in phones
         assert shown.screen == ""
@@ -163,7 +163,7 @@ def test_no_order_is_told_where_re_login_is_switched_off(office: Office) -> None
 def test_a_herd_of_logins_spreads(office: Office) -> None:
     before = {each.server_ip: each.agents for each in office.hotdesk.dialers()}
     with ThreadPoolExecutor(12) as pool:
-        shown = list(pool.map(lambda number: office.web.log_in(*_desk(office, number)[:2]), range(20, 65)))
+        shown = list(pool.map(lambda number: office.web.log_in(*_clusters(office, number)[:2]), range(20, 65)))
     after = dict(before)
     for each in shown:
         after[_server(each)] += 1

@@ -59,7 +59,7 @@ def taken_or_refused(make: Callable[[], object]) -> None:
 
 def all_of(settings: ClusterSettings) -> None:
     """Ask settings for everything that a role would."""
-    for make in (settings.database_settings, settings.probe_settings, settings.hand_settings, settings.policy):
+    for make in (settings.database_settings, settings.probe_settings, settings.actuator_settings, settings.policy):
         taken_or_refused(make)
 
 
@@ -105,7 +105,7 @@ def test_a_value_that_is_of_no_use_is_refused(table: dict[str, Any]) -> None:
     def make() -> None:
         made = clusters({"west": {"relogin_via": "sql"} | table}, Options(), {})["west"]
         made.probe_settings()
-        made.hand_settings()
+        made.actuator_settings()
         made.policy()
 
     with pytest.raises(SettingsError):

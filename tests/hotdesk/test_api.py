@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
 from collectors.collector import entry
-from collectors.observer import Ended
+from collectors.observer import Removal
 from controller.api.app import create_app
 from controller.api.schemas import IncidentAnswer
 from controller.api.tokens import Tokens
@@ -38,7 +38,7 @@ ROUTES = {
     f"/v1/clusters/{CLUSTER}/ranking": "read",
     f"/v1/clusters/{CLUSTER}/aliases/desk/ranking": "read",
     f"/v1/clusters/{CLUSTER}/incidents": "read",
-    f"/v1/clusters/{CLUSTER}/audit": "read",
+    f"/v1/clusters/{CLUSTER}/readiness": "read",
     f"/v1/clusters/{CLUSTER}/decisions": "read",
     f"/v1/clusters/{CLUSTER}/explanations/desk": "read",
 }
@@ -164,7 +164,7 @@ def test_the_ranking_puts_the_least_loaded_first_and_says_why_not_the_others(flo
     ranking = floor.client.ranking()
     assert ranking is not None
     assert [(each.server_ip, each.rank) for each in ranking.dialers] == [(TWO, 1), (ONE, 2), (THREE, None)]
-    assert [why.value for why in ranking.dialers[2].why_not] == [
+    assert [why.value for why in ranking.dialers[2].ineligible_because] == [
         "switched off (active=N)",
         "closed to agent logins (active_agent_login_server=N)",
     ]
@@ -188,7 +188,7 @@ def test_an_alias_without_a_usable_phone_says_why_not_for_each(floor: Floor) -> 
     floor.open(0, 0, 0)
     ranking = floor.client.alias("dead")
     assert ranking is not None
-    assert [(each.phone_login, each.rank, [why.value for why in each.why_not]) for each in ranking.phones] == [
+    assert [(each.phone_login, each.rank, [why.value for why in each.ineligible_because]) for each in ranking.phones] == [
         ("off", None, ["phone is not active"]),
         ("nowhere", None, ["no phone has this login"]),
     ]
@@ -282,8 +282,8 @@ def test_no_dialer_is_said_phone_by_phone(floor: Floor) -> None:
     found = problem(floor.client.ask("1001", "dead"), 409)
     assert found["title"] == "no dialer"
     assert found["phones"] == [
-        {"phone_login": "off", "server_ip": ONE, "why_not": ["phone is not active"]},
-        {"phone_login": "nowhere", "server_ip": "", "why_not": ["no phone has this login"]},
+        {"phone_login": "off", "server_ip": ONE, "ineligible_because": ["phone is not active"]},
+        {"phone_login": "nowhere", "server_ip": "", "ineligible_because": ["no phone has this login"]},
     ]
     assert floor.client.metric("hotdesk_picks_total", outcome="refused") == 1
 
@@ -295,7 +295,7 @@ def test_a_full_dialer_is_not_offered(tmp_path: Path) -> None:
         floor.open(3, 4, 4)
         assert floor.client.pick("1001", "desk").server_ip == ONE
         found = problem(floor.client.ask("1002", "desk"), 409)
-        assert all(each["why_not"] == ["max_agents reached"] for each in found["phones"])  # type: ignore[attr-defined]
+        assert all(each["ineligible_because"] == ["max_agents reached"] for each in found["phones"])  # type: ignore[attr-defined]
         floor.client.close()
 
 
@@ -320,7 +320,7 @@ def test_an_agent_who_left_may_pick_anew(floor: Floor) -> None:
 
     floor.open(0, 0, 0)
     floor.show(dialer(ONE, 1), records=arrived)
-    floor.log.append([entry(Ended(key_of(session("1001", ONE)), 1, 3))])
+    floor.log.append([entry(Removal(key_of(session("1001", ONE)), 1, 3))])
     floor.show(dialer(ONE, 0))
     assert floor.client.metric("hotdesk_dialer_agents") == 0
     assert floor.client.pick("1001", "desk").server_ip == ONE
@@ -577,7 +577,7 @@ def test_what_only_goes_wrong_later_is_counted_from_the_start(floor: Floor) -> N
     for series in (
         f'hotdesk_records_folded_total{{cluster="{CLUSTER}",result="dead"}} 0.0',
         f'hotdesk_picks_total{{cluster="{CLUSTER}",outcome="refused"}} 0.0',
-        f'hotdesk_errands_total{{cluster="{CLUSTER}",errand="relogin",reply="denied"}} 0.0',
+        f'hotdesk_actions_total{{cluster="{CLUSTER}",action="relogin",reply="denied"}} 0.0',
     ):
         assert series in text.splitlines()
 

@@ -10,7 +10,7 @@ import pytest
 
 from controller.api.schemas import IncidentAnswer
 from controller.core.policy import Policy
-from hotdesk.actuators import HandSettings
+from hotdesk.actuators import ActuatorSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator.agent_api import FakeAgentApi
@@ -31,7 +31,7 @@ API_USER, API_PASSWORD = "hotdesk", "for-the-agent-api"
 
 @contextmanager
 def running(
-    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, hands: HandSettings | None = None
+    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, hands: ActuatorSettings | None = None
 ) -> Iterator[Client]:
     """Run all roles in this process; moves are carried out by SQL if nothing else is said, or only advised."""
     wanted = Wanted(
@@ -40,7 +40,7 @@ def running(
         api=ApiOptions(port=0),
         databases={CLUSTER: at.settings},
         policies={CLUSTER: policy or Policy(acts=acts)},
-        hands={CLUSTER: hands or HandSettings(database=at.settings)} if acts else {},
+        hands={CLUSTER: hands or ActuatorSettings(database=at.settings)} if acts else {},
     )
     with Service(wanted) as service:
         client = Client(service.url)
@@ -116,10 +116,10 @@ def test_agents_of_a_killed_dialer_come_home_once_and_spread(thirty: Site, tmp_p
                 stranded, 1
             )
             assert set(logouts(thirty)) == stranded
-            assert client.metric("hotdesk_incident_moves", server_ip=victim, stage="home") == len(stranded)
-            assert client.metric("hotdesk_errands_total", errand="relogin", reply="done") == len(stranded)
+            assert client.metric("hotdesk_incident_moves", server_ip=victim, stage="moved") == len(stranded)
+            assert client.metric("hotdesk_actions_total", action="relogin", reply="done") == len(stranded)
             assert client.metric("hotdesk_dialer_deaths", server_ip=victim) == 1
-            assert client.metric("hotdesk_incident_planned", server_ip=victim) == 0
+            assert client.metric("hotdesk_incident_expected", server_ip=victim) == 0
             opened = client.metric("hotdesk_incident_opened_timestamp_seconds", server_ip=victim)
             assert 0 < time.time() - opened < took + 30
             assert {each.user for each in incident.moves} == stranded
@@ -180,7 +180,7 @@ def test_by_the_agent_api_who_waits_is_paused_before_they_move_and_the_fence_is_
     bare.run(*grants(bare, ACT), *grants(bare, FENCE))
     slowly = Policy(acts=True, fence=True, moves_per_second=1)
     with FakeAgentApi(bare.connect, user=API_USER, password=API_PASSWORD) as web, bare.living() as dialers:
-        hands = HandSettings(database=bare.settings, api_urls=(web.url,), api_user=API_USER, api_password=API_PASSWORD)
+        hands = ActuatorSettings(database=bare.settings, api_urls=(web.url,), api_user=API_USER, api_password=API_PASSWORD)
         with running(tmp_path, bare, acts=True, policy=slowly, hands=hands) as client:
             dialers.stop()
             with at_work(client, bare) as cluster:

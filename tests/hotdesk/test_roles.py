@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from controller.api.schemas import PickAnswer
-from messages.records import DeadLetter, Reign, Stamped
+from messages.records import DeadLetter, EpochClaim, Stamped
 from messages.topics import Topic, partition_of
 from simulator.broker import Broker
 from stream.entries import entry_of
@@ -198,7 +198,7 @@ def test_a_collector_that_is_killed_or_stopped_is_replaced(roles: Roles, log: Ka
                 if stored.value is not None:
                     record = msgspec.json.decode(stored.value)
                     if record["record"] != "reign":  # a claim; what counts is what is published under it
-                        seen.append(Reign(cluster=CLUSTER, epoch=record["epoch"], sequence=0, collector=""))
+                        seen.append(EpochClaim(cluster=CLUSTER, epoch=record["epoch"], sequence=0, collector=""))
             return max((each.epoch for each in seen), default=0)
 
         until(lambda: epoch() and any(map(leads, pair)), "one of them collects", 30)

@@ -40,7 +40,7 @@ def assert_unmarked(what: str, content: bytes) -> None:
 def settings_of(site: Site, agent_api: FakeAgentApi, ami: manager.Manager, folder: Path) -> str:
     """Write the TOML file of a cluster that uses every kind of secret; they come by environment."""
     asked, *others = (each.server_ip for each in site.plan.dialer_plans)
-    silent = "".join(f'[clusters.{CLUSTER}.witnesses."{each}"]\nami = false\n' for each in others)
+    silent = "".join(f'[clusters.{CLUSTER}.probes."{each}"]\nami = false\n' for each in others)
     return f"""
 [log]
 path = "{folder / "hotdesk.db"}"
@@ -53,7 +53,7 @@ agent_api = ["{agent_api.url}"]
 agent_api_user = "{agent_api.user}"
 ami_user = "{manager.USER}"
 sip = false
-[clusters.{CLUSTER}.witnesses."{asked}"]
+[clusters.{CLUSTER}.probes."{asked}"]
 ami_host = "{manager.HOST}"
 ami_port = {ami.port}
 {silent}"""
@@ -99,7 +99,7 @@ def ask_everything(url: str, tokens: dict[str, str]) -> Iterator[tuple[str, byte
                 ("GET", f"{base}/ranking", None),
                 ("GET", f"{base}/decisions", None),
                 ("GET", f"{base}/incidents", None),
-                ("GET", f"{base}/audit", None),
+                ("GET", f"{base}/readiness", None),
                 ("GET", "/v1/clusters/nowhere/ranking", None),
                 ("POST", f"{base}/picks", {"user": "1001", "alias": "nobody"}),
                 ("POST", f"{base}/picks", {"user": 1}),
@@ -218,5 +218,5 @@ def test_what_is_shown_of_settings_has_no_secret(west: Site) -> None:
     assert kafka.sasl_password == RIGHT["sasl"]
     probes = made.probe_settings()
     targets = AmiTarget(host="127.0.0.1", user=probes.ami_user, secret=probes.ami_secret)
-    for shown in (made, {CLUSTER: made}, made.database_settings(), made.hand_settings(), probes, targets, log, kafka):
+    for shown in (made, {CLUSTER: made}, made.database_settings(), made.actuator_settings(), probes, targets, log, kafka):
         assert_unmarked(type(shown).__name__, f"{shown!r} {shown!s} {[shown]}".encode())

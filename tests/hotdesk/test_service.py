@@ -62,7 +62,7 @@ def seconds_until(condition: Callable[[], object], what: str) -> float:
 
 def why_not(client: Client, server_ip: str) -> list[str]:
     """Tell what keeps new logins away from a dialer."""
-    return [why.value for each in client.dialers() if each.server_ip == server_ip for why in each.why_not]
+    return [why.value for each in client.dialers() if each.server_ip == server_ip for why in each.ineligible_because]
 
 
 def stalled(client: Client) -> list[float | None]:

@@ -76,10 +76,10 @@ def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None
         ({"ami_port": 0}, "ami_port"),
         ({"sip_port": 65536}, "sip_port"),
         ({"sip": "perhaps"}, "sip"),
-        ({"witnesses": SECRET}, "witnesses"),
-        ({"witnesses": {"10.0.0.1": {"ami_host": "dialer1"}}}, "witnesses"),
-        ({"witnesses": {"10.0.0.1": {"ami_port": 0}}}, "ami_port"),
-        ({"witnesses": {"10.0.0.1": {"ami_secret": SECRET}}}, "ami_secret"),
+        ({"probes": SECRET}, "probes"),
+        ({"probes": {"10.0.0.1": {"ami_host": "dialer1"}}}, "probes"),
+        ({"probes": {"10.0.0.1": {"ami_port": 0}}}, "ami_port"),
+        ({"probes": {"10.0.0.1": {"ami_secret": SECRET}}}, "ami_secret"),
     ],
 )
 def test_a_key_or_value_that_does_not_fit_is_named(table: dict[str, object], said: str) -> None:
@@ -142,7 +142,7 @@ def test_the_settings_say_how_each_dialer_is_probed() -> None:
         "ami_user": "watch",
         "sip": True,
         "sip_port": 5070,
-        "witnesses": {
+        "probes": {
             "10.0.0.2": {"ami_host": "192.0.2.2", "ami_port": 5039, "sip": False},
             "10.0.0.3": {"ami": False, "sip_port": 5060},
         },
@@ -318,7 +318,7 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     bad = str(path)
     for refuses in (
         ClusterSettings(ami_user="a", ami_secret_file=bad).probe_settings,
-        ClusterSettings(agent_api=("http://web/",), agent_api_user="u", agent_api_password_file=bad).hand_settings,
+        ClusterSettings(agent_api=("http://web/",), agent_api_user="u", agent_api_password_file=bad).actuator_settings,
         LogOptions(bootstrap=("k:1",), sasl_password_file=bad).kafka,
         LogOptions(bootstrap=("k:1",), tls_key=bad).kafka,
         ApiOptions(tls_cert=bad, tls_key=bad).certificate,

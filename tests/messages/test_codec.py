@@ -24,7 +24,7 @@ from messages.records import (
     AgentStatus,
     AnyRecord,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DeadLetter,
     Decision,
     DialerHealth,
@@ -36,8 +36,8 @@ from messages.records import (
     FleetHealth,
     Grouping,
     Heartbeat,
-    Hold,
-    HoldStage,
+    AgentPause,
+    AgentPauseStage,
     Incident,
     Listed,
     LoginSlot,
@@ -49,16 +49,16 @@ from messages.records import (
     PhoneAlias,
     Poll,
     RankingSnapshot,
-    Reign,
+    EpochClaim,
     Relogin,
     Resynchronise,
-    Stage,
-    Standing,
+    ReloginStage,
+    RankedDialer,
     Unbrake,
     Unfence,
-    WhyNot,
-    Witness,
-    WitnessHistory,
+    Ineligible,
+    ProbeResult,
+    ProbeHistory,
 )
 from messages.topics import Key, Topic
 
@@ -86,7 +86,7 @@ POLL = Poll(
             campaigns={"SALES": 13},
             rooms=300,
             rooms_free=287,
-            witnesses={"ami": Witness.ALIVE, "sip": Witness.MUTE},
+            probes={"ami": ProbeResult.ALIVE, "sip": ProbeResult.MUTE},
         ),
         DialerReading(server_ip="10.0.0.12", active=False, agent_logins=False, asterisk=False),
     ),
@@ -100,7 +100,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
         Topic.OBSERVATIONS,
         Outage(**STAMPED, unreachable_since_ms=1, collector="c", why="Can't connect to MySQL server"),
     ),
-    (Topic.OBSERVATIONS, Reign(**STAMPED, collector="collector-1")),
+    (Topic.OBSERVATIONS, EpochClaim(**STAMPED, collector="collector-1")),
     (
         Topic.OBSERVATIONS,
         AgentSession(
@@ -126,7 +126,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (Topic.OBSERVATIONS, Campaign(**STAMPED, campaign_id="SALES", grouping=Grouping.CASCADING, grouping_limit=7)),
     (
         Topic.OBSERVATIONS,
-        ClusterSettings(**STAMPED, weights={"10.0.0.11": 1.5}, missing_columns=("phones.peer_status",)),
+        SystemSettings(**STAMPED, weights={"10.0.0.11": 1.5}, missing_columns=("phones.peer_status",)),
     ),
     (Topic.ORDERS, Resynchronise(**ORDERED)),
     (Topic.ORDERS, Pause(**ORDERED)),
@@ -134,7 +134,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (Topic.ORDERS, Acknowledge(**ORDERED, incident="i-1", silence_until_ms=5)),
     (Topic.ORDERS, Move(**ORDERED, user="6666", live_agent_id=42)),
     (Topic.ORDERS, Unbrake(**ORDERED, bad_since_ms=5)),
-    (Topic.ORDERS, Unfence(**ORDERED, server_ip="10.0.0.11", intended_at_ms=5)),
+    (Topic.ORDERS, Unfence(**ORDERED, server_ip="10.0.0.11", planned_at_ms=5)),
     (
         Topic.LOGINS,
         LoginSlot(
@@ -159,11 +159,11 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             owner="controller-1",
             owner_url="",
             dialers=(
-                Standing(server_ip="10.0.0.11", rank=1, agents=13, slots=1, load=14.0, rooms_free=286),
-                Standing(
+                RankedDialer(server_ip="10.0.0.11", rank=1, agents=13, slots=1, load=14.0, rooms_free=286),
+                RankedDialer(
                     server_ip="10.0.0.12",
                     rank=None,
-                    why_not=(WhyNot.SWITCHED_OFF, WhyNot.CLOSED),
+                    ineligible_because=(Ineligible.SWITCHED_OFF, Ineligible.CLOSED),
                     agents=0,
                     slots=0,
                     load=0.0,
@@ -184,7 +184,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
                         evidence="active=N",
                         life=DialerState.UP,
                         deaths=1,
-                        witnesses={"ami": WitnessHistory(told=Witness.MUTE, since_ms=1, credible=True)},
+                        probes={"ami": ProbeHistory(told=ProbeResult.MUTE, since_ms=1, credible=True)},
                     )
                 },
             ),
@@ -214,26 +214,26 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             to_server_ip="10.0.0.12",
             phone_login="cc201",
             ordered_at_ms=1,
-            stage=Stage.HOME,
+            stage=ReloginStage.MOVED,
             changed_at_ms=2,
         ),
     ),
     (
         Topic.RELOGINS,
-        Hold(
+        AgentPause(
             cluster="west",
             live_agent_id=42,
             user="6666",
             incident="i-1",
             server_ip="10.0.0.11",
-            stage=HoldStage.HELD,
+            stage=AgentPauseStage.PAUSED,
             seen=True,
             mark="PAUSE!1700000000",
         ),
     ),
     (
         Topic.RELOGINS,
-        Fence(cluster="west", server_ip="10.0.0.11", incident="i-1", intended_at_ms=1, stage=FenceStage.TAKEN),
+        Fence(cluster="west", server_ip="10.0.0.11", incident="i-1", planned_at_ms=1, stage=FenceStage.TAKEN),
     ),
     (Topic.AUDIT, Decision(cluster="west", at_ms=1, actor="controller-1", what="moved", why="down")),
     (

@@ -95,12 +95,12 @@ class Scene:
         out: list[Record] = []
         for user, server_ip in agents.items():
             if self._shown.get(user) != server_ip:
-                out += self._desk(user, server_ip)
+                out += self._clusters(user, server_ip)
         self._shown = agents
         readings = [self._reading(each, now_ms, list(agents.values()).count(each)) for each in self.server_ips]
         return [*out, poll(*readings, sequence=self._sequence, at_ms=now_ms)]
 
-    def _desk(self, user: str, server_ip: str) -> list[Record]:
+    def _clusters(self, user: str, server_ip: str) -> list[Record]:
         number = sorted(self.agents).index(user) + 1
         logins = [f"{user}{chr(ord('a') + at)}" for at in range(len(self.server_ips))]
         at = self._sequence

@@ -199,14 +199,14 @@ def test_a_dialer_that_dies_after_it_was_drained_is_no_cause_for_alarm(scene: Sc
     page.goto(scene.page)
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
     until(lambda: scene.client.metric("hotdesk_incident_open", kind="draining") == 1, "it drains")
-    assert scene.client.metric("hotdesk_incident_planned", server_ip=ONE) == 0
+    assert scene.client.metric("hotdesk_incident_expected", server_ip=ONE) == 0
     scene.silent = {ONE}
     until(lambda: scene.client.metric("hotdesk_incident_open", kind="down") == 1, "it dies")
-    assert scene.client.metric("hotdesk_incident_planned", server_ip=ONE) == 1
+    assert scene.client.metric("hotdesk_incident_expected", server_ip=ONE) == 1
     # but it is one for whoever is still there
     scene.seat(ONE, "1001")
     until(lambda: scene.client.metric("hotdesk_incident_agents", server_ip=ONE) == 1, "somebody is")
-    assert scene.client.metric("hotdesk_incident_planned", server_ip=ONE) == 0
+    assert scene.client.metric("hotdesk_incident_expected", server_ip=ONE) == 0
 
 
 def test_the_brake_is_released(scene: Scene, page: Page) -> None:

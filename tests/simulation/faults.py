@@ -33,7 +33,7 @@ class Stage:
     collectors: list[Collector]
     controllers: list[Controller]
     draw: Random
-    witnesses: bool
+    probes: bool
     ends: list[End] = field(default_factory=list)
     """What heals everything that is broken now."""
     stays_dead: Dialer | None = None
@@ -42,7 +42,7 @@ class Stage:
 
     def begin(self) -> str:
         """Let something go wrong, and plan its end; tell what."""
-        kinds = [*_OF_VICIDIAL, *_OF_HOTDESK, *_OF_PEOPLE, *(_OF_WITNESSES if self.witnesses else ())]
+        kinds = [*_OF_VICIDIAL, *_OF_HOTDESK, *_OF_PEOPLE, *(_OF_PROBES if self.probes else ())]
         fault, shortest, longest = self.draw.choice(kinds)
         name = fault.__name__.removeprefix("_").replace("_", " ")
         ended = fault(self)
@@ -232,7 +232,7 @@ def _an_agent_goes_elsewhere_by_hand(stage: Stage) -> End:
     return nothing
 
 
-# --- dialers, as witnesses see them -----------------------------------------------------------------------------
+# --- dialers, as probes see them -----------------------------------------------------------------------------
 
 
 def _a_dialer_hangs(stage: Stage) -> End:
@@ -254,7 +254,7 @@ def _a_dialer_cannot_be_reached(stage: Stage) -> End:
     return end
 
 
-def _witnesses_are_blind(stage: Stage) -> End:
+def _probes_are_blind(stage: Stage) -> End:
     stage.world.blind = True
 
     def end() -> None:
@@ -381,10 +381,10 @@ _OF_VICIDIAL: tuple[Fault, ...] = (
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
 )
-_OF_WITNESSES: tuple[Fault, ...] = (
+_OF_PROBES: tuple[Fault, ...] = (
     (_a_dialer_hangs, 15.0, 50.0),
     (_a_dialer_cannot_be_reached, 1.0, 30.0),
-    (_witnesses_are_blind, 1.0, 30.0),
+    (_probes_are_blind, 1.0, 30.0),
     (_an_updater_dies, 5.0, 30.0),
 )
 _OF_HOTDESK: tuple[Fault, ...] = (
@@ -407,4 +407,4 @@ _BLINDING = {each for each, _, _ in _OF_HOTDESK} | {
     _no_heartbeat_can_be_written,
 }
 """Faults after which it is watched anew whether heartbeats go on."""
-_UNSETTLING = _BLINDING | {each for each, _, _ in _OF_WITNESSES} | {_somebody_pauses}
+_UNSETTLING = _BLINDING | {each for each, _, _ in _OF_PROBES} | {_somebody_pauses}

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from controller.core.acting import Outcome, Reply, SessionRow
 from controller.vicidial.sql import VicidialError
-from messages.records import Fence, FenceStage, Hold, Relogin
+from messages.records import Fence, FenceStage, AgentPause, Relogin
 from tests.simulation.world import LOGOUT, Live, World
 
 LATEST_SECONDS = 1.5
@@ -22,9 +22,9 @@ class Sees(Protocol):
 
     def hangs_up(self, row: Live) -> None: ...
 
-    def pauses(self, row: Live, hold: Hold, sent_at: float) -> None: ...
+    def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None: ...
 
-    def resumes(self, row: Live, hold: Hold, sent_at: float) -> None: ...
+    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None: ...
 
     def fences(self, fence: Fence) -> None: ...
 
@@ -49,7 +49,7 @@ class Hands:
         return tuple(SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status) for each in rows)
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """As `Hand.log_out`."""
+        """As `AgentControl.log_out`."""
         self._seen.sending(relogin)
         sent_at = self._world.clock.now
 
@@ -69,7 +69,7 @@ class Hands:
         return self._try(land, f"LOGOUT to {relogin.user}")
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """As `Hand.hang_up`."""
+        """As `AgentControl.hang_up`."""
         self._seen.sending(relogin)
 
         def land() -> bool:
@@ -81,8 +81,8 @@ class Hands:
 
         return self._try(land, f"hang-up to {relogin.user}")
 
-    def pause(self, hold: Hold) -> Outcome:
-        """As `Hand.pause`."""
+    def pause(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.pause`."""
         sent_at = self._world.clock.now
 
         def land() -> bool:
@@ -98,8 +98,8 @@ class Hands:
 
         return self._try(land, f"PAUSE to {hold.user}")
 
-    def resume(self, hold: Hold) -> Outcome:
-        """As `Hand.resume`."""
+    def resume(self, hold: AgentPause) -> Outcome:
+        """As `AgentControl.resume`."""
         sent_at = self._world.clock.now
 
         def land() -> bool:
@@ -114,7 +114,7 @@ class Hands:
         return self._try(land, f"RESUME to {hold.user}")
 
     def why_not(self, dead_call_status: str) -> str:
-        """As `Hand.why_not`."""
+        """As `AgentControl.why_not`."""
         return dead_call_status and ""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:

@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from collectors.collector import entry
 from collectors.observer import Observer
-from controller.core.clusters import ClusterView, Desk
+from controller.core.clusters import Cluster, Clusters
 from controller.core.picks import PickRequest, Refused
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
 from controller.runtime.decoding import read
-from controller.runtime.executor import Executor, Means
+from controller.runtime.executor import Executor, Actuators
 from controller.runtime.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
 from messages.codec import decode
-from messages.records import Errand, Outage, Poll, Reign, Stamped
+from messages.records import Action, Outage, Poll, EpochClaim, Stamped
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError, LogUnavailableError
@@ -95,14 +95,14 @@ class Collector(Stoppable):
     """A collector: the real observer, and an outbox of the simulation's."""
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
-        self, name: str, *, world: World, wire: Wire, lock: Lock, draw: Random, witnesses: bool
+        self, name: str, *, world: World, wire: Wire, lock: Lock, draw: Random, probes: bool
     ) -> None:
         super().__init__(name, world.clock)
         self._world = world
         self._wire = wire
         self._lock = lock
         self._draw = draw
-        self._witnesses = witnesses
+        self._probes = probes
         self.wall_ahead = 0.0
         self._begin()
 
@@ -155,7 +155,7 @@ class Collector(Stoppable):
         epoch = 1 + max((each.epoch for each in stamped), default=0)
         observed_at_ms = max((each.observed_at_ms for each in seen if isinstance(each, Poll)), default=0)
         try:
-            self._wire.append([entry_of(Reign(cluster=CLUSTER, epoch=epoch, sequence=0, collector=self.name))])
+            self._wire.append([entry_of(EpochClaim(cluster=CLUSTER, epoch=epoch, sequence=0, collector=self.name))])
         except LogError:
             return
         self._outbox.clear()
@@ -177,7 +177,7 @@ class Collector(Stoppable):
         reading = self._world.reading(
             agents=number % AGENTS_EVERY == 0,
             catalogue=again or number % CATALOGUE_EVERY == 1,
-            witnesses=self._witnesses and number > 0,
+            probes=self._probes and number > 0,
         )
         self._since_ms = self._now_ms()
         self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
@@ -241,7 +241,7 @@ class Picked(NamedTuple):
 
 
 class Controller(Stoppable):
-    """A controller: the real desk, committer and executor, between a log, a group and hands of the simulation's."""
+    """A controller: the real clusters, committer and executor, between a log, a group and hands of the simulation's."""
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
         self, name: str, *, world: World, wire: Wire, group: Group, policy: Policy, hands: Hands, draw: Random
@@ -275,7 +275,7 @@ class Controller(Stoppable):
         self.commits = 0
 
     def _begin(self) -> None:
-        self.desk = Desk(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
+        self.clusters = Clusters(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
         self._tail = Tail(self._wire, TOPICS)
         self._outbox: deque[Entry] = deque()
         self._assigned = False
@@ -284,20 +284,20 @@ class Controller(Stoppable):
         self._claimed: int | None = None
         self._claim_again_at = 0.0
         self._owned = False
-        self._queue: deque[Errand] = deque()
+        self._queue: deque[Action] = deque()
         self._executor = Executor(
             CLUSTER,
             self.name,
-            Means(self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second),
+            Actuators(self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second),
             why_not=self._why_not,
-            report=lambda _errand, _outcome: None,
+            report=lambda _action, _outcome: None,
             clock=self.now,
         )
         life = self.life
         if self.life:
             self._former.append(self._committer)
         self._committer = Committer(
-            self.desk,
+            self.clusters,
             lambda _, entries: self._commit(entries, life),
             {CLUSTER: self} if self.policy.acts else {},
             lambda _: self._claim is not None,
@@ -311,9 +311,9 @@ class Controller(Stoppable):
         return self.clock.now + self._ahead
 
     @property
-    def view(self) -> ClusterView | None:
+    def view(self) -> Cluster | None:
         """What it knows of the cluster."""
-        return self.desk.clusters.get(CLUSTER)
+        return self.clusters.by_name.get(CLUSTER)
 
     @property
     def decides(self) -> bool:
@@ -333,9 +333,9 @@ class Controller(Stoppable):
         if self._owned and not (self._sure and self._assigned):
             self._own(owned=False)
         for at in range(0, len(news), SLICE):
-            folded = self.desk.fold(news[at : at + SLICE], self.now(), live=live)
+            folded = self.clusters.fold(news[at : at + SLICE], self.now(), live=live)
             self._outbox.extend(folded.entries)
-            self._committer.take(folded.turns)
+            self._committer.take(folded.plans)
         self._settle()
         if self._outbox:
             try:
@@ -366,7 +366,7 @@ class Controller(Stoppable):
 
     def _own(self, *, owned: bool) -> None:
         self._owned = owned
-        self.desk.own(frozenset({PARTITION}) if owned else frozenset())
+        self.clusters.own(frozenset({PARTITION}) if owned else frozenset())
         self._world.note(f"controller {self.name} {'owns' if owned else 'owns no longer'}")
 
     def _acts_now(self) -> bool:
@@ -407,9 +407,9 @@ class Controller(Stoppable):
                 self._claim = None
             raise error
 
-    def submit(self, errand: Errand) -> None:
-        """Take an errand, as an executor does."""
-        self._queue.append(errand)
+    def submit(self, action: Action) -> None:
+        """Take an action, as an executor does."""
+        self._queue.append(action)
         if len(self._queue) == 1:
             self._plan_work()
 
@@ -423,11 +423,11 @@ class Controller(Stoppable):
 
     def _work(self) -> None:
         self._hands.by = self.name
-        errand = self._queue[0]
-        if (seconds := self._executor.wait_before(errand)) > 0:
+        action = self._queue[0]
+        if (seconds := self._executor.wait_before(action)) > 0:
             self.clock.after(seconds + ROUNDING, partial(self._work_of, self.life))
             return
-        self._committer.report(errand, self._executor.carry_out(errand))
+        self._committer.report(action, self._executor.carry_out(action))
         self._queue.popleft()
         if self._queue:
             self._plan_work()
@@ -444,7 +444,7 @@ class Controller(Stoppable):
             return owner.pick(user, alias, ())
         if view.stale(self.now()):
             return None
-        picked, entries = self.desk.pick(view, PickRequest(user, alias, "CAMP"))
+        picked, entries = self.clusters.pick(view, PickRequest(user, alias, "CAMP"))
         self._outbox.extend(entries)
         if isinstance(picked, Refused):
             return None

@@ -66,7 +66,7 @@ class _Simulation:
             note=self._note,
             choose=self._choose,
         )
-        witnesses = draw.random() < 0.5
+        probes = draw.random() < 0.5
         policy = Policy(
             acts=draw.random() < 0.93,
             dead_call_status="DROP",
@@ -76,11 +76,11 @@ class _Simulation:
             fence=draw.random() < 0.3,
         )
         wire, group, lock = Wire(self._clock, draw), Group(self._clock), Lock()
-        self._watch = Watch(self._world, wire, policy, witnesses=witnesses)
+        self._watch = Watch(self._world, wire, policy, probes=probes)
         names_user = draw.random() < 0.4
         hands = Hands(self._world, draw, self._watch, names_user=names_user)
         collectors = [
-            Collector(name, world=self._world, wire=wire, lock=lock, draw=draw, witnesses=witnesses)
+            Collector(name, world=self._world, wire=wire, lock=lock, draw=draw, probes=probes)
             for name in ("collector-1", "collector-2")
         ]
         self._controllers = [
@@ -89,9 +89,9 @@ class _Simulation:
         ]
         self._watch.controllers = self._controllers
         self._stage = Stage(
-            self._world, wire, group, self._watch, collectors, self._controllers, draw, witnesses=witnesses
+            self._world, wire, group, self._watch, collectors, self._controllers, draw, probes=probes
         )
-        self._note(f"seed {seed}: {len(ips)} dialers, {agents} agents, witnesses {witnesses}, by name {names_user}")
+        self._note(f"seed {seed}: {len(ips)} dialers, {agents} agents, probes {probes}, by name {names_user}")
         self._note(f"{policy}")
 
     async def run(self) -> Report:

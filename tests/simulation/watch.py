@@ -1,13 +1,13 @@
 """The invariants of the architecture, looked at whenever something happens: by what is true, not by what is known.
 
-Number 11, the login hook's deadline, has no part in a world without HTTP.
+AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
-from controller.core.clusters import STALE_SECONDS, Desk
+from controller.core.clusters import STALE_SECONDS, Clusters
 from controller.core.detector import (
     ALONE_SECONDS,
     BRAKE_CONFIRMED_SECONDS,
@@ -18,7 +18,7 @@ from controller.core.ranking import rank_dialers
 from controller.core.state import NEVER, ClusterState, Stamp
 from controller.runtime.decoding import read
 from messages.codec import decode
-from messages.records import Decision, Fence, FenceStage, Hold, Relogin, Stage
+from messages.records import Decision, Fence, FenceStage, AgentPause, Relogin, ReloginStage
 from messages.topics import Topic
 from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
 from tests.simulation.wire import Wire
@@ -60,11 +60,11 @@ UNDER_WAY_SECONDS = POLL + 1.1
 class Watch:
     """Looks at every act and every answer."""
 
-    def __init__(self, world: World, wire: Wire, policy: Policy, *, witnesses: bool) -> None:
+    def __init__(self, world: World, wire: Wire, policy: Policy, *, probes: bool) -> None:
         self._world = world
         self._wire = wire
         self._policy = policy
-        self._witnesses = witnesses
+        self._probes = probes
         self.controllers: Sequence[Controller] = ()
         self.paused_since: float | None = None
         """Since when people have the cluster only observed."""
@@ -114,7 +114,7 @@ class Watch:
         if row.status == "INCALL" and self._has_lived(self._world.dialers[row.server_ip]):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
 
-    def pauses(self, row: Live, hold: Hold, sent_at: float) -> None:
+    def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause."""
         self._may_change("a pause")
         self._acted.append((row.user, "told the agent's screen to pause"))
@@ -124,7 +124,7 @@ class Watch:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident)
             self._is_below_the_brake(hold.incident)
 
-    def resumes(self, row: Live, hold: Hold, sent_at: float) -> None:
+    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause that is taken back."""
         self._may_change("a resume")
         self._acted.append((row.user, "told the agent's screen to resume"))
@@ -137,7 +137,7 @@ class Watch:
         """Look at a fence that is taken or given back."""
         self._may_change("a fence")
         dialer = self._world.dialers[fence.server_ip]
-        if fence.stage is FenceStage.INTENDED:
+        if fence.stage is FenceStage.PLANNED:
             self._has_cause(fence.server_ip, dialer, fence.incident)
             others = [each for each in self._world.dialers.values() if each is not dialer]
             if not any(each.logins for each in others):
@@ -204,7 +204,7 @@ class Watch:
         if len(bad) < 2 or len(bad) <= len(serve) / 2:
             return
         since = sorted(map(self._looks_bad_since, bad))[len(serve) // 2]
-        if not self._witnesses or now - since < BRAKE_CONFIRMED_SECONDS:
+        if not self._probes or now - since < BRAKE_CONFIRMED_SECONDS:
             raise BrokenError(
                 Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
             )
@@ -229,7 +229,7 @@ class Watch:
         ]
         dead_since = chosen.dead_since
         if dead_since is not None and not chosen.dead:
-            # its heartbeat goes on, so only witnesses can tell, from when they reach it
+            # its heartbeat goes on, so only probes can tell, from when they reach it
             dead_since = None if self._world.blind else max(dead_since, chosen.reached_since)
         for began, ended in self.blinded:
             if dead_since is not None and began < dead_since + bound + ALONE_SECONDS:
@@ -290,7 +290,7 @@ class Watch:
         self._says_why()
 
     def _replays(self) -> None:
-        fresh = Desk("replay", "", PARTITIONS, {CLUSTER: self._policy})
+        fresh = Clusters("replay", "", PARTITIONS, {CLUSTER: self._policy})
         for topic in (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS):
             fresh.fold([read(stored) for stored in self._wire.topics[topic]], 0.0, live=False)
         again = fresh.clusters[CLUSTER].state
@@ -300,15 +300,15 @@ class Watch:
                 continue
             if rank_dialers(view.state, view.policy) != rank_dialers(again, self._policy):
                 mine, others = (
-                    [(each.server_ip, each.rank, each.agents, each.slots, each.why_not) for each in ranked]
+                    [(each.server_ip, each.rank, each.agents, each.slots, each.ineligible_because) for each in ranked]
                     for ranked in (rank_dialers(view.state, view.policy), rank_dialers(again, self._policy))
                 )
                 raise BrokenError(
                     Invariant.REPLAY_DIFFERS, f"the ranking of {controller.name} is {mine}, and by the log {others}"
                 )
-            known, said = (sorted(each.errands, key=str) for each in (view.state, again))
+            known, said = (sorted(each.actions, key=str) for each in (view.state, again))
             if controller.decides and known != said:
-                raise BrokenError(Invariant.REPLAY_DIFFERS, f"the errands of {controller.name} are not the log's")
+                raise BrokenError(Invariant.REPLAY_DIFFERS, f"the actions of {controller.name} are not the log's")
 
     def _says_why(self) -> None:
         audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
@@ -316,7 +316,7 @@ class Watch:
         ordered = {user for user, what in said if what.startswith("ordered a move")}
         for stored in self._wire.topics[Topic.RELOGINS]:
             record = None if stored.value is None else decode(stored.topic, stored.value)
-            if isinstance(record, Relogin) and record.stage is Stage.ORDERED and record.user not in ordered:
+            if isinstance(record, Relogin) and record.stage is ReloginStage.PLANNED and record.user not in ordered:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{record.user} was moved, and nothing says why")
         opened = {each for each, what in said if what.startswith("opened incident")}
         for stored in self._wire.topics[Topic.INCIDENTS]:
@@ -366,5 +366,5 @@ class Watch:
 
     def _is_lost_on(self, dialer: Dialer) -> bool:
         if dialer.hung:
-            return self._witnesses
+            return self._probes
         return dialer.dead or not dialer.active

@@ -7,7 +7,7 @@ from random import Random
 
 from collectors.observer import CatalogueRows, Reading
 from collectors.vicidial.rows import Row
-from messages.records import Witness
+from messages.records import ProbeResult
 
 ROOMS = 40
 LETTERS = "abcdef"
@@ -126,7 +126,7 @@ class World:
     thawed_at: float = 0.0
     """When heartbeats could last not be written: what was due by then was written all at once."""
     blind: bool = False
-    """No witness reaches any dialer."""
+    """No probe reaches any dialer."""
     slow: bool = False
     """VICIdial takes a second for what else takes no time."""
     paused_late: set[str] = field(default_factory=set)
@@ -253,7 +253,7 @@ class World:
             until = min(until, self.beats_frozen_at)
         return float(int(until))
 
-    def reading(self, *, agents: bool, catalogue: bool, witnesses: bool) -> Reading:
+    def reading(self, *, agents: bool, catalogue: bool, probes: bool) -> Reading:
         """Read the tables, and the dialers' own ports."""
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
@@ -278,16 +278,16 @@ class World:
             agents=[self._agent_row(each) for each in self.rows.values()] if agents else None,
             conferences=[(ip.encode(), str(ROOMS).encode(), str(ROOMS - taken[ip]).encode()) for ip in self.dialers],
             catalogue=self._catalogue() if catalogue else None,
-            witnesses={ip: {"ami": self._witness(each)} for ip, each in self.dialers.items()} if witnesses else {},
+            probes={ip: {"ami": self._probe(each)} for ip, each in self.dialers.items()} if probes else {},
         )
 
     def _age(self, dialer: Dialer) -> float:
         return self.clock.now - self._beat(dialer)
 
-    def _witness(self, dialer: Dialer) -> Witness:
+    def _probe(self, dialer: Dialer) -> ProbeResult:
         if self.blind or dialer.cut_off or dialer.dead:
-            return Witness.UNREACHABLE
-        return Witness.MUTE if dialer.hung else Witness.ALIVE
+            return ProbeResult.UNREACHABLE
+        return ProbeResult.MUTE if dialer.hung else ProbeResult.ALIVE
 
     def _agent_row(self, row: Live) -> Row:
         return (

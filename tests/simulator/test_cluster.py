@@ -348,7 +348,7 @@ def test_a_shift_can_begin_with_everybody_logged_in(opened: Opens, engine: str) 
 
 
 def check_invariants(floor: Floor) -> None:
-    """Hold what must be true of the tables between any two steps."""
+    """AgentPause what must be true of the tables between any two steps."""
     sessions = floor.rows(
         "SELECT user, server_ip, conf_exten, extension FROM vicidial_live_agents WHERE extension NOT LIKE 'R%%'"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SURE_SECONDS = 6.5
-"""No dialer may lose its agents earlier: without a witness its heartbeat has to stand still for 8 s. The value counts
+"""No dialer may lose its agents earlier: without a probe its heartbeat has to stand still for 8 s. The value counts
 whole seconds and is written every 0.4 s, so it may have changed last 1.4 s before the dialer died."""
 DRAIN_SECONDS = 8.5
 """The same for one that is switched off: it is left alone for 10 s, by a poll that may be 1 s older."""

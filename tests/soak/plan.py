@@ -29,7 +29,7 @@ DIALERS = ("a dialer dies", "a dialer is switched off", "a heartbeat stands stil
 
 TOGETHER = OWN[:6]
 """What a dialer may die in the middle of. Not of a database's restart: that empties the table of heartbeats, and a dead
-dialer without a row and without a witness is left as it was last judged."""
+dialer without a row and without a probe is left as it was last judged."""
 
 
 class Planned(NamedTuple):

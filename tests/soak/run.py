@@ -62,7 +62,7 @@ class Soak:
         self._worked: set[int] = set()
         """Processes that have led or owned."""
         self._stop = threading.Event()
-        self._troubles: list[Trouble] = []
+        self._warn_once: list[Trouble] = []
         self._ours_until = time.time()
         """When the latest fault of our own was over; infinite while there is one."""
         self._judged = 0
@@ -126,8 +126,8 @@ class Soak:
         """Judge who was told to log out since the last time, also between two faults; give how many."""
         told = tellings(self._at.site)
         new, self._judged = told[self._judged :], len(told)
-        wrong = [why for each in new if (why := wrongly_told(each, self._troubles))]
-        twice = told_twice(told, self._troubles, self._at.own_choices)
+        wrong = [why for each in new if (why := wrongly_told(each, self._warn_once))]
+        twice = told_twice(told, self._warn_once, self._at.own_choices)
         wrong += twice[self._twice :]
         self._twice = len(twice)
         self.moved += len(new)
@@ -154,7 +154,7 @@ class Soak:
         }[why]
         braked_until = float("inf") if len(victims) > 1 else 0.0
         begun = [Trouble(each, why, time.time(), braked_until=braked_until) for each in sorted(victims)]
-        self._troubles += begun
+        self._warn_once += begun
         for each in begun:
             fail(each.server_ip)
         if what == "half the fleet dies":
@@ -262,7 +262,7 @@ class Soak:
     @property
     def _lost(self) -> set[str]:
         """The dialers that agents must leave."""
-        return {each.server_ip for each in self._troubles if each.ended is None}
+        return {each.server_ip for each in self._warn_once if each.ended is None}
 
     def _well(self) -> bool:
         """Tell whether it is known which dialers are lost, and everybody is at work on another one."""
@@ -318,8 +318,8 @@ class Soak:
                 continue
             offered = [each.server_ip for each in ranking.dialers if each.rank is not None]
             now = time.time()
-            for server_ip, late in wrongly_offered(offered, self._troubles, now, min(now, self._ours_until)).items():
-                if (mark := f"{server_ip}, trouble {len(self._troubles)}") not in said:
+            for server_ip, late in wrongly_offered(offered, self._warn_once, now, min(now, self._ours_until)).items():
+                if (mark := f"{server_ip}, trouble {len(self._warn_once)}") not in said:
                     said.add(mark)
                     self.broken.append(f"{server_ip} is offered {late:.1f} s after it went")
 

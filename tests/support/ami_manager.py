@@ -1,4 +1,4 @@
-"""A manager (AMI) on loopback that does as Asterisk's does, as far as a witness asks, and notes who asked."""
+"""A manager (AMI) on loopback that does as Asterisk's does, as far as a probe asks, and notes who asked."""
 
 import socketserver
 import threading

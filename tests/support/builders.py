@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from controller.core.clusters import Ended, News
+from controller.core.clusters import Tombstone, News
 from controller.core.policy import Policy
 from controller.core.state import ClusterState, Folded
 from controller.runtime.decoding import read
@@ -13,7 +13,7 @@ from messages.records import (
     AgentSession,
     AgentStatus,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DialerReading,
     Grouping,
     Heartbeat,
@@ -24,7 +24,7 @@ from messages.records import (
     Poll,
     Record,
     Relogin,
-    Stage,
+    ReloginStage,
 )
 from messages.topics import Key, partition_of
 from stream.entries import entry_of
@@ -44,7 +44,7 @@ MOVE = Relogin(
     to_server_ip=TWO,
     alias_id="desk1001",
     phone_login="1001b",
-    stage=Stage.ORDERED,
+    stage=ReloginStage.PLANNED,
     ordered_at_ms=NOW_MS,
     by="me",
 )
@@ -131,9 +131,9 @@ def campaign(campaign_id: str, grouping: Grouping, limit: int = 50) -> Campaign:
     )
 
 
-def settings(limit: int = 100, /, **weights: float) -> ClusterSettings:
+def settings(limit: int = 100, /, **weights: float) -> SystemSettings:
     """Make the first poll's settings; a weight's name is that of a constant here: ONE, TWO, THREE."""
-    return ClusterSettings(
+    return SystemSettings(
         cluster=CLUSTER,
         epoch=1,
         sequence=1,
@@ -199,7 +199,7 @@ def fold_all(state: ClusterState, log: Sequence[Stored]) -> list[Folded]:
     """Fold what a log holds of a cluster's observations."""
     results = []
     for news in map(read, log):
-        if isinstance(news, Ended):
+        if isinstance(news, Tombstone):
             results.append(state.fold_end(news.key, news.stamp))
         else:
             assert isinstance(news, Observation), news

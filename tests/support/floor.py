@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from controller.core.incidents import Turn, take_in, take_turn
+from controller.core.incidents import Plan, apply_plan, make_plan
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.records import (
@@ -17,7 +17,7 @@ from messages.records import (
     Phone,
     PhoneAlias,
     Relogin,
-    Stage,
+    ReloginStage,
 )
 from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO, dialer, folded, poll
 
@@ -65,15 +65,15 @@ class Floor:
             dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS},
         )
 
-    def turn(self) -> Turn:
+    def turn(self) -> Plan:
         """Take a turn, and take in what it decided."""
-        turn = take_turn(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
-        take_in(self.state, turn)
+        turn = make_plan(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
+        apply_plan(self.state, turn)
         return turn
 
     def moves(self) -> list[Relogin]:
         """Take a turn, and give the moves that it began."""
-        began = {Stage.ORDERED, Stage.ADVISED}
+        began = {ReloginStage.PLANNED, ReloginStage.ADVISED}
         return [each for each in self.turn().records if isinstance(each, Relogin) and each.stage in began]
 
     @property
@@ -141,5 +141,5 @@ def crowd(count: int, server_ip: str = ONE, first: int = 1001) -> list[AgentSess
     return [agent(str(first + number), server_ip) for number in range(count)]
 
 
-def decisions(turn: Turn) -> list[tuple[str, str, str]]:
+def decisions(turn: Plan) -> list[tuple[str, str, str]]:
     return [(each.what, each.why, each.subject) for each in turn.records if isinstance(each, Decision)]

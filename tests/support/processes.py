@@ -21,7 +21,7 @@ from pymysql.connections import Connection
 
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import AliasAnswer, PickAnswer, RankingAnswer
-from messages.records import Standing
+from messages.records import RankedDialer
 from simulator import schema
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster, vicidial_chooses
@@ -88,7 +88,7 @@ class Client:
         """Give the dialers that take new logins."""
         return {each.server_ip for each in self.dialers() if each.rank is not None}
 
-    def dialers(self) -> tuple[Standing, ...]:
+    def dialers(self) -> tuple[RankedDialer, ...]:
         """Give where each dialer stands; nothing while there is no ranking."""
         ranking = self.ranking()
         return () if ranking is None else ranking.dialers

@@ -20,7 +20,7 @@ from controller.core.state import ClusterState
 from messages.records import (
     AgentStatus,
     Campaign,
-    ClusterSettings,
+    SystemSettings,
     DialerReading,
     Grouping,
     Heartbeat,
@@ -69,7 +69,7 @@ def state_of(vector: dict[str, Any]) -> ClusterState:
     state = ClusterState("vector")
     campaign = vector["campaign"]
     state.fold(
-        ClusterSettings(
+        SystemSettings(
             **stamp,
             grouping_limit=vector["system_pllb_grouping_limit"],
             weights=vector["agent_load_balancing_weight"],

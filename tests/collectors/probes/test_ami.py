@@ -28,7 +28,7 @@ from collectors.probes.ami import (
     probe_ami,
     registered_peers,
 )
-from messages.records import Witness
+from messages.records import ProbeResult
 
 HOST = "127.0.0.1"
 SECRET = "opensesame"
@@ -63,8 +63,8 @@ async def served(answering: Answering) -> AsyncIterator[int]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def probed(answering: Answering, seconds: float = SECONDS) -> Witness:
-    async def run() -> Witness:
+def probed(answering: Answering, seconds: float = SECONDS) -> ProbeResult:
+    async def run() -> ProbeResult:
         async with served(answering) as port:
             return await probe_ami(HOST, port, "hotdesk", SECRET, seconds)
 
@@ -244,7 +244,7 @@ def test_lines_and_messages_have_a_longest_length() -> None:
 
 
 def test_it_works() -> None:
-    assert probed(work) is Witness.ALIVE
+    assert probed(work) is ProbeResult.ALIVE
 
 
 def test_events_and_foreign_answers_in_between_do_not_matter() -> None:
@@ -255,7 +255,7 @@ def test_events_and_foreign_answers_in_between_do_not_matter() -> None:
         writer.write(response(ping, Ping="Pong"))
         await reader.read()
 
-    assert probed(chatter) is Witness.ALIVE
+    assert probed(chatter) is ProbeResult.ALIVE
 
 
 def test_a_ping_that_is_not_permitted_is_answered_too() -> None:
@@ -264,7 +264,7 @@ def test_a_ping_that_is_not_permitted_is_answered_too() -> None:
         writer.write(response(await asked(reader), "Error", Message="Permission denied"))
         await reader.read()
 
-    assert probed(forbid) is Witness.ALIVE
+    assert probed(forbid) is ProbeResult.ALIVE
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_ping_that_is_not_permitted_is_answered_too() -> None:
     ids=["nothing", "half a line", "banner", "half an answer", "web", "foreign answer", "no challenge", "noise", "bye"],
 )
 def test_what_does_not_answer_is_mute(answering: Answering) -> None:
-    assert probed(answering) is Witness.MUTE
+    assert probed(answering) is ProbeResult.MUTE
 
 
 def test_a_line_without_end_is_mute_at_once() -> None:
@@ -297,16 +297,16 @@ def test_a_line_without_end_is_mute_at_once() -> None:
             await writer.drain()
             sent += 65_536
 
-    assert probed(pour, seconds=20) is Witness.MUTE
+    assert probed(pour, seconds=20) is ProbeResult.MUTE
     assert sent < 20_000_000
 
 
 def test_a_wrong_secret_is_denied() -> None:
-    async def run() -> Witness:
+    async def run() -> ProbeResult:
         async with served(work) as port:
             return await probe_ami(HOST, port, "hotdesk", "wrong", SECONDS)
 
-    assert asyncio.run(run()) is Witness.DENIED
+    assert asyncio.run(run()) is ProbeResult.DENIED
 
 
 def test_a_denied_login_is_not_tried_again_at_once() -> None:
@@ -317,12 +317,12 @@ def test_a_denied_login_is_not_tried_again_at_once() -> None:
         logins += 1
         await work(reader, writer)
 
-    async def run() -> list[Witness]:
+    async def run() -> list[ProbeResult]:
         async with served(count) as port:
             probe = AmiProbe(AmiTarget(host=HOST, port=port, user="hotdesk", secret="wrong"))
             return [await probe.probe(SECONDS) for _ in range(3)]
 
-    assert asyncio.run(run()) == [Witness.DENIED] * 3
+    assert asyncio.run(run()) == [ProbeResult.DENIED] * 3
     assert logins == 1
 
 
@@ -336,20 +336,20 @@ def test_a_refusal_that_takes_its_second_is_heard_by_the_next_probe() -> None:
         await gave_up.wait()
         writer.write(response(login, "Error", Message="Authentication failed"))
 
-    async def run() -> list[Witness]:
+    async def run() -> list[ProbeResult]:
         async with served(slow) as port:
             probe = AmiProbe(AmiTarget(host=HOST, port=port, user="hotdesk", secret="wrong"))
             first = await probe.probe(SECONDS)
             gave_up.set()
             return [first, await probe.probe(SECONDS)]
 
-    assert asyncio.run(run()) == [Witness.MUTE, Witness.DENIED]
+    assert asyncio.run(run()) == [ProbeResult.MUTE, ProbeResult.DENIED]
 
 
 def test_nobody_listens() -> None:
     with socket.create_server((HOST, 0)) as gone:
         port = gone.getsockname()[1]
-    assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is Witness.REFUSED
+    assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is ProbeResult.REFUSED
 
 
 def test_a_reset_is_a_refusal() -> None:
@@ -357,13 +357,13 @@ def test_a_reset_is_a_refusal() -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    assert probed(reset) is Witness.REFUSED
+    assert probed(reset) is ProbeResult.REFUSED
 
 
 def test_a_connection_nobody_takes_up_is_unreachable() -> None:
     with socket.create_server((HOST, 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         port = full.getsockname()[1]
-        assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is Witness.UNREACHABLE
+        assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is ProbeResult.UNREACHABLE
 
 
 def test_one_connection_serves_many_probes_and_a_broken_one_is_made_anew() -> None:
@@ -373,7 +373,7 @@ def test_one_connection_serves_many_probes_and_a_broken_one_is_made_anew() -> No
         connections.append(writer)
         await work(reader, writer)
 
-    async def run() -> list[Witness]:
+    async def run() -> list[ProbeResult]:
         async with served(note) as port:
             probe = AmiProbe(AmiTarget(host=HOST, port=port, user="hotdesk", secret=SECRET))
             told = [await probe.probe(SECONDS) for _ in range(5)]
@@ -388,7 +388,7 @@ def test_one_connection_serves_many_probes_and_a_broken_one_is_made_anew() -> No
         probe.close()
         return told
 
-    assert asyncio.run(run()) == [Witness.ALIVE] * 7 + [Witness.REFUSED]
+    assert asyncio.run(run()) == [ProbeResult.ALIVE] * 7 + [ProbeResult.REFUSED]
 
 
 def test_who_fell_silent_is_waited_for_on_the_same_connection() -> None:
@@ -405,7 +405,7 @@ def test_who_fell_silent_is_waited_for_on_the_same_connection() -> None:
             await go_on.wait()
             writer.write(response(action))
 
-    async def run() -> list[Witness]:
+    async def run() -> list[ProbeResult]:
         async with served(pause) as port:
             probe = AmiProbe(AmiTarget(host=HOST, port=port, user="hotdesk", secret=SECRET))
             told = [await probe.probe(SECONDS / 3) for _ in range(8)]
@@ -415,7 +415,7 @@ def test_who_fell_silent_is_waited_for_on_the_same_connection() -> None:
             probe.close()
             return told
 
-    assert asyncio.run(run()) == [Witness.ALIVE, *[Witness.MUTE] * 7, Witness.ALIVE]
+    assert asyncio.run(run()) == [ProbeResult.ALIVE, *[ProbeResult.MUTE] * 7, ProbeResult.ALIVE]
 
 
 def test_the_secret_is_neither_shown_nor_sent() -> None:

@@ -16,7 +16,7 @@ from collectors.probes import prober as prober_module
 from collectors.probes.ami import AmiTarget
 from collectors.probes.prober import DialerProbes, ProbeException, Prober, ProbeSettings
 from collectors.probes.sip import SipTarget
-from messages.records import Witness
+from messages.records import ProbeResult
 
 HOST = "127.0.0.1"
 SECONDS = 20.0
@@ -91,8 +91,8 @@ def test_both_kinds_of_each_dialer_are_told(dialer: Dialer) -> None:
             "192.0.2.13": DialerProbes(),
         }
         expected = {
-            "192.0.2.11": {"ami": Witness.MUTE, "sip": Witness.ALIVE},
-            "192.0.2.12": {"ami": Witness.REFUSED},
+            "192.0.2.11": {"ami": ProbeResult.MUTE, "sip": ProbeResult.ALIVE},
+            "192.0.2.12": {"ami": ProbeResult.REFUSED},
         }
         with Prober(probes, timeout_seconds=0.2) as prober:
             until(lambda: prober.latest() == expected)
@@ -103,8 +103,8 @@ def test_what_is_read_never_changes(dialer: Dialer) -> None:
         until(lambda: bool(prober.latest()))
         before = prober.latest()
         dialer.answers = False
-        until(lambda: prober.latest()["192.0.2.11"]["sip"] is Witness.MUTE)
-        assert before["192.0.2.11"]["sip"] is Witness.ALIVE
+        until(lambda: prober.latest()["192.0.2.11"]["sip"] is ProbeResult.MUTE)
+        assert before["192.0.2.11"]["sip"] is ProbeResult.ALIVE
         for mapping in (before, before["192.0.2.11"]):
             with pytest.raises(TypeError):
                 mapping["192.0.2.11"] = {}  # type: ignore[index]
@@ -139,9 +139,9 @@ def test_dialers_come_and_go_and_who_stays_is_not_disturbed(dialer: Dialer) -> N
 
 def test_a_dialer_that_moved_is_asked_at_its_new_address(dialer: Dialer) -> None:
     with silent_ami() as ami, Prober({"192.0.2.11": DialerProbes(ami=ami)}, timeout_seconds=0.1) as prober:
-        until(lambda: prober.latest().get("192.0.2.11") == {"ami": Witness.MUTE})
+        until(lambda: prober.latest().get("192.0.2.11") == {"ami": ProbeResult.MUTE})
         prober.watch({"192.0.2.11": dialer.probes})
-        until(lambda: prober.latest().get("192.0.2.11") == {"sip": Witness.ALIVE})
+        until(lambda: prober.latest().get("192.0.2.11") == {"sip": ProbeResult.ALIVE})
 
 
 def test_the_slow_do_not_hold_up_the_quick(dialer: Dialer) -> None:
@@ -149,7 +149,7 @@ def test_the_slow_do_not_hold_up_the_quick(dialer: Dialer) -> None:
         probes = {f"192.0.2.{number}": DialerProbes(ami=ami) for number in range(100, 200)}
         with Prober(probes | {"192.0.2.11": dialer.probes}, interval_seconds=0.1) as prober:
             until(lambda: len(dialer.asked_at) >= 5)
-            assert prober.latest()["192.0.2.11"] == {"sip": Witness.ALIVE}
+            assert prober.latest()["192.0.2.11"] == {"sip": ProbeResult.ALIVE}
 
 
 def test_few_places_are_shared(dialer: Dialer) -> None:

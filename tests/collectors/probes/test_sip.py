@@ -19,7 +19,7 @@ from collectors.probes.sip import (
     parse_answer,
     probe_sip,
 )
-from messages.records import Witness
+from messages.records import ProbeResult
 
 HOST = "127.0.0.1"
 SECONDS = 0.8
@@ -56,10 +56,10 @@ class _Dialer(asyncio.DatagramProtocol):
             self.transport.sendto(answer, addr)
 
 
-def probed(answering: Answering, heard: list[bytes] | None = None) -> Witness:
+def probed(answering: Answering, heard: list[bytes] | None = None) -> ProbeResult:
     """Probe a server that answers each datagram with these."""
 
-    async def run() -> Witness:
+    async def run() -> ProbeResult:
         transport, dialer = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Dialer(answering), (HOST, 0)
         )
@@ -141,14 +141,14 @@ def test_what_is_no_answer(datagram: bytes) -> None:
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Service Unavailable", "603 Decline"])
 def test_any_final_answer_is_alive(status: str) -> None:
-    assert probed(lambda request: [answer_to(request, status)]) is Witness.ALIVE
+    assert probed(lambda request: [answer_to(request, status)]) is ProbeResult.ALIVE
 
 
 def test_a_final_answer_after_others_is_alive() -> None:
     def answers(request: bytes) -> list[bytes]:
         return [b"noise", answer_to(request, "100 Trying"), answer_to(request, call_id="x"), answer_to(request)]
 
-    assert probed(answers) is Witness.ALIVE
+    assert probed(answers) is ProbeResult.ALIVE
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_final_answer_after_others_is_alive() -> None:
     ids=["silence", "rubbish", "provisional", "call", "number", "method", "echo", "flood"],
 )
 def test_what_does_not_answer_is_mute(answering: Answering) -> None:
-    assert probed(answering) is Witness.MUTE
+    assert probed(answering) is ProbeResult.MUTE
 
 
 def test_a_lost_datagram_is_sent_again_and_each_probe_asks_anew() -> None:
@@ -179,7 +179,7 @@ def test_a_lost_datagram_is_sent_again_and_each_probe_asks_anew() -> None:
         met.add(request)
         return []
 
-    assert probed(at_second_sight, heard) is Witness.ALIVE
+    assert probed(at_second_sight, heard) is ProbeResult.ALIVE
     assert len(heard) == 2
     assert heard[0] == heard[1]
     probed(lambda request: [answer_to(request)], heard)
@@ -190,7 +190,7 @@ def test_nobody_listens() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind((HOST, 0))
         port = gone.getsockname()[1]
-    assert asyncio.run(probe_sip(SipTarget(host=HOST, port=port), SECONDS)) is Witness.REFUSED
+    assert asyncio.run(probe_sip(SipTarget(host=HOST, port=port), SECONDS)) is ProbeResult.REFUSED
 
 
 def test_a_name_is_no_address() -> None:

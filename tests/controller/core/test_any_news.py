@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.orders import incidents_of
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.core.explanations import explain
 from controller.page.view import cluster_page
 from controller.runtime.metrics import ClusterGauges
@@ -23,12 +23,12 @@ RECORDS = st.lists(
 
 @given(RECORDS, st.booleans())
 def test_any_records_are_folded_judged_and_shown(records: list[AnyRecord], owned: bool) -> None:
-    desk = Desk("me", "http://me", PARTITIONS, {})
-    desk.own(frozenset(range(PARTITIONS)) if owned else frozenset())
+    clusters = Clusters("me", "http://me", PARTITIONS, {})
+    clusters.own(frozenset(range(PARTITIONS)) if owned else frozenset())
     for now, record in enumerate(records):
-        desk.fold([record], float(now), live=True)
-    asyncio.run(ClusterGauges(desk).text())
-    for view in desk.clusters.values():
-        encode(desk.snapshot(view))
+        clusters.fold([record], float(now), live=True)
+    asyncio.run(ClusterGauges(clusters).text())
+    for view in clusters.by_name.values():
+        encode(clusters.snapshot(view))
         explain(view.state, view.policy, view.decisions, "1", stale=False)
-        cluster_page(view.state, desk.snapshot(view), incidents_of(view), view.decisions, stale=False, acts=False)
+        cluster_page(view.state, clusters.snapshot(view), incidents_of(view), view.decisions, stale=False, acts=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.clusters import DEFAULT_POLICY, STALE_SECONDS, Desk, FoldedBatch, Result
+from controller.core.clusters import DEFAULT_POLICY, STALE_SECONDS, Clusters, FoldedBatch, Result
 from controller.core.picks import NoPick, Picked, PickRequest, Refused
 from controller.core.policy import Policy
 from messages.codec import decode, encode
@@ -47,25 +47,25 @@ OTHERS = frozenset(range(PARTITIONS)) - OWNED
 CATALOGUE = (phone("p1", ONE), phone("p2", TWO), alias("desk", "p1", "p2"))
 
 
-def _desk(*, owned: bool = True, name: str = "me") -> Desk:
-    desk = Desk(name, f"http://{name}:8080", PARTITIONS, {})
-    desk.own(OWNED if owned else OTHERS)
-    return desk
+def _clusters(*, owned: bool = True, name: str = "me") -> Clusters:
+    clusters = Clusters(name, f"http://{name}:8080", PARTITIONS, {})
+    clusters.own(OWNED if owned else OTHERS)
+    return clusters
 
 
-def _fold(desk: Desk, *each: Record | Entry, now: float = 0.0, live: bool = True) -> FoldedBatch:
-    return desk.fold(arrived(*each), now, live=live)
+def _fold(clusters: Clusters, *each: Record | Entry, now: float = 0.0, live: bool = True) -> FoldedBatch:
+    return clusters.fold(arrived(*each), now, live=live)
 
 
-def _ready(*, owned: bool = True) -> Desk:
-    """Give a desk that knows two dialers, and is live."""
-    desk = _desk(owned=owned)
-    _fold(desk, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)))
-    return desk
+def _ready(*, owned: bool = True) -> Clusters:
+    """Give a clusters that knows two dialers, and is live."""
+    clusters = _clusters(owned=owned)
+    _fold(clusters, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)))
+    return clusters
 
 
-def _pick(desk: Desk, user: str = "1001", typed: str = "desk") -> tuple[LoginSlot, list[Entry]]:
-    picked, entries = desk.pick(desk.clusters[CLUSTER], PickRequest(user, typed))
+def _pick(clusters: Clusters, user: str = "1001", typed: str = "desk") -> tuple[LoginSlot, list[Entry]]:
+    picked, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest(user, typed))
     assert isinstance(picked, Picked)
     return picked.slot, entries
 
@@ -83,133 +83,133 @@ def _end(key: str) -> tuple[Topic, str]:
 
 
 def test_the_owners_snapshot_goes_out_with_each_poll() -> None:
-    desk = _desk()
+    clusters = _clusters()
     for sequence in (1, 2):
-        folded = _fold(desk, session("1001", sequence=sequence), poll(dialer(ONE, 1), dialer(TWO), sequence=sequence))
+        folded = _fold(clusters, session("1001", sequence=sequence), poll(dialer(ONE, 1), dialer(TWO), sequence=sequence))
         (snapshot,) = _records(folded.entries)
         assert isinstance(snapshot, RankingSnapshot)
         assert (snapshot.epoch, snapshot.sequence) == (1, sequence)
         assert (snapshot.owner, snapshot.owner_url) == ("me", "http://me:8080")
         assert [each.server_ip for each in snapshot.dialers] == [TWO, ONE]
         assert folded.polled == {CLUSTER}
-    assert _fold(desk, session("1001", sequence=3)).entries == []
+    assert _fold(clusters, session("1001", sequence=3)).entries == []
 
 
 def test_nothing_is_said_about_what_is_not_owned() -> None:
-    desk = _desk(owned=False)
-    desk.clusters.clear()
-    _fold(desk, slot("1001", until_ms=NOW_MS))
-    folded = _fold(desk, poll(dialer(ONE)), Entry(Topic.OBSERVATIONS, CLUSTER, b"no record"))
+    clusters = _clusters(owned=False)
+    clusters.by_name.clear()
+    _fold(clusters, slot("1001", until_ms=NOW_MS))
+    folded = _fold(clusters, poll(dialer(ONE)), Entry(Topic.OBSERVATIONS, CLUSTER, b"no record"))
     assert folded.entries == []
     assert folded.polled == {CLUSTER}
-    assert not desk.clusters[CLUSTER].owned
+    assert not clusters.by_name[CLUSTER].owned
 
 
 def test_nothing_is_said_before_the_log_is_caught_up_with() -> None:
-    desk = _desk()
-    _fold(desk, slot("1001", until_ms=NOW_MS), live=False)
-    folded = _fold(desk, poll(dialer(ONE)), Entry(Topic.OBSERVATIONS, CLUSTER, b"no record"), live=False)
+    clusters = _clusters()
+    _fold(clusters, slot("1001", until_ms=NOW_MS), live=False)
+    folded = _fold(clusters, poll(dialer(ONE)), Entry(Topic.OBSERVATIONS, CLUSTER, b"no record"), live=False)
     assert folded.entries == []
-    assert desk.clusters[CLUSTER].fresh_at is None
+    assert clusters.by_name[CLUSTER].fresh_at is None
 
 
 def test_a_cluster_that_changes_hands_is_decided_by_its_new_owner_alone() -> None:
-    desk = _ready()
-    desk.own(OTHERS)
-    assert not desk.clusters[CLUSTER].owned
-    assert _fold(desk, poll(dialer(ONE), sequence=2)).entries == []
-    desk.own(OWNED)
-    assert desk.clusters[CLUSTER].owned
-    assert len(_fold(desk, poll(dialer(ONE), sequence=3)).entries) == 1
+    clusters = _ready()
+    clusters.own(OTHERS)
+    assert not clusters.by_name[CLUSTER].owned
+    assert _fold(clusters, poll(dialer(ONE), sequence=2)).entries == []
+    clusters.own(OWNED)
+    assert clusters.by_name[CLUSTER].owned
+    assert len(_fold(clusters, poll(dialer(ONE), sequence=3)).entries) == 1
 
 
 def test_a_replica_knows_the_owner_from_its_snapshots() -> None:
-    desk = _desk(owned=False)
-    (entry,) = _fold(_desk(name="owner"), poll(dialer(ONE))).entries
-    _fold(desk, poll(dialer(ONE)), entry)
-    view = desk.clusters[CLUSTER]
+    clusters = _clusters(owned=False)
+    (entry,) = _fold(_clusters(name="owner"), poll(dialer(ONE))).entries
+    _fold(clusters, poll(dialer(ONE)), entry)
+    view = clusters.by_name[CLUSTER]
     assert (view.owner, view.owner_url) == ("owner", "http://owner:8080")
-    assert desk.snapshot(view).owner == "owner"
+    assert clusters.snapshot(view).owner == "owner"
 
 
 def test_a_snapshot_tells_of_an_outage() -> None:
-    desk = _ready()
+    clusters = _ready()
     outage = Outage(cluster=CLUSTER, epoch=1, sequence=2, unreachable_since_ms=NOW_MS, collector="c1", why="it is away")
-    assert _fold(desk, outage).polled == set()
-    assert desk.snapshot(desk.clusters[CLUSTER]).outage_since_ms == NOW_MS
+    assert _fold(clusters, outage).polled == set()
+    assert clusters.snapshot(clusters.by_name[CLUSTER]).outage_since_ms == NOW_MS
 
 
 def test_each_cluster_has_its_own_policy() -> None:
     strict = Policy(max_agents=3)
-    desk = Desk("me", "", PARTITIONS, {CLUSTER: strict})
-    _fold(desk, poll(dialer(ONE)), msgspec.structs.replace(poll(dialer(ONE)), cluster="east"))
-    assert desk.clusters[CLUSTER].policy is strict
-    assert desk.clusters["east"].policy is DEFAULT_POLICY
+    clusters = Clusters("me", "", PARTITIONS, {CLUSTER: strict})
+    _fold(clusters, poll(dialer(ONE)), msgspec.structs.replace(poll(dialer(ONE)), cluster="east"))
+    assert clusters.by_name[CLUSTER].policy is strict
+    assert clusters.by_name["east"].policy is DEFAULT_POLICY
 
 
 def test_what_is_forgotten_is_known_no_more() -> None:
-    desk = _ready()
-    desk.forget(OTHERS)
-    assert list(desk.clusters) == [CLUSTER]
-    desk.forget(OWNED)
-    assert not desk.clusters
-    _fold(desk, poll(dialer(ONE), sequence=9), live=False)
-    assert list(desk.clusters[CLUSTER].state.dialers) == [ONE]
+    clusters = _ready()
+    clusters.forget(OTHERS)
+    assert list(clusters.by_name) == [CLUSTER]
+    clusters.forget(OWNED)
+    assert not clusters.by_name
+    _fold(clusters, poll(dialer(ONE), sequence=9), live=False)
+    assert list(clusters.by_name[CLUSTER].state.dialers) == [ONE]
 
 
 # --- staleness --------------------------------------------------------------------------------------------------
 
 
 def test_a_cluster_is_stale_five_seconds_after_its_latest_poll() -> None:
-    desk = _desk()
-    _fold(desk, poll(dialer(ONE)), now=100.0)
-    view = desk.clusters[CLUSTER]
+    clusters = _clusters()
+    _fold(clusters, poll(dialer(ONE)), now=100.0)
+    view = clusters.by_name[CLUSTER]
     assert (view.age_seconds(103.0), view.stale(103.0)) == (3.0, False)
     assert not view.stale(100.0 + STALE_SECONDS)
     assert view.stale(100.1 + STALE_SECONDS)
 
 
 def test_only_a_poll_makes_a_cluster_fresh() -> None:
-    desk = _desk()
-    _fold(desk, poll(dialer(ONE)), now=100.0)
-    _fold(desk, session("1001", sequence=2), poll(dialer(ONE)), slot("1002"), now=200.0)
-    assert desk.clusters[CLUSTER].fresh_at == 100.0
+    clusters = _clusters()
+    _fold(clusters, poll(dialer(ONE)), now=100.0)
+    _fold(clusters, session("1001", sequence=2), poll(dialer(ONE)), slot("1002"), now=200.0)
+    assert clusters.by_name[CLUSTER].fresh_at == 100.0
 
 
 def test_a_poll_that_waited_on_its_way_is_as_old_as_it_waited() -> None:
-    desk = _desk()
+    clusters = _clusters()
     polled = [poll(sequence=n, at_ms=NOW_MS + 500 * n) for n in range(1, 60)]
-    _fold(desk, polled[0], now=100.0)
-    view = desk.clusters[CLUSTER]
+    _fold(clusters, polled[0], now=100.0)
+    view = clusters.by_name[CLUSTER]
     # Twenty seconds of polls wait somewhere and come at once: each is as old as it is.
-    _fold(desk, polled[2], now=121.0)
+    _fold(clusters, polled[2], now=121.0)
     assert view.stale(121.0)
     assert view.age_seconds(121.0) == pytest.approx(20.0, abs=0.5)
-    _fold(desk, polled[42], now=121.1)
+    _fold(clusters, polled[42], now=121.1)
     assert not view.stale(121.1)
 
 
 def test_clocks_that_drift_apart_make_nothing_stale() -> None:
-    desk, ten_hours = _desk(), 36_000
+    clusters, ten_hours = _clusters(), 36_000
     for sequence in range(1, ten_hours // 10):
         observed_at_ms = NOW_MS + round(10_000 * sequence * 0.9999)
         late = poll(sequence=sequence, at_ms=observed_at_ms)
-        _fold(desk, late, now=100.0 + 10 * sequence)
-    assert desk.clusters[CLUSTER].age_seconds(100.0 + 10 * (ten_hours // 10 - 1)) == pytest.approx(0.0, abs=0.1)
+        _fold(clusters, late, now=100.0 + 10 * sequence)
+    assert clusters.by_name[CLUSTER].age_seconds(100.0 + 10 * (ten_hours // 10 - 1)) == pytest.approx(0.0, abs=0.1)
 
 
 def test_a_new_epochs_clock_is_its_own() -> None:
-    desk = _desk()
-    _fold(desk, poll(dialer(ONE)), now=100.0)
+    clusters = _clusters()
+    _fold(clusters, poll(dialer(ONE)), now=100.0)
     earlier = poll(epoch=2, at_ms=NOW_MS - 60_000)
-    _fold(desk, earlier, now=101.0)
-    assert desk.clusters[CLUSTER].age_seconds(101.0) == 0.0
+    _fold(clusters, earlier, now=101.0)
+    assert clusters.by_name[CLUSTER].age_seconds(101.0) == 0.0
 
 
 def test_what_is_only_replayed_is_stale() -> None:
-    desk = _desk()
-    _fold(desk, poll(dialer(ONE)), now=100.0, live=False)
-    view = desk.clusters[CLUSTER]
+    clusters = _clusters()
+    _fold(clusters, poll(dialer(ONE)), now=100.0, live=False)
+    view = clusters.by_name[CLUSTER]
     assert view.age_seconds(100.0) is None
     assert view.stale(100.0)
 
@@ -218,47 +218,47 @@ def test_what_is_only_replayed_is_stale() -> None:
 
 
 def test_a_new_slot_is_told_once() -> None:
-    desk = _ready()
-    held, entries = _pick(desk)
+    clusters = _ready()
+    held, entries = _pick(clusters)
     assert _records(entries) == [held]
-    assert _pick(desk) == (held, [])
+    assert _pick(clusters) == (held, [])
 
 
 def test_a_slot_given_back_is_told() -> None:
-    desk = _ready()
-    held, _ = _pick(desk)
-    released, entries = desk.release(desk.clusters[CLUSTER], "1001")
+    clusters = _ready()
+    held, _ = _pick(clusters)
+    released, entries = clusters.release(clusters.by_name[CLUSTER], "1001")
     assert released == held
     assert _records(entries) == [_end("1001")]
-    assert desk.release(desk.clusters[CLUSTER], "1001") == (None, [])
+    assert clusters.release(clusters.by_name[CLUSTER], "1001") == (None, [])
 
 
 def test_a_slot_lost_without_another_in_its_place_is_told() -> None:
     """Or the others would count it, and a new owner would, for another half minute."""
-    desk = _ready()
-    _pick(desk)
-    _fold(desk, poll(dialer(ONE, active=False), dialer(TWO, active=False), sequence=2))
-    refused, entries = desk.pick(desk.clusters[CLUSTER], PickRequest("1001", "desk"))
+    clusters = _ready()
+    _pick(clusters)
+    _fold(clusters, poll(dialer(ONE, active=False), dialer(TWO, active=False), sequence=2))
+    refused, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest("1001", "desk"))
     assert isinstance(refused, Refused)
     assert refused.why is NoPick.NO_DIALER
     assert _records(entries) == [_end("1001")]
-    refused, entries = desk.pick(desk.clusters[CLUSTER], PickRequest("1001", "desk"))
+    refused, entries = clusters.pick(clusters.by_name[CLUSTER], PickRequest("1001", "desk"))
     assert isinstance(refused, Refused)
     assert entries == []
 
 
 def test_slots_that_a_poll_ends_get_their_tombstones() -> None:
-    desk = _ready()
-    _pick(desk, "1001")
-    _pick(desk, "1002")
-    folded = _fold(desk, session("1001", TWO, sequence=2), poll(dialer(ONE, 1), dialer(TWO, 1), sequence=2))
+    clusters = _ready()
+    _pick(clusters, "1001")
+    _pick(clusters, "1002")
+    folded = _fold(clusters, session("1001", TWO, sequence=2), poll(dialer(ONE, 1), dialer(TWO, 1), sequence=2))
     (login,) = [each for each in _records(folded.entries) if isinstance(each, LoginSlot)]
     assert (login.user, login.used_by) == ("1001", 1)
     assert _end("1002") not in _records(folded.entries)
-    folded = _fold(desk, poll(dialer(ONE, 1), dialer(TWO, 1), sequence=3, at_ms=NOW_MS + 30_000))
+    folded = _fold(clusters, poll(dialer(ONE, 1), dialer(TWO, 1), sequence=3, at_ms=NOW_MS + 30_000))
     assert _end("1002") in _records(folded.entries)
     folded = _fold(
-        desk,
+        clusters,
         end_of_observation(Key(CLUSTER, KIND_AGENT, "1001"), 1, 4),
         poll(dialer(ONE), dialer(TWO), sequence=4, at_ms=NOW_MS + 30_500),
     )
@@ -266,34 +266,34 @@ def test_slots_that_a_poll_ends_get_their_tombstones() -> None:
 
 
 def test_a_replica_ends_slots_for_itself_and_tells_nobody() -> None:
-    desk = _ready(owned=False)
-    _fold(desk, slot("1001"))
-    folded = _fold(desk, poll(dialer(ONE), sequence=2, at_ms=NOW_MS + 30_000))
+    clusters = _ready(owned=False)
+    _fold(clusters, slot("1001"))
+    folded = _fold(clusters, poll(dialer(ONE), sequence=2, at_ms=NOW_MS + 30_000))
     assert folded.entries == []
-    assert len(desk.clusters[CLUSTER].state.slots) == 0
+    assert len(clusters.by_name[CLUSTER].state.slots) == 0
 
 
 def test_others_slots_are_taken_and_ended_as_the_log_says() -> None:
-    desk = _ready()
+    clusters = _ready()
     theirs = slot("1001", ONE, by="replica")
-    _fold(desk, theirs)
-    slots = desk.clusters[CLUSTER].state.slots
+    _fold(clusters, theirs)
+    slots = clusters.by_name[CLUSTER].state.slots
     assert list(slots) == [theirs]
-    _fold(desk, end_of_slot(theirs, "replica"))
+    _fold(clusters, end_of_slot(theirs, "replica"))
     assert list(slots) == []
 
 
 def test_own_news_coming_back_changes_nothing() -> None:
     """A slot given back must not be taken again because the log only now says that it was handed out."""
-    desk = _ready()
-    held, told = _pick(desk)
-    _, ended = desk.release(desk.clusters[CLUSTER], "1001")
-    _fold(desk, *told)
-    slots = desk.clusters[CLUSTER].state.slots
+    clusters = _ready()
+    held, told = _pick(clusters)
+    _, ended = clusters.release(clusters.by_name[CLUSTER], "1001")
+    _fold(clusters, *told)
+    slots = clusters.by_name[CLUSTER].state.slots
     assert list(slots) == []
 
-    newer, _ = _pick(desk)
-    _fold(desk, *ended)
+    newer, _ = _pick(clusters)
+    _fold(clusters, *ended)
     assert list(slots) == [newer]
     assert held.user == newer.user
 
@@ -301,7 +301,7 @@ def test_own_news_coming_back_changes_nothing() -> None:
 def test_after_a_restart_own_slots_are_learnt_from_the_log() -> None:
     first = _ready()
     held, told = _pick(first)
-    again = _desk()
+    again = _clusters()
     _fold(again, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)), *told, live=False)
     assert list(again.clusters[CLUSTER].state.slots) == [held]
     assert _pick(again) == (held, [])
@@ -313,7 +313,7 @@ BROKEN = Entry(Topic.OBSERVATIONS, CLUSTER, b'{"record": "poll"')
 
 
 def test_what_cannot_be_decoded_becomes_a_dead_letter() -> None:
-    folded = _desk().fold(arrived(BROKEN, offset=42), 0.0, live=True)
+    folded = _clusters().fold(arrived(BROKEN, offset=42), 0.0, live=True)
     (letter,) = _records(folded.entries)
     assert isinstance(letter, DeadLetter)
     assert (letter.cluster, letter.topic, letter.offset, letter.key) == (CLUSTER, Topic.OBSERVATIONS, 42, CLUSTER)
@@ -336,42 +336,42 @@ def test_what_cannot_be_decoded_becomes_a_dead_letter() -> None:
     ],
 )
 def test_nothing_undecodable_stops_the_fold(entry: Entry) -> None:
-    desk = _ready()
-    folded = _fold(desk, entry, poll(dialer(ONE, 5), dialer(TWO), sequence=2))
+    clusters = _ready()
+    folded = _fold(clusters, entry, poll(dialer(ONE, 5), dialer(TWO), sequence=2))
     assert {type(each) for each in _records(folded.entries)} == {RankingSnapshot, DeadLetter}
-    assert desk.clusters[CLUSTER].state.stamp == (1, 2)
+    assert clusters.by_name[CLUSTER].state.stamp == (1, 2)
 
 
 def test_a_dead_letter_is_written_once() -> None:
-    desk = _desk()
-    (letter,) = _fold(desk, BROKEN).entries
-    assert _fold(desk, BROKEN).entries == []
-    assert _fold(desk, letter).entries == []
-    assert _fold(desk, BROKEN).entries == []
+    clusters = _clusters()
+    (letter,) = _fold(clusters, BROKEN).entries
+    assert _fold(clusters, BROKEN).entries == []
+    assert _fold(clusters, letter).entries == []
+    assert _fold(clusters, BROKEN).entries == []
 
 
 @pytest.mark.parametrize("letter_first", [False, True])
 def test_after_a_replay_no_dead_letter_is_written_again(letter_first: bool) -> None:
     """The two are in different topics, so a replay may read either of them first."""
-    (letter,) = _fold(_desk(), BROKEN).entries
-    desk = _desk()
+    (letter,) = _fold(_clusters(), BROKEN).entries
+    clusters = _clusters()
     replayed = [*arrived(BROKEN), *arrived(letter)]
-    desk.fold(replayed[::-1] if letter_first else replayed, 0.0, live=False)
-    assert _fold(desk, poll(dialer(ONE))).entries == [entry_of(desk.snapshot(desk.clusters[CLUSTER]))]
+    clusters.fold(replayed[::-1] if letter_first else replayed, 0.0, live=False)
+    assert _fold(clusters, poll(dialer(ONE))).entries == [entry_of(clusters.snapshot(clusters.by_name[CLUSTER]))]
 
 
 def test_what_nobody_reported_is_reported_by_who_owns_it_next() -> None:
-    desk = _desk(owned=False)
-    assert _fold(desk, BROKEN).entries == []
-    desk.own(OWNED)
-    assert [type(each) for each in _records(_fold(desk, session("1001")).entries)] == [DeadLetter]
-    assert _fold(desk, session("1002")).entries == []
+    clusters = _clusters(owned=False)
+    assert _fold(clusters, BROKEN).entries == []
+    clusters.own(OWNED)
+    assert [type(each) for each in _records(_fold(clusters, session("1001")).entries)] == [DeadLetter]
+    assert _fold(clusters, session("1002")).entries == []
 
 
 def test_results_are_counted_by_cluster() -> None:
-    desk = _ready()
+    clusters = _ready()
     folded = _fold(
-        desk,
+        clusters,
         session("1001", sequence=2),
         end_of_observation(Key(CLUSTER, KIND_AGENT, "1002"), 1, 2),
         session("1001"),
@@ -388,20 +388,20 @@ def test_results_are_counted_by_cluster() -> None:
 
 def test_a_dead_letter_keeps_the_key_and_the_bytes() -> None:
     (before,) = stored([Entry(Topic.OBSERVATIONS, f"{CLUSTER}/agent/Ünal", b"\x00\xff")])
-    (letter,) = _records(_fold(_desk(), Entry(before.topic, before.key, before.value)).entries)
+    (letter,) = _records(_fold(_clusters(), Entry(before.topic, before.key, before.value)).entries)
     assert letter.key == before.key
     assert letter.value_base64 == "AP8="
 
 
 def test_decisions_that_come_once_more_are_known_already() -> None:
-    desk = _desk()
+    clusters = _clusters()
     made = [Decision(cluster=CLUSTER, at_ms=NOW_MS, actor="c", what=f"w{at}", why="") for at in range(3)]
     for _ in range(2):
-        desk.fold(arrived(*made), 0.0, live=False)
-    assert CLUSTER not in desk.clusters, "nothing else is known of it, now or any more"
-    desk.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
-    desk.fold(arrived(made[0]), 0.0, live=True)
-    assert [each.what for each in desk.clusters[CLUSTER].decisions] == ["w0", "w1", "w2", "w0"]
+        clusters.fold(arrived(*made), 0.0, live=False)
+    assert CLUSTER not in clusters.by_name, "nothing else is known of it, now or any more"
+    clusters.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
+    clusters.fold(arrived(made[0]), 0.0, live=True)
+    assert [each.what for each in clusters.by_name[CLUSTER].decisions] == ["w0", "w1", "w2", "w0"]
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------
@@ -445,23 +445,23 @@ ENDS = {
 def test_a_cluster_is_forgotten_once_all_topics_say_so_in_whatever_order_they_are_read(
     order: list[Entry], at_once: bool
 ) -> None:
-    desk = _desk(owned=False)
+    clusters = _clusters(owned=False)
     if at_once:
         for each in order:
-            _fold(desk, each, ENDS[each.topic])
+            _fold(clusters, each, ENDS[each.topic])
     else:
-        _fold(desk, *order)
+        _fold(clusters, *order)
         for number, each in enumerate(order):
-            assert CLUSTER in desk.clusters, f"{len(order) - number} topics still tell of it"
-            _fold(desk, ENDS[each.topic])
-    assert desk.clusters == {}
+            assert CLUSTER in clusters.by_name, f"{len(order) - number} topics still tell of it"
+            _fold(clusters, ENDS[each.topic])
+    assert clusters.by_name == {}
 
 
 def test_what_people_ordered_of_a_cluster_that_comes_back_is_not_lost_however_its_topics_are_read() -> None:
-    desk = _desk(owned=False)
-    _fold(desk, PAUSED, live=False)
-    _fold(desk, OBSERVED, ENDS[Topic.OBSERVATIONS], OBSERVED, live=False)
-    assert desk.clusters[CLUSTER].state.orders.pause is not None
+    clusters = _clusters(owned=False)
+    _fold(clusters, PAUSED, live=False)
+    _fold(clusters, OBSERVED, ENDS[Topic.OBSERVATIONS], OBSERVED, live=False)
+    assert clusters.by_name[CLUSTER].state.orders.pause is not None
 
 
 # --- a newer hotdesk --------------------------------------------------------------------------------------------
@@ -474,34 +474,34 @@ def _by_a_newer(entry: Entry) -> Entry:
 
 @pytest.mark.parametrize("end", [PAUSED, Entry(Topic.ORDERS, str(Key(CLUSTER, "pause")), None)], ids=["again", "end"])
 def test_what_a_newer_hotdesk_decided_counts_until_something_readable_takes_its_place(end: Entry) -> None:
-    desk = _desk()
-    _fold(desk, _by_a_newer(PAUSED), poll(dialer(ONE)))
-    assert desk.outdated_in(OWNED)
-    assert not desk.outdated_in(OTHERS)
-    _fold(desk, end)
-    assert not desk.outdated_in(OWNED)
-    _fold(desk, _by_a_newer(PAUSED))
-    desk.forget(OWNED)
-    assert not desk.outdated_in(OWNED)
+    clusters = _clusters()
+    _fold(clusters, _by_a_newer(PAUSED), poll(dialer(ONE)))
+    assert clusters.outdated_in(OWNED)
+    assert not clusters.outdated_in(OTHERS)
+    _fold(clusters, end)
+    assert not clusters.outdated_in(OWNED)
+    _fold(clusters, _by_a_newer(PAUSED))
+    clusters.forget(OWNED)
+    assert not clusters.outdated_in(OWNED)
 
 
 def test_what_a_newer_hotdesk_saw_keeps_nobody_from_deciding() -> None:
-    desk = _desk()
-    _fold(desk, *map(_by_a_newer, map(entry_of, (poll(dialer(ONE)), slot("1001", until_ms=NOW_MS)))))
-    assert not desk.outdated_in(OWNED)
+    clusters = _clusters()
+    _fold(clusters, *map(_by_a_newer, map(entry_of, (poll(dialer(ONE)), slot("1001", until_ms=NOW_MS)))))
+    assert not clusters.outdated_in(OWNED)
 
 
 def test_an_end_that_is_older_than_the_latest_poll_ends_nothing() -> None:
-    desk = _desk(owned=False)
-    _fold(desk, OBSERVED, entry_of(poll(dialer(ONE), sequence=2)), ENDS[Topic.OBSERVATIONS])
-    assert desk.clusters[CLUSTER].state.stamp == (1, 2)
+    clusters = _clusters(owned=False)
+    _fold(clusters, OBSERVED, entry_of(poll(dialer(ONE), sequence=2)), ENDS[Topic.OBSERVATIONS])
+    assert clusters.by_name[CLUSTER].state.stamp == (1, 2)
 
 
 def test_in_the_very_batch_that_shows_a_newer_hotdesk_nothing_is_decided() -> None:
-    desk = _ready()
+    clusters = _ready()
     newer = Entry(
         Topic.ORDERS, f"{CLUSTER}/pause", (PAUSED.value or b"").replace(b'"schema_version":1', b'"schema_version":9')
     )
-    folded = _fold(desk, newer, entry_of(poll(dialer(ONE), sequence=2)))
+    folded = _fold(clusters, newer, entry_of(poll(dialer(ONE), sequence=2)))
     assert folded.polled == {CLUSTER}
     assert not [each for each in folded.entries if each.topic is not Topic.DEAD_LETTERS]

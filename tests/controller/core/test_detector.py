@@ -18,18 +18,18 @@ from messages.records import (
     Heartbeat,
     Poll,
     Unbrake,
-    Witness,
+    ProbeResult,
 )
 from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO
 
 TICK_MS = 500
 FOUR = "10.0.0.4"
 ALIVE, MUTE, REFUSED, CUT, DENIED = (
-    Witness.ALIVE,
-    Witness.MUTE,
-    Witness.REFUSED,
-    Witness.UNREACHABLE,
-    Witness.DENIED,
+    ProbeResult.ALIVE,
+    ProbeResult.MUTE,
+    ProbeResult.REFUSED,
+    ProbeResult.UNREACHABLE,
+    ProbeResult.DENIED,
 )
 
 
@@ -41,7 +41,7 @@ class Sim:
     row: bool = True
     active: bool = True
     agent_logins: bool = True
-    witnesses: dict[str, Witness] = field(default_factory=dict)
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
     progressed_at_ms: int | None = None
     watched_since_ms: int | None = None
 
@@ -49,8 +49,8 @@ class Sim:
 class Fleet:
     """A cluster whose time the test turns on, half a second a poll."""
 
-    def __init__(self, *server_ips: str, witnesses: Mapping[str, Witness] | None = None) -> None:
-        self.sims = {server_ip: Sim(witnesses=dict(witnesses or {})) for server_ip in server_ips}
+    def __init__(self, *server_ips: str, probes: Mapping[str, ProbeResult] | None = None) -> None:
+        self.sims = {server_ip: Sim(probes=dict(probes or {})) for server_ip in server_ips}
         self.orders = Orders()
         self.policy = Policy()
         self.health = FleetHealth()
@@ -124,13 +124,13 @@ class Fleet:
             heartbeat=heartbeat,
             rooms=10,
             rooms_free=10,
-            witnesses=sim.witnesses,
+            probes=sim.probes,
         )
 
 
-def healthy(*server_ips: str, **witnesses: Witness) -> Fleet:
-    """Give a fleet that has been up for ten seconds, with these witnesses on each dialer."""
-    return Fleet(*server_ips, witnesses=witnesses).run(10)
+def healthy(*server_ips: str, **probes: ProbeResult) -> Fleet:
+    """Give a fleet that has been up for ten seconds, with these probes on each dialer."""
+    return Fleet(*server_ips, probes=probes).run(10)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------
@@ -142,25 +142,25 @@ def test_dialers_whose_heartbeat_advances_are_up_and_nothing_is_said_against_the
     assert fleet.health.brake == ""
 
 
-def test_without_a_witness_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_8() -> None:
+def test_without_a_probe_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_8() -> None:
     fleet = healthy(ONE, TWO, THREE)
     fleet[ONE].beats = False
     assert fleet.seconds_until(ONE, "suspect") == 2.5
     assert fleet.seconds_until(ONE, "down") == 5.5
-    assert fleet.of(ONE).evidence == "heartbeat stands still for 8.0 s, no witness"
+    assert fleet.of(ONE).evidence == "heartbeat stands still for 8.0 s, no probe"
     assert (fleet.of(ONE).confirmed, fleet.state(TWO)) == (False, "up")
 
 
 @pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
-def test_with_a_witness_that_fails_too_it_is_down_after_3_5(answer: Witness) -> None:
+def test_with_a_probe_that_fails_too_it_is_down_after_3_5(answer: ProbeResult) -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
-    fleet[ONE].beats, fleet[ONE].witnesses = False, {"ami": answer}
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": answer}
     assert fleet.seconds_until(ONE, "down") == 3.5
     assert fleet.of(ONE).evidence == f"heartbeat stands still for 3.5 s, AMI {answer}"
     assert fleet.of(ONE).confirmed
 
 
-def test_a_witness_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> None:
+def test_a_probe_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet[ONE].beats = False
     fleet.run(120)
@@ -169,38 +169,38 @@ def test_a_witness_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> No
 
 
 @pytest.mark.parametrize("answer", [MUTE, REFUSED])
-def test_a_hung_or_vanished_asterisk_behind_a_living_heartbeat_is_down_after_8(answer: Witness) -> None:
+def test_a_hung_or_vanished_asterisk_behind_a_living_heartbeat_is_down_after_8(answer: ProbeResult) -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
-    fleet[ONE].witnesses = {"ami": answer, "sip": MUTE}
+    fleet[ONE].probes = {"ami": answer, "sip": MUTE}
     assert fleet.seconds_until(ONE, "suspect") == 3.0
     assert fleet.seconds_until(ONE, "down") == 5.5
     assert fleet.of(ONE).evidence == f"AMI {answer}, SIP mute for 8.0 s, though its heartbeat goes on"
 
 
 @pytest.mark.parametrize("answers", [{"ami": CUT, "sip": CUT}, {"sip": MUTE}, {"ami": MUTE, "sip": CUT}])
-def test_what_may_be_our_own_path_makes_it_suspect_and_no_more(answers: dict[str, Witness]) -> None:
+def test_what_may_be_our_own_path_makes_it_suspect_and_no_more(answers: dict[str, ProbeResult]) -> None:
     fleet = healthy(ONE, TWO, **dict.fromkeys(answers, ALIVE))
-    fleet[ONE].witnesses = answers
+    fleet[ONE].probes = answers
     fleet.run(60)
     assert fleet.state(ONE) == "suspect"
 
 
-def test_one_witness_that_lives_outvotes_one_that_fails() -> None:
+def test_one_probe_that_lives_outvotes_one_that_fails() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
-    fleet[ONE].witnesses = {"ami": REFUSED, "sip": ALIVE}
+    fleet[ONE].probes = {"ami": REFUSED, "sip": ALIVE}
     fleet.run(60)
     assert fleet.state(ONE) == "up"
 
 
 def test_one_lost_probe_is_nothing() -> None:
     fleet = healthy(ONE, TWO, sip=ALIVE)
-    fleet[ONE].witnesses = {"sip": MUTE}
+    fleet[ONE].probes = {"sip": MUTE}
     fleet.run(2)
-    fleet[ONE].witnesses = {"sip": ALIVE}
+    fleet[ONE].probes = {"sip": ALIVE}
     assert fleet.state(ONE) == "up"
 
 
-def test_a_witness_that_never_succeeded_has_no_vote() -> None:
+def test_a_probe_that_never_succeeded_has_no_vote() -> None:
     fleet = healthy(ONE, TWO, ami=REFUSED)
     fleet.run(60)
     assert fleet.state(ONE) == "up"
@@ -210,15 +210,15 @@ def test_a_witness_that_never_succeeded_has_no_vote() -> None:
 
 def test_a_refused_password_is_no_vote() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
-    fleet[ONE].witnesses = {"ami": DENIED}
+    fleet[ONE].probes = {"ami": DENIED}
     fleet.run(60)
     assert fleet.state(ONE) == "up"
 
 
-def test_witnesses_that_all_fail_are_blind() -> None:
+def test_probes_that_all_fail_are_blind() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip in (ONE, TWO, THREE):
-        fleet[server_ip].witnesses = {"ami": REFUSED}
+        fleet[server_ip].probes = {"ami": REFUSED}
     fleet.run(60)
     assert fleet.health.blind_since_ms is not None
     assert [fleet.state(each) for each in (ONE, TWO, THREE)] == ["up"] * 3
@@ -226,11 +226,11 @@ def test_witnesses_that_all_fail_are_blind() -> None:
     assert fleet.seconds_until(ONE, "down") == 8.0
 
 
-def test_a_hung_dialer_stays_down_while_the_witnesses_are_blind() -> None:
+def test_a_hung_dialer_stays_down_while_the_probes_are_blind() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
-    fleet[ONE].witnesses = {"ami": MUTE}
+    fleet[ONE].probes = {"ami": MUTE}
     fleet.seconds_until(ONE, "down")
-    fleet[TWO].witnesses = {"ami": MUTE}
+    fleet[TWO].probes = {"ami": MUTE}
     fleet.run(20)
     assert (fleet.health.blind_since_ms is not None, fleet.state(ONE), fleet.state(TWO)) == (True, "down", "up")
 
@@ -242,9 +242,9 @@ def test_a_missing_row_is_unknown_and_leaves_everything_as_it_was() -> None:
     assert (fleet.state(ONE), fleet.of(ONE).verdict.value) == ("up", "unknown")
 
 
-def test_a_missing_row_and_a_witness_that_fails_for_8_s_is_down() -> None:
+def test_a_missing_row_and_a_probe_that_fails_for_8_s_is_down() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
-    fleet[ONE].row, fleet[ONE].witnesses = False, {"ami": REFUSED}
+    fleet[ONE].row, fleet[ONE].probes = False, {"ami": REFUSED}
     assert fleet.seconds_until(ONE, "down") == 8.5
 
 
@@ -271,20 +271,20 @@ def test_one_that_died_while_collectors_changed_is_judged_dead_after_twice_the_t
     assert (fleet.state(ONE), fleet.state(TWO)) == ("down", "up")
 
 
-def test_a_new_collector_believes_a_witness_at_once() -> None:
+def test_a_new_collector_believes_a_probe_at_once() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet.take_over()
-    fleet[ONE].beats, fleet[ONE].witnesses = False, {"ami": REFUSED}
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
     assert fleet.seconds_until(ONE, "down") <= 4.5
 
 
-def test_a_witness_that_is_silent_for_a_while_stays_credible_and_has_no_vote_meanwhile() -> None:
+def test_a_probe_that_is_silent_for_a_while_stays_credible_and_has_no_vote_meanwhile() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet.take_over()
-    fleet[ONE].beats, fleet[ONE].witnesses = False, {}
+    fleet[ONE].beats, fleet[ONE].probes = False, {}
     fleet.run(6)
     assert fleet.state(ONE) == "suspect"
-    fleet[ONE].witnesses = {"ami": REFUSED}
+    fleet[ONE].probes = {"ami": REFUSED}
     assert fleet.seconds_until(ONE, "down") == 1.5
 
 
@@ -292,20 +292,20 @@ def test_one_lost_probe_does_not_kill_a_dialer_whose_updater_has_died() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet[ONE].beats = False
     fleet.run(20)
-    fleet[ONE].witnesses = {"ami": Witness.UNREACHABLE}
+    fleet[ONE].probes = {"ami": ProbeResult.UNREACHABLE}
     fleet.poll()
-    fleet[ONE].witnesses = {"ami": ALIVE}
+    fleet[ONE].probes = {"ami": ALIVE}
     fleet.run(5)
     assert fleet.state(ONE) == "suspect"
 
 
-def test_nobody_is_moved_for_a_minute_after_all_witnesses_went_blind() -> None:
+def test_nobody_is_moved_for_a_minute_after_all_probes_went_blind() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip in (ONE, TWO, THREE):
-        fleet[server_ip].witnesses = {"ami": REFUSED}
+        fleet[server_ip].probes = {"ami": REFUSED}
     fleet[ONE].beats = False
     fleet.run(20)
-    assert (fleet.state(ONE), "witnesses of all dialers" in fleet.health.brake) == ("down", True)
+    assert (fleet.state(ONE), "probes of all dialers" in fleet.health.brake) == ("down", True)
     fleet.run(45)
     assert fleet.health.brake == "", "a firewall that keeps them out for good must not keep everybody where they are"
 
@@ -433,8 +433,8 @@ def test_a_maintenance_window_drains_ahead_of_time() -> None:
 def test_a_window_holds_on_its_weekdays_only() -> None:
     friday = datetime(2027, 1, 15, 0, 30, tzinfo=UTC)
     window = MaintenanceWindow(start_minute=20, minutes=20, weekdays=frozenset({4}))
-    assert window.holds(ONE, round(friday.timestamp() * 1000))
-    assert not window.holds(ONE, round((friday.timestamp() + 86_400) * 1000))
+    assert window.covers(ONE, round(friday.timestamp() * 1000))
+    assert not window.covers(ONE, round((friday.timestamp() + 86_400) * 1000))
 
 
 # --- the brake --------------------------------------------------------------------------------------------------
@@ -473,10 +473,10 @@ def test_missing_rows_everywhere_are_braked() -> None:
     assert fleet.health.brake
 
 
-def test_deaths_that_witnesses_confirm_release_the_brake_after_a_minute() -> None:
+def test_deaths_that_probes_confirm_release_the_brake_after_a_minute() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip in (ONE, TWO):
-        fleet[server_ip].beats, fleet[server_ip].witnesses = False, {"ami": REFUSED}
+        fleet[server_ip].beats, fleet[server_ip].probes = False, {"ami": REFUSED}
     fleet.run(60)
     assert fleet.health.brake
     fleet.run(3)

@@ -20,7 +20,7 @@ from messages.records import (
     Grouping,
     Outage,
     Pause,
-    WhyNot,
+    Ineligible,
 )
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, campaign, desk_state, dialer, slot
 from tests.support.floor import Floor, agent, crowd
@@ -52,7 +52,7 @@ def test_a_dialer_is_found_by_its_id_too_and_not_by_case() -> None:
 
 def test_every_reason_against_a_dialer_is_said() -> None:
     told = words(desk_state(dialer(ONE, active=False, agent_logins=False, rooms_free=0), dialer(TWO)), ONE)
-    for why in (WhyNot.SWITCHED_OFF, WhyNot.CLOSED, WhyNot.NO_ROOM):
+    for why in (Ineligible.SWITCHED_OFF, Ineligible.CLOSED, Ineligible.NO_ROOM):
         assert why.value in told
     assert "It takes no new logins: " in told
 
@@ -66,7 +66,7 @@ def test_what_people_and_hotdesk_did_to_a_dialer_is_said() -> None:
     incident = floor.incident.incident
     state.orders.take(Acknowledge(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="bob", incident=incident))
     state.fences[ONE] = Fence(
-        cluster=CLUSTER, server_ip=ONE, incident=incident, intended_at_ms=NOW_MS, stage=FenceStage.TAKEN
+        cluster=CLUSTER, server_ip=ONE, incident=incident, planned_at_ms=NOW_MS, stage=FenceStage.TAKEN
     )
     told = words(state, ONE)
     assert "It is down since 2027-01-15 08:00:00 UTC: it is down." in told

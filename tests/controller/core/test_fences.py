@@ -35,7 +35,7 @@ def test_without_the_setting_nothing_is_fenced() -> None:
 
 def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:
     floor = down()
-    assert floor.state.fences[ONE].stage is FenceStage.INTENDED
+    assert floor.state.fences[ONE].stage is FenceStage.PLANNED
     assert reported(floor, Reply.DONE).stage is FenceStage.TAKEN
     assert not [each for each in floor.turn().records if isinstance(each, Fence)]
     floor.judge()
@@ -65,7 +65,7 @@ def test_an_intent_without_an_outcome_is_left_to_people_until_they_order(reply: 
     floor.judge()
     floor.turn()
     assert floor.state.fences[ONE].stage is FenceStage.UNCLEAR
-    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, intended_at_ms=fence.intended_at_ms)
+    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, planned_at_ms=fence.planned_at_ms)
     floor.state.orders.take(order)
     turn = floor.turn()
     assert floor.state.fences[ONE].stage is FenceStage.RETURNING
@@ -82,7 +82,7 @@ def test_an_intent_that_was_overtaken_by_the_dialers_return_is_left_to_people() 
 def test_by_order_a_fence_is_given_back_while_the_dialer_is_down_and_not_taken_again() -> None:
     floor = down()
     fence = reported(floor, Reply.DONE)
-    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, intended_at_ms=fence.intended_at_ms)
+    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, planned_at_ms=fence.planned_at_ms)
     floor.state.orders.take(order)
     floor.turn()
     assert reported(floor, Reply.DONE).stage is FenceStage.RETURNED

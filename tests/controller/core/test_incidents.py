@@ -3,7 +3,7 @@
 import msgspec
 
 from controller.core.acting import Outcome, Reply, after
-from controller.core.incidents import Turn
+from controller.core.incidents import Plan
 from controller.core.picks import NoOrder, take_order
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.records import (
@@ -15,14 +15,14 @@ from messages.records import (
     NotMoved,
     Pause,
     Relogin,
-    Stage,
+    ReloginStage,
 )
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, slot
 from tests.support.floor import CALM, Floor, agent, alias, crowd, decisions, health
 
 
 def test_nothing_happens_while_all_is_well() -> None:
-    assert Floor(*crowd(5)).turn() == Turn([], [])
+    assert Floor(*crowd(5)).turn() == Plan([], [])
 
 
 def test_a_dead_dialer_opens_one_incident_that_closes_when_it_is_back() -> None:
@@ -31,7 +31,7 @@ def test_a_dead_dialer_opens_one_incident_that_closes_when_it_is_back() -> None:
     turn = floor.turn()
     assert decisions(turn) == [(f"opened incident {floor.incident.incident}: down", "it is down", ONE)]
     floor.poll()
-    assert floor.turn() == Turn([], [])
+    assert floor.turn() == Plan([], [])
     floor.judge(ONE=DialerState.RECOVERING)
     opened = floor.incident.incident
     assert decisions(floor.turn()) == [(f"closed incident {opened}", "the dialer is recovering", ONE)]
@@ -68,7 +68,7 @@ def test_an_incident_in_a_maintenance_window_is_planned() -> None:
 def test_closed_dialers_keep_their_agents_unless_the_policy_says_otherwise() -> None:
     floor = Floor(*crowd(2))
     floor.judge(ONE=DialerState.CLOSED)
-    assert floor.turn() == Turn([], [])
+    assert floor.turn() == Plan([], [])
     floor.policy = msgspec.structs.replace(CALM, move_on_closed=True)
     assert [each.user for each in floor.moves()] == ["1001", "1002"]
 
@@ -208,10 +208,10 @@ def test_a_move_has_succeeded_when_the_agent_is_seen_elsewhere() -> None:
     floor.turn()
     floor.poll(gone=["1001"])
     floor.turn()
-    assert [each.stage for each in floor.state.relogins.values()] == [Stage.ENDED]
+    assert [each.stage for each in floor.state.relogins.values()] == [ReloginStage.ENDED]
     floor.poll(agent("1001", TWO, number=5001))
     floor.turn()
-    assert [each.stage for each in floor.state.relogins.values()] == [Stage.HOME]
+    assert [each.stage for each in floor.state.relogins.values()] == [ReloginStage.MOVED]
     assert (floor.incident.agents, floor.incident.home) == (0, 1)
 
 
@@ -244,7 +244,7 @@ def test_while_braked_nobody_is_moved_and_it_is_said_once() -> None:
     assert ("withholding moves", "2 of 3 look bad", ONE) in decisions(turn)
     assert (floor.incident.withheld, floor.state.relogins) == ("2 of 3 look bad", {})
     floor.poll()
-    assert floor.turn() == Turn([], [])
+    assert floor.turn() == Plan([], [])
     floor.judge(ONE=DialerState.DOWN)
     assert len(floor.moves()) == 2
 
@@ -269,11 +269,11 @@ def test_advice_takes_no_slots_and_says_what_it_is() -> None:
     floor = Floor(agent("1001"), acts=False)
     floor.judge(ONE=DialerState.DOWN)
     turn = floor.turn()
-    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [Stage.ADVISED]
+    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [ReloginStage.ADVISED]
     assert len(floor.state.slots) == 0
     assert any(what.startswith("would have ordered a move") for what, _, _ in decisions(turn))
     floor.poll()
-    assert floor.turn() == Turn([], [])
+    assert floor.turn() == Plan([], [])
 
 
 def test_what_was_advised_is_ordered_once_hotdesk_may_act() -> None:
@@ -281,7 +281,7 @@ def test_what_was_advised_is_ordered_once_hotdesk_may_act() -> None:
     floor.judge(ONE=DialerState.DOWN)
     floor.turn()
     floor.acts = True
-    assert [each.stage for each in floor.moves()] == [Stage.ORDERED]
+    assert [each.stage for each in floor.moves()] == [ReloginStage.PLANNED]
 
 
 # --- orders -----------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_a_person_may_have_one_agent_moved() -> None:
     assert (move.user, move.to_server_ip, move.incident) == ("1002", THREE, "order/1002")
     floor.poll(agent("1002", THREE, number=5001))
     turn = floor.turn()
-    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [Stage.HOME]
+    assert [each.stage for each in turn.records if isinstance(each, Relogin)] == [ReloginStage.MOVED]
     assert floor.state.relogins == {}
 
 
@@ -357,10 +357,10 @@ def told_until_it_is_given_up(policy: Policy) -> list[tuple[int, bool]]:
     floor = Floor(agent("1001"), policy=policy)
     floor.judge(ONE=DialerState.DOWN)
     attempts = []
-    while not floor.state.relogins or floor.state.relogins[1001].stage is not Stage.FAILED:
+    while not floor.state.relogins or floor.state.relogins[1001].stage is not ReloginStage.FAILED:
         floor.turn()
         relogin = floor.state.relogins[1001]
-        if relogin.stage is Stage.ORDERED:
+        if relogin.stage is ReloginStage.PLANNED:
             attempts.append((relogin.attempts, relogin.forced))
             told = after(relogin, Outcome(Reply.DONE, "said"), floor.state.observed_at_ms, "controller-1")
             assert isinstance(told, Relogin)

@@ -10,7 +10,7 @@ from controller.core.picks import NoOrder, NoPick, Picked, PickRequest, Refused,
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
-from messages.records import DialerHealth, DialerState, FleetHealth, LoginSlot, Relogin, Stage, WhyNot
+from messages.records import DialerHealth, DialerState, FleetHealth, LoginSlot, Relogin, ReloginStage, Ineligible
 from tests.support.builders import (
     CLUSTER,
     NOW_MS,
@@ -166,9 +166,9 @@ def test_what_nobody_knows_is_refused(typed: str) -> None:
 def test_where_nothing_takes_logins_every_phone_says_why() -> None:
     refused = _refused(desk_state(dialer(ONE, active=False), dialer(TWO, rooms_free=0)))
     assert refused.why is NoPick.NO_DIALER
-    assert [(each.phone_login, each.why_not) for each in refused.phones] == [
-        ("p1", (WhyNot.SWITCHED_OFF,)),
-        ("p2", (WhyNot.NO_ROOM,)),
+    assert [(each.phone_login, each.ineligible_because) for each in refused.phones] == [
+        ("p1", (Ineligible.SWITCHED_OFF,)),
+        ("p2", (Ineligible.NO_ROOM,)),
     ]
 
 
@@ -469,7 +469,7 @@ def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
     assert taken.server_ip == TWO
 
 
-def _moving(stage: Stage, answer: str = "") -> ClusterState:
+def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
     state = desk_state(dialer(ONE), dialer(TWO))
     state.hand_out(msgspec.structs.replace(_planned(), replaces=7))
     state.relogins[7] = Relogin(
@@ -488,11 +488,11 @@ def _moving(stage: Stage, answer: str = "") -> ClusterState:
 
 
 def test_only_a_screen_that_hotdesk_has_told_gets_its_order() -> None:
-    assert take_order(_moving(Stage.ORDERED), SCREEN) is NoOrder.NOT_YET
-    assert isinstance(take_order(_moving(Stage.TOLD), SCREEN), LoginSlot)
-    assert isinstance(take_order(_moving(Stage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
+    assert take_order(_moving(ReloginStage.PLANNED), SCREEN) is NoOrder.NOT_YET
+    assert isinstance(take_order(_moving(ReloginStage.SENT), SCREEN), LoginSlot)
+    assert isinstance(take_order(_moving(ReloginStage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
     # a session that ended before it was told was ended by somebody else
-    assert take_order(_moving(Stage.ENDED), SCREEN) is NoOrder.NONE
+    assert take_order(_moving(ReloginStage.ENDED), SCREEN) is NoOrder.NONE
 
 
 def test_whoever_changes_a_held_slot_says_that_it_was_them() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from controller.core.acting import LOGOUT, Check, Outcome, Reply, SessionRow, after, after_check, check
-from messages.records import Relogin, Stage
+from messages.records import Relogin, ReloginStage
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
 
 RELOGIN = Relogin(
@@ -62,9 +62,9 @@ def test_a_screen_that_was_told_and_waits_for_a_dead_call_is_told_to_hang_up(
 
 @pytest.mark.parametrize(
     ("found", "stage"),
-    [(Check.GONE, Stage.ENDED), (Check.ELSEWHERE, Stage.ENDED), (Check.TOLD, Stage.TOLD), (Check.TWICE, Stage.TOLD)],
+    [(Check.GONE, ReloginStage.ENDED), (Check.ELSEWHERE, ReloginStage.ENDED), (Check.TOLD, ReloginStage.SENT), (Check.TWICE, ReloginStage.SENT)],
 )
-def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Check, stage: Stage) -> None:
+def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Check, stage: ReloginStage) -> None:
     moved = after(RELOGIN, after_check(found), NOW_MS + 5, "controller-2")
     assert (moved.stage, moved.answer, moved.changed_at_ms, moved.by) == (stage, found, NOW_MS + 5, "controller-2")
 
@@ -72,13 +72,13 @@ def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Check, stage:
 @pytest.mark.parametrize(
     ("reply", "stage"),
     [
-        (Reply.DONE, Stage.TOLD),
-        (Reply.UNCLEAR, Stage.TOLD),
-        (Reply.REFUSED, Stage.TOLD),
-        (Reply.GONE, Stage.ENDED),
-        (Reply.UNSENT, Stage.ORDERED),
-        (Reply.DENIED, Stage.ORDERED),
+        (Reply.DONE, ReloginStage.SENT),
+        (Reply.UNCLEAR, ReloginStage.SENT),
+        (Reply.REFUSED, ReloginStage.SENT),
+        (Reply.GONE, ReloginStage.ENDED),
+        (Reply.UNSENT, ReloginStage.PLANNED),
+        (Reply.DENIED, ReloginStage.PLANNED),
     ],
 )
-def test_an_answer_that_did_not_come_counts_as_told(reply: Reply, stage: Stage) -> None:
+def test_an_answer_that_did_not_come_counts_as_told(reply: Reply, stage: ReloginStage) -> None:
     assert after(RELOGIN, Outcome(reply, "said"), NOW_MS, "c").stage is stage

@@ -18,8 +18,8 @@ from messages.records import (
     Grouping,
     Heartbeat,
     Phone,
-    Standing,
-    WhyNot,
+    RankedDialer,
+    Ineligible,
 )
 from tests.support.builders import (
     CLUSTER,
@@ -42,7 +42,7 @@ from tests.support.builders import (
 STALLED = Heartbeat(progressed_at_ms=NOW_MS - 2500, watched_since_ms=NOW_MS - 60_000, age_seconds=2.5)
 
 
-def _standing(state: ClusterState, server_ip: str, policy: Policy = PLAIN) -> Standing:
+def _standing(state: ClusterState, server_ip: str, policy: Policy = PLAIN) -> RankedDialer:
     return next(each for each in rank_dialers(state, policy) if each.server_ip == server_ip)
 
 
@@ -68,21 +68,21 @@ def _beat(**facts: float | None) -> Heartbeat:
 @pytest.mark.parametrize(
     ("reading", "why"),
     [
-        (dialer(ONE, active=False), WhyNot.SWITCHED_OFF),
-        (dialer(ONE, agent_logins=False), WhyNot.CLOSED),
-        (dialer(ONE, heartbeat=None), WhyNot.NO_HEARTBEAT),
-        (dialer(ONE, heartbeat=STALLED), WhyNot.STALLED),
-        (dialer(ONE, twin="10.0.0.9"), WhyNot.TWIN_SILENT),
-        (dialer(ONE, rooms_free=0), WhyNot.NO_ROOM),
-        (dialer(ONE, 25), WhyNot.FULL),
+        (dialer(ONE, active=False), Ineligible.SWITCHED_OFF),
+        (dialer(ONE, agent_logins=False), Ineligible.CLOSED),
+        (dialer(ONE, heartbeat=None), Ineligible.NO_HEARTBEAT),
+        (dialer(ONE, heartbeat=STALLED), Ineligible.STALLED),
+        (dialer(ONE, twin="10.0.0.9"), Ineligible.TWIN_SILENT),
+        (dialer(ONE, rooms_free=0), Ineligible.NO_ROOM),
+        (dialer(ONE, 25), Ineligible.FULL),
     ],
-    ids=lambda each: each.name if isinstance(each, WhyNot) else "",
+    ids=lambda each: each.name if isinstance(each, Ineligible) else "",
 )
-def test_each_reason_alone_keeps_logins_away(reading: DialerReading, why: WhyNot) -> None:
+def test_each_reason_alone_keeps_logins_away(reading: DialerReading, why: Ineligible) -> None:
     policy = Policy(max_agents=25)
     state = desk_state(reading, dialer(TWO, 20))
     standing = _standing(state, ONE, policy)
-    assert (standing.rank, standing.why_not) == (None, (why,))
+    assert (standing.rank, standing.ineligible_because) == (None, (why,))
     assert _standing(state, TWO, policy).rank == 1
     assert _order(state, policy=policy) == ["p2"]
 
@@ -90,12 +90,12 @@ def test_each_reason_alone_keeps_logins_away(reading: DialerReading, why: WhyNot
 @pytest.mark.parametrize(
     ("login", "why"),
     [
-        ("off", WhyNot.PHONE_INACTIVE),
-        ("nobody", WhyNot.NO_SUCH_PHONE),
-        ("lost", WhyNot.NO_SUCH_SERVER),
+        ("off", Ineligible.PHONE_INACTIVE),
+        ("nobody", Ineligible.NO_SUCH_PHONE),
+        ("lost", Ineligible.NO_SUCH_SERVER),
     ],
 )
-def test_each_reason_against_a_phone(login: str, why: WhyNot) -> None:
+def test_each_reason_against_a_phone(login: str, why: Ineligible) -> None:
     state = folded(
         phone("off", ONE, active=False),
         phone("lost", "10.0.0.9"),
@@ -104,7 +104,7 @@ def test_each_reason_against_a_phone(login: str, why: WhyNot) -> None:
         poll(dialer(ONE)),
     )
     ranking = _rank(state)
-    assert [(each.phone_login, each.rank, each.why_not) for each in ranking.phones] == [
+    assert [(each.phone_login, each.rank, each.ineligible_because) for each in ranking.phones] == [
         ("good", 1, ()),
         (login, None, (why,)),
     ]
@@ -114,14 +114,14 @@ def test_every_reason_is_told_at_once() -> None:
     worst = dialer(ONE, 30, active=False, agent_logins=False, heartbeat=STALLED, twin="10.0.0.9", rooms_free=0)
     state = folded(phone("p1", active=False), alias("desk", "p1"), poll(worst))
     standing = _rank(state, policy=Policy(max_agents=25)).phones[0]
-    assert set(standing.why_not) == {
-        WhyNot.PHONE_INACTIVE,
-        WhyNot.SWITCHED_OFF,
-        WhyNot.CLOSED,
-        WhyNot.STALLED,
-        WhyNot.TWIN_SILENT,
-        WhyNot.NO_ROOM,
-        WhyNot.FULL,
+    assert set(standing.ineligible_because) == {
+        Ineligible.PHONE_INACTIVE,
+        Ineligible.SWITCHED_OFF,
+        Ineligible.CLOSED,
+        Ineligible.STALLED,
+        Ineligible.TWIN_SILENT,
+        Ineligible.NO_ROOM,
+        Ineligible.FULL,
     }
 
 
@@ -162,9 +162,9 @@ def test_slots_count_as_agents() -> None:
 def test_slots_take_rooms() -> None:
     state = desk_state(dialer(ONE, rooms_free=2))
     state.slots.take(slot("1001", ONE))
-    assert _standing(state, ONE).why_not == ()
+    assert _standing(state, ONE).ineligible_because == ()
     state.slots.take(slot("1002", ONE))
-    assert _standing(state, ONE).why_not == (WhyNot.NO_ROOM,)
+    assert _standing(state, ONE).ineligible_because == (Ineligible.NO_ROOM,)
 
 
 def test_max_agents_counts_agents_and_slots() -> None:
@@ -172,7 +172,7 @@ def test_max_agents_counts_agents_and_slots() -> None:
     state = desk_state(dialer(ONE, 2), dialer(TWO, 8))
     assert _order(state, policy=policy) == ["p1", "p2"]
     state.slots.take(slot("1001", ONE))
-    assert _standing(state, ONE, policy).why_not == (WhyNot.FULL,)
+    assert _standing(state, ONE, policy).ineligible_because == (Ineligible.FULL,)
     assert _standing(state, ONE, policy).max_agents == 3
     assert _standing(state, TWO, policy).max_agents == 9
 
@@ -319,13 +319,13 @@ def test_grouping_forces_nobody_onto_a_dialer_that_takes_no_logins() -> None:
 )
 def test_a_heartbeat_is_judged_by_its_progress(heartbeat: Heartbeat, lives: bool) -> None:
     standing = _standing(folded(poll(dialer(ONE, heartbeat=heartbeat))), ONE)
-    assert standing.why_not == (() if lives else (WhyNot.STALLED,))
+    assert standing.ineligible_because == (() if lives else (Ineligible.STALLED,))
 
 
 def test_the_threshold_is_the_policys() -> None:
     state = folded(poll(dialer(ONE, heartbeat=_beat(progressed_at_ms=NOW_MS - 119_000, age_seconds=119.0))))
-    assert _standing(state, ONE).why_not == (WhyNot.STALLED,)
-    assert _standing(state, ONE, Policy(stalled_after_seconds=120)).why_not == ()
+    assert _standing(state, ONE).ineligible_because == (Ineligible.STALLED,)
+    assert _standing(state, ONE, Policy(stalled_after_seconds=120)).ineligible_because == ()
 
 
 def test_how_long_a_heartbeat_stands_is_told() -> None:
@@ -339,7 +339,7 @@ def test_how_long_a_heartbeat_stands_is_told() -> None:
 def test_a_dialer_needs_its_twin_alive(twin_lives: bool) -> None:
     twin = dialer(TWO, active=False, agent_logins=False, rooms_free=0) if twin_lives else dialer(TWO, heartbeat=STALLED)
     state = folded(poll(dialer(ONE, twin=TWO), twin))
-    assert _standing(state, ONE).why_not == (() if twin_lives else (WhyNot.TWIN_SILENT,))
+    assert _standing(state, ONE).ineligible_because == (() if twin_lives else (Ineligible.TWIN_SILENT,))
 
 
 # --- the whole --------------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def test_only_who_takes_logins_is_offered_and_the_least_loaded_first(
     for each in ranking.phones:
         number = int(each.phone_login[1:]) - 1
         usable = number < len(clusters) and all(clusters[number][1:])
-        assert (each.rank is not None) == usable == (not each.why_not)
+        assert (each.rank is not None) == usable == (not each.ineligible_because)
 
 
 # --- how the dialers are judged ---------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ def _life(life: DialerState, state: DialerState | None = None, *, back_for_secon
 def test_a_dialer_that_is_down_is_not_offered_however_its_heartbeat_looks() -> None:
     state = _judged(desk_state(dialer(ONE), dialer(TWO, 9)), ONE=_life(DialerState.DOWN))
     assert _order(state) == ["p2"]
-    assert _standing(state, ONE).why_not == (WhyNot.DOWN,)
+    assert _standing(state, ONE).ineligible_because == (Ineligible.DOWN,)
 
 
 def test_a_suspect_is_offered_only_where_nobody_else_is() -> None:
@@ -436,7 +436,7 @@ def test_a_suspect_is_offered_only_where_nobody_else_is() -> None:
     state = _judged(desk_state(dialer(ONE), dialer(TWO, 9, active=False)), ONE=_life(DialerState.SUSPECT))
     assert _order(state) == ["p1"]
     assert _standing(state, ONE).rank == 1
-    assert _rank(state).phones[0].why_not == (WhyNot.SUSPECT,)
+    assert _rank(state).phones[0].ineligible_because == (Ineligible.SUSPECT,)
 
 
 def test_a_dialer_without_a_heartbeat_row_is_as_it_was_judged_last() -> None:
@@ -448,13 +448,13 @@ def test_a_dialer_without_a_heartbeat_row_is_as_it_was_judged_last() -> None:
 
 def test_a_heartbeat_that_stands_still_is_suspect_until_it_is_judged() -> None:
     state = _judged(desk_state(dialer(ONE, heartbeat=STALLED), dialer(TWO, 9)), ONE=_life(DialerState.UP))
-    assert _standing(state, ONE).why_not == (WhyNot.SUSPECT,)
+    assert _standing(state, ONE).ineligible_because == (Ineligible.SUSPECT,)
 
 
 def test_a_dialer_drained_by_order_takes_no_logins() -> None:
     draining = _life(DialerState.UP, DialerState.DRAINING)
     state = _judged(desk_state(dialer(ONE), dialer(TWO, 9)), ONE=draining)
-    assert _standing(state, ONE).why_not == (WhyNot.DRAINING,)
+    assert _standing(state, ONE).ineligible_because == (Ineligible.DRAINING,)
     assert _order(state) == ["p2"]
 
 
@@ -462,7 +462,7 @@ def test_a_dialer_drained_by_order_takes_no_logins() -> None:
 def test_a_dialer_that_is_back_gets_a_share_that_grows(seconds: int, agents: int, *, offered: bool) -> None:
     back = _life(DialerState.RECOVERING, back_for_seconds=seconds)
     state = _judged(desk_state(dialer(ONE, agents), dialer(TWO, 10), dialer(THREE, 10)), ONE=back)
-    assert _standing(state, ONE).why_not == (() if offered else (WhyNot.WARMING_UP,))
+    assert _standing(state, ONE).ineligible_because == (() if offered else (Ineligible.WARMING_UP,))
 
 
 def test_a_dialer_that_is_back_gets_everybody_where_no_other_is_up() -> None:
@@ -474,9 +474,9 @@ def test_a_dialer_that_is_back_gets_everybody_where_no_other_is_up() -> None:
 def test_a_twin_that_lost_its_row_is_as_it_was_judged_last() -> None:
     with_twin = dialer(ONE, twin=TWO)
     state = _judged(desk_state(with_twin, dialer(TWO, heartbeat=None)), TWO=_life(DialerState.UP))
-    assert _standing(state, ONE).why_not == ()
+    assert _standing(state, ONE).ineligible_because == ()
     state = _judged(desk_state(with_twin, dialer(TWO, heartbeat=None)), TWO=_life(DialerState.DOWN))
-    assert _standing(state, ONE).why_not == (WhyNot.TWIN_SILENT,)
+    assert _standing(state, ONE).ineligible_because == (Ineligible.TWIN_SILENT,)
 
 
 # --- registration -----------------------------------------------------------------------------------------------

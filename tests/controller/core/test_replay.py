@@ -106,7 +106,7 @@ def test_without_a_ranking_it_begins_after_some_polls() -> None:
 
 def test_what_hotdesk_itself_had_closed_is_not_somebodys_wish() -> None:
     fence = Fence(
-        cluster=CLUSTER, server_ip=ONE, incident="i", intended_at_ms=NOW_MS, stage=FenceStage.TAKEN, by="then"
+        cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=NOW_MS, stage=FenceStage.TAKEN, by="then"
     )
     closed = [beating(number, agent_logins=False) for number in range(2, 10)]
     assert "is closed" in [each.what for each in told(arrived(beating(1), ranking(1), *closed))]

@@ -13,7 +13,7 @@ from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState, Folded, SlotEnd
 from messages.codec import decode_stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
-from messages.records import ClusterSettings, Grouping, Outage, Reign
+from messages.records import SystemSettings, Grouping, Outage, EpochClaim
 from messages.topics import Key
 from stream.log import Stored
 from tests.support.builders import (
@@ -174,7 +174,7 @@ def test_a_standbys_outage_does_not_keep_the_leaders_poll_out() -> None:
 
 def test_a_claim_changes_nothing_that_is_known() -> None:
     state = folded(session("1001"), poll(dialer(ONE, 1)))
-    state.fold(Reign(cluster=CLUSTER, epoch=7, sequence=0, collector="c7"))
+    state.fold(EpochClaim(cluster=CLUSTER, epoch=7, sequence=0, collector="c7"))
     assert state == folded(session("1001"), poll(dialer(ONE, 1)))
     assert state.fold(poll(dialer(ONE, 1), sequence=2)) is Folded.POLL
 
@@ -237,12 +237,12 @@ def test_a_login_is_remembered_with_its_alias_until_its_session_ends() -> None:
 @pytest.mark.parametrize("weights", [{ONE: 1e308, TWO: 1e308}, {ONE: 1e-310, TWO: 1.0}, {ONE: 1e-320, TWO: 1e300}])
 def test_weights_beyond_all_measure_are_no_reason_to_fall(weights: dict[str, float]) -> None:
     state = folded(
-        ClusterSettings(cluster=CLUSTER, epoch=1, sequence=1, weights=weights),
+        SystemSettings(cluster=CLUSTER, epoch=1, sequence=1, weights=weights),
         poll(dialer(ONE, 1), dialer(TWO, 1)),
     )
-    standings = rank_dialers(state, PLAIN)
-    assert {standing.server_ip for standing in standings} == {ONE, TWO}
-    assert all(isfinite(standing.load) for standing in standings)
+    ranked = rank_dialers(state, PLAIN)
+    assert {standing.server_ip for standing in ranked} == {ONE, TWO}
+    assert all(isfinite(standing.load) for standing in ranked)
 
 
 # --- whatever happened, and however its log was kept ------------------------------------------------------------

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from controller.core.acting import Outcome, Reply
-from controller.core.clusters import ClusterView, Desk
-from controller.core.incidents import Turn
+from controller.core.clusters import Cluster, Clusters
+from controller.core.incidents import Plan
 from controller.core.policy import Policy
 from controller.runtime.committer import RESEND_SECONDS, Committer
-from messages.records import Errand, Stage
+from messages.records import Action, ReloginStage
 from stream.log import Entry, LogUnavailableError
 from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, TWO, arrived, dialer, poll
 
 ANOTHER = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
-NOTHING = Turn([], [])
+NOTHING = Plan([], [])
 
 
 class Scene:
@@ -27,11 +27,11 @@ class Scene:
         self.away = 0
         """So many appends are yet to fail."""
         self.stored: list[str] = []
-        self.given: list[Errand] = []
+        self.given: list[Action] = []
         self._sequence = 0
-        self.desk = Desk("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
+        self.clusters = Clusters("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
         self.poll()
-        self.committer = Committer(self.desk, self._append, {CLUSTER: self}, lambda _: True, clock=lambda: self.now)
+        self.committer = Committer(self.clusters, self._append, {CLUSTER: self}, lambda _: True, clock=lambda: self.now)
 
     async def _append(self, _: str, entries: Sequence[Entry]) -> None:
         if self.away:
@@ -40,18 +40,18 @@ class Scene:
         self.stored += [entry.key for entry in entries]
 
     @property
-    def view(self) -> ClusterView:
-        return self.desk.clusters[CLUSTER]
+    def view(self) -> Cluster:
+        return self.clusters.by_name[CLUSTER]
 
-    def submit(self, errand: Errand) -> None:
-        """Take an errand, as an executor does."""
-        self.given.append(errand)
+    def submit(self, action: Action) -> None:
+        """Take an action, as an executor does."""
+        self.given.append(action)
 
     def poll(self) -> None:
         """Have the cluster known, and owned."""
         self._sequence += 1
-        self.desk.own(frozenset(range(PARTITIONS)))
-        self.desk.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
+        self.clusters.own(frozenset(range(PARTITIONS)))
+        self.clusters.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
         self.view.why_withheld = ""
 
     def resume(self) -> None:
@@ -59,7 +59,7 @@ class Scene:
         self.view.state.orders.pause = None
         self.view.why_withheld = ""
 
-    async def take(self, turn: Turn = NOTHING, times: int = 1) -> None:
+    async def take(self, turn: Plan = NOTHING, times: int = 1) -> None:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
         for _ in range(times):
             self.now += 1
@@ -98,7 +98,7 @@ def test_what_came_of_an_act_is_stored_when_the_log_is_back(reply: Reply) -> Non
         await scene.done(reply, "said", lost=2)
         assert scene.stored == []
         await scene.take(times=3)
-        assert scene.view.state.relogins[1].stage in {Stage.TOLD, Stage.ENDED}
+        assert scene.view.state.relogins[1].stage in {ReloginStage.SENT, ReloginStage.ENDED}
         assert scene.stored[0] == f"{CLUSTER}/session/1"
         assert scene.given == [MOVE], "and is not done again"
 
@@ -109,7 +109,7 @@ def test_decisions_wait_for_what_came_of_an_act() -> None:
     async def what(scene: Scene) -> None:
         await scene.give()
         await scene.done(Reply.DONE, "told", lost=1)
-        await scene.take(Turn([ANOTHER], []), times=2)
+        await scene.take(Plan([ANOTHER], []), times=2)
         assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
 
     play(what)
@@ -118,14 +118,14 @@ def test_decisions_wait_for_what_came_of_an_act() -> None:
 def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_nothing() -> None:
     async def what(scene: Scene) -> None:
         await scene.give()
-        scene.desk.forget(range(PARTITIONS))
+        scene.clusters.forget(range(PARTITIONS))
         await scene.done(Reply.GONE, "gone")
         assert scene.stored == []
         scene.poll()
         scene.view.state.decided(MOVE)  # as the log has it
-        await scene.take(Turn([ANOTHER], []), times=2)
+        await scene.take(Plan([ANOTHER], []), times=2)
         assert [key for key in scene.stored if "/session/" in key] == [f"{CLUSTER}/session/1", f"{CLUSTER}/session/2"]
-        assert scene.view.state.relogins[1].stage is Stage.ENDED
+        assert scene.view.state.relogins[1].stage is ReloginStage.ENDED
         assert scene.given == [MOVE, ANOTHER]
 
     play(what)

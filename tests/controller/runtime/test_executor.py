@@ -9,9 +9,9 @@ import pymysql
 import pytest
 
 from controller.core.acting import Outcome, Reply, SessionRow
-from controller.runtime.executor import Executor, Means
+from controller.runtime.executor import Executor, Actuators
 from controller.vicidial.sql import SessionReader, VicidialError
-from messages.records import Errand, Fence, Hold, Relogin
+from messages.records import Action, Fence, AgentPause, Relogin
 from tests.support.builders import CLUSTER, MOVE, ONE
 
 NEXT = msgspec.structs.replace(MOVE, user="1002")
@@ -37,10 +37,10 @@ class Vicidial:
     def hang_up(self, _relogin: Relogin, _hang_up_as: str) -> Outcome:
         return self._said
 
-    def pause(self, _hold: Hold) -> Outcome:
+    def pause(self, _hold: AgentPause) -> Outcome:
         return self._said
 
-    def resume(self, _hold: Hold) -> Outcome:
+    def resume(self, _hold: AgentPause) -> Outcome:
         return self._said
 
     def fence(self, _fence: Fence, *, first: bool) -> Outcome:  # noqa: ARG002 # as it is asked
@@ -53,19 +53,19 @@ class Vicidial:
         return ""
 
 
-def means(name: str, failure: Exception | None = None) -> Means:
+def means(name: str, failure: Exception | None = None) -> Actuators:
     vicidial = Vicidial(name, failure)
-    return Means(vicidial, vicidial, vicidial, dead_call_status="", per_second=100)
+    return Actuators(vicidial, vicidial, vicidial, dead_call_status="", per_second=100)
 
 
 @pytest.fixture
-def came() -> SimpleQueue[tuple[Errand, Outcome]]:
-    """Give what came of errands, in that order."""
+def came() -> SimpleQueue[tuple[Action, Outcome]]:
+    """Give what came of actions, in that order."""
     return SimpleQueue()
 
 
 @pytest.fixture
-def executor(came: SimpleQueue[tuple[Errand, Outcome]]) -> Iterator[Executor]:
+def executor(came: SimpleQueue[tuple[Action, Outcome]]) -> Iterator[Executor]:
     """Give an executor at work."""
     made = Executor(CLUSTER, "me", means("first"), why_not=lambda: "", report=lambda *what: came.put(what))
     made.start()
@@ -74,7 +74,7 @@ def executor(came: SimpleQueue[tuple[Errand, Outcome]]) -> Iterator[Executor]:
 
 
 def test_what_comes_next_is_carried_out_with_other_means(
-    executor: Executor, came: SimpleQueue[tuple[Errand, Outcome]]
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]
 ) -> None:
     executor.submit(MOVE)
     assert came.get(timeout=10) == (MOVE, Outcome(Reply.DONE, "first"))
@@ -84,19 +84,19 @@ def test_what_comes_next_is_carried_out_with_other_means(
 
 
 def test_without_means_everything_comes_back_undone(
-    executor: Executor, came: SimpleQueue[tuple[Errand, Outcome]]
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]
 ) -> None:
     executor.use(None)
     executor.submit(MOVE)
-    errand, outcome = came.get(timeout=10)
-    assert (errand, outcome.reply) == (MOVE, Reply.UNSENT)
+    action, outcome = came.get(timeout=10)
+    assert (action, outcome.reply) == (MOVE, Reply.UNSENT)
     executor.use(means("again"))
     executor.submit(MOVE)
     assert came.get(timeout=10) == (MOVE, Outcome(Reply.DONE, "again"))
 
 
 def test_a_mistake_is_an_answer_that_is_not_clear_and_ends_nothing(
-    executor: Executor, came: SimpleQueue[tuple[Errand, Outcome]]
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]
 ) -> None:
     executor.use(means("failing", ZeroDivisionError("what nobody foresaw")))
     executor.submit(MOVE)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.runtime.backlog import FEW
 from controller.runtime.follower import GROUP, Follower
 from controller.runtime.metrics import ControllerInstruments
@@ -30,10 +30,10 @@ class Following:
     def __init__(self, log: EmbeddedLog, cluster: str = CLUSTER, *, reads_all: bool = True) -> None:
         self.log = log
         self.registry = CollectorRegistry()
-        self.desk = Desk("me", "", PARTITIONS, {})
+        self.clusters = Clusters("me", "", PARTITIONS, {})
         self.outbox = Outbox(self.log)
         instruments = ControllerInstruments(self.registry)
-        self.follower = Follower(self.log, self.desk, self.outbox, instruments, owns=True, reads_all=reads_all)
+        self.follower = Follower(self.log, self.clusters, self.outbox, instruments, owns=True, reads_all=reads_all)
         self.follower.act_for([cluster])
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -84,7 +84,7 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
         written += 1
         following.log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
-        assert following.desk.clusters[CLUSTER].state.relogins[1].changed_at_ms == written
+        assert following.clusters.by_name[CLUSTER].state.relogins[1].changed_at_ms == written
         assert eventually(lambda: following.follower.decides(CLUSTER))
 
 

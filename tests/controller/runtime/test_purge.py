@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.runtime.purge import QUIET_SECONDS, why_not
 from messages.records import Outage
 from tests.support.builders import CLUSTER, ONE, PARTITIONS, arrived, dialer, poll
@@ -10,11 +10,11 @@ from tests.support.builders import CLUSTER, ONE, PARTITIONS, arrived, dialer, po
 AWAY = Outage(cluster=CLUSTER, epoch=1, sequence=2, unreachable_since_ms=0, collector="a", why="gone")
 
 
-def heard(*, live: bool, outage: bool = False) -> Desk:
-    desk = Desk("me", "", PARTITIONS, {})
-    desk.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
-    desk.fold(arrived(AWAY if outage else poll(dialer(ONE), sequence=3)), 100.0, live=live)
-    return desk
+def heard(*, live: bool, outage: bool = False) -> Clusters:
+    clusters = Clusters("me", "", PARTITIONS, {})
+    clusters.fold(arrived(poll(dialer(ONE))), 0.0, live=False)
+    clusters.fold(arrived(AWAY if outage else poll(dialer(ONE), sequence=3)), 100.0, live=live)
+    return clusters
 
 
 @pytest.mark.parametrize("outage", [False, True], ids=["polls", "a database that is away"])

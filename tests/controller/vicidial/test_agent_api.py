@@ -11,9 +11,9 @@ import pytest
 
 from controller.core.acting import Outcome, Reply
 from controller.vicidial.agent_api import AgentApi
-from controller.vicidial.sql import SqlHand
-from hotdesk.actuators import HandSettings
-from messages.records import Hold, Relogin
+from controller.vicidial.sql import SqlAgentControl
+from hotdesk.actuators import ActuatorSettings
+from messages.records import AgentPause, Relogin
 from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -31,7 +31,7 @@ RELOGIN = Relogin(
     phone_login="1001b",
     ordered_at_ms=1,
 )
-HOLD = Hold(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
+HOLD = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
 SHORT = 0.3
 
 
@@ -110,7 +110,7 @@ def test_by_sql_that_is_the_same_and_may_be_said_again(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlHand(vicidial.connect)
+    sql = SqlAgentControl(vicidial.connect)
     assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial)[:2] == ("", ""), "who was not told to log out is not told to hang up either"
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
@@ -132,7 +132,7 @@ def test_by_sql_one_row_is_told_the_same(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlHand(vicidial.connect)
+    sql = SqlAgentControl(vicidial.connect)
     assert sql.log_out(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial) == written
     assert sql.log_out(order, hang_up_as).reply is Reply.GONE
@@ -177,7 +177,7 @@ def test_a_wrong_password_is_denied_and_shown_nowhere(web: FakeAgentApi, caplog:
     assert "Invalid Username/Password: |hotdesk|***|" in outcome.said
     shows_nothing(outcome)
     assert PASSWORD not in caplog.text + repr(api) + api.why_not("DROP")
-    assert PASSWORD not in repr(HandSettings(database=None, api_password=PASSWORD))  # type: ignore[arg-type]
+    assert PASSWORD not in repr(ActuatorSettings(database=None, api_password=PASSWORD))  # type: ignore[arg-type]
 
 
 def test_the_password_as_vicidial_cleans_it_is_not_shown_either() -> None:

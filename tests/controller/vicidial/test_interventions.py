@@ -9,7 +9,7 @@ import pytest
 
 from controller.core.acting import Reply
 from controller.vicidial.interventions import END_SESSION, Interventions
-from hotdesk.actuators import HandSettings, reach
+from hotdesk.actuators import ActuatorSettings, reach
 from messages.records import Fence, FenceStage, Relogin
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -38,7 +38,7 @@ def rows(at: Site, statement: str) -> list[tuple[Any, ...]]:
 def interventions(at: Site, *files: str) -> Interventions:
     for file in files:
         at.run(*grants(at, ROOT / file))
-    return reach(HandSettings(database=at.settings)).interventions
+    return reach(ActuatorSettings(database=at.settings)).interventions
 
 
 def session(at: Site, *, dialer_lives: bool = True) -> Relogin:
@@ -109,7 +109,7 @@ def test_a_session_that_is_elsewhere_by_now_is_not_touched(at: Site) -> None:
 def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> None:
     hand = interventions(at, "grants-fence.sql")
     server_ip = at.plan.dialer_plans[0].server_ip
-    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", intended_at_ms=1)
+    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", planned_at_ms=1)
     flag = f"SELECT active_agent_login_server FROM servers WHERE server_ip = '{server_ip}'"
     assert hand.fence(fence, first=True).reply is Reply.DONE
     assert rows(at, flag) == [("N",)]
@@ -126,7 +126,7 @@ def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> No
 def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> None:
     if granted:
         at.run(*grants(at, ACT), *grants(at, ROOT / "grants-fence.sql"), *grants(at, ROOT / "grants-emergency.sql"))
-    reader, hand, tables = reach(HandSettings(database=at.settings))
+    reader, hand, tables = reach(ActuatorSettings(database=at.settings))
     tried = (
         hand.why_not("DROP"),
         tables.why_not_fence(),

@@ -17,7 +17,7 @@ from tests.hotdesk.conftest import (
     Command,
     Outcome,
     subjects,
-    witnessed,
+    probeed,
 )
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
@@ -155,22 +155,22 @@ def lines_of(outcome: Outcome, verdict: str) -> list[str]:
     return [line for line in outcome.output.splitlines() if line.startswith(verdict)]
 
 
-def test_check_says_in_one_line_that_all_witnesses_live(
+def test_check_says_in_one_line_that_all_probes_live(
     command: Command, tmp_path: Path, west: Site, ami: Manager
 ) -> None:
-    outcome = command("check", **witnessed(tmp_path, west, ami.port, ami.port, ami.port))
+    outcome = command("check", **probeed(tmp_path, west, ami.port, ami.port, ami.port))
     assert outcome.code == 0, outcome
     assert outcome.output.splitlines()[-1] == "ok    cluster west: 3 of 3 dialers answer by AMI"
     assert ami.pings == 3
 
 
-def test_check_says_of_each_silent_witness_what_to_mend(
+def test_check_says_of_each_silent_probe_what_to_mend(
     command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
 ) -> None:
     with Manager() as hung:
         hung.freeze()
         began = time.monotonic()
-        outcome = command("check", **witnessed(tmp_path, west, ami.port, hung.port, silent_port))
+        outcome = command("check", **probeed(tmp_path, west, ami.port, hung.port, silent_port))
         assert time.monotonic() - began < 6
     assert outcome.code == 1
     assert lines_of(outcome, "ok")[-1] == "ok    cluster west: 1 of 3 dialers answer by AMI"
@@ -185,7 +185,7 @@ def test_check_says_of_each_silent_witness_what_to_mend(
 def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
     command: Command, tmp_path: Path, west: Site, ami: Manager
 ) -> None:
-    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret=SECRET)
+    environment = probeed(tmp_path, west, ami.port, ami.port, ami.port, secret=SECRET)
     for arguments in (["check"], ["check", "--json"]):
         outcome = command(*arguments, **environment)
         assert outcome.code == 1
@@ -195,10 +195,10 @@ def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
         assert SECRET not in outcome.output + outcome.errors
 
 
-def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_witness(
+def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_probe(
     command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
 ) -> None:
-    environment = witnessed(tmp_path, west, silent_port, ami.port, ami.port)
+    environment = probeed(tmp_path, west, silent_port, ami.port, ami.port)
     first, _, third = (dialer.server_ip for dialer in west.plan.dialer_plans)
     file = tmp_path / "hotdesk.toml"
     file.write_text(file.read_text() + "ami = false\n")
@@ -207,11 +207,11 @@ def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_witn
     assert outcome.code == 0, outcome
     notes = lines_of(outcome, "note")
     assert any(f"dialer {first}: AMI" in line and "switched off" in line for line in notes)
-    assert any(f"dialer {third} has no witness" in line for line in notes)
+    assert any(f"dialer {third} has no probe" in line for line in notes)
 
 
 def test_check_says_that_an_account_has_no_secret(command: Command, tmp_path: Path, west: Site, ami: Manager) -> None:
-    environment = witnessed(tmp_path, west, ami.port, ami.port, ami.port, secret="")
+    environment = probeed(tmp_path, west, ami.port, ami.port, ami.port, secret="")
     outcome = command("check", **environment)
     assert outcome.code == SETTINGS
     (line,) = lines_of(outcome, "wrong")

@@ -28,7 +28,7 @@ from tests.hotdesk.conftest import (
     Start,
     one_line,
     subjects,
-    witnessed,
+    probeed,
 )
 from tests.support.ami_manager import Manager
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
@@ -410,13 +410,13 @@ def test_run_ends_on_an_interrupt_within_five_seconds(start: Start, west: Site) 
     assert "Traceback" not in process.said.read_text()
 
 
-def test_run_asks_the_witnesses_that_the_settings_name(
+def test_run_asks_the_probes_that_the_settings_name(
     start: Start, tmp_path: Path, west: Site, ami: Manager, silent_port: int
 ) -> None:
-    environment = witnessed(tmp_path, west, ami.port, ami.port, silent_port)
+    environment = probeed(tmp_path, west, ami.port, ami.port, silent_port)
     client = start("run", "--api.port", "0", environment=environment).client
-    until(lambda: client.metric("hotdesk_witness", state="alive") == 2, "two witnesses are alive")
-    until(lambda: client.metric("hotdesk_witness", state="refused") == 1, "one refuses")
+    until(lambda: client.metric("hotdesk_probe", state="alive") == 2, "two probes are alive")
+    until(lambda: client.metric("hotdesk_probe", state="refused") == 1, "one refuses")
 
 
 def test_run_without_the_secret_of_its_account_is_one_line(command: Command) -> None:

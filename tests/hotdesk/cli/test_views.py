@@ -160,7 +160,7 @@ def test_a_window_folded_again_gives_what_was_known_and_decided_then(died: Scene
     assert f"opened incident {incident.incident.incident}: down" in [each["what"] for each in found["decided"]]
     assert (found["more"], found["less"]) == ([], [])
     text = command("replay", *until_now()).output
-    assert f"known           {ONE} is down: heartbeat stands still for 8.0 s, no witness" in text
+    assert f"known           {ONE} is down: heartbeat stands still for 8.0 s, no probe" in text
     assert "polls folded; the log reaches back to 2027-01-15 08:00:0" in text
 
 

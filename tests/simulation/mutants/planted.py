@@ -13,14 +13,14 @@ from collectors.observer import Observer, _Watched
 from controller.core import acting, detector, incidents, ranking
 from controller.core.actions import Step
 from controller.core.agent_pauses import Holding
-from controller.core.clusters import Desk
+from controller.core.clusters import Clusters
 from controller.core.incidents import _Deciding
 from controller.core.orders import Orders
 from controller.core.slots import Slots
 from controller.core.state import ClusterState, Folded
 from controller.runtime import executor
 from controller.runtime.committer import Committer
-from messages.records import Heartbeat, Pause, WhyNot
+from messages.records import Heartbeat, Pause, Ineligible
 
 
 class Change(NamedTuple):
@@ -101,8 +101,8 @@ _order = _Deciding._order
 def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
     for cluster, turn in turns.items():
         if self._executors:
-            view = self._desk.clusters[cluster]
-            incidents.take_in(view.state, turn)
+            view = self._clusters.by_name[cluster]
+            incidents.apply_plan(view.state, turn)
             self._submit(cluster)
     _take(self, turns)
 
@@ -110,11 +110,11 @@ def _act_before_it_is_committed(self: Committer, turns: Any) -> None:
 _take = Committer.take
 
 
-def _own_whatever_was_owned(self: Desk, partitions: frozenset[int]) -> None:
+def _own_whatever_was_owned(self: Clusters, partitions: frozenset[int]) -> None:
     _own(self, partitions or self._owned)
 
 
-_own = Desk.own
+_own = Clusters.own
 
 
 def _tell_nobody_twice(self: _Deciding, relogin: Any) -> Any:
@@ -126,15 +126,15 @@ def _say_nothing(self: _Deciding, what: str, why: str, subject: str) -> None:
 
 
 def _offer_what_is_switched_off(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
-    reasons = _why_not(state, policy, dialer, load, slots)
-    return tuple(each for each in reasons if each not in {WhyNot.SWITCHED_OFF, WhyNot.DRAINING})
+    reasons = _reasons_against(state, policy, dialer, load, slots)
+    return tuple(each for each in reasons if each not in {Ineligible.SWITCHED_OFF, Ineligible.DRAINING})
 
 
 def _offer_what_is_down(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
-    return tuple(each for each in _why_not(state, policy, dialer, load, slots) if each is not WhyNot.DOWN)
+    return tuple(each for each in _reasons_against(state, policy, dialer, load, slots) if each is not Ineligible.DOWN)
 
 
-_why_not = ranking._why_not
+_reasons_against = ranking._reasons_against
 
 
 def _let_the_pause_be(self: Holding, hold: Any) -> Step:
@@ -157,7 +157,7 @@ MUTANTS = (
     _mutant("slots do not count", 449, Slots, "on", _always(0)),
     _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(acting.Check.SEND)),
     _mutant("no fleet brake", 146, detector, "_brake", _always((None, ""))),
-    _mutant("blind witnesses are believed", 182, detector, "_all_fail", _always(False)),
+    _mutant("blind probes are believed", 182, detector, "_all_fail", _always(False)),
     _mutant("what was seen before is enough", 1188, incidents, "doubt_about", _always("")),
     _mutant("a heartbeat's age instead of its progress", 11, Observer, "_watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", 8, ClusterState, "_wait", _fold_at_once),
@@ -170,12 +170,12 @@ MUTANTS = (
         shown_by=31,
     ),
     _mutant("act before it is committed", 29, Committer, "take", _act_before_it_is_committed),
-    _mutant("who lost a partition goes on", 46, Desk, "own", _own_whatever_was_owned),
-    _mutant("what came late to an heir is not its news", 2, Desk, "_knows", _always(True)),
+    _mutant("who lost a partition goes on", 46, Clusters, "own", _own_whatever_was_owned),
+    _mutant("what came late to an heir is not its news", 2, Clusters, "_knows", _always(True)),
     _mutant("a lost order is never repeated", 356, _Deciding, "_tell_again", _tell_nobody_twice),
     _mutant("nothing says why", 2, _Deciding, "_decide", _say_nothing),
-    _mutant("switched off is offered", 23, ranking, "_why_not", _offer_what_is_switched_off),
-    _mutant("down is offered", 23, ranking, "_why_not", _offer_what_is_down),
+    _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),
+    _mutant("down is offered", 23, ranking, "_reasons_against", _offer_what_is_down),
     _mutant("emergency logout of who was never told", 1522, incidents, "MOST_ATTEMPTS", 0),
     _mutant("a pause is never taken back", 632, Holding, "_release", _let_the_pause_be),
 )

@@ -1,4 +1,4 @@
-"""What a real Asterisk 16 looks like to its witnesses: alive, hung, gone, locked."""
+"""What a real Asterisk 16 looks like to its probes: alive, hung, gone, locked."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from collectors.probes.ami import AmiProbe, AmiTarget, probe_ami
 from collectors.probes.prober import Prober, ProbeSettings
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
-from messages.records import Witness
+from messages.records import ProbeResult
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -26,9 +26,9 @@ SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)
 SECONDS = 20.0
 ROOT = Path(__file__).parents[2]
 
-ALIVE = {"ami": Witness.ALIVE, "sip": Witness.ALIVE}
-MUTE = {"ami": Witness.MUTE, "sip": Witness.MUTE}
-REFUSED = {"ami": Witness.REFUSED, "sip": Witness.REFUSED}
+ALIVE = {"ami": ProbeResult.ALIVE, "sip": ProbeResult.ALIVE}
+MUTE = {"ami": ProbeResult.MUTE, "sip": ProbeResult.MUTE}
+REFUSED = {"ami": ProbeResult.REFUSED, "sip": ProbeResult.REFUSED}
 
 
 def until(condition: Callable[[], bool]) -> float:
@@ -75,7 +75,7 @@ def test_each_fault_shows_on_its_own_dialer_only(dialers: list[Asterisk]) -> Non
 def test_one_that_hangs_stays_mute_when_its_queue_of_connections_is_full(dialers: list[Asterisk]) -> None:
     one, _ = dialers
 
-    async def run() -> tuple[list[Witness], Witness]:
+    async def run() -> tuple[list[ProbeResult], ProbeResult]:
         kept = AmiProbe(AmiTarget(host=one.host, user=AMI_USER, secret=AMI_SECRET))
         told = [await kept.probe(1)]
         one.freeze()
@@ -90,8 +90,8 @@ def test_one_that_hangs_stays_mute_when_its_queue_of_connections_is_full(dialers
         return told, crowded[-1]
 
     told, newcomer = asyncio.run(run())
-    assert told == [Witness.ALIVE, *[Witness.MUTE] * 3, Witness.ALIVE]
-    assert newcomer is Witness.UNREACHABLE
+    assert told == [ProbeResult.ALIVE, *[ProbeResult.MUTE] * 3, ProbeResult.ALIVE]
+    assert newcomer is ProbeResult.UNREACHABLE
 
 
 def test_one_that_hung_before_it_was_first_asked_is_mute_until_it_goes_on(dialers: list[Asterisk]) -> None:
@@ -106,7 +106,7 @@ def test_one_that_hung_before_it_was_first_asked_is_mute_until_it_goes_on(dialer
 def test_a_wrong_password_is_denied_and_tried_once(dialers: list[Asterisk], tmp_path: Path) -> None:
     one, _ = dialers
     wrong = ProbeSettings(ami_user=AMI_USER, ami_secret="wrong", sip=True)
-    denied = {"ami": Witness.DENIED, "sip": Witness.ALIVE}
+    denied = {"ami": ProbeResult.DENIED, "sip": ProbeResult.ALIVE}
     with Prober(wrong.probes_of([one.host]), interval_seconds=0.1) as prober:
         until(lambda: prober.latest() == {one.host: denied})
     log = (tmp_path / "one" / "log" / "messages").read_text()
@@ -115,10 +115,10 @@ def test_a_wrong_password_is_denied_and_tried_once(dialers: list[Asterisk], tmp_
 
 def test_an_account_without_a_permission_is_enough(dialers: list[Asterisk]) -> None:
     one, _ = dialers
-    assert asyncio.run(probe_ami(one.host, one.ami_port, AMI_USER, AMI_SECRET, 1)) is Witness.ALIVE
+    assert asyncio.run(probe_ami(one.host, one.ami_port, AMI_USER, AMI_SECRET, 1)) is ProbeResult.ALIVE
 
 
-def test_what_witnesses_tell_goes_from_the_dialers_through_log_and_controller_to_the_metrics(
+def test_what_probes_tell_goes_from_the_dialers_through_log_and_controller_to_the_metrics(
     dialers: list[Asterisk], database: Database, tmp_path: Path
 ) -> None:
     one, two = dialers
@@ -136,17 +136,17 @@ def test_what_witnesses_tell_goes_from_the_dialers_through_log_and_controller_to
         )
         with Service(wanted) as service, closing(Client(service.url)) as client:
 
-            def both_tell(dialer: Asterisk, state: Witness) -> bool:
-                return client.metric("hotdesk_witness", server_ip=dialer.host, state=state) == len(ALIVE)
+            def both_tell(dialer: Asterisk, state: ProbeResult) -> bool:
+                return client.metric("hotdesk_probe", server_ip=dialer.host, state=state) == len(ALIVE)
 
-            until(lambda: both_tell(one, Witness.ALIVE) and both_tell(two, Witness.ALIVE))
+            until(lambda: both_tell(one, ProbeResult.ALIVE) and both_tell(two, ProbeResult.ALIVE))
             one.freeze()
-            assert until(lambda: both_tell(one, Witness.MUTE)) < 4
-            assert both_tell(two, Witness.ALIVE)
+            assert until(lambda: both_tell(one, ProbeResult.MUTE)) < 4
+            assert both_tell(two, ProbeResult.ALIVE)
             one.kill()
-            assert until(lambda: both_tell(one, Witness.REFUSED)) < 4
+            assert until(lambda: both_tell(one, ProbeResult.REFUSED)) < 4
             west.run(f"UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = '{two.host}'")
-            until(lambda: client.metric("hotdesk_witness", server_ip=two.host) == 0)
+            until(lambda: client.metric("hotdesk_probe", server_ip=two.host) == 0)
     assert set(threading.enumerate()) <= before
 
 

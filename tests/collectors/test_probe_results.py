@@ -1,4 +1,4 @@
-"""Witnesses on their way into a poll: who is asked, from when to when, and what the log then says of each dialer."""
+"""Probes on their way into a poll: who is asked, from when to when, and what the log then says of each dialer."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collectors.probes.prober import ProbeException, ProbeSettings
-from messages.records import Witness
+from messages.records import ProbeResult
 from stream.embedded.log import EmbeddedLog
 from tests.collectors.conftest import SMALL, Vicidial
 from tests.collectors.test_collector import Following, Running
@@ -42,7 +42,7 @@ def managers() -> Iterator[tuple[Manager, Manager]]:
 
 @pytest.fixture
 def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager]) -> Iterator[StartProbing]:
-    """Give a function that starts a collector which probes the first two dialers; the third one's AMI is no witness."""
+    """Give a function that starts a collector which probes the first two dialers; the third one's AMI is no probe."""
     places = {
         server_ip: ProbeException(ami_host=HOST, ami_port=manager.port)
         for server_ip, manager in zip((FIRST, SECOND), managers, strict=True)
@@ -58,9 +58,9 @@ def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager
         yield start_one
 
 
-def told(following: Following) -> dict[str, dict[str, Witness]]:
+def told(following: Following) -> dict[str, dict[str, ProbeResult]]:
     """Give what the latest poll's dialers carry."""
-    return {server_ip: dialer.witnesses for server_ip, dialer in following.state.dialers.items()}
+    return {server_ip: dialer.probes for server_ip, dialer in following.state.dialers.items()}
 
 
 def probers() -> int:
@@ -68,14 +68,14 @@ def probers() -> int:
     return sum(thread.name == "prober" for thread in threading.enumerate())
 
 
-def test_what_witnesses_tell_stands_in_the_poll_and_changes_with_it(
+def test_what_probes_tell_stands_in_the_poll_and_changes_with_it(
     start: StartProbing, following: Following, managers: tuple[Manager, Manager]
 ) -> None:
     start("c1")
-    alive = {"ami": Witness.ALIVE}
+    alive = {"ami": ProbeResult.ALIVE}
     assert eventually(lambda: told(following) == {FIRST: alive, SECOND: alive, THIRD: {}})
     managers[0].freeze()
-    assert eventually(lambda: told(following) == {FIRST: {"ami": Witness.MUTE}, SECOND: alive, THIRD: {}})
+    assert eventually(lambda: told(following) == {FIRST: {"ami": ProbeResult.MUTE}, SECOND: alive, THIRD: {}})
     managers[0].thaw()
     assert eventually(lambda: told(following) == {FIRST: alive, SECOND: alive, THIRD: {}})
 
@@ -94,7 +94,7 @@ def test_who_is_no_dialer_any_more_is_not_asked(
     assert eventually(lambda: managers[1].pings > others + 1)
     assert managers[0].pings == asked
     vicidial.run("UPDATE servers SET active_asterisk_server = 'Y' WHERE server_ip = %s", FIRST)
-    assert eventually(lambda: told(following)[FIRST] == {"ami": Witness.ALIVE})
+    assert eventually(lambda: told(following)[FIRST] == {"ami": ProbeResult.ALIVE})
 
 
 def test_who_stands_by_asks_nobody_until_its_reign_begins(
