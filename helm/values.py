@@ -24,9 +24,9 @@ HEAD = """\
 
 <!-- Written by `python -m helm` out of values.yaml and values.schema.json: change those. -->
 
-How to install and upgrade it, which Secrets it wants and what it does not do stands in
-[docs/helm.md](../../docs/helm.md). Helm refuses a value that is not listed here, and values that contradict each other,
-with what to write instead.
+[docs/guide/helm.md](../../docs/guide/helm.md) says how to install and upgrade it, which Secrets it needs and what it
+does not do. Helm refuses a value that is not listed here, and values that contradict each other, with what to write
+instead.
 """
 
 CLUSTERS = """\
@@ -34,8 +34,8 @@ CLUSTERS = """\
 
 Below `clusters.NAME`. NAME is yours: lower-case letters, digits and `-`, at most 63, with a letter or digit at both
 ends. It is the key of everything hotdesk stores about the cluster, so keep it. The settings are those of
-[docs/settings.md](../../docs/settings.md), which says more of each; those for files and passwords are made from
-`secrets`.
+[docs/reference/settings.md](../../docs/reference/settings.md), which says more of each; those for files and passwords
+are made from `secrets`.
 """
 
 

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Beside vicidial.php as options.php, or required at the end of an options.php that is there already. It has VICIdial's
-// login page follow hotdesk's ranking, and leaves the page alone at the slightest doubt. See docs/login-hook.md.
+// login page follow hotdesk's ranking, and leaves the page alone at the slightest doubt. See docs/guide/login-hook.md.
 
 require_once __DIR__ . '/hotdesk-hook.php';
 

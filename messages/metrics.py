@@ -93,7 +93,7 @@ INCIDENT_SILENCED = Metric(
 FENCE = Metric(
     "hotdesk_fence", "Fences by stage: 1 for the one it has come to.", ("cluster", "server_ip", "server_id", "stage")
 )
-CLUSTER_AGENT_PAUSES = Metric("hotdesk_cluster_agent_pauses", "Agents kept from calls, by stage.", ("cluster", "stage"))
+CLUSTER_AGENT_PAUSES = Metric("hotdesk_cluster_agent_pauses", "Agent pauses, by stage.", ("cluster", "stage"))
 CLUSTER_BRAKED = Metric(
     "hotdesk_cluster_braked",
     "1: nobody is moved, for whatever doubt of ourselves: the fleet brake, missing polls, blind probes.",
@@ -140,7 +140,7 @@ RATE_LIMITED = Metric(
 )
 ACTIONS = Metric(
     "hotdesk_actions",
-    "What was done in VICIdial: relogin, hold or fence, by what came of it.",
+    "What was done in VICIdial: relogin, agent_pause or fence, by what came of it.",
     ("cluster", "action", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that are kept up to date.")

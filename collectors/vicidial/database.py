@@ -325,7 +325,7 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
     if code in ACCESS_DENIED:
         return DatabaseRefusedError(
             f"{settings.where} refuses user {settings.user!r}: {said}; check the password, and run the GRANT statements"
-            " of docs/database.md"
+            " of docs/guide/database.md"
         )
     refused = getattr(error, "original_exception", None)
     if code == NO_TLS:
@@ -339,6 +339,6 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
         return DatabaseRefusedError(f"{settings.where} is no VICIdial database hotdesk can read: {said}")
     if isinstance(code, int) and code and code not in PASSING and code not in OF_THE_CLIENT:
         return DatabaseRefusedError(
-            f"{settings.where} refuses what hotdesk asks: {said} ({code}); see docs/database.md"
+            f"{settings.where} refuses what hotdesk asks: {said} ({code}); see docs/guide/database.md"
         )
     return DatabaseUnavailableError(f"{settings.where} does not answer: {said or type(error).__name__}")

@@ -247,7 +247,7 @@ def _all_fail(heard: Iterable[_Probed]) -> bool:
 def _verdict(
     before: DialerHealth | None, dialer: DialerReading, heard: _Probed, watch: _Watch, policy: Policy
 ) -> _Verdict:
-    """Say what one poll tells of a dialer. The table stands in docs/failover.md."""
+    """Say what one poll tells of a dialer. The table stands in docs/guide/failover.md."""
     was_down = before is not None and before.life is DialerState.DOWN
     failing = heard.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0

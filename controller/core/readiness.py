@@ -216,7 +216,9 @@ def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
         what = "the phones' passwords and secrets may not be read, so they were not compared"
         yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql, if they should be")
     if state.observed.phones and not state.observed.aliases:
-        yield _error("no_alias", "database", "there is no phone alias", "make one for each agent: docs/login-hook.md")
+        yield _error(
+            "no_alias", "database", "there is no phone alias", "make one for each agent: docs/guide/hot-desking.md"
+        )
 
 
 def _error(kind: str, where: str, what: str, remedy: str) -> ReadinessFinding:

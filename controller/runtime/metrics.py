@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.core.actions import Outcome
+from controller.core.actions import KINDS, Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters, FoldedBatch
 from controller.core.fleet_brake import fleet_braked
@@ -21,17 +21,14 @@ from messages import metrics
 from messages.codes import Reply
 from messages.records import (
     Action,
-    AgentPause,
     AgentPauseStage,
     AgentStatus,
     DialerReading,
     DialerState,
-    Fence,
     FenceStage,
     Incident,
     ProbeResult,
     RankedDialer,
-    Relogin,
     ReloginStage,
     ServerIp,
 )
@@ -84,7 +81,7 @@ class ControllerInstruments:
 
     def note_outcome(self, action: Action, outcome: Outcome) -> None:
         """Count what an executor did; from any thread."""
-        self.actions.labels(action.cluster, _ACTIONS[type(action)], outcome.reply.name.lower()).inc()
+        self.actions.labels(action.cluster, KINDS[type(action)].name, outcome.reply).inc()
 
     def _begin(self, cluster: str) -> None:
         """Start a cluster's series at 0: what only appears once something went wrong has no rate."""
@@ -97,11 +94,8 @@ class ControllerInstruments:
             self.picks.labels(cluster, outcome)
         for limit in Limited:
             self.limited.labels(cluster, limit)
-        for kind, reply in product(_ACTIONS.values(), Reply):
-            self.actions.labels(cluster, kind, reply.name.lower())
-
-
-_ACTIONS: dict[type, str] = {Relogin: "relogin", AgentPause: "hold", Fence: "fence"}
+        for kind, reply in product(KINDS.values(), Reply):
+            self.actions.labels(cluster, kind.name, reply)
 
 
 class ClusterGauges:

@@ -143,7 +143,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             yield from _check_hand(subject, settings)
         yield from _check_probes(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
-        yield _wrong(DatabaseFailure(str(error)), subject, "see docs/database.md")
+        yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
 
@@ -154,7 +154,7 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
     remedy = (
         "it needs controller/grants.sql too"
         if settings.relogin_via == "sql"
-        else "see docs/failover.md, 'The agent API', for what its user needs"
+        else "see docs/guide/failover.md, 'The agent API', for what its user needs"
     )
     tried = [
         ("agents' screens may be told to log out and to pause", hand.missing_rights(settings.dead_call_status), remedy)
@@ -295,7 +295,7 @@ def _check_probes(subject: str, settings: ProbeSettings, dialers: list[DialerRea
             verdict=Verdict.NOTE,
             subject=subject,
             what=f"dialer {unasked} has no probe",
-            remedy="as the settings say; or its server_ip is no IP address: see docs/probes.md",
+            remedy="as the settings say; or its server_ip is no IP address: see docs/guide/probes.md",
         )
 
 

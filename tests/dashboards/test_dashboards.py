@@ -192,7 +192,7 @@ def test_words_of_a_timeline_have_colours(panel: Json) -> None:
 
 def test_each_panel_that_the_document_names_exists() -> None:
     made = {name.removeprefix("hotdesk-"): {panel["title"] for panel in panels(load(name))} for name in NAMES}
-    document = (ROOT / "docs" / "dashboards.md").read_text()
+    document = (ROOT / "docs" / "guide" / "dashboards.md").read_text()
     rows = re.findall(r"^\| [^|]+\? \| (\w+) \| ([^|]+) \|$", document, re.MULTILINE)
     assert {dashboard for dashboard, _ in rows} == set(made)
     for dashboard, named in rows:

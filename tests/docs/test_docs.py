@@ -18,9 +18,17 @@ from hotdesk.cli.main import app
 from hotdesk.errors import HotdeskError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
+from messages import words as worded
+from messages.codes import Code
+from messages.words import Words
+from tests.simulation.watch import Invariant
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+DOCS = ROOT / "docs"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "helm").rglob("*.md"))]
+DATABASE = DOCS / "guide" / "database.md"
+METRICS = DOCS / "reference" / "metrics.md"
+SETTINGS = DOCS / "reference" / "settings.md"
 EXAMPLE = (ROOT / "hotdesk" / "example.toml").read_text()
 
 LOG = [field.name for field in fields(LogOptions)]
@@ -29,10 +37,11 @@ CLUSTER = [field.name for field in msgspec.structs.fields(ClusterSettings)]
 TABLES = {"The log": LOG, "The API": API, "A cluster": CLUSTER}
 
 NOT_IN_THE_EXAMPLE = {
-    *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; docs/settings.md has them
+    *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; settings.md has them
     *("password", "ami_secret", "agent_api_password"),  # they may not stand in the file
 }
 
+NO_TEXT = {".png", ".pyc"}
 NO_LABELS = "\u2013"
 
 ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
@@ -40,7 +49,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def _section(text: str, title: str) -> str:
@@ -78,11 +87,11 @@ def _hotdesk_commands(text: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("co*/grants*.sql")), ids=str)
 def test_the_grants_stand_in_the_document_word_for_word(path: Path) -> None:
     grants = path.read_text()
-    assert f"```sql\n{grants}```" in (ROOT / "docs" / "database.md").read_text()
+    assert f"```sql\n{grants}```" in DATABASE.read_text()
 
 
 def test_each_statement_has_its_row_in_the_table_of_costs() -> None:
-    costs = _section((ROOT / "docs" / "database.md").read_text(), "What each statement costs")
+    costs = _section(DATABASE.read_text(), "What each statement costs")
     priced = {name for row in costs.splitlines() if row.startswith("| `") for name in INLINE.findall(row.split("|")[1])}
     statements = {path.stem for path in (ROOT / "collectors" / "vicidial" / "statements").glob("*.sql")}
     assert priced == statements - {"columns", "lock", "lock_held"}
@@ -96,7 +105,7 @@ def test_each_metric_is_in_the_tables_and_none_else() -> None:
     counters |= {metrics.TOKENS_REFUSED.name, metrics.SCOPE_REFUSED.name}  # the API's own
     known = [each for each in vars(metrics).values() if isinstance(each, metrics.Metric)]
     shown = {each.name + ("_total" if each.name in counters else "") for each in known}
-    text = (ROOT / "docs" / "metrics.md").read_text()
+    text = METRICS.read_text()
     assert sorted(ROW.findall(text)) == sorted(shown)
     mentioned = {name for path in DOCUMENTS for name in re.findall(r"\bhotdesk_[a-z_]+\b", path.read_text())}
     parts = {name + part for name in shown for part in ("_bucket", "_sum", "_count")}
@@ -104,7 +113,7 @@ def test_each_metric_is_in_the_tables_and_none_else() -> None:
 
 
 def test_a_metric_has_the_help_and_the_labels_of_the_code() -> None:
-    text = (ROOT / "docs" / "metrics.md").read_text()
+    text = METRICS.read_text()
     for each in vars(metrics).values():
         if isinstance(each, metrics.Metric):
             labels = ", ".join(f"`{label}`" for label in each.labels) or NO_LABELS
@@ -115,13 +124,13 @@ def test_a_metric_has_the_help_and_the_labels_of_the_code() -> None:
 
 @pytest.mark.parametrize("title", TABLES)
 def test_each_setting_is_in_its_table_and_none_else(title: str) -> None:
-    text = (ROOT / "docs" / "settings.md").read_text()
+    text = SETTINGS.read_text()
     assert ROW.findall(_section(text, title)) == TABLES[title]
 
 
 @pytest.mark.parametrize(("table", "names"), [("log", LOG), ("api", API)])
 def test_a_setting_has_its_flag_and_variable(table: str, names: list[str]) -> None:
-    text = (ROOT / "docs" / "settings.md").read_text()
+    text = SETTINGS.read_text()
     for name in names:
         flag, variable = f"--{table}.{name.replace('_', '-')}", f"HOTDESK_{table}_{name}".upper()
         assert f"| `{name}` | `{flag}` | `{variable}` |" in text
@@ -143,7 +152,7 @@ def test_the_example_is_taken(tmp_path: Path) -> None:
 
 def test_each_exit_code_is_told() -> None:
     codes = {HotdeskError.exit_code, *(kind.exit_code for kind in HotdeskError.__subclasses__())}
-    told = _section((ROOT / "docs" / "settings.md").read_text(), "Exit codes")
+    told = _section(SETTINGS.read_text(), "Exit codes")
     assert {0, *codes} == {int(code) for code in re.findall(r"^\| (\d+) \|", told, re.MULTILINE)} - {130}
 
 
@@ -159,8 +168,10 @@ def test_each_target_of_make_exists(document: Path) -> None:
 @each_document
 def test_each_command_exists(document: Path) -> None:
     for words in _hotdesk_commands(document.read_text()):
+        if words[0].startswith("-"):
+            continue
         command, apps, rest = app.parse_commands(words)
-        assert command or words[0].startswith("-"), f"hotdesk {' '.join(words)}"
+        assert command, f"hotdesk {' '.join(words)}"
         known = {name for argument in apps[-1].assemble_argument_collection() for name in argument.names}
         flags = {word.partition("=")[0] for word in rest if word.startswith("--")}
         unknown = {flag for flag in flags if not flag.startswith("--clusters.")} - known - {"--config", "--help"}
@@ -175,28 +186,122 @@ def test_the_toml_in_the_documents_is_taken() -> None:
             assert set(tables.get("api", {})) <= set(API)
 
 
-@each_document
-def test_each_link_leads_somewhere(document: Path) -> None:
+def _links(document: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the file and the anchor of each link that stays in the repository."""
     for link in LINK.findall(document.read_text()):
         if link.startswith(("http://", "https://")):
             continue
         path, _, anchor = link.partition("#")
-        target = (document.parent / path).resolve() if path else document
-        assert target.exists(), link
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
-            assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, link
+        yield (document.parent / path).resolve() if path else document, anchor
+
+
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@each_document
+def test_each_link_leads_somewhere(document: Path) -> None:
+    for target, anchor in _links(document):
+        assert target.exists(), target
+        assert not anchor or anchor in _anchors(target), f"{target}#{anchor}"
+
+
+def test_each_file_of_the_documentation_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        document = ahead.pop()
+        found = {target for target, _ in _links(document)} - reached
+        reached |= found
+        ahead += [target for target in found if target.suffix == ".md"]
+    assert {path for path in DOCS.rglob("*") if path.is_file() and "__pycache__" not in path.parts} <= reached
+
+
+def _files() -> Iterator[Path]:
+    """Yield the repository's own files, without what is built or fetched."""
+    for top in ROOT.iterdir():
+        if not top.name.startswith(".") and top.name != "dist":
+            yield from (path for path in (top, *top.rglob("*")) if path.is_file() and path.suffix not in NO_TEXT)
+
+
+def test_each_document_that_a_file_names_exists() -> None:
+    for path in _files():
+        for name in re.findall(r"\bdocs/[\w/-]+\.\w+", path.read_text()):
+            assert (ROOT / name).is_file(), f"{path}: {name}"
+
+
+@each_document
+def test_each_file_that_a_document_names_exists(document: Path) -> None:
+    for name in INLINE.findall(document.read_text()):
+        first, _, rest = name.partition("/")
+        if first and re.fullmatch(r"[\w./-]+", rest) and (ROOT / first).is_dir():
+            assert (ROOT / name).exists(), name
 
 
 def test_no_document_names_a_place_of_one_machine() -> None:
     for path in [
         *DOCUMENTS,
-        *(each for each in (ROOT / "docs").rglob("*") if each.is_file() and each.suffix != ".png"),
+        *(each for each in DOCS.rglob("*") if each.is_file() and each.suffix not in NO_TEXT),
     ]:
         assert not re.search(r"(?<![\w.])/(home|root|work|Users|tmp)/", path.read_text()), path.name
 
 
 def test_the_picture_needs_nothing_from_the_network() -> None:
-    picture = (ROOT / "docs" / "demo.svg").read_text()
+    picture = (DOCS / "pictures" / "demo.svg").read_text()
     assert "@font-face" not in picture
     assert not re.search(r"""(href|url)\s*[=(]\s*["']?https?:""", picture)
+
+
+def test_the_glossary_has_one_row_for_each_word() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (DOCS / "reference" / "glossary.md").read_text().splitlines()
+        if re.match(r"\| [a-z]", line) and not line.startswith("| word |")
+    ]
+    assert all(len(row) == 4 and all(row[:3]) for row in rows)
+    words = [word for row in rows for word in row[0].split(", ")]
+    assert len(words) == len(set(words))
+    forbidden = {word for row in rows for word in re.findall(r"`(.*?)`", row[3])}
+    assert not forbidden & set(words)
+
+
+def test_each_thread_is_in_the_table_of_threads() -> None:
+    rooms = ("controller", "collectors", "stream", "hotdesk")
+    code = "".join(path.read_text() for room in rooms for path in sorted((ROOT / room).rglob("*.py")))
+    started = re.findall(r'threading\.Thread\([^"]*?\bname=f?"(.*?)"', code)
+    started += re.findall(r'_run_thread\("(.*?)"', code)
+    told = (DOCS / "design" / "threads.md").read_text()
+    for name in {re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), name) for name in started}:
+        assert f"`{name}`" in told, name
+
+
+def test_each_route_of_the_api_is_in_its_page() -> None:
+    text = (DOCS / "reference" / "api.md").read_text()
+    code = "".join(path.read_text() for path in sorted((ROOT / "controller" / "api").glob("*.py")))
+    for route in re.findall(r'"(/v1/[^"]*)"', code):
+        path = re.sub(r"\{(\w+):\w+\}", lambda found: found[1].upper(), route)
+        assert re.search(rf" {path}[`?]", text), path
+
+
+def _row_of_code(code: str, words: Words) -> str:
+    sentence = words.sentence.replace("{", "").replace("}", "")
+    return f"| `{code}` | {sentence} | {words.remedy} |".replace("|  |", "| |")
+
+
+@pytest.mark.parametrize("kind", worded.TABLES, ids=lambda each: each.__name__)
+def test_each_code_has_its_row_with_its_sentence_and_remedy(kind: type[Code]) -> None:
+    section = _section((DOCS / "reference" / "codes.md").read_text(), _title_of(kind))
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [_row_of_code(code, words) for code, words in worded.TABLES[kind].items()]
+
+
+def _title_of(kind: type[Code]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize()
+
+
+def test_the_simulation_numbers_the_invariants_as_their_page_does() -> None:
+    numbers = re.findall(r"^## (\d+)\. ", (DOCS / "design" / "invariants.md").read_text(), re.MULTILINE)
+    assert [int(number) for number in numbers] == list(range(1, 13))
+    assert {each.value for each in Invariant} == {*range(1, 13)} - {11}

@@ -179,7 +179,7 @@ def test_every_value_that_the_schema_names_has_a_default_to_be_read() -> None:
 
 # --- what the document says
 
-DOCUMENT = (ROOT / "docs" / "helm.md").read_text()
+DOCUMENT = (ROOT / "docs" / "guide" / "helm.md").read_text()
 BLOCKS = [yaml.safe_load(dedent(block)) for block in re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.hotdesk.conftest import Command, Start
 from tests.support.processes import CLUSTER, NEWER, Client, Process, Site, until
 
-UPGRADES = Path(__file__).parents[2] / "docs" / "upgrades.md"
+UPGRADES = Path(__file__).parents[2] / "docs" / "guide" / "upgrades.md"
 
 
 def documented(log: Path, copy: Path) -> list[str]:

@@ -108,7 +108,7 @@ def test_agents_of_a_killed_dialer_come_home_once_and_spread(thirty: Site, tmp_p
             killed = time.monotonic()
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
             took = time.monotonic() - killed
-            until(lambda: incidents(client)[0].incident.home == len(stranded), "every move is seen to have succeeded")
+            until(lambda: incidents(client)[0].incident.moved == len(stranded), "every move is seen to have succeeded")
             (incident,) = incidents(client)
             survivors = [each.agents for each in client.dialers() if each.server_ip != victim]
             assert max(survivors) - min(survivors) <= 1

@@ -1,4 +1,4 @@
-"""The units under a real systemd, from the wheel, as docs/install.md has them installed, on real servers."""
+"""The units under a real systemd, from the wheel, as docs/guide/install.md has them installed, on real servers."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The units: what systemd says of them, and that they, the settings and docs/install.md speak of the same things."""
+"""The units: what systemd says of them, and that they, the settings and docs/guide/install.md agree."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from tests.support.processes import COMMAND, PASSWORD, Process, until
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "install.md").read_text()
+DOCUMENT = (ROOT / "docs" / "guide" / "install.md").read_text()
 MOST_EXPOSED = 2.0
 ROLES = {"hotdesk": "run", "hotdesk-collect": "collect", "hotdesk-control": "control", "hotdesk-serve": "serve"}
 DIFFER = {"Description", "ExecStart", "Environment", "StateDirectory", "StateDirectoryMode", "WorkingDirectory"}

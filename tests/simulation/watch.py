@@ -26,7 +26,7 @@ from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
 
 
 class Invariant(Enum):
-    """What must never happen, as ARCHITECTURE numbers it."""
+    """What must never happen, as docs/design/invariants.md numbers it."""
 
     OFFERS_THE_UNFIT = 1
     SWITCHED_OFF_TOO_LATE = 2

@@ -108,7 +108,7 @@ def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
                 killed = time.monotonic()
                 until(lambda: receiver.alerts("firing", PAGE), "somebody is paged", 60)
                 page_seconds = receiver.alerts("firing", PAGE)[0][0] - killed
-                until(lambda: incidents(client)[0].incident.home == stranded, "everybody is home", 60)
+                until(lambda: incidents(client)[0].incident.moved == stranded, "everybody is home", 60)
                 scraped = f'sum(hotdesk_incident_moves{{stage="moved"}}) == {stranded}'
                 until(lambda: prometheus.query(scraped), "Prometheus sees them at home", 30)
                 cluster.bring_back(victim)

@@ -17,7 +17,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $wrong := list -}}
 {{- range $old, $new := dict
   "replicaCount" "collect.replicas, control.replicas and serve.replicas"
-  "kafka" "log.settings.bootstrap and its neighbours, as docs/settings.md names them"
+  "kafka" "log.settings.bootstrap and its neighbours, as docs/reference/settings.md names them"
   "ingress" "service.type, or an Ingress of your own that leads to the Service"
   "serviceMonitor" "monitoring.serviceMonitor"
   "prometheusRule" "monitoring.prometheusRule"

@@ -1,4 +1,4 @@
-"""The failure detector: every line of the tables in docs/failover.md, poll by poll."""
+"""The failure detector: every line of the tables in docs/guide/failover.md, poll by poll."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

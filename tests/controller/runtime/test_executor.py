@@ -10,8 +10,7 @@ import pytest
 
 from controller.core.actions import Outcome, SessionRow
 from controller.runtime.executor import Executor
-from controller.vicidial.ports import Actuators
-from controller.vicidial.ports import VicidialError
+from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
 from messages.codes import Reply
 from messages.records import Action, AgentPause, Fence, Relogin

@@ -40,7 +40,7 @@ from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Me
 PARTITIONS = 4
 ALL = frozenset(range(PARTITIONS))
 OPEN_TRANSACTION_SECONDS = 20
-"""As docs/kafka.md states it, for the brokers' own defaults."""
+"""As docs/guide/kafka.md states it, for the brokers' own defaults."""
 DEADLINE_SECONDS = 20
 WEST = partition_of("west", PARTITIONS)
 ONE = [Entry(Topic.OBSERVATIONS, "west", b"1")]
@@ -366,7 +366,7 @@ def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> No
         idle = stack.enter_context(closing(log.claim((WEST + 1) % PARTITIONS)))
         claim = stack.enter_context(closing(log.claim(WEST)))
         claim.append(DECISION)
-        # one that is killed before it has marked the commit may never do so: docs/kafka.md, Claims
+        # one that is killed before it has marked the commit may never do so: docs/guide/kafka.md, Claims
         assert len(gather(tail, 1)) == 1
 
         own_broker.kill()

@@ -1,7 +1,7 @@
-"""Make docs/demo.svg from a real run of the demonstration: python docs/picture.py.
+"""Make docs/pictures/demo.svg from a real run of the demonstration: python docs/pictures/terminal.py.
 
 What the picture shows was measured while it was taken. The demonstration runs as `hotdesk demo` does; only its screen
-is another one, which keeps the moment when the agents of a dialer that died are home.
+is replaced, by one that keeps the moment when the agents of a dialer that died are logged in elsewhere.
 """  # noqa: INP001 # a script
 
 import io
@@ -22,15 +22,15 @@ from simulator.cluster import SimulatedCluster
 PICTURE = Path(__file__).with_name("demo.svg")
 WIDTH = 104
 AFTER_SECONDS = 12.0
-"""How long after the dialer was judged down the picture is taken: its agents are home by then."""
+"""How long after the dialer was judged down the picture is taken: its agents are logged in elsewhere by then."""
 AT_MOST_SECONDS = 60.0
 
 FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-"""What the reader's machine has; rich names a font of the network."""
+"""Fonts of the reader's own machine: rich would load one from the network."""
 
 
 class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, looked at from here only
-    """A screen that nobody sees, and that keeps one moment."""
+    """A screen that is never shown, and that keeps one moment."""
 
     def __init__(self, cluster: SimulatedCluster, picks: demo._Picks, end: Asked) -> None:
         super().__init__(Console(file=io.StringIO()), None, cluster, picks)
@@ -52,7 +52,7 @@ class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, l
 
 
 def main() -> None:
-    """Run the demonstration, and draw."""
+    """Run the demonstration, and draw the picture."""
     end = Asked()
     cameras: list[_Camera] = []
 

@@ -1,7 +1,7 @@
-"""Make docs/page-*.png from a real run of the demonstration: python docs/screenshots.py.
+"""Make docs/pictures/page-*.png from a real run of the demonstration: python docs/pictures/screenshots.py.
 
-The status page is shown in each state of a cluster. What ails it is done to the demonstration's cluster for real: a
-dialer dies, then half of them, then the database goes away.
+The status page is shown in each state of a cluster. The faults are real ones of the demonstration's cluster: a dialer
+dies, then half of them, then the database goes away.
 """  # noqa: INP001 # a script
 
 import re
@@ -26,7 +26,7 @@ PHONE = {"width": 390, "height": 760}
 AT_MOST_SECONDS = 120.0
 CALM_SECONDS = 6.5
 HOME = re.compile(r"(1\d|2[0-5]) of 30 moved")
-"""Of the thirty agents that are moved, so many are home in the picture."""
+"""How many of the thirty moved agents are logged in elsewhere when the picture is taken."""
 LONG_MS = 40_000
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
@@ -43,7 +43,7 @@ BLIND = _Shot("blind", "Nothing is known: ")
 
 
 class _Camera:
-    """A screen that nobody sees, and that takes pictures of the status page."""
+    """A screen that is never shown, and that takes pictures of the status page."""
 
     def __init__(self, page: Page, cluster: SimulatedCluster, url: str, end: Asked) -> None:
         self._page = page
