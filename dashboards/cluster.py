@@ -221,7 +221,7 @@ def _actions() -> timeseries.Panel:
     return graph(
         About(
             "Actions by reply",
-            "What hotdesk did in VICIdial (relogin, agent_pause, fence), and what came of it. Normally nothing outside an "
+            "What hotdesk did in VICIdial (relogin, agent_pause, fence) and what came of it. Normally none outside an "
             "incident, and then done. Denied: the account may not, and the cluster is paused.",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),

@@ -306,7 +306,7 @@ def _doubt_words(state: ClusterState, *, stale: bool) -> str:
     if state.observed.outage is not None:
         return "The database does not answer. Nobody is moved for that."
     if state.decided.orders.pause is not None:
-        return f"Only observed: paused by {state.decided.orders.pause.by}{_why(state.decided.orders.pause.why)}."
+        return f"Only observed: suspended by {state.decided.orders.pause.by}{_why(state.decided.orders.pause.why)}."
     if state.observed.health.brake:
         return f"No agent is moved: {state.observed.health.brake}."
     if is_unjudged(state):

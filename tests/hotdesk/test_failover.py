@@ -148,7 +148,7 @@ def test_a_paused_cluster_is_only_observed(thirty: Site, tmp_path: Path) -> None
             victim = client.dialers()[0].server_ip
             cluster.kill(victim)
             (found,) = until(lambda: incidents(client), "the incident is open", 40)
-            assert (found.incident.withheld, found.moves) == ("paused by anna", ())
+            assert (str(found.incident.withheld), found.moves) == ("suspended by anna", ())
             assert logouts(thirty) == {}
             assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
@@ -164,9 +164,9 @@ def test_an_account_that_may_not_act_pauses_the_cluster_and_goes_on_when_that_is
             cluster.kill(victim)
             until(lambda: (found := client.ranking()) and found.paused_by == "hotdesk", "hotdesk paused it", 40)
             (found,) = until(lambda: [each for each in incidents(client) if each.incident.withheld], "it is said")
-            assert "UPDATE command denied" in found.incident.withheld
-            assert "'hotdesk resume'" in found.incident.withheld
-            assert bare.settings.password not in found.incident.withheld
+            assert "UPDATE command denied" in str(found.incident.withheld)
+            assert "'hotdesk resume'" in str(found.incident.withheld)
+            assert bare.settings.password not in str(found.incident.withheld)
             assert logouts(bare) == {}
             bare.run(*grants(bare, ACT))
             assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success

@@ -93,7 +93,7 @@ def test_a_killed_dialer_is_not_offered_within_four_seconds_and_again_when_it_is
     victim = client.pick("1001", "desk1001").server_ip
     cluster.kill(victim)
     assert seconds_until(lambda: victim not in client.offered(), "the dead dialer is noticed") < 4
-    assert why_not(client, victim) == ["suspect: it may be down"]
+    assert why_not(client, victim) == ["suspect"]
     assert client.pick("1001", "desk1001").server_ip != victim  # asked again, the slot moves too
     assert len(client.offered()) == 2
     cluster.bring_back(victim)
@@ -107,7 +107,7 @@ def test_a_dialer_switched_off_is_not_offered_within_a_second_and_a_half(
     victim = client.pick("1001", "desk1001").server_ip
     cluster.switch_off(victim)
     assert seconds_until(lambda: victim not in client.offered(), "the switch is noticed") < 1.5
-    assert why_not(client, victim) == ["switched off (active=N)"]
+    assert why_not(client, victim) == ["switched_off"]
     assert client.pick("1002", "desk1002").server_ip != victim
     cluster.switch_on(victim)
     assert seconds_until(lambda: victim in client.offered(), "it is offered again") < 1.5

@@ -138,8 +138,8 @@ def test_a_wrong_token_is_said_and_a_right_one_opens_what_was_asked_for(guarded:
 
 def test_an_administrator_orders_in_their_own_name(guarded: Scene, page: Page) -> None:
     sign_in(page, guarded, TOKENS["admin"], "Zoë")
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#sentence")).to_contain_text("paused by Zoë", timeout=20_000)
+    page.get_by_role("button", name="Suspend automatic moves").click()
+    expect(page.locator("#sentence")).to_contain_text("suspended by Zoë", timeout=20_000)
     (cookie,) = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
 

@@ -151,9 +151,9 @@ def test_a_dialer_is_drained_and_takes_logins_again(scene: Scene, page: Page) ->
 
 def test_hotdesk_is_paused_and_goes_on(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
-    page.get_by_role("button", name="Pause").click()
-    sentence(page, "Only observed: paused by status page")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Suspend automatic moves").click()
+    sentence(page, "Only observed: suspended by status page")
+    page.get_by_role("button", name="Resume automatic moves").click()
     sentence(page, "All 3 dialers are up.")
 
 
@@ -161,11 +161,11 @@ def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) ->
     scene.seat(ONE, "1001")
     page.goto(scene.page)
     page.get_by_label("Agent to move").fill("1001")
-    page.get_by_role("button", name="Move").click()
+    page.get_by_role("button", name="Move", exact=True).click()
     expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved")
     until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
     page.get_by_label("Agent to move").fill("4711")
-    page.get_by_role("button", name="Move").click()
+    page.get_by_role("button", name="Move", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text("nobody is logged in as '4711'")
     page.get_by_role("link", name="Back").click()
     expect(page).to_have_url(scene.page)
@@ -213,7 +213,7 @@ def test_the_brake_is_released(scene: Scene, page: Page) -> None:
     scene.seat(ONE, "1001")
     page.goto(scene.page)
     scene.silent = {ONE, TWO}
-    sentence(page, "Nobody is moved: 2 of 3 dialers in service look bad at once")
+    sentence(page, "No agent is moved: 2 of 3 dialers in service look bad at once")
     page.get_by_role("button", name="Release the brake").click()
     sentence(page, f"{ONE} is down; {TWO} is down.")
 
@@ -268,7 +268,7 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     overflow = look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0
     scene.silent = {ONE, TWO}
-    sentence(look, "Nobody is moved")
+    sentence(look, "No agent is moved")
     clean(look)
     scene.quiet = True
     sentence(look, "Nothing is known")
