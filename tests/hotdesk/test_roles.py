@@ -197,7 +197,7 @@ def test_a_collector_that_is_killed_or_stopped_is_replaced(roles: Roles, log: Ka
             for stored in tail.poll(0.1):
                 if stored.value is not None:
                     record = msgspec.json.decode(stored.value)
-                    if record["record"] != "reign":  # a claim; what counts is what is published under it
+                    if record["record"] != "epoch_claim":  # a claim; what counts is what is published under it
                         seen.append(EpochClaim(cluster=CLUSTER, epoch=record["epoch"], sequence=0, collector=""))
             return max((each.epoch for each in seen), default=0)
 
