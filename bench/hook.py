@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result
+from bench.servers import UNLIMITED
 from hotdesk.service import Role, Service, Wanted
 from hotdesk.settings import ApiOptions, LogOptions
 from simulator import vicidial_login
@@ -18,7 +19,6 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import CLUSTER, Client, Site, site, until
-from tests.support.servers import UNLIMITED
 from tests.support.web import Web, web_server
 
 SIZES = ((3, 150), (10, 1000), (40, 8000))

@@ -15,6 +15,8 @@ from typing import IO, NamedTuple, Self
 from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError
 
+from simulator.ports import free_ports
+
 HOST = "127.0.0.1"
 GUARDED_USER = "hotdesk"
 GUARDED_PASSWORD = "for-this-broker-only"  # noqa: S105 - it guards nothing
@@ -102,7 +104,7 @@ class Broker:
     def __init__(self, home: Path, folder: Path, certificates: Certificates | None = None) -> None:
         self._home = home
         self._folder = folder
-        self._port, self._guarded_port, controller_port, self._mtls_port, self._scram_port = _free_ports(5)
+        self._port, self._guarded_port, controller_port, self._mtls_port, self._scram_port = free_ports(5)
         ports = {
             "host": HOST,
             "port": self._port,
@@ -259,12 +261,3 @@ def _java() -> str:
     if java is None:
         raise BrokerError("no java on the PATH: install Java 17 or newer (`make test` does on Debian)")
     return java
-
-
-def _free_ports(count: int) -> list[int]:
-    """Pick ports nobody listens on; all are held until the last is picked, so that they differ."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -6,10 +6,8 @@ here stands in for MariaDB; it is only made quick to start, alone, and impossibl
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,8 @@ from mirakuru import TCPExecutor
 from mirakuru.exceptions import ExecutorError
 from pymysql.connections import Connection
 
+from simulator.ports import free_port
+
 HOST = "127.0.0.1"
 ADMINISTRATOR = "root"
 
@@ -29,8 +29,6 @@ _CONNECT_SECONDS = 10
 _ERROR_LOG_LINES = 12
 _LONGEST_SOCKET_PATH = 107
 """`sun_path` of a Unix socket's address, less its closing zero."""
-_PORTS = range(20_000, 32_000)
-"""Below what the kernel hands to outgoing connections, so that a port is still free after a restart."""
 
 _SETTINGS = (
     "--no-defaults",
@@ -101,7 +99,7 @@ class Database:
         """
         self._folder = folder.absolute()
         self.host = HOST
-        self.port = _free_port()
+        self.port = free_port()
         self.socket = self._folder / "mariadb.sock"
         self.password = secrets.token_urlsafe(12)
         """The administrator's."""
@@ -277,12 +275,3 @@ def _system_tables(server: Path) -> Path:
 def _user() -> list[str]:
     """MariaDB refuses to run as root unless told by name."""
     return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
-    """Pick a port nobody listens on. Not seeded: two test runs on one machine must not pick the same."""
-    for port in random.SystemRandom().sample(_PORTS, k=100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise DatabaseError(f"No free port among 100 tried from {_PORTS.start} to {_PORTS.stop - 1}")

@@ -17,8 +17,7 @@ from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.conftest import Start
-from tests.support.processes import CLUSTER, Client, Site, site, until
+from tests.support.processes import CLUSTER, Client, Site, Start, site, until
 
 SIXTY = ClusterPlan(dialers=4, agents=60, remote_agents=2)
 HURRIED = Habits(arrival=(0, 2), session=(10_000, 10_000))

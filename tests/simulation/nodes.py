@@ -302,7 +302,7 @@ class Controller(Stoppable):
         life = self.life
         if self.life:
             self._former.append(self._committer)
-        self._committer = Committer(
+        self._committer: Committer = Committer(
             self.clusters,
             lambda _, entries: self._commit(entries, life),
             {CLUSTER: self} if self.policy.acts else {},
@@ -450,7 +450,7 @@ class Controller(Stoppable):
             return owner.pick(user, alias, ())
         if view.stale(self.now()):
             return None
-        picked, entries = self.view.pick(PickRequest(user, alias, "CAMP"))
+        picked, entries = view.pick(PickRequest(user, alias, "CAMP"))
         self._outbox.extend(entries)
         if isinstance(picked, Refused):
             return None

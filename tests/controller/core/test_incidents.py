@@ -305,9 +305,9 @@ def test_a_person_may_have_one_agent_moved() -> None:
 def told(floor: Floor, user: str) -> None:
     """Let an executor have told an agent's screen."""
     (relogin,) = [each for each in floor.state.decided.relogins.values() if each.user == user]
-    floor.state.decided.add(
-        after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed.observed_at_ms, "controller-1")
-    )
+    said = after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed.observed_at_ms, "controller-1")
+    assert said is not None
+    floor.state.decided.add(said)
 
 
 def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -> None:
@@ -425,7 +425,9 @@ def test_who_got_a_call_before_the_logout_is_told_to_hang_up_when_the_dialer_is_
     floor.judge(ONE=DialerState.DOWN)
     (order,) = floor.moves()
     assert not order.in_call
-    floor.state.decided.add(after(order, Outcome(Reply.DONE, "told"), floor.state.observed.observed_at_ms, "c"))
+    said = after(order, Outcome(Reply.DONE, "told"), floor.state.observed.observed_at_ms, "c")
+    assert said is not None
+    floor.state.decided.add(said)
     floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=16)
     floor.judge(ONE=DialerState.DOWN)
     (again,) = floor.moves()

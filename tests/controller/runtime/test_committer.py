@@ -45,6 +45,10 @@ class Scene:
     def view(self) -> Cluster:
         return self.clusters.by_name[CLUSTER]
 
+    def paused(self) -> bool:
+        """Return True if the cluster is paused."""
+        return self.view.state.decided.orders.pause is not None
+
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
         self.given.append(action)
@@ -151,7 +155,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
     async def what(scene: Scene) -> None:
         await scene.give()
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
-        assert scene.view.state.decided.orders.pause is not None, "at once"
+        assert scene.paused(), "at once"
         await scene.take()
         assert scene.given == [MOVE], "each further try may lock the account"
         assert f"{CLUSTER}/pause" in scene.stored
@@ -163,7 +167,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
         scene.resume()
         await scene.take(times=2)
-        assert scene.view.state.decided.orders.pause is None
+        assert not scene.paused()
         assert f"{CLUSTER}/pause" not in scene.stored
         assert scene.given == [MOVE, MOVE, MOVE]
 

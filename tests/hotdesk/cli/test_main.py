@@ -18,21 +18,10 @@ from hotdesk.settings import ApiOptions, LogOptions
 from simulator.broker import GUARDED_USER, Broker
 from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
-from tests.hotdesk.conftest import (
-    API,
-    LOG,
-    SECRET,
-    SETTINGS,
-    Command,
-    Outcome,
-    Start,
-    one_line,
-    probeed,
-    subjects,
-)
 from tests.support.ami_manager import Manager
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
-from tests.support.processes import CLUSTER, COMMAND, Site, clean_environment, until
+from tests.support.commands import API, LOG, SECRET, SETTINGS, Command, Outcome, one_line, probeed, subjects
+from tests.support.processes import CLUSTER, COMMAND, Site, Start, clean_environment, until
 
 SEQUENCES = count(2)
 RUN = ["run", "--api.port", "0", "--clusters.west.port", "1"]

@@ -12,6 +12,7 @@ import msgspec
 from collectors.observer import Observer, _Watched
 from controller.core import agent_pauses, detector, fences, incidents, moves, ranking
 from controller.core.actions import ActionChange
+from controller.core.actions.relogin import IN_CALL
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
@@ -96,7 +97,7 @@ def _hang_everybody_up(self: Moves, incident: str, session: Any, *rest: Any, why
     relogin = _plan_move(self, incident, session, *rest, why=why)
     records = self._plan.plan.records
     at = records.index(relogin)
-    records[at] = msgspec.structs.replace(relogin, in_call=session.status in moves.IN_CALL)
+    records[at] = msgspec.structs.replace(relogin, in_call=session.status in IN_CALL)
     return records[at]
 
 
