@@ -21,7 +21,7 @@ from messages import metrics
 from messages import words as worded
 from messages.codes import Code
 from messages.words import Words
-from tests.simulation.watch import Invariant
+from tests.support.invariants import Invariant
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

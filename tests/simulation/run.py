@@ -11,9 +11,10 @@ from controller.core.policy import Policy
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
 from tests.simulation.nodes import Collector, Controller, Group, Lock
-from tests.simulation.watch import BrokenError, Invariant, Watch
+from tests.simulation.watch import BrokenError, Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, World
+from tests.support.invariants import Invariant
 
 CALM_SECONDS = 12.0
 """Before the first fault: everybody logs in, and every heartbeat is seen to advance."""

@@ -5,7 +5,6 @@ AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
 
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
 
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters
@@ -23,22 +22,7 @@ from messages.topics import Topic
 from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
 from tests.simulation.wire import Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
-
-
-class Invariant(Enum):
-    """What must never happen, as docs/design/invariants.md numbers it."""
-
-    OFFERS_THE_UNFIT = 1
-    SWITCHED_OFF_TOO_LATE = 2
-    LOGGED_OUT_TWICE = 3
-    REPLAY_DIFFERS = 4
-    MOVED_WITHOUT_CAUSE = 5
-    MOVED_ABOVE_THE_BRAKE = 6
-    CALL_CUT_OFF = 7
-    TOO_MANY_OR_TOO_FAST = 8
-    CHANGED_WHILE_PAUSED = 9
-    WITHOUT_A_REASON = 10
-    STRANDED = 12
+from tests.support.invariants import Invariant
 
 
 class BrokenError(AssertionError):
