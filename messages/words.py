@@ -46,6 +46,12 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.NO_ALIAS: Words("no phone alias is known to be theirs", "have them log in with their alias"),
     NotMoved.AMBIGUOUS: Words("several phone aliases hold their phone", "list each phone in one alias"),
     NotMoved.NOWHERE: Words("no other dialer of their alias takes logins", "hotdesk explain ALIAS says why"),
+    NotMoved.NO_BETTER: Words(
+        "no other dialer of their alias is better than theirs", "hotdesk explain ALIAS says what each has against it"
+    ),
+    NotMoved.MOVED_OFTEN: Words(
+        "moved as often as moves_of_a_user allows in ten minutes", "find out why they come back; hotdesk incidents"
+    ),
     NotMoved.IN_CALL: Words("in a call: moved when it ends"),
     NotMoved.CALL_LOST: Words("their own dialer lives, but the dialer of their call died", "have them hang up"),
     NotMoved.STAYED: Words("was told to log out, and stayed", "have them close the agent screen and log in again"),

@@ -6,7 +6,7 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.picks import resolve
-from controller.core.plan import PlanBuilder
+from controller.core.plan import PlanBuilder, trouble_of
 from controller.core.ranking import RankedPhone, rank_phones
 from messages.codes import DecisionCode, Reason
 from messages.records import (
@@ -30,6 +30,8 @@ PLANNED_SLOT_SECONDS = 60.0
 SECOND_MS = 1000
 RETRY_SECONDS = 15.0
 """A screen polls every second; one that was told this long ago, and is still there, is told again."""
+MOVES_COUNTED_SECONDS = 600
+"""A user's moves are counted over this long."""
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; it can be begun again where it broke off."""
@@ -75,7 +77,9 @@ class Moves:
             return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
         if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
             return NotMoved.IN_CALL
-        target = self._target(session)
+        if self._is_moved_often(session):
+            return NotMoved.MOVED_OFTEN
+        target = self._target(session, last_resort=incident.kind is DialerState.DOWN)
         if isinstance(target, NotMoved):
             return target
         if withheld is None and self._left > 0:
@@ -91,8 +95,8 @@ class Moves:
                 continue
             if plan.withheld is not None or self._left <= 0 or session.live_agent_id in self.relogins:
                 continue
-            target = self._target(session)
-            if not isinstance(target, NotMoved):
+            target = self._target(session, last_resort=False)
+            if not isinstance(target, NotMoved) and not self._is_moved_often(session):
                 self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
 
     def withdraw(self, incident: str, why: str) -> None:
@@ -117,18 +121,34 @@ class Moves:
         lately = sum(1 for each in self.relogins.values() if each.planned_at_ms > since_ms)
         return max(0, round(self._plan.policy.moves_per_second) - lately)
 
-    def _target(self, session: AgentSession) -> tuple[str, RankedPhone] | NotMoved:
-        """Choose the alias and the phone an agent is moved to, or return why there is none."""
+    def _is_moved_often(self, session: AgentSession) -> bool:
+        """Return whether a user has been moved as often lately as is allowed, whatever the reasons were."""
+        plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
+        return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
+
+    def _target(self, session: AgentSession, *, last_resort: bool) -> tuple[str, RankedPhone] | NotMoved:
+        """Choose the alias and the phone an agent is moved to, or return why there is none.
+
+        A target must be better than what is left: nothing may speak against it. Only a dialer that is down is left for
+        one of the last resort.
+        """
         if session.remote:
             return NotMoved.REMOTE
         alias_id = self._alias_of(session)
         if isinstance(alias_id, NotMoved):
             return alias_id
-        logins = resolve(self._ahead, alias_id)
+        logins, worse = resolve(self._ahead, alias_id), False
         for phone in rank_phones(self._ahead, self._plan.policy, logins, session.campaign_id).phones:
-            if phone.rank is not None and phone.server_ip != session.server_ip:
+            if phone.rank is None or phone.server_ip == session.server_ip:
+                continue
+            if last_resort or not (phone.ineligible_because or self._is_troubled(phone.server_ip)):
                 return alias_id, phone
-        return NotMoved.NOWHERE
+            worse = True
+        return NotMoved.NO_BETTER if worse else NotMoved.NOWHERE
+
+    def _is_troubled(self, server_ip: ServerIp) -> bool:
+        health = self._plan.state.observed.health.dialers.get(server_ip)
+        return health is not None and trouble_of(self._plan.policy, health) is not None
 
     def _alias_of(self, session: AgentSession) -> str | NotMoved:
         """Return the alias an agent logged in with: what is known of the login, else the only one with that phone."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters
 from controller.core.detector import ALONE_SECONDS, DRAIN_SECONDS
-from controller.core.fleet_brake import BRAKE_CONFIRMED_SECONDS
 from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
@@ -188,10 +187,9 @@ class Watch:
         if len(bad) < 2 or len(bad) <= len(serve) / 2:
             return
         since = sorted(map(self._looks_bad_since, bad))[len(serve) // 2]
-        if not self._probes or now - since < BRAKE_CONFIRMED_SECONDS:
-            raise BrokenError(
-                Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
-            )
+        raise BrokenError(
+            Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
+        )
 
     def _looks_bad_since(self, dialer: Dialer) -> float:
         stopped = [at for at in (dialer.beats_until, self._world.beats_frozen_at) if at is not None]
