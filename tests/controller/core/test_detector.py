@@ -536,11 +536,11 @@ def test_what_was_silent_under_the_brake_counts_anew_when_it_lets_go() -> None:
     fleet.run(20)
     fleet[ONE].beats = True
     fleet.run(1.5)
-    assert fleet.health.brake is not None
+    assert fleet.health.braked == (TWO, THREE)
     fleet[TWO].beats = True
     fleet.poll()
     assert fleet.of(THREE).verdict is DialerState.SUSPECT
-    assert not fleet.health.brake
+    assert fleet.health.brake is None
     fleet.run(6)
     assert fleet.of(THREE).verdict is DialerState.SUSPECT
     fleet.run(3)
