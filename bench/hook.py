@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from bench.results import Result
 from bench.servers import UNLIMITED
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from simulator import vicidial_login
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database

@@ -85,6 +85,7 @@ REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.DEATH_IN_DOUBT: Words("its death is in doubt now: {evidence}"),
     ReasonCode.NOTHING_DECIDED: Words("nothing was decided yet"),
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
+    ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
     ReasonCode.NOT_OWNER: Words("this process is not sure any more that it owns the cluster"),
     ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
     ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and start it again"),

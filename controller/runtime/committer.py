@@ -25,7 +25,7 @@ from controller.core.actions import (
 )
 from controller.core.cluster import Cluster, entries_of
 from controller.core.clusters import Clusters
-from controller.core.plan import Plan, why_withheld
+from controller.core.plan import Plan
 from messages.codes import Reply
 from messages.keys import key_of
 from messages.records import Action, Decision, Pause
@@ -211,5 +211,5 @@ def _pause_for(done: _Done, view: Cluster) -> Pause | None:
         )
         # at once, not only when it comes back from the log: each further try may lock the account
         view.state.decided.orders.add(done.pause)
-        view.withheld = why_withheld(view.state, None)
+        view.publish()
     return done.pause if view.state.decided.orders.pause == done.pause else None

@@ -16,8 +16,9 @@ from collectors.probes.prober import ProbeSettings
 from controller.api import readiness
 from controller.core.policy import Policy
 from hotdesk.actuators import ActuatorSettings
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.ports import free_port

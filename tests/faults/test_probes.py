@@ -14,8 +14,9 @@ import pytest
 
 from collectors.probes.ami import AmiProbe, AmiTarget, probe_ami
 from collectors.probes.prober import Prober, ProbeSettings
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from messages.records import ProbeResult
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host
 from simulator.database import Database

@@ -69,7 +69,6 @@ POLLS = count(1)
 @pytest.fixture
 def http(house: Service) -> Iterator[httpx.Client]:
     """Give a client without a token of that process, which has just had a poll of the cluster."""
-    assert house.log is not None
     sequence = next(POLLS)
     at_ms = NOW_MS + 500 * sequence
     records = (
@@ -457,7 +456,6 @@ def test_ordering_needs_a_token_of_scope_admin(http: httpx.Client, house: Servic
     path = f"/v1/clusters/{CLUSTER}/resynchronise"
     for headers, status in (({}, 401), (bearer("pick"), 403)):
         problem(http.post(path, headers=headers), status)
-    assert house.log is not None
     log = house.log
     assert not log.latest(Topic.ORDERS, CLUSTER)
     assert http.post(path, headers=bearer("admin")).status_code == 202

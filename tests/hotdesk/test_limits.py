@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from controller.api.owner_client import FORWARDED
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from messages.records import RankingSnapshot
 from stream.entries import entry_of
 from tests.support.builders import NOW_MS, ONE, dialer, poll, secret_file
@@ -84,7 +85,6 @@ def test_a_replica_passes_on_that_its_owner_has_had_enough(tmp_path: Path) -> No
     wanted = Wanted(roles=frozenset({Role.SERVE}), log=log, api=api, databases={}, policies={})
     with FakeApi() as owner, Service(wanted) as service:
         owner.answer = 429, b'{"status": 429, "title": "too many requests", "detail": "", "retry_after_seconds": 7}'
-        assert service.log is not None
         ranking = RankingSnapshot(
             cluster=CLUSTER,
             epoch=1,

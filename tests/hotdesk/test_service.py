@@ -1,5 +1,6 @@
 """All roles in one process on a real database, with a simulated cluster that logs in and fails."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +11,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.core.policy import Policy
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.errors import LogFailure, SettingsError
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from messages import metrics
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from simulator.ports import free_port
+from stream.embedded.log import EmbeddedLog
 from tests.support.processes import CLUSTER, Client, Site, Start, site, until
 
 SIXTY = ClusterPlan(dialers=4, agents=60, remote_agents=2)
@@ -166,6 +171,19 @@ def test_a_database_that_stops_is_an_outage_and_no_dead_dialer_and_all_heals(tmp
 def short(server_folder: Path) -> Path:
     """Give a folder for a server of one's own, whose path is short enough for a socket's name."""
     return server_folder / "stopped"
+
+
+def test_a_process_that_cannot_be_put_together_leaves_nothing_behind(tmp_path: Path) -> None:
+    before, port = set(threading.enumerate()), free_port()
+    log = LogOptions(path=tmp_path / "log.db", partitions=4)
+    wanted = Wanted(roles=frozenset(Role), log=log, api=ApiOptions(port=port), databases={}, policies={})
+    with EmbeddedLog(log.path, log.partitions), pytest.raises(LogFailure, match="in use by process"):
+        Service(wanted)
+    with pytest.raises(SettingsError, match=r"api\.tls_ca"):
+        Service(wanted._replace(api=ApiOptions(port=port, tls_ca="/not/there.pem")))
+    until(lambda: set(threading.enumerate()) <= before, "no thread is left")
+    with Service(wanted) as service:
+        assert service.url.endswith(f":{port}")
 
 
 def test_run_tells_every_metric_and_names_nobody(west: Site, start: Start) -> None:

@@ -80,7 +80,7 @@ def test_a_process_that_ends_lets_its_viewers_go(tmp_path: Path, capsys: pytest.
 
 
 def test_a_viewer_that_takes_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hotdesk.service.GONE_MS", 1500)
+    monkeypatch.setattr("hotdesk.api_server.GONE_MS", 1500)
     with playing(tmp_path) as scene, socket.socket() as stuck:
         # so much to show that no buffer holds it for long
         scene.descriptions = {ONE: "x" * 2_000_000}

@@ -295,7 +295,7 @@ class Controller(Stoppable):
             Actuators(
                 self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second
             ),
-            withheld=self._withheld,
+            objection=self._objection,
             report=lambda _action, _outcome: None,
             clock=self.now,
         )
@@ -378,12 +378,15 @@ class Controller(Stoppable):
     def _acts_now(self) -> bool:
         return self.policy.acts and self.now() >= self._claim_again_at
 
-    def _withheld(self) -> Reason | None:
+    def _objection(self, action: Action) -> Reason | None:
+        if self.view is None:
+            return reason(ReasonCode.CLUSTER_UNKNOWN)
+        return self.view.permit.objection(action, self.now(), self._not_owner())
+
+    def _not_owner(self) -> Reason | None:
         if not self._sure or not self._assigned:
             return reason(ReasonCode.NOT_OWNER)
-        if self._claim is None:
-            return reason(ReasonCode.NOT_CLAIMED)
-        return None if self.view is None else self.view.withheld
+        return reason(ReasonCode.NOT_CLAIMED) if self._claim is None else None
 
     # --- deciding and acting --------------------------------------------------------------------------------------
 

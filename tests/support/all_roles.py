@@ -6,8 +6,9 @@ from pathlib import Path
 
 from controller.core.policy import Policy
 from hotdesk.actuators import ActuatorSettings
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.desks import Pick

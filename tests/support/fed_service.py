@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 
 from controller.core.policy import Policy
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from messages.records import DialerReading, Record
 from stream.entries import entry_of
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll
@@ -22,7 +23,6 @@ class FedService:
     """A running process, and the collector whose records it follows."""
 
     def __init__(self, service: Service) -> None:
-        assert service.log is not None
         self.log = service.log
         self.client = Client(service.url)
         self.http = self.client.http

@@ -31,7 +31,6 @@ class Scene:
     """Dialers and agents, as the log shows them."""
 
     def __init__(self, service: Service, server_ips: Iterable[str]) -> None:
-        assert service.log is not None
         self._log = service.log
         self.url = service.url
         self.client = Client(service.url)

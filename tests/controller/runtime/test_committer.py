@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from controller.core.actions import Outcome
-from controller.core.cluster import Cluster
+from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.plan import Plan
 from controller.core.policy import Policy
@@ -58,12 +58,12 @@ class Scene:
         self._sequence += 1
         self.clusters.own(frozenset(range(PARTITIONS)))
         self.clusters.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
-        self.view.withheld = None
+        self.view.permit = Permit(withheld=None)
 
     def resume(self) -> None:
         """Go on after a pause, as people do once they have mended what it was for."""
         self.view.state.decided.orders.pause = None
-        self.view.withheld = None
+        self.view.permit = Permit(withheld=None)
 
     async def take(self, turn: Plan = NOTHING, times: int = 1) -> None:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
