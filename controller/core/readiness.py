@@ -11,7 +11,7 @@ import msgspec
 
 from controller.core.ranking import NOT_JUDGED, REGISTERING, known_absent
 from controller.core.state import ClusterState
-from messages.records import SAID_NOTHING, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
+from messages.records import NO_PEER_STATUS, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
 
 LEAST_DIALERS = 2
 LEAST_CASCADE = 2
@@ -188,7 +188,7 @@ def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     said, silent = set[ServerIp](), set[ServerIp]()
     for phone in state.observed.phones.values():
         if phone.protocol.upper() in REGISTERING and not phone.webphone:
-            (silent if phone.peer_status.upper() in SAID_NOTHING else said).add(phone.server_ip)
+            (silent if phone.peer_status.upper() in NO_PEER_STATUS else said).add(phone.server_ip)
     for server_ip in sorted((silent - said) & state.observed.dialers.keys()):
         what = "nothing is known of whether its phones are registered"
         remedy = "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account"

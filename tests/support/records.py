@@ -229,6 +229,6 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     ),
     (
         Topic.DEAD_LETTERS,
-        DeadLetter(cluster="", topic="observations", partition=3, offset=9, key="", why="no JSON", value_base64="AA=="),
+        DeadLetter(cluster="", topic="observations", partition=3, offset=9, key="", why="not JSON", value_base64=""),
     ),
 ]
