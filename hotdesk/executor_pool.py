@@ -44,7 +44,7 @@ class Executors:
         """By cluster; of those that act, and that did."""
         self._acting: dict[str, _Wanted] = {}
         self._committer = Committer(clusters, follower.commit, self._executors, follower.decides)
-        follower.on_plans = self._committer.take
+        follower.on_plans = self._committer.commit_plans
 
     def fit(self, actuators: Mapping[str, ActuatorSettings], policies: Mapping[str, Policy]) -> None:
         """Act for these clusters and no others; what is under way ends as it began, and what waits goes on."""

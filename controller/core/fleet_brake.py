@@ -1,4 +1,4 @@
-"""The fleet brake: while most dialers in service look bad at once, no agent is moved: it may be the observer. Pure."""
+"""The fleet brake: no agent is moved while most dialers in service look bad: the observer may be at fault. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ from messages.records import DialerHealth, DialerState, FleetHealth, ServerIp
 from messages.words import reason
 
 SETTLED_SECONDS = 600.0
-"""A dialer that has been down this long is no longer part of the fleet that the brake looks at."""
+"""A dialer that has been down this long no longer counts as part of the fleet."""
 BRAKE_CONFIRMED_SECONDS = 60.0
-"""The brake lets go after this long where probes confirm every death."""
+"""The brake is released after this time if probes confirm every death."""
 SEVERAL = 2
-"""One dialer that dies is no fleet's trouble, however small the fleet."""
+"""A single dead dialer never sets the brake, however small the fleet."""
 
 
 def fleet_brake(
     before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
 ) -> tuple[int | None, Reason | None]:
-    """Return since when too many dialers look bad at once, and why no agent is moved for it; None: agents may be."""
+    """Return since when too many dialers look bad at once, and the reason to move no agent; None: no such reason."""
     bad = [
         each
         for each in dialers.values()
@@ -39,16 +39,16 @@ def fleet_brake(
 
 
 def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
-    """Return whether it is the fleet brake that holds, and no person has released it."""
+    """Return True while the fleet brake is on, and no person has released it."""
     return health.brake is not None and health.bad_since_ms is not None and not _released(orders, health.bad_since_ms)
 
 
 def _released(orders: Orders, bad_since_ms: int) -> bool:
-    """Return whether a person has released the brake that began then; a later one is another."""
+    """Return True if a person has released the brake that began at `bad_since_ms`; a later one needs another order."""
     return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
 
 
 def _in_service(dialer: DialerHealth, now_ms: int) -> bool:
-    """Return whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
+    """Return True if a dialer counts for the brake: it has been up, is switched on, and did not go down long ago."""
     settled = dialer.life is DialerState.DOWN and now_ms - dialer.life_since_ms >= SETTLED_SECONDS * 1000
     return dialer.served and dialer.switched_off_since_ms is None and not settled

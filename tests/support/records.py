@@ -184,7 +184,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             server_ip="10.0.0.11",
             kind=DialerState.DOWN,
             opened_at_ms=1,
-            why="heartbeat stands still",
+            why="heartbeat stalled",
             listed=(Listed(user="6666", live_agent_id=42, why=NotMoved.NOWHERE),),
             by="controller-1",
         ),
