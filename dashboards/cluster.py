@@ -221,8 +221,8 @@ def _actions() -> timeseries.Panel:
     return graph(
         About(
             "Actions by reply",
-            "What hotdesk did in VICIdial (relogin, agent_pause, fence) and what came of it. Normally none outside an "
-            "incident, and then done. Denied: the account may not, and the cluster is paused.",
+            "What hotdesk did in VICIdial (relogin, agent_pause, fence), and what came of it. Normally nothing outside "
+            "an incident, and then done. Denied: the account may not, and the cluster is paused.",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),
         Ask(count(metrics.ACTIONS, by=("action", "reply")) + " > 0", "{{action}}: {{reply}}"),

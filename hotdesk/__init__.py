@@ -1,1 +1,1 @@
-"""Command line, settings and wiring: the only room that knows all the others."""
+"""Command line, settings and wiring: the only package that imports all the others."""

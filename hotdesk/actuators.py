@@ -1,4 +1,4 @@
-"""How a controller reaches VICIdial to act: connections of its own and a way of telling screens, for each cluster."""
+"""Build the actuators of a cluster: connections to VICIdial, and a way to control agents' screens."""
 
 import ssl
 from functools import partial
@@ -14,11 +14,11 @@ from controller.vicidial.ports import AgentControl
 from controller.vicidial.sql import SqlAgentControl, SqlSessionReader
 
 ACT_SECONDS = 2
-"""What a statement may take; the window between looking and acting is no longer than such limits."""
+"""Time limit of a statement, and so of the window between the check of a precondition and the effect."""
 
 
 class ActuatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How agents' screens are told."""
+    """How to reach VICIdial and agents' screens."""
 
     database: DatabaseSettings
     api_urls: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class ActuatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reached(NamedTuple):
-    """A cluster within reach; everything connects when it is first used."""
+    """The ports of one cluster; each connects at its first use."""
 
     reader: SqlSessionReader
     control: AgentControl
@@ -39,7 +39,7 @@ class Reached(NamedTuple):
 
 
 def reach(settings: ActuatorSettings) -> Reached:
-    """Return what reads sessions, what tells screens, and what changes tables."""
+    """Return the session reader, the agent control and the interventions of a cluster."""
     connect = partial(_connect, settings.database)
     control: AgentControl = (
         AgentApi(settings.api_urls, settings.api_user, settings.api_password, timeout_seconds=ACT_SECONDS)

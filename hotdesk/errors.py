@@ -1,10 +1,10 @@
-"""What may go wrong for a user, and the exit code it ends with."""
+"""The errors that a user may see, with their exit codes."""
 
 from typing import ClassVar
 
 
 class HotdeskError(Exception):
-    """A mistake or a misfortune a user can do something about; `str()` is one line that says what."""
+    """An error that the user can mend; `str()` is one line that says what is wrong."""
 
     exit_code: ClassVar[int] = 1
 

@@ -94,7 +94,7 @@ class ExecutorPool(Part):
     def take(self, plans: Mapping[str, Plan]) -> None:
         """Commit plans and have them carried out. On the event loop."""
         self._publish()
-        self._committer.take(plans)
+        self._committer.commit_plans(plans)
 
     def _begin(self, name: str, actuators: Actuators) -> Executor:
         def report(action: Action, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""How this process speaks of itself: lines for people on a terminal, JSON elsewhere; always on standard error."""
+"""Logging of this process: lines for people on a terminal, JSON elsewhere; always on standard error."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from structlog.typing import Processor
 
 
 class _StandardError:
-    """Standard error. A terminal that is gone must keep no process from its work, or from its end."""
+    """Standard error. A closed terminal must not stop a process from working, or from ending."""
 
     def write(self, text: str) -> None:
         with suppress(OSError):
@@ -50,5 +50,5 @@ def configure(*, quiet: bool = False) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    # Its every retry is a line; what it comes to is said once, by whoever asked it.
+    # kafka-python logs every retry; the caller logs the outcome once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

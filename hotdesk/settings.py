@@ -1,4 +1,4 @@
-"""What an operator sets: by flag, by environment (HOTDESK_…), or in a TOML file, in that order.
+"""The operator's settings: by flag, by environment (HOTDESK_…), or in a TOML file, in that order.
 
 Clusters are tables of the file, `[clusters.NAME]`; a single setting of one may also come by flag
 (`--clusters.NAME.KEY VALUE`) or environment (`HOTDESK_CLUSTERS__NAME__KEY`, with _ for each - of the name). Secrets
@@ -41,31 +41,31 @@ SECRETS = {
     "ami_secret": "ami_secret_file",
     "agent_api_password": "agent_api_password_file",
 }
-"""Keys that hold a secret, and the setting to use in a file instead."""
+"""Keys of secrets, and the setting to use in a file instead."""
 BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
-"""What Kafka takes in a topic's name, and leaves room for ours."""
+"""Characters that Kafka allows in a topic's name, with room for the topic itself."""
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - told apart here, bound to only where somebody says so
+ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared here, and bound only by an explicit setting
 """Hosts that stand for every address of a machine: to bind to, not to connect to."""
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
 
 Position = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
-"""Neither infinite, which could not be rounded, nor no number."""
+"""Finite, since it is rounded, and not NaN."""
 
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
-"""The `[clusters.NAME]` tables of the file, which no flag could name."""
+"""The `[clusters.NAME]` tables of the file, for which there is no flag."""
 
 ReadAgain = Annotated[Callable[[], dict[str, Any]], Parameter(parse=False)]
-"""Gives the same tables as they stand in the file now."""
+"""Returns the same tables as they are in the file now."""
 
 
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A time at which dialers are known to go away."""
+    """A maintenance window."""
 
     start: Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)]
@@ -74,7 +74,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     zone: str = "UTC"
 
     def window(self) -> MaintenanceWindow:
-        """Give it as the controller judges by it.
+        """Return the window in the controller's form.
 
         Raises:
             SettingsError: there is no such time zone.
@@ -96,7 +96,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One VICIdial cluster: its database, its dialers' probes, and how its dialers are judged."""
+    """One VICIdial cluster: its database, its dialers' probes, and the rules for decisions."""
 
     host: str = "127.0.0.1"
     port: Port = 3306
@@ -134,7 +134,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return f"ClusterSettings({self.socket or self.host}/{self.database})"
 
     def database_settings(self) -> DatabaseSettings:
-        """Tell the collector where to look, with the password from its file.
+        """Return the collector's settings of the database, with the password from its file.
 
         Raises:
             SettingsError: the password's file cannot be read.
@@ -150,10 +150,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
     def probe_settings(self) -> ProbeSettings:
-        """Tell the collector how to probe the dialers, with the secret from its file.
+        """Return the collector's settings of the probes, with the secret from its file.
 
         Raises:
-            SettingsError: there is an account without a secret, or the other way round; or its file cannot be read.
+            SettingsError: there is an account without a secret, or a secret without an account; or its file cannot be
+                read.
         """
         if self.ami_user and not (self.ami_secret or self.ami_secret_file):
             raise SettingsError(
@@ -176,7 +177,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise SettingsError(str(error)) from error
 
     def actuator_settings(self) -> ActuatorSettings:
-        """Tell the controller how to reach agents' screens, with the password from its file.
+        """Return the controller's settings to reach agents' screens, with the password from its file.
 
         Raises:
             SettingsError: something is missing, or the password's file cannot be read.
@@ -185,15 +186,15 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             return ActuatorSettings(database=self.database_settings())
         if not self.agent_api:
             raise SettingsError(
-                'mode is "act", and agent_api is not set: give the addresses of VICIdial\'s agent API, such as'
+                'mode is "act", and agent_api is not set: set it to the addresses of VICIdial\'s agent API, such as'
                 ' ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
             if not _is_web_address(url):
-                raise SettingsError(f"agent_api: {url!r} is no address: write one such as https://web1/agc/api.php")
+                raise SettingsError(f"agent_api: {url!r} is not an address: write one such as https://web1/agc/api.php")
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
         if not (self.agent_api_user and password):
-            raise SettingsError("agent_api is set: set agent_api_user and agent_api_password_file, too")
+            raise SettingsError("agent_api is set: set agent_api_user and agent_api_password_file too")
         return ActuatorSettings(
             database=self.database_settings(),
             api_urls=self.agent_api,
@@ -202,7 +203,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
     def policy(self) -> Policy:
-        """Tell the controller how to judge."""
+        """Return the controller's rules for decisions."""
         return Policy(
             stalled_after_seconds=self.stalled_after_seconds,
             max_agents=self.max_agents,
@@ -220,24 +221,24 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Where records travel: a file of this machine, or Kafka."""
+    """The log: a file of this machine, or Kafka."""
 
     path: Path = Path("hotdesk.db")
-    """File of the embedded log; used when no brokers are given."""
+    """File of the embedded log; used if no brokers are set."""
     bootstrap: tuple[str, ...] = ()
     """Kafka brokers, host:port."""
     prefix: str = DEFAULT_PREFIX
-    """What the topics' names begin with."""
+    """Prefix of the topics' names."""
     partitions: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))] = DEFAULT_PARTITIONS
-    """Of each topic, fixed for life."""
+    """Partitions of each topic, fixed for life."""
     replication: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 3
     """Copies of each partition, for `hotdesk topics create`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """How Kafka is spoken to."""
+    """Protocol of the connections to Kafka."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     """How this process logs in to Kafka."""
     sasl_username: str = ""
-    """As whom; the password comes from HOTDESK_LOG_SASL_PASSWORD or from a file."""
+    """User for that; the password comes from HOTDESK_LOG_SASL_PASSWORD or from a file."""
     sasl_password_file: str = ""
     """File with the password."""
     tls_ca: str = ""
@@ -248,19 +249,19 @@ class LogOptions:
     """File with its key."""
 
     def kafka(self) -> KafkaSettings:
-        """Tell the Kafka log how to connect.
+        """Return the settings of the Kafka log.
 
         Raises:
-            SettingsError: something here is no address, prefix or login of Kafka's, or the password's file cannot be
+            SettingsError: an address, the prefix or the login is not valid for Kafka, or the password's file cannot be
                 read.
         """
         for broker in self.bootstrap:
             if not BROKER.fullmatch(broker):
                 raise SettingsError(
-                    f"log.bootstrap: {broker!r} is no broker's host:port; several stand apart, without commas"
+                    f"log.bootstrap: {broker!r} is not a broker's host:port; name several one by one, without commas"
                 )
         if not TOPIC_PREFIX.fullmatch(self.prefix):
-            raise SettingsError(f"log.prefix: {self.prefix!r} holds more than letters, digits, '.', '_' and '-'")
+            raise SettingsError(f"log.prefix: {self.prefix!r} has more than letters, digits, '.', '_' and '-'")
         if self.tls_key:
             _refuse_key(self.tls_key, "log.tls_key")
         password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file, "password")
@@ -289,38 +290,38 @@ AtOnce = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
 
 @dataclass(frozen=True)
 class ApiOptions:
-    """Where the API answers, and who may ask."""
+    """The API: its address, its clients and their limits."""
 
     host: str = "127.0.0.1"
     """Address to bind."""
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8470
     """Port to bind; 0: any free one."""
     token_file: Path | None = None
-    """Lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
+    """File of lines 'read|pick|admin TOKEN'; without it only this machine may ask."""
     url: str = ""
-    """Where other replicas reach this process's API; empty: http://HOST:PORT (https with a certificate), with this
-    machine's name for every address."""
+    """URL of this process's API for other replicas; empty: http://HOST:PORT (https with a certificate), with this
+    machine's name if HOST stands for every address."""
     tls_cert: str = ""
-    """File with the API's certificate, and those between it and its authority; with it only TLS is spoken."""
+    """File with the API's certificate and the intermediate ones; with it the API answers only by TLS."""
     tls_key: str = ""
     """File with its key."""
     tls_ca: str = ""
-    """File with the authority by which replicas, and commands, know the API they ask; else the system's."""
+    """File with the authority by which replicas and commands verify the API; default: the system's authorities."""
     picks_per_second: PerSecond = PICKS.per_second
-    """Of one token, or one address where there are no tokens, in the long run."""
+    """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
-    """Of one token or address, before that rate counts."""
+    """Picks of one token or address at once, before that rate applies."""
     cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
-    """Of one cluster, whoever asks, in the long run."""
+    """Picks of one cluster, all clients together, in the long run."""
     cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
-    """Of one cluster, before that rate counts."""
+    """Picks of one cluster at once, before that rate applies."""
     orders_per_second: PerSecond = ORDERS.per_second
-    """Of one token or address, in the long run."""
+    """Orders of one token or address, in the long run."""
     orders_at_once: AtOnce = ORDERS.at_once
-    """Of one token or address, before that rate counts."""
+    """Orders of one token or address at once, before that rate applies."""
 
     def limits(self) -> Limits:
-        """Give the limits, which nobody has used yet."""
+        """Return the limits, with full buckets."""
         return limits(
             Rate(self.picks_per_second, self.picks_at_once),
             Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
@@ -328,16 +329,16 @@ class ApiOptions:
         )
 
     def reached_at(self, port: int, *, this_machine: str) -> str:
-        """Give the URL under which to reach an API bound to `port`, by what a machine is called where asked from."""
+        """Return the URL of an API bound to `port`; `this_machine`: the name of this machine for the client."""
         host = this_machine if self.host in ANYWHERE else self.host
         scheme = "https" if self.tls_cert else "http"
         return self.url or (f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
 
     def certificate(self) -> Certificate | None:
-        """Give what the API shows; None: it speaks plain HTTP.
+        """Return the API's certificate; None: it answers by plain HTTP.
 
         Raises:
-            SettingsError: there is one of the two files and not the other, or they cannot be used.
+            SettingsError: only one of the two files is set, or they cannot be used.
         """
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError("api.tls_cert and api.tls_key go together: set both, or neither")
@@ -351,13 +352,13 @@ TABLES: dict[str, type[LogOptions | ApiOptions]] = {"log": LogOptions, "api": Ap
 
 
 def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Take `--clusters.NAME.KEY VALUE`; the environment's are merged elsewhere, since _ may be part of a name there."""
+    """Return the values of `--clusters.NAME.KEY VALUE`; `clusters` merges the environment's, whose names may have _."""
     given: dict[str, dict[str, str]] = {}
     for name, keys in tokens.items():
         if name.startswith("_"):
             continue  # a variable
         if not isinstance(keys, Mapping):
-            raise SettingsError(f"--clusters.{name} names no setting: write --clusters.NAME.KEY VALUE")
+            raise SettingsError(f"--clusters.{name} has no setting: write --clusters.NAME.KEY VALUE")
         for key, values in keys.items():
             words: list[Token] = values
             given.setdefault(name, {})[key.replace("-", "_")] = words[-1].value
@@ -367,7 +368,7 @@ def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[s
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """Everything a role may be told."""
+    """All options of a role."""
 
     log: LogOptions = field(default_factory=LogOptions)
     api: ApiOptions = field(default_factory=ApiOptions)
@@ -381,19 +382,19 @@ class Options:
 
 
 def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
-    """Read a TOML file: the tables `log` and `api`, and what stands under `clusters`.
+    """Return the tables `log` and `api` of a TOML file, and its `clusters`.
 
     Raises:
-        SettingsError: it is not there, is no TOML, or holds something that is no setting.
+        SettingsError: the file does not exist, is not TOML, or has an unknown setting.
     """
     try:
         tables = tomllib.loads(path.read_text())
     except FileNotFoundError:
         if must_exist:
-            raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to begin with") from None
+            raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
         return {}, {}
     except (OSError, ValueError, RecursionError) as error:
-        # no text, no TOML, a number of thousands of digits, brackets in thousands of others
+        # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
     clusters = tables.pop("clusters", {})
     for name, table in tables.items():
@@ -414,10 +415,10 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
-    """Put the clusters' settings together: flags over environment over file.
+    """Return the clusters' merged settings: flags over environment over file.
 
     Raises:
-        SettingsError: a key that does not exist, a value that does not fit, or a secret where none may stand.
+        SettingsError: a key is unknown, a value does not fit, or a secret is where it must not be.
     """
     if not isinstance(from_file, dict) or not all(isinstance(table, dict) for table in from_file.values()):
         raise SettingsError("clusters are tables of the TOML file: [clusters.NAME]")
@@ -427,7 +428,7 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
     for variable, value in environment.items():
         if variable.startswith(CLUSTERS_PREFIX):
             name, _, key = variable.removeprefix(CLUSTERS_PREFIX).lower().partition("__")
-            name = name.replace("_", "-")  # which no shell takes in a variable's name
+            name = name.replace("_", "-")  # no shell allows - in a variable's name
             merged.setdefault(name, {})[key] = value
     for name, given in options.clusters.items():
         merged.setdefault(name, {}).update(given)
@@ -441,8 +442,8 @@ def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
     try:
         return msgspec.convert(table, ClusterSettings, strict=False)
     except msgspec.ValidationError as error:
-        said = str(error).replace(" - at `$.", ": `").replace(" - at `key` in `$.", ": a key of `")
-        raise SettingsError(f"clusters.{name} does not fit: {said}") from error
+        detail = str(error).replace(" - at `$.", ": `").replace(" - at `key` in `$.", ": a key of `")
+        raise SettingsError(f"clusters.{name} does not fit: {detail}") from error
 
 
 def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
@@ -459,7 +460,7 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
-    except (OSError, ValueError) as error:  # no such file, no text, no path
+    except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
 
 
@@ -472,7 +473,7 @@ def _is_web_address(url: str) -> bool:
 
 
 def _refuse_key(path: str, what: str) -> None:
-    """Refuse a key's file that everybody on this machine may read."""
+    """Refuse a key's file that every account on this machine may read."""
     try:
         refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
     except (OSError, ValueError) as error:

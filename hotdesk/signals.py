@@ -1,4 +1,4 @@
-"""What a process is asked by signals: to end, or to read its settings again."""
+"""Signals to a process: to end, or to reload its settings."""
 
 import signal
 import sys
@@ -8,37 +8,37 @@ from queue import Empty, SimpleQueue
 
 
 class Asked:
-    """Something that a signal asks for, and that a thread waits for.
+    """A request that a signal makes, and that a thread waits for.
 
-    Not a `threading.Event`: a signal's handler interrupts the thread that waits, at any point, also where that holds
-    the event's own lock; the handler would wait for it for ever, and the process would never end.
+    Not a `threading.Event`: a signal's handler interrupts the waiting thread at any point, even while it has the
+    event's own lock; the handler would wait for that lock for ever, and the process would never end.
     """
 
     def __init__(self) -> None:
         self._asked = False
-        self._news: SimpleQueue[None] = SimpleQueue()
+        self._requests: SimpleQueue[None] = SimpleQueue()
 
     def ask(self) -> None:
-        """Ask for it; from any thread, and from a signal's handler."""
+        """Make the request; from any thread, and from a signal's handler."""
         self._asked = True
-        self._news.put(None)
+        self._requests.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is asked for, or for so long; tell whether it was asked for by then."""
+        """Wait up to `seconds` for the request; return True if it was made."""
         if not self._asked:
             with suppress(Empty):
-                self._news.get(timeout=seconds)
+                self._requests.get(timeout=seconds)
         return self._asked
 
-    def take(self) -> bool:
-        """Tell whether it was asked for since the last time."""
+    def consume(self) -> bool:
+        """Return True if the request was made since the last call, and clear it."""
         asked, self._asked = self._asked, False
         return asked
 
 
 @contextmanager
 def asked_by(number: signal.Signals, asked: Asked) -> Iterator[None]:
-    """Have a signal ask for something."""
+    """Let a signal make a request, for a while."""
     before = signal.signal(number, lambda *_: asked.ask())
     try:
         yield
@@ -48,7 +48,7 @@ def asked_by(number: signal.Signals, asked: Asked) -> Iterator[None]:
 
 @contextmanager
 def asked_to_end() -> Iterator[Asked]:
-    """Have SIGTERM and SIGINT ask for the end, and SIGHUP of a terminal that closes."""
+    """Let SIGTERM and SIGINT ask for the end, and SIGHUP too if a terminal closes."""
     end = Asked()
     with (
         asked_by(signal.SIGTERM, end),
@@ -59,5 +59,5 @@ def asked_to_end() -> Iterator[Asked]:
 
 
 def in_a_terminal() -> bool:
-    """Tell whether this process was started in a terminal."""
+    """Return True if this process was started in a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()

@@ -1,4 +1,4 @@
-"""TLS of hotdesk's own API: what it shows, and whom it believes."""
+"""TLS of hotdesk's own API: its certificate, and the authorities to verify one by."""
 
 import ssl
 
@@ -6,10 +6,10 @@ from hotdesk.errors import SettingsError
 
 
 class Certificate:
-    """What the API shows to whoever connects."""
+    """The API's certificate."""
 
     def __init__(self, cert: str, key: str) -> None:
-        """Read it.
+        """Read the certificate and its key.
 
         Raises:
             SettingsError: the files cannot be read, or do not belong together.
@@ -17,14 +17,14 @@ class Certificate:
         self._files = cert, key
         self._shown = self._read()
         self.context = self._read()
-        # a context that handshakes use is never changed: certificate and key are two calls
+        # a context in use by handshakes is never changed: it takes certificate and key in two calls
         self.context.sni_callback = lambda connection, _name, _context: setattr(connection, "context", self._shown)
 
     def read_again(self) -> None:
-        """Read the files as they are now: whoever connects from now on is shown that.
+        """Read the files again: new connections get the present certificate.
 
         Raises:
-            SettingsError: as above; what was shown before is shown on.
+            SettingsError: as above; the certificate stays as it was.
         """
         self._shown = self._read()
 
@@ -32,18 +32,18 @@ class Certificate:
         cert, key = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # the password: a key that has one would be asked for at the terminal
+            # an empty password: for a key that has one, Python would ask at the terminal
             context.load_cert_chain(cert, key, password="")
         except OSError as error:
             raise SettingsError(
                 f"api.tls_cert {cert} and api.tls_key {key} cannot be used: {error};"
-                " give PEM files that belong together, the key without a password"
+                " name PEM files that belong together, the key without a password"
             ) from error
         return context
 
 
 def trust(authority: str) -> ssl.SSLContext:
-    """Give what an API is verified by: an authority's file, or what this machine trusts anyway.
+    """Return the TLS context that verifies an API: by an authority's file, or by the system's authorities.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -51,4 +51,4 @@ def trust(authority: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority or None)
     except OSError as error:
-        raise SettingsError(f"api.tls_ca {authority} cannot be used: {error}; give a PEM file") from error
+        raise SettingsError(f"api.tls_ca {authority} cannot be used: {error}; name a PEM file") from error

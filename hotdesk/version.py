@@ -1,4 +1,4 @@
-"""What is running: which version, and from which commit."""
+"""The running version, and the commit that it was built from."""
 
 import platform
 from importlib import resources
@@ -10,10 +10,10 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     VERSION = "0+source"
 
 
-def told() -> str:
-    """Say all of it in a line: what whoever reports a fault should send."""
+def version_line() -> str:
+    """Return version, commit and Python version in one line, as a bug report should have it."""
     try:
-        # packaging/release.py puts it into what is built; a checkout has none
+        # packaging/release.py adds the file to a build; a checkout has none
         commit = resources.files("hotdesk").joinpath("commit.txt").read_text().strip()
     except FileNotFoundError:
         commit = "unknown"

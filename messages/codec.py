@@ -1,4 +1,4 @@
-"""Records to bytes and back. JSON on the wire, so that any Kafka tool shows what happened."""
+"""Encode records as bytes and decode them. JSON on the wire, so that any Kafka tool can show what happened."""
 
 import re
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from messages.records import (
 from messages.topics import Topic
 
 LONGEST_COMPLAINT = 500
-"""Characters: what is refused may be long, and is not repeated whole in log lines and dead letters."""
+"""Characters: refused bytes may be long, and log lines and dead letters do not repeat them in full."""
 
 
 class UndecodableRecordError(ValueError):
-    """Bytes that are no record of their topic; `str()` is one line that says what is wrong with them."""
+    """The bytes are not a record of their topic; `str()` is one line that says what is wrong with them."""
 
     def __init__(self, why: str) -> None:
         cut = why if len(why) <= LONGEST_COMPLAINT else f"{why[: LONGEST_COMPLAINT - 1]}…"
@@ -35,7 +35,7 @@ class UndecodableRecordError(ValueError):
 
 
 class NewerRecordError(UndecodableRecordError):
-    """A record that a newer hotdesk wrote."""
+    """The record was written by a newer hotdesk."""
 
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -45,10 +45,10 @@ STAMP_HEADER = "stamp"
 """A tombstone has no value; its (epoch, sequence) travels in this header, as `epoch.sequence`."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no record; the last for JSON nested too deep."""
+"""What msgspec raises for bytes that are not a record; the last for JSON nested too deep."""
 
 _STAMP = re.compile(rb"([0-9]{1,15})\.([0-9]{1,15})")
-"""Fewer digits than a `Whole` may have: who counts on from such a number still writes one that can be read."""
+"""Fewer digits than a `Whole` may have: a collector that counts on from such a number still writes a readable one."""
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
@@ -64,12 +64,12 @@ _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
 
 
 def encode(record: Record) -> bytes:
-    """Write a record as JSON."""
+    """Return a record as JSON."""
     return _ENCODER.encode(record)
 
 
 def decode(topic: Topic, value: bytes) -> AnyRecord:
-    """Read a record of `topic`, of this schema version or an older one.
+    """Return the record of `topic` that `value` encodes, in this schema version or an older one.
 
     Raises:
         NewerRecordError: a newer version.
@@ -86,10 +86,10 @@ def decode(topic: Topic, value: bytes) -> AnyRecord:
 
 
 def stamp_of_any_version(value: bytes) -> tuple[int, int]:
-    """Give the (epoch, sequence) of an observation, whatever its version: these two keep their names and meaning.
+    """Return the (epoch, sequence) of an observation of any version: these two keep their names and meaning.
 
     Raises:
-        UndecodableRecordError: there is none.
+        UndecodableRecordError: it has none.
     """
     try:
         stamped = msgspec.json.decode(value, type=_Stamp)
@@ -99,15 +99,15 @@ def stamp_of_any_version(value: bytes) -> tuple[int, int]:
 
 
 def encode_stamp(epoch: int, sequence: int) -> bytes:
-    """Write a tombstone's stamp."""
+    """Return a tombstone's stamp as bytes."""
     return b"%d.%d" % (epoch, sequence)
 
 
 def decode_stamp(value: bytes) -> tuple[int, int]:
-    """Read a tombstone's stamp as (epoch, sequence).
+    """Return a tombstone's stamp as (epoch, sequence).
 
     Raises:
-        UndecodableRecordError: no stamp, or none that fits.
+        UndecodableRecordError: not a stamp, or its numbers are too long.
     """
     stamp = _STAMP.fullmatch(value)
     if stamp is None:
@@ -121,11 +121,11 @@ class _Stamp(msgspec.Struct):
 
 
 def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> AnyRecord:
-    """Raise a record of an older version to this one; what is not older is refused with what was wrong with it."""
+    """Upgrade a record of an older version to this one; refuse one that is not older, with what is wrong with it."""
     try:
         raw = msgspec.json.decode(value)
     except _UNREADABLE as error:
-        raise UndecodableRecordError(f"no JSON: {error}") from error
+        raise UndecodableRecordError(f"not JSON: {error}") from error
     version = raw.get("schema_version", SCHEMA_VERSION) if isinstance(raw, dict) else SCHEMA_VERSION
     if not isinstance(version, int) or version < 1:
         raise UndecodableRecordError(f"schema_version is {version!r}, not a whole number from 1 up")
@@ -134,11 +134,11 @@ def _decode_older(topic: Topic, value: bytes, first_error: Exception | None) -> 
             f"schema_version {version} is newer than the {SCHEMA_VERSION} this hotdesk reads: upgrade it"
         )
     if version == SCHEMA_VERSION:
-        raise UndecodableRecordError(f"no record of {topic}: {first_error}") from first_error
+        raise UndecodableRecordError(f"not a record of {topic}: {first_error}") from first_error
     for step in range(version, SCHEMA_VERSION):
         raw = UPGRADES[step](raw) | {"schema_version": step + 1}
     try:
         record: AnyRecord = msgspec.convert(raw, _DECODERS[topic].type)
     except msgspec.ValidationError as error:
-        raise UndecodableRecordError(f"no record of {topic}, version {version}: {error}") from error
+        raise UndecodableRecordError(f"not a record of {topic}, version {version}: {error}") from error
     return record

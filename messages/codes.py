@@ -1,6 +1,6 @@
-"""Codes: what travels on the wire, in labels and in the API in place of sentences. `messages.words` has the sentences.
+"""Codes stand for sentences on the wire, in labels and in the API. `messages.words` has the sentences.
 
-A code that a newer hotdesk added is read and shown as it is, and everything else in its record is read too.
+A code that a newer hotdesk added is read and shown as it is, and the rest of its record is read too.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Code(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        """Read a code of a newer hotdesk: it equals itself, and none of the known ones."""
+        """Accept a code of a newer hotdesk: it equals itself, and none of the known ones."""
         if not isinstance(value, str):
             return None
         unknown = str.__new__(cls, value)
@@ -28,10 +28,10 @@ class Code(StrEnum):
 
 
 class ReasonCode(Code):
-    """Why hotdesk carries out nothing, or moves no one, at this moment."""
+    """The reason why hotdesk carries out nothing, or moves no agent, at this moment."""
 
     SUSPENDED = "suspended"
-    """A person suspended automation, or hotdesk did because VICIdial refused its account."""
+    """A person suspended the automation, or hotdesk did because VICIdial refused its account."""
     FLEET_BRAKE = "fleet_brake"
     WATCHING_ANEW = "watching_anew"
     PROBES_BLIND = "probes_blind"
@@ -48,7 +48,7 @@ class ReasonCode(Code):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why something is withheld: a code to decide by, and a sentence for people."""
+    """A reason to withhold something: a code to decide by, and a sentence for people."""
 
     code: ReasonCode
     text: str
@@ -59,7 +59,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class DecisionCode(Code):
-    """What was decided, withheld or done; one line of the audit."""
+    """The kind of one line of the audit: something decided, withheld or done."""
 
     ORDERED = "ordered"
     ORDER_TAKEN_BACK = "order_taken_back"
@@ -96,7 +96,7 @@ class DecisionCode(Code):
 
 
 class Precondition(Code):
-    """What the rows of a user say about acting."""
+    """The result of reading a user's rows right before an action."""
 
     SEND = "send"
     GONE = "gone"
@@ -110,21 +110,21 @@ class Precondition(Code):
 
 
 class Reply(Code):
-    """What came of acting; the label of a metric."""
+    """The outcome of an action; the label of a metric."""
 
     DONE = "done"
     GONE = "gone"
-    """There was no such session, or no row to change."""
+    """The session was gone, or there was no row to change."""
     DENIED = "denied"
-    """The account may not: nothing more is sent before a person mends it, since VICIdial locks users out."""
+    """The account lacks a permission. hotdesk sends no more until a person mends that: VICIdial locks users out."""
     REFUSED = "refused"
     UNCLEAR = "unclear"
-    """No answer came: it may have been done."""
+    """No answer came: the action may have been done."""
     UNSENT = "unsent"
 
 
 class Odd(Code):
-    """What is odd about a row of VICIdial's; the label of a metric."""
+    """The way in which a row of VICIdial's does not fit; the label of a metric."""
 
     NULL_KEY = "null_key"
     BAD_TEXT = "bad_text"
@@ -144,14 +144,14 @@ class Odd(Code):
 
 
 class NoPick(Code):
-    """Why a login gets no answer. VICIdial's page then goes on as it would without hotdesk."""
+    """The reason why a login gets no pick. VICIdial's page then goes on as it would without hotdesk."""
 
     UNKNOWN_ALIAS = "unknown_alias"
     NO_DIALER = "no_dialer"
 
 
 class NoRelogin(Code):
-    """Why a screen that was logged out is not told to log in again."""
+    """The reason why a screen that was logged out is not sent a re-login."""
 
     NONE = "none"
     NOT_YET = "not_yet"

@@ -1,4 +1,4 @@
-"""Which key each record travels under: the newest record of a key is the one that counts."""
+"""The key of each record: of all records under one key, the newest counts."""
 
 from messages.records import (
     Acknowledge,
@@ -53,10 +53,10 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),
     Fence: (KIND_FENCE, "server_ip"),
 }
-"""The kind in a record's key, and the field that names it. What is not listed has its cluster's name alone."""
+"""The kind in a record's key, and the field that names it. The key of a type not listed is its cluster's name alone."""
 
 
 def key_of(record: Record) -> Key:
-    """Tell the key of a record."""
+    """Return the key of a record."""
     kind, field = _KINDS.get(type(record), ("", ""))
     return Key(record.cluster, kind, str(getattr(record, field)) if field else "")

@@ -4,9 +4,9 @@ Times are whole milliseconds since 1970 (`_ms`). In a record of a cluster they a
 collector counted on its monotonic clock from the start of its epoch. A record never holds a secret.
 
 How a record may change: a field may be added if it has a default, and a reader ignores fields it does not know; both
-leave `schema_version` alone. Whatever else changes raises the version, and `codec.UPGRADES` says how to read the
-older one. A reader refuses a version newer than its own, so readers are upgraded before writers; and who finds
-decisions of a newer version decides nothing any more. `epoch` and `sequence` of an observation stay what they are.
+leave `schema_version` alone. Any other change raises the version, and `codec.UPGRADES` says how to read the
+older one. A reader refuses a version newer than its own, so readers are upgraded before writers; and a controller that
+reads decisions of a newer version stops deciding. `epoch` and `sequence` of an observation never change.
 """
 
 import re
@@ -23,11 +23,11 @@ ServerIp = str
 
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-"""A whole number that every reader of JSON keeps exact. JSON itself knows no largest one; what has hundreds of digits
-can be read, but not be divided by anything, so that one record could stop every reader."""
+"""A whole number that every reader of JSON keeps exact. JSON itself sets no limit; Python reads a number of hundreds of
+digits, but cannot divide it, so that one such record could stop every reader."""
 
 SCHEMA_VERSION = 1
-"""The version this build writes, and the newest it reads."""
+"""The version that this build writes, and the newest that it reads."""
 
 
 def snake_case(name: str) -> str:
@@ -38,7 +38,7 @@ def snake_case(name: str) -> str:
 class Record(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="record", tag=snake_case
 ):
-    """What all records share. The `record` field names the type on the wire; a field at its default is left out."""
+    """The base of all records. The `record` field names the type on the wire; a field at its default is left out."""
 
     cluster: str
     # a factory's value is always written
@@ -46,19 +46,19 @@ class Record(
 
 
 class Stamped(Record, frozen=True, kw_only=True, gc=False):
-    """A record of a poll. A stamp lower than one already seen is old news and is dropped."""
+    """A record of a poll. One with a lower stamp than the latest is out of date and is dropped."""
 
     epoch: Whole
-    """Which collector's reign: each one that takes over counts one up."""
+    """Leadership term of the collector; incremented at each takeover."""
     sequence: Whole
-    """Which poll of that reign."""
+    """Number of the poll within that epoch."""
 
 
 # --- observations -----------------------------------------------------------------------------------------------
 
 
 class AgentStatus(StrEnum):
-    """`vicidial_live_agents.status`; anything else VICIdial may write is counted as OTHER."""
+    """`vicidial_live_agents.status`; any other value is counted as OTHER."""
 
     READY = "READY"
     QUEUE = "QUEUE"
@@ -78,20 +78,20 @@ class Grouping(StrEnum):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What a dialer's row in `server_updater` showed."""
+    """A dialer's row in `server_updater`, as the collector saw it."""
 
     progressed_at_ms: Whole | None = None
-    """When the value was last seen to change; None: not once in this epoch."""
+    """When the value was last seen to change; None: never in this epoch."""
     watched_since_ms: Whole
-    """When this epoch first saw the row: what did not advance since then has stalled for so long."""
+    """When this epoch first saw the row: a value that has not changed since has stalled from then on."""
     age_seconds: float | None = None
-    """The database's clock minus the value, as VICIdial judges it; None: the value is no date."""
+    """The database's clock minus the value, as VICIdial judges it; None: the value is not a date."""
     clock_skew_seconds: float | None = None
-    """The dialer's clock minus the database's when the value last changed, about a second exact; None: not known."""
+    """The dialer's clock minus the database's when the value last changed, to about a second; None: not known."""
 
 
 class ProbeResult(Code):
-    """What a probe of a dialer's own port told."""
+    """The result of one probe of a dialer's own port."""
 
     ALIVE = "alive"
     MUTE = "mute"
@@ -101,7 +101,7 @@ class ProbeResult(Code):
 
 
 class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One row of `servers`, and what the other tables say about that dialer, at one poll."""
+    """One row of `servers` and the other tables' facts about that dialer, at one poll."""
 
     server_ip: ServerIp
     server_id: str = ""
@@ -116,35 +116,35 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     heartbeat: Heartbeat | None = None
     """None: no row, which proves nothing (a database restart empties the table)."""
     agents: dict[AgentStatus, Whole] = {}
-    """Non-remote agents by status; statuses without agents are left out."""
+    """Non-remote agents by status; a status without agents is left out."""
     remote_agents: Whole = 0
     campaigns: dict[str, Whole] = {}
     """Non-remote agents by campaign."""
     rooms: Whole = 0
     rooms_free: Whole = 0
     probes: dict[str, ProbeResult] = {}
-    """By kind of probe."""
+    """The latest result of each kind of probe."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
-    """Key `cluster`: closes a poll. What came before it with its epoch is folded with it, whole or not at all."""
+    """Key `cluster`: closes a poll. The records before it with its epoch are folded with it, all or none."""
 
     observed_at_ms: Whole
     full_sequence: Whole | None
-    """Since this poll of the epoch everything was published again: what is older has ended, and is swept.
+    """The poll of this epoch since which everything was published again: any older record has ended, and is swept.
 
-    None: not yet. Agents are whole from an epoch's first poll on; phones, aliases and the rest follow in slices, so
-    that they never hold up the news about dialers.
+    None: not yet. Agents are complete from an epoch's first poll on; phones, aliases and the rest follow in slices, so
+    that they never delay the records about dialers.
     """
     collector: str
-    """Which process observed."""
+    """Name of the collector's process."""
     dialers: tuple[DialerReading, ...]
     odd_rows: dict[str, Whole] = {}
-    """Rows that did not fit, counted by what was odd about them."""
+    """Number of rows that did not fit, by code."""
 
 
 class Outage(Stamped, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/outage`: the database does not answer. Nothing is known meanwhile; nobody died of it."""
+    """Key `cluster/outage`: the database does not answer. Nothing is known meanwhile; no dialer is held to be down."""
 
     unreachable_since_ms: Whole
     collector: str
@@ -152,7 +152,7 @@ class Outage(Stamped, frozen=True, kw_only=True, gc=False):
 
 
 class EpochClaim(Stamped, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/epoch_claim`: a collector takes over and claims this epoch. It claims again if another was first."""
+    """Key `cluster/epoch_claim`: a new leader claims this epoch, and the next one if another collector was first."""
 
     collector: str
 
@@ -168,17 +168,17 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     status: AgentStatus
     campaign_id: str = ""
     call_server_ip: ServerIp = ""
-    """Where the agent's call is, maybe another dialer."""
+    """The dialer of the agent's call, which may be another one."""
     external_pause: str = ""
     typed: str = ""
-    """What was typed as phone login, so maybe an alias; empty: not known."""
+    """The phone login that the agent typed, which may be an alias; empty: not known."""
     on_hook: bool = False
     remote: bool = False
-    """`extension` begins with R: no browser, no phone of an alias; not counted by VICIdial's balancing."""
+    """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
 
 
-SAID_NOTHING = frozenset({"", "UNKNOWN"})
-"""What `phones.peer_status` holds where nobody writes it."""
+NO_PEER_STATUS = frozenset({"", "UNKNOWN"})
+"""Values of `phones.peer_status` on a dialer whose scripts do not write it."""
 
 
 class Phone(Stamped, frozen=True, kw_only=True, gc=False):
@@ -191,11 +191,11 @@ class Phone(Stamped, frozen=True, kw_only=True, gc=False):
     protocol: str = ""
     webphone: bool = False
     peer_status: str = ""
-    """`phones.peer_status`; empty: the schema has none."""
+    """`phones.peer_status`; empty: the schema lacks it."""
 
 
 class AliasDefect(Code):
-    """What only a collector can tell of an alias: it compares secrets, and none of them leaves it."""
+    """A defect of an alias that only a collector can find: it compares secrets, and none of them leaves it."""
 
     TWO_PHONES = "two_phones"
     PASSWORDS_DIFFER = "passwords_differ"
@@ -232,7 +232,7 @@ class SystemSettings(Stamped, frozen=True, kw_only=True, gc=False):
     missing_columns: tuple[str, ...] = ()
     """`table.column` that this VICIdial is too old to have."""
     secrets_compared: bool = False
-    """Whether the collector may read the phones' secrets, and so tells where those of an alias differ."""
+    """The collector may read the phones' secrets, and so reports aliases in which they differ."""
 
 
 Observation = Poll | Outage | EpochClaim | AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
@@ -242,7 +242,7 @@ Observation = Poll | Outage | EpochClaim | AgentSession | Phone | PhoneAlias | C
 
 
 class Order(Record, frozen=True, kw_only=True, gc=False):
-    """What a person asks of a cluster. A tombstone takes it back."""
+    """A person's command to a cluster. A tombstone takes it back."""
 
     ordered_at_ms: Whole
     by: str
@@ -254,38 +254,38 @@ class Resynchronise(Order, frozen=True, kw_only=True, gc=False):
 
 
 class Pause(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/pause`: observe only."""
+    """Key `cluster/pause`: suspend the automation of this cluster."""
 
 
 class Drain(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/drain/SERVER_IP`: no new logins there, agents leave after their calls."""
+    """Key `cluster/drain/SERVER_IP`: send no new logins there, and move its agents away after their calls."""
 
     server_ip: ServerIp
 
 
 class Acknowledge(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/acknowledge/INCIDENT`: somebody is on it."""
+    """Key `cluster/acknowledge/INCIDENT`: a person is working on the incident."""
 
     incident: str
     silence_until_ms: Whole | None = None
 
 
 class Move(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/move/USER`: this agent goes to the least-loaded of the other dialers."""
+    """Key `cluster/move/USER`: move this agent to the least-loaded of the other dialers."""
 
     user: str
     live_agent_id: Whole
-    """The session that is meant; a later one of the same user stays where it is."""
+    """The session to move; a later one of the same user is left alone."""
 
 
 class Unbrake(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/unbrake`: move agents in spite of the brake of `bad_since_ms`, and of no other."""
+    """Key `cluster/unbrake`: move agents in spite of the fleet brake of `bad_since_ms`, and of no other."""
 
     bad_since_ms: Whole
 
 
 class Unfence(Order, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/unfence/SERVER_IP`: give back what the fence of `planned_at_ms` took, and no other."""
+    """Key `cluster/unfence/SERVER_IP`: open the dialer again that the fence of `planned_at_ms` closed."""
 
     server_ip: ServerIp
     planned_at_ms: Whole
@@ -298,40 +298,40 @@ AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfenc
 
 
 class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/user/USER`: a place on a dialer that a pick handed out, then the login it became.
+    """Key `cluster/user/USER`: a slot on a dialer that a pick promised, then the login that it became.
 
-    A tombstone: given back or over, or the session ended.
+    A tombstone: the slot was released or timed out, or the session ended.
     """
 
     user: str
     alias_id: str
-    """What the agent typed: an alias, or one phone's login."""
+    """The phone login that the agent typed: an alias, or one phone's."""
     campaign_id: str = ""
     phone_login: str
     server_ip: ServerIp
     handed_out_at_ms: Whole
     until_ms: Whole
     replaces: Whole | None = None
-    """The `live_agent_id` this user already had: that row is not the one the slot waits for."""
+    """The `live_agent_id` that this user already had: the slot waits for another row than that."""
     used_by: Whole | None = None
-    """The `live_agent_id` of the login it became: it is no slot any more, and tells which alias that agent used."""
+    """The `live_agent_id` of the login it became: it is a slot no more, and records the alias of that agent."""
     planned: bool = False
-    """Kept for an agent who is being moved; else a login asked for it."""
+    """Reserved for an agent who is being moved; otherwise reserved for a login."""
     screen: str = ""
-    """Which screen asked: a digest of what only that screen knows. Of a planned slot: the screen that is moved, which
-    may ask once for its order to log in again."""
+    """The screen that asked, as a digest of something that only that screen knows. In a planned slot: the screen that
+    is moved, which may ask once for its re-login."""
     asked_by: str = ""
-    """Which screen logs in to a planned slot: maybe the agent's next one, maybe somebody who only knows their name. The
-    order stays with `screen` until a session is seen."""
+    """The screen that logs in to a planned slot: perhaps the agent's next one, perhaps that of a stranger who
+    only knows the agent's name. The re-login stays with `screen` until a session is seen."""
     handed_out_by: str
-    """Which process; its own news coming back to it says nothing new."""
+    """Name of the process that reserved it; that process ignores the record when it reads it back."""
 
 
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
 class Ineligible(Code):
-    """Why a dialer, or an alias's phone on it, takes no new login; `messages.words` has the sentences."""
+    """A reason why a dialer, or an alias's phone on it, takes no new login; `messages.words` has the sentences."""
 
     DOWN = "down"
     SUSPECT = "suspect"
@@ -352,7 +352,7 @@ class Ineligible(Code):
 
 
 class DialerState(Code):
-    """What a dialer is judged to be."""
+    """The state of a dialer."""
 
     UP = "up"
     SUSPECT = "suspect"
@@ -364,109 +364,110 @@ class DialerState(Code):
 
 
 class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What one kind of probe has told of a dialer."""
+    """The results of one kind of probe of a dialer."""
 
     told: ProbeResult
+    """The latest result."""
     since_ms: Whole
-    """Since when it has told that, without a break in the watching."""
+    """Since when it has been this result, without a gap between polls."""
     credible: bool = False
-    """It has found the dialer alive once, so its answers count."""
+    """The probe has found the dialer alive once, so its results count."""
 
 
 class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """How one dialer is judged, and what must be remembered to judge it again."""
+    """The detector's state of one dialer, with all it needs at the next poll."""
 
     state: DialerState
     since_ms: Whole
-    """In this state since."""
+    """When the dialer entered this state."""
     evidence: str = ""
-    """What speaks for the state, in words; empty for a dialer that is simply up."""
+    """The evidence for the state, in words; empty for a dialer that is simply up."""
     verdict: DialerState = DialerState.UNKNOWN
-    """What the latest poll says by itself: up, suspect, down or unknown."""
+    """The verdict of the latest poll by itself: up, suspect, down or unknown."""
     life: DialerState = DialerState.UNKNOWN
-    """The state without flags and orders: up, suspect, down, recovering or unknown."""
+    """The state regardless of VICIdial's flags and of orders: up, suspect, down, recovering or unknown."""
     life_since_ms: Whole = 0
     confirmed: bool = False
-    """A probe confirms that it is down."""
+    """A probe confirms that the dialer is down."""
     served: bool = False
-    """It has been up: a dialer that never was is not in service."""
+    """The dialer has been up once: one that never was is not in service."""
     deaths: Whole = 0
-    """How often it went down lately; each doubles the probation."""
+    """How often the dialer went down lately; each time doubles the probation."""
     probation_since_ms: Whole = 0
     probation_until_ms: Whole = 0
     switched_off_since_ms: Whole | None = None
-    """`active='N'` since."""
+    """Since when `active` is N."""
     probes: dict[str, ProbeHistory] = {}
 
 
 class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """How a cluster's dialers are judged at one poll."""
+    """The detector's state of a cluster's dialers after one poll."""
 
     epoch: Whole = -1
     polled_at_ms: Whole = 0
     steady_since_ms: Whole = 0
-    """Since when polls have come without a gap: what happened before is not held against a dialer."""
+    """Since when polls have come without a gap: silence before that does not count against a dialer."""
     dialers: dict[ServerIp, DialerHealth] = {}
     bad_since_ms: Whole | None = None
-    """Since when so many dialers look bad that it may be the observer."""
+    """Since when so many dialers look bad that the observer may be at fault."""
     brake: Reason | None = None
-    """Why no agent is moved; None: no brake, or it was released."""
+    """The fleet brake's reason; None: no brake, or a person released it."""
     braked: tuple[ServerIp, ...] = ()
     """The fleet brake's set: dialers that have looked bad since it took hold and were not up again."""
     counted_since_ms: Whole = 0
     """Silence from before then is void: it was heard while a brake held, which has let go."""
     blind_since_ms: Whole | None = None
-    """Since when all probes fail together: that is the prober's trouble, and they have no vote."""
+    """Since when all probes fail together: the prober itself is at fault then, and they do not count."""
 
 
 class RankedDialer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where one dialer stands in its cluster's ranking."""
+    """One row of a ranking."""
 
     server_ip: ServerIp
     server_id: str = ""
     state: DialerState = DialerState.UNKNOWN
     since_ms: Whole = 0
-    """In this state since."""
+    """When the dialer entered this state."""
     evidence: str = ""
-    """What speaks for the state, in words."""
+    """The evidence for the state, in words."""
     rank: Whole | None
-    """1 is the next to be picked; None: takes no new login."""
+    """1 is picked next; None: the dialer takes no new login."""
     ineligible_because: tuple[Ineligible, ...] = ()
     agents: Whole
-    """Non-remote agents seen there."""
+    """Non-remote agents logged in there."""
     slots: Whole
-    """Handed out and not yet seen."""
+    """Logins promised and not yet seen."""
     load: float
-    """What the ranking compares: agents and slots, divided by the dialer's weight where weights are set."""
+    """The number to rank by: agents and slots, divided by the dialer's weight where weights are set."""
     rooms_free: Whole
-    """After slots."""
+    """Free conference rooms, less the slots."""
     max_agents: Whole | None = None
     heartbeat_stalled_seconds: float | None = None
     """None: no heartbeat row."""
 
 
 class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster`: the owner's ranking of a cluster's dialers, least loaded first, and who the owner is."""
+    """Key `cluster`: the owner's ranking of a cluster's dialers, least loaded first, and the owner's name."""
 
     epoch: Whole
     sequence: Whole
     observed_at_ms: Whole
     owner: str
     owner_url: str
-    """Where the owner's API answers; empty: nowhere."""
+    """URL of the owner's API; empty: it has none."""
     dialers: tuple[RankedDialer, ...]
     imbalance: float | None
-    """Most over mean load of the dialers that take logins; None: no agents, or no such dialer."""
+    """Highest load over mean load of the dialers that take new logins; None: no agents, or no such dialer."""
     outage_since_ms: Whole | None = None
     health: FleetHealth | None = None
-    """What the next owner goes on judging from."""
+    """The detector's state, from which the next owner goes on."""
 
 
 # --- incidents, actions ----------------------------------------------------------------------------------------
 
 
 class NotMoved(Code):
-    """Why an agent of a failed dialer is listed and not moved; `messages.words` has the sentences."""
+    """A reason why an agent of a failed dialer is listed and not moved; `messages.words` has the sentences."""
 
     REMOTE = "remote"
     NO_ALIAS = "no_alias"
@@ -480,7 +481,7 @@ class NotMoved(Code):
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An agent that an incident concerns and who is not being moved."""
+    """An agent whom an incident concerns and who is not being moved."""
 
     user: str
     live_agent_id: Whole
@@ -488,57 +489,57 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Incident(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/incident/ID`: one dialer's trouble from its opening to its close; one at a time a dialer."""
+    """Key `cluster/incident/ID`: one dialer's trouble, from opening to close; a dialer has one at a time."""
 
     incident: str
-    """The dialer, and when it was opened."""
+    """Its identifier: the dialer, and when it was opened."""
     server_ip: ServerIp
     kind: DialerState
     """Down, draining or closed."""
     opened_at_ms: Whole
     closed_at_ms: Whole | None = None
     why: str
-    """The evidence it was opened on, or that changed its kind."""
+    """The evidence on which it was opened, or its kind changed."""
     confirmed: bool = False
     """A probe confirms the death."""
     in_maintenance: bool = False
-    """It falls into a maintenance window: no alarm."""
+    """A maintenance window covers it: no alarm."""
     withheld: Reason | None = None
-    """Why no agent is moved now; None: nothing withholds moves."""
+    """The reason why no agent is moved now; None: moves are not withheld."""
     agents: Whole = 0
-    """Non-remote agents that are still on the dialer."""
+    """Non-remote agents who are still on the dialer."""
     moves: Whole = 0
-    """How many moves were planned."""
+    """Number of moves planned."""
     moved: Whole = 0
-    """How many of those agents were seen on another dialer."""
+    """Number of those agents who are logged in on another dialer."""
     listed: tuple[Listed, ...] = ()
     by: str = ""
-    """Which process decided."""
+    """Name of the process that decided."""
 
 
 class ReloginStage(Code):
-    """How far a move has come."""
+    """How far a re-login is."""
 
     ADVISED = "advised"
-    """hotdesk only observes here: this is what it would have ordered."""
+    """The cluster's mode is advise: hotdesk would have planned this."""
     PLANNED = "planned"
     SENT = "sent"
-    """The agent's screen was told to log out, or may have been: the answer did not come."""
+    """The agent's screen was sent a logout, or may have been: no answer came."""
     FAILED = "failed"
-    """Told several times, and the session is still there."""
+    """The screen was sent several logouts, and the session is still there."""
     ENDED = "ended"
     """The session ended."""
     MOVED = "moved"
-    """The agent was seen on another dialer."""
+    """The agent is logged in on another dialer."""
 
 
 class Relogin(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/session/LIVE_AGENT_ID`: the order to move one session, and what became of it."""
+    """Key `cluster/session/LIVE_AGENT_ID`: the action that moves one session, and its outcome."""
 
     live_agent_id: Whole
     user: str
     incident: str
-    """Whose; `order/USER` where a person asked for this move."""
+    """The incident it belongs to; `order/USER` if a person ordered this move."""
     from_server_ip: ServerIp
     to_server_ip: ServerIp
     alias_id: str = ""
@@ -547,29 +548,29 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     stage: ReloginStage = ReloginStage.PLANNED
     changed_at_ms: Whole = 0
     attempts: Whole = 1
-    """Which time this is that the agent is told."""
+    """The number of this attempt, 1 for the first."""
     in_call: bool = False
-    """The agent was in a call on a dialer that is down: the screen must be told to hang up first."""
+    """The agent was in a call on a dialer that is down: the screen must be sent a hang-up first."""
     dialer_lives: bool = False
-    """The dialer is only to be emptied: a room there that is left behind can still be closed."""
+    """The dialer is being emptied and is not dead: a room left behind there can still be closed."""
     forced: bool = False
-    """The screen did not react: the session is to be ended in VICIdial's own tables."""
+    """An emergency logout: the screen did not react, so the session is to be ended in VICIdial's own tables."""
     answer: str = ""
-    """What VICIdial answered, without its secrets."""
+    """VICIdial's answer, without secrets."""
     by: str = ""
-    """Which process decided."""
+    """Name of the process that decided."""
 
 
 class AgentPauseStage(Code):
-    """How far keeping an agent from calls has come."""
+    """How far an agent pause is."""
 
     ADVISED = "advised"
-    """hotdesk only observes here: this is what it would have ordered."""
+    """The cluster's mode is advise: hotdesk would have planned this."""
     PLANNED = "planned"
     PAUSED = "paused"
-    """The agent's screen was told to pause, or may have been."""
+    """The agent's screen was sent a pause, or may have been."""
     GIVEN_UP = "given_up"
-    """Somebody made the agent ready again, or the pause was refused: they are left alone."""
+    """A person made the agent ready again, or the pause was refused: hotdesk leaves the agent alone."""
     RESUMING = "resuming"
     """The dialer is back and the agent is still there: the pause is to be taken back."""
 
@@ -584,30 +585,30 @@ class AgentPause(Record, frozen=True, kw_only=True, gc=False):
     stage: AgentPauseStage = AgentPauseStage.PLANNED
     changed_at_ms: Whole = 0
     seen: bool = False
-    """The agent was seen paused since."""
+    """The agent was seen paused after it."""
     mark: str = ""
-    """What `external_pause` held after it: as long as it does, the pause is ours to take back."""
+    """The value of `external_pause` right after it: while it stays so, the pause is ours to take back."""
     answer: str = ""
     by: str = ""
-    """Which process decided."""
+    """Name of the process that decided."""
 
 
 class FenceStage(Code):
-    """How far a fence has come."""
+    """How far a fence is."""
 
     PLANNED = "planned"
     TAKEN = "taken"
     """`active_agent_login_server` was Y, and hotdesk made it N."""
     NOT_TAKEN = "not_taken"
-    """It was N already, so it is not hotdesk's to give back."""
+    """It was N already, so it is not hotdesk's to set back to Y."""
     UNCLEAR = "unclear"
-    """Nobody knows whether hotdesk made it N: a person must look, and may order it given back."""
+    """It is not known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
     RETURNING = "returning"
     RETURNED = "returned"
 
 
 class Fence(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/fence/SERVER_IP`: VICIdial itself is kept from sending new logins to a dead dialer."""
+    """Key `cluster/fence/SERVER_IP`: a dead dialer is closed to the logins that VICIdial itself would send there."""
 
     server_ip: ServerIp
     incident: str
@@ -616,18 +617,18 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     changed_at_ms: Whole = 0
     answer: str = ""
     by: str = ""
-    """Which process decided."""
+    """Name of the process that decided."""
 
 
 Action = Relogin | AgentPause | Fence
-"""What is to be done in VICIdial, and what became of it."""
+"""An action in VICIdial, and its outcome."""
 
 
 # --- audit, dead letters ----------------------------------------------------------------------------------------
 
 
 class Decision(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster`: something decided, withheld or done, and why."""
+    """Key `cluster`: one line of the audit: a thing decided, withheld or done, and why."""
 
     at_ms: Whole
     actor: str
@@ -636,11 +637,11 @@ class Decision(Record, frozen=True, kw_only=True, gc=False):
     """The sentence of the code, with its facts."""
     why: str
     subject: str = ""
-    """The dialer, agent, alias or order it is about."""
+    """The dialer, agent, alias or order concerned."""
 
 
 class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster`: a record that could not be read, and why. `cluster` may itself be unreadable, then empty."""
+    """Key `cluster`: a record that could not be decoded, and why. If `cluster` is unreadable too, it is empty."""
 
     topic: Topic
     partition: Whole

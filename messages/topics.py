@@ -1,7 +1,7 @@
-"""The topic table: names, keys, and how long each topic keeps what it was given.
+"""The topic table: names, keys, and how long each topic retains its records.
 
-All topics have the same number of partitions, and a record goes to the partition of its cluster. So everything of a
-cluster is in order within a topic, and whoever owns a partition owns its clusters whole.
+All topics have the same number of partitions, and a record goes to the partition of its cluster. So all records of a
+cluster are in order within a topic, and the owner of a partition owns all clusters in it.
 """
 
 from enum import StrEnum
@@ -11,11 +11,12 @@ import msgspec
 
 DEFAULT_PREFIX = "hotdesk."
 DEFAULT_PARTITIONS = 24
-"""Fixed for life: another number would send a cluster's records elsewhere. More owners than this would idle."""
+"""Fixed for life: with another number a cluster's records would go to another partition. More owners than this would
+idle."""
 
 
 class Topic(StrEnum):
-    """One stream of records; the value is its name without the prefix."""
+    """A topic of the log; the value is its name without the prefix."""
 
     OBSERVATIONS = "observations"
     ORDERS = "orders"
@@ -28,27 +29,27 @@ class Topic(StrEnum):
 
 
 class Retention(StrEnum):
-    """How a topic forgets."""
+    """The rule by which a topic drops records."""
 
     COMPACTED = "compacted"
-    """The latest record of each key stays for ever, what it superseded for `HISTORY_MS`; a tombstone ends it."""
+    """The latest record of each key stays for ever, a superseded one for `HISTORY_MS`; a tombstone ends the key."""
 
     LONG = "long"
     """Everything stays for `LONG_RETENTION_MS`."""
 
 
 LONG_RETENTION_MS = 90 * 24 * 3600 * 1000
-"""A quarter: long enough to ask what happened on the day a customer complains about."""
+"""A quarter of a year: long enough to look up the day that a customer complains about."""
 
 SEGMENT_MS = 5 * 60 * 1000
-"""Compacted topics roll segments this often: the open segment is never compacted."""
+"""Compacted topics roll their segments this often, since the open segment is never compacted."""
 
 HISTORY_MS = 60 * 60 * 1000
-"""How long what a newer record superseded stays: so far back `hotdesk replay` can look. Whoever reads a topic from its
-start passes over it, an hour of polls a cluster."""
+"""How long a superseded record stays, and so how far back `hotdesk replay` can look. A reader that starts at the
+beginning of a topic reads these too: an hour of polls for each cluster."""
 
 TOMBSTONE_MS = 24 * 3600 * 1000
-"""How long a tombstone outlives its key, so that a reader that was away for a day still sees it."""
+"""How long a tombstone outlives its key, so that a reader that was away for a day still reads it."""
 
 RETENTION: dict[Topic, Retention] = {
     Topic.OBSERVATIONS: Retention.COMPACTED,
@@ -63,7 +64,7 @@ RETENTION: dict[Topic, Retention] = {
 
 
 class Key(msgspec.Struct, frozen=True, order=True):
-    """A record's key, `cluster`, `cluster/kind` or `cluster/kind/name`; a name may hold further slashes."""
+    """The key of a record: `cluster`, `cluster/kind` or `cluster/kind/name`; a name may have further slashes."""
 
     cluster: str
     kind: str = ""
@@ -74,7 +75,7 @@ class Key(msgspec.Struct, frozen=True, order=True):
 
     @classmethod
     def parse(cls, text: str) -> "Key":
-        """Take a key apart again; never fails, since a cluster name holds no slash."""
+        """Return the key that `text` writes; never fails, since a cluster's name has no slash."""
         cluster, _, rest = text.partition("/")
         kind, _, name = rest.partition("/")
         return cls(cluster, kind, name)
@@ -82,7 +83,7 @@ class Key(msgspec.Struct, frozen=True, order=True):
 
 @lru_cache(maxsize=65_536)
 def partition_of(cluster: str, partitions: int) -> int:
-    """Tell the partition of a cluster, 0 to `partitions` - 1: Kafka's own murmur2 rule, on the cluster's name."""
+    """Return the partition of a cluster, 0 to `partitions` - 1: Kafka's own murmur2 rule, on the cluster's name."""
     return (_murmur2(cluster.encode()) & 0x7FFF_FFFF) % partitions
 
 

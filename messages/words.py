@@ -1,7 +1,6 @@
-"""The sentences for people behind each code, and what to do about it: one table for each kind of code.
+"""The sentence for people behind each code, and what to do about it: one table for each kind of code.
 
-A sentence may be reworded at any time: nothing compares or searches it. `sentence` shows a code that this build does
-not know as it is.
+A sentence may be reworded at any time: nothing compares or searches it. `sentence` returns an unknown code as it is.
 """
 
 from collections.abc import Mapping
@@ -12,39 +11,39 @@ from messages.records import AgentPauseStage, AliasDefect, FenceStage, Ineligibl
 
 
 class Words(NamedTuple):
-    """What a code means, and the remedy."""
+    """The meaning of a code, and the remedy."""
 
     sentence: str
-    """With `{facts}` that the writer of a record fills in."""
+    """With `{facts}` for the writer of a record to fill in."""
     remedy: str = ""
-    """Empty where there is nothing to do, or where the sentence says it."""
+    """Empty if there is nothing to do, or if the sentence says it."""
 
 
 INELIGIBLE: Mapping[Ineligible, Words] = {
     Ineligible.DOWN: Words("down", "see its incident"),
-    Ineligible.SUSPECT: Words("suspect: it may be down", "wait some seconds: it is judged up or down by then"),
+    Ineligible.SUSPECT: Words("suspect: it may be down", "wait a few seconds: it is up or down by then"),
     Ineligible.DRAINING: Words("draining by order", "hotdesk undrain DIALER"),
     Ineligible.MAINTENANCE: Words("maintenance window", "wait for its end, or change maintenance in the settings"),
-    Ineligible.WARMING_UP: Words("just back, and has its share of new logins for now", "wait: its share grows"),
+    Ineligible.WARMING_UP: Words("just back, and has had its share of new logins", "wait: its share grows"),
     Ineligible.SWITCHED_OFF: Words("switched off (active=N)", "set the server active in VICIdial"),
     Ineligible.CLOSED: Words(
         "closed to agent logins (active_agent_login_server=N)", "set Agent Login Active to Y in VICIdial"
     ),
-    Ineligible.NO_HEARTBEAT: Words("no heartbeat row", "look whether AST_update.pl runs on the dialer"),
-    Ineligible.STALLED: Words("heartbeat stalled", "look whether AST_update.pl runs on the dialer"),
-    Ineligible.TWIN_SILENT: Words("its twin server has no heartbeat", "see the twin, or empty Active Twin Server IP"),
+    Ineligible.NO_HEARTBEAT: Words("no heartbeat row", "check that AST_update.pl runs on the dialer"),
+    Ineligible.STALLED: Words("heartbeat stalled", "check that AST_update.pl runs on the dialer"),
+    Ineligible.TWIN_SILENT: Words("its twin server has no heartbeat", "check the twin, or empty Active Twin Server IP"),
     Ineligible.NO_ROOM: Words("no free conference room", "add conference rooms for this server in VICIdial"),
     Ineligible.FULL: Words("max_agents reached", "raise max_agents in the settings, or add a dialer"),
-    Ineligible.PHONE_INACTIVE: Words("phone is not active", "set the phone active, or take it off the alias"),
+    Ineligible.PHONE_INACTIVE: Words("phone is not active", "set the phone active, or remove it from the alias"),
     Ineligible.NOT_REGISTERED: Words("phone is not registered there", "have the softphone register on this dialer"),
-    Ineligible.NO_SUCH_PHONE: Words("no phone has this login", "make the phone, or take it off the alias"),
+    Ineligible.NO_SUCH_PHONE: Words("no phone has this login", "create the phone, or remove it from the alias"),
     Ineligible.NO_SUCH_SERVER: Words("the phone's server does not exist", "correct the phone's server_ip"),
 }
 
 NOT_MOVED: Mapping[NotMoved, Words] = {
-    NotMoved.REMOTE: Words("remote agent: has no browser to log in again with"),
-    NotMoved.NO_ALIAS: Words("no phone alias is known to be theirs", "have them log in with their alias"),
-    NotMoved.AMBIGUOUS: Words("several phone aliases hold their phone", "list each phone in one alias"),
+    NotMoved.REMOTE: Words("remote agent: has no screen to log in again with"),
+    NotMoved.NO_ALIAS: Words("their phone alias is not known", "have them log in with their alias"),
+    NotMoved.AMBIGUOUS: Words("several phone aliases list their phone", "list each phone in one alias only"),
     NotMoved.NOWHERE: Words("no other dialer of their alias takes logins", "hotdesk explain ALIAS says why"),
     NotMoved.NO_BETTER: Words(
         "no other dialer of their alias is better than theirs", "hotdesk explain ALIAS says what each has against it"
@@ -53,22 +52,24 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
         "moved as often as moves_of_a_user allows in ten minutes", "find out why they come back; hotdesk incidents"
     ),
     NotMoved.IN_CALL: Words("in a call: moved when it ends"),
-    NotMoved.CALL_LOST: Words("their own dialer lives, but the dialer of their call died", "have them hang up"),
-    NotMoved.STAYED: Words("was told to log out, and stayed", "have them close the agent screen and log in again"),
+    NotMoved.CALL_LOST: Words("their own dialer is up, but the dialer of their call died", "have them hang up"),
+    NotMoved.STAYED: Words(
+        "still logged in after several logouts", "have them close the agent screen and log in again"
+    ),
 }
 
 ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
-    AliasDefect.TWO_PHONES: Words("two phones have one of its logins", "give each phone a login of its own"),
+    AliasDefect.TWO_PHONES: Words("two phones share one of its logins", "set a login of its own for each phone"),
     AliasDefect.PASSWORDS_DIFFER: Words(
         "its phones have different login passwords",
-        "set the same login password for all: the page lets in only those whose password was typed",
+        "set the same login password for all: the page accepts only phones whose password was typed",
     ),
     AliasDefect.SECRETS_DIFFER: Words(
         "its phones have different registration secrets",
         "set the same registration password for all, or the agent's softphone cannot register on each",
     ),
     AliasDefect.LIST_CUT: Words(
-        "its list of logins fills all 255 characters, so what came after was cut off",
+        "its list of logins fills all 255 characters, so the rest was cut off",
         "use shorter logins, or fewer phones",
     ),
 }
@@ -76,21 +77,23 @@ ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
 REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.SUSPENDED: Words("suspended by {by}{because}", "hotdesk resume"),
     ReasonCode.FLEET_BRAKE: Words(
-        "{bad} of {service} dialers in service look bad at once: it may be the observer",
+        "{bad} of {service} dialers in service look bad at once: the observer may be at fault",
         "if they are really dead: hotdesk unbrake",
     ),
-    ReasonCode.WATCHING_ANEW: Words("the collector began to watch just now, or polls were missing"),
-    ReasonCode.PROBES_BLIND: Words("the probes of all dialers fail at once: it may be the collector's own network"),
+    ReasonCode.WATCHING_ANEW: Words("the collector has just started to poll, or polls were missing"),
+    ReasonCode.PROBES_BLIND: Words(
+        "the probes of all dialers fail at once: the collector's own network may be at fault"
+    ),
     ReasonCode.VIEW_STALE: Words("the latest poll is old: the log or its readers lag"),
-    ReasonCode.DEATH_IN_DOUBT: Words("its death is in doubt now: {evidence}"),
-    ReasonCode.NOTHING_DECIDED: Words("nothing was decided yet"),
+    ReasonCode.DEATH_IN_DOUBT: Words("the dialer may not be dead: {evidence}"),
+    ReasonCode.NOTHING_DECIDED: Words("nothing has been decided yet"),
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
     ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
-    ReasonCode.NOT_OWNER: Words("this process is not sure any more that it owns the cluster"),
+    ReasonCode.NOT_OWNER: Words("this process may no longer own the cluster"),
     ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
-    ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and start it again"),
-    ReasonCode.NO_ACTUATORS: Words("by its settings this process carries out nothing here any more"),
-    ReasonCode.STOPPING: Words("this process ends"),
+    ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and restart it"),
+    ReasonCode.NO_ACTUATORS: Words("by its settings this process no longer carries out actions here"),
+    ReasonCode.STOPPING: Words("this process is stopping"),
 }
 
 DECISIONS: Mapping[DecisionCode, Words] = {
@@ -107,11 +110,11 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.MOVE_ADVISED: Words("would move from {from_server_ip} to {to_server_ip} as {phone_login}"),
     DecisionCode.MOVE_REPEATED: Words("planned a move again"),
     DecisionCode.MOVE_FORCED: Words("planned an emergency logout"),
-    DecisionCode.MOVE_GIVEN_UP: Words("gave a move up"),
+    DecisionCode.MOVE_GIVEN_UP: Words("gave up a move"),
     DecisionCode.MOVE_WITHDRAWN: Words("withdrew a move"),
     DecisionCode.PAUSE_PLANNED: Words("planned an agent pause"),
     DecisionCode.PAUSE_ADVISED: Words("would pause the agent"),
-    DecisionCode.PAUSE_GIVEN_UP: Words("gave an agent pause up"),
+    DecisionCode.PAUSE_GIVEN_UP: Words("gave up an agent pause"),
     DecisionCode.PAUSE_WITHDRAWN: Words("withdrew an agent pause"),
     DecisionCode.PAUSE_NOT_TAKEN_BACK: Words("did not take an agent pause back"),
     DecisionCode.RESUME_PLANNED: Words("planned to resume the agent"),
@@ -119,11 +122,11 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.FENCE_ADVISED: Words("would fence the dialer"),
     DecisionCode.FENCE_NOT_TAKEN: Words("did not fence a dialer"),
     DecisionCode.FENCE_UNCLEAR: Words("left a fence to people"),
-    DecisionCode.UNFENCE_PLANNED: Words("planned to give a fence back"),
-    DecisionCode.LOGOUT_SENT: Words("told the agent's screen to log out: {reply}"),
+    DecisionCode.UNFENCE_PLANNED: Words("planned to open a fenced dialer again"),
+    DecisionCode.LOGOUT_SENT: Words("sent the agent's screen a logout: {reply}"),
     DecisionCode.SESSION_ENDED: Words("ended the agent's session in VICIdial's tables: {reply}"),
-    DecisionCode.PAUSE_SENT: Words("told the agent's screen to pause: {reply}"),
-    DecisionCode.RESUME_SENT: Words("told the agent's screen to resume: {reply}"),
+    DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
+    DecisionCode.RESUME_SENT: Words("sent the agent's screen a resume: {reply}"),
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
 }
@@ -131,16 +134,16 @@ DECISIONS: Mapping[DecisionCode, Words] = {
 PRECONDITIONS: Mapping[Precondition, Words] = {
     Precondition.SEND: Words("send"),
     Precondition.GONE: Words("the session is gone: nothing sent"),
-    Precondition.ELSEWHERE: Words("the session is on another dialer by now: nothing sent"),
-    Precondition.TOLD: Words("the screen was already told to log out: nothing sent"),
+    Precondition.ELSEWHERE: Words("the session is now on another dialer: nothing sent"),
+    Precondition.TOLD: Words("the screen was already sent a logout: nothing sent"),
     Precondition.HANG_UP: Words(
-        "the screen was already told to log out, and waits for a call that has died: only told to hang up"
+        "the screen was already sent a logout, and waits for a call that has died: sent only a hang-up"
     ),
-    Precondition.IN_CALL: Words("the agent is in a call on a dialer that lives: nothing done"),
-    Precondition.PAUSED: Words("the agent is paused already: nothing sent"),
-    Precondition.NOT_OURS: Words("somebody has paused or resumed the agent since: nothing sent"),
+    Precondition.IN_CALL: Words("the agent is in a call on a dialer that is up: nothing done"),
+    Precondition.PAUSED: Words("the agent is already paused: nothing sent"),
+    Precondition.NOT_OURS: Words("a person has paused or resumed the agent since: nothing sent"),
     Precondition.TWICE: Words(
-        "the user has another session too, which the agent API would end as well: nothing sent",
+        "the user has a second session, which the agent API would end too: nothing sent",
         'set relogin_via = "sql"',
     ),
 }
@@ -148,19 +151,19 @@ PRECONDITIONS: Mapping[Precondition, Words] = {
 REPLIES: Mapping[Reply, Words] = {
     Reply.DONE: Words("done"),
     Reply.GONE: Words("no such session"),
-    Reply.DENIED: Words("denied", "see agent_api or the grants in the settings, then hotdesk resume"),
+    Reply.DENIED: Words("denied", "correct the agent API user or the database grants, then hotdesk resume"),
     Reply.REFUSED: Words("refused"),
-    Reply.UNCLEAR: Words("no answer: it may have been done"),
+    Reply.UNCLEAR: Words("no answer: may have been done"),
     Reply.UNSENT: Words("not sent"),
 }
 
 RELOGIN_STAGES: Mapping[ReloginStage, Words] = {
     ReloginStage.ADVISED: Words("advised"),
     ReloginStage.PLANNED: Words("planned"),
-    ReloginStage.SENT: Words("told to log out"),
+    ReloginStage.SENT: Words("logout sent"),
     ReloginStage.FAILED: Words("failed", "have the agent close the screen and log in again"),
     ReloginStage.ENDED: Words("logged out"),
-    ReloginStage.MOVED: Words("logged in elsewhere"),
+    ReloginStage.MOVED: Words("logged in on another dialer"),
 }
 
 AGENT_PAUSE_STAGES: Mapping[AgentPauseStage, Words] = {
@@ -175,22 +178,22 @@ FENCE_STAGES: Mapping[FenceStage, Words] = {
     FenceStage.PLANNED: Words("planned"),
     FenceStage.TAKEN: Words("closed by hotdesk"),
     FenceStage.NOT_TAKEN: Words("not taken"),
-    FenceStage.UNCLEAR: Words("unclear", "look at the server in VICIdial, then hotdesk unfence DIALER"),
-    FenceStage.RETURNING: Words("being given back"),
-    FenceStage.RETURNED: Words("given back"),
+    FenceStage.UNCLEAR: Words("unclear", "check the server in VICIdial, then hotdesk unfence DIALER"),
+    FenceStage.RETURNING: Words("being opened again"),
+    FenceStage.RETURNED: Words("opened again"),
 }
 
 ODD_ROWS: Mapping[Odd, Words] = {
     Odd.NULL_KEY: Words("a row without its key"),
     Odd.BAD_TEXT: Words("text that is not UTF-8"),
-    Odd.BAD_NUMBER: Words("a number that is none"),
+    Odd.BAD_NUMBER: Words("text in place of a number"),
     Odd.BAD_WEIGHT: Words("a weight line that is not IP,weight"),
     Odd.UNKNOWN_STATUS: Words("an agent status VICIdial does not document"),
     Odd.UNKNOWN_GROUPING: Words("a pllb_grouping VICIdial does not document"),
     Odd.TWO_SESSIONS: Words("a user with two sessions"),
     Odd.SESSION_WITHOUT_SERVER: Words("a session on a server that does not exist"),
     Odd.HEARTBEAT_WITHOUT_SERVER: Words("a heartbeat of a server that does not exist"),
-    Odd.HEARTBEAT_NO_DATE: Words("a heartbeat that is no date"),
+    Odd.HEARTBEAT_NO_DATE: Words("a heartbeat that is not a date"),
     Odd.TWO_PHONES: Words("two phones with one login"),
     Odd.PHONE_WITHOUT_SERVER: Words("a phone on a server that does not exist"),
     Odd.ALIAS_WITHOUT_PHONE: Words("an alias that names a phone that does not exist"),
@@ -199,18 +202,16 @@ ODD_ROWS: Mapping[Odd, Words] = {
 }
 
 NO_PICKS: Mapping[NoPick, Words] = {
-    NoPick.UNKNOWN_ALIAS: Words("no alias and no phone has this login", "look at Admin, Phone Aliases"),
+    NoPick.UNKNOWN_ALIAS: Words("no alias and no phone has this login", "see Admin, Phone Aliases in VICIdial"),
     NoPick.NO_DIALER: Words("no dialer of this alias takes logins now", "hotdesk explain ALIAS says why"),
 }
 
 NO_RELOGINS: Mapping[NoRelogin, Words] = {
     NoRelogin.NONE: Words("hotdesk has not logged this screen out"),
-    NoRelogin.NOT_YET: Words(
-        "hotdesk is just about to tell this screen, or has not heard yet that it did", "ask again"
-    ),
+    NoRelogin.NOT_YET: Words("hotdesk is about to log this screen out, or does not yet know that it has", "ask again"),
 }
 
-TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # each table has all codes of its kind: tests/messages
+TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks that each table has all its codes
     Ineligible: INELIGIBLE,
     NotMoved: NOT_MOVED,
     AliasDefect: ALIAS_DEFECTS,

@@ -1,1 +1,1 @@
-"""The log that records travel on: one small interface, with Kafka or an embedded SQLite file behind it."""
+"""The log: one small interface, with Kafka or one SQLite file behind it."""

@@ -1,8 +1,8 @@
-"""What hotdesk asks of a log, whichever one it is. Both implementations pass one contract suite.
+"""The interface of the log, the same for Kafka and for the SQLite file. Both implementations pass one contract suite.
 
-A log holds the topics of `messages.topics`, each in the same number of partitions. Its methods block; a caller that
-must not wait has a thread for them. `Log` and a `Claim` may be shared between threads; a `Tail` or a
-`Membership` belongs to one.
+A log has the topics of `messages.topics`, each in the same number of partitions. Its methods block; a caller that
+must not wait calls them in a thread. Threads may share a `Log` or a `Claim`; a `Tail` or a `Membership` belongs to one
+thread.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,29 +14,29 @@ import msgspec
 from messages.topics import Key, Topic, partition_of
 
 MAX_RECORD_BYTES = 10 * 1024 * 1024
-"""The largest record, key and headers included: a poll of 10,000 dialers is about half of it."""
+"""The largest record, key and headers included: a poll of 10,000 dialers has about half of that."""
 MAX_POLL_RECORDS = 2000
-"""How many records one `Tail.poll` gives at most."""
+"""Most records that one `Tail.poll` returns."""
 MAX_POLL_BYTES = 16 * 1024 * 1024
-"""A `Tail.poll` or a `Log.read` adds no further record once it holds so many bytes of values."""
+"""A `Tail.poll` or a `Log.read` adds no further record once its values reach this size."""
 
 
 RECENT_OFFSETS = 500
-"""How far back a tail begins in a topic of which only the latest is wanted."""
+"""How far back a tail begins in a topic of which only recent records are wanted."""
 
 
 class LogError(Exception):
-    """Something about the log; `str()` is one line that says what, and what to do."""
+    """The log failed or refused; `str()` is one line that says what is wrong, and what to do."""
 
 
 class LogUnavailableError(LogError):
-    """The log does not answer now. Trying again helps."""
+    """The log does not answer now. Retrying helps."""
 
 
 class LogRefusedError(LogError):
-    """The log will not do this: a topic is absent, a password wrong, a file owned by another process.
+    """The log refuses: a topic is absent, a password is wrong, another process owns the file.
 
-    Trying again does not help before somebody mends it.
+    Retrying does not help until a person mends it.
     """
 
 
@@ -45,62 +45,62 @@ class LogInUseError(LogRefusedError):
 
 
 class LogFencedError(LogError):
-    """Somebody else claimed the partition since: whoever hears this may decide nothing in it any more."""
+    """Another process has claimed the partition since: this one must not decide in it any more."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A record to append. Its partition is that of the key's cluster."""
+    """A record to append. It goes to the partition of the cluster in its key."""
 
     topic: Topic
     key: str
-    """As `str(messages.topics.Key)`: it begins with the cluster's name."""
+    """A `str(messages.topics.Key)`: it begins with the cluster's name."""
     value: bytes | None
     """None: a tombstone, which ends the key."""
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """A record that the log holds."""
+    """A record in the log."""
 
     topic: Topic
     partition: int
     offset: int
-    """Grows within a partition; compaction leaves gaps."""
+    """Increases within a partition; compaction leaves gaps."""
     key: str
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     appended_at_ms: int
-    """The wall clock of whoever appended it; for people, never for decisions."""
+    """Wall clock of the process that appended it; for people, never for decisions."""
 
 
 class Tail(Protocol):
     """A reader that follows some topics."""
 
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
-        """Give what came since the last call, at most some thousand records, waiting up to `timeout_seconds`.
+        """Return the records since the last call, at most `MAX_POLL_RECORDS`, waiting up to `timeout_seconds` for one.
 
-        Records of one partition of a topic come in order. It may give none before the time is up.
+        Records of one partition of a topic come in order. It may return none before the time is up.
 
         Raises:
-            LogUnavailableError: nothing was lost; the next call goes on from the same place.
+            LogUnavailableError: no record was lost; the next call continues from the same offset.
         """
         ...
 
     def lag(self) -> int:
-        """Tell how many offsets lie between this reader and the end, as far as it knows without asking."""
+        """Return the number of offsets between this reader and the end, as far as it knows without asking."""
         ...
 
     def caught_up(self) -> bool:
-        """Tell whether everything was given out that stood in the log when this tail began, or at `mark_end`."""
+        """Return True once all records were returned that the log had when this tail began, or at `mark_end`."""
         ...
 
     def mark_end(self) -> None:
-        """From now on `caught_up` means: everything that stands in the log now was given out.
+        """Make `caught_up` refer to the end of the log as it is now.
 
-        For an owner that has just claimed a partition, and must first read its predecessor's decisions to the end.
+        For an owner that has just claimed a partition, and must read its predecessor's decisions to the end first.
 
         Raises:
-            LogUnavailableError: where the partitions end could not be asked; what `caught_up` means is unchanged.
+            LogUnavailableError: the ends of the partitions could not be asked for; `caught_up` is as it was before.
         """
         ...
 
@@ -108,40 +108,40 @@ class Tail(Protocol):
 
 
 class Membership(Protocol):
-    """A place among those who share a group's partitions out between them."""
+    """Membership in a group whose members share its partitions among them."""
 
     def owned(self, timeout_seconds: float) -> frozenset[int]:
-        """Keep the membership alive, waiting up to `timeout_seconds` for news, and tell which partitions are mine.
+        """Keep the membership alive, and return this member's partitions once they change or `timeout_seconds` pass.
 
-        To be called at least every few seconds: a member that falls silent loses its partitions. News is an answer
-        that differs from the last one, and the first one that owns anything.
+        Call it at least every few seconds: a member that falls silent loses its partitions. A first assignment
+        of any partitions is a change too.
 
         Raises:
-            LogUnavailableError: nobody knows who owns what; act as the owner of none.
+            LogUnavailableError: the assignment is not known; act as the owner of none.
         """
         ...
 
     def close(self) -> None:
-        """Leave the group, so that the others need not wait for a time-out."""
+        """Leave the group, so that the other members need not wait for a time-out."""
         ...
 
 
 class Claim(Protocol):
-    """The right to write decisions in one partition, until somebody else claims it."""
+    """The right to store decisions in one partition, until another process claims it."""
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Store `entries`, all or none, all of them in the claimed partition, and return when they are durable.
+        """Append `entries`, all or none, all in the claimed partition, and return when they are durable.
 
         Raises:
-            LogFencedError: another claimed it since: nothing was stored, and this claim is of no more use. A log
-                may also take a claim from a process that stood still in the middle of an append.
-            LogUnavailableError: it is not known whether they were stored: claim again and read what is there.
+            LogFencedError: another process has claimed the partition since: nothing was stored, and this claim is
+                useless from now on. A log may also fence a process that was stopped in the middle of an append.
+            LogUnavailableError: it is not known whether they were stored: claim again and read the log.
             LogRefusedError: none was stored.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections, when an append that is under way has ended; nobody is fenced by it. Idempotent."""
+        """Close connections, once an append in progress has ended; this fences no other claim. Idempotent."""
         ...
 
 
@@ -152,7 +152,7 @@ class Log(Protocol):
     def partitions(self) -> int: ...
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Store `entries`, in order within each partition of a topic, and return when they are durable.
+        """Append `entries`, in order within each partition of a topic, and return when they are durable.
 
         Raises:
             LogUnavailableError: it is not known which of them were stored; append them all again.
@@ -161,23 +161,23 @@ class Log(Protocol):
         ...
 
     def claim(self, partition: int) -> Claim:
-        """Become the one writer of decisions in `partition`: whoever claimed it before can write none any more.
+        """Claim `partition`, and fence every earlier claim: only the new one can store decisions there.
 
-        What former claims stored can be read when this returns, and nothing is added to it. `append` of the log
-        itself asks for no claim. The caller closes the claim, before the log.
+        When this returns, everything that former claims stored can be read, and nothing more is added to it. `append`
+        of the log itself needs no claim. The caller closes the claim, before the log.
 
         Raises:
-            LogUnavailableError: it is not known whether it was claimed.
-            LogRefusedError: there is no such partition, a topic is absent, or this user may not.
+            LogUnavailableError: it is not known whether the partition was claimed.
+            LogRefusedError: there is no such partition, a topic is absent, or this user has no permission.
         """
         ...
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
-        """Give up to `limit` records from `offset` on (the first is the first one not before it); empty at the end."""
+        """Return up to `limit` records from `offset` on, or from the next one after a gap; empty at the end."""
         ...
 
     def latest(self, topic: Topic, cluster: str) -> Mapping[str, Stored]:
-        """Give the latest record of each key of `cluster`, without keys that a tombstone ended."""
+        """Return the latest record of each key of `cluster`, without keys that a tombstone ended."""
         ...
 
     def tail(
@@ -188,28 +188,28 @@ class Log(Protocol):
         from_start: bool,
         recent: Collection[Topic] = (),
     ) -> Tail:
-        """Follow `topics` in `partitions`, from their first record or from what comes next.
+        """Follow `topics` in `partitions`, from their first record or from the next one.
 
-        Of the topics in `recent` a tail from the start gives the last `RECENT_OFFSETS` offsets of each partition only.
-        The caller closes the tail, before the log.
+        Of the topics in `recent` a tail from the start returns only the last `RECENT_OFFSETS` offsets of each
+        partition. The caller closes the tail, before the log.
 
         Raises:
-            LogUnavailableError: where the partitions end could not be asked.
+            LogUnavailableError: the ends of the partitions could not be asked for.
             LogRefusedError: a topic is absent.
         """
         ...
 
     def join(self, group: str) -> Membership:
-        """Become a member of `group`, which shares the partitions out. The caller closes it, before the log.
+        """Join `group`, whose members share the partitions. The caller closes the membership, before the log.
 
         Raises:
-            LogUnavailableError: it could not be asked whether the topics exist.
-            LogRefusedError: they do not.
+            LogUnavailableError: the topics could not be asked for.
+            LogRefusedError: a topic is absent.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files and connections. Idempotent."""
+        """Close files and connections. Idempotent."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -220,7 +220,7 @@ class Log(Protocol):
 
 
 def refuse_oversized(entries: Sequence[Entry]) -> None:
-    """Refuse a batch with a record that no log would take.
+    """Refuse a batch with a record that is too large for any log.
 
     Raises:
         LogRefusedError: an entry is larger than `MAX_RECORD_BYTES`.
@@ -235,10 +235,10 @@ def refuse_oversized(entries: Sequence[Entry]) -> None:
 
 
 def refuse_foreign(entries: Sequence[Entry], partition: int, partitions: int) -> None:
-    """Refuse a batch with a record that does not belong in the claimed partition.
+    """Refuse a batch with a record of another partition than the claimed one.
 
     Raises:
-        LogRefusedError: an entry's cluster is in another one of the `partitions`.
+        LogRefusedError: an entry's cluster belongs in another one of the `partitions`.
     """
     for entry in entries:
         home = partition_of(Key.parse(entry.key).cluster, partitions)
@@ -249,10 +249,10 @@ def refuse_foreign(entries: Sequence[Entry], partition: int, partitions: int) ->
 
 
 def refuse_absent(partition: int, partitions: int) -> None:
-    """Refuse a partition that is none.
+    """Refuse a partition that does not exist.
 
     Raises:
-        LogRefusedError: it is not one of the `partitions`.
+        LogRefusedError: the partition is not one of the `partitions`.
     """
     if not 0 <= partition < partitions:
         raise LogRefusedError(f"there is no partition {partition}: they are numbered from 0 to {partitions - 1}")

@@ -1,7 +1,7 @@
-"""Records on their way to the log: a bounded queue, and a thread that appends until it succeeds.
+"""Queue records for the log: a bounded queue, and a thread that appends until it succeeds.
 
-Whoever puts records here does not wait for the log, and nothing is lost while the log is away: the queue holds what
-comes, and when it is full its owner must stop making more.
+A caller of `put` does not wait for the log, and no record is lost while the log is unavailable: the queue keeps them.
+When it is full, the caller must stop making more.
 """
 
 import threading
@@ -22,23 +22,23 @@ from tenacity import (
 from stream.log import Entry, Log, LogError
 
 DEFAULT_BOUND = 100_000
-"""Records in the queue; at the size of an agent's record about 50 MB."""
+"""Most records in the queue; with records the size of an agent's about 50 MB."""
 
 BATCH = 5000
 """Most records in one append."""
 
 PAUSE_SECONDS = 0.01
-"""Between the beginnings of two appends. A lone record leaves at once; hundreds a second leave in batches, since an
-append costs Kafka's client a millisecond or two whatever it holds, and takes them from whoever answers picks."""
+"""Least time between the starts of two appends. A lone record leaves at once; hundreds a second leave in batches, since
+an append costs Kafka's client a millisecond or two whatever its size, and the picks wait for that time."""
 
 Put = Callable[[Sequence[Entry]], None]
-"""Hands records to whatever brings them to the log; does not wait."""
+"""Queues records for the log; does not wait."""
 
 log = structlog.get_logger()
 
 
 class Outbox:
-    """Appends what it is given, in order, in the background. Any thread may put."""
+    """Appends records in order, in the background. Any thread may put."""
 
     def __init__(self, to: Log, *, bound: int = DEFAULT_BOUND) -> None:
         self._log = to
@@ -49,9 +49,9 @@ class Outbox:
         self._given_up = threading.Event()
         self.appended = 0
         self.mended = 0
-        """How often the log took records again after it had taken none."""
+        """How often an append succeeded again after failures."""
         self.failing_since: BaseException | None = None
-        """Why the log takes nothing now; None: it does."""
+        """The error of the first failed append since the last success; None: appends succeed."""
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._thread.start()
 
@@ -60,27 +60,27 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Tell whether the bound is reached: put no more until records have left."""
+        """True at the bound: put no more until records have left."""
         return len(self._queue) >= self._bound
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Take records, even beyond the bound: it is for the caller to look at `full` before it makes any."""
+        """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
         with self._changed:
             self._queue.extend(entries)
             self._changed.notify_all()
 
     def wait_until_room(self, timeout_seconds: float) -> bool:
-        """Wait until the queue is below its bound; False if it is not by then."""
+        """Wait until the queue is below its bound; return False if the time is up first."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.full, timeout_seconds)
 
     def wait_until_empty(self, timeout_seconds: float) -> bool:
-        """Wait until all is appended; False if it is not by then."""
+        """Wait until all records are appended; return False if the time is up first."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue, timeout_seconds)
 
     def close(self, timeout_seconds: float = 2.0) -> int:
-        """Append what is left, for so long, and stop; tell how many records had to be given up."""
+        """Append the rest for up to `timeout_seconds`, then stop; return the number of records that were lost."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -108,15 +108,15 @@ class Outbox:
                 self._given_up.wait(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
 
     def _append(self, batch: Sequence[Entry]) -> bool:
-        """Append until it succeeds; False if this outbox closed first."""
+        """Retry the append until it succeeds; return False if the outbox was closed first."""
         appended = False
         for attempt in Retrying(
-            # also what nobody foresaw: a thread that ended would let records wait for ever, and tell nobody
+            # unforeseen errors too: if the thread ended, records would wait for ever, and without a word
             retry=retry_if_exception_type(Exception),
             wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.5),
             sleep=sleep_using_event(self._given_up),
             stop=stop_when_event_set(self._given_up),
-            before_sleep=self._say,
+            before_sleep=self._log_failure,
             retry_error_callback=lambda _: False,
         ):
             with attempt:
@@ -127,14 +127,17 @@ class Outbox:
         if self.failing_since is not None:
             self.failing_since = None
             self.mended += 1
-            log.info("the log takes records again", waiting=len(self._queue))
+            log.info("appending to the log again", queued=len(self._queue))
         return True
 
-    def _say(self, retry: RetryCallState) -> None:
+    def _log_failure(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
         if error is not None and self.failing_since is None:
             self.failing_since = error
             unforeseen = None if isinstance(error, LogError) else error
             log.warning(
-                "the log takes no records; they wait", why=str(error), waiting=len(self._queue), exc_info=unforeseen
+                "cannot append to the log; records are queued",
+                why=str(error),
+                queued=len(self._queue),
+                exc_info=unforeseen,
             )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from messages.codes import Odd
-from messages.records import SAID_NOTHING, AgentStatus, AliasDefect, Grouping, ServerIp
+from messages.records import NO_PEER_STATUS, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
 """One row, its columns in the order of the statement that read it."""
@@ -267,7 +267,7 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
 def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:
     """Find the dialers of which `peer_status` tells nothing about any phone."""
     phones = list(phones)
-    written = {phone.server_ip for phone in phones if phone.peer_status not in SAID_NOTHING}
+    written = {phone.server_ip for phone in phones if phone.peer_status not in NO_PEER_STATUS}
     return frozenset(phone.server_ip for phone in phones if phone.protocol == "SIP") - written
 
 
@@ -278,7 +278,7 @@ def with_registrations(
     filled = dict(phones)
     for name, phone in phones.items():
         there = told.get(phone.server_ip, {}).get(phone.extension)
-        if there is not None and phone.protocol == "SIP" and phone.peer_status in SAID_NOTHING:
+        if there is not None and phone.protocol == "SIP" and phone.peer_status in NO_PEER_STATUS:
             filled[name] = phone._replace(peer_status="REGISTERED" if there else "UNREGISTERED")
     return filled
 

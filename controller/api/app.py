@@ -1,4 +1,4 @@
-"""The HTTP API, and what all processes and replicas answer alike. Errors are RFC 9457 problem details."""
+"""The HTTP API: the application, and the routes of all roles. Errors are RFC 9457 problem details."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from litestar.status_codes import (
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controller.api.auth import BEARER, SECURED, age_ms, known, needs
+from controller.api.auth import BEARER, SECURED, age_ms, cluster_or_404, needs
 from controller.api.errors import guarded
 from controller.api.picks import refusal
 from controller.api.schemas import (
@@ -49,22 +49,22 @@ from messages.codes import NoPick
 from messages.records import Decision
 
 Doubts = Callable[[], tuple[str, ...]]
-"""Tells what keeps this process from being ready, in words; nothing: it is."""
+"""Returns why this process is not ready, in words; nothing: it is ready."""
 
 
 Name = Annotated[str, PathParameter(max_length=255)]
-"""An alias, as long as VICIdial's column for a list of logins, or what else has a name."""
+"""An alias, as long as VICIdial's column for a list of logins, or another name."""
 
 BODIES = (PickBody, ReloginBody, OrderBody, AcknowledgeBody)
-"""What Litestar describes as if unknown fields were taken, which they are not."""
+"""Bodies that Litestar describes as if they accepted unknown fields, which they do not."""
 
 BODY = "data"
-"""What Litestar calls a request's body."""
+"""Litestar's name for a request's body."""
 
 log = structlog.get_logger()
 
 
-def create_app(  # noqa: PLR0913 # what it connects, each once
+def create_app(  # noqa: PLR0913 # its parts, each once
     *,
     version: str,
     tokens: Tokens,
@@ -75,9 +75,9 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     on_startup: Sequence[Callable[[], object]] = (),
     on_shutdown: Sequence[Callable[[], object]] = (),
 ) -> Litestar:
-    """Make the application: health, readiness, metrics, and the `routes` of the roles this process has.
+    """Return the application: health, readiness, metrics, and the `routes` of this process's roles.
 
-    `more_metrics` gives what is not in the `registry`, in Prometheus's text format.
+    `more_metrics` returns metrics outside the `registry`, in Prometheus's text format.
     """
 
     @get("/healthz", tags=["process"], summary="Does the process answer?")
@@ -87,9 +87,9 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
     @get(
         "/readyz",
         tags=["process"],
-        summary="Is the process of use now?",
+        summary="Is the process ready?",
         responses={
-            HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(HealthAnswer, generate_examples=False, description="Why not")
+            HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(HealthAnswer, generate_examples=False, description="Not ready")
         },
     )
     async def readyz() -> Response[HealthAnswer]:
@@ -152,7 +152,7 @@ def create_app(  # noqa: PLR0913 # what it connects, each once
 
 
 def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the routes that read rankings."""
+    """Return the routes that read rankings."""
     guards = [needs(Scope.READ, tokens)]
 
     @get(
@@ -168,47 +168,47 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         return [
             ClusterAnswer(
                 cluster=name,
-                stale=view.stale(now),
-                age_ms=age_ms(view, now),
-                owned=view.owned,
-                summary=sentence_about(view.state, stale=view.stale(now)),
+                stale=cluster.stale(now),
+                age_ms=age_ms(cluster, now),
+                owned=cluster.owned,
+                summary=sentence_about(cluster.state, stale=cluster.stale(now)),
             )
-            for name, view in sorted(clusters.by_name.items())
+            for name, cluster in sorted(clusters.by_name.items())
         ]
 
     @get(
         "/v1/clusters/{cluster:str}/ranking",
         tags=["ranking"],
-        summary="Which dialer now, and why not the others",
+        summary="The dialers, least loaded first, with every reason against each",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def ranking(cluster: FromPath[str]) -> RankingAnswer:
-        view, now = known(clusters, cluster), time.monotonic()
-        snapshot = view.snapshot()
+        found, now = cluster_or_404(clusters, cluster), time.monotonic()
+        snapshot = found.snapshot()
         return RankingAnswer(
             cluster=cluster,
             epoch=snapshot.epoch,
             sequence=snapshot.sequence,
             observed_at_ms=snapshot.observed_at_ms,
-            age_ms=age_ms(view, now),
-            stale=view.stale(now),
+            age_ms=age_ms(found, now),
+            stale=found.stale(now),
             owner=snapshot.owner,
             answered_by=clusters.me.name,
             imbalance=snapshot.imbalance,
             database_unreachable_since_ms=snapshot.outage_since_ms,
             brake=None if snapshot.health is None else snapshot.health.brake,
-            paused_by="" if view.state.decided.orders.pause is None else view.state.decided.orders.pause.by,
+            paused_by="" if found.state.decided.orders.pause is None else found.state.decided.orders.pause.by,
             dialers=snapshot.dialers,
-            summary=sentence_about(view.state, stale=view.stale(now)),
-            fences=tuple(view.state.decided.fences.values()),
+            summary=sentence_about(found.state, stale=found.stale(now)),
+            fences=tuple(found.state.decided.fences.values()),
         )
 
     @get(
         "/v1/clusters/{cluster:str}/aliases/{alias:str}/ranking",
         tags=["ranking"],
-        summary="Which phone of an alias now, and why not the others",
+        summary="The phones of an alias, the next pick first, with every reason against each",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
@@ -218,16 +218,16 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         alias: Name,
         campaign: Annotated[str, QueryParameter(description="campaign to log in to")] = "",
     ) -> AliasAnswer:
-        view, now = known(clusters, cluster), time.monotonic()
-        ranked = rank_alias(view.state, view.policy, alias, campaign)
+        found, now = cluster_or_404(clusters, cluster), time.monotonic()
+        ranked = rank_alias(found.state, found.policy, alias, campaign)
         if ranked is None:
             raise refusal(Refused(NoPick.UNKNOWN_ALIAS, ()), alias)
         return AliasAnswer(
             cluster=cluster,
             alias=alias,
             campaign=campaign,
-            age_ms=age_ms(view, now),
-            stale=view.stale(now),
+            age_ms=age_ms(found, now),
+            stale=found.stale(now),
             forced_by=ranked.forced_by,
             phones=tuple(PhoneAnswer(**phone._asdict()) for phone in ranked.phones),
         )
@@ -235,26 +235,26 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
     @get(
         "/v1/clusters/{cluster:str}/explanations/{name:str}",
         tags=["explanation"],
-        summary="Why: what is known of a dialer, agent or alias of this name, in words",
+        summary="Explain the dialer, agent or alias of this name, in words",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def explanations(cluster: FromPath[str], name: Name) -> list[Explanation]:
-        view = known(clusters, cluster)
-        found = explain(view.state, view.policy, view.decisions, name, stale=view.stale(time.monotonic()))
-        if not found:
+        found = cluster_or_404(clusters, cluster)
+        explained = explain(found.state, found.policy, found.decisions, name, stale=found.stale(time.monotonic()))
+        if not explained:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND,
                 title="unknown name",
                 detail=f"{cluster} has no dialer, agent, alias or phone login {name!r}",
             )
-        return found
+        return explained
 
     @get(
         "/v1/clusters/{cluster:str}/decisions",
         tags=["explanation"],
-        summary="What was decided, withheld and done, and why; the newest first",
+        summary="Decisions, orders and actions with their reasons, the newest first",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
@@ -264,28 +264,28 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         subject: Annotated[str, QueryParameter(description="only about this dialer, agent or order")] = "",
         limit: Annotated[int, QueryParameter(description="how many at most", ge=1, le=DECISIONS_KEPT)] = 100,
     ) -> list[Decision]:
-        latest = reversed(known(clusters, cluster).decisions)
+        latest = reversed(cluster_or_404(clusters, cluster).decisions)
         return list(islice((each for each in latest if subject.lower() in {"", each.subject.lower()}), limit))
 
     return [listed, ranking, alias_ranking, explanations, decisions]
 
 
 def _problem(error: HTTPException) -> ProblemDetailsException:
-    """Put what Litestar has to say where clients look for it: the kind as title, what is wrong as detail."""
-    phrase, said = HTTPStatus(error.status_code).phrase, error.detail
+    """Return Litestar's error as a problem: its kind as the title, the cause as the detail."""
+    phrase, detail = HTTPStatus(error.status_code).phrase, error.detail
     if isinstance(error.extra, list):
-        said = "; ".join(_complaint(each.get("key", BODY), each.get("message", "")) for each in error.extra)
-    return ProblemDetailsException(status_code=error.status_code, title=phrase, detail=said, headers=error.headers)
+        detail = "; ".join(_complaint(each.get("key", BODY), each.get("message", "")) for each in error.extra)
+    return ProblemDetailsException(status_code=error.status_code, title=phrase, detail=detail, headers=error.headers)
 
 
 def _complaint(key: str, message: str) -> str:
-    """Say what is wrong with one part of a request; of an absent body Litestar only repeats its own name for it."""
+    """Return what is wrong with one part of a request; for an absent body Litestar only repeats its own name for it."""
     where = "body" if key == BODY else key
     return f"{where}: {'it is missing' if message == repr(key) else message}"
 
 
 def _too_deep(_: RecursionError) -> ProblemDetailsException:
-    """Refuse JSON nested so deep that it cannot be read: nothing but a request's body could be."""
+    """Refuse JSON nested too deep to read: only a request's body can be."""
     return ProblemDetailsException(
         status_code=HTTP_400_BAD_REQUEST,
         title=HTTPStatus.BAD_REQUEST.phrase,
@@ -294,21 +294,21 @@ def _too_deep(_: RecursionError) -> ProblemDetailsException:
 
 
 def _no_utf8(_: UnicodeDecodeError) -> ProblemDetailsException:
-    """Refuse text in another encoding: nothing else that comes in is decoded so strictly."""
+    """Refuse text in another encoding: only a request's body is decoded so strictly."""
     return ProblemDetailsException(
         status_code=HTTP_400_BAD_REQUEST, title=HTTPStatus.BAD_REQUEST.phrase, detail="body: its text is not UTF-8"
     )
 
 
 async def _no_page(response: Response[Any]) -> Response[Any]:
-    """Keep Litestar's own page for what is not there away from clients that expect problem details."""
+    """Replace Litestar's own 404 page, since clients expect problem details."""
     if response.status_code == HTTP_404_NOT_FOUND:
         raise NotFoundException
     return response
 
 
 def _failure(error: Exception) -> ProblemDetailsException:
-    """Answer for a mistake of ours: nothing of it to whoever asked, all of it to the log."""
+    """Return the problem for a bug of ours: the client learns no details, the log has them all."""
     log.error("a request failed", exc_info=error)
     return ProblemDetailsException(
         status_code=HTTP_500_INTERNAL_SERVER_ERROR,

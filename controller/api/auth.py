@@ -1,4 +1,4 @@
-"""Who asks, and what they may: tokens and scopes, browsers, limits; and what all routes refuse alike."""
+"""Authentication: tokens and scopes, clients and their limits; and refusals that all routes share."""
 
 import math
 from typing import Any, NamedTuple
@@ -27,13 +27,13 @@ SAFE = {"GET", "HEAD"}
 
 BEARER = "bearer"
 SECURED = [{BEARER: list[str]()}]
-"""What a route asks for, for its description."""
+"""The security of a route, for its description."""
 
 log = structlog.get_logger()
 
 
 class Client(NamedTuple):
-    """Who sent a request, as far as can be told without trusting them."""
+    """The sender of a request, as far as can be known without trusting them."""
 
     address: str
     token: str
@@ -41,7 +41,7 @@ class Client(NamedTuple):
 
     @property
     def limited(self) -> str:
-        """Name those who share a limit: a token is one client, from wherever it comes."""
+        """The key of this client's limit: requests with one token share it, from whatever address."""
         return self.token or self.address
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Client(NamedTuple):
 
 
 def client_of(request: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> Client:
-    """Tell who sent a request."""
+    """Return the client that sent a request."""
     return Client(
         address="" if request.client is None else request.client.host,
         token=tokens.fingerprint_of(request.headers.get("authorization", "")),
@@ -57,12 +57,12 @@ def client_of(request: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> Cl
 
 
 def needs(scope: Scope, tokens: Tokens) -> Guard:
-    """Let in only who carries a token of at least `scope`."""
+    """Return a guard that admits only requests with a token of at least `scope`."""
 
-    # Not async, it would be sent to a thread and back at every request.
+    # If it were not async, it would be sent to a thread and back at every request.
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         if not tokens.required:
-            # only this machine gets here, and on it a browser that shows pages of others
+            # only this machine can send this, but its browser may show pages of other sites
             headers, changes = connection.headers, connection.scope.get("method") not in SAFE
             if why := why_rebound(headers) or (why_foreign if changes else why_embedded)(headers):
                 raise PermissionDeniedException(why)
@@ -75,50 +75,52 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
                 headers={"www-authenticate": "Bearer"},
             )
         if found < scope:
-            note_too_low(tokens, client_of(connection, tokens), connection)
+            record_too_low(tokens, client_of(connection, tokens), connection)
             raise PermissionDeniedException(f"this needs a token of scope '{scope.name.lower()}'")
 
     return guard
 
 
-def note_too_low(tokens: Tokens, client: Client, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Count a request whose token allows less; where it would have changed something, say whose it is."""
+def record_too_low(tokens: Tokens, client: Client, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Count a request whose token's scope is too low; log the client if it would have changed something."""
     tokens.too_low += 1
     method, path = connection.scope.get("method", ""), connection.scope["path"]
     if method not in SAFE:
         log.warning(
-            "a request was refused: its token is of too low a scope", client=str(client), what=f"{method} {path[:200]}"
+            "a request was refused: the scope of its token is too low",
+            client=str(client),
+            what=f"{method} {path[:200]}",
         )
 
 
-def known(clusters: Clusters, cluster: str) -> Cluster:
-    """Give a cluster's view.
+def cluster_or_404(clusters: Clusters, name: str) -> Cluster:
+    """Return the cluster of a name.
 
     Raises:
-        ProblemDetailsException: nothing was ever observed of it.
+        ProblemDetailsException: the log has no observation of it.
     """
-    view = clusters.by_name.get(cluster)
-    if view is None:
+    cluster = clusters.by_name.get(name)
+    if cluster is None:
         known = ", ".join(sorted(clusters.by_name)) or "none yet"
         raise ProblemDetailsException(
-            status_code=404, title=UNKNOWN_CLUSTER, detail=f"no observations of cluster {cluster!r}; known: {known}"
+            status_code=404, title=UNKNOWN_CLUSTER, detail=f"no observations of cluster {name!r}; known: {known}"
         )
-    return view
+    return cluster
 
 
-def age_ms(view: Cluster, now: float) -> int | None:
-    """Tell how old what is known of a cluster is, as answers have it; None: no poll came in yet."""
-    age = view.age_seconds(now)
+def age_ms(cluster: Cluster, now: float) -> int | None:
+    """Return the age of a cluster's latest poll in milliseconds; None: no poll came in yet."""
+    age = cluster.age_seconds(now)
     return None if age is None else round(age * 1000)
 
 
 def too_many(what: str, seconds: float) -> ProblemDetailsException:
-    """Refuse what exceeds a limit; say when to come again."""
+    """Return the refusal of a request over a limit, with the seconds to wait."""
     wait = max(1, math.ceil(seconds))
     return ProblemDetailsException(
         status_code=HTTP_429_TOO_MANY_REQUESTS,
         title=TOO_MANY,
-        detail=f"too many {what}: come again in {wait} s",
+        detail=f"too many {what}: retry in {wait} s",
         extra={"retry_after_seconds": wait},
         headers={"retry-after": str(wait)},
     )

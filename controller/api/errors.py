@@ -1,4 +1,4 @@
-"""How the API refuses: RFC 9457 problem details, and which of them its OpenAPI document announces."""
+"""The API's refusals: RFC 9457 problem details, and those that its OpenAPI document announces."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ PROBLEM = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was refused; some kinds say more in fields of their own."""
+    """The reason why a request was refused; some kinds have further fields."""
 
     status: int
     title: str
@@ -17,12 +17,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FOR_ANYBODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""What every route that asks for a token may answer."""
+"""Statuses that every route with a token may answer."""
 WITH_A_BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def problems(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
-    """Announce refusals, for a route's `responses`."""
+    """Return the descriptions of refusals, for a route's `responses`."""
     return {
         status.value: ResponseSpec(Problem, generate_examples=False, description=status.phrase, media_type=PROBLEM)
         for status in statuses
@@ -30,5 +30,5 @@ def problems(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
 
 
 def guarded(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
-    """Announce what every route that asks for a token may refuse with, and these."""
+    """Return the descriptions of the refusals of every route with a token, and of these."""
     return problems(*FOR_ANYBODY, *statuses)

@@ -1,7 +1,7 @@
-"""The part of the API by which people read about incidents and order something.
+"""The API for incidents and orders.
 
-An order is a record like any other: it goes to the log, every process learns of it from there, and the cluster's
-owner follows it. So the answer says that it was accepted, not that it was done.
+An order is a record like any other: it goes to the log, every process reads it from there, and the cluster's owner
+obeys it. So the answer says that it was accepted, not that it was done.
 """
 
 import time
@@ -15,7 +15,7 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
 from litestar.types import ControllerRouterHandler
 
-from controller.api.auth import SECURED, AnyRequest, Client, client_of, known, needs, too_many
+from controller.api.auth import SECURED, AnyRequest, Client, client_of, cluster_or_404, needs, too_many
 from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.rate_limits import Limit
 from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody
@@ -47,20 +47,20 @@ from stream.outbox import Put
 
 MINUTE_MS = 60_000
 
-By = Annotated[str, QueryParameter(description="who orders it", min_length=1, max_length=100)]
-Why = Annotated[str, QueryParameter(description="why, for those who read about it later", max_length=500)]
+By = Annotated[str, QueryParameter(description="name of the person who orders it", min_length=1, max_length=100)]
+Why = Annotated[str, QueryParameter(description="why, for the audit", max_length=500)]
 _Routed = Callable[[Callable[..., Any]], ControllerRouterHandler]
 
 
 def wall_clock_ms() -> int:
-    """Tell the time for people: nothing is decided by when something was ordered."""
+    """Return the time for people to read: no decision depends on the time of an order."""
     return time.time_ns() // 1_000_000
 
 
 class Orderer:
-    """Takes people's orders, by API or on the status page, and brings them to the log, each with who gave it.
+    """Accepts people's orders, from the API or the status page, and publishes each with its author.
 
-    Each method raises ProblemDetailsException, which says why, where an order makes no sense or is one too many.
+    Each method raises ProblemDetailsException, with the reason, if an order makes no sense or is over the limit.
     """
 
     def __init__(
@@ -78,42 +78,42 @@ class Orderer:
         self._clock_ms = clock_ms
 
     def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
-        """Have the collector publish everything it knows again."""
-        self.known(cluster, client)
-        self._order(Resynchronise(**self._given(cluster, body)), client)
+        """Order the collector to publish everything again."""
+        self.admit_order(cluster, client)
+        self._order(Resynchronise(**self._common(cluster, body)), client)
 
     def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
-        """Observe only."""
-        self.known(cluster, client)
-        self._order(Pause(**self._given(cluster, body)), client)
+        """Suspend automatic moves."""
+        self.admit_order(cluster, client)
+        self._order(Pause(**self._common(cluster, body)), client)
 
     def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
-        """Go on after a pause."""
-        self.known(cluster, client)
-        self._take_back(Pause(**self._given(cluster, body)), client)
+        """Resume automatic moves."""
+        self.admit_order(cluster, client)
+        self._revoke(Pause(**self._common(cluster, body)), client)
 
     def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
-        """Empty a dialer."""
-        _known_dialer(self.known(cluster, client), server_ip)
-        self._order(Drain(**self._given(cluster, body), server_ip=server_ip), client)
+        """Order a dialer to be emptied."""
+        _require_dialer(self.admit_order(cluster, client), server_ip)
+        self._order(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
     def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
-        """Take an order to drain back."""
-        self.known(cluster, client)  # not the dialer, which may be gone by now
-        self._take_back(Drain(**self._given(cluster, body), server_ip=server_ip), client)
+        """Take a drain back."""
+        self.admit_order(cluster, client)  # without a check of the dialer, which may be gone by now
+        self._revoke(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
     def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
-        """Move an agent to the least-loaded of the other dialers."""
-        session = self.known(cluster, client).state.observed.agents.get(user.lower())
+        """Order an agent's move to the least-loaded of the other dialers."""
+        session = self.admit_order(cluster, client).state.observed.agents.get(user.lower())
         if session is None:
             raise ProblemDetailsException(
-                status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"nobody is logged in as {user!r}"
+                status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"no agent is logged in as {user!r}"
             )
-        self._order(Move(**self._given(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client)
+        self._order(Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client)
 
     def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
-        """Say that somebody is on an incident."""
-        state = self.known(cluster, client).state
+        """Record that a person is working on an incident."""
+        state = self.admit_order(cluster, client).state
         if incident not in state.decided.incidents:
             open_ones = ", ".join(sorted(state.decided.incidents)) or "none"
             raise ProblemDetailsException(
@@ -122,32 +122,32 @@ class Orderer:
                 detail=f"{incident!r} is not open; open: {open_ones}",
             )
         until_ms = self._clock_ms() + body.silence_minutes * MINUTE_MS if body.silence_minutes else None
-        self._order(Acknowledge(**self._given(cluster, body), incident=incident, silence_until_ms=until_ms), client)
+        self._order(Acknowledge(**self._common(cluster, body), incident=incident, silence_until_ms=until_ms), client)
 
     def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
-        """Release the fleet brake that holds now."""
-        health = self.known(cluster, client).state.observed.health
+        """Order the release of the present fleet brake."""
+        health = self.admit_order(cluster, client).state.observed.health
         if health.bad_since_ms is None:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT,
                 title="no brake",
-                detail="no fleet brake holds" + (f" that could be released: {health.brake}" if health.brake else ""),
+                detail="no fleet brake holds" + (f", but another reason: {health.brake}" if health.brake else ""),
             )
-        self._order(Unbrake(**self._given(cluster, body), bad_since_ms=health.bad_since_ms), client)
+        self._order(Unbrake(**self._common(cluster, body), bad_since_ms=health.bad_since_ms), client)
 
     def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
-        """Give back what the fence of a dialer took."""
-        fence = self.known(cluster, client).state.decided.fences.get(server_ip)
+        """Order a fenced dialer to be opened again."""
+        fence = self.admit_order(cluster, client).state.decided.fences.get(server_ip)
         if fence is None or fence.stage not in STANDING:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
             )
         self._order(
-            Unfence(**self._given(cluster, body), server_ip=server_ip, planned_at_ms=fence.planned_at_ms), client
+            Unfence(**self._common(cluster, body), server_ip=server_ip, planned_at_ms=fence.planned_at_ms), client
         )
 
     def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
-        """End all that the log keeps of a cluster."""
+        """Order the end of all records of a cluster; `ends` are their tombstones."""
         decision = Decision(
             cluster=cluster,
             at_ms=self._clock_ms(),
@@ -158,70 +158,74 @@ class Orderer:
         )
         self._put([entry_of(decision), *ends])
 
-    def known(self, cluster: str, client: Client) -> Cluster:
-        """Give the view of a cluster about which this client orders something: it counts as one order."""
-        view = known(self._clusters, cluster)
-        seconds = self._limit.wait_for(client.limited, time.monotonic())
-        if seconds:
-            self._instruments.limited.labels(cluster, Limited.ORDERS).inc()
-            raise too_many("orders of this client", seconds)
-        return view
+    def admit_order(self, name: str, client: Client) -> Cluster:
+        """Count an order of this client against its limit, and return the cluster that it is for.
 
-    def _given(self, cluster: str, body: OrderBody) -> dict[str, Any]:
+        Raises:
+            ProblemDetailsException: the cluster is unknown, or the client has given too many orders.
+        """
+        cluster = cluster_or_404(self._clusters, name)
+        seconds = self._limit.spend(client.limited, time.monotonic())
+        if seconds:
+            self._instruments.limited.labels(name, Limited.ORDERS).inc()
+            raise too_many("orders of this client", seconds)
+        return cluster
+
+    def _common(self, cluster: str, body: OrderBody) -> dict[str, Any]:
         return {"cluster": cluster, "ordered_at_ms": self._clock_ms(), "by": body.by, "why": body.why}
 
-    def _order(self, given: AnyOrder, client: Client) -> None:
-        self._put([entry_of(given), entry_of(_decision(given, client, DecisionCode.ORDERED))])
+    def _order(self, order: AnyOrder, client: Client) -> None:
+        self._put([entry_of(order), entry_of(_decision(order, client, DecisionCode.ORDERED))])
 
-    def _take_back(self, given: AnyOrder, client: Client) -> None:
-        ended = Entry(Topic.ORDERS, str(key_of(given)), None)
-        self._put([ended, entry_of(_decision(given, client, DecisionCode.ORDER_TAKEN_BACK))])
+    def _revoke(self, order: AnyOrder, client: Client) -> None:
+        ended = Entry(Topic.ORDERS, str(key_of(order)), None)
+        self._put([ended, entry_of(_decision(order, client, DecisionCode.ORDER_TAKEN_BACK))])
 
 
 def _actor(by: str, client: Client) -> str:
-    """Name who ordered something: as they called themselves, and by what they cannot give themselves."""
+    """Return the author of an order: the name that they gave, and the client, which they cannot choose."""
     return f"{by} ({client})"
 
 
-def _decision(given: AnyOrder, client: Client, code: DecisionCode) -> Decision:
-    """Say who ordered it, for the audit: the name as it was given, and what nobody can give themselves."""
-    key = key_of(given)
+def _decision(order: AnyOrder, client: Client, code: DecisionCode) -> Decision:
+    """Return the line of the audit for an order."""
+    key = key_of(order)
     return Decision(
-        cluster=given.cluster,
-        at_ms=given.ordered_at_ms,
-        actor=_actor(given.by, client),
+        cluster=order.cluster,
+        at_ms=order.ordered_at_ms,
+        actor=_actor(order.by, client),
         code=code,
         what=sentence(code, kind=key.kind),
-        why=given.why,
+        why=order.why,
         subject=key.name,
     )
 
 
 def incident_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the route that reads incidents."""
+    """Return the route that reads incidents."""
 
     @get(
         "/v1/clusters/{cluster:str}/incidents",
         tags=["incident"],
-        summary="Open incidents, then those that closed last, with what was decided about each agent",
+        summary="Open incidents, then those that closed last, with the move of each agent",
         guards=[needs(Scope.READ, tokens)],
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def incidents(cluster: FromPath[str]) -> list[IncidentAnswer]:
-        return incidents_of(known(clusters, cluster))
+        return incidents_of(cluster_or_404(clusters, cluster))
 
     return [incidents]
 
 
-def incidents_of(view: Cluster) -> list[IncidentAnswer]:
-    """Give a cluster's incidents: the open ones, then those that closed last, each the newest first."""
-    newest_first = sorted(view.state.decided.incidents.values(), key=lambda each: -each.opened_at_ms)
-    return [_incident(view, each) for each in (*newest_first, *reversed(view.state.decided.closed))]
+def incidents_of(cluster: Cluster) -> list[IncidentAnswer]:
+    """Return a cluster's incidents: the open ones, then those that closed last, each the newest first."""
+    newest_first = sorted(cluster.state.decided.incidents.values(), key=lambda each: -each.opened_at_ms)
+    return [_incident(cluster, each) for each in (*newest_first, *reversed(cluster.state.decided.closed))]
 
 
 def _route_of(tokens: Tokens) -> Callable[[Callable[..., _Routed], str, str], _Routed]:
-    """Give what makes an order's route of `post` or `delete`, its path and its summary."""
+    """Return a decorator for an order's route, made of `post` or `delete`, its path and its summary."""
     guards = [needs(Scope.ADMIN, tokens)]
     refusals = guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *WITH_A_BODY)
 
@@ -240,32 +244,36 @@ def _route_of(tokens: Tokens) -> Callable[[Callable[..., _Routed], str, str], _R
 
 
 def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the routes by which people order something."""
+    """Return the routes for people's orders."""
     order = _route_of(tokens)
 
-    @order(post, "/v1/clusters/{cluster:str}/resynchronise", "Have the collector publish everything it knows again")
+    @order(post, "/v1/clusters/{cluster:str}/resynchronise", "Have the collector publish everything again")
     async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
-    @order(post, "/v1/clusters/{cluster:str}/pause", "Observe only: detect and say, and move nobody")
+    @order(
+        post,
+        "/v1/clusters/{cluster:str}/pause",
+        "Suspend automatic moves: keep detecting and reporting, but move no one",
+    )
     async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
         orderer.pause(cluster, data, client_of(request, tokens))
 
-    @order(delete, "/v1/clusters/{cluster:str}/pause", "Go on after a pause")
+    @order(delete, "/v1/clusters/{cluster:str}/pause", "Resume automatic moves")
     async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @order(
         post,
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
-        "No new logins on this dialer; its agents leave when their calls have ended",
+        "Empty a dialer: send no new logins there, and move its agents away after their calls",
     )
     async def drain(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
     ) -> None:
         orderer.drain(cluster, server_ip, data, client_of(request, tokens))
 
-    @order(delete, "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain", "Take an order to drain back")
+    @order(delete, "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain", "Take a drain back")
     async def undrain(
         cluster: FromPath[str], server_ip: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
     ) -> None:
@@ -282,21 +290,21 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     @order(
         post,
         "/v1/clusters/{cluster:str}/incidents/{incident:str}/acknowledge",
-        "Say that somebody is on an incident, and silence it for a while",
+        "Record that a person is working on an incident, and silence its alarms for a while",
     )
     async def acknowledge(
         cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody], request: AnyRequest
     ) -> None:
         orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
 
-    @order(post, "/v1/clusters/{cluster:str}/unbrake", "Release the fleet brake that holds now")
+    @order(post, "/v1/clusters/{cluster:str}/unbrake", "Release the present fleet brake")
     async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
         orderer.unbrake(cluster, data, client_of(request, tokens))
 
     @order(
         post,
         "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/unfence",
-        "Give back what the fence of this dialer took, now",
+        "Open a fenced dialer to logins again, now",
     )
     async def unfence(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
@@ -306,24 +314,23 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
 
 
-def _known_dialer(view: Cluster, server_ip: str) -> None:
-    if server_ip not in view.state.observed.dialers:
-        dialers = ", ".join(sorted(view.state.observed.dialers))
+def _require_dialer(cluster: Cluster, server_ip: str) -> None:
+    if server_ip not in cluster.state.observed.dialers:
+        dialers = ", ".join(sorted(cluster.state.observed.dialers))
         raise ProblemDetailsException(
             status_code=HTTP_404_NOT_FOUND,
             title="unknown dialer",
-            detail=f"{view.state.cluster} has no dialer {server_ip!r}; it has {dialers}",
+            detail=f"{cluster.name} has no dialer {server_ip!r}; it has {dialers}",
         )
 
 
-def _incident(view: Cluster, incident: Incident) -> IncidentAnswer:
-    acknowledged = view.state.decided.orders.acknowledged.get(incident.incident)
+def _incident(cluster: Cluster, incident: Incident) -> IncidentAnswer:
+    decided = cluster.state.decided
+    acknowledged = decided.orders.acknowledged.get(incident.incident)
     return IncidentAnswer(
         incident=incident,
         acknowledged_by="" if acknowledged is None else acknowledged.by,
         silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
-        moves=tuple(each for each in view.state.decided.relogins.values() if each.incident == incident.incident),
-        agent_pauses=tuple(
-            each for each in view.state.decided.agent_pauses.values() if each.incident == incident.incident
-        ),
+        moves=tuple(each for each in decided.relogins.values() if each.incident == incident.incident),
+        agent_pauses=tuple(each for each in decided.agent_pauses.values() if each.incident == incident.incident),
     )

@@ -1,4 +1,4 @@
-"""Asking a cluster's owner on behalf of whoever asked this replica."""
+"""Pass requests on from a replica to a cluster's owner."""
 
 import asyncio
 import ssl
@@ -11,29 +11,29 @@ import msgspec
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 
 OWNER_SECONDS = 0.05
-"""What an owner may take to answer; then the replica picks by itself."""
+"""Time for the owner to answer; after that the replica picks by itself."""
 
 RELOGIN_SECONDS = 0.5
-"""The same for a screen's order, which only the owner can give: an answer that comes too late is an order lost, and the
-screen waits for a second."""
+"""The same for a re-login, which only the owner can answer: an answer that comes too late is lost, and the screen waits
+for a second."""
 
 FORWARDED = "x-hotdesk-forwarded"
-"""Marks a request that a replica passed on: it is not passed on again."""
+"""Marks a request that a replica has passed on: it is not passed on again."""
 
 
 REFUSALS = {httpx.codes.NOT_FOUND, httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS}
-"""An owner that knows the cluster has the last word: no such alias, no dialer that takes logins, or too many picks."""
+"""Refusals of an owner that are final: no such alias, no dialer that takes logins, or too many picks."""
 
 
 UNKNOWN_CLUSTER = "unknown cluster"
-"""The title of the refusal of a process that knows nothing of a cluster."""
+"""The title of the refusal of a process that does not know a cluster."""
 
 
 Answer = TypeVar("Answer", PickAnswer, ReloginAnswer)
 
 
 class Refusal(NamedTuple):
-    """An owner's refusal of a pick."""
+    """An owner's refusal of a request."""
 
     status: int
     problem: dict[str, Any]
@@ -45,7 +45,7 @@ def _read(answer: httpx.Response | None, kind: type[Answer]) -> Answer | Refusal
     try:
         if answer.status_code in REFUSALS:
             problem = msgspec.json.decode(answer.content, type=dict[str, Any])
-            # one that has only begun to read the log knows no cluster yet
+            # an owner that has just started to read the log does not know the cluster yet
             return None if problem.get("title") == UNKNOWN_CLUSTER else Refusal(answer.status_code, problem)
         if answer.is_success:
             return msgspec.json.decode(answer.content, type=kind)
@@ -55,7 +55,7 @@ def _read(answer: httpx.Response | None, kind: type[Answer]) -> Answer | Refusal
 
 
 class OwnerClient:
-    """Connections to owners; `trust` says whom they are known by, where they speak TLS."""
+    """Connections to owners; `trust`: the authorities for TLS."""
 
     def __init__(self, trust: ssl.SSLContext | bool = True) -> None:
         self._client = httpx.AsyncClient(
@@ -72,19 +72,19 @@ class OwnerClient:
     async def pick(
         self, owner_url: str, cluster: str, body: PickBody, authorization: str
     ) -> PickAnswer | Refusal | None:
-        """Ask an owner for a pick; None: no answer in time, or none that helps."""
+        """Return the owner's pick; None: no answer in time, or no useful one."""
         url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks"
         return _read(await self._send("POST", url, authorization, body), PickAnswer)
 
     async def relogin(
         self, owner_url: str, cluster: str, body: ReloginBody, authorization: str
     ) -> ReloginAnswer | Refusal | None:
-        """Ask an owner for a screen's order; None as above."""
+        """Return the owner's answer about a re-login; None as above."""
         url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/relogins"
         return _read(await self._send("POST", url, authorization, body, seconds=RELOGIN_SECONDS), ReloginAnswer)
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
-        """Tell an owner that a slot is given back; tell whether it did."""
+        """Have the owner release a slot; return True if it did."""
         answer = await self._send(
             "DELETE",
             f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks/{quote(user, safe='')}",
@@ -107,7 +107,7 @@ class OwnerClient:
             headers["authorization"] = authorization
         content = None if body is None else msgspec.json.encode(body)
         try:
-            # httpx counts its time-outs for each step; an owner that dribbles would take all of them
+            # httpx's time-outs are for each step; a slow owner could use all of them
             async with asyncio.timeout(seconds):
                 return await self._client.request(method, url, headers=headers, content=content, timeout=seconds)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):

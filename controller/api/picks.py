@@ -1,7 +1,8 @@
-"""Picks over HTTP: slots to hand out and to take back.
+"""Picks over HTTP: reserve slots and release them.
 
-Any replica may be asked. The cluster's owner answers a pick, since one at a time in one memory is what spreads a herd
-of logins; a replica passes it on, and when the owner does not answer in time it picks by itself and says `degraded`.
+Any replica may be asked. The cluster's owner answers a pick, since a herd of logins spreads only if one process picks
+for all, one after the other; a replica passes it on, and if the owner does not answer in time the replica picks by
+itself and answers `degraded`.
 """
 
 import time
@@ -20,7 +21,7 @@ from litestar.status_codes import (
 )
 from litestar.types import ControllerRouterHandler
 
-from controller.api.auth import SECURED, AnyRequest, Client, age_ms, client_of, known, needs, too_many
+from controller.api.auth import SECURED, AnyRequest, Client, age_ms, client_of, cluster_or_404, needs, too_many
 from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
@@ -36,16 +37,16 @@ from stream.outbox import Put
 
 
 class Asker(NamedTuple):
-    """What a request says about who sent it."""
+    """The sender of a request."""
 
     authorization: str
     forwarded: bool
-    """A replica passed it on."""
+    """A replica passed the request on."""
     client: Client
 
 
 class Picker:
-    """Answers picks, or has the cluster's owner answer them."""
+    """Answers picks, or passes them on to the cluster's owner."""
 
     def __init__(
         self, clusters: Clusters, put: Put, owners: OwnerClient, instruments: ControllerInstruments, limits: Limits
@@ -56,36 +57,36 @@ class Picker:
         self._instruments = instruments
         self._limits = limits
 
-    async def pick(self, cluster: str, body: PickBody, asker: Asker) -> PickAnswer:
-        """Pick, and count how it went.
+    async def pick(self, name: str, body: PickBody, asker: Asker) -> PickAnswer:
+        """Return the pick for a login in the cluster `name`, and count its outcome.
 
         Raises:
             ProblemDetailsException: there is no pick; it says why.
         """
         began = time.perf_counter()
-        view = known(self._clusters, cluster)
+        cluster = cluster_or_404(self._clusters, name)
         outcome = PickOutcome.REFUSED
         try:
-            # the token comes along with what a replica passes on; its address would be all that replica's clients
+            # a forwarded request has its client's token; its address would stand for all clients of that replica
             if asker.client.token or not asker.forwarded:
-                self._limit(self._limits.picks, asker.client.limited, cluster, Limited.CLIENT)
-            answer = await self._ask_owner(view, body, asker) or self._pick_here(view, body)
+                self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
+            answer = await self._ask_owner(cluster, body, asker) or self._pick_here(cluster, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
         finally:
-            if not asker.forwarded:  # whoever passed it on counts how it went for the one who asked
-                self._instruments.picks.labels(cluster, outcome).inc()
+            if not asker.forwarded:  # the replica that passed it on counts the outcome for its client
+                self._instruments.picks.labels(name, outcome).inc()
             self._instruments.pick_seconds.observe(time.perf_counter() - began)
         return answer
 
-    async def relogin(self, cluster: str, body: ReloginBody, asker: Asker) -> ReloginAnswer:
-        """Give a screen its order. Only the owner does: two who did could give it twice.
+    async def relogin(self, name: str, body: ReloginBody, asker: Asker) -> ReloginAnswer:
+        """Return the re-login of a screen. Only the owner answers: two processes could answer twice.
 
         Raises:
             ProblemDetailsException: there is none, or the owner does not answer.
         """
-        view = known(self._clusters, cluster)
-        if view.owned:
-            slot, entries = view.take_relogin(body.screen)
+        cluster = cluster_or_404(self._clusters, name)
+        if cluster.owned:
+            slot, entries = cluster.answer_relogin(body.screen)
             self._put(entries)
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
@@ -98,94 +99,93 @@ class Picker:
                     status_code=HTTP_404_NOT_FOUND, title="no re-login", detail=sentence(slot)
                 )
             return ReloginAnswer(
-                cluster=cluster,
+                cluster=name,
                 user=slot.user,
                 alias=slot.alias_id,
                 phone_login=slot.phone_login,
                 server_ip=slot.server_ip,
             )
         answer = None
-        if _passes_on(view, asker):
-            answer = await self._owners.relogin(view.state.published.owner_url, cluster, body, asker.authorization)
+        if _passes_on(cluster, asker):
+            answer = await self._owners.relogin(cluster.state.published.owner_url, name, body, asker.authorization)
         if answer is None:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="no owner",
-                detail=f"whoever owns {cluster} does not answer: ask again",
+                detail=f"the owner of {name} does not answer: ask again",
             )
         if isinstance(answer, Refusal):
             raise _passed_on(answer)
         return answer
 
-    async def release(self, cluster: str, user: str, asker: Asker) -> None:
-        """Give a slot back, here and at the owner."""
-        view = known(self._clusters, cluster)
-        _, entries = view.release(user)
-        if _passes_on(view, asker) and await self._owners.release(
-            view.state.published.owner_url, cluster, user, asker.authorization
+    async def release(self, name: str, user: str, asker: Asker) -> None:
+        """Release a slot, here and at the owner."""
+        cluster = cluster_or_404(self._clusters, name)
+        _, entries = cluster.release(user)
+        if _passes_on(cluster, asker) and await self._owners.release(
+            cluster.state.published.owner_url, name, user, asker.authorization
         ):
-            # the owner's own word ends the slot; one of ours, later, might end the user's next
+            # the owner's tombstone ends the slot; one of ours, coming later, might end the user's next slot
             return
         self._put(entries)
 
-    async def _ask_owner(self, view: Cluster, body: PickBody, asker: Asker) -> PickAnswer | None:
-        """Pass a pick on; None: it is for this process to answer."""
-        cluster = view.state.cluster
-        if asker.forwarded and not view.owned:
+    async def _ask_owner(self, cluster: Cluster, body: PickBody, asker: Asker) -> PickAnswer | None:
+        """Return the owner's pick; None: this process has to answer."""
+        if asker.forwarded and not cluster.owned:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="not the owner",
-                detail=f"{self._clusters.me.name} does not own {cluster}",
+                detail=f"{self._clusters.me.name} does not own {cluster.name}",
             )
-        if not _passes_on(view, asker):
+        if not _passes_on(cluster, asker):
             return None
-        answer = await self._owners.pick(view.state.published.owner_url, cluster, body, asker.authorization)
+        answer = await self._owners.pick(cluster.state.published.owner_url, cluster.name, body, asker.authorization)
         if isinstance(answer, Refusal):
             raise _passed_on(answer)
         return answer
 
-    def _limit(self, limit: Limit, who: str, cluster: str, what: Limited) -> None:
-        seconds = limit.wait_for(who, time.monotonic())
+    def _spend(self, limit: Limit, client: str, name: str, what: Limited) -> None:
+        seconds = limit.spend(client, time.monotonic())
         if seconds:
-            self._instruments.limited.labels(cluster, what).inc()
-            raise too_many(f"picks of {cluster}" if what is Limited.CLUSTER else "picks of this client", seconds)
+            self._instruments.limited.labels(name, what).inc()
+            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else "picks of this client", seconds)
 
-    def _pick_here(self, view: Cluster, body: PickBody) -> PickAnswer:
-        # only where slots are handed out, so once, whether a replica passed it on or said that it did
-        self._limit(self._limits.cluster_picks, view.state.cluster, view.state.cluster, Limited.CLUSTER)
+    def _pick_here(self, cluster: Cluster, body: PickBody) -> PickAnswer:
+        # counted only where the slot is reserved, so once, whether a replica passed the request on or claims that
+        self._spend(self._limits.cluster_picks, cluster.name, cluster.name, Limited.CLUSTER)
         now = time.monotonic()
-        age = age_ms(view, now)
-        if age is None or view.stale(now):
+        age = age_ms(cluster, now)
+        if age is None or cluster.stale(now):
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="stale",
-                detail=f"no poll of {view.state.cluster} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
+                detail=f"no poll of {cluster.name} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
                 extra={"age_ms": age},
             )
-        picked, entries = view.pick(PickRequest(body.user, body.alias, body.campaign, body.screen))
+        picked, entries = cluster.pick(PickRequest(body.user, body.alias, body.campaign, body.screen))
         self._put(entries)
         if isinstance(picked, Refused):
             raise refusal(picked, body.alias)
         return PickAnswer(
-            cluster=view.state.cluster,
+            cluster=cluster.name,
             user=body.user,
             alias=body.alias,
             phone_login=picked.slot.phone_login,
             server_ip=picked.slot.server_ip,
             age_ms=age,
-            degraded=not view.owned,
+            degraded=not cluster.owned,
             answered_by=self._clusters.me.name,
         )
 
 
 def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandler]:
-    """Make the routes that hand out slots and take them back."""
+    """Return the routes that reserve and release slots."""
     guards = [needs(Scope.PICK, tokens)]
 
     @post(
         "/v1/clusters/{cluster:str}/picks",
         tags=["pick"],
-        summary="Where does this agent log in? Reserves a slot there",
+        summary="Pick a phone for this login, and reserve a slot",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE, *WITH_A_BODY),
@@ -196,7 +196,7 @@ def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandl
     @post(
         "/v1/clusters/{cluster:str}/relogins",
         tags=["pick"],
-        summary="Did hotdesk log this screen out, and should it log in again? Told once",
+        summary="Did hotdesk log this screen out, and should it log in again? Answered once",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -208,7 +208,7 @@ def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandl
     @delete(
         "/v1/clusters/{cluster:str}/picks/{user:str}",
         tags=["pick"],
-        summary="Give a slot back",
+        summary="Release a slot",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
@@ -224,8 +224,8 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
     return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens))
 
 
-def _passes_on(view: Cluster, asker: Asker) -> bool:
-    return not view.owned and bool(view.state.published.owner_url) and not asker.forwarded
+def _passes_on(cluster: Cluster, asker: Asker) -> bool:
+    return not cluster.owned and bool(cluster.state.published.owner_url) and not asker.forwarded
 
 
 def _passed_on(refusal: Refusal) -> ProblemDetailsException:
@@ -242,7 +242,7 @@ def _passed_on(refusal: Refusal) -> ProblemDetailsException:
 
 
 def refusal(refused: Refused, alias: str) -> ProblemDetailsException:
-    """Say why there is no pick, phone by phone."""
+    """Return the problem that says why there is no pick, phone by phone."""
     if refused.why is NoPick.UNKNOWN_ALIAS:
         return ProblemDetailsException(
             status_code=404,

@@ -1,4 +1,4 @@
-"""The route by which a cluster is forgotten."""
+"""The route that forgets a cluster."""
 
 import asyncio
 import time
@@ -24,16 +24,16 @@ from stream.log import Log, LogError
 def purge_routes(
     log: Log, orderer: Orderer, tokens: Tokens, listening_since: Callable[[], float | None], *, may: bool
 ) -> list[ControllerRouterHandler]:
-    """Return the route that forgets a cluster; `may`: this process may write what that takes."""
+    """Return the route that forgets a cluster; `may`: this process may write the tombstones."""
 
-    def refuse(view: Cluster) -> None:
-        if why := obstacle_to_forgetting(view, listening_since(), time.monotonic()):
+    def refuse(found: Cluster) -> None:
+        if why := obstacle_to_forgetting(found, listening_since(), time.monotonic()):
             raise _not_now(why)
 
     @delete(
         "/v1/clusters/{cluster:str}",
         tags=["order"],
-        summary="Forget a cluster for which nobody collects any more",
+        summary="Forget a cluster that no longer has a collector",
         guards=[needs(Scope.ADMIN, tokens)],
         status_code=HTTP_202_ACCEPTED,
         security=SECURED,
@@ -43,19 +43,19 @@ def purge_routes(
     )
     async def forget(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
         client = client_of(request, tokens)
-        view = orderer.known(cluster, client)
+        found = orderer.admit_order(cluster, client)
         if not may:
             raise _not_now(
-                f"a replica may not: ask its owner, {view.state.published.owner_url or 'which is not known now'}"
+                f"a replica may not: ask its owner, {found.state.published.owner_url or 'which is not known now'}"
             )
-        refuse(view)
+        refuse(found)
         try:
-            ends = await asyncio.to_thread(ends_of, log, cluster, view.state.observed.stamp)
+            ends = await asyncio.to_thread(ends_of, log, cluster, found.state.observed.stamp)
         except LogError as error:
             raise ProblemDetailsException(
                 status_code=HTTPStatus.SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
             ) from error
-        refuse(view)  # that took a while
+        refuse(found)  # again, since reading took a while
         orderer.forget(cluster, ends, OrderBody(by=by, why=why), client)
 
     return [forget]

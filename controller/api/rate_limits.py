@@ -1,8 +1,9 @@
-"""How much one client, or one cluster, may ask for: a token bucket (here: of places), refilled steadily. Pure.
+"""Rate limits of a client or a cluster: a token bucket, refilled steadily. Pure.
 
-hotdesk hands out slots on dialers and takes orders. A client that runs wild, or somebody with a leaked token, could
-hold every free place of a cluster, or drown people's orders. A bucket lets a herd through at once and then a steady
-stream: its size is what a shift's beginning needs, its rate what can be lost for long.
+The bucket's tokens are called permits here, since the API has tokens of its own. hotdesk reserves slots on dialers and
+accepts orders. A client out of control, or a person with a leaked token, could reserve every free room of a cluster, or
+drown people's orders. A bucket lets a herd through at once and then a steady stream: its size is the need at the start
+of a shift, its rate the loss that can be borne for long.
 """
 
 from collections.abc import Hashable
@@ -10,31 +11,31 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 MOST_BUCKETS = 10_000
-"""How many clients are remembered: of more, those who asked longest ago are forgotten, and begin anew."""
+"""Most clients to remember: of more, those that asked longest ago are forgotten, and start with a full bucket."""
 
 
 class Rate(NamedTuple):
-    """What a bucket allows."""
+    """The size of a bucket and its refill."""
 
     per_second: float
-    """How many places come back."""
+    """Permits added in a second."""
     at_once: int
-    """How many there are, at least 1."""
+    """Permits in a full bucket, at least 1."""
 
 
 class Bucket(NamedTuple):
-    """What is left, as of `at`."""
+    """The permits left, as of `at`."""
 
     left: float
     at: float
     """Seconds, of any clock that does not go back."""
 
 
-def take(bucket: Bucket | None, rate: Rate, now: float) -> tuple[Bucket, float]:
-    """Take one place out of a bucket; None: it is full.
+def spend(bucket: Bucket | None, rate: Rate, now: float) -> tuple[Bucket, float]:
+    """Spend one permit of a bucket; `bucket` None: a full one.
 
     Returns:
-        The bucket as it is now, and how many seconds to wait for a place: 0 where one was taken.
+        The bucket as it is now, and the seconds to wait for a permit: 0 if one was spent.
     """
     left = float(rate.at_once)
     if bucket is not None:
@@ -46,39 +47,39 @@ def take(bucket: Bucket | None, rate: Rate, now: float) -> tuple[Bucket, float]:
 
 @dataclass
 class Limit:
-    """The buckets of everybody who is limited alike. It belongs to one thread."""
+    """The buckets of all clients with the same limit. It belongs to one thread."""
 
     rate: Rate
     _buckets: dict[Hashable, Bucket] = field(default_factory=dict)
 
-    def wait_for(self, who: Hashable, now: float) -> float:
-        """Take a place for somebody; give how many seconds they have to wait, 0 where they need not."""
-        # taken out and put in again, so that who asked longest ago stands first
-        bucket, seconds = take(self._buckets.pop(who, None), self.rate, now)
+    def spend(self, client: Hashable, now: float) -> float:
+        """Spend one permit of a client; return the seconds to wait for one, 0 if it was spent."""
+        # removed and added again, so that the client that asked longest ago comes first
+        bucket, seconds = spend(self._buckets.pop(client, None), self.rate, now)
         if len(self._buckets) >= MOST_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
-        self._buckets[who] = bucket
+        self._buckets[client] = bucket
         return seconds
 
 
 class Limits(NamedTuple):
-    """What an API allows."""
+    """The limits of the API."""
 
     picks: Limit
-    """Of one token, or one address where there are no tokens."""
+    """Of one token, or of one address if there are no tokens."""
     cluster_picks: Limit
-    """Of one cluster, whoever asks."""
+    """Of one cluster, all clients together."""
     orders: Limit
-    """Of one token, or one address."""
+    """Of one token, or of one address."""
 
 
 PICKS = Rate(per_second=20, at_once=600)
-"""A login asks once: 500 agents who begin together pass, on however many web servers with the same token."""
+"""A login asks once: 500 agents who start together pass, on however many web servers with the same token."""
 CLUSTER_PICKS = Rate(per_second=50, at_once=1500)
 ORDERS = Rate(per_second=2, at_once=200)
-"""All dialers of a large cluster may be drained, or given back, by one script."""
+"""One script may drain or undrain all dialers of a large cluster."""
 
 
 def limits(picks: Rate = PICKS, cluster_picks: Rate = CLUSTER_PICKS, orders: Rate = ORDERS) -> Limits:
-    """Give limits that nobody has used yet."""
+    """Return limits with full buckets."""
     return Limits(Limit(picks), Limit(cluster_picks), Limit(orders))

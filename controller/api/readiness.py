@@ -1,4 +1,4 @@
-"""The readiness checks over HTTP and as metrics: run in slices, so that no login waits for them."""
+"""Readiness checks over HTTP and as metrics: they run in slices, so that no login waits for them."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api.auth import SECURED, known, needs
+from controller.api.auth import SECURED, cluster_or_404, needs
 from controller.api.errors import guarded
 from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
@@ -25,8 +25,8 @@ EVERY_SECONDS = 60.0
 log = structlog.get_logger()
 
 
-async def look(state: ClusterState) -> list[ReadinessFinding]:
-    """Audit a cluster, and let others have their turn in between; the worst comes first."""
+async def run_check(state: ClusterState) -> list[ReadinessFinding]:
+    """Return the readiness findings of a cluster, the worst first; other tasks run between the slices."""
     found: list[ReadinessFinding] = []
     for part in readiness_slices(state):
         found += part
@@ -36,7 +36,7 @@ async def look(state: ClusterState) -> list[ReadinessFinding]:
 
 
 class ReadinessMetrics(Collector):
-    """Audits every cluster once a minute for the metrics. It belongs to the event loop."""
+    """Checks every cluster's readiness once a minute for the metrics. It belongs to the event loop."""
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
@@ -44,20 +44,20 @@ class ReadinessMetrics(Collector):
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin."""
+        """Start the task."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="readiness")
 
     async def stop(self) -> None:
-        """End."""
+        """Cancel the task."""
         if self._task is not None:
             self._task.cancel()
 
     def describe(self) -> Iterator[Metric]:
-        """Tell no names: there is nothing to collect before a cluster is known."""
+        """Return no names: there is nothing to collect before a cluster is known."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Give how many findings of each kind there were when it last looked."""
+        """Yield the number of findings of each kind in the latest checks."""
         spec = metrics.READINESS_FINDINGS
         family = GaugeMetricFamily(spec.name, spec.help, labels=spec.labels)
         for cluster, counts in list(self._counts.items()):
@@ -67,10 +67,10 @@ class ReadinessMetrics(Collector):
 
     async def _run(self) -> None:
         while True:
-            for name, view in list(self._clusters.by_name.items()):
+            for name, cluster in list(self._clusters.by_name.items()):
                 try:
-                    found = await look(view.state)
-                except Exception:  # one cluster's oddity must not end it for all
+                    found = await run_check(cluster.state)
+                except Exception:  # an oddity of one cluster must not end the checks of all
                     log.exception("a readiness check failed", cluster=name)
                     continue
                 self._counts[name] = Counter((each.severity.value, each.kind) for each in found)
@@ -85,12 +85,12 @@ def readiness_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRoute
     @get(
         "/v1/clusters/{cluster:str}/readiness",
         tags=["readiness"],
-        summary="What hot-desking needs of this VICIdial and lacks, and how to mend it; the worst first",
+        summary="What this VICIdial lacks for hot-desking, and how to mend it; the worst first",
         guards=[needs(Scope.READ, tokens)],
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND),
     )
     async def readiness(cluster: FromPath[str]) -> list[ReadinessFinding]:
-        return await look(known(clusters, cluster).state)
+        return await run_check(cluster_or_404(clusters, cluster).state)
 
     return [readiness]

@@ -1,4 +1,4 @@
-"""What the API takes and gives. Standings are the very ones that travel on the topics."""
+"""The API's bodies and answers. Ranked dialers, incidents and actions are the very records of the topics."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from messages.records import AgentPause, Fence, Grouping, Incident, Ineligible, 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=255, description="what was typed as phone login: an alias, or a phone's"),
+    msgspec.Meta(min_length=1, max_length=255, description="the phone login that was typed: an alias, or a phone's"),
 ]
 Screen = Annotated[
     str,
-    msgspec.Meta(pattern="^([0-9a-f]{64})?$", description="SHA-256, in hex, of a mark that only this screen knows"),
+    msgspec.Meta(pattern="^([0-9a-f]{64})?$", description="SHA-256, in hex, of a secret that only this screen knows"),
 ]
 CampaignId = Annotated[str, msgspec.Meta(max_length=20, description="campaign to log in to")]
 
@@ -24,13 +24,13 @@ class ClusterAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: str
     stale: bool
-    """No poll for five seconds: nothing is offered."""
+    """No poll for five seconds: no dialer is offered."""
     age_ms: int | None
-    """Since the latest poll; None: none came in since this process started."""
+    """Age of the latest poll; None: none came in since this process started."""
     owned: bool
-    """Whether the process that answers is its owner."""
+    """The process that answers is the cluster's owner."""
     summary: str = ""
-    """How the cluster is, in a sentence."""
+    """The state of the cluster, in a sentence."""
 
 
 class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,14 +47,14 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     imbalance: float | None
     database_unreachable_since_ms: int | None
     brake: Reason | None
-    """Why no agent would be moved now; null: nothing withholds moves."""
+    """Why no agent would be moved now; null: moves are not withheld."""
     paused_by: str
-    """Who has the cluster only observed; empty: nobody."""
+    """The person who suspended the cluster, or hotdesk itself; empty: it is not suspended."""
     dialers: tuple[RankedDialer, ...]
     summary: str = ""
-    """How the cluster is, in a sentence."""
+    """The state of the cluster, in a sentence."""
     fences: tuple[Fence, ...] = ()
-    """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to."""
+    """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to close."""
 
 
 class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AliasAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An alias's phones: the next pick first."""
+    """The phones of an alias, the next pick first."""
 
     cluster: str
     alias: str
@@ -82,34 +82,34 @@ class AliasAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PickBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who wants to log in."""
+    """A login that asks for a pick."""
 
     user: User
     alias: Alias
     campaign: CampaignId = ""
     screen: Screen = ""
-    """Which screen logs in: the one that may ask for an order to log in again, should hotdesk end this login."""
+    """The screen that logs in: it may ask whether to log in again, should hotdesk end this login."""
 
 
 class ReloginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which screen was logged out and asks whether hotdesk did it."""
+    """A screen that was logged out and asks whether hotdesk did it."""
 
     screen: Screen
 
 
 class ReloginAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """hotdesk ended the session of this screen to move its agent, who should log in again with this alias."""
+    """The re-login: hotdesk ended this screen's session to move its agent, who should log in again with this alias."""
 
     cluster: str
     user: str
     alias: str
     phone_login: str
-    """Where the pick of that login will send them, as long as that dialer takes logins."""
+    """The phone that the pick of that login will be, as long as its dialer takes logins."""
     server_ip: ServerIp
 
 
 class PickAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to log in, and a slot there until the agent's row is seen, or its time is over."""
+    """The pick: a phone, with a slot on its dialer until the agent's row is seen, or the slot times out."""
 
     cluster: str
     user: str
@@ -117,39 +117,39 @@ class PickAnswer(msgspec.Struct, frozen=True, kw_only=True):
     phone_login: str
     server_ip: ServerIp
     age_ms: int
-    """How old the observations are that this rests on."""
+    """Age of the poll that this rests on."""
     degraded: bool
-    """The cluster's owner did not answer: this replica chose by itself, and others may choose the same dialer."""
+    """The cluster's owner did not answer: this replica picked by itself, and others may pick the same dialer."""
     answered_by: str
 
 
 class OrderBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who orders something, and why: for those who read about it later."""
+    """The author of an order, and the reason, for the audit."""
 
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "api"
     why: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
 class AcknowledgeBody(OrderBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who is on an incident, and whether it shall raise no alarm for a while."""
+    """The person who is working on an incident, and for how many minutes its alarms are silenced."""
 
     silence_minutes: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 0
 
 
 class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident, and what became of each agent it moves."""
+    """An incident, with its moves and agent pauses."""
 
     incident: Incident
     acknowledged_by: str
-    """Empty: nobody is on it yet."""
+    """Empty: not acknowledged."""
     silenced_until_ms: int | None
     moves: tuple[Relogin, ...]
     agent_pauses: tuple[AgentPause, ...] = ()
-    """Who is kept from calls until they are moved, or until the dialer is back."""
+    """The agents who are paused until they are moved, or until the dialer is back."""
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How the process is."""
+    """The state of the process."""
 
     status: str
     version: str

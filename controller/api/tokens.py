@@ -1,4 +1,4 @@
-"""Who may ask what: bearer tokens with a scope, from a file that only hotdesk reads."""
+"""Bearer tokens with a scope, from a file that only hotdesk reads."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ class TokenFileError(Exception):
 
 
 class Scope(IntEnum):
-    """What a token allows; a higher one includes the lower."""
+    """The permission of a token; a higher one includes the lower."""
 
     READ = 1
     PICK = 2
@@ -33,9 +33,9 @@ class Scope(IntEnum):
 
 
 class Tokens:
-    """The known tokens. Without any, whoever can connect may do everything: loopback only.
+    """The known tokens. Without any, every client that can connect may do everything: loopback only.
 
-    A file that changed is read again within `LOOK_SECONDS`; one that cannot be used any more leaves all as it was.
+    A changed file is read again within `LOOK_SECONDS`; if it cannot be used any more, the tokens stay as they were.
     """
 
     def __init__(self, known: dict[bytes, Scope], path: Path | None = None) -> None:
@@ -44,20 +44,20 @@ class Tokens:
         self._read_at = _changed_at(path)
         self._look_at = time.monotonic() + LOOK_SECONDS
         self.refused = 0
-        """Requests that carried none of them, since the process began."""
+        """Requests without a known token, since the process started."""
         self.too_low = 0
-        """Requests that carried one of too low a scope."""
+        """Requests with a known token whose scope is too low."""
 
     @classmethod
     def load(cls, path: Path | None) -> Self:
-        """Read a file of lines `scope token`, where scope is read, pick or admin; # begins a comment.
+        """Load a file of lines `scope token`, where scope is read, pick or admin; # starts a comment.
 
         Raises:
-            TokenFileError: the file cannot be read, or a line does not fit.
+            TokenFileError: the file cannot be read, or a line is malformed.
         """
         return cls({} if path is None else _read(path), path)
 
-    def _look_again(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = time.monotonic()
         if self._path is None or now < self._look_at:
             return
@@ -74,26 +74,26 @@ class Tokens:
 
     @property
     def required(self) -> bool:
-        """Tell whether a request needs a token at all."""
+        """True if a request needs a token at all."""
         return bool(self._known)
 
-    def known(self) -> Iterator[tuple[bytes, Scope]]:
-        """Give every token, and what it allows."""
-        self._look_again()
+    def items(self) -> Iterator[tuple[bytes, Scope]]:
+        """Yield every token with its scope."""
+        self._reload_if_changed()
         yield from self._known.items()
 
     def fingerprint_of(self, authorization: str) -> str:
-        """Tell which token a request carries, without telling the token; empty: none that is known.
+        """Return the fingerprint of a request's token; empty: no known token.
 
-        It is the beginning of the token's SHA-256: enough to tell the lines of a file apart, too little to guess by.
+        It is the beginning of the token's SHA-256: enough to distinguish the lines of a file, too little to guess by.
         """
         if self.scope_of(authorization) is None:
             return ""
         return fingerprint(authorization.partition(" ")[2].strip().encode())
 
     def scope_of(self, authorization: str) -> Scope | None:
-        """Tell what an Authorization header allows, in the same time whatever it holds; None: nothing."""
-        self._look_again()
+        """Return the scope of an Authorization header, in the same time whatever its content; None: no known token."""
+        self._reload_if_changed()
         kind, _, token = authorization.partition(" ")
         given = token.strip().encode()
         found = None
@@ -104,7 +104,7 @@ class Tokens:
 
 
 def fingerprint(token: bytes) -> str:
-    """Name a token in few characters, as `sha256sum` begins."""
+    """Return the first characters of a token's SHA-256, as `sha256sum` prints it."""
     return hashlib.sha256(token).hexdigest()[:FINGERPRINT]
 
 
@@ -126,12 +126,12 @@ def _read(path: Path) -> dict[bytes, Scope]:
             )
         known[words[1].encode()] = scope
     if not known:
-        raise TokenFileError(f"token file {path} holds no token: nobody could ask anything")
+        raise TokenFileError(f"token file {path} has no token: every request would be refused")
     return known
 
 
 def _changed_at(path: Path | None) -> tuple[int, int] | None:
-    """Tell when a file or its mode changed, and which it is: an editor may put another in its place."""
+    """Return when a file or its mode changed, and its inode: an editor may replace the file."""
     try:
         found = None if path is None else path.stat()
     except OSError:

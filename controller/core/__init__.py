@@ -1,1 +1,1 @@
-"""What decides: pure functions and plain state. No clock, no thread, no client, no environment."""
+"""The core, which decides: pure functions and plain state. No clock, no thread, no client, no environment."""

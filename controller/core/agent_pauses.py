@@ -1,8 +1,8 @@
-"""Keeping calls away from agents who cannot hear them. Pure.
+"""Agent pauses: keep calls away from agents who cannot hear them. Pure.
 
 VICIdial's routing goes on choosing agents who wait for calls on a dead dialer. An agent who is not logged out at once,
 because moves are paced or because there is nowhere to go, is paused until they are moved, or until the dialer is back;
-then the pause is taken back, unless somebody has paused or resumed them since.
+then the pause is taken back, unless a person has paused or resumed them since.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,21 +17,21 @@ from messages.codes import DecisionCode, Reason
 from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentStatus, Incident, Relogin, ReloginStage
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
-"""Calls are sent to agents with these."""
+"""Statuses of agents to whom VICIdial sends calls."""
 UNDER_WAY_SECONDS = 10.0
-"""An executor has carried out what it was given by then, or it was kept from it."""
+"""By then an executor has carried an action out, or something has prevented it."""
 _LEAVING = {ReloginStage.ADVISED, ReloginStage.PLANNED, ReloginStage.SENT}
 
 
 @dataclass(frozen=True, slots=True)
 class AgentPausePlanner:
-    """Decides which agents are paused, and which no longer.
+    """Plans agent pauses, and their end.
 
     Attributes:
         state: As of the latest poll.
-        relogins: The moves, with those that were planned just now.
+        relogins: The moves, with those just planned.
         dead: The open incidents of dialers that are down, by id.
-        by: The process that decides.
+        by: Name of the process that decides.
     """
 
     state: ClusterState
@@ -40,7 +40,7 @@ class AgentPausePlanner:
     by: str
 
     def changes(self, *, acts: bool, withheld: Reason | None) -> Iterator[ActionChange]:
-        """Decide; `acts`: it is carried out, and not only advised; `withheld`: why nothing may be done now."""
+        """Yield the changes of this poll; `acts`: they are carried out, not only advised; `withheld`: why none may."""
         sessions = {each.live_agent_id: each for each in self.state.observed.agents.values()}
         for pause in self.state.decided.agent_pauses.values():
             change = self._reconsider(pause, sessions.get(pause.live_agent_id))
@@ -65,7 +65,7 @@ class AgentPausePlanner:
 
     def _is_leaving(self, live_agent_id: int) -> bool:
         move, before = self.relogins.get(live_agent_id), self.state.decided.relogins.get(live_agent_id)
-        # a move that was only planned can be withdrawn; a screen that was told to log out will
+        # a planned move can still be withdrawn; a screen that was sent a logout will log out
         sent = before is not None and before.stage is ReloginStage.SENT
         return sent or (move is not None and move.stage in _LEAVING)
 
@@ -81,7 +81,7 @@ class AgentPausePlanner:
             by=self.by,
         )
         code = DecisionCode.PAUSE_PLANNED if acts else DecisionCode.PAUSE_ADVISED
-        return ActionChange(pause, code, f"calls are sent to an agent on a dead dialer: {incident.why}")
+        return ActionChange(pause, code, f"VICIdial sends calls to an agent on a dead dialer: {incident.why}")
 
     def _reconsider(self, pause: AgentPause, session: AgentSession | None) -> ActionChange | None:
         if session is None or session.server_ip != pause.server_ip:
@@ -94,8 +94,8 @@ class AgentPausePlanner:
             if session.status is AgentStatus.PAUSED and not pause.seen:
                 return ActionChange(self._changed(pause, seen=True), None)
             if pause.seen and session.status in WAITING:
-                # do not fight whoever made them ready
-                why = "somebody made the agent ready again"
+                # do not fight the person who made them ready
+                why = "a person made the agent ready again"
                 given_up = self._changed(pause, stage=AgentPauseStage.GIVEN_UP)
                 return ActionChange(given_up, DecisionCode.PAUSE_GIVEN_UP, why)
         return None
@@ -105,14 +105,14 @@ class AgentPausePlanner:
         if never_sent or self._is_leaving(pause.live_agent_id):
             return ActionChange(pause, None, over=True)
         if pause.stage is AgentPauseStage.PLANNED:
-            # it may be under way: its outcome decides whether there is something to take back
+            # it may be in progress: its outcome decides whether there is a pause to take back
             late = self.state.observed.observed_at_ms - pause.changed_at_ms > UNDER_WAY_SECONDS * 1000
-            why = "the dialer is not down any more"
+            why = "the dialer is no longer down"
             return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, why, over=True) if late else None
         if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
             why = "it is not known whether the pause is hotdesk's"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
-        why = "the dialer is not down any more, and the agent is still there"
+        why = "the dialer is no longer down, and the agent is still there"
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
         return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
 

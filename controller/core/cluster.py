@@ -1,4 +1,4 @@
-"""One cluster: its records are folded, its dialers judged, its plan made and its picks answered here."""
+"""One cluster: folds its records, judges its dialers, makes its plan and answers its picks."""
 
 from collections import Counter, deque
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
-from controller.core.picks import Picked, PickRequest, Refused, pick, take_relogin
+from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
 from controller.core.plan import Plan, apply_plan, why_withheld
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
@@ -35,51 +35,52 @@ from stream.entries import end_of_action, end_of_slot, entry_of
 from stream.log import Entry
 
 STALE_SECONDS = 5.0
-"""Without a poll for this long nothing is offered: the dialers may have died since."""
+"""Without a poll for this long no dialer is offered: they may have died since."""
 
 CLOCK_DRIFT = 0.02
-"""How far two machines' clocks may run apart, seconds a second. Real clocks do by a hundredth of it; but a machine that
-is stopped for seconds (a snapshot, a migration) loses them on its monotonic clock, and is believed again this fast."""
+"""How far two machines' clocks may run apart, in seconds a second. Real clocks drift by a hundredth of it; but a
+machine that is stopped for seconds (a snapshot, a migration) loses them on its monotonic clock, and catches up at this
+rate."""
 
 DECISIONS_KEPT = 1000
 
 
 class Process(NamedTuple):
-    """This process, as it signs what it decides."""
+    """This process, as it signs its decisions."""
 
     name: str
     url: str
-    """Where its API answers; empty: nowhere."""
+    """URL of its API; empty: it has none."""
 
 
 class Freshness(msgspec.Struct):
-    """How old the latest poll is, on this process's monotonic clock; all times are its seconds.
+    """The age of the latest poll, on this process's monotonic clock; all times are its seconds.
 
     The log's clock and this one have nothing in common, but a poll that took longer than the quickest one is older by
-    as much: it waited, while the log or its collector could not go on.
+    the difference: it waited while the log or its collector was held up.
     """
 
     fresh_at: float | None = None
-    """When the latest poll was observed; None: none came in since the log was caught up with."""
+    """When the latest poll was observed; None: no poll since this process caught up with the log."""
     heard_at: float | None = None
-    """When a collector was last heard of, by a poll or an outage; None as above."""
+    """When a collector last published a poll or an outage; None as above."""
     quickest_way: float | None = None
     """The least time between an observation (the log's clock) and its arrival here, in this epoch."""
     quickest_at: float = 0.0
     epoch: int = -1
 
-    def note_poll(self, stamp: Stamp, observed_at_ms: int, now: float) -> None:
-        """Record that a poll came in, and how old it was by then."""
+    def record_poll(self, stamp: Stamp, observed_at_ms: int, now: float) -> None:
+        """Record the arrival of a poll, and its age by then."""
         way = now - observed_at_ms / 1000
         if self.quickest_way is None or stamp[0] != self.epoch:
             self.epoch, self.quickest_way = stamp[0], way
-        # The least way may grow as the clocks drift, and no faster.
+        # The quickest way may grow as the clocks drift, and no faster.
         self.quickest_way = min(way, self.quickest_way + CLOCK_DRIFT * (now - self.quickest_at))
         self.quickest_at = now
         self.fresh_at = now - (way - self.quickest_way)
 
     def age_seconds(self, now: float) -> float | None:
-        """Return how old the latest poll is; None: nothing came in since this process started."""
+        """Return the age of the latest poll in seconds; None: no poll since this process started."""
         return None if self.fresh_at is None else max(0.0, now - self.fresh_at)
 
 
@@ -106,18 +107,18 @@ class Permit(NamedTuple):
 
 
 Echo = Incident | Action | LoginSlot | Key
-"""What is decided by committing it, and the key of what is ended so."""
+"""A record that a committed plan stores, or the key that it ends."""
 
 
 def no_decisions() -> deque[Decision]:
-    """Return room for the latest decisions about a cluster."""
+    """Return an empty queue for the latest decisions about a cluster."""
     return deque(maxlen=DECISIONS_KEPT)
 
 
 class Cluster:
-    """One cluster, and what this process may decide about it. It belongs to one thread.
+    """One cluster, and whether this process decides for it. It belongs to one thread.
 
-    Nothing here does anything to the outside: what is to be written to the log is returned as entries.
+    Nothing here has an effect outside: entries for the log are returned.
     """
 
     def __init__(self, name: str, policy: Policy, me: Process, *, owned: bool, decisions: deque[Decision]) -> None:
@@ -131,8 +132,8 @@ class Cluster:
         """What executors may carry out."""
         self._me = me
         self._echoes: Counter[Echo] = Counter()
-        """What was committed here and has not come back from the log yet. What comes back unexpected was committed
-        although the answer was lost."""
+        """Records committed here that have not come back from the log yet. One that comes back unexpectedly was
+        committed although the answer was lost."""
 
     @property
     def name(self) -> str:
@@ -145,18 +146,18 @@ class Cluster:
         return self.permit.withheld
 
     def age_seconds(self, now: float) -> float | None:
-        """Return how old the latest poll is; None: nothing came in since this process started."""
+        """Return the age of the latest poll in seconds; None: no poll since this process started."""
         return self.freshness.age_seconds(now)
 
     def stale(self, now: float) -> bool:
-        """Return whether nothing should be offered from this any more."""
+        """Return True if the latest poll is too old to offer any dialer."""
         age = self.age_seconds(now)
         return age is None or age > STALE_SECONDS
 
     def fold(self, news: News, *, live: bool) -> Folded:
-        """Fold one record. `live`: the log has been caught up with."""
+        """Fold one record. `live`: this process has caught up with the log."""
         if isinstance(news, Decision):
-            # a tail that begins anew after trouble with the log delivers the latest once more
+            # a tail that starts again after an error of the log delivers the latest decisions once more
             if live or news not in self.decisions:
                 self.decisions.append(news)
             return Folded.RECORDED
@@ -166,16 +167,16 @@ class Cluster:
             news = msgspec.structs.replace(news, health=None)  # the owner judges by itself
         return self.state.fold(news)
 
-    def note_arrival(self, news: News, folded: Folded, now: float) -> None:
-        """Record when news came in from the live log, in seconds of this process's monotonic clock."""
+    def record_arrival(self, news: News, folded: Folded, now: float) -> None:
+        """Record when a record came in from the live log, in seconds of this process's monotonic clock."""
         if isinstance(news, Poll | Outage):
             self.freshness.heard_at = now
         if folded is Folded.POLL:
             observed = self.state.observed
-            self.freshness.note_poll(observed.stamp, observed.observed_at_ms, now)
+            self.freshness.record_poll(observed.stamp, observed.observed_at_ms, now)
 
     def judge(self) -> list[Entry]:
-        """Judge the dialers by the poll that was just folded; return what became of slots, for the log."""
+        """Judge the dialers by the poll just folded; return the entries of slots that ended or became logins."""
         observed, decided = self.state.observed, self.state.decided
         if observed.poll is not None:
             observed.health = judge_fleet(
@@ -188,13 +189,13 @@ class Cluster:
         return ended
 
     def make_plan(self, now: float) -> Plan:
-        """Decide about incidents and moves. It is true once it was stored, and `committed` was called."""
+        """Return the plan of the latest poll. It takes effect once it is stored, and `committed` is called."""
         doubt = reason(ReasonCode.VIEW_STALE) if self.stale(now) else None
         self.publish(doubt)
         return make_plan(self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt)
 
     def committed(self, plan: Plan) -> None:
-        """Make a plan true that was committed just now."""
+        """Apply a plan that was just committed."""
         apply_plan(self.state, plan)
         self._echoes.update(each for each in plan.records if isinstance(each, Echo))
         self._echoes.update(plan.ended)
@@ -208,12 +209,12 @@ class Cluster:
         return frozenset(attempt_of(each) for each in self.state.decided.actions if is_due(each))
 
     def advise(self, plan: Plan) -> list[Entry]:
-        """Make a plan of advice true at once; return the entries that store it."""
+        """Apply a plan of advice at once; return the entries that store it."""
         apply_plan(self.state, plan)
         return entries_of(plan, self._me.name)
 
     def snapshot(self) -> RankingSnapshot:
-        """Return the ranking that readers get."""
+        """Return the ranking for readers."""
         state = self.state
         ranked = rank_dialers(state, self.policy)
         epoch, sequence = state.observed.stamp
@@ -231,27 +232,27 @@ class Cluster:
         )
 
     def pick(self, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
-        """Answer a login and reserve its slot; the entries are for the log."""
+        """Return the pick for a login, with its slot reserved, and the entries for the log."""
         slots = self.state.decided.slots
-        held = slots.of(request.user)
+        before = slots.of(request.user)
         picked = pick(self.state, self.policy, request, self._me.name)
         if isinstance(picked, Refused):
-            given_up = held is not None and slots.of(request.user) is None
-            return picked, [end_of_slot(held, self._me.name)] if held is not None and given_up else []
+            released = before is not None and slots.of(request.user) is None
+            return picked, [end_of_slot(before, self._me.name)] if before is not None and released else []
         return picked, [entry_of(picked.slot)] if picked.is_new else []
 
-    def take_relogin(self, screen: str) -> tuple[LoginSlot | NoRelogin, list[Entry]]:
-        """Hand a screen its order to log in again, once; the entries are for the log."""
-        slot = take_relogin(self.state, screen)
+    def answer_relogin(self, screen: str) -> tuple[LoginSlot | NoRelogin, list[Entry]]:
+        """Return the slot for the re-login of a screen, once, and the entries for the log."""
+        slot = answer_relogin(self.state, screen)
         return slot, [] if isinstance(slot, NoRelogin) else [entry_of(slot)]
 
     def release(self, user: str) -> tuple[LoginSlot | None, list[Entry]]:
-        """Release a user's slot; the entries are for the log."""
+        """Release a user's slot, and return it with the entries for the log."""
         slot = self.state.decided.slots.release(user)
         return slot, [] if slot is None else [end_of_slot(slot, self._me.name)]
 
     def _is_echo(self, news: News, *, live: bool) -> bool:
-        """Return whether news is what this very process decided, come back: it is known, and maybe out of date."""
+        """Return True if this record is the echo of our own commit: it is known, and may be out of date."""
         if not live:
             return False
         match news:
@@ -279,5 +280,5 @@ class Cluster:
 
 
 def entries_of(plan: Plan, by: str) -> list[Entry]:
-    """Return what stores a plan of the process `by`."""
+    """Return the entries that store a plan of the process `by`."""
     return [*map(entry_of, plan.records), *(end_of_action(key, by) for key in plan.ended)]

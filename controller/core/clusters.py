@@ -1,4 +1,4 @@
-"""All clusters this process knows, as the event loop folds them and the API reads them. It belongs to one thread."""
+"""All clusters that this process knows: the event loop folds them, and the API reads them. For one thread."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,49 +19,49 @@ DEFAULT_POLICY = Policy()
 
 
 class FoldedBatch(NamedTuple):
-    """What folding some records brought."""
+    """The results of folding a batch of records."""
 
     entries: list[Entry]
-    """For the log."""
+    """Entries for the log."""
     results: dict[tuple[str, Result], int]
-    """Records by cluster and result."""
+    """Number of records by cluster and result."""
     polled: set[str]
     """Clusters with a new poll."""
     plans: dict[str, Plan]
-    """What was decided for the clusters that act: true only once it is committed."""
+    """Plans for the clusters in mode act: they take effect only once they are committed."""
 
 
 class Clusters:
-    """The clusters by name, and what this process may decide about them."""
+    """The clusters by name, and for which of them this process decides."""
 
     def __init__(self, name: str, url: str, partitions: int, policies: Mapping[str, Policy]) -> None:
-        """Begin with nothing known; `name` and `url` are this process's, for what it owns."""
+        """Start without any records; `name` and `url` are this process's, for the clusters that it owns."""
         self.me = Process(name, url)
         self._partitions = partitions
         self._policies = policies
         self._owned: frozenset[int] = frozenset()
         self.by_name: dict[str, Cluster] = {}
         self._ahead: dict[str, deque[Decision]] = {}
-        """The latest decisions about clusters of which nothing else is known: not yet, or not any more."""
+        """The latest decisions about clusters of which no other record is known: not yet, or no longer."""
         self._dead: dict[Offset, DeadLetter] = {}
         self._reported: set[Offset] = set()
         self._newer: dict[tuple[Topic, str], int] = {}
-        """Topic and key of what a newer hotdesk decided, and the partition."""
+        """Topic and key of each record of a newer hotdesk that decides something, with its partition."""
 
     def own(self, partitions: frozenset[int]) -> None:
-        """Decide for the clusters of these partitions from now on, and for no others."""
+        """Own the clusters of these partitions from now on, and no others."""
         self._owned = partitions
         for name, cluster in self.by_name.items():
             cluster.owned = partition_of(name, self._partitions) in partitions
 
     def judge_by(self, policies: Mapping[str, Policy]) -> None:
-        """Judge by other policies from the next poll on."""
+        """Use other policies from the next poll on."""
         self._policies = policies
         for name, cluster in self.by_name.items():
             cluster.policy = policies.get(name, DEFAULT_POLICY)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Drop what is known of the clusters of these partitions."""
+        """Drop all that is known of the clusters of these partitions."""
         gone = set(partitions)
         for known in (self.by_name, self._ahead):
             for name in [name for name in known if partition_of(name, self._partitions) in gone]:
@@ -70,7 +70,7 @@ class Clusters:
 
     @property
     def forgotten(self) -> list[str]:
-        """The clusters of which the last that is known is that a person had them forgotten."""
+        """The clusters whose latest decision is that a person had them forgotten."""
         return [
             name
             for name, decisions in self._ahead.items()
@@ -78,7 +78,7 @@ class Clusters:
         ]
 
     def outdated_in(self, partitions: frozenset[int]) -> bool:
-        """Return whether a newer hotdesk decided, or was asked for, some of what holds in these partitions."""
+        """Return True if these partitions have an order or a decision of a newer hotdesk."""
         return not partitions.isdisjoint(self._newer.values())
 
     def fold(self, batch: Sequence[News], now: float, *, live: bool) -> FoldedBatch:
@@ -87,7 +87,7 @@ class Clusters:
         Args:
             batch: in the log's order.
             now: this process's monotonic clock, in seconds.
-            live: the log has been caught up with; before that, nothing is decided and nothing is fresh.
+            live: this process has caught up with the log; before that, it decides nothing and no poll is fresh.
         """
         folded = FoldedBatch([], {}, set(), {})
         for news in batch:
@@ -101,9 +101,9 @@ class Clusters:
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:
         if isinstance(news, Undecodable):
-            return self._note_undecodable(news), Result.DEAD
+            return self._keep_undecodable(news), Result.DEAD
         if self._newer:
-            self._newer.pop(address_of(news), None)  # the newest of an address is what counts
+            self._newer.pop(address_of(news), None)  # the newest record of an address counts
         name = news.key.cluster if isinstance(news, Tombstone) else news.cluster
         if isinstance(news, DeadLetter):
             self._reported.add(offset_of(news))
@@ -111,22 +111,22 @@ class Clusters:
             return name, Result.FOLDED
         cluster = self._cluster_of(name, news)
         if cluster is None:
-            self._note_ahead(name, news, live=live)
+            self._keep_decision(name, news, live=live)
             return name, Result.FOLDED
         did = cluster.fold(news, live=live)
         if live:
-            cluster.note_arrival(news, did, now)
+            cluster.record_arrival(news, did, now)
         if did is Folded.POLL:
             folded.polled.add(name)
             if live and cluster.owned:
                 folded.entries.extend(cluster.judge())
         if isinstance(news, Tombstone) and cluster.state.is_blank:
-            # topics come on different ways: only once all of them say so is a cluster forgotten
+            # topics arrive independently: a cluster is forgotten only once all of them have ended it
             self._ahead[name] = self.by_name.pop(name).decisions
         return name, Result.STALE if did is Folded.STALE else Result.FOLDED
 
     def _cluster_of(self, name: str, news: News) -> Cluster | None:
-        """Return the cluster of a record, which is known from then on; None where a record makes none known."""
+        """Return the cluster of a record, adding it if it is new; None if such a record adds none."""
         cluster = self.by_name.get(name)
         if cluster is None and not isinstance(news, Tombstone | Decision):
             cluster = self.by_name[name] = Cluster(
@@ -138,24 +138,24 @@ class Clusters:
             )
         return cluster
 
-    def _note_ahead(self, name: str, news: News, *, live: bool) -> None:
-        """Keep a decision about a cluster of which nothing else is known."""
+    def _keep_decision(self, name: str, news: News, *, live: bool) -> None:
+        """Keep a decision about a cluster of which no other record is known."""
         if isinstance(news, Decision):
             decisions = self._ahead.setdefault(name, no_decisions())
             if live or news not in decisions:
                 decisions.append(news)
 
-    def _note_undecodable(self, news: Undecodable) -> str:
-        """Keep a dead letter until it is reported; return the cluster it counts for."""
+    def _keep_undecodable(self, news: Undecodable) -> str:
+        """Keep a dead letter until it is reported; return the cluster to count it for."""
         letter = news.letter
         self._dead[offset_of(letter)] = letter
         if news.newer and letter.topic in DECIDED:
             self._newer[Topic(letter.topic), letter.key] = letter.partition
-        # what is unreadable may name anything as its cluster
+        # an unreadable record may have anything as its cluster
         return letter.cluster if letter.cluster in self.by_name else ""
 
     def _decide(self, cluster: Cluster, folded: FoldedBatch, now: float) -> None:
-        """Decide for a cluster that was polled, if it is owned here, and publish its ranking."""
+        """Make the plan of a cluster after its poll, if this process owns it, and publish its ranking."""
         if not cluster.owned or self.outdated_in(frozenset({partition_of(cluster.name, self._partitions)})):
             return
         plan = cluster.make_plan(now)
@@ -166,10 +166,10 @@ class Clusters:
         folded.entries.append(entry_of(cluster.snapshot()))
 
     def _dead_letters(self) -> list[Entry]:
-        """Report what could not be decoded, each once, if its partition is owned."""
-        mine = [place for place in self._dead if place[1] in self._owned]
-        fresh = [self._dead[place] for place in mine if place not in self._reported]
-        for place in mine:
-            self._reported.add(place)
-            del self._dead[place]
+        """Return an entry for each record that could not be decoded, once, if this process owns its partition."""
+        mine = [offset for offset in self._dead if offset[1] in self._owned]
+        fresh = [self._dead[offset] for offset in mine if offset not in self._reported]
+        for offset in mine:
+            self._reported.add(offset)
+            del self._dead[offset]
         return [entry_of(dead) for dead in fresh]

@@ -1,4 +1,4 @@
-"""What people ordered and hotdesk decided for a cluster: orders, slots and logins, incidents and actions."""
+"""The decided half of a cluster's state: people's orders, slots and logins, incidents and actions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ from messages.topics import Key
 SENT_KEPT = 20
 """Sessions of a user that were sent a logout: more than any setting allows in ten minutes."""
 CLOSED_KEPT = 50
-"""Closed incidents that are still shown."""
+"""How many closed incidents are still shown."""
 
 
 class SlotEnd(NamedTuple):
-    """A slot that became a login, or a slot or login that is over."""
+    """A slot that became a login, or a slot or login that has ended."""
 
     slot: LoginSlot
     over: bool
@@ -43,12 +43,12 @@ class Decided:
     orders: Orders = field(default_factory=Orders)
     slots: Slots = field(default_factory=Slots)
     logins: dict[str, LoginSlot] = field(default_factory=dict)
-    """By user: the slots that became the sessions which now last, and so the alias each agent used."""
+    """By user: the slots of the present sessions, which record the alias that each agent used."""
     slots_ended: dict[str, SlotEnd] = field(default_factory=dict, compare=False)
-    """By user: what became of slots and logins and does not stand in the log yet. The owner publishes it; replicas
-    keep it in mind, for one of them may be the next owner."""
+    """By user: ends of slots and logins that are not in the log yet. The owner publishes them; replicas keep them too,
+    since one of them may be the next owner."""
     incidents: dict[str, Incident] = field(default_factory=dict)
-    """The open ones, by id."""
+    """The open incidents, by id."""
     closed: list[Incident] = field(default_factory=list)
     """The incidents that closed last, in that order."""
     relogins: dict[int, Relogin] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Decided:
     # --- incidents and actions --------------------------------------------------------------------------------------
 
     def add(self, record: Incident | Action) -> None:
-        """Record what was decided, by this owner or an earlier one."""
+        """Add an incident or an action, of this owner or an earlier one."""
         match record:
             case Incident(closed_at_ms=None):
                 self.incidents[record.incident] = record
@@ -105,7 +105,7 @@ class Decided:
 
     @property
     def actions(self) -> Iterator[Action]:
-        """All actions, in the order in which they are best carried out."""
+        """All actions, in the order in which to carry them out."""
         yield from self.fences.values()
         yield from self.relogins.values()
         yield from self.agent_pauses.values()
@@ -121,9 +121,9 @@ class Decided:
     # --- slots and logins -------------------------------------------------------------------------------------------
 
     def add_slot(self, slot: LoginSlot, session: AgentSession | None, seen_at_ms: int) -> None:
-        """Reserve a slot, or record the login it became; `session` is its user's, as the poll of `seen_at_ms` shows it.
+        """Add a slot, or the login it became; `session` is its user's, in the poll of `seen_at_ms`.
 
-        Logins and sessions travel on different topics, so the session may be known before the slot is.
+        Logins and sessions travel on different topics, so the session may be known before the slot.
         """
         name = slot.user.lower()
         if slot.used_by is not None:
@@ -131,12 +131,12 @@ class Decided:
             self.slots_ended.pop(name, None)
             self.logins[name] = slot
             return
-        self.hand_out(slot)
+        self.reserve(slot)
         if session is not None:
             self._use_slot(session, seen_at_ms)
 
-    def hand_out(self, slot: LoginSlot) -> None:
-        """Reserve a new slot; what became of an earlier one of its user no longer matters."""
+    def reserve(self, slot: LoginSlot) -> None:
+        """Reserve a new slot; the end of an earlier one of its user no longer matters."""
         self.slots_ended.pop(slot.user.lower(), None)
         self.slots.add(slot)
 
@@ -147,7 +147,7 @@ class Decided:
         self.logins.pop(user.lower(), None)
 
     def end_slots(self, changes: list[Entity | Key], now_ms: int) -> None:
-        """Turn slots into logins, and end slots and logins, by what a poll changed."""
+        """Turn slots into logins, and end slots and logins, by the changes of a poll."""
         if not (self.slots or self.logins):
             return
         for news in changes:
@@ -168,7 +168,7 @@ class Decided:
             self.slots_ended[session.user.lower()] = SlotEnd(login, over=False)
 
     def _end_login(self, user: str, live_agent_id: int | None) -> None:
-        """Remove a login that another session of its user, or none, has replaced."""
+        """Remove a user's login unless it is that of the session `live_agent_id`."""
         login = self.logins.get(user.lower())
         if login is not None and login.used_by != live_agent_id:
             del self.logins[user.lower()]

@@ -1,12 +1,12 @@
-"""The failure detector: what the dialers of a cluster are judged to be. Pure, and in the log's time.
+"""The failure detector: judges each dialer of a cluster at each poll. Pure, and in the log's time.
 
-Two thresholds, because avoiding a dialer is cheap and reversible, and moving people is neither: a dialer under
-suspicion gets no new logins, and only one that is down loses its agents. Each poll is a verdict of its own; what was
-known before turns verdicts into states.
+It has two thresholds, because avoiding a dialer is cheap and reversible, and moving people is neither: a suspect dialer
+gets no new logins, and only a dialer that is down loses its agents. Each poll has a verdict of its own; the state
+before and the verdict make the state after.
 
-What could be the observer's own trouble is never held against a dialer. Silence is counted only while polls came
-without a gap; a probe counts only where it has succeeded before; probes that fail everywhere at once are blind;
-and while more than half the fleet looks bad, a brake keeps everybody where they are.
+A fault that could be the observer's own never counts against a dialer. Silence counts only while polls come without
+a gap; a probe counts only once it has succeeded; probes that fail everywhere at once are blind; and while more than
+half of the fleet looks bad, the fleet brake keeps all agents where they are.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -35,36 +35,37 @@ from messages.records import (
 from messages.words import reason
 
 CONFIRMED_SECONDS = 3.5
-"""A heartbeat that stood still for so long and probes that fail: down."""
+"""A heartbeat that has stalled this long while probes fail: down."""
 TWICE_SECONDS = 1.0
-"""Probes must fail for so long to confirm that: they are asked every second, and one answer may get lost."""
+"""Probes must fail this long to confirm that: they are sent every second, and one answer may get lost."""
 ALONE_SECONDS = 8.0
-"""Without a probe, and for a dialer whose heartbeat goes on while its Asterisk does not answer."""
+"""The time without a probe, and for a dialer whose heartbeat advances while its Asterisk does not answer."""
 PROBE_DOUBT_SECONDS = 2.5
-"""Probes of a dialer with a living heartbeat that fail for so long make it suspect; one lost probe does not."""
+"""Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
 UNSEEN_SECONDS = 16.0
-"""The same for one that was up under a former collector, and whose heartbeat the present one never saw advance: it may
-have died while nobody looked. One that nobody ever saw alive may have been dead for years, and loses nobody now."""
+"""The time for a dialer that was up under a former collector, and whose heartbeat the present one has never seen
+advance: it may have died between the two. A dialer that was never seen up may have been dead for years, and its agents
+stay."""
 DRAIN_SECONDS = 10.0
-"""`active='N'` for so long is meant: agents leave."""
+"""`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
-"""Polls come every half second; after a longer gap the observer was asleep, and watching begins anew."""
+"""Polls come every half second; after a longer gap the observer was asleep, and its watching starts again."""
 DOUBT_SECONDS = 2.0
-"""For so long after such a gap nobody is moved: the picture may be from before it."""
+"""No agent is moved for this long after such a gap: the poll may show a moment before it."""
 PROBATION_SECONDS = 30.0
 PROBATION_MOST_SECONDS = 600.0
 FLAP_MEMORY_SECONDS = 1800.0
-"""A dialer that stayed up for so long has its deaths forgotten."""
+"""A dialer that has stayed up this long starts again with no deaths."""
 BLIND_DOUBT_SECONDS = 60.0
-"""For so long after all probes began to fail nobody is moved: what they reach, the collector may reach no better.
-After that they are taken for absent: a firewall that keeps them out for good must not keep everybody where they are."""
+"""No agent is moved for this long after all probes began to fail: the collector itself may be cut off. After that the
+probes count as absent: a firewall that blocks them for good must not keep all agents where they are."""
 
 VOTES = {ProbeResult.ALIVE, ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
-"""A refused password is no vote: the account is wrong, and the dialer may be well."""
+"""Results that count. A refused password does not: the account is wrong, and the dialer may be well."""
 
 
 class _ProbeOutcome(Enum):
-    """What a dialer's probes say together."""
+    """The combined result of a dialer's probes."""
 
     NONE = "no probe"
     ALIVE = "alive"
@@ -76,7 +77,7 @@ class _ProbeOutcome(Enum):
 class _Probed(NamedTuple):
     outcome: _ProbeOutcome
     since_ms: int
-    """For how long they say so."""
+    """Since when this is the result."""
     words: str
 
 
@@ -92,9 +93,9 @@ _FAILING = {_ProbeOutcome.MUTE, _ProbeOutcome.REFUSED, _ProbeOutcome.UNREACHABLE
 def judge_fleet(
     before: FleetHealth, poll: Poll, policy: Policy, orders: Orders, *, fenced: Collection[ServerIp] = frozenset()
 ) -> FleetHealth:
-    """Judge every dialer of a poll, from how the fleet was judged before and what people ordered.
+    """Return the state of every dialer of a poll, from the states before and people's orders.
 
-    `fenced`: dialers that hotdesk itself has closed to new logins; that flag says nothing about them.
+    `fenced`: dialers that hotdesk itself has closed to new logins; for them that flag does not count.
     """
     now_ms = poll.observed_at_ms
     gap_ms = now_ms - before.polled_at_ms
@@ -119,15 +120,15 @@ def judge_fleet(
     watched = {
         each.server_ip: _watch(before.dialers.get(each.server_ip), each, now_ms, steady_since_ms) for each in doubtful
     }
-    heard = {each.server_ip: _hear(each, watched[each.server_ip]) for each in doubtful}
-    blind = _all_fail(heard.values())
+    probed = {each.server_ip: _probed(each, watched[each.server_ip]) for each in doubtful}
+    blind = _all_fail(probed.values())
     blind_since_ms = None if not blind else now_ms if before.blind_since_ms is None else before.blind_since_ms
     for dialer in doubtful:
         dialers[dialer.server_ip] = _judge(
             before.dialers.get(dialer.server_ip),
             dialer,
             histories=watched[dialer.server_ip],
-            heard=heard[dialer.server_ip],
+            probed=probed[dialer.server_ip],
             watch=_Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind=blind),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, now_ms),
@@ -169,9 +170,9 @@ def _counted_anew(dialer: DialerHealth) -> DialerHealth:
 
 
 def doubt_about(state: ClusterState, server_ip: ServerIp) -> Reason | None:
-    """Return why a dialer that was judged down may not be dead now; None: the latest poll says that it is.
+    """Return why a dialer that is down may not be dead now; None: the latest poll's verdict is down.
 
-    It stays down until it is seen to be up; but no agent is moved for what was only seen before.
+    It stays down until it is seen up; but an earlier verdict alone is no reason to move an agent.
     """
     health = state.observed.health.dialers.get(server_ip)
     if health is None or health.verdict is DialerState.DOWN:
@@ -180,9 +181,9 @@ def doubt_about(state: ClusterState, server_ip: ServerIp) -> Reason | None:
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
-    """Tell whether a dialer is up as before, with nothing to remember: nearly all are, at nearly every poll.
+    """Return True if a dialer is up as before, with nothing new to record: nearly all are, at nearly every poll.
 
-    Not one with probes: since when they tell what must be remembered, and whether all fail.
+    Never for one with probes: the time of their latest change must be recorded, and whether all fail.
     """
     heartbeat = dialer.heartbeat
     return (
@@ -200,28 +201,28 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
 
 
 def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, now_ms: int) -> bool:
-    """Tell whether somebody wants the dialer empty."""
+    """Return True if the dialer is to be emptied, by order or for a maintenance window."""
     return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms)
 
 
 class _Watch(NamedTuple):
-    """The circumstances of a judgement."""
+    """The circumstances of a verdict."""
 
     now_ms: int
     steady_since_ms: int
     blind: bool
 
     def seconds_since(self, ms: int) -> float:
-        """Tell for how long something has lasted, as far as it was watched without a gap."""
+        """Return the seconds since `ms`, counted only while polls came without a gap."""
         return (self.now_ms - max(ms, self.steady_since_ms)) / 1000
 
 
 def _watch(
     before: DialerHealth | None, dialer: DialerReading, now_ms: int, steady_since_ms: int
 ) -> dict[str, ProbeHistory]:
-    """Remember since when each probe has told what it tells."""
+    """Return the history of each probe: its result, and since when."""
     known = {} if before is None else before.probes
-    # a probe that says nothing now (its collector has only begun) is as credible as before when it speaks again
+    # a probe without a result now (its collector has just started) is as credible as before once it has one again
     histories = {kind: each for kind, each in known.items() if kind not in dialer.probes}
     for kind, told in dialer.probes.items():
         earlier = known.get(kind)
@@ -235,8 +236,8 @@ def _watch(
     return histories
 
 
-def _hear(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
-    """Put together what a dialer's credible probes tell now."""
+def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
+    """Return the combined result of a dialer's credible probes now."""
     speaking = {kind: each for kind, each in histories.items() if kind in dialer.probes}
     voters = {kind: each for kind, each in speaking.items() if each.credible and each.told in VOTES}
     if not voters:
@@ -250,92 +251,95 @@ def _hear(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Prob
         return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
     if ProbeResult.REFUSED in told:
         return _Probed(_ProbeOutcome.REFUSED, since_ms, words)
-    # A datagram that is not answered may not have arrived; only a connection that was accepted shows that the host
-    # lives and Asterisk does not.
+    # A datagram without an answer may not have arrived; only an accepted connection shows that the host is up and
+    # Asterisk is not.
     if "ami" in voters:
         return _Probed(_ProbeOutcome.MUTE, since_ms, words)
     return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
 
 
-def _all_fail(heard: Iterable[_Probed]) -> bool:
-    """Tell whether the probes of all dialers fail, of at least two."""
-    votes = [each.outcome for each in heard if each.outcome is not _ProbeOutcome.NONE]
+def _all_fail(probed: Iterable[_Probed]) -> bool:
+    """Return True if the probes of all dialers fail, and there are at least two."""
+    votes = [each.outcome for each in probed if each.outcome is not _ProbeOutcome.NONE]
     return len(votes) >= SEVERAL and all(outcome in _FAILING for outcome in votes)
 
 
 def _verdict(
-    before: DialerHealth | None, dialer: DialerReading, heard: _Probed, watch: _Watch, policy: Policy
+    before: DialerHealth | None, dialer: DialerReading, probed: _Probed, watch: _Watch, policy: Policy
 ) -> _Verdict:
-    """Say what one poll tells of a dialer. The table stands in docs/guide/failover.md."""
+    """Return the verdict of one poll on a dialer. The table is in docs/guide/failover.md."""
     was_down = before is not None and before.life is DialerState.DOWN
-    failing = heard.outcome in _FAILING and not watch.blind
-    failing_for = watch.seconds_since(heard.since_ms) if failing else 0.0
+    failing = probed.outcome in _FAILING and not watch.blind
+    failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
     if heartbeat is None:
         if failing_for >= ALONE_SECONDS:
-            words = f"no heartbeat row, {heard.words} for {failing_for:.1f} s"
+            words = f"no heartbeat row, {probed.words} for {failing_for:.1f} s"
             return _Verdict(DialerState.DOWN, words, confirmed=True)
-        return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {heard.words}")
+        return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
     stalled = stalled_seconds(heartbeat, watch.now_ms) or 0.0
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
-            return _Verdict(DialerState.UNKNOWN, "its heartbeat was not yet seen to advance")
-        return _while_it_beats(heard, failing_for, was_down=was_down)
+            return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
+        return _while_it_advances(probed, failing_for, was_down=was_down)
     alone_seconds = ALONE_SECONDS
     if heartbeat.progressed_at_ms is None and not was_down:
         alone_seconds = UNSEEN_SECONDS if before is not None and before.served else float("inf")
-    return _while_it_stands_still(
+    return _while_stalled(
         heartbeat,
         stalled,
-        heard,
+        probed,
         watch,
         failing_for=failing_for if failing else None,
         alone_seconds=alone_seconds,
     )
 
 
-def _while_it_stands_still(  # noqa: PLR0913 # what such a verdict rests on
+def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     heartbeat: Heartbeat,
     stalled: float,
-    heard: _Probed,
+    probed: _Probed,
     watch: _Watch,
     *,
     failing_for: float | None,
     alone_seconds: float,
 ) -> _Verdict:
-    """Say what a heartbeat that does not advance means, beside what the probes tell; None: nothing ill."""
-    stands = f"heartbeat stands still for {stalled:.1f} s, {heard.words}"
+    """Return the verdict on a dialer whose heartbeat has stalled; `failing_for` None: its probes do not fail."""
+    stalled_words = f"heartbeat stalled for {stalled:.1f} s, {probed.words}"
     steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
-    if heard.outcome is _ProbeOutcome.ALIVE:
-        return _Verdict(DialerState.SUSPECT, f"{stands}: only its updater may have died")
+    if probed.outcome is _ProbeOutcome.ALIVE:
+        return _Verdict(DialerState.SUSPECT, f"{stalled_words}: perhaps only its updater has died")
     if failing_for is not None:
         sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
-        return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stands, confirmed=sure)
-    return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stands)
+        return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stalled_words, confirmed=sure)
+    return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stalled_words)
 
 
-def _while_it_beats(heard: _Probed, failing_for: float, *, was_down: bool) -> _Verdict:
-    """Say what is left to doubt of a dialer whose heartbeat advances; `failing_for` is 0 where probes are blind."""
-    if failing_for >= ALONE_SECONDS and heard.outcome is _ProbeOutcome.MUTE:
-        words = f"{heard.words} for {failing_for:.1f} s, though its heartbeat goes on"
+def _while_it_advances(probed: _Probed, failing_for: float, *, was_down: bool) -> _Verdict:
+    """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
+
+    Only mute probes can mean that it hangs: a refusal may be a firewall's word, and a cut may be on our own path.
+    """
+    if failing_for >= ALONE_SECONDS and probed.outcome is _ProbeOutcome.MUTE:
+        words = f"{probed.words} for {failing_for:.1f} s, though its heartbeat advances"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
-    if failing_for >= PROBE_DOUBT_SECONDS or (was_down and heard.outcome in _FAILING):
-        return _Verdict(DialerState.SUSPECT, f"{heard.words}, though its heartbeat goes on")
+    if failing_for >= PROBE_DOUBT_SECONDS or (was_down and probed.outcome in _FAILING):
+        return _Verdict(DialerState.SUSPECT, f"{probed.words}, though its heartbeat advances")
     return _Verdict(DialerState.UP, "")
 
 
-def _judge(  # noqa: PLR0913 # what a judgement rests on
+def _judge(  # noqa: PLR0913 # the facts of a verdict
     before: DialerHealth | None,
     dialer: DialerReading,
     *,
     histories: dict[str, ProbeHistory],
-    heard: _Probed,
+    probed: _Probed,
     watch: _Watch,
     policy: Policy,
     drain: bool,
     fenced: bool,
 ) -> DialerHealth:
-    verdict = _verdict(before, dialer, heard, watch, policy)
+    verdict = _verdict(before, dialer, probed, watch, policy)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     after = _live_on(known, verdict, watch.now_ms)
     switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
@@ -362,7 +366,7 @@ def _judge(  # noqa: PLR0913 # what a judgement rests on
 
 
 def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealth:
-    """Plan a verdict into the state of a dialer's life: what is down stays down until it is seen to be up."""
+    """Return the state after a verdict, flags and orders aside: a dialer that is down stays down until seen up."""
     life = known.life
     changes: dict[str, object] = {}
     match verdict.state:
@@ -387,7 +391,7 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
             if life is not DialerState.DOWN:
                 life = DialerState.SUSPECT
         case _:
-            pass  # unknown: as last judged
+            pass  # unknown: the state stays
     if life is not known.life:
         changes["life_since_ms"] = now_ms
     return msgspec.structs.replace(known, life=life, **changes)

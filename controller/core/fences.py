@@ -1,8 +1,8 @@
-"""Fences: VICIdial itself is kept from sending new logins to a dead dialer. Pure.
+"""Fences: close a dead dialer to the logins that VICIdial itself would send there. Pure.
 
-VICIdial's own page goes on choosing a dead dialer for up to two minutes, and where no login hook asks hotdesk only
-`servers.active_agent_login_server` stops that. It is somebody else's switch, so hotdesk records what it plans before it
-touches it, gives back only what it took itself, and never the other way round: a plan without an outcome is left to
+VICIdial's own page goes on choosing a dead dialer for up to two minutes, and without the login hook only
+`servers.active_agent_login_server` stops that. The switch belongs to other people, so hotdesk records its plan before
+it touches the switch, sets it back only if hotdesk itself had changed it, and leaves a plan without a known outcome to
 people.
 """
 
@@ -19,25 +19,25 @@ from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp
 
 _OURS = {FenceStage.PLANNED, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
-"""A person may order that one of these is given back."""
+"""Stages of a fence that a person may order to be opened again."""
 _OVER = {FenceStage.NOT_TAKEN, FenceStage.RETURNED}
 
 
 def fenced(state: ClusterState) -> frozenset[ServerIp]:
-    """Return the dialers whose `active_agent_login_server='N'` is hotdesk's own doing, and no person's wish."""
+    """Return the dialers whose `active_agent_login_server='N'` comes from hotdesk and from no person."""
     return frozenset(each.server_ip for each in state.decided.fences.values() if each.stage in _OURS)
 
 
 def fence_changes(
     state: ClusterState, policy: Policy, by: str, *, acts: bool, withheld: Reason | None
 ) -> Iterator[ActionChange]:
-    """Decide which fences are taken, given back and forgotten."""
+    """Yield the changes of this poll: fences to take, to open again and to end."""
     for fence in state.decided.fences.values():
         change = _reconsider(state, fence, by, withheld=withheld)
         if change is not None:
             yield change
     if policy.fence and withheld is None:
-        yield from _take(state, by, acts=acts)
+        yield from _new_fences(state, by, acts=acts)
 
 
 def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason | None) -> ActionChange | None:
@@ -47,7 +47,7 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
     if fence.stage in _OVER and not down:
         return ActionChange(fence, None, over=True)
     if fence.stage is FenceStage.PLANNED and not down:
-        answer = "the dialer came back before it was known whether the fence was taken"
+        answer = "the dialer came back before hotdesk knew whether it had closed it"
         return ActionChange(_changed(state, fence, FenceStage.UNCLEAR, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
     if withheld is not None:
         return None
@@ -59,7 +59,7 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
     return None
 
 
-def _take(state: ClusterState, by: str, *, acts: bool) -> Iterator[ActionChange]:
+def _new_fences(state: ClusterState, by: str, *, acts: bool) -> Iterator[ActionChange]:
     taking = fenced(state)
     for incident in state.decided.incidents.values():
         server_ip = incident.server_ip

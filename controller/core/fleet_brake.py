@@ -15,7 +15,7 @@ from messages.words import reason
 SETTLED_SECONDS = 600.0
 """A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at."""
 SEVERAL = 2
-"""One dialer that dies is no fleet's trouble, however small the fleet."""
+"""A single dead dialer never sets the brake, however small the fleet."""
 
 
 class FleetBrake(NamedTuple):
@@ -50,12 +50,12 @@ def lets_go(before: FleetHealth, brake: FleetBrake) -> bool:
 
 
 def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
-    """Return whether it is the fleet brake that holds, and no person has released it."""
+    """Return True while the fleet brake is on, and no person has released it."""
     return health.brake is not None and health.bad_since_ms is not None and not _released(orders, health.bad_since_ms)
 
 
 def _released(orders: Orders, bad_since_ms: int) -> bool:
-    """Return whether a person has released the brake that began then; a later one is another."""
+    """Return True if a person has released the brake that began at `bad_since_ms`; a later one needs another order."""
     return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
 
 

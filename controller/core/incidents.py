@@ -1,7 +1,7 @@
-"""Incidents: one dialer's trouble, from its opening to its close. Pure, and in the log's time.
+"""Incidents: one dialer's trouble, from opening to close. Pure, and in the log's time.
 
-An incident opens when the dialer is down or is to be emptied, is looked at again with each poll, and closes when the
-dialer is back. Whatever is decided leaves a record that says why, and so does whatever is withheld.
+An incident opens when the dialer is down or is to be emptied, is reconsidered at each poll, and closes when the dialer
+is back. Every decision, and everything withheld, leaves a record that says why.
 """
 
 import msgspec
@@ -50,14 +50,14 @@ class Incidents:
         return known
 
     def close(self, incident: Incident, why: str) -> None:
-        """Close an incident, and withdraw the moves of it that were not sent."""
+        """Close an incident, and withdraw those of its moves that were not sent."""
         self._moves.withdraw(incident.incident, why)
         plan = self._plan
         plan.add(msgspec.structs.replace(incident, closed_at_ms=plan.now_ms, withheld=None, listed=(), by=plan.by))
         plan.decide(DecisionCode.INCIDENT_CLOSED, why, incident.server_ip, incident=incident.incident)
 
     def move_agents(self, incident: Incident, sessions: list[AgentSession]) -> None:
-        """Move the agents of a dialer as far as that is right now, and bring its incident up to date."""
+        """Plan moves for the agents of a dialer as far as the pace allows, and update its incident."""
         listed = {each.live_agent_id: _listed(each, NotMoved.REMOTE) for each in sessions if each.remote}
         if incident.kind is DialerState.DOWN:
             listed |= self._calls_lost(incident.server_ip)
@@ -99,13 +99,13 @@ class Incidents:
         return incident
 
     def _doubt_about(self, incident: Incident) -> Reason | None:
-        """Return why a dialer that is down may not be dead now; None: nothing speaks for it."""
+        """Return why a dialer that is down may not be dead now; None: there is no doubt."""
         if incident.kind is not DialerState.DOWN:
             return None
         return doubt_about(self._plan.state, incident.server_ip)
 
     def _update(self, before: Incident, after: Incident) -> None:
-        """Store an incident that changed, and a decision for everything newly withheld."""
+        """Add the incident if it changed, and a decision for everything newly withheld."""
         plan = self._plan
         if after != before:
             plan.add(msgspec.structs.replace(after, by=plan.by))
@@ -113,14 +113,14 @@ class Incidents:
             if after.withheld is not None:
                 plan.decide(DecisionCode.MOVES_WITHHELD, after.withheld.text, before.server_ip)
             else:
-                plan.decide(DecisionCode.MOVES_RELEASED, "what withheld them is over", before.server_ip)
+                plan.decide(DecisionCode.MOVES_RELEASED, "the reason to withhold them is over", before.server_ip)
         known = {each.live_agent_id: each.why for each in before.listed}
         for each in after.listed:
             if known.get(each.live_agent_id) is not each.why:
                 plan.decide(DecisionCode.NOT_MOVED, sentence(each.why), each.user)
 
     def _calls_lost(self, server_ip: ServerIp) -> dict[int, Listed]:
-        """Find the agents of living dialers whose call was on this one."""
+        """Return the agents on other dialers whose call was on this one."""
         return {
             each.live_agent_id: _listed(each, NotMoved.CALL_LOST)
             for each in self._plan.state.observed.agents.values()

@@ -1,4 +1,4 @@
-"""Moves: which agent goes where, how fast, and what became of it. Pure, and in the log's time."""
+"""Moves: choose the agent, the target and the pace of each move, and follow it up. Pure, and in the log's time."""
 
 from dataclasses import replace
 
@@ -22,19 +22,19 @@ from messages.records import (
 )
 
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
-"""Agents who wait for calls go first, since calls are sent to them; then those who pause, then those in calls."""
+"""Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
 
 PLANNED_SLOT_SECONDS = 60.0
-"""How long a mover's slot is reserved: as long as the screen may be told again, and then the agent logs in."""
+"""How long the slot of a move is reserved: the time for all attempts, and for the agent to log in after that."""
 SECOND_MS = 1000
 RETRY_SECONDS = 15.0
-"""A screen polls every second; one that was told this long ago, and is still there, is told again."""
+"""A screen polls every second; a session that is still there this long after its logout is sent another."""
 MOVES_COUNTED_SECONDS = 600
 """A user's moves are counted over this long."""
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
-"""An emergency logout is several statements without a transaction; it can be begun again where it broke off."""
+"""An emergency logout is several statements without a transaction; a second attempt finishes the first."""
 _UNDER_WAY = {ReloginStage.PLANNED, ReloginStage.SENT, ReloginStage.ENDED}
 
 
@@ -50,7 +50,7 @@ class Moves:
         # advice given in advise mode is not an order once the mode is "act"
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
-        """By session, as they are after this plan."""
+        """By session, with the changes of this plan."""
         self._left = self._moves_left()
         self._aliases_of: dict[str, set[str]] | None = None
 
@@ -59,7 +59,7 @@ class Moves:
         return [each for each in self.relogins.values() if each.incident == incident]
 
     def follow_up(self) -> None:
-        """Bring the known moves up to date with what the poll shows."""
+        """Update the known moves by the latest poll."""
         plan = self._plan
         sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
         for relogin in list(self.relogins.values()):
@@ -71,7 +71,7 @@ class Moves:
                 self._forget(after)
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
-        """Plan an agent's move, or return why not; None too where it only has to wait for its turn."""
+        """Plan an agent's move, or return why not; also None if it only has to wait for the pace."""
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
             return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
@@ -100,7 +100,7 @@ class Moves:
                 self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
 
     def withdraw(self, incident: str, why: str) -> None:
-        """Forget the moves of an incident that is over; those that were not sent are withdrawn."""
+        """End the moves of an incident that is over, and withdraw those that were not sent."""
         for relogin in self.of_incident(incident):
             if relogin.stage is ReloginStage.PLANNED:
                 self._plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
@@ -108,7 +108,7 @@ class Moves:
             self._forget(relogin)
 
     def end_advice(self) -> None:
-        """End what was only advice before hotdesk was allowed to act, and was not planned since."""
+        """End the advice from before the mode became act, except for moves that have been planned since."""
         for each in self._advice:
             if each.live_agent_id not in self.relogins:
                 self._plan.end(each)
@@ -151,7 +151,7 @@ class Moves:
         return health is not None and trouble_of(self._plan.policy, health) is not None
 
     def _alias_of(self, session: AgentSession) -> str | NotMoved:
-        """Return the alias an agent logged in with: what is known of the login, else the only one with that phone."""
+        """Return the alias of an agent's login: the recorded one, or else the only alias with that phone."""
         state = self._plan.state
         login = state.decided.logins.get(session.user.lower())
         if login is not None and login.used_by == session.live_agent_id and resolve(state, login.alias_id):
@@ -164,7 +164,7 @@ class Moves:
         return NotMoved.AMBIGUOUS if found else NotMoved.NO_ALIAS
 
     def _aliases_with(self, session: AgentSession) -> set[str]:
-        """Find the aliases that hold the phone an agent's session is on."""
+        """Return the aliases that list the phone of an agent's session."""
         if self._aliases_of is None:
             self._aliases_of = _aliases_by_phone(self._plan)
         return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
@@ -175,7 +175,7 @@ class Moves:
         self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str
     ) -> Relogin:
         plan = self._plan
-        # on a dialer that lives a call is only waited for
+        # on a dialer that is up, the screen waits for the call to end
         lives = self._lives(session.server_ip)
         relogin = Relogin(
             cluster=plan.state.cluster,
@@ -229,7 +229,7 @@ class Moves:
         )
 
     def _release_slot(self, relogin: Relogin) -> None:
-        """Reserve no slot for an agent who is not moved after all, nor an order that another logout could call up."""
+        """Release the slot of a withdrawn move, so that a later logout of that screen starts no re-login."""
         plan = self._plan
         slot = plan.state.decided.slots.of(relogin.user)
         if slot is not None and slot.planned and slot.replaces == relogin.live_agent_id:
@@ -237,7 +237,7 @@ class Moves:
                 msgspec.structs.replace(slot, planned=False, screen="", until_ms=plan.now_ms, handed_out_by=plan.by)
             )
 
-    # --- what became of a move --------------------------------------------------------------------------------------
+    # --- following moves up -----------------------------------------------------------------------------------------
 
     def _follow_up(self, relogin: Relogin, sessions: set[int]) -> Relogin:
         now = self._plan.state.observed.agents.get(relogin.user.lower())
@@ -249,13 +249,13 @@ class Moves:
         return self._repeat(relogin) if relogin.stage is ReloginStage.SENT and late else relogin
 
     def _repeat(self, relogin: Relogin) -> Relogin:
-        """Plan a move once more, or record that it failed; while moves are withheld, wait."""
+        """Plan another attempt, or record that the move failed; while moves are withheld, wait."""
         plan = self._plan
         if plan.withheld is not None:
             return relogin
         forced = relogin.attempts >= MOST_ATTEMPTS
         if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if plan.policy.emergency_logout else 0):
-            why = f"tried {relogin.attempts} times, and still there"
+            why = f"the session is still there after {relogin.attempts} attempts"
             plan.decide(DecisionCode.MOVE_GIVEN_UP, why, relogin.user)
             return self._changed(relogin, stage=ReloginStage.FAILED)
         code = DecisionCode.MOVE_FORCED if forced else DecisionCode.MOVE_REPEATED
@@ -270,7 +270,7 @@ class Moves:
         )
 
     def _in_dead_call(self, relogin: Relogin) -> bool:
-        """Return whether a call came between the poll that planned a move and the LOGOUT, and died with its dialer."""
+        """Return True if the agent got a call after the move was planned, and it died with its dialer."""
         session = self._plan.state.observed.agents.get(relogin.user.lower())
         return (
             session is not None
@@ -298,6 +298,6 @@ def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
         for login in alias.logins:
             phone = observed.phones.get(login.lower())
             if phone is not None:
-                place = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
-                found.setdefault(place, set()).add(alias.alias_id)
+                station = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
+                found.setdefault(station, set()).add(alias.alias_id)
     return found

@@ -1,4 +1,4 @@
-"""News: what one entry of the log says, as the core reads it."""
+"""The entries of the log as the core reads them: records, tombstones, and bytes that are neither."""
 
 from enum import StrEnum
 
@@ -17,18 +17,18 @@ NEVER: Stamp = (-1, -1)
 
 
 class Tombstone(msgspec.Struct, frozen=True, gc=False):
-    """The end of whatever its key names."""
+    """An empty record: its key has ended."""
 
     topic: Topic
     key: Key
     stamp: Stamp
-    """Of an observation; `NEVER` elsewhere."""
+    """For an observation; `NEVER` for others."""
     by: str
-    """The process that wrote it; empty where a tombstone does not say."""
+    """The process that wrote it; empty if the tombstone does not name it."""
 
 
 class Undecodable(msgspec.Struct, frozen=True, gc=False):
-    """Bytes that are no record."""
+    """Bytes that are not a record."""
 
     letter: DeadLetter
     newer: bool = False
@@ -38,12 +38,12 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
 News = AnyRecord | Tombstone | Undecodable
 
 DECIDED = frozenset({Topic.ORDERS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS})
-"""Topics of orders and decisions. A process that cannot read all of them must decide nothing: it could move agents
+"""Topics of orders and decisions. A process that cannot read all records there must not decide: it could move agents
 twice, or against an order."""
 
 
 class Result(StrEnum):
-    """What became of one entry; the label of a metric."""
+    """The result of folding one entry; the label of a metric."""
 
     FOLDED = "folded"
     STALE = "stale"
@@ -56,10 +56,10 @@ Offset = tuple[Topic, int, int]
 
 
 def offset_of(letter: DeadLetter) -> Offset:
-    """Return where the entry stands that a dead letter is about."""
+    """Return the offset of the entry that a dead letter is about."""
     return letter.topic, letter.partition, letter.offset
 
 
 def address_of(news: AnyRecord | Tombstone) -> tuple[Topic, str]:
-    """Return the topic and key of an entry; the newest entry of an address is the one that counts."""
+    """Return the topic and key of an entry; of all entries at one address the newest counts."""
     return (news.topic, str(news.key)) if isinstance(news, Tombstone) else (topic_of(news), str(key_of(news)))

@@ -1,7 +1,7 @@
-"""What collectors observed of a cluster, and how its dialers are judged by it.
+"""The observed half of a cluster's state: its collector's records, and the detector's states of its dialers.
 
-A poll is folded whole or not at all. What a collector publishes of a poll waits until the record that closes it, so
-there is no moment at which sessions are newer than counts. Folding the same records again gives an equal state.
+A poll is folded whole or not at all. The records of a poll wait until the one that closes it, so sessions are never
+newer than counts. Folding the same records again gives an equal state.
 """
 
 from dataclasses import dataclass, field
@@ -29,25 +29,25 @@ from messages.records import (
 from messages.topics import Key
 
 Entity = AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
-"""What a poll reports as changed."""
+"""A row that a poll reports as changed."""
 
 LEAST_SHARE = 1e-9
-"""A dialer with a smaller part of all weights counts as unweighted: dividing a load by so little overflows."""
+"""A dialer with a smaller share of the weights counts as unweighted: a load divided by so little overflows."""
 
 
 class Folded(Enum):
-    """What folding a record did."""
+    """The effect of folding a record."""
 
     WAITS = auto()
-    """It belongs to a poll that is not closed yet."""
+    """The record belongs to a poll that is not closed yet."""
     POLL = auto()
-    """It closed a poll: the state is that poll's now."""
+    """The record closed a poll, whose state this is now."""
     OUTAGE = auto()
     """The database does not answer."""
     RECORDED = auto()
-    """It is known from now on."""
+    """The record is part of the state now."""
     STALE = auto()
-    """It is older than what is known, and was dropped."""
+    """The record is older than the state, and was dropped."""
 
 
 @dataclass
@@ -65,17 +65,17 @@ class Observed:
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     settings: SystemSettings | None = None
     weight_shares: dict[ServerIp, float] = field(default_factory=dict)
-    """Each weighted dialer's part of all weights; empty where the cluster weights none."""
+    """Each weighted dialer's share of the weights; empty if the cluster has no weights."""
     outage: Outage | None = None
     health: FleetHealth = field(default_factory=FleetHealth)
-    """How `controller.core.detector` judges the dialers; empty until the first judgement."""
+    """The states of the dialers by `controller.core.detector`; empty before its first verdicts."""
     _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
 
     @property
     def stamp(self) -> Stamp:
-        """The poll that this state is of; `NEVER` before the first."""
+        """The latest poll, of which this is the state; `NEVER` before the first."""
         return NEVER if self.poll is None else (self.poll.epoch, self.poll.sequence)
 
     @property
@@ -85,7 +85,7 @@ class Observed:
 
     @property
     def even_share(self) -> float | None:
-        """The mean number of agents on the dialers that are up; None where none is."""
+        """The mean number of agents on the dialers that are up; None if none is up."""
         up = [
             sum(self.dialers[server_ip].agents.values())
             for server_ip, each in self.health.dialers.items()
@@ -94,7 +94,7 @@ class Observed:
         return sum(up) / len(up) if up else None
 
     def fold(self, record: Observation) -> tuple[Folded, list[Entity | Key]]:
-        """Fold one observation; return what it did, and what changed where it closed a poll."""
+        """Fold one observation; return its effect, and the changed rows if it closed a poll."""
         stamp = (record.epoch, record.sequence)
         match record:
             case Poll():
@@ -110,7 +110,7 @@ class Observed:
                 return self._wait(stamp, record), []
 
     def fold_end(self, key: Key, stamp: Stamp) -> Folded:
-        """Fold a tombstone: what `key` names has ended."""
+        """Fold the tombstone of `key`."""
         return self._wait(stamp, key)
 
     def _wait(self, stamp: Stamp, news: Entity | Key) -> Folded:
@@ -123,8 +123,8 @@ class Observed:
     def _close(self, poll: Poll, stamp: Stamp) -> tuple[Folded, list[Entity | Key]]:
         if stamp <= self.stamp or stamp < self._seen:
             return Folded.STALE, []
-        # In a compacted log records come without the polls that closed them; the next one that stayed closes them
-        # all. But sessions of an earlier epoch are not these counts' sessions, and this epoch has its own.
+        # Compaction removes polls, but not all records that they closed; the next remaining poll closes them all.
+        # But sessions of an earlier epoch do not belong to these counts, and this epoch has published its own.
         closed = [news for (epoch, _), news in self._waiting if epoch == poll.epoch or not is_session(news)]
         self._waiting.clear()
         for news in closed:
@@ -153,7 +153,7 @@ class Observed:
                 self._remove(news)
 
     def _remove(self, key: Key) -> None:
-        # A kind without a line here never ends: a cluster keeps its settings, and its polls only get newer.
+        # A kind without a line here never ends: a cluster keeps its settings, and newer polls replace older ones.
         filed: Any = {
             KIND_AGENT: self.agents,
             KIND_PHONE: self.phones,
@@ -163,7 +163,7 @@ class Observed:
         filed.pop(key.name.lower(), None)
 
     def _sweep(self, poll: Poll) -> None:
-        """Drop what ended without a tombstone: what a new epoch, or a full round of it, did not publish again."""
+        """Drop rows that ended without a tombstone: those that a new epoch, or a full round of it, did not publish."""
         if poll.epoch > self._swept[0]:
             self._swept = (poll.epoch, 0)
             _drop_older(self.agents, self._swept)
@@ -174,7 +174,7 @@ class Observed:
 
 
 def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
-    """Return how long ago a heartbeat last advanced, in seconds; None where there is no row that could."""
+    """Return how long ago a heartbeat last advanced, in seconds; None: no heartbeat row."""
     if heartbeat is None:
         return None
     since_ms = heartbeat.watched_since_ms if heartbeat.progressed_at_ms is None else heartbeat.progressed_at_ms
@@ -182,7 +182,7 @@ def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
 
 
 def is_session(news: Entity | Key) -> bool:
-    """Return whether a change is about an agent's session."""
+    """Return True for the change or the end of an agent's session."""
     return isinstance(news, AgentSession) or (isinstance(news, Key) and news.kind == KIND_AGENT)
 
 

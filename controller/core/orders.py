@@ -1,4 +1,4 @@
-"""What people have ordered of a cluster and not taken back."""
+"""The standing orders of a cluster: those that people gave and have not taken back."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from messages.topics import Key
 
 @dataclass
 class Orders:
-    """The standing orders of one cluster. It changes in place, as the state it belongs to does."""
+    """The standing orders of one cluster. They change in place, as the state does."""
 
     pause: Pause | None = None
     drains: dict[ServerIp, Drain] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Orders:
     unfences: dict[ServerIp, Unfence] = field(default_factory=dict)
 
     def add(self, order: AnyOrder) -> None:
-        """Note an order."""
+        """Add an order."""
         match order:
             case Pause():
                 self.pause = order
@@ -35,10 +35,10 @@ class Orders:
             case Unfence():
                 self.unfences[order.server_ip] = order
             case _:
-                pass  # to resynchronise is for the collector
+                pass  # Resynchronise is for the collector
 
     def remove(self, key: Key) -> None:
-        """Forget an order, by the key that its tombstone names."""
+        """Remove an order, by the key of its tombstone."""
         match key.kind:
             case "pause":
                 self.pause = None

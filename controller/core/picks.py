@@ -1,6 +1,6 @@
-"""The answer to a login: which phone, on which dialer, for this agent, now.
+"""The pick: the answer to a login, a phone on a dialer.
 
-A pick names user and alias. Asked again it gives the same slot, as long as that slot's dialer still takes logins.
+A request names user and alias. Asked again, the answer is the same slot, while that slot's dialer still takes logins.
 """
 
 from typing import NamedTuple
@@ -15,25 +15,25 @@ from messages.records import LoginSlot, ReloginStage
 
 
 class PickRequest(NamedTuple):
-    """Who wants to log in."""
+    """A login that asks for a pick."""
 
     user: str
     alias: str
-    """What was typed as phone login: an alias, one phone's login, or a comma-separated list of those."""
+    """The phone login that was typed: an alias, one phone's login, or a comma-separated list of those."""
     campaign_id: str = ""
     screen: str = ""
-    """A digest of what only the asking screen knows; empty: it knows nothing."""
+    """A digest of something that only the asking screen knows; empty: not known."""
 
 
 class Picked(NamedTuple):
-    """A slot, and whether it, or the screen it is for, is new."""
+    """A slot; `is_new`: the slot, or the screen that it is for, is new."""
 
     slot: LoginSlot
     is_new: bool
 
 
 class Refused(NamedTuple):
-    """No slot, and why."""
+    """No slot, with the reason."""
 
     why: NoPick
     phones: tuple[RankedPhone, ...]
@@ -41,7 +41,7 @@ class Refused(NamedTuple):
 
 
 def resolve(state: ClusterState, typed: str) -> tuple[str, ...]:
-    """Tell the phone logins that `typed` stands for, in VICIdial's order; empty: nothing known."""
+    """Return the phone logins that `typed` stands for, in VICIdial's order; empty: an unknown login."""
     alias = state.observed.aliases.get(typed.lower())
     if alias is not None:
         return alias.logins
@@ -50,23 +50,23 @@ def resolve(state: ClusterState, typed: str) -> tuple[str, ...]:
 
 
 def rank_alias(state: ClusterState, policy: Policy, typed: str, campaign_id: str) -> AliasRanking | None:
-    """Rank the phones behind `typed`; None: nothing is known by that name."""
+    """Rank the phones behind `typed`; None: an unknown login."""
     logins = resolve(state, typed)
     return rank_phones(state, policy, logins, campaign_id) if logins else None
 
 
 def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> Picked | Refused:
-    """Choose a phone and hold its slot in `state`; `by` is the process that hands it out."""
-    held = state.decided.slots.of(request.user)
-    if held is not None and held.planned:
-        return _pick_while_moved(state, policy, held, request, by)
-    if held is not None and _still_good(state, policy, held, request):
-        if request.screen in {"", held.screen}:
-            return Picked(held, is_new=False)
-        held = msgspec.structs.replace(held, screen=request.screen, handed_out_by=by)
-        state.decided.slots.add(held)
-        return Picked(held, is_new=True)
-    if held is not None:
+    """Choose a phone and reserve its slot in `state`; `by` is the name of this process."""
+    reserved = state.decided.slots.of(request.user)
+    if reserved is not None and reserved.planned:
+        return _pick_while_moved(state, policy, reserved, request, by)
+    if reserved is not None and _still_good(state, policy, reserved, request):
+        if request.screen in {"", reserved.screen}:
+            return Picked(reserved, is_new=False)
+        reserved = msgspec.structs.replace(reserved, screen=request.screen, handed_out_by=by)
+        state.decided.slots.add(reserved)
+        return Picked(reserved, is_new=True)
+    if reserved is not None:
         state.decided.slots.release(request.user)
     ranking = rank_alias(state, policy, request.alias, request.campaign_id)
     if ranking is None:
@@ -75,7 +75,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     if best is None:
         return Refused(NoPick.NO_DIALER, ranking.phones)
     slot = _slot_for(state, policy, request, best, by)
-    state.decided.hand_out(slot)
+    state.decided.reserve(slot)
     return Picked(slot, is_new=True)
 
 
@@ -97,16 +97,16 @@ def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: R
 
 
 def _pick_while_moved(
-    state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest, by: str
+    state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest, by: str
 ) -> Picked | Refused:
-    """Answer a login of a user for whom a place is kept.
+    """Return the pick for a user who is being moved, and so has a planned slot.
 
-    The login page asks before it has checked a password, so this may be anybody who knows the user's name: whoever
-    it is, the place and the order stay with the screen that is moved.
+    The login page asks before it has checked a password, so this may be any person who knows the user's name: in any
+    case the slot and the re-login stay with the screen that is moved.
     """
-    same_alias = held.alias_id.lower() == request.alias.lower()
-    place = held
-    if not (same_alias and _still_good(state, policy, held, request)):
+    same_alias = reserved.alias_id.lower() == request.alias.lower()
+    slot = reserved
+    if not (same_alias and _still_good(state, policy, reserved, request)):
         ranking = rank_alias(state, policy, request.alias, request.campaign_id)
         if ranking is None:
             return Refused(NoPick.UNKNOWN_ALIAS, ())
@@ -114,39 +114,40 @@ def _pick_while_moved(
             return Refused(NoPick.NO_DIALER, ranking.phones)
         if not same_alias:
             return Picked(_slot_for(state, policy, request, ranking.best, by), is_new=False)
-        best = ranking.best
-        place = msgspec.structs.replace(held, phone_login=best.phone_login, server_ip=best.server_ip, handed_out_by=by)
-    if request.screen not in {"", held.screen, held.asked_by}:
-        place = msgspec.structs.replace(place, asked_by=request.screen, handed_out_by=by)
-    if place is not held:
-        state.decided.slots.add(place)
-    return Picked(place, is_new=place is not held)
+        slot = msgspec.structs.replace(
+            reserved, phone_login=ranking.best.phone_login, server_ip=ranking.best.server_ip, handed_out_by=by
+        )
+    if request.screen not in {"", reserved.screen, reserved.asked_by}:
+        slot = msgspec.structs.replace(slot, asked_by=request.screen, handed_out_by=by)
+    if slot is not reserved:
+        state.decided.slots.add(slot)
+    return Picked(slot, is_new=slot is not reserved)
 
 
-def take_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
-    """Return the slot reserved for the agent of a screen that hotdesk logged out, once: it is a login's from now on."""
+def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
+    """Return the slot for the re-login of a screen that hotdesk logged out, once: it is a login's from then on."""
     for slot in state.decided.slots:
         if slot.planned and slot.screen == screen != "":
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage is ReloginStage.PLANNED:
                 return NoRelogin.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
-                return NoRelogin.NONE  # it ended before it was told: somebody else did that
-            taken = msgspec.structs.replace(slot, planned=False)
-            state.decided.slots.add(taken)
-            return taken
+                return NoRelogin.NONE  # it ended before a logout was sent: hotdesk did not end it
+            answered = msgspec.structs.replace(slot, planned=False)
+            state.decided.slots.add(answered)
+            return answered
     return NoRelogin.NONE
 
 
-def _still_good(state: ClusterState, policy: Policy, held: LoginSlot, request: PickRequest) -> bool:
-    """Tell whether a held slot answers this request too. Its own place does not count against it."""
-    if held.alias_id.lower() != request.alias.lower():
+def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
+    """Return True if a reserved slot answers this request too. The slot does not count against its own dialer."""
+    if reserved.alias_id.lower() != request.alias.lower():
         return False
-    phone = state.observed.phones.get(held.phone_login.lower())
-    dialer = state.observed.dialers.get(held.server_ip)
-    if phone is None or not phone.active or phone.server_ip != held.server_ip or dialer is None:
+    phone = state.observed.phones.get(reserved.phone_login.lower())
+    dialer = state.observed.dialers.get(reserved.server_ip)
+    if phone is None or not phone.active or phone.server_ip != reserved.server_ip or dialer is None:
         return False
-    state.decided.slots.release(held.user)
+    state.decided.slots.release(reserved.user)
     ranking = rank_phones(state, policy, resolve(state, request.alias), request.campaign_id)
-    state.decided.slots.add(held)
-    return any(each.phone_login == held.phone_login and each.rank is not None for each in ranking.phones)
+    state.decided.slots.add(reserved)
+    return any(each.phone_login == reserved.phone_login and each.rank is not None for each in ranking.phones)

@@ -1,4 +1,4 @@
-"""A plan: what one poll decides for a cluster, as data. It is true once it is stored."""
+"""The plan: the decisions of one poll for a cluster, as data. It takes effect once it is stored."""
 
 from typing import NamedTuple
 
@@ -23,19 +23,19 @@ from messages.words import reason, sentence
 
 
 class Plan(NamedTuple):
-    """What one poll decided."""
+    """The decisions of one poll."""
 
     records: list[Record]
-    """To be stored, in this order."""
+    """The records to store, in this order."""
     ended: list[Key]
-    """What stands under these keys is over."""
+    """The keys to end with a tombstone."""
 
 
 NOTHING = Plan([], [])
 
 
 def apply_plan(state: ClusterState, plan: Plan) -> None:
-    """Make a plan true that is stored, or will be."""
+    """Apply a plan to the state, once it is stored or queued."""
     for record in plan.records:
         match record:
             case Incident() | Relogin() | AgentPause() | Fence():
@@ -47,9 +47,9 @@ def apply_plan(state: ClusterState, plan: Plan) -> None:
 
 
 def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
-    """Return why no agent may be moved in a cluster now; None: nothing withholds it.
+    """Return why no agent may be moved in a cluster now; None: moves are not withheld.
 
-    `doubt` is what only the present can know, such as that the latest poll is old.
+    `doubt`: a reason that the records cannot have, such as that the latest poll is old.
     """
     pause = state.decided.orders.pause
     if pause is not None:
@@ -58,7 +58,7 @@ def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
 
 
 def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:
-    """Return why a dialer's agents should leave it; None: they need not."""
+    """Return the state for which a dialer's agents should leave it; None: they need not."""
     if health.state in {DialerState.DOWN, DialerState.DRAINING}:
         return health.state
     if health.state is DialerState.CLOSED and policy.move_on_closed:
@@ -67,14 +67,14 @@ def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:
 
 
 class PlanBuilder:
-    """A plan under way: the facts it is made of, and what was decided so far."""
+    """Builds a plan from the facts, decision by decision."""
 
     def __init__(self, state: ClusterState, policy: Policy, by: str, *, acts: bool, withheld: Reason | None) -> None:
         self.state = state
         self.policy = policy
         self.by = by
         self.acts = acts
-        """Whether moves are carried out; else they are advice."""
+        """The mode is act: actions are carried out; otherwise they are advice."""
         self.withheld = withheld
         self.now_ms = state.observed.observed_at_ms
         self._records: list[Record] = []
@@ -82,19 +82,19 @@ class PlanBuilder:
 
     @property
     def plan(self) -> Plan:
-        """All that was decided."""
+        """The plan with all decisions so far."""
         return Plan(self._records, self._ended)
 
     def add(self, record: Record) -> None:
-        """Have a record stored."""
+        """Add a record to store."""
         self._records.append(record)
 
     def end(self, action: Relogin | AgentPause | Fence) -> None:
-        """Have an action end."""
+        """Add the end of an action."""
         self._ended.append(key_of(action))
 
     def change(self, change: ActionChange) -> None:
-        """Have an action stored as it is from now on, or end, and the decision said where there is one."""
+        """Add the change or the end of an action, and its decision if it has one."""
         if change.over:
             self.end(change.action)
         else:
@@ -103,7 +103,7 @@ class PlanBuilder:
             self.decide(change.code, change.why, subject_of(change.action))
 
     def decide(self, code: DecisionCode, why: str, subject: str, **facts: object) -> None:
-        """Have a decision stored for people to read; `facts` are those of its sentence."""
+        """Add a decision for people to read; `facts` fill in its sentence."""
         self.add(
             Decision(
                 cluster=self.state.cluster,

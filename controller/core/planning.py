@@ -1,4 +1,4 @@
-"""One plan for each poll: what became of the moves, then incidents, orders, fences and agent pauses. Pure."""
+"""Make one plan for each poll: follow up moves, then incidents, orders, fences and agent pauses. Pure."""
 
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.fences import fence_changes
@@ -12,14 +12,14 @@ from messages.records import AgentSession, DialerState, Incident, ServerIp
 
 
 def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: Reason | None = None) -> Plan:
-    """Return what the latest poll decides.
+    """Return the plan of the latest poll.
 
     Args:
         state: as of that poll, judged. It is not changed: `controller.core.plan.apply_plan` does that.
         policy: the cluster's.
-        by: the process that decides.
-        acts: whether moves are carried out; else they are advice.
-        doubt: what only the present can know, such as that the poll is old; it only ever withholds.
+        by: name of the process that decides.
+        acts: the mode is act: actions are carried out; otherwise they are advice.
+        doubt: a reason that the records cannot have, such as that the poll is old; it only ever withholds.
     """
     decided = state.decided
     under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.fences
@@ -44,7 +44,7 @@ def _is_troubled(state: ClusterState, policy: Policy) -> bool:
 
 
 def _plan_incidents(plan: PlanBuilder, moves: Moves) -> dict[str, Incident]:
-    """Bring every dialer's incident up to date; return the open ones of dialers that are down, by id."""
+    """Update every dialer's incident; return the open incidents of dialers that are down, by id."""
     state, incidents = plan.state, Incidents(plan, moves)
     on_dialer = _agents_by_dialer(state)
     open_by_dialer = {each.server_ip: each for each in state.decided.incidents.values()}
@@ -56,7 +56,7 @@ def _plan_incidents(plan: PlanBuilder, moves: Moves) -> dict[str, Incident]:
             if incident.kind is DialerState.DOWN:
                 dead[incident.incident] = incident
     for incident in open_by_dialer.values():
-        incidents.close(incident, "the dialer is no more")
+        incidents.close(incident, "the dialer no longer exists")
     return dead
 
 

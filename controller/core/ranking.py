@@ -1,12 +1,12 @@
-"""Which dialer now: VICIdial's own rule, and then what VICIdial does not know.
+"""The ranking: VICIdial's own rule, and facts that VICIdial does not use.
 
-VICIdial's rule, as its agent page was seen to follow it: of the phones of an alias, in the order of `logins_list`,
-those count whose dialer is active, takes agent logins, has a heartbeat (its twin too, where it has one) and a free
-room. The campaign's grouping may force the first that fits; else the dialer with the fewest agents wins, each count
+VICIdial's rule, as observed on its agent page: of the phones of an alias, in the order of `logins_list`, those count
+whose dialer is active, takes agent logins, has a heartbeat (and its twin too, if it has one) and a free room. The
+campaign's grouping may force the first that fits; otherwise the dialer with the fewest agents wins, each count
 divided by the dialer's share of the weights, and on a tie the last listed.
 
-Beyond it hotdesk counts the slots it handed out, keeps `max_agents`, judges a heartbeat by its progress and not by
-clocks, and never offers a phone that is not active.
+In addition hotdesk counts slots, respects `max_agents`, judges a heartbeat by its progress and not by clocks, and never
+offers a phone that is not active.
 """
 
 from collections.abc import Iterable
@@ -29,10 +29,10 @@ from messages.records import (
 )
 
 UNWEIGHTED_SHARE = 0.001
-"""What VICIdial divides by for a dialer that the weight container leaves out or gives nothing."""
+"""VICIdial's divisor for a dialer that the weight container omits or weighs zero."""
 
 DEAD_AGE_SECONDS = 120.0
-"""VICIdial's two-minute rule; hotdesk uses it only for a heartbeat it has not yet seen move."""
+"""VICIdial's two-minute rule; hotdesk uses it only for a heartbeat that it has not yet seen advance."""
 
 DEFAULT_SYSTEM_LIMIT = 100
 """`system_settings.pllb_grouping_limit` as installed."""
@@ -41,34 +41,34 @@ DEFAULT_SYSTEM_LIMIT = 100
 NOT_JUDGED = DialerHealth(state=DialerState.UNKNOWN, since_ms=0)
 
 LAST_RESORT = frozenset({Ineligible.SUSPECT, Ineligible.MAINTENANCE, Ineligible.WARMING_UP, Ineligible.NOT_REGISTERED})
-"""Reasons that count only while there is a dialer without any."""
+"""Reasons that count only while some dialer has no reason against it."""
 
 
 REGISTERING = frozenset({"SIP", "PJSIP", "PJSIP_WIZ", "IAX2"})
 """Protocols whose phones register; an EXTERNAL one is called by its number."""
 
 ABSENT = frozenset({"UNREGISTERED", "UNREACHABLE"})
-"""What `phones.peer_status` says of a phone that is away; UNKNOWN says that nobody wrote there."""
+"""Values of `phones.peer_status` for a phone that is away; UNKNOWN means that no script writes there."""
 
 
 class DialerJudgement(NamedTuple):
-    """What one dialer offers to a login."""
+    """One dialer's load, and every reason against it."""
 
     ineligible_because: tuple[Ineligible, ...]
-    """Empty: it takes one."""
+    """Empty: it takes a new login."""
     agents: int
     slots: int
     load: float
 
 
 class RankedPhone(NamedTuple):
-    """Where one login of an alias stands."""
+    """One phone of an alias in its ranking."""
 
     phone_login: str
     server_ip: ServerIp
     """Empty: no phone has this login."""
     rank: int | None
-    """1 is the pick; None: not offered."""
+    """1 is picked next; None: not offered."""
     ineligible_because: tuple[Ineligible, ...]
     agents: int
     slots: int
@@ -76,20 +76,20 @@ class RankedPhone(NamedTuple):
 
 
 class AliasRanking(NamedTuple):
-    """An alias's phones: the offered ones, best first, then the others in the alias's order."""
+    """The phones of an alias: the offered ones, best first, then the others in the alias's order."""
 
     phones: tuple[RankedPhone, ...]
     forced_by: Grouping | None
-    """The campaign's grouping, where that and not the load chose the first."""
+    """The campaign's grouping, if that and not the load put the first one there."""
 
     @property
     def best(self) -> RankedPhone | None:
-        """Give the phone to log in to."""
+        """The phone to pick; None: none is offered."""
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
 
 def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJudgement:
-    """Tell what a dialer offers now, with every reason against it."""
+    """Return a dialer's load now, with every reason against it."""
     slots = state.decided.slots.on(dialer.server_ip)
     agents = sum(dialer.agents.values())
     return DialerJudgement(
@@ -101,9 +101,9 @@ def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJ
 
 
 def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...]:
-    """Rank the dialers of a cluster: those that take logins first, least loaded first.
+    """Rank the dialers of a cluster: those that take new logins first, least loaded first.
 
-    Boxes without Asterisk are left out.
+    Servers without Asterisk are left out.
     """
     judged = [(judge(state, policy, dialer), dialer) for dialer in state.observed.dialers.values() if dialer.asterisk]
     accepted = _accepted(judgement.ineligible_because for judgement, _ in judged)
@@ -115,7 +115,7 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
             state=health.state,
             since_ms=health.since_ms,
             evidence=health.evidence,
-            rank=place if accepted.issuperset(judgement.ineligible_because) else None,
+            rank=number if accepted.issuperset(judgement.ineligible_because) else None,
             ineligible_because=judgement.ineligible_because,
             agents=judgement.agents,
             slots=judgement.slots,
@@ -124,24 +124,24 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
             max_agents=policy.max_agents_on(dialer.server_ip),
             heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed.observed_at_ms),
         )
-        for place, (judgement, dialer) in enumerate(judged, start=1)
+        for number, (judgement, dialer) in enumerate(judged, start=1)
         for health in (state.observed.health.dialers.get(dialer.server_ip, NOT_JUDGED),)
     )
 
 
 def imbalance(ranked: tuple[RankedDialer, ...]) -> float | None:
-    """Tell how uneven the dialers that take logins are: most over mean load; None: nobody is on them."""
-    loads = [standing.load for standing in ranked if standing.rank is not None]
+    """Return highest over mean load of the dialers that take new logins; None: they have no agents."""
+    loads = [each.load for each in ranked if each.rank is not None]
     total = sum(loads)
     return max(loads) * len(loads) / total if total else None
 
 
 def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
-    """Rank the phones behind `logins` for an agent of a campaign. Costs no more than there are logins."""
+    """Rank the phones behind `logins` for an agent of a campaign. The cost grows with the number of logins."""
     judged = [_judge_phone(state, policy, login) for login in logins]
     accepted = _accepted(phone.ineligible_because for phone in judged)
-    offered = [(place, phone) for place, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
-    # On a tie VICIdial keeps the last it compares.
+    offered = [(at, phone) for at, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
+    # On a tie VICIdial keeps the last one that it compares.
     offered.sort(key=lambda each: (each[1].load, -each[0]))
     forced_by = None
     campaign = state.observed.campaigns.get(campaign_id.lower())
@@ -172,14 +172,14 @@ def _judge_phone(state: ClusterState, policy: Policy, login: str) -> RankedPhone
 
 
 def known_absent(phone: Phone) -> bool:
-    """Tell whether a phone is known not to be registered. A webphone registers only once its agent is logged in."""
+    """Return True if a phone is known not to be registered. A webphone registers only once its agent is logged in."""
     return phone.protocol.upper() in REGISTERING and not phone.webphone and phone.peer_status.upper() in ABSENT
 
 
 def _forced(
     state: ClusterState, campaign: Campaign, offered: list[tuple[int, RankedPhone]]
 ) -> tuple[int, RankedPhone] | None:
-    """Find the phone that the campaign's grouping takes before any load is compared."""
+    """Return the phone that the campaign's grouping chooses before any load is compared."""
     system_limit = DEFAULT_SYSTEM_LIMIT if state.observed.settings is None else state.observed.settings.grouping_limit
     for candidate in sorted(offered):
         phone = candidate[1]
@@ -195,7 +195,7 @@ def _forced(
 
 
 def _accepted(reasons: Iterable[tuple[Ineligible, ...]]) -> frozenset[Ineligible]:
-    """Tell which reasons do not count: those of the last resort, where nobody is without a reason."""
+    """Return the reasons that do not count: those of the last resort, if every dialer has some reason against it."""
     return frozenset() if not all(reasons) else LAST_RESORT
 
 
@@ -229,21 +229,21 @@ def _reasons_against(
 
 
 def _lifeless(state: ClusterState, policy: Policy, dialer: DialerReading, health: DialerHealth) -> Ineligible | None:
-    """Tell what speaks against a dialer's being alive, as it was judged and as this very poll shows it."""
+    """Return the reason to think that a dialer is not alive, by its state and by this very poll."""
     if health.life is DialerState.DOWN:
         return Ineligible.DOWN
     if dialer.heartbeat is None:
-        # A database that restarts loses all heartbeats, and living dialers write theirs again only when their
-        # updater restarts. VICIdial would let nobody in.
+        # A database that restarts loses all heartbeats, and live dialers write theirs again only when their
+        # updater restarts. VICIdial would refuse every login.
         return None if health.life in {DialerState.UP, DialerState.RECOVERING} else Ineligible.NO_HEARTBEAT
     if _lives(dialer.heartbeat, state.observed.observed_at_ms, policy):
         return Ineligible.SUSPECT if health.life is DialerState.SUSPECT else None
-    # one that nobody ever saw alive may have been dead for years
+    # a dialer that was never seen up may have been dead for years
     return Ineligible.SUSPECT if health.served else Ineligible.STALLED
 
 
 def _first_share(state: ClusterState, health: DialerHealth) -> float:
-    """Tell how many agents a dialer on probation may have: ever more, up to what the others have."""
+    """Return the most agents for a dialer on probation: it grows to the mean of the other dialers."""
     if state.observed.even_share is None:
         return float("inf")
     whole = max(1, health.probation_until_ms - health.probation_since_ms)
@@ -254,14 +254,14 @@ def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
     stalled = stalled_seconds(heartbeat, now_ms)
     if stalled is None or stalled >= policy.stalled_after_seconds:
         return False
-    # A collector that just began has seen no heartbeat move yet. Until it could, the age says which were dead before.
+    # A new collector has seen no heartbeat advance yet. Until it could, the age shows which ones were dead before.
     return heartbeat.progressed_at_ms is not None or (
         heartbeat.age_seconds is not None and heartbeat.age_seconds < DEAD_AGE_SECONDS
     )
 
 
 def _share(state: ClusterState, server_ip: ServerIp) -> float:
-    """Tell what a dialer's agents are divided by: 1 where no weights are set."""
+    """Return the divisor for a dialer's agents: 1 if no weights are set."""
     if not state.observed.weight_shares:
         return 1.0
     return state.observed.weight_shares.get(server_ip, UNWEIGHTED_SHARE)

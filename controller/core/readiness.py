@@ -1,6 +1,6 @@
-"""What hot-desking needs of a VICIdial, and where this one lacks it. Pure; each finding says how to mend it.
+"""The readiness check: what a VICIdial lacks for hot-desking. Pure; each finding says how to mend it.
 
-A collector compares what is secret, and says only that it differs (`AliasDefect`); all else follows from the state.
+A collector compares secrets, and reports only that they differ (`AliasDefect`); all else follows from the state.
 """
 
 from collections import Counter
@@ -11,19 +11,20 @@ import msgspec
 
 from controller.core.ranking import NOT_JUDGED, REGISTERING, known_absent
 from controller.core.state import ClusterState
-from messages.records import SAID_NOTHING, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
+from messages.records import NO_PEER_STATUS, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
+from messages.words import remedy, sentence
 
 LEAST_DIALERS = 2
 LEAST_CASCADE = 2
 SLICE = 500
-"""Aliases that are looked at in one go: fewer than a login would notice."""
+"""Aliases to check in one go: too few for a login to notice."""
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """The weight of a finding."""
 
     ERROR = "error"
-    """Somebody cannot log in, or cannot be moved."""
+    """Some agent cannot log in, or cannot be moved."""
     WARNING = "warning"
     """It works today, by luck."""
     NOTE = "note"
@@ -31,38 +32,28 @@ class Severity(StrEnum):
 
 
 class ReadinessFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as hot-desking needs it."""
+    """One thing that hot-desking needs and that is missing or wrong."""
 
     severity: Severity
     kind: str
-    """One of a short list, the same for all findings of its sort."""
+    """A code, the same for all findings of its kind."""
     where: str
     """The alias, dialer, campaign or agent."""
     what: str
     remedy: str
 
 
-_DEFECTS = {
-    AliasDefect.TWO_PHONES: ("login_twice", "give each phone a login of its own"),
-    AliasDefect.PASSWORDS_DIFFER: (
-        "passwords_differ",
-        "set the same login password for all: the page lets in only those whose password was typed",
-    ),
-    AliasDefect.SECRETS_DIFFER: (
-        "secrets_differ",
-        "set the same registration password for all, or the agent's softphone cannot register on each",
-    ),
-    AliasDefect.LIST_CUT: ("list_cut", "use shorter logins, or fewer phones"),
-}
+_KINDS = {AliasDefect.TWO_PHONES: "login_twice"}
+"""The kind of the finding for an alias defect; any other defect's code is its kind."""
 
 
-def audit(state: ClusterState) -> list[ReadinessFinding]:
-    """Look at everything at once; `readiness_slices` does so a part at a time."""
+def check_readiness(state: ClusterState) -> list[ReadinessFinding]:
+    """Return all findings at once; `readiness_slices` yields them in parts."""
     return [finding for part in readiness_slices(state) for finding in part]
 
 
 def readiness_slices(state: ClusterState) -> Iterator[list[ReadinessFinding]]:
-    """Look at a cluster, and give what was found so far every now and then; the state may change in between."""
+    """Yield the findings of a cluster in parts; the state may change in between."""
     yield [*_cluster_findings(state), *_dialer_findings(state), *_campaign_findings(state)]
     yield list(_registration_findings(state))
     names = sorted(state.observed.aliases)
@@ -78,13 +69,13 @@ def readiness_slices(state: ClusterState) -> Iterator[list[ReadinessFinding]]:
 
 
 def worst(findings: Iterable[ReadinessFinding]) -> Severity | None:
-    """Give the highest severity; None: nothing was found."""
+    """Return the highest severity; None: no findings."""
     found = {finding.severity for finding in findings}
     return next((severity for severity in Severity if severity in found), None)
 
 
 def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[ReadinessFinding]:
-    """Look at one alias."""
+    """Yield the findings of one alias."""
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
     for login in {each.lower(): each for each in reversed(alias.logins)}.values():
@@ -92,30 +83,29 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[Readiness
         if phone is not None:
             phones.append(phone)
         elif login.lower() == alias.alias_id.lower():
-            yield _error("names_itself", where, "it names itself, which is no phone", "list phone logins only")
+            yield _error("names_itself", where, "it lists itself, which is not a phone", "list phone logins only")
         else:
-            yield _error("no_such_phone", where, f"no phone has its login {login}", "make the phone, or unlist it")
+            yield _error("no_such_phone", where, f"no phone has its login {login}", "create the phone, or unlist it")
     there = {phone.server_ip for phone in phones if phone.server_ip in state.observed.dialers}
     if len(there) < LEAST_DIALERS:
         on = ", all on one dialer" if len(phones) > 1 and there else ""
-        what = f"it stands for {len(phones)} phone{'' if len(phones) == 1 else 's'}{on}: there is nowhere to move to"
-        yield _error("few_phones", where, what, "give the agent a phone on a second dialer, and list it")
+        what = f"it stands for {len(phones)} phone{'' if len(phones) == 1 else 's'}{on}: the agent cannot be moved"
+        yield _error("few_phones", where, what, "create a phone for the agent on a second dialer, and list it")
     for phone in phones:
         yield from _phone_findings(state, where, phone)
     for server_ip, count in Counter(phone.server_ip for phone in phones).items():
         if count > 1 and len(there) >= LEAST_DIALERS:
             what = f"{count} of its phones are on {server_ip}"
-            yield _warning("same_dialer", where, what, "one phone a dialer is enough: unlist the others")
+            yield _warning("same_dialer", where, what, "one phone on each dialer is enough: unlist the others")
     if len({phone.extension.lower() for phone in phones}) > 1:
         yield _warning(
             "extensions_differ",
             where,
             "its phones have different extensions",
-            "give them the same, so that one softphone account fits all dialers",
+            "set the same extension for all, so that one softphone account fits all dialers",
         )
     for defect in alias.defects:
-        kind, remedy = _DEFECTS[defect]
-        yield _error(kind, where, defect.value, remedy)
+        yield _error(_KINDS.get(defect, defect.value), where, sentence(defect), remedy(defect))
 
 
 def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[ReadinessFinding]:
@@ -129,8 +119,8 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
     life = state.observed.health.dialers.get(phone.server_ip, NOT_JUDGED).life
     if life is DialerState.DOWN:
         if phone.peer_status:
-            what = f"{on} is said to be {phone.peer_status}, but that dialer is down"
-            yield _note("registration_unknown", where, what, "nothing: it is believed again when the dialer is back")
+            what = f"{on} is {phone.peer_status} by the database, but that dialer is down"
+            yield _note("registration_unknown", where, what, "none: it counts again when the dialer is back")
     elif dialer.active and known_absent(phone):
         yield _warning(
             "not_registered",
@@ -143,7 +133,7 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
 def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:
     for login, count in sorted(holders.items()):
         if count > 1:
-            what = f"{count} aliases list it: two agents could be given the same phone"
+            what = f"{count} aliases list it: two agents could get the same phone"
             yield _warning("phone_shared", f"phone {login}", what, "list each phone in one alias")
 
 
@@ -156,7 +146,7 @@ def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[Readines
                 "past_alias",
                 f"agent {session.user}",
                 f"logged in as phone {session.typed}, though an alias lists it",
-                "have them type the alias, or their dialer is never chosen",
+                "have them type the alias, or hotdesk never picks their dialer",
             )
 
 
@@ -170,29 +160,29 @@ def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
             yield _error("no_rooms", where, "it has no conference rooms", "add rooms for this server in VICIdial")
         elif dialer.rooms_free == 0:
             what = f"all {dialer.rooms} conference rooms are taken"
-            yield _warning("rooms_taken", where, what, "add rooms, or free those that nobody sits in")
+            yield _warning("rooms_taken", where, what, "add rooms, or free those without an agent")
         if weights and server_ip not in weights:
             yield _warning(
                 "no_weight",
                 where,
-                "AGENT_LOAD_BALANCING_WEIGHT leaves it out, so it looks a thousand times as loaded as it is",
-                "give it a line there, or empty the container",
+                "AGENT_LOAD_BALANCING_WEIGHT omits it, so it looks a thousand times as loaded as it is",
+                "add a line for it there, or empty the container",
             )
     for server_ip in sorted(weights.keys() - state.observed.dialers.keys()):
-        what = "AGENT_LOAD_BALANCING_WEIGHT weighs it, and there is no such server"
-        yield _note("weight_of_nobody", f"dialer {server_ip}", what, "take the line out")
+        what = "AGENT_LOAD_BALANCING_WEIGHT has a line for it, and there is no such server"
+        yield _note("weight_of_nobody", f"dialer {server_ip}", what, "remove the line")
 
 
 def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
-    """Name the dialers of whose phones nobody says whether they are registered: that was not looked at, then."""
-    said, silent = set[ServerIp](), set[ServerIp]()
+    """Yield a finding for each dialer whose phones' registration is not known, and so was not checked."""
+    known, unknown = set[ServerIp](), set[ServerIp]()
     for phone in state.observed.phones.values():
         if phone.protocol.upper() in REGISTERING and not phone.webphone:
-            (silent if phone.peer_status.upper() in SAID_NOTHING else said).add(phone.server_ip)
-    for server_ip in sorted((silent - said) & state.observed.dialers.keys()):
-        what = "nothing is known of whether its phones are registered"
-        remedy = "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account"
-        yield _note("registration_not_known", f"dialer {server_ip}", what, remedy)
+            (unknown if phone.peer_status.upper() in NO_PEER_STATUS else known).add(phone.server_ip)
+    for server_ip in sorted((unknown - known) & state.observed.dialers.keys()):
+        what = "it is not known which of its phones are registered"
+        how = "have VICIdial's manager listener write phones.peer_status there, or set an AMI account for hotdesk"
+        yield _note("registration_not_known", f"dialer {server_ip}", what, how)
 
 
 def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
@@ -201,23 +191,23 @@ def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
             continue
         where = f"campaign {campaign.campaign_id}"
         if campaign.grouping is Grouping.CASCADING and campaign.grouping_limit < LEAST_CASCADE:
-            what = f"its pllb_grouping_limit is {campaign.grouping_limit}, so CASCADING never groups anybody"
+            what = f"its pllb_grouping_limit is {campaign.grouping_limit}, so CASCADING never groups any agents"
             yield _warning("cascade_never", where, what, "raise the limit, or set pllb_grouping to DISABLED")
         elif state.observed.weight_shares:
-            what = f"pllb_grouping is {campaign.grouping}, which chooses before any weight is looked at"
-            yield _warning("grouping_over_weights", where, what, "use the one or the other")
+            what = f"pllb_grouping is {campaign.grouping}, which chooses before any weight counts"
+            yield _warning("grouping_over_weights", where, what, "use one or the other")
         else:
             what = f"pllb_grouping is {campaign.grouping}: its agents gather on one dialer, and fall with it"
-            yield _note("grouped", where, what, "set it to DISABLED, if they should be spread")
+            yield _note("grouped", where, what, "set it to DISABLED if they should be spread")
 
 
 def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     if state.observed.settings is not None and not state.observed.settings.secrets_compared:
-        what = "the phones' passwords and secrets may not be read, so they were not compared"
-        yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql, if they should be")
+        what = "hotdesk may not read the phones' passwords and secrets, so it did not compare them"
+        yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql if it should")
     if state.observed.phones and not state.observed.aliases:
         yield _error(
-            "no_alias", "database", "there is no phone alias", "make one for each agent: docs/guide/hot-desking.md"
+            "no_alias", "database", "there is no phone alias", "create one for each agent: docs/guide/hot-desking.md"
         )
 
 

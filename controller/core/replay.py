@@ -1,7 +1,7 @@
-"""A past window, folded again: what was known and what follows from it, under these settings or others. Pure.
+"""Replay a past window of the log: fold its records again, under these settings or others. Pure.
 
-The core knows no time but the log's, so the same records give the same verdicts today as they gave then. Nothing is
-carried out here, and the agents in the log did what they did: so moves are told as advice, and each only once.
+The core knows only the log's time, so the same records have the same verdicts today as then. A replay carries nothing
+out, and the agents in the log did what they did: so its moves are advice, and it reports each only once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,11 +35,11 @@ from messages.topics import Topic
 
 REPLAY = "replay"
 WAIT_POLLS = 4
-"""So many polls are only folded while no ranking has told yet how the dialers were judged."""
+"""A replay only folds up to this many polls while it waits for a ranking with the states of the dialers."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that changed, or was decided, at a moment of the log's time."""
+    """A change or a decision, at a moment of the log's time."""
 
     at_ms: int
     subject: str
@@ -47,37 +47,37 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     why: str = ""
     judged: bool = True
-    """How things are; else what follows from it for an agent or an incident."""
+    """A state; otherwise a consequence for an agent or an incident."""
 
 
 class Window(NamedTuple):
-    """From when to when, milliseconds since 1970 of the log's time; both ends belong to it."""
+    """A window, milliseconds since 1970 of the log's time; both ends belong to it."""
 
     from_ms: int
     to_ms: int
 
     def covers(self, at_ms: int) -> bool:
-        """Tell whether a moment lies in it."""
+        """Return True if a moment lies in the window."""
         return self.from_ms <= at_ms <= self.to_ms
 
 
 class Replay:
-    """Folds a cluster's records again, and tells what happened meanwhile."""
+    """Folds a cluster's records again, and yields what happens."""
 
     def __init__(self, cluster: str, policy: Policy) -> None:
-        """Begin with nothing known; `policy` need not be the one of then."""
+        """Start without any records; `policy` need not be the one of that time."""
         self.state = ClusterState(cluster)
         self._policy = policy
         self._known: dict[ServerIp, DialerState] = {}
         self._braked = False
         self._outage = False
         self._begun = False
-        """What is judged goes on from how it was judged then, or from nothing where that is not known."""
+        """The detector has started, from the states of that time, or from none if they are not known."""
         self.polls = 0
-        """How many were folded."""
+        """Number of polls folded."""
 
     def fold(self, news: News) -> Iterator[Happening]:
-        """Fold one record of this cluster, in the order in which they were written; return what happens at it."""
+        """Fold one record of this cluster, in the log's order; yield what happens at it."""
         if isinstance(news, Undecodable) or _is_decided_again(news):
             return
         folded = self.state.fold(news)
@@ -90,16 +90,16 @@ class Replay:
 
     @property
     def observed_at_ms(self) -> int:
-        """Tell the log's time, 0 before the first poll."""
+        """The log's time, 0 before the first poll."""
         return self.state.observed.observed_at_ms
 
     @property
     def logins(self) -> Mapping[str, LoginSlot]:
-        """Give the picks that became the sessions which now last, by user."""
+        """The slots of the present sessions, by user."""
         return self.state.decided.logins
 
     def remember(self, ranking: RankingSnapshot) -> None:
-        """Go on judging from how a cluster was judged before the first record of this replay."""
+        """Start the detector from the states in a ranking from before the first record of this replay."""
         if not self._begun and ranking.health is not None:
             self._begun = True
             self.state.observed.health = ranking.health
@@ -108,7 +108,7 @@ class Replay:
     def _judge(self, poll: Poll) -> Iterator[Happening]:
         state = self.state
         if not self._begun and self.polls <= WAIT_POLLS:
-            return  # how they were judged before stands in a ranking that comes right after
+            return  # the states from before are in a ranking that comes right after
         self._begun = True
         state.observed.health = judge_fleet(
             state.observed.health, poll, self._policy, state.decided.orders, fenced=fenced(state)
@@ -140,9 +140,9 @@ class Replay:
 
 
 def _is_decided_again(news: AnyRecord | Tombstone) -> bool:
-    """Return whether a replay decides anew what this record says was decided then.
+    """Return True for a record of a decision that a replay makes again.
 
-    Fences are not: what hotdesk did to a flag says nothing about the dialer. Slots that logins asked for are not.
+    Not a fence: a flag that hotdesk set says nothing about the dialer. Not a slot of a login either.
     """
     match news:
         case Incident() | Relogin() | AgentPause() | RankingSnapshot():
@@ -158,14 +158,14 @@ def _is_decided_again(news: AnyRecord | Tombstone) -> bool:
 
 
 class Difference(NamedTuple):
-    """What two replays of the same records do not agree about, in the log's order."""
+    """The differences between two replays of the same records, in the log's order."""
 
     only_first: tuple[Happening, ...]
     only_second: tuple[Happening, ...]
 
 
 def difference(first: Iterable[Happening], second: Iterable[Happening]) -> Difference:
-    """Compare two replays: the same thing at another moment is a difference, the same in other words is none."""
+    """Compare two replays: the same event at another moment is a difference, other words for it are not."""
     these, those = list(first), list(second)
     known_here, known_there = {_essence(each) for each in these}, {_essence(each) for each in those}
     return Difference(

@@ -1,4 +1,4 @@
-"""The fold: from the records of one cluster, in the log's order, to what is known of it.
+"""Fold the records of one cluster, in the log's order, into its state.
 
 Time is the log's: the observation time of the latest poll. Folding the same records again gives an equal state. The
 state changes in place, since copying thousands of sessions twice a second would cost more than folding them; it
@@ -35,7 +35,7 @@ from messages.topics import Topic
 
 
 class Published(NamedTuple):
-    """The latest ranking that came from the log: of which poll it is, and who published it."""
+    """The poll and the publisher of the latest ranking from the log."""
 
     stamp: Stamp = NEVER
     owner: str = ""
@@ -47,7 +47,7 @@ NOT_PUBLISHED = Published()
 
 @dataclass
 class ClusterState:
-    """What is known of one cluster: one half observed, the other decided. Assigning a new half resets it."""
+    """The state of one cluster: one half observed, the other decided. Assigning a new half resets it."""
 
     cluster: str
     observed: Observed = field(default_factory=Observed)
@@ -56,14 +56,14 @@ class ClusterState:
 
     @property
     def is_blank(self) -> bool:
-        """True where nothing at all is known: a cluster that was forgotten."""
+        """True if nothing at all is known: the cluster was forgotten."""
         return self.observed.poll is None and self == ClusterState(self.cluster)
 
     def fold(self, news: AnyRecord | Tombstone) -> Folded:
-        """Fold one record of this cluster; the only place that knows what each kind of record changes.
+        """Fold one record of this cluster; only this function knows which part of the state each type changes.
 
         Returns:
-            What it did. All that is not an observation is recorded at once.
+            The effect. Any record but an observation takes effect at once.
         """
         match news:
             case (
@@ -95,14 +95,14 @@ class ClusterState:
         return Folded.RECORDED
 
     def add_slot(self, slot: LoginSlot) -> None:
-        """Reserve a slot, or record the login it became."""
+        """Add a slot, or the login that it became."""
         session = self.observed.agents.get(slot.user.lower())
         self.decided.add_slot(slot, session, self.observed.observed_at_ms)
 
     def _publish(self, ranking: RankingSnapshot) -> Folded:
         stamp = (ranking.epoch, ranking.sequence)
         if stamp < self.published.stamp:
-            return Folded.STALE  # a former owner's last word, come late
+            return Folded.STALE  # a former owner's last ranking, arriving late
         self.published = Published(stamp, ranking.owner, ranking.owner_url)
         if ranking.health is not None:
             self.observed.health = ranking.health  # a new owner goes on from there
@@ -113,7 +113,7 @@ class ClusterState:
             case Topic.OBSERVATIONS if ended.key.kind:
                 return self.observed.fold_end(ended.key, ended.stamp)
             case Topic.OBSERVATIONS if ended.stamp < self.observed.stamp:
-                return Folded.STALE  # a collector has come back since it was forgotten
+                return Folded.STALE  # a collector has come back since the cluster was forgotten
             case Topic.OBSERVATIONS:
                 self.observed = Observed()
             case Topic.RANKINGS:

@@ -1,1 +1,1 @@
-"""The status page: what an operator looks at in the browser. Rendered here, with a little JavaScript, no build step."""
+"""The status page for the browser. It is rendered here, with a little JavaScript and no build step."""

@@ -1,4 +1,4 @@
-"""The status page over HTTP: pages to look at, news for those that are open, and forms to order something."""
+"""The status page over HTTP: pages, live updates for open ones, and forms for orders."""
 
 import asyncio
 import time
@@ -17,14 +17,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
-from controller.api.auth import AnyRequest, Client, known, note_too_low
+from controller.api.auth import AnyRequest, Client, cluster_or_404, record_too_low
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.orders import Orderer, incidents_of
 from controller.api.schemas import AcknowledgeBody, OrderBody
 from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, agents_words, clock, explain
-from controller.page.events import Live, Watched
+from controller.page.events import LiveUpdates, PageVariant
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
 from messages.codes import DecisionCode
@@ -33,7 +33,7 @@ from messages.words import sentence
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 HEADERS = {
-    # nothing but what comes from here, and no script that stands in a page
+    # only resources of this server, and no scripts within a page
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -44,7 +44,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SILENCES = (0, 15, 60, 240)
-"""Minutes of silence that an acknowledgement may ask for."""
+"""Minutes for which an acknowledgement may silence alarms."""
 STATIC = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -52,17 +52,17 @@ STATIC = {
 }
 
 
-LOST = "Nothing was ordered: you are not signed in any more. Sign in, and order again."
+LOST = "Nothing was ordered: you are no longer signed in. Sign in, and order again."
 
 
 class _SignInNeeded(HTTPException):
-    """Nobody is shown this who has not signed in."""
+    """The page is shown only to visitors who have signed in."""
 
     status_code = HTTPStatus.UNAUTHORIZED
 
 
 class StatusPage:
-    """The pages, and who may see them."""
+    """The pages, their visitors and their orders."""
 
     def __init__(self, clusters: Clusters, orderer: Orderer, tokens: Tokens, version: str) -> None:
         self.clusters = clusters
@@ -81,15 +81,17 @@ class StatusPage:
         self._templates.globals["ORDERS"] = frozenset({DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK})
         self._templates.globals |= {"version": version, "silences": SILENCES}
         self._live_part = self._templates.get_template("live.html")
-        self.live = Live(self._contents, lambda watched, page: self._live_part.render(page=page, orders=watched.orders))
+        self.live = LiveUpdates(
+            self._contents, lambda variant, page: self._live_part.render(page=page, orders=variant.orders)
+        )
 
-    # --- who --------------------------------------------------------------------------------------------------
+    # --- visitors ---------------------------------------------------------------------------------------------
 
     def visitor(self, connection: AnyConnection) -> Visitor:
-        """Tell who asks.
+        """Return the visitor of a request.
 
         Raises:
-            HTTPException: nobody who may look, or a page of another site that makes a browser ask.
+            HTTPException: the visitor has not signed in, or a page of another site made the browser ask.
         """
         if not self._visitors.sign_in and (why := why_rebound(connection.headers) or why_embedded(connection.headers)):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
@@ -99,61 +101,61 @@ class StatusPage:
         return found
 
     def ordering_visitor(self, request: AnyRequest, form: Mapping[str, str]) -> Visitor:
-        """Tell who orders something.
+        """Return the visitor who sends an order.
 
         Raises:
-            HTTPException: somebody who may not, or who does not know that they do.
+            HTTPException: the visitor may not, or another site made the browser send it.
         """
         found = self.visitor(request)
         if found.scope < Scope.ADMIN:
-            note_too_low(self._tokens, Client(_address(request), found.token), request)
+            record_too_low(self._tokens, Client(_address(request), found.token), request)
             raise HTTPException("this needs a token of scope 'admin': sign in with one", status_code=403)
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
         if form.get("mark") != found.mark:
-            raise HTTPException("this form is from before: load the page anew, and order again", status_code=403)
+            raise HTTPException("this form is out of date: load the page again, and order again", status_code=403)
         return found
 
-    # --- what -------------------------------------------------------------------------------------------------
+    # --- pages ------------------------------------------------------------------------------------------------
 
     async def overview(self, visitor: Visitor) -> Response[str]:
-        """Show all clusters."""
+        """Return the page of all clusters."""
         now = time.monotonic()
         lines = [
-            cluster_line(view.state, view.snapshot(), stale=view.stale(now))
-            for _, view in sorted(self.clusters.by_name.items())
+            cluster_line(cluster.state, cluster.snapshot(), stale=cluster.stale(now))
+            for _, cluster in sorted(self.clusters.by_name.items())
         ]
         return await self.shown("overview.html", visitor=visitor, clusters=lines)
 
-    async def cluster(self, request: AnyRequest, cluster: str, asked: str, *, still: bool) -> Response[str]:
-        """Show one cluster, and the answer to a question about it; `still`: it does not load anew by itself."""
-        visitor, view = self.visitor(request), known(self.clusters, cluster)
+    async def cluster(self, request: AnyRequest, name: str, asked: str, *, still: bool) -> Response[str]:
+        """Return the page of one cluster, with the explanation of `asked`; `still`: it does not reload by itself."""
+        visitor, cluster = self.visitor(request), cluster_or_404(self.clusters, name)
         explained: list[Explanation] = []
         if asked:
-            stale = view.stale(time.monotonic())
-            explained = explain(view.state, view.policy, view.decisions, asked, stale=stale)
-        said = SAID.get(request.cookies.get(SAID_COOKIE, ""), "")
+            stale = cluster.stale(time.monotonic())
+            explained = explain(cluster.state, cluster.policy, cluster.decisions, asked, stale=stale)
+        confirmation = CONFIRMATIONS.get(request.cookies.get(ORDERED_COOKIE, ""), "")
         shown = await self.shown(
             "cluster.html",
             visitor=visitor,
-            page=self._page(cluster),
+            page=self._page(name),
             orders=visitor.scope >= Scope.ADMIN,
             asked=asked,
             explained=explained,
-            said=said,
+            confirmation=confirmation,
             still=still,
         )
-        if said:
-            shown.set_cookie(_cookie(SAID_COOKIE, "", request, seconds=0))
+        if confirmation:
+            shown.set_cookie(_cookie(ORDERED_COOKIE, "", request, seconds=0))
         return shown
 
     async def shown(self, template: str, status: int = 200, **values: object) -> Response[str]:
-        """Render a page, beside the event loop: no login waits for it."""
+        """Return a rendered page; it is rendered in a thread, so that no login waits for it."""
         html = await asyncio.to_thread(self._rendered, template, values)
         return Response(html, media_type=MediaType.HTML, headers=HEADERS, status_code=status)
 
     def message(self, why: str, status: int, back: str) -> Response[str]:
-        """Say what went wrong."""
+        """Return a page that says what went wrong."""
         html = self._rendered("message.html", {"why": why, "back": back})
         return Response(html, media_type=MediaType.HTML, headers=HEADERS, status_code=status)
 
@@ -162,36 +164,40 @@ class StatusPage:
         common = {"visitor": None, "sign_in": self._visitors.sign_in, "now_ms": now_ms}
         return self._templates.get_template(template).render(common | dict(values))
 
-    def _page(self, cluster: str) -> ClusterPage:
-        view = known(self.clusters, cluster)
+    def _page(self, name: str) -> ClusterPage:
+        cluster = cluster_or_404(self.clusters, name)
         return cluster_page(
-            view.state,
-            view.snapshot(),
-            incidents_of(view),
-            view.decisions,
-            stale=view.stale(time.monotonic()),
-            acts=view.policy.acts,
+            cluster.state,
+            cluster.snapshot(),
+            incidents_of(cluster),
+            cluster.decisions,
+            stale=cluster.stale(time.monotonic()),
+            acts=cluster.policy.acts,
         )
 
-    def _contents(self, watched: Watched) -> ClusterPage | None:
-        return self._page(watched.cluster) if watched.cluster in self.clusters.by_name else None
+    def _contents(self, variant: PageVariant) -> ClusterPage | None:
+        return self._page(variant.cluster) if variant.cluster in self.clusters.by_name else None
 
     # --- signing in -------------------------------------------------------------------------------------------
 
     async def signed_in(self, request: AnyRequest, form: Mapping[str, str]) -> Response[str]:
-        """Let somebody in who knows a token."""
+        """Sign a visitor in who knows a token."""
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
         name = form.get("name", "").strip()
         cookie = self._visitors.cookie_for(name, form.get("token", ""), _address(request), time.time())
         if cookie is None or not name:
-            why = "That token is none of the token file's." if name else "Say your name: it stands beside your orders."
+            why = (
+                "The token file does not have that token."
+                if name
+                else "Enter your name: your orders are shown with it."
+            )
             to = _inside(form.get("to", ""))
             return await self.shown("sign_in.html", status=HTTPStatus.FORBIDDEN, to=to, why=why)
         return _see(_inside(form.get("to", "")), _cookie(COOKIE, cookie, request))
 
     def signed_out(self, request: AnyRequest) -> Response[str]:
-        """Take the cookie away."""
+        """Sign a visitor out: delete the cookie."""
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
         return _see("/sign-in", _cookie(COOKIE, "", request, seconds=0))
@@ -199,7 +205,7 @@ class StatusPage:
     # --- ordering ---------------------------------------------------------------------------------------------
 
     def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
-        """Follow a button, whose value is an order and what it is about."""
+        """Give the order of a button, whose value is the order and its subject."""
         visitor = self.ordering_visitor(request, form)
         what, _, subject = form.get("order", "").partition(" ")
         body = OrderBody(by=visitor.name or "status page", why=form.get("why", "")[:500])
@@ -222,30 +228,30 @@ class StatusPage:
             case "acknowledge":
                 minutes = form.get("silence", "0")
                 silence = int(minutes) if minutes in map(str, SILENCES) else 0
-                noted = AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence)
-                orders.acknowledge(cluster, subject, noted, client)
+                acknowledgement = AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence)
+                orders.acknowledge(cluster, subject, acknowledgement, client)
             case _:
                 raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
-        return _see(f"/clusters/{cluster}", _cookie(SAID_COOKIE, what, request, seconds=SAID_SECONDS))
+        return _see(f"/clusters/{cluster}", _cookie(ORDERED_COOKIE, what, request, seconds=ORDERED_SECONDS))
 
 
-SAID_COOKIE = "hotdesk_said"
-SAID_SECONDS = 30
-"""Which order was just given is said once, and by no link."""
-SAID = {
-    "pause": "Ordered: from now on hotdesk only observes here.",
-    "resume": "Ordered: hotdesk goes on.",
-    "unbrake": "Ordered: the brake is released.",
-    "drain": "Ordered: that dialer is emptied.",
+ORDERED_COOKIE = "hotdesk_said"
+ORDERED_SECONDS = 30
+"""A cookie and not a link names the order just given, so that it is confirmed once."""
+CONFIRMATIONS = {
+    "pause": "Ordered: automatic moves are suspended.",
+    "resume": "Ordered: automatic moves resume.",
+    "unbrake": "Ordered: the fleet brake is released.",
+    "drain": "Ordered: that dialer is drained.",
     "undrain": "Ordered: that dialer takes logins again.",
-    "unfence": "Ordered: the fence is given back.",
-    "move": "Ordered: that agent is moved; where hotdesk only advises, it says where to.",
-    "acknowledge": "Noted: you are on it.",
+    "unfence": "Ordered: that dialer is opened to logins again.",
+    "move": "Ordered: that agent is moved; if hotdesk only advises, it shows the target.",
+    "acknowledge": "Ordered: the incident is acknowledged.",
 }
 
 
-def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a page
-    """Make the routes of the status page."""
+def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for each page
+    """Return the routes of the status page."""
 
     @get("/")
     async def overview(request: AnyRequest) -> Response[str]:
@@ -290,8 +296,8 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route a p
     @get("/clusters/{cluster:str}/live")
     async def live(request: AnyRequest, cluster: FromPath[str]) -> ASGIApp:
         visitor = page.visitor(request)
-        known(page.clusters, cluster)
-        return page.live.app(Watched(cluster, visitor.scope >= Scope.ADMIN), HEADERS)
+        cluster_or_404(page.clusters, cluster)
+        return page.live.app(PageVariant(cluster, visitor.scope >= Scope.ADMIN), HEADERS)
 
     def failed(request: AnyRequest, error: HTTPException) -> Response[str]:
         if isinstance(error, _SignInNeeded):
@@ -315,7 +321,7 @@ def _address(connection: AnyConnection) -> str:
 
 
 def _inside(path: str) -> str:
-    """Give a path of ours to go to, whatever was asked for."""
+    """Return a path of this site to go to, whatever was asked for."""
     try:
         asked = urlsplit(path)
     except ValueError:
@@ -331,7 +337,7 @@ def _orders(request: AnyRequest) -> bool:
 
 
 def _back(request: AnyRequest) -> str:
-    """Give the page a request came from, or was for."""
+    """Return the page that a request came from, or was for."""
     path, query = str(request.scope["path"]).removesuffix("/orders"), request.scope["query_string"].decode()
     return f"{path}?{query}" if query and not _orders(request) else path
 
@@ -350,5 +356,5 @@ def _cookie(name: str, value: str, request: AnyRequest, *, seconds: int = SIGNED
         max_age=seconds,
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax",  # a link to this page from elsewhere would else find nobody signed in
+        samesite="lax",  # or a visitor who follows a link from elsewhere to this page would not be signed in
     )

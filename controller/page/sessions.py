@@ -1,8 +1,8 @@
-"""Who looks at the status page, and what they may do.
+"""Visitors of the status page, and their permissions.
 
-Whoever signs in with a token of the token file gets a cookie that is signed with that token: nothing is stored here,
-every replica understands it, and it ends with the token. It names the address it was given to, so that a stolen one is
-worth nothing elsewhere. A form carries a mark that only a page of ours could have told.
+A visitor who signs in with a token of the token file gets a cookie that is signed with that token: nothing is stored
+here, every replica understands it, and it ends with the token. It includes the visitor's address, so that a stolen one
+is useless elsewhere. A form has a mark that only a page of this site can know.
 """
 
 import base64
@@ -16,28 +16,28 @@ from controller.api.tokens import Scope, Tokens, fingerprint
 
 COOKIE = "hotdesk"
 SIGNED_IN_SECONDS = 12 * 3600
-"""A shift: after that the token is asked for again."""
+"""A shift; after that the visitor signs in again."""
 LONGEST_NAME = 60
 _PARTS = 4
 _WHEN = re.compile(r"[0-9]{1,12}")
 
 
 class Visitor(NamedTuple):
-    """Somebody whom the page is shown to."""
+    """A visitor of the page."""
 
     name: str
-    """As they signed in; empty: there are no tokens, so nobody signs in."""
+    """The name from the sign-in; empty: there are no tokens, and so no sign-in."""
     scope: Scope
     mark: str
-    """What their forms must carry."""
+    """The mark that their forms must have."""
     token: str = ""
-    """The fingerprint of the token they signed in with."""
+    """The fingerprint of their token."""
 
 
 class Visitors:
-    """Gives cookies, and reads them.
+    """Creates cookies, and reads them.
 
-    Where there are no tokens, everybody who reaches the API may do everything: that is this machine only.
+    Without tokens, every visitor who can connect to the API may do everything: that is this machine only.
     """
 
     def __init__(self, tokens: Tokens) -> None:
@@ -46,16 +46,16 @@ class Visitors:
 
     @property
     def sign_in(self) -> bool:
-        """Tell whether there is anything to sign in with."""
+        """True if there are tokens to sign in with."""
         return self._tokens.required
 
     def cookie_for(self, name: str, token: str, address: str, now: float) -> str | None:
-        """Give a cookie to whoever knows a token; None: it is none.
+        """Return a cookie for a visitor with a token; None: the token is unknown.
 
         Args:
-            name: how the visitor wants to be called, for those who read what they ordered.
-            token: what they typed.
-            address: where they are.
+            name: the visitor's name, for the audit.
+            token: the token that they typed.
+            address: their address.
             now: wall clock, seconds since 1970.
         """
         token = token.strip()
@@ -63,23 +63,23 @@ class Visitors:
             self._tokens.refused += 1
             return None
         called = base64.urlsafe_b64encode(name.strip()[:LONGEST_NAME].encode()).decode().rstrip("=")
-        says = f"{called}.{round(now) + SIGNED_IN_SECONDS}.{secrets.token_hex(8)}"
-        return f"{says}.{_sign(token.encode(), 'cookie', address, says)}"
+        content = f"{called}.{round(now) + SIGNED_IN_SECONDS}.{secrets.token_hex(8)}"
+        return f"{content}.{_sign(token.encode(), 'cookie', address, content)}"
 
     def visitor(self, cookie: str, address: str, now: float) -> Visitor | None:
-        """Tell who carries a cookie; None: nobody who may look."""
+        """Return the visitor of a cookie; None: the cookie is not valid."""
         if not self._tokens.required:
             return Visitor("", Scope.ADMIN, _sign(self._own_key, "mark"))
         parts = cookie.split(".")
         if len(parts) != _PARTS or not _WHEN.fullmatch(parts[1]) or int(parts[1]) < now:
             return None
-        says = ".".join(parts[:3])
-        for token, scope in self._tokens.known():
-            if hmac.compare_digest(_sign(token, "cookie", address, says).encode(), parts[3].encode()):
+        content = ".".join(parts[:3])
+        for token, scope in self._tokens.items():
+            if hmac.compare_digest(_sign(token, "cookie", address, content).encode(), parts[3].encode()):
                 called = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
-                return Visitor(called, scope, _sign(token, "mark", says), fingerprint(token))
+                return Visitor(called, scope, _sign(token, "mark", content), fingerprint(token))
         return None
 
 
-def _sign(key: bytes, *says: str) -> str:
-    return hmac.new(key, "\n".join(("hotdesk", *says)).encode(), hashlib.sha256).hexdigest()
+def _sign(key: bytes, *parts: str) -> str:
+    return hmac.new(key, "\n".join(("hotdesk", *parts)).encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
-"""What the status page shows of a cluster. Pure: plain data that compares, so that nothing is rendered twice.
+"""The contents of the status page. Pure: plain data that compares, so that nothing is rendered twice.
 
-Nothing in it changes by itself: times are points in time, and a heartbeat that is well is always the same words. So a
+Nothing in it changes by itself: times are points in time, and a sound heartbeat always has the same words. So a
 calm cluster costs its viewers nothing.
 """
 
@@ -31,13 +31,13 @@ CLOSED_SHOWN = 5
 
 
 class Tone(StrEnum):
-    """How a cluster is, at a glance."""
+    """The state of a cluster, at a glance."""
 
     WELL = "well"
     TROUBLE = "trouble"
-    """A dialer is down or agents are held back."""
+    """A dialer is down or moves are withheld."""
     CARE = "care"
-    """Something is not as it should be, and nobody has to get up for it."""
+    """Something is wrong that can wait until the morning."""
     BLIND = "blind"
     """Nothing is known."""
 
@@ -51,7 +51,7 @@ class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
     state: DialerState
     since_ms: int
     reason: str
-    """What speaks for the state, and why it takes no logins; empty: it is simply up."""
+    """The evidence for the state, and the reasons against logins; empty: it is simply up."""
     rank: int | None
     agents: int
     slots: int
@@ -59,63 +59,63 @@ class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
     load: float
     heartbeat: str
     drained: bool
-    """By order."""
+    """A person has ordered a drain."""
     fenced: bool
-    """A person may order the fence given back."""
+    """A person may order the fenced dialer to be opened again."""
 
 
 class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
     """One open incident."""
 
-    told: IncidentAnswer
+    answer: IncidentAnswer
     dialer: str
     progress: str
-    """How far its moves have come."""
+    """The progress of its moves in words."""
     moves: tuple[Relogin, ...]
     advice: bool
-    """Its moves are only said."""
+    """Its moves are only advised."""
     timeline: tuple[Decision, ...]
-    """What was decided and done about it lately, in that order."""
+    """The latest decisions about it, in their order."""
     decisions: int
-    """How many that are in all."""
+    """The number of decisions about it in all."""
 
 
 class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
-    """All that changes on a cluster's page."""
+    """The changing part of a cluster's page."""
 
     cluster: str
     sentence: str
     tone: Tone
     stale: bool
     braked: bool
-    """By a brake that a person may release."""
-    paused: bool
+    """The fleet brake is on, and a person may release it."""
+    suspended: bool
     acts: bool
-    """Moves are carried out; else they are advice."""
+    """The mode is act: moves are carried out; otherwise they are advice."""
     imbalance: float | None
     owner: str
     dialers: tuple[DialerRow, ...]
     incidents: tuple[IncidentCard, ...]
     closed: tuple[IncidentAnswer, ...]
     decisions: tuple[Decision, ...]
-    """The latest, the newest first."""
+    """The latest decisions, the newest first."""
 
 
 class ClusterLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the list of all clusters says of one."""
+    """A cluster's line in the list of all clusters."""
 
     cluster: str
     sentence: str
     tone: Tone
     dialers: int
     taking: int
-    """Of them, those that take new logins."""
+    """The number of them that take new logins."""
     agents: int
     incidents: int
 
 
 def cluster_line(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> ClusterLine:
-    """Put together what the list of all clusters says of one."""
+    """Return a cluster's line in the list of all clusters."""
     return ClusterLine(
         cluster=state.cluster,
         sentence=sentence_about(state, stale=stale),
@@ -127,7 +127,7 @@ def cluster_line(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
     )
 
 
-def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
+def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
     state: ClusterState,
     snapshot: RankingSnapshot,
     incidents: Iterable[IncidentAnswer],
@@ -136,30 +136,30 @@ def cluster_page(  # noqa: PLR0913 # what a page rests on, each once
     stale: bool,
     acts: bool,
 ) -> ClusterPage:
-    """Put together what the page of a cluster shows now.
+    """Return the contents of a cluster's page now.
 
     Args:
         state: as of the latest poll.
-        snapshot: the ranking that readers get.
+        snapshot: the ranking for readers.
         incidents: the open ones, then those that closed last.
         decisions: in the order in which they were made.
         stale: nothing is offered, since nothing is known.
-        acts: whether moves are carried out.
+        acts: the mode is act.
     """
-    told, made = list(incidents), list(decisions)
+    answers, made = list(incidents), list(decisions)
     return ClusterPage(
         cluster=state.cluster,
         sentence=sentence_about(state, stale=stale),
         tone=_tone(state, stale=stale),
         stale=stale,
         braked=fleet_braked(state.observed.health, state.decided.orders),
-        paused=state.decided.orders.pause is not None,
+        suspended=state.decided.orders.pause is not None,
         acts=acts,
         imbalance=snapshot.imbalance,
         owner=snapshot.owner,
         dialers=_dialer_rows(state, snapshot, stale=stale),
-        incidents=tuple(_card(state, each, made) for each in told if each.incident.closed_at_ms is None),
-        closed=tuple(islice((each for each in told if each.incident.closed_at_ms is not None), CLOSED_SHOWN)),
+        incidents=tuple(_card(state, each, made) for each in answers if each.incident.closed_at_ms is None),
+        closed=tuple(islice((each for each in answers if each.incident.closed_at_ms is not None), CLOSED_SHOWN)),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
     )
 
@@ -200,17 +200,18 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
     )
 
 
-def _card(state: ClusterState, told: IncidentAnswer, decisions: Iterable[Decision]) -> IncidentCard:
-    incident = told.incident
-    concerned = {incident.server_ip, *(each.user for each in told.moves), *(each.user for each in told.agent_pauses)}
+def _card(state: ClusterState, answer: IncidentAnswer, decisions: Iterable[Decision]) -> IncidentCard:
+    incident = answer.incident
+    concerned = {incident.server_ip, *(each.user for each in answer.moves)}
+    concerned |= {each.user for each in answer.agent_pauses}
     concerned |= {each.user for each in incident.listed}
     timeline = [each for each in decisions if each.at_ms >= incident.opened_at_ms and each.subject in concerned]
-    advice = is_advice(told.moves)
+    advice = is_advice(answer.moves)
     return IncidentCard(
-        told=told,
+        answer=answer,
         dialer=name_of(state, incident.server_ip),
         progress=progress_words(incident, advice=advice),
-        moves=tuple(sorted(told.moves, key=lambda each: (each.planned_at_ms, each.user))),
+        moves=tuple(sorted(answer.moves, key=lambda each: (each.planned_at_ms, each.user))),
         advice=advice,
         timeline=tuple(timeline[-TIMELINE_SHOWN:]),
         decisions=len(timeline),

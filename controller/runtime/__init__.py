@@ -1,1 +1,1 @@
-"""What keeps the core at work: threads that follow the log, commit decisions, carry out actions and count."""
+"""The runtime around the core: threads that follow the log, commit plans, carry out actions and count."""

@@ -1,7 +1,7 @@
-"""Records that were read and wait to be folded: each cluster has a queue of its own, so that none starves the others.
+"""Queues of records to fold: one for each cluster, so that none starves the others.
 
-Of a cluster that writes more than its budget, only what counts is kept: the newest record of each key, as the log
-itself will keep it once it is compacted. Such a cluster is followed less closely, and the others as before.
+Of a cluster that writes more than its budget, only the newest record of each key is kept, as in the compacted log.
+Such a cluster is followed less closely, and the others as before.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,15 +12,16 @@ from stream.log import Stored
 
 BUDGET = 1000
 """Most records of one cluster in one turn: some 20 ms of folding, for which the others wait. Turns follow one another
-at once; a cluster that writes no more than this from one to the next, as all do that are well, is folded record by
-record."""
+at once; a cluster that writes no more than this from one turn to the next, as every sound one does, is folded record
+by record."""
 FEW = 2 * BUDGET
-"""So many may wait before it is looked which of them are superseded."""
+"""How many records of a cluster may wait before superseded ones are dropped."""
 MOST = 50_000
-"""No more may wait of one cluster, as of what never is superseded: all of it is folded, and all wait for that."""
+"""With more records than this waiting, such as many that nothing supersedes, all are folded in one turn, and every
+cluster waits for it."""
 
 SUPERSEDED = {Topic.OBSERVATIONS, Topic.RANKINGS}
-"""Topics whose records say how something is; what it was before is of no use to who comes too late for it."""
+"""Topics that carry current state: a reader that is behind needs only the newest record of each key."""
 
 
 class Backlog:
@@ -29,18 +30,18 @@ class Backlog:
     def __init__(self) -> None:
         self._waiting: dict[str, list[Stored]] = {}
         self._look_at: dict[str, int] = {}
-        """By cluster: with how many records waiting it is looked again which of them are superseded."""
+        """By cluster: the number of waiting records at which superseded ones are dropped again."""
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def put(self, batch: Iterable[Stored]) -> None:
-        """Take records, in the log's order."""
+        """Add records, in the log's order."""
         for stored in batch:
             self._waiting.setdefault(stored.key.partition("/")[0], []).append(stored)
 
     def turn(self) -> tuple[list[Stored], dict[str, int]]:
-        """Give each cluster's next records, and tell by cluster how many before them were superseded."""
+        """Return each cluster's next records, and by cluster how many superseded ones were dropped before them."""
         passed_over: dict[str, int] = {}
         taken: list[Stored] = []
         for cluster, waiting in list(self._waiting.items()):
@@ -57,14 +58,14 @@ class Backlog:
         return taken, passed_over
 
     def forget(self, gone: Callable[[str], bool]) -> None:
-        """Drop what waits of the clusters for which `gone` holds."""
+        """Drop the records of the clusters for which `gone` is true."""
         for cluster in [each for each in self._waiting if gone(each)]:
             del self._waiting[cluster]
             self._look_at.pop(cluster, None)
 
 
 def _newest(waiting: list[Stored]) -> list[Stored]:
-    """Leave out what a later record of the same key supersedes; the rest stays in its order."""
+    """Return the records without those that a later one of the same key supersedes, in their order."""
     newest = {(each.topic, each.key): at for at, each in enumerate(waiting)}
     return [
         each for at, each in enumerate(waiting) if each.topic not in SUPERSEDED or newest[each.topic, each.key] == at

@@ -1,8 +1,8 @@
-"""From a decision to an act: first it is committed, and only then is it true.
+"""Commit plans: a plan is stored first, and only then takes effect.
 
-A decision that may change something in VICIdial goes to the log through the claim on its partition, which a former
-owner has lost. Once stored it is taken in and carried out; if it cannot be stored it was never made, and the next poll
-decides anew. One commit a cluster is under way at a time.
+A plan that may change something in VICIdial goes to the log through the claim on its partition, which a former owner
+has lost. Once stored, it is applied and its actions are carried out; if it cannot be stored, it never takes effect, and
+the next poll decides again. Each cluster has one commit in progress at a time.
 """
 
 import asyncio
@@ -34,44 +34,44 @@ from stream.entries import entry_of
 from stream.log import Entry, LogError
 
 RESEND_SECONDS = 2.0
-"""An order that could not be carried out now is tried again so much later."""
+"""An action that could not be carried out is retried after this time."""
 
 UNDER_WAY = float("inf")
-"""In place of when an order came back unsent: the executor has it."""
+"""Stands for the time at which an action came back unsent while the executor still has it."""
 NEVER = float("-inf")
 
 Append = Callable[[str, Sequence[Entry]], Awaitable[None]]
 """Stores a cluster's decisions through the claim on its partition.
 
 Raises:
-    LogError: they were not stored, or nobody knows.
+    LogError: they were not stored, or it is not known.
 """
 
 log = structlog.get_logger()
 
 
 class ActionSink(Protocol):
-    """Carries out what it is given, in that order."""
+    """Carries out actions, in the order in which it gets them."""
 
     def submit(self, action: Action) -> None: ...
 
 
 @dataclass
 class _Done:
-    """What an executor did, and what follows from it."""
+    """An attempt of an executor, its outcome, and the suspension that follows from a refusal."""
 
     action: Action
     outcome: Outcome
     at_ms: int | None
-    """When, by the log's clock; None: it was not known."""
+    """The log's time of it; None: not known."""
     pause: Pause | None = None
-    """Ordered for it, since the account was refused."""
+    """The order that suspends the cluster, if VICIdial refused the account."""
 
 
 class Committer:
-    """Commits the plans of the clusters that act, and hands their orders to the executors. On the event loop."""
+    """Commits the plans of the clusters in mode act, and submits their actions. It belongs to the event loop."""
 
-    def __init__(  # what it connects, each once
+    def __init__(
         self,
         clusters: Clusters,
         append: Append,
@@ -87,81 +87,83 @@ class Committer:
         self._clock = clock
         self._busy: set[str] = set()
         self._submitted: dict[str, dict[AttemptId, float]] = {}
-        """By cluster: the actions given to its executor, and when they came back undone. Each does come back, or what
-        came of it does."""
+        """By cluster: the actions submitted to its executor, and when they came back unsent. The executor always
+        reports back, either "not sent" or an outcome."""
         self._done: dict[str, list[_Done]] = {}
-        """By cluster: what is not stored yet; no more than its executor was given."""
+        """By cluster: outcomes that are not stored yet; no more than actions were submitted."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, plans: Mapping[str, Plan]) -> None:
-        """Commit what was decided; what comes while a cluster's last commit is under way is decided again."""
-        for cluster, plan in plans.items():
-            if not self._decides(cluster):
+    def commit_plans(self, plans: Mapping[str, Plan]) -> None:
+        """Commit plans; skip a cluster whose last commit is in progress, since its next poll decides again."""
+        for name, plan in plans.items():
+            if not self._decides(name):
                 continue
-            # what was done comes first: this was decided without knowing of it, and is decided again
-            self._commit_done(cluster)
-            self._submit(cluster)
-            if cluster not in self._busy and (plan.records or plan.ended):
-                self._begin(cluster, plan)
+            # outcomes are stored first: this plan was made without them, and the next one is made with them
+            self._commit_outcomes(name)
+            self._submit(name)
+            if name not in self._busy and (plan.records or plan.ended):
+                self._begin(name, plan)
 
     def report(self, action: Action, outcome: Outcome) -> None:
-        """Take in what an executor did."""
-        cluster = action.cluster
+        """Record the outcome of an action, and commit it."""
+        name = action.cluster
         if outcome.reply is Reply.UNSENT or (outcome.reply is Reply.UNCLEAR and may_be_repeated(action)):
-            # it is given to the executor again after a while
-            self._submitted.get(cluster, {})[attempt_of(action)] = self._clock()
-            log.warning("a decision could not be carried out now", cluster=cluster, why=outcome.said)
+            # it is submitted again after a while
+            self._submitted.get(name, {})[attempt_of(action)] = self._clock()
+            log.warning("an action could not be carried out now", cluster=name, why=outcome.said)
             return
-        view = self._clusters.by_name.get(cluster)
-        at_ms = None if view is None else view.state.observed.observed_at_ms
-        self._done.setdefault(cluster, []).append(_Done(action, outcome, at_ms))
-        self._commit_done(cluster)
+        cluster = self._clusters.by_name.get(name)
+        at_ms = None if cluster is None else cluster.state.observed.observed_at_ms
+        self._done.setdefault(name, []).append(_Done(action, outcome, at_ms))
+        self._commit_outcomes(name)
 
-    def _begin(self, cluster: str, plan: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
-        self._busy.add(cluster)
-        task = asyncio.get_running_loop().create_task(self._commit(cluster, plan, more, done))
+    def _begin(self, name: str, plan: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
+        self._busy.add(name)
+        task = asyncio.get_running_loop().create_task(self._commit(name, plan, more, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, cluster: str, plan: Plan, more: Sequence[Entry], done: Sequence[_Done]) -> None:
+    async def _commit(self, name: str, plan: Plan, more: Sequence[Entry], done: Sequence[_Done]) -> None:
         stored = False
         try:
-            await self._append(cluster, [*entries_of(plan, self._clusters.me.name), *more])
+            await self._append(name, [*entries_of(plan, self._clusters.me.name), *more])
             stored = True
         except LogError as error:
-            said = (
-                "what was done could not be stored yet" if done else "a decision could not be stored, and was not made"
+            what = (
+                "the outcomes of actions could not be stored yet"
+                if done
+                else "a plan could not be stored, and takes no effect"
             )
-            log.warning(said, cluster=cluster, why=str(error))
+            log.warning(what, cluster=name, why=str(error))
         finally:
-            self._busy.discard(cluster)
+            self._busy.discard(name)
             if done and not stored:
-                self._done[cluster] = [*done, *self._done.get(cluster, ())]
+                self._done[name] = [*done, *self._done.get(name, ())]
         if stored:
             for each in done:
-                # one that stays due, since the account was refused, is given again once somebody has mended that
-                self._submitted.get(cluster, {}).pop(attempt_of(each.action), None)
-            view = self._clusters.by_name.get(cluster)
-            if view is not None:
-                view.committed(plan)
-            self._submit(cluster)
-            self._commit_done(cluster)
+                # an action that is still due, since the account was refused, is submitted again after a resume
+                self._submitted.get(name, {}).pop(attempt_of(each.action), None)
+            cluster = self._clusters.by_name.get(name)
+            if cluster is not None:
+                cluster.committed(plan)
+            self._submit(name)
+            self._commit_outcomes(name)
 
-    def _commit_done(self, cluster: str) -> None:
-        """Store what was done; what cannot be stored now is with the next decisions, or once the log was read anew."""
-        view = self._clusters.by_name.get(cluster)
-        if cluster not in self._busy and view is not None and (waiting := self._done.pop(cluster, [])):
-            plan, orders = self._after(view, waiting)
-            self._begin(cluster, plan, orders, waiting)
+    def _commit_outcomes(self, name: str) -> None:
+        """Store the outcomes of actions; if that fails, retry with the next plans, or once the log was read again."""
+        cluster = self._clusters.by_name.get(name)
+        if name not in self._busy and cluster is not None and (waiting := self._done.pop(name, [])):
+            plan, orders = self._plan_after(cluster, waiting)
+            self._begin(name, plan, orders, waiting)
 
-    def _after(self, view: Cluster, done: Sequence[_Done]) -> tuple[Plan, list[Entry]]:
-        """Say what is to be stored of what was done."""
+    def _plan_after(self, cluster: Cluster, done: Sequence[_Done]) -> tuple[Plan, list[Entry]]:
+        """Return the plan that stores the outcomes of actions, and the orders that follow from them."""
         plan, orders = Plan([], []), []
         for each in done:
             action, outcome = each.action, each.outcome
-            at_ms = view.state.observed.observed_at_ms if each.at_ms is None else each.at_ms
-            known = view.state.decided.action(key_of(action))
-            # it may have been decided anew since it was given to the executor
+            at_ms = cluster.state.observed.observed_at_ms if each.at_ms is None else each.at_ms
+            known = cluster.state.decided.action(key_of(action))
+            # a later plan may have changed it since it was submitted
             if known is not None and attempt_of(known) == attempt_of(action):
                 stands = after(known, outcome, at_ms, self._clusters.me.name)
                 if stands is None:
@@ -179,37 +181,37 @@ class Committer:
                     subject=subject_of(action),
                 )
             )
-            if outcome.reply is Reply.DENIED and (pause := _pause_for(each, view)) is not None:
+            if outcome.reply is Reply.DENIED and (pause := _suspend_for(each, cluster)) is not None:
                 orders.append(entry_of(pause))
         return plan, orders
 
-    def _submit(self, cluster: str) -> None:
-        """Give the executor every committed order that it was not given yet, also those of a former owner."""
-        view, executor = self._clusters.by_name.get(cluster), self._executors.get(cluster)
-        if view is None or not view.owned or executor is None or view.withheld is not None:
+    def _submit(self, name: str) -> None:
+        """Submit every due action that is committed and that the executor does not have, also a former owner's."""
+        cluster, executor = self._clusters.by_name.get(name), self._executors.get(name)
+        if cluster is None or not cluster.owned or executor is None or cluster.withheld is not None:
             return
-        before, now = self._submitted.get(cluster, {}), self._clock()
-        given: dict[AttemptId, float] = {}
-        for action in view.state.decided.actions:
+        before, now = self._submitted.get(name, {}), self._clock()
+        submitted: dict[AttemptId, float] = {}
+        for action in cluster.state.decided.actions:
             if not is_due(action):
                 continue
-            number = attempt_of(action)
-            undone_at = before.get(number, NEVER)
-            if undone_at != UNDER_WAY and now - undone_at >= RESEND_SECONDS:
+            attempt = attempt_of(action)
+            unsent_at = before.get(attempt, NEVER)
+            if unsent_at != UNDER_WAY and now - unsent_at >= RESEND_SECONDS:
                 executor.submit(action)
-                undone_at = UNDER_WAY
-            given[number] = undone_at
-        self._submitted[cluster] = given
+                unsent_at = UNDER_WAY
+            submitted[attempt] = unsent_at
+        self._submitted[name] = submitted
 
 
-def _pause_for(done: _Done, view: Cluster) -> Pause | None:
-    """Have the cluster paused since the account was refused; None: people have gone on since."""
+def _suspend_for(done: _Done, cluster: Cluster) -> Pause | None:
+    """Suspend the cluster whose account was refused, and return the order; None: a person has resumed it since."""
     if done.pause is None:
         why = f"VICIdial refused hotdesk's account: {done.outcome.said}; mend it, then 'hotdesk resume'"
         done.pause = Pause(
             cluster=done.action.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
         )
-        # at once, not only when it comes back from the log: each further try may lock the account
-        view.state.decided.orders.add(done.pause)
-        view.publish()
-    return done.pause if view.state.decided.orders.pause == done.pause else None
+        # at once, not only when it comes back from the log: each further attempt may lock the account
+        cluster.state.decided.orders.add(done.pause)
+        cluster.publish()
+    return done.pause if cluster.state.decided.orders.pause == done.pause else None

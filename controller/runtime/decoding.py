@@ -1,4 +1,4 @@
-"""From the log's bytes to records; what is no record becomes a dead letter."""
+"""Decode the log's entries into records; an entry that cannot be decoded becomes a dead letter."""
 
 import base64
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from stream.entries import WRITER_HEADER
 from stream.log import Stored
 
 MOST_DEAD_BYTES = 100_000
-"""A dead letter keeps no more of a value than this."""
+"""Most of a value that a dead letter keeps."""
 
 
 STILL_FELT_MS = 120_000
-"""Slots, and moves that were told, last a minute: what was seen since they began is folded step by step."""
+"""Slots, and moves that were sent, last a minute: polls since they began are folded one by one."""
 
 
 def thinned(batch: Sequence[Stored], now_ms: int) -> list[Stored]:
-    """Leave out polls and rankings that a later one in the same batch supersedes, as compaction would have.
+    """Return a batch without the polls and rankings that a later one in it supersedes, as after compaction.
 
-    For whoever reads what stood in the log already: an hour of polls a cluster is there for replays only. `now_ms` is
-    the wall clock.
+    For a process that reads the log up to its end: the log has an hour of polls for each cluster only for replays.
+    `now_ms` is the wall clock.
     """
     latest = {(each.topic, each.key): each.offset for each in batch if "/" not in each.key}
     return [
@@ -36,11 +36,11 @@ def thinned(batch: Sequence[Stored], now_ms: int) -> list[Stored]:
 
 
 _WHOLE = {Topic.OBSERVATIONS, Topic.RANKINGS}
-"""Topics in which the record under the cluster's own key tells of all of it."""
+"""Topics in which the record under the cluster's own key is about the whole cluster."""
 
 
 def read(stored: Stored) -> News:
-    """Decode a stored record."""
+    """Return a stored entry as a record, a tombstone, or a dead letter."""
     try:
         return _read_end(stored) if stored.value is None else decode(stored.topic, stored.value)
     except (UndecodableRecordError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
 """The executor: a thread for each cluster that carries out committed actions, one after the other.
 
-Nothing is decided here. Just before anything is sent, VICIdial's own rows are read, and last of all it is asked
-whether this process still owns the cluster; between that and the act lie no more than the time limits of the act.
+It decides nothing. Just before it sends anything it reads VICIdial's own rows, and last of all it asks whether this
+process still owns the cluster; between that answer and the effect lie at most the time limits of the request.
 """
 
 import queue
@@ -25,17 +25,17 @@ log = structlog.get_logger()
 
 
 class Executor:
-    """Carries out one cluster's actions, one after the other: never are two of a cluster under way at once.
+    """Carries out one cluster's actions, one after the other: a cluster never has two in progress at once.
 
     Args:
-        cluster: whose.
-        name: of this process, which actions name that it decided.
-        actuators: what it begins with.
-        objection: asked last of all, and each time: why this action must not be carried out now; None: it may.
-        report: told what came of each action, on this thread.
+        cluster: the cluster's name.
+        name: this process's name, which its own actions have in `by`.
+        actuators: the first ones to use.
+        objection: asked last of all, and each time; returns why this action must not be carried out now; None: it may.
+        report: called with each action and its outcome, in this thread.
     """
 
-    def __init__(  # noqa: PLR0913 # what it works with, each once
+    def __init__(  # noqa: PLR0913 # its parts, each once
         self,
         cluster: str,
         name: str,
@@ -50,22 +50,22 @@ class Executor:
         self._objection = objection
         self._report = report
         self._clock = clock
-        self._told: deque[float] = deque()
-        """When screens were told to log out lately."""
+        self._sent_at: deque[float] = deque()
+        """When screens were lately sent a logout."""
         self._queue: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
 
     def use(self, actuators: Actuators | None) -> None:
-        """Carry out what comes next with these; None: nothing is carried out any more. From any thread."""
+        """Use these actuators from the next action on; None: carry out no more actions. From any thread."""
         self._actuators = actuators
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; what waits is not carried out."""
+        """Ask the thread to end; queued actions are not carried out."""
         self._stop.set()
 
     def submit(self, action: Action) -> None:
@@ -84,27 +84,27 @@ class Executor:
         try:
             self._stop.wait(self.wait_before(action))
             return self.carry_out(action)
-        except Exception as error:  # this thread must not end while the process says that it acts
+        except Exception as error:  # this thread must not end while the process reports that it acts
             log.exception("an action failed", cluster=action.cluster)
             return Outcome(Reply.UNCLEAR, f"hotdesk made a mistake ({type(error).__name__}); its log says more")
 
     def wait_before(self, action: Action) -> float:
-        """Return how many seconds an action must wait for the pace: a backlog is not made up for all at once."""
+        """Return how many seconds an action must wait for the pace: a backlog is not carried out all at once."""
         actuators = self._actuators
         if not isinstance(action, Relogin) or actuators is None:
             return 0.0
         pace = max(1, round(actuators.per_second))
-        while len(self._told) > pace:
-            self._told.popleft()
-        return max(0.0, self._told[0] + SECOND - self._clock()) if len(self._told) == pace else 0.0
+        while len(self._sent_at) > pace:
+            self._sent_at.popleft()
+        return max(0.0, self._sent_at[0] + SECOND - self._clock()) if len(self._sent_at) == pace else 0.0
 
     def carry_out(self, action: Action) -> Outcome:
-        """Look, ask whether this process still may, and act, here and now."""
+        """Check the precondition, ask whether this process still may act, and act, in this thread."""
         actuators = self._actuators
         if actuators is None:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
-            # one that an earlier owner decided may have been carried out already
+            # an earlier owner may have carried out its own fence already
             return self._withheld(action) or actuators.interventions.fence(action, first=action.by == self._name)
         try:
             rows = actuators.reader.sessions(action.user)
@@ -122,7 +122,7 @@ class Executor:
             case Relogin(forced=True):
                 return actuators.interventions.end_session(action)
             case Relogin():
-                self._told.append(self._clock())
+                self._sent_at.append(self._clock())
                 return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
             case AgentPause(stage=AgentPauseStage.RESUMING):
                 return actuators.control.resume(action)
@@ -135,7 +135,7 @@ class Executor:
 
 
 def _pause(actuators: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:
-    """Pause an agent, and look what that has left in the row: only as long as it is there is the pause ours."""
+    """Pause an agent, and read the mark that this leaves in the row: while it stays there, the pause is ours."""
     outcome = actuators.control.pause(pause)
     if outcome.reply not in {Reply.DONE, Reply.UNCLEAR}:
         return outcome

@@ -1,4 +1,4 @@
-"""What the controller tells Prometheus: the state of each cluster, read when asked, and its own work, counted."""
+"""The controller's metrics: the state of each cluster, read at each scrape, and counters of its own work."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
 
 class PickOutcome(StrEnum):
-    """How a pick went."""
+    """The outcome of a pick; a label."""
 
     PICKED = "picked"
     DEGRADED = "degraded"
@@ -46,7 +46,7 @@ class PickOutcome(StrEnum):
 
 
 class Limited(StrEnum):
-    """Which limit a request exceeded."""
+    """The limit that a request exceeded; a label."""
 
     CLIENT = "client"
     CLUSTER = "cluster"
@@ -75,16 +75,16 @@ class ControllerInstruments:
             self.folded.labels(cluster, result).inc(count)
 
     def note_passed_over(self, records: Mapping[str, int]) -> None:
-        """Count by cluster what was not folded since later records had come by then; from any thread."""
+        """Count by cluster the records that were not folded since later ones superseded them; from any thread."""
         for cluster, count in records.items():
             self.folded.labels(cluster, Result.SUPERSEDED).inc(count)
 
     def note_outcome(self, action: Action, outcome: Outcome) -> None:
-        """Count what an executor did; from any thread."""
+        """Count an executor's attempt; from any thread."""
         self.actions.labels(action.cluster, KINDS[type(action)].name, outcome.reply).inc()
 
     def _begin(self, cluster: str) -> None:
-        """Start a cluster's series at 0: what only appears once something went wrong has no rate."""
+        """Start a cluster's series at 0: a series that appears only at the first failure has no rate."""
         if cluster in self._begun:
             return
         self._begun.add(cluster)
@@ -99,9 +99,9 @@ class ControllerInstruments:
 
 
 class ClusterGauges:
-    """The state of the clusters as metrics, made anew at each scrape: what is gone is gone.
+    """The state of the clusters as metrics, read anew at each scrape, so that series of what is gone end.
 
-    A thousand clusters are half a million samples. They are read cluster by cluster on the event loop, and made text in
+    A thousand clusters are half a million samples. They are read cluster by cluster on the event loop, and rendered in
     a thread, so that folding and picks go on meanwhile. It belongs to the event loop.
     """
 
@@ -110,21 +110,21 @@ class ClusterGauges:
         self._one_scrape = asyncio.Lock()
 
     async def text(self) -> bytes:
-        """Give every family in Prometheus's text format, with a sample for each dialer and cluster."""
+        """Return every family in Prometheus's text format, with a sample for each dialer and cluster."""
         async with self._one_scrape:
             blocks = {spec.name: [header] for spec, header in zip(_SPECS, _texts(_families(())), strict=True)}
             gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._clusters.forgotten)
             for block, text in zip(blocks.values(), _texts(gone), strict=True):
                 block.append(text.removeprefix(block[0]))
-            for name, view in list(self._clusters.by_name.items()):
-                families = _families(_samples(name, view))
+            for cluster in list(self._clusters.by_name.values()):
+                families = _families(_samples(cluster))
                 for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
                     block.append(text.removeprefix(block[0]))
             return b"".join(text for block in blocks.values() for text in block)
 
 
 def _families(samples: Iterable["_Sample"]) -> list[GaugeMetricFamily]:
-    """Sort samples into a family for each of `_SPECS`, in that order."""
+    """Return a family for each of `_SPECS`, in that order, with its samples."""
     families = {spec: GaugeMetricFamily(spec.name, spec.help, labels=spec.labels) for spec in _SPECS}
     for spec, labels, value in samples:
         families[spec].add_metric(labels, value)
@@ -132,7 +132,7 @@ def _families(samples: Iterable["_Sample"]) -> list[GaugeMetricFamily]:
 
 
 def _texts(families: Iterable[GaugeMetricFamily]) -> list[bytes]:
-    """Render each family: its header, then its samples."""
+    """Return the text of each family: its header, then its samples."""
     return [generate_latest(_Alone(family)) for family in families]
 
 
@@ -186,48 +186,48 @@ _SPECS = (
 _Sample = tuple[metrics.Metric, tuple[str, ...], float]
 
 
-def _samples(cluster: str, view: Cluster) -> Iterator[_Sample]:
-    state, snapshot, stale = view.state, view.snapshot(), view.stale(time.monotonic())
-    yield metrics.CLUSTER_OBSERVED, (cluster,), state.observed.observed_at_ms / 1000
-    yield metrics.CLUSTER_SLOTS, (cluster,), len(state.decided.slots)
-    yield metrics.CLUSTER_DATABASE_UP, (cluster,), state.observed.outage is None
-    yield metrics.CLUSTER_OWNED, (cluster,), view.owned
-    yield metrics.CLUSTER_BRAKED, (cluster,), bool(state.observed.health.brake)
-    yield metrics.CLUSTER_FLEET_BRAKED, (cluster,), fleet_braked(state.observed.health, state.decided.orders)
-    yield metrics.CLUSTER_PAUSED, (cluster,), state.decided.orders.pause is not None
-    yield metrics.CLUSTER_PROBES_BLIND, (cluster,), state.observed.health.blind_since_ms is not None
-    placed = (state.observed.agents.get(user) for user in state.decided.logins)
-    where = [each for each in placed if each is not None]
+def _samples(cluster: Cluster) -> Iterator[_Sample]:
+    name, state, snapshot, stale = cluster.name, cluster.state, cluster.snapshot(), cluster.stale(time.monotonic())
+    yield metrics.CLUSTER_OBSERVED, (name,), state.observed.observed_at_ms / 1000
+    yield metrics.CLUSTER_SLOTS, (name,), len(state.decided.slots)
+    yield metrics.CLUSTER_DATABASE_UP, (name,), state.observed.outage is None
+    yield metrics.CLUSTER_OWNED, (name,), cluster.owned
+    yield metrics.CLUSTER_BRAKED, (name,), bool(state.observed.health.brake)
+    yield metrics.CLUSTER_FLEET_BRAKED, (name,), fleet_braked(state.observed.health, state.decided.orders)
+    yield metrics.CLUSTER_PAUSED, (name,), state.decided.orders.pause is not None
+    yield metrics.CLUSTER_PROBES_BLIND, (name,), state.observed.health.blind_since_ms is not None
+    picked = (state.observed.agents.get(user) for user in state.decided.logins)
+    sessions = [each for each in picked if each is not None]
     yield (
         metrics.CLUSTER_AGENTS_PLACED,
-        (cluster,),
-        sum(each.server_ip == state.decided.logins[each.user.lower()].server_ip for each in where),
+        (name,),
+        sum(each.server_ip == state.decided.logins[each.user.lower()].server_ip for each in sessions),
     )
     yield from _action_samples(state)
     for incident in state.decided.incidents.values():
         yield from _incident_samples(state, incident)
     if snapshot.imbalance is not None:
-        yield metrics.CLUSTER_IMBALANCE, (cluster,), snapshot.imbalance
+        yield metrics.CLUSTER_IMBALANCE, (name,), snapshot.imbalance
     if state.observed.poll is not None:
         for kind, count in state.observed.poll.odd_rows.items():
-            yield metrics.CLUSTER_ODD_ROWS, (cluster, kind), count
-    for standing in snapshot.dialers:
-        yield from _dialer_samples(cluster, state.observed.dialers[standing.server_ip], standing, stale=stale)
+            yield metrics.CLUSTER_ODD_ROWS, (name, kind), count
+    for ranked in snapshot.dialers:
+        yield from _dialer_samples(name, state.observed.dialers[ranked.server_ip], ranked, stale=stale)
     for server_ip, health in state.observed.health.dialers.items():
-        yield metrics.DIALER_DEATHS, (cluster, server_ip, _id_of(state, server_ip)), health.deaths
+        yield metrics.DIALER_DEATHS, (name, server_ip, _id_of(state, server_ip)), health.deaths
 
 
 def _action_samples(state: ClusterState) -> Iterator[_Sample]:
     stages = Counts(each.stage for each in state.decided.relogins.values())
     for stage in ReloginStage:
         yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
-    holds = Counts(each.stage for each in state.decided.agent_pauses.values())
-    for held in AgentPauseStage:
-        yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, held.value), holds[held]
+    pauses = Counts(each.stage for each in state.decided.agent_pauses.values())
+    for pause_stage in AgentPauseStage:
+        yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, pause_stage.value), pauses[pause_stage]
     for fence in state.decided.fences.values():
         labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
-        for come_to in FenceStage:
-            yield metrics.FENCE, (*labels, come_to.value), fence.stage is come_to
+        for fence_stage in FenceStage:
+            yield metrics.FENCE, (*labels, fence_stage.value), fence.stage is fence_stage
 
 
 def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Sample]:
@@ -252,15 +252,15 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
 
 
 def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
-    """Tell whether somebody wants the dialer empty: that it dies then wakes nobody."""
+    """Return True if the dialer was to be emptied: its death needs no alarm then."""
     health = state.observed.health.dialers.get(server_ip)
     return server_ip in state.decided.orders.drains or (health is not None and health.switched_off_since_ms is not None)
 
 
-def _places_free(standing: RankedDialer) -> int:
-    if standing.max_agents is None:
-        return standing.rooms_free
-    return min(standing.rooms_free, max(0, standing.max_agents - standing.agents - standing.slots))
+def _places_free(ranked: RankedDialer) -> int:
+    if ranked.max_agents is None:
+        return ranked.rooms_free
+    return min(ranked.rooms_free, max(0, ranked.max_agents - ranked.agents - ranked.slots))
 
 
 def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
@@ -268,24 +268,24 @@ def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
     return "" if dialer is None else dialer.server_id
 
 
-def _dialer_samples(cluster: str, dialer: DialerReading, standing: RankedDialer, *, stale: bool) -> Iterator[_Sample]:
+def _dialer_samples(cluster: str, dialer: DialerReading, ranked: RankedDialer, *, stale: bool) -> Iterator[_Sample]:
     labels = (cluster, dialer.server_ip, dialer.server_id)
-    rank = 0 if stale or standing.rank is None else standing.rank
+    rank = 0 if stale or ranked.rank is None else ranked.rank
     for status in AgentStatus:
         yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
     for judged in DialerState:
-        yield metrics.DIALER_STATE, (*labels, judged.value), standing.state is judged
+        yield metrics.DIALER_STATE, (*labels, judged.value), ranked.state is judged
     yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
     yield metrics.DIALER_ELIGIBLE, labels, rank > 0
     yield metrics.DIALER_RANK, labels, rank
-    yield metrics.DIALER_SLOTS, labels, standing.slots
-    yield metrics.DIALER_ROOMS_FREE, labels, standing.rooms_free
-    yield metrics.DIALER_PLACES_FREE, labels, _places_free(standing) if rank else 0
+    yield metrics.DIALER_SLOTS, labels, ranked.slots
+    yield metrics.DIALER_ROOMS_FREE, labels, ranked.rooms_free
+    yield metrics.DIALER_PLACES_FREE, labels, _places_free(ranked) if rank else 0
     heartbeat = dialer.heartbeat
     progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
     if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
         yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
-    for kind, told in dialer.probes.items():
-        for state in ProbeResult:
-            yield metrics.PROBE, (*labels, kind, state.value), told is state
+    for kind, latest in dialer.probes.items():
+        for result in ProbeResult:
+            yield metrics.PROBE, (*labels, kind, result.value), latest is result

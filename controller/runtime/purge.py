@@ -1,4 +1,4 @@
-"""Forgetting a cluster that is no more: what the log keeps of it for ever is ended, and nobody lists it any longer."""
+"""Forget a cluster that no longer exists: end its records in the log, so that no process lists it any longer."""
 
 from controller.core.cluster import Cluster
 from messages.topics import RETENTION, Key, Retention, Topic
@@ -8,24 +8,24 @@ from stream.log import Entry, Log
 KEPT = tuple(topic for topic in Topic if RETENTION[topic] is Retention.COMPACTED)
 """Topics in which a record stays for ever unless a tombstone ends it."""
 QUIET_SECONDS = 15.0
-"""A collector that works says something at least this often: polls, or each time it tried that its database is away."""
+"""A leading collector publishes at least this often: polls, or an outage each time its database does not answer."""
 
 
-def obstacle_to_forgetting(view: Cluster, listening_since: float | None, now: float) -> str | None:
-    """Return why a cluster must not be forgotten now; None: as far as this process knows, no collector works for it.
+def obstacle_to_forgetting(cluster: Cluster, listening_since: float | None, now: float) -> str | None:
+    """Return why a cluster must not be forgotten now; None: as far as this process knows, it has no collector.
 
     `listening_since`: when this process had caught up with the log; None: it has not. Seconds of the monotonic clock.
     """
-    if listening_since is not None and now - max(listening_since, view.freshness.heard_at or 0.0) >= QUIET_SECONDS:
+    if listening_since is not None and now - max(listening_since, cluster.freshness.heard_at or 0.0) >= QUIET_SECONDS:
         return None
     return (
-        f"a collector still works for {view.state.cluster}, or may: take it out of the settings of all collectors, and"
-        f" come again {QUIET_SECONDS:.0f} s later"
+        f"a collector still works for {cluster.name}, or may: remove the cluster from the settings of all collectors,"
+        f" and retry {QUIET_SECONDS:.0f} s later"
     )
 
 
 def ends_of(log: Log, cluster: str, stamp: tuple[int, int]) -> list[Entry]:
-    """Make the tombstones that end everything of a cluster; the one of its poll, after which it is gone, comes last.
+    """Return the tombstones that end every record of a cluster; that of its poll, which removes it, comes last.
 
     Reads the cluster's partition of each topic.
 

@@ -1,1 +1,1 @@
-"""What writes into VICIdial: its agent API and its tables."""
+"""The adapters that write into VICIdial: its agent API and its tables."""

@@ -1,11 +1,11 @@
-"""Telling agents' screens through VICIdial's agent API, `agc/api.php` on its web servers.
+"""Agent control by VICIdial's agent API, `agc/api.php` on its web servers.
 
-The API names a user and not a session: its LOGOUT would end whatever session that user has when it arrives. So whoever
-calls this has looked at the user's rows just before, and what a request may take is short. An answer that did not come
-says nothing about what was done; no second web server is asked then, since the first may still be at it.
+The API addresses a user and not a session: its LOGOUT would end whatever session that user has when it arrives. So the
+caller reads the user's rows just before, and a request's time limit is short. Without an answer it is not known whether
+the request was carried out; no second web server is asked then, since the first may still be working on it.
 
-VICIdial answers 200 whatever happens, so what counts is the text. An answer about a wrong password repeats that
-password, and some wrong passwords lock the user: nothing is passed on before it is cleaned, and the caller stops.
+VICIdial answers 200 whatever happens, so the text counts. An answer about a wrong password repeats that password, and
+some wrong passwords lock the user: every answer is cleaned before it is passed on, and the caller stops.
 """
 
 import html
@@ -27,21 +27,21 @@ from messages.records import AgentPause, Relogin
 
 TIMEOUT_SECONDS = 2.0
 MOST_BYTES = 64 * 1024
-"""An answer is one line; whatever is longer comes from something else."""
+"""An answer is one line; a longer one does not come from the agent API."""
 MOST_SHOWN = 200
 REMOVED = re.compile(r"['\"\\; ]")
-"""What VICIdial takes out of a password before it repeats it."""
+"""Characters that VICIdial removes from a password before it repeats it."""
 SAFE_USER = re.compile(r"[0-9A-Za-z]+")
-"""Other characters VICIdial takes out of a user's name, which then is somebody else's."""
+"""VICIdial removes other characters from a user's name, which may then be another user's."""
 NOT_LOGGED_IN = "agent_user is not logged in"
 NOT_PAUSED = "agent is not paused"
 DENIALS = re.compile(r"Invalid Username/Password|DOES NOT HAVE PERMISSION|API NOT ACTIVE|LOCK|BAD\|", re.IGNORECASE)
 ANY_STATUS = "A"
-"""Tried on nobody where no status is configured."""
+"""A status for the permission check if none is configured."""
 
 
 class Function(StrEnum):
-    """What the agent API is asked for."""
+    """A function of the agent API."""
 
     LOGOUT = "logout"
     PAUSE = "external_pause"
@@ -58,10 +58,10 @@ class AgentApi:
     """A `controller.vicidial.ports.AgentControl`, by VICIdial's agent API.
 
     Args:
-        urls: Addresses of the same VICIdial's `api.php`; the next is asked only where one cannot be connected to.
+        urls: Addresses of the same VICIdial's `api.php`; the next is asked only if one cannot be connected to.
         user: A VICIdial user with agent API access.
-        password: Theirs.
-        timeout_seconds: What one request may take, from the connection to the last byte.
+        password: Their password.
+        timeout_seconds: Time limit of a request, from the connection to the last byte.
     """
 
     names_user = True
@@ -74,7 +74,7 @@ class AgentApi:
         self._password = password
         self._timeout = timeout_seconds
         self._client = httpx.Client(
-            # httpx by itself knows public authorities only, and not those that this machine was told to trust
+            # by default httpx trusts only public authorities, and not those that this machine trusts
             verify=ssl.create_default_context(),
             timeout=timeout_seconds,
             follow_redirects=False,
@@ -88,7 +88,7 @@ class AgentApi:
         return f"AgentApi({self._urls}, user={self._user!r})"
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """As `AgentControl.log_out`; each step only after the one before it has succeeded."""
+        """As `AgentControl.log_out`; each step only once the one before has succeeded."""
         first = [] if hang_up_as is None else _hanging_up(hang_up_as)
         return self._ask_each(relogin.user, [*first, (Function.LOGOUT, LOGOUT)])
 
@@ -116,7 +116,7 @@ class AgentApi:
 
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.missing_rights`; VICIdial checks permission before it looks up the user."""
-        nobody = secrets.token_hex(10)
+        no_user = secrets.token_hex(10)
         asked = {
             Function.LOGOUT: LOGOUT,
             Function.PAUSE: "PAUSE",
@@ -124,14 +124,14 @@ class AgentApi:
             Function.STATUS: dead_call_status or ANY_STATUS,
         }
         for function, value in asked.items():
-            outcome = self._ask(function, nobody, value)
+            outcome = self._ask(function, no_user, value)
             if outcome.reply is not Reply.GONE:
                 return f"{function}: {outcome.said}"
         return None
 
     def _ask(self, function: Function, user: str, value: str) -> Outcome:
         if not SAFE_USER.fullmatch(user):
-            why = f"VICIdial's agent API would take {user!r} for somebody else: use relogin_via = 'sql'"
+            why = f"VICIdial's agent API would take {user!r} for another user: use relogin_via = 'sql'"
             return Outcome(Reply.REFUSED, why)
         form = {
             "source": "hotdesk",
@@ -152,19 +152,19 @@ class AgentApi:
                 why = str(error) or type(error).__name__
                 return Outcome(Reply.UNCLEAR, self._clean(f"{url} did not answer {function} in time: {why}"))
             except httpx.InvalidURL as error:
-                return Outcome(Reply.REFUSED, self._clean(f"{url} is no address: {error}"))
-            # the one that works is asked first the next time
+                return Outcome(Reply.REFUSED, self._clean(f"{url} is not an address: {error}"))
+            # a server that works is asked first the next time
             self._urls.remove(url)
             self._urls.insert(0, url)
             return self._read(function, url, answer)
         return Outcome(Reply.UNSENT, self._clean("; ".join(unreached)))
 
     def _post(self, url: str, form: dict[str, str]) -> _Answer:
-        """Send, and read the answer within the time limit, which httpx knows only for each single step.
+        """Send a request and return its answer within the time limit, which httpx has only for each single step.
 
         Raises:
             httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
-            httpx.HTTPError, TimeoutError: it was sent, and may have been heard.
+            httpx.HTTPError, TimeoutError: it was sent, and may have arrived.
         """
         deadline = time.monotonic() + self._timeout
         body = b""
@@ -178,15 +178,15 @@ class AgentApi:
         return _Answer(response.status_code, body[:MOST_BYTES].decode(errors="replace"))
 
     def _read(self, function: Function, url: str, answer: _Answer) -> Outcome:
-        """Take an answer for what its text says."""
+        """Return the outcome that the text of an answer means."""
         text = answer.text.strip()
         said = self._clean(text)
         if answer.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            return Outcome(Reply.DENIED, f"{url} answers {answer.status}: this user may not")
+            return Outcome(Reply.DENIED, f"{url} answers {answer.status}: this user lacks the permission")
         if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
             return Outcome(Reply.UNCLEAR, f"{url} answers {answer.status} to {function}")
         if answer.status != httpx.codes.OK or not text.startswith(("SUCCESS:", "ERROR:")):
-            why = f"{url} answers {answer.status} and not as VICIdial's agent API does: see agent_api in the settings"
+            why = f"{url} answers {answer.status}, unlike VICIdial's agent API: check agent_api in the settings"
             return Outcome(Reply.REFUSED, why)
         if text.startswith("SUCCESS:"):
             return Outcome(Reply.DONE, said)
@@ -195,7 +195,7 @@ class AgentApi:
         return Outcome(Reply.DENIED if DENIALS.search(text) else Reply.REFUSED, said)
 
     def _clean(self, text: str) -> str:
-        """Give a line that may be shown and stored: without the password, and without control characters."""
+        """Return a line that may be shown and stored: without the password, and without control characters."""
         for form in self._secret_forms:
             text = text.replace(form, "***")
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MOST_SHOWN]

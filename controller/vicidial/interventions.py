@@ -1,6 +1,6 @@
-"""What is done in VICIdial's own tables where telling a screen is not enough: the fence, and the emergency logout.
+"""Changes of VICIdial's own tables, for what a screen cannot do: the fence, and the emergency logout.
 
-Both are off unless the operator asks for them, and each needs grants of its own (controller/grants-*.sql).
+Both are off unless the operator turns them on, and each needs grants of its own (controller/grants-*.sql).
 """
 
 from controller.core.actions import Outcome
@@ -15,7 +15,7 @@ OPEN = """
     UPDATE servers SET active_agent_login_server = 'Y' WHERE server_ip = %s AND active_agent_login_server = 'N'
 """
 
-# In MySQL an assignment sees those before it, so each stage is asked for before it is closed.
+# In MySQL an assignment sees those before it, so each stage is tested before it is closed.
 END_LOG = """
     UPDATE vicidial_agent_log SET
         pause_sec = IF(COALESCE(wait_epoch, 0) = 0, GREATEST(0, UNIX_TIMESTAMP() - pause_epoch), pause_sec),
@@ -38,7 +38,7 @@ LOG_THE_LOGOUT = """
             SELECT COALESCE(MAX(begun.user_log_id), 0) FROM vicidial_user_log AS begun
             WHERE begun.user = live.user AND begun.event = 'LOGIN'))
 """
-NOTE_FOR_ADMINS = """
+LOG_FOR_ADMINS = """
     INSERT INTO vicidial_admin_log
     (event_date, user, ip_address, event_section, event_type, record_id, event_code, event_sql, event_notes)
     SELECT NOW(), 'hotdesk', '', 'USERS', 'LOGOUT', user, %s, '', %s
@@ -59,44 +59,44 @@ END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND use
 
 
 class SqlInterventions:
-    """One connection for both."""
+    """The fence and the emergency logout, over one connection."""
 
     def __init__(self, connect: Connect) -> None:
         self._lazy = Lazy(connect)
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
-        """Close a dialer to new logins, or open it again; `first`: nobody can have tried this before.
+        """Close a dialer to new logins, or open it again; `first`: no process can have tried this before.
 
-        The answer tells whether it was hotdesk that changed the flag, which is what may be given back.
+        The outcome says whether hotdesk changed the flag: only then may it set the flag back.
         """
         back = fence.stage is FenceStage.RETURNING
         done = write(
             self._lazy,
             OPEN if back else CLOSE,
             (fence.server_ip,),
-            f"active_agent_login_server was {'N' if back else 'Y'}, and is {'Y' if back else 'N'} now: 1 row",
+            f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
         )
         if done.reply is not Reply.GONE or back:
             return done
         if first:
-            return Outcome(Reply.GONE, "active_agent_login_server was N already: 0 rows")
-        return Outcome(Reply.UNCLEAR, "active_agent_login_server is N, maybe by an earlier try of hotdesk's: 0 rows")
+            return Outcome(Reply.GONE, "active_agent_login_server was already N: 0 rows")
+        return Outcome(Reply.UNCLEAR, "active_agent_login_server is N, perhaps by hotdesk's earlier attempt: 0 rows")
 
     def end_session(self, relogin: Relogin) -> Outcome:
         """End a session in the tables, as the emergency logout of VICIdial's admin page does.
 
-        The tables know no transaction. Each step does nothing where it was done before, and the session's own row
-        goes last: as long as it is there, the whole can be begun again. A dialer that is down has no room to be ended,
-        and must not find such an order when it comes back, when others may be in that room.
+        The tables have no transactions. A step done before does nothing, and the session's own row goes last:
+        while it is there, the whole can be started again. On a dialer that is down no room is ended: it would find the
+        command when it comes back, and other agents may be in that room by then.
         """
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip)
         code = f"EMERGENCY LOGOUT BY HOTDESK {relogin.live_agent_id}"
-        note = f"the screen did not react to {relogin.attempts - 1} orders to log out; incident {relogin.incident}"
+        notes = f"the screen did not react to {relogin.attempts - 1} logouts; incident {relogin.incident}"
         room = f"HDLO{relogin.live_agent_id:0>16}"
         steps: list[tuple[str, tuple[object, ...]]] = [
             (END_LOG, (relogin.user, *row)),
             (LOG_THE_LOGOUT, row),
-            (NOTE_FOR_ADMINS, (code, note, *row, relogin.user, code)),
+            (LOG_FOR_ADMINS, (code, notes, *row, relogin.user, code)),
         ]
         if relogin.dialer_lives:
             steps.append((END_ROOM, (room, room, *row, room)))
@@ -107,11 +107,11 @@ class SqlInterventions:
         return write(self._lazy, END_SESSION, row, "ended the session in VICIdial's tables")
 
     def missing_fence_rights(self) -> str | None:
-        """Try, on no dialer, whether the account may; empty: it may."""
+        """Try the statement on a dialer that does not exist; return the missing right, None: none is missing."""
         tried = write(self._lazy, CLOSE, ("",), "")
         return None if tried.reply is Reply.GONE else tried.said
 
-    def missing_end_rights(self, nobody: Relogin) -> str | None:
-        """Try, on a session that cannot exist, whether the account may; empty: it may."""
-        tried = self.end_session(nobody)
+    def missing_end_rights(self, impossible: Relogin) -> str | None:
+        """Try the statements on a session that cannot exist; return the missing right, None: none is missing."""
+        tried = self.end_session(impossible)
         return None if tried.reply is Reply.GONE else tried.said

@@ -1,4 +1,4 @@
-"""What an executor needs of VICIdial: reading sessions, telling screens, changing tables."""
+"""The ports of an executor to VICIdial: reading sessions, agent control, changes of tables."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -8,7 +8,7 @@ from messages.records import AgentPause, Fence, Relogin
 
 
 class VicidialError(Exception):
-    """VICIdial's database could not be asked; `str()` is one line that says why."""
+    """VICIdial's database could not be read; `str()` is one line that says why."""
 
 
 class SessionReader(Protocol):
@@ -18,43 +18,43 @@ class SessionReader(Protocol):
         """Return every row of a user.
 
         Raises:
-            VicidialError: it is not known.
+            VicidialError: the database does not answer or refuses.
         """
         ...
 
 
 class AgentControl(Protocol):
-    """A way of telling an agent's screen to log out, to pause and to resume."""
+    """Sends logouts, pauses and resumes to agents' screens."""
 
     names_user: bool
-    """It names a user and not a session: it would end every session of theirs."""
+    """It addresses a user and not a session: it would end every session of that user."""
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """Tell the screen to log out; `hang_up_as`: it believes to be in a call, which is to be disposed as this.
+        """Send the screen a logout; `hang_up_as`: the screen is in a call, to hang up and dispose with this status.
 
-        Empty: the agent disposes it; None: there is no call to hang up.
+        Empty: the agent disposes the call; None: there is no call to hang up.
         """
         ...
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """Tell a screen that was told to log out, and waits for a dead call, that this call is over."""
+        """Send a hang-up to a screen that was sent a logout, and waits for a dead call."""
         ...
 
     def pause(self, pause: AgentPause) -> Outcome:
-        """Tell the screen to pause, so that no more calls are sent to it."""
+        """Send the screen a pause, so that VICIdial sends it no more calls."""
         ...
 
     def resume(self, pause: AgentPause) -> Outcome:
-        """Take the pause back."""
+        """Send the screen a resume, to take the pause back."""
         ...
 
     def missing_rights(self, dead_call_status: str) -> str | None:
-        """Try on a session that does not exist what the account may do; return what is missing, None: nothing."""
+        """Try each function on a session that does not exist; return the missing right, None: none is missing."""
         ...
 
 
 class Interventions(Protocol):
-    """Changes VICIdial's own tables where telling a screen is not enough."""
+    """Changes VICIdial's own tables, for what a screen cannot do."""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
         """Close a dialer to new logins, or open it again; `first`: no process can have tried this before."""
@@ -66,12 +66,12 @@ class Interventions(Protocol):
 
 
 class Actuators(NamedTuple):
-    """What a cluster's actions are carried out with."""
+    """The ports by which a cluster's actions are carried out, and their settings."""
 
     reader: SessionReader
     control: AgentControl
     interventions: Interventions
     dead_call_status: str
-    """The status that a call gets which died with its dialer; empty: the agent disposes it."""
+    """Status for a call that died with its dialer; empty: the agent disposes it."""
     per_second: float
-    """How many screens are told to log out at most."""
+    """Most logouts to send in a second."""

@@ -1,8 +1,8 @@
-"""VICIdial's database as the executor uses it: looking at sessions, and telling a screen to log out.
+"""Read sessions and control agents' screens by VICIdial's database.
 
-An agent's screen reads its own row once a second. `external_pause='LOGOUT'` there makes it log out as the agent would;
-one that believes to be in a call does so when that call is over and disposed, for which it can be told to hang up and
-which status to give. One UPDATE names session and dialer, so it can hit nobody else.
+An agent's screen reads its own row once a second. `external_pause='LOGOUT'` there makes it log out as the agent would.
+A screen in a call waits until that call is over and disposed; it can be sent a hang-up, and the status to set. One
+UPDATE names session and dialer, so it can hit no other agent.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ HANG_UP_AND_DISPOSE = """
     UPDATE vicidial_live_agents SET external_hangup = '1', external_status = %s
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
 """
-# VICIdial's screen obeys each of these once, and knows a new one by its second
+# VICIdial's screen obeys each of these once, and recognises a new one by its second
 PAUSE = """
     UPDATE vicidial_live_agents SET external_pause = CONCAT('PAUSE!', UNIX_TIMESTAMP())
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
@@ -50,36 +50,36 @@ RESUME = """
     UPDATE vicidial_live_agents SET external_pause = CONCAT('RESUME!', UNIX_TIMESTAMP())
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
 """
-_NOBODY = (0, "", "")
+_NO_ROW = (0, "", "")
 REFUSED_CODES = {1044, 1045, 1142, 1143}
-"""What MariaDB answers where the account may not: for the database, the login, the table, the column."""
+"""MariaDB's errors for a missing permission: for the database, the login, the table, the column."""
 
 Connect = Callable[[], "pymysql.connections.Connection[Any]"]
 
 
 class Lazy:
-    """A connection that is opened when it is needed, and anew after it failed."""
+    """A connection that is opened when it is needed, and again after it failed."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: pymysql.connections.Connection[Any] | None = None
 
     def get(self) -> "pymysql.connections.Connection[Any]":
-        """Give the connection.
+        """Return the connection.
 
         Raises:
-            pymysql.MySQLError, OSError: there is none to be had.
+            pymysql.MySQLError, OSError: it cannot be opened.
         """
         if self._connection is None:
             try:
                 self._connection = self._connect()
             except (ValueError, RuntimeError) as error:
-                # a host name that cannot be one, a way to log in that needs TLS
+                # an impossible host name, or an authentication that needs TLS
                 raise OSError(f"{error}; check host, tls_ca and password") from error
         return self._connection
 
     def drop(self) -> None:
-        """Have the next one opened anew."""
+        """Close the connection, so that the next use opens another."""
         connection, self._connection = self._connection, None
         if connection is not None and connection.open:
             connection.close()
@@ -92,7 +92,7 @@ class SqlSessionReader:
         self._lazy = Lazy(connect)
 
     def sessions(self, user: str) -> tuple[SessionRow, ...]:
-        """Give every row of a user.
+        """Return every row of a user.
 
         Raises:
             VicidialError: the database does not answer or refuses.
@@ -106,10 +106,10 @@ class SqlSessionReader:
                 )
         except (pymysql.MySQLError, OSError) as error:
             self._lazy.drop()
-            raise VicidialError(f"VICIdial's database could not be asked for {user!r}: {error_text(error)}") from error
+            raise VicidialError(f"VICIdial's database could not be read for {user!r}: {error_text(error)}") from error
 
     def knows_status(self, status: str) -> bool:
-        """Tell whether VICIdial, or one of its campaigns, has such a status.
+        """Return True if VICIdial, or one of its campaigns, has this status.
 
         Raises:
             VicidialError: the database does not answer or refuses.
@@ -123,7 +123,7 @@ class SqlSessionReader:
 
 
 class SqlAgentControl:
-    """Tells screens by one UPDATE on the agent's own row."""
+    """Agent control by one UPDATE on the agent's own row."""
 
     names_user = False
 
@@ -131,7 +131,7 @@ class SqlAgentControl:
         self._lazy = Lazy(connect)
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
-        """As `AgentControl.log_out`; it touches exactly that session on that dialer, or nothing."""
+        """As `AgentControl.log_out`; it changes exactly that session on that dialer, or nothing."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
         statement = LOG_OUT
         values: tuple[object, ...] = (LOGOUT, *row)
@@ -139,44 +139,44 @@ class SqlAgentControl:
             statement, values = HANG_UP_DISPOSE_AND_LOG_OUT, (hang_up_as, *values)
         elif hang_up_as is not None:
             statement = HANG_UP_AND_LOG_OUT
-        return self._tell(statement, values, "external_pause is LOGOUT")
+        return self._write(statement, values, "external_pause is LOGOUT")
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
-        """As `AgentControl.hang_up`; a row that says so already is as good as one that is told."""
+        """As `AgentControl.hang_up`; a row that has the hang-up already is as good as a changed one."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
         statement = HANG_UP_AND_DISPOSE if hang_up_as else HANG_UP
         outcome = write(self._lazy, statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
         if outcome.reply is Reply.GONE:
-            return Outcome(Reply.DONE, "the row said so already, or has changed since")
+            return Outcome(Reply.DONE, "the row already had the hang-up, or has changed since")
         return outcome
 
     def pause(self, pause: AgentPause) -> Outcome:
-        """As `AgentControl.pause`; it never takes the place of a LOGOUT."""
+        """As `AgentControl.pause`; it never replaces a LOGOUT."""
         row = (pause.live_agent_id, pause.user, pause.server_ip, LOGOUT)
-        return self._tell(PAUSE, row, "external_pause is PAUSE")
+        return self._write(PAUSE, row, "external_pause is PAUSE")
 
     def resume(self, pause: AgentPause) -> Outcome:
-        """As `AgentControl.resume`; only where nobody has written anything else since."""
+        """As `AgentControl.resume`; only if the row still has our pause."""
         row = (pause.live_agent_id, pause.user, pause.server_ip, pause.mark)
-        return self._tell(RESUME, row, "external_pause is RESUME")
+        return self._write(RESUME, row, "external_pause is RESUME")
 
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.missing_rights`."""
         tried = (
-            write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NOBODY, LOGOUT), ""),
-            write(self._lazy, PAUSE, (*_NOBODY, LOGOUT), ""),
+            write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NO_ROW, LOGOUT), ""),
+            write(self._lazy, PAUSE, (*_NO_ROW, LOGOUT), ""),
         )
         return next((outcome.said for outcome in tried if outcome.reply is not Reply.GONE), None)
 
-    def _tell(self, statement: str, values: tuple[object, ...], done: str) -> Outcome:
+    def _write(self, statement: str, values: tuple[object, ...], done: str) -> Outcome:
         outcome = write(self._lazy, statement, values, done)
         if outcome.reply is Reply.GONE:
-            return Outcome(Reply.GONE, "the row was gone or said something else by the time it was to be written")
+            return Outcome(Reply.GONE, "the row was gone or had changed by the time of the update")
         return outcome
 
 
 def write(lazy: Lazy, statement: str, values: tuple[object, ...], done: str) -> Outcome:
-    """Run one statement that changes something; `Reply.GONE` where it found no row to change."""
+    """Run one statement that changes a row; `Reply.GONE` if it found no row to change."""
     try:
         connection = lazy.get()
     except (pymysql.MySQLError, OSError) as error:
@@ -195,5 +195,5 @@ def _kind(error: Exception, otherwise: Reply) -> Reply:
 
 
 def error_text(error: Exception) -> str:
-    """Return what a database answered, without its number."""
+    """Return a database's error message, without its number."""
     return str(error.args[1]) if len(error.args) > 1 else str(error)

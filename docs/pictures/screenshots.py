@@ -38,7 +38,7 @@ class _Shot(NamedTuple):
 
 
 DOWN = _Shot("down", "is down.")
-BRAKED = _Shot("braked", "Nobody is moved: ")
+BRAKED = _Shot("braked", "No agent is moved: ")
 BLIND = _Shot("blind", "Nothing is known: ")
 
 

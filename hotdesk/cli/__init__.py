@@ -1,1 +1,1 @@
-"""The command line."""
+"""The `hotdesk` command and its subcommands."""

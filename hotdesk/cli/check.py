@@ -1,4 +1,4 @@
-"""What `hotdesk check` looks at: settings, databases, grants, probes, the log and its topics."""
+"""`hotdesk check`: check settings, databases, grants, probes, the log and its topics."""
 
 import asyncio
 import os
@@ -29,11 +29,12 @@ from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
 
 PROBE_SECONDS = 3.0
-"""How long a probe may take here: Asterisk keeps a refused login waiting for a second, and a poll's probe may not."""
+"""Time limit of a probe here: Asterisk delays the refusal of a login by a second, for which a regular probe does not
+wait."""
 
 
 class Verdict(StrEnum):
-    """How a check went."""
+    """The result of a check."""
 
     OK = "ok"
     NOTE = "note"
@@ -48,11 +49,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     remedy: str = ""
     exit_code: int = 0
-    """What the command ends with, if this is the worst."""
+    """Exit code of the command, if this is the worst finding."""
 
 
 def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
-    """Look at everything, one finding after the other; nothing found wrong stops the rest."""
+    """Yield the findings one after the other; a fault does not stop the rest."""
     yield from _check_log(log)
     yield _check_api(api)
     if not clusters:
@@ -62,7 +63,7 @@ def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, Cl
 
 
 def _check_api(options: ApiOptions) -> Finding:
-    """Look whether a process could begin with these settings; its port it may hold itself by now."""
+    """Check that a process could start with these settings. The port may be in use, by the hotdesk that runs."""
     try:
         tokens_of(options)
         certificate = options.certificate()
@@ -70,8 +71,8 @@ def _check_api(options: ApiOptions) -> Finding:
     except SettingsError as error:
         return _wrong(error, "api", "mend what the message says")
     spoken = "plain HTTP" if certificate is None else "TLS"
-    who = "this machine alone" if options.token_file is None else f"whoever has a token of {options.token_file}"
-    return _ok("api", f"answers {who} at {options.host}, port {options.port}, by {spoken}")
+    clients = "this machine only" if options.token_file is None else f"clients with a token of {options.token_file}"
+    return _ok("api", f"answers {clients} at {options.host}, port {options.port}, by {spoken}")
 
 
 def _check_log(options: LogOptions) -> Iterator[Finding]:
@@ -87,9 +88,7 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
                     exit_code=LogFailure.exit_code,
                 )
             if not problems:
-                yield _ok(
-                    "log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as they should be"
-                )
+                yield _ok("log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as needed")
             return
         if not options.path.exists():
             yield _fresh_log(options.path)
@@ -98,9 +97,7 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
             yield _ok("log", f"the embedded log {options.path} can be opened")
     except LogFailure as error:
         if isinstance(error.__cause__, LogInUseError):
-            yield Finding(
-                verdict=Verdict.NOTE, subject="log", what=str(error), remedy="as it should be, if that is your hotdesk"
-            )
+            yield Finding(verdict=Verdict.NOTE, subject="log", what=str(error), remedy="fine, if that is your hotdesk")
         else:
             yield _wrong(error, "log", "mend what the message says, or set log.path")
     except HotdeskError as error:
@@ -110,14 +107,14 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
 
 
 def _fresh_log(path: Path) -> Finding:
-    """Look whether a log that is not there yet could be made, without making it."""
+    """Check that an absent log could be created, without creating it."""
     folder = path.absolute().parent
     if os.access(folder, os.W_OK | os.X_OK):
-        return _ok("log", f"the embedded log {path} will be made at the first start")
+        return _ok("log", f"the embedded log {path} will be created at the first start")
     return _wrong(
-        LogFailure(f"the embedded log {path} cannot be made"),
+        LogFailure(f"the embedded log {path} cannot be created"),
         "log",
-        f"let this user write into {folder}, or set log.path",
+        f"let this user write to {folder}, or set log.path",
     )
 
 
@@ -141,7 +138,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 )
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
-            yield from _check_hand(subject, settings)
+            yield from _check_actuators(subject, settings)
         yield from _check_probes(subject, settings.probe_settings(), dialers)
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
@@ -149,19 +146,23 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(error, subject, "")
 
 
-def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
-    """Look whether the chosen ways of acting are open, by trying each on a session or dialer that does not exist."""
-    reader, hand, interventions = reach(settings.actuator_settings())
+def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
+    """Check the rights for each kind of action, by a trial on a session or dialer that does not exist."""
+    reader, control, interventions = reach(settings.actuator_settings())
     remedy = (
         "it needs controller/grants.sql too"
         if settings.relogin_via == "sql"
-        else "see docs/guide/failover.md, 'The agent API', for what its user needs"
+        else "see docs/guide/failover.md, 'The agent API', for the rights of its user"
     )
     tried = [
-        ("agents' screens may be told to log out and to pause", hand.missing_rights(settings.dead_call_status), remedy)
+        (
+            "agents' screens may be sent logouts and pauses",
+            control.missing_rights(settings.dead_call_status),
+            remedy,
+        )
     ]
     if settings.emergency_logout:
-        why = interventions.missing_end_rights(_nobody(subject))
+        why = interventions.missing_end_rights(_impossible_relogin(subject))
         tried.append(("sessions may be ended in the tables", why, "it needs controller/grants-emergency.sql too"))
     if settings.fence:
         why = interventions.missing_fence_rights()
@@ -175,8 +176,8 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
                 verdict=Verdict.NOTE,
                 subject=subject,
                 what="dead_call_status is not set",
-                remedy="set it to a status of VICIdial's: without one, agents in calls on a dead dialer are hung up,"
-                " and their screens wait until they dispose the dead call themselves",
+                remedy="set it to a status of VICIdial's: without one, hotdesk hangs up calls on a dead dialer, but"
+                " the screens wait until the agents dispose the dead calls themselves",
             )
         elif not reader.knows_status(status):
             unknown = SettingsError(f"VICIdial has no status {status!r}")
@@ -185,7 +186,7 @@ def _check_hand(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(DatabaseFailure(str(error)), subject, "it needs controller/grants.sql")
 
 
-def _nobody(cluster: str) -> Relogin:
+def _impossible_relogin(cluster: str) -> Relogin:
     return Relogin(
         cluster=cluster,
         live_agent_id=0,
@@ -200,17 +201,17 @@ def _nobody(cluster: str) -> Relogin:
 
 
 def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Finding, None, list[DialerReading]]:
-    """Look at what a poll would tell, and give the dialers it shows."""
+    """Check the contents of a poll, and return its dialers."""
     poll = Observer("check", "check", 1).observe(0, database.read(agents=True, catalogue=True))[-1]
     if not isinstance(poll, Poll):
         raise TypeError("an observation ends with the record that closes it")
     dialers = [dialer for dialer in poll.dialers if dialer.asterisk and dialer.active]
-    if len(dialers) < 2:  # noqa: PLR2004 # one is none to choose from
+    if len(dialers) < 2:  # noqa: PLR2004 # with one there is no choice
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
             what=f"{len(dialers)} active dialer(s)",
-            remedy="with fewer than two there is nothing to balance, and nobody needs a phone alias",
+            remedy="with fewer than two there is nothing to balance, and no agent needs a phone alias",
         )
     else:
         yield _ok(subject, f"{len(dialers)} active dialers, {sum(sum(d.agents.values()) for d in dialers)} agents")
@@ -219,12 +220,12 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Findin
             verdict=Verdict.NOTE,
             subject=subject,
             what=f"{count} x {sentence(Odd(kind))}",
-            remedy="hotdesk goes on without it; mend it in VICIdial's admin pages",
+            remedy="hotdesk works without it; mend it in VICIdial's admin pages",
         )
     return [dialer for dialer in poll.dialers if dialer.asterisk]
 
 
-class _Asked(NamedTuple):
+class _Probe(NamedTuple):
     """One probe of one dialer."""
 
     dialer: DialerReading
@@ -236,92 +237,90 @@ class _Asked(NamedTuple):
         return f"{self.target.host}:{self.target.port}"
 
 
-_SAID = {
+_FAILURES = {
     (KIND_AMI, ProbeResult.DENIED): (
         "refuses the login as {user!r}",
-        "look into its manager.conf: the secret of [{user}], and a permit line for this machine's address",
+        "check its manager.conf: the secret of [{user}], and a permit line for this machine's address",
     ),
     (KIND_AMI, ProbeResult.REFUSED): (
         "refuses the connection",
-        "see whether Asterisk runs, and enabled, bindaddr and port in its manager.conf; or a firewall says REJECT",
+        "check that Asterisk runs, and enabled, bindaddr and port in its manager.conf; or a firewall has a REJECT",
     ),
     (KIND_AMI, ProbeResult.MUTE): (
-        "accepts and does not answer as AMI does",
-        "Asterisk hangs, or something else listens there: see ami_port",
+        "accepts the connection, but does not answer as AMI",
+        "Asterisk hangs, or another service listens there: check ami_port",
     ),
     (KIND_AMI, ProbeResult.UNREACHABLE): (
         "cannot be reached",
-        "let this machine through the dialer's firewall (TCP), and see whether the dialer runs",
+        "let this machine through the dialer's firewall (TCP), and check that the dialer runs",
     ),
     (KIND_SIP, ProbeResult.REFUSED): (
         "refuses",
-        "see whether Asterisk runs, and on which port it takes SIP by UDP; or a firewall says REJECT",
+        "check that Asterisk runs, and its port for SIP by UDP; or a firewall has a REJECT",
     ),
     (KIND_SIP, ProbeResult.MUTE): (
         "does not answer",
-        "let this machine through the dialer's firewall (UDP), and see whether Asterisk runs or hangs",
+        "let this machine through the dialer's firewall (UDP), and check that Asterisk runs and does not hang",
     ),
     (KIND_SIP, ProbeResult.UNREACHABLE): (
         "cannot be reached",
-        "let this machine through the dialer's firewall (UDP), and see whether the dialer runs",
+        "let this machine through the dialer's firewall (UDP), and check that the dialer runs",
     ),
 }
-"""What a probe that is not alive says, and what to mend."""
+"""The meaning of each probe result but alive, and the remedy."""
 
 
 def _check_probes(subject: str, settings: ProbeSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
-    """Ask every probe once, all at the same time."""
+    """Send every probe once, all at the same time."""
     if not settings.any_probe:
         return
     known = {dialer.server_ip: dialer for dialer in dialers}
-    asked = []
+    sent = []
     for server_ip, probes in settings.probes_of(known).items():
         targets = ((KIND_AMI, probes.ami), (KIND_SIP, probes.sip))
-        asked += [_Asked(known[server_ip], kind, target) for kind, target in targets if target is not None]
+        sent += [_Probe(known[server_ip], kind, target) for kind, target in targets if target is not None]
     try:
-        told = list(zip(asked, asyncio.run(_ask(asked)), strict=True))
+        results = list(zip(sent, asyncio.run(_send(sent)), strict=True))
     except OSError as error:
         raise HotdeskError(f"this machine cannot probe its dialers: {error}") from error
     for kind in (KIND_AMI, KIND_SIP):
-        of_kind = [(each, probe) for each, probe in told if each.kind == kind]
-        alive = sum(probe is ProbeResult.ALIVE for _, probe in of_kind)
+        of_kind = [(each, result) for each, result in results if each.kind == kind]
+        alive = sum(result is ProbeResult.ALIVE for _, result in of_kind)
         if alive:
             yield _ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
-        for each, probe in of_kind:
-            if probe is not ProbeResult.ALIVE:
-                yield _silent(subject, each, probe, settings.ami_user)
-    with_one = {each.dialer.server_ip for each in asked}
-    for unasked in (server_ip for server_ip in known if server_ip not in with_one):
+        for each, result in of_kind:
+            if result is not ProbeResult.ALIVE:
+                yield _failed(subject, each, result, settings.ami_user)
+    probed = {each.dialer.server_ip for each in sent}
+    for server_ip in (each for each in known if each not in probed):
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
-            what=f"dialer {unasked} has no probe",
-            remedy="as the settings say; or its server_ip is no IP address: see docs/guide/probes.md",
+            what=f"dialer {server_ip} has no probe",
+            remedy="by the settings; or its server_ip is not an IP address: see docs/guide/probes.md",
         )
 
 
-async def _ask(asked: list[_Asked]) -> list[ProbeResult]:
-    places = asyncio.Semaphore(AT_ONCE)
+async def _send(probes: list[_Probe]) -> list[ProbeResult]:
+    at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(one: _Asked) -> ProbeResult:
-        async with places:
+    async def send(one: _Probe) -> ProbeResult:
+        async with at_once:
             match one.target:
                 case AmiTarget(host=host, port=port, user=user, secret=secret):
                     return await probe_ami(host, port, user, secret, PROBE_SECONDS)
                 case SipTarget() as target:
                     return await probe_sip(target, PROBE_SECONDS)
 
-    return await asyncio.gather(*map(ask, asked))
+    return await asyncio.gather(*map(send, probes))
 
 
-def _silent(subject: str, asked: _Asked, probe: ProbeResult, user: str) -> Finding:
-    what, remedy = _SAID[asked.kind, probe]
-    said = f"dialer {asked.dialer.server_ip}: {asked.kind.upper()} at {asked.where} {what.format(user=user)}"
-    if not asked.dialer.active:
-        return Finding(
-            verdict=Verdict.NOTE, subject=subject, what=said, remedy="as it should be, if it was switched off"
-        )
-    return _wrong(HotdeskError(said), subject, remedy.format(user=user))
+def _failed(subject: str, probe: _Probe, result: ProbeResult, user: str) -> Finding:
+    failure, remedy = _FAILURES[probe.kind, result]
+    what = f"dialer {probe.dialer.server_ip}: {probe.kind.upper()} at {probe.where} {failure.format(user=user)}"
+    if not probe.dialer.active:
+        return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy="fine, if the dialer is switched off")
+    return _wrong(HotdeskError(what), subject, remedy.format(user=user))
 
 
 def _ok(subject: str, what: str) -> Finding:

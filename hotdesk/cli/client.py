@@ -1,4 +1,4 @@
-"""Asking a running hotdesk, for the commands that do."""
+"""A client of a running hotdesk's API, for commands."""
 
 import os
 from typing import Annotated, Any
@@ -16,11 +16,11 @@ from hotdesk.tls import trust
 API_SECONDS = 5.0
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
-ClusterName = Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")]
+ClusterName = Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")]
 
 
 def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> httpx.Client:
-    """Give a client of the API that the options name; its token is that of HOTDESK_TOKEN."""
+    """Return a client of the API in the options; its token is that of HOTDESK_TOKEN."""
     token = os.environ.get("HOTDESK_TOKEN", "")
     return httpx.Client(
         base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
@@ -32,10 +32,10 @@ def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> httpx.Clie
 
 
 def ask(api: httpx.Client, method: str, *path: str, body: object = None, **parameters: str) -> bytes:
-    """Send a request to a path given in parts, which may hold any characters.
+    """Send a request to a path in parts, which may have any characters, and return the answer's body.
 
     Raises:
-        ApiFailure: nobody answers, or the answer is a refusal.
+        ApiFailure: no answer, or a refusal.
     """
     where = "/v1/" + "/".join(quote(part, safe="") for part in path)
     content = None if body is None else msgspec.json.encode(body)
@@ -44,34 +44,36 @@ def ask(api: httpx.Client, method: str, *path: str, body: object = None, **param
             method, where, params=parameters, content=content, headers={"content-type": "application/json"}
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ApiFailure(f"no hotdesk answers at {api.base_url}: {error}; is it running, and api.url right?") from error
+        raise ApiFailure(
+            f"no hotdesk answers at {api.base_url}: {error}; check that it runs, and that api.url is right"
+        ) from error
     if answer.is_success:
         return answer.content
     try:
         problem = msgspec.json.decode(answer.content, type=dict[str, Any])
     except msgspec.DecodeError:
         problem = {}
-    said = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    raise ApiFailure(f"{api.base_url} says: {said}")
+    detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
+    raise ApiFailure(f"{api.base_url} says: {detail}")
 
 
 def only_cluster(api: httpx.Client) -> str:
-    """Give the name of the only cluster.
+    """Return the name of the only cluster.
 
     Raises:
         SettingsError: there are several, or none.
     """
     known = [each.cluster for each in msgspec.json.decode(ask(api, "GET", "clusters"), type=list[ClusterAnswer])]
     if len(known) != 1:
-        raise SettingsError(f"say which cluster, with --cluster: {', '.join(known) or 'none is known yet'}")
+        raise SettingsError(f"name a cluster with --cluster: {', '.join(known) or 'none is known yet'}")
     return known[0]
 
 
 def printable(text: str) -> str:
-    """Make control characters visible: names out of a database may hold what steers a terminal."""
+    """Return text without control characters: a name from a database may contain codes that control a terminal."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def print_json(what: object) -> None:
-    """Print for scripts."""
+    """Print as JSON, for scripts."""
     print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())

@@ -1,7 +1,7 @@
-"""`hotdesk demo`: the main job on a simulated cluster, with a private database, and a dialer that dies.
+"""`hotdesk demo`: hotdesk at work on a simulated cluster, with a private database, and a dialer that dies.
 
-Everything is real but the cluster: MariaDB with VICIdial's tables, collectors, log, controller, API. It lives in a
-temporary folder and in this process and its children, and nothing of it is left behind.
+Everything is real but the cluster: MariaDB with VICIdial's tables, collectors, log, controller, API. It runs in a
+temporary folder and in this process and its children, and leaves nothing behind.
 """
 
 import os
@@ -47,29 +47,29 @@ DIALERS, AGENTS = 6, 180
 PARTITIONS = 4
 FRAME_SECONDS = 0.25
 PLAIN_SECONDS = 2.0
-"""How often a line is printed where there is no terminal."""
+"""How often to print a line if there is no terminal."""
 
 KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 34.0
-"""When the dialer dies and when it is back; a shorter demonstration does both sooner."""
+"""When the dialer dies and when it is back; both are sooner in a shorter demonstration."""
 EVENTS_SHOWN = 10
 
 HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
-"""Agents in a hurry: a minute shows what a shift does."""
+"""Agents in a hurry: a minute shows as much as a shift."""
 
 
 class DemoError(HotdeskError):
     """The demonstration could not be set up."""
 
 
-class _Act(NamedTuple):
-    """What happens to the cluster, and when."""
+class _Event(NamedTuple):
+    """An event of the demonstration."""
 
     at_seconds: float
-    said: str
+    text: str
 
 
 def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> None:
-    """Show it, until `end` is asked for or `seconds` are over.
+    """Run the demonstration until `end` is requested or `seconds` are over.
 
     Raises:
         DemoError: MariaDB or Kafka cannot be started.
@@ -95,11 +95,11 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
             lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, refresh_seconds=1.0
         )
         stack.enter_context(cluster)
-        console.print(f"look at it: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
+        console.print(f"status page: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
         console.print(f"the API answers at {service.url}, for example", highlight=False)
         console.print(f"  {service.url}/v1/clusters/{CLUSTER}/ranking", highlight=False)
         console.print(f"  {service.url}/openapi/openapi.json", highlight=False)
-        _show(console, end, cluster, _Stage(plan, seconds), picks)
+        _show(console, end, cluster, _Script(plan, seconds), picks)
     console.print("stopped; nothing is left running")
 
 
@@ -162,12 +162,12 @@ class _Picks:
         return msgspec.json.decode(answer.content, type=PickAnswer).phone_login
 
     def ranking(self) -> RankingAnswer | None:
-        """Read the ranking, while there is one."""
+        """Return the ranking; None: there is none now."""
         content = self._read("ranking")
         return None if content is None else msgspec.json.decode(content, type=RankingAnswer)
 
     def incidents(self) -> list[IncidentAnswer]:
-        """Read the incidents."""
+        """Return the incidents."""
         content = self._read("incidents")
         return [] if content is None else msgspec.json.decode(content, type=list[IncidentAnswer])
 
@@ -179,8 +179,8 @@ class _Picks:
         return answer.content if answer.is_success else None
 
 
-class _Told(NamedTuple):
-    """What was last said about an incident."""
+class _Reported(NamedTuple):
+    """The latest report about an incident."""
 
     kind: str
     withheld: str
@@ -189,8 +189,8 @@ class _Told(NamedTuple):
     closed: bool
 
 
-class _Stage:
-    """What happens to the simulated cluster, and when."""
+class _Script:
+    """The events of the simulated cluster, and their times."""
 
     def __init__(self, plan: ClusterPlan, seconds: float | None) -> None:
         self.victim = plan.dialer_plans[2].server_ip
@@ -200,64 +200,64 @@ class _Stage:
             [(KILL_AT_SECONDS * pace, SimulatedCluster.kill), (BACK_AT_SECONDS * pace, SimulatedCluster.bring_back)]
         )
 
-    def act(self, cluster: SimulatedCluster, at_seconds: float) -> Iterator[_Act]:
-        """Do what is due."""
+    def play(self, cluster: SimulatedCluster, at_seconds: float) -> Iterator[_Event]:
+        """Play the events that are due, and yield them."""
         while self._due and self._due[0][0] <= at_seconds:
             _, what = self._due.popleft()
             what(cluster, self.victim)
-            said = "dies" if what is SimulatedCluster.kill else "is brought back"
-            yield _Act(at_seconds, f"{self.victim} {said}")
+            verb = "dies" if what is SimulatedCluster.kill else "is brought back"
+            yield _Event(at_seconds, f"{self.victim} {verb}")
 
 
-def _show(console: Console, end: Asked, cluster: SimulatedCluster, stage: _Stage, picks: _Picks) -> None:
-    """Play the piece: what happens on the stage, and what hotdesk makes of it."""
+def _show(console: Console, end: Asked, cluster: SimulatedCluster, script: _Script, picks: _Picks) -> None:
+    """Play the script, and show the events and hotdesk's reactions."""
     began = time.monotonic()
     before: dict[str, RankedDialer] = {}
-    told: dict[str, _Told] = {}
+    reported: dict[str, _Reported] = {}
     with _screen(console, cluster, picks) as screen:
         while not end.wait(FRAME_SECONDS):
             at_seconds = time.monotonic() - began
-            if stage.ends_at is not None and at_seconds >= stage.ends_at:
+            if script.ends_at is not None and at_seconds >= script.ends_at:
                 return
-            news = list(stage.act(cluster, at_seconds))
+            events = list(script.play(cluster, at_seconds))
             ranking = picks.ranking()
             if ranking is not None:
-                now = {standing.server_ip: standing for standing in ranking.dialers}
-                news += [_Act(at_seconds, said) for said in _changes(before, now)]
+                now = {each.server_ip: each for each in ranking.dialers}
+                events += [_Event(at_seconds, text) for text in _changes(before, now)]
                 before = now
-            news += [_Act(at_seconds, said) for said in _about_incidents(told, picks.incidents())]
-            screen.show(at_seconds, ranking, news)
+            events += [_Event(at_seconds, text) for text in _about_incidents(reported, picks.incidents())]
+            screen.show(at_seconds, ranking, events)
 
 
 def _changes(before: dict[str, RankedDialer], now: dict[str, RankedDialer]) -> Iterator[str]:
-    """Say which dialers began or ceased to take logins."""
-    for server_ip, standing in now.items():
+    """Yield a line for each dialer that began or ceased to take new logins."""
+    for server_ip, ranked in now.items():
         old = before.get(server_ip)
-        if old is None or bool(_against(old)) == bool(_against(standing)):
+        if old is None or bool(_against(old)) == bool(_against(ranked)):
             continue
-        if why_not := _against(standing):
-            yield f"hotdesk: no new logins on {server_ip}: {because(why_not)}"
+        if reasons := _against(ranked):
+            yield f"hotdesk: no new logins on {server_ip}: {because(reasons)}"
         else:
             yield f"hotdesk: new logins on {server_ip} again"
 
 
-def _against(standing: RankedDialer) -> list[Ineligible]:
-    """Give what speaks against new logins, but for a warm-up, in which they come and go."""
-    return [why for why in standing.ineligible_because if why is not Ineligible.WARMING_UP]
+def _against(ranked: RankedDialer) -> list[Ineligible]:
+    """Return the reasons against new logins, except for a warm-up, which comes and goes."""
+    return [why for why in ranked.ineligible_because if why is not Ineligible.WARMING_UP]
 
 
-def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Iterator[str]:
-    """Say what is new about incidents, and remember that it was said."""
+def _about_incidents(reported: dict[str, _Reported], found: list[IncidentAnswer]) -> Iterator[str]:
+    """Yield a line for each change of an incident, and record it as reported."""
     for incident in (each.incident for each in reversed(found)):
-        old = told.get(incident.incident, _Told("", "", 0, 0, closed=False))
-        now = _Told(
+        old = reported.get(incident.incident, _Reported("", "", 0, 0, closed=False))
+        now = _Reported(
             incident.kind,
             str(incident.withheld or ""),
             incident.moves,
             incident.moved,
             closed=incident.closed_at_ms is not None,
         )
-        told[incident.incident] = now
+        reported[incident.incident] = now
         if now.kind != old.kind:
             yield f"hotdesk: {incident.server_ip} is {now.kind}: {incident.why}"
         if now.withheld and now.withheld != old.withheld:
@@ -265,37 +265,37 @@ def _about_incidents(told: dict[str, _Told], found: list[IncidentAnswer]) -> Ite
         if now.moves > old.moves:
             yield f"hotdesk: {now.moves - old.moves} agents are moved off {incident.server_ip}"
         if now.moved > old.moved and (now.moved == now.moves or now.moved // 10 > old.moved // 10):
-            yield f"hotdesk: {now.moved} of {now.moves} agents of {incident.server_ip} are home on other dialers"
+            yield f"hotdesk: {now.moved} of {now.moves} agents of {incident.server_ip} are logged in on other dialers"
         if now.closed and not old.closed:
             yield f"hotdesk: the incident of {incident.server_ip} is closed"
 
 
 class _Screen:
-    """A live picture on a terminal; a line now and then elsewhere."""
+    """A live view on a terminal; elsewhere a line now and then."""
 
     def __init__(self, console: Console, live: Live | None, cluster: SimulatedCluster, picks: _Picks) -> None:
         self._console = console
         self._live = live
         self._cluster = cluster
         self._picks = picks
-        self._events: deque[_Act] = deque(maxlen=EVENTS_SHOWN)
+        self._events: deque[_Event] = deque(maxlen=EVENTS_SHOWN)
         self._printed_at = -PLAIN_SECONDS
 
-    def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[_Act]) -> None:
-        """Show the present."""
-        self._events.extend(news)
+    def show(self, at_seconds: float, ranking: RankingAnswer | None, events: list[_Event]) -> None:
+        """Show the present ranking and the new events."""
+        self._events.extend(events)
         if self._live is not None:
             self._live.update(self._picture(at_seconds, ranking))
             return
-        for act in news:
-            self._console.print(f"{act.at_seconds:5.1f} s  {act.said}", soft_wrap=True)
+        for event in events:
+            self._console.print(f"{event.at_seconds:5.1f} s  {event.text}", soft_wrap=True)
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranking.dialers if dialer.rank)
             self._console.print(f"{at_seconds:5.1f} s  next: {order}", soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
-        lines = [Text(f"{act.at_seconds:5.1f} s  {act.said}") for act in self._events]
+        lines = [Text(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]
         here = Text(f"{at_seconds:5.1f} s  API: {self._picks.url}   Ctrl-C ends", style="dim")
         if ranking is None:
             return Group(Text("waiting for the first poll …"), here)

@@ -1,4 +1,4 @@
-"""The `hotdesk` command."""
+"""The `hotdesk` command: its subcommands in groups, and its main function."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import cyclopts
 import msgspec
 import structlog
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,7 +30,7 @@ from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.service import Service
 from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
 from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
-from hotdesk.version import told
+from hotdesk.version import version_line
 from hotdesk.wanted import Role, Wanted
 from stream.kafka.acls import User, commands
 from stream.kafka.client import KafkaSettings
@@ -43,26 +43,41 @@ WATCH_SECONDS = 1.0
 
 log = structlog.get_logger()
 
+RUN, LOOK, INTERVENE, SET_UP, OTHER, PARAMETERS = (
+    Group(name, sort_key=number)
+    for number, name in enumerate(("Run", "Look", "Intervene", "Set up", "Other", "Parameters"))
+)
+"""The groups of `hotdesk --help`, in that order."""
+
 app = App(
     name="hotdesk",
-    version=told,
+    version=version_line,
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
     error_formatter=lambda error: Text(f"hotdesk: {error}"),
     help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
+    group_commands=OTHER,
+    group_parameters=PARAMETERS,
 )
-topics = App(name="topics", help="Kafka's topics: create and check them.")
+topics = App(
+    name="topics", help="Create and check Kafka's topics.", group=SET_UP, group_commands=Group("Commands", sort_key=0)
+)
 app.command(topics)
 app.register_install_completion_command()
-for each in (*orders.COMMANDS, *views.COMMANDS, replay):
-    app.command(each)
+for group, commands_of_group in (
+    (LOOK, (*views.COMMANDS, orders.incidents, replay)),
+    (INTERVENE, orders.COMMANDS),
+    (SET_UP, (orders.forget,)),
+):
+    for each in commands_of_group:
+        app.command(each, group=group)
 
 
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Annotated[
-        Path | None, Parameter(help="TOML file; else HOTDESK_CONFIG, else ./hotdesk.toml if there is one.")
+        Path | None, Parameter(help="TOML file; default: HOTDESK_CONFIG, or else ./hotdesk.toml if it exists.")
     ] = None,
 ) -> int | None:
     """Read the settings, then run the command."""
@@ -80,7 +95,7 @@ def launch(
     def read_again() -> object:
         tables_now, clusters_now = settings.read_file(file, must_exist=path is not None)
         if tables_now != tables:
-            log.warning("[log] and [api] are read when a process begins: they stay as they were")
+            log.warning("[log] and [api] are read only when a process starts: they stay as they were")
         return clusters_now
 
     given = {"clusters": clusters, "read_again": read_again}
@@ -89,42 +104,42 @@ def launch(
     return result
 
 
-@app.command
+@app.command(group=RUN)
 def run(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
-    """Collect, control and serve, all in this process."""
+    """Run all roles in this process: collect, control and serve."""
     _run_roles(frozenset(Role), options, clusters, read_again)
 
 
-@app.command
+@app.command(group=RUN)
 def collect(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
-    """Only collect: read the databases of the clusters, and publish what is seen."""
+    """Run collectors only: read the clusters' databases, and publish records."""
     _run_roles(frozenset({Role.COLLECT}), options, clusters, read_again)
 
 
-@app.command
+@app.command(group=RUN)
 def control(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
-    """Only control: own a share of the clusters and decide for them."""
+    """Run a controller only: own a share of the clusters, and decide for them."""
     _run_roles(frozenset({Role.CONTROL}), options, clusters, read_again)
 
 
-@app.command
+@app.command(group=RUN)
 def serve(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
-    """Only serve: answer the API as a replica that owns nothing."""
+    """Run a replica only: answer the API, and decide for no cluster."""
     _run_roles(frozenset({Role.SERVE}), options, clusters, read_again)
 
 
-@app.command
+@app.command(group=LOOK)
 def rank(
     alias: str,
     *,
     cluster: ClusterName = "",
-    campaign: Annotated[str, Parameter(help="The campaign to log in to: it may group its agents.")] = "",
+    campaign: Annotated[str, Parameter(help="Campaign to log in to, since it may group its agents.")] = "",
     as_json: AsJson = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Ask a running hotdesk where an agent with this alias would log in now, and why not elsewhere.
+    """Show the phones of an alias, the next pick first, with every reason against each.
 
-    Where the API wants a token, it is taken from HOTDESK_TOKEN.
+    If the API wants a token, set it in HOTDESK_TOKEN.
     """
     with open_api(options.api) as api:
         cluster = cluster or only_cluster(api)
@@ -149,11 +164,11 @@ def rank(
     Console().print(table)
 
 
-@app.command
+@app.command(group=SET_UP)
 def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> int:
-    """Ask a running hotdesk what this VICIdial lacks for hot-desking, and how to mend it.
+    """Show what a VICIdial lacks for hot-desking, and how to mend it.
 
-    The exit code is 1 where somebody cannot log in or be moved, or only by luck: for cron.
+    The exit code is 1 if some agent cannot log in or be moved, or only by luck: for cron.
     """
     with open_api(options.api) as api:
         cluster = cluster or only_cluster(api)
@@ -165,7 +180,7 @@ def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         for column in ("severity", "where", "what", "how to mend it"):
             table.add_column(column)
         for finding in found:
-            # a name out of a table of VICIdial's is no markup of ours
+            # as Text, since a name from VICIdial's tables may look like markup
             table.add_row(finding.severity, Text(finding.where), Text(finding.what), Text(finding.remedy))
         Console().print(table)
     return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
@@ -173,7 +188,7 @@ def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
 
 @topics.command(name="create")
 def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
-    """Create the topics that are absent, with the settings they need."""
+    """Create the absent topics, with the settings they need."""
     with _log_failures():
         created = create_topics(_kafka(options.log), options.log.replication)
     if as_json:
@@ -182,12 +197,12 @@ def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> No
     for name in created:
         print(f"created {name}")
     if not created:
-        print("all topics were there already; 'hotdesk topics check' says whether they are right")
+        print("all topics exist already; 'hotdesk topics check' checks their settings")
 
 
 @topics.command(name="check")
 def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int:
-    """Compare the topics with what hotdesk needs; nothing is changed."""
+    """Check the topics against what hotdesk needs; it changes nothing."""
     with _log_failures():
         problems = check_topics(_kafka(options.log))
     if as_json:
@@ -196,7 +211,7 @@ def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int
         for problem in problems:
             print(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
         if not problems:
-            print("all topics are as they should be")
+            print("all topics are as needed")
     return LogFailure.exit_code if problems else 0
 
 
@@ -204,31 +219,31 @@ def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int
 def topics_acls(
     user: Annotated[User, Parameter(help="A role; or setup (topics create and check), look (replay).")],
     *,
-    principal: Annotated[str, Parameter(help="As whom Kafka knows it; else User:hotdesk-ROLE.")] = "",
-    command_config: Annotated[str, Parameter(help="File by which Kafka's tool logs in.")] = "",
+    principal: Annotated[str, Parameter(help="Kafka's name for that user; default: User:hotdesk-ROLE.")] = "",
+    command_config: Annotated[str, Parameter(help="File with the login of Kafka's tool.")] = "",
     options: Options = DEFAULTS,
 ) -> None:
-    """Print what a user must be allowed in Kafka, as lines of Kafka's own tool; nothing is asked or changed."""
+    """Print the permissions that a user needs in Kafka, as commands of Kafka's own tool; it runs none of them."""
     for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}", command_config):
         print(line)
 
 
-@app.command
+@app.command(group=SET_UP)
 def init(path: Path = DEFAULT_FILE) -> None:
-    """Write a TOML file with every setting and its meaning, to begin with."""
+    """Write a TOML file with every setting and its meaning, to start from."""
     try:
         with path.open("x") as file:
             file.write(resources.files("hotdesk").joinpath("example.toml").read_text())
     except FileExistsError:
-        raise SettingsError(f"{path} is there already; it is left as it is") from None
+        raise SettingsError(f"{path} exists already; it is left as it is") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
     print(f"wrote {path}; set your database in it, then: hotdesk check")
 
 
-@app.command
+@app.command(group=SET_UP)
 def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables) -> int:
-    """Look at settings, log, topics, API, databases and grants: what is wrong, and how to mend it."""
+    """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong."""
     findings = list(check_everything(options.log, options.api, settings.clusters(clusters, options, os.environ)))
     if as_json:
         print_json(findings)
@@ -238,22 +253,22 @@ def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: Clu
     return max((finding.exit_code for finding in findings), default=0)
 
 
-@app.command
+@app.command(group=RUN)
 def demo(
     *,
-    seconds: Annotated[float | None, Parameter(help="End by itself after so long.")] = None,
-    kafka: Annotated[bool, Parameter(negative="", help="Through a real Kafka broker, started for it.")] = False,
-    seed: Annotated[int, Parameter(help="The simulated cluster's.")] = 1,
+    seconds: Annotated[float | None, Parameter(help="End after this many seconds.")] = None,
+    kafka: Annotated[bool, Parameter(negative="", help="Use a real Kafka broker, started for it.")] = False,
+    seed: Annotated[int, Parameter(help="Seed of the simulated cluster.")] = 1,
 ) -> None:
-    """Show it all on a simulated cluster in a private database; nothing is left behind."""
+    """Run a demonstration on a simulated cluster with a private database; it leaves nothing behind."""
     with asked_to_end() as end:
         run_demo(end, seconds=seconds, kafka=kafka, seed=seed)
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line and an exit code."""
+    """Run the command; report a user's mistake with one line and an exit code."""
     if not in_a_terminal():
-        # until it can take anything up, and once it ends
+        # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         sys.exit(app.meta(sys.argv[1:]) or 0)
@@ -263,24 +278,24 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read this has read enough. Python would complain once more when it closes the pipe itself.
+        # The reader of the pipe has closed it. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
-    again = Asked()
+    reload = Asked()
     with (
         asked_to_end() as end,
-        nullcontext() if in_a_terminal() else asked_by(signal.SIGHUP, again),
+        nullcontext() if in_a_terminal() else asked_by(signal.SIGHUP, reload),
         Service(_wanted(roles, options, tables)) as service,
     ):
         while not end.wait(WATCH_SECONDS):
             if ended := service.ended():
                 raise HotdeskError(
-                    f"{', '.join(ended)} ended by itself, and nothing works without it; see the log above"
+                    f"{', '.join(ended)} ended unexpectedly, and this process cannot work without it; see the log above"
                 )
-            if again.take():
+            if reload.consume():
                 _change(service, roles, options, read_again)
 
 
@@ -292,7 +307,7 @@ def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) ->
         roles=roles,
         log=options.log,
         api=options.api,
-        # The others use no database, and need not be able to read its password.
+        # The other roles use no database, and need not be able to read its password.
         databases={name: cluster.database_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
         policies={name: cluster.policy() for name, cluster in clusters.items()},
         actuators={
@@ -305,7 +320,7 @@ def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) ->
 
 
 def _change(service: Service, roles: frozenset[Role], options: Options, read_again: ReadAgain) -> None:
-    """Take up the clusters' settings as they are now; where they are wrong all stays as it was."""
+    """Apply the clusters' settings as they are now; if they are wrong, all stays as it was."""
     try:
         service.change(_wanted(roles, options, read_again()))
     except HotdeskError as error:
@@ -322,7 +337,7 @@ def _log_failures() -> Iterator[None]:
 
 def _kafka(options: LogOptions) -> KafkaSettings:
     if not options.bootstrap:
-        raise SettingsError("log.bootstrap names no Kafka brokers: the embedded log needs no topics")
+        raise SettingsError("log.bootstrap is not set: only Kafka has topics, the embedded log needs none")
     return options.kafka()
 
 

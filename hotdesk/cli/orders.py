@@ -1,4 +1,4 @@
-"""The commands by which people order something of a running hotdesk, and read about incidents."""
+"""Commands for orders to a running hotdesk, and for its incidents."""
 
 import getpass
 from typing import Annotated
@@ -18,34 +18,34 @@ from messages.words import sentence
 DEFAULTS = Options()
 
 FORGET_SECONDS = 120.0
-"""The owner reads all that the log has of the cluster."""
+"""The owner reads all records of the cluster first."""
 
-Why = Annotated[str, Parameter(help="Why, for those who read about it later.")]
+Why = Annotated[str, Parameter(help="Reason, for the audit.")]
 
 
 def pause(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Have a cluster only observed: detect and say, and move nobody.
+    """Suspend automatic moves: keep detecting and reporting, but move no one.
 
-    Orders need a token of scope admin in HOTDESK_TOKEN where the API wants tokens.
+    Orders need a token of scope admin in HOTDESK_TOKEN if the API wants tokens.
     """
     name = _order(options, cluster, "POST", "pause", why=why)
-    print(f"ordered: cluster {name} is only observed until 'hotdesk resume'")
+    print(f"ordered: cluster {name} is suspended until 'hotdesk resume'")
 
 
 def resume(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Go on after a pause."""
+    """Resume automatic moves after a pause."""
     name = _order(options, cluster, "DELETE", "pause")
-    print(f"ordered: cluster {name} is no longer paused")
+    print(f"ordered: cluster {name} is no longer suspended")
 
 
 def drain(server_ip: str, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Take a dialer out: no new logins, and its agents leave when their calls have ended."""
+    """Empty a dialer: send no new logins there, and move its agents away after their calls."""
     _order(options, cluster, "POST", "dialers", server_ip, "drain", why=why)
     print(f"ordered: {server_ip} drains until 'hotdesk undrain {server_ip}'")
 
 
 def undrain(server_ip: str, *, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Take an order to drain back."""
+    """Take a drain back: the dialer takes new logins again."""
     _order(options, cluster, "DELETE", "dialers", server_ip, "drain")
     print(f"ordered: {server_ip} no longer drains")
 
@@ -59,12 +59,12 @@ def move(user: str, *, why: Why = "", cluster: ClusterName = "", options: Option
 def ack(
     incident: str,
     *,
-    silence_minutes: Annotated[int, Parameter(help="Raise no alarm for so long.")] = 0,
+    silence_minutes: Annotated[int, Parameter(help="Silence its alarms for this many minutes.")] = 0,
     why: Why = "",
     cluster: ClusterName = "",
     options: Options = DEFAULTS,
 ) -> None:
-    """Say that somebody is on an incident."""
+    """Acknowledge an incident: a person is working on it."""
     body = AcknowledgeBody(by=getpass.getuser(), why=why, silence_minutes=silence_minutes)
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
@@ -73,9 +73,9 @@ def ack(
 
 
 def unbrake(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Release the fleet brake that holds now: agents are moved although so many dialers look bad at once."""
+    """Release the present fleet brake: move agents although so many dialers look bad at once."""
     name = _order(options, cluster, "POST", "unbrake", why=why)
-    print(f"ordered: the brake of cluster {name} is released")
+    print(f"ordered: the fleet brake of cluster {name} is released")
 
 
 def unfence(
@@ -86,9 +86,9 @@ def unfence(
     cluster: ClusterName = "",
     options: Options = DEFAULTS,
 ) -> None:
-    """Open a dialer again that hotdesk has closed to logins, whether it is back or not."""
+    """Open a fenced dialer to logins again, whether it is back or not."""
     if every == bool(server_ip):
-        raise SettingsError("name one dialer, or say --all")
+        raise SettingsError("name one dialer, or use --all")
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         ranking = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
@@ -102,7 +102,7 @@ def unfence(
 
 
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Have a cluster's collector publish everything it knows again. It does so by itself every few minutes."""
+    """Have a cluster's collector publish everything again, as it does by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
@@ -110,7 +110,7 @@ def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> 
 
 
 def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
-    """Show the open incidents and those that closed last: what was decided, what was withheld, and why."""
+    """Show open and recently closed incidents, with their moves and the agents not moved."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
@@ -118,7 +118,7 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         print_json(found)
         return
     table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "on it", "agents", "moves", "moved", "not moved"):
+    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "not moved"):
         table.add_column(column, justify="right" if column in {"agents", "moves", "moved"} else "left")
     for each in found:
         incident = each.incident
@@ -137,20 +137,21 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
 
 
 def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
-    """Forget a cluster that is no more, once it stands in the settings of no collector: nobody lists it any longer.
+    """Forget a cluster that no longer exists, after its removal from the settings of all collectors.
 
-    What was decided about it stays in the log for its quarter of a year.
+    Decisions about it stay in the log for a quarter of a year.
     """
     with open_api(options.api, seconds=FORGET_SECONDS) as api:
         ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
     print(f"ordered: {cluster} is forgotten")
 
 
-COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise, forget, incidents)
+COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise)
+"""The commands that intervene."""
 
 
 def _order(options: Options, cluster: str, method: str, *path: str, why: str = "") -> str:
-    """Send an order, in the name of whoever runs this, and give the cluster's name."""
+    """Send an order in the name of this user, and return the cluster's name."""
     by = getpass.getuser()
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)

@@ -1,4 +1,4 @@
-"""`hotdesk replay`: a past window folded again from the log, with the settings as they are and with others."""
+"""`hotdesk replay`: fold a past window of the log again, with the present settings and with others."""
 
 import heapq
 import os
@@ -30,31 +30,31 @@ from stream.log import LogError, Stored
 DEFAULTS = Options()
 DEFAULT_MINUTES = 10.0
 MOST_MINUTES = 90 * 24 * 60.0
-"""As long as decisions are kept."""
+"""How long decisions are kept."""
 TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RELOGINS, Topic.RANKINGS, Topic.AUDIT)
 STEP = 1000
-"""Records that are read in one go."""
+"""Records to read in one go."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay has to tell."""
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a replay."""
 
     cluster: str
     polls: int
-    """How many were folded, those before the window included."""
+    """Number of polls folded, those before the window included."""
     reaches_back_to_ms: int | None
-    """The first poll that the log still holds; None: it holds none."""
+    """The first poll that the log still has; None: it has none."""
     known: tuple[Happening, ...]
-    """How the dialers were judged, with the settings as they are."""
+    """The changes of dialers' states, with the present settings."""
     decided: tuple[Decision, ...]
-    """What was decided, withheld and done then."""
+    """The decisions, orders and actions of that time."""
     more: tuple[Happening, ...]
-    """What other settings would have judged or decided beside that."""
+    """Changes and decisions that only other settings would have brought."""
     less: tuple[Happening, ...]
-    """What other settings would not have."""
+    """Changes and decisions that other settings would not have brought."""
 
 
-class _Reads(Protocol):
+class _LogReader(Protocol):
     @property
     def partitions(self) -> int: ...
 
@@ -63,36 +63,38 @@ class _Reads(Protocol):
     def close(self) -> None: ...
 
 
-def replay(  # noqa: PLR0913 # a flag each
+def replay(  # noqa: PLR0913 # one for each flag
     *,
-    cluster: Annotated[str, Parameter(help="Which cluster; not needed where there is only one.")] = "",
-    minutes: Annotated[float, Parameter(help="How long the window is.")] = DEFAULT_MINUTES,
-    until: Annotated[str, Parameter(help="Its end, such as 2026-11-25T14:30 (UTC, or with an offset); else now.")] = "",
+    cluster: Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")] = "",
+    minutes: Annotated[float, Parameter(help="Length of the window.")] = DEFAULT_MINUTES,
+    until: Annotated[
+        str, Parameter(help="End of the window, such as 2026-11-25T14:30 (UTC, or with an offset); default: now.")
+    ] = "",
     set_: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="A cluster's setting to try, such as stalled_after_seconds=4."),
+        Parameter(name="--set", help="Another value of a cluster's setting, such as stalled_after_seconds=4."),
     ] = (),
     as_json: AsJson = False,
     options: Options = DEFAULTS,
     clusters: ClusterTables,
 ) -> None:
-    """Fold a past window again: what was known and decided when, and what other settings would have decided.
+    """Replay a past window: what was known and decided, and what other settings would have decided.
 
-    It reads the log itself, asks no running hotdesk and changes nothing. The log holds every step for an hour.
+    It reads the log itself, needs no running hotdesk and changes nothing. The log keeps every step for an hour.
     """
     known = settings.clusters(clusters, options, os.environ)
     name = cluster or _only(list(known))
     if name not in known:
         raise SettingsError(f"no [clusters.{name}] in the settings; there are: {', '.join(known) or 'none'}")
     policy = known[name].policy()
-    told = _replayed(options.log, name, _window(minutes, until), policy, _others(known[name], set_, policy))
+    report = _replayed(options.log, name, _window(minutes, until), policy, _others(known[name], set_, policy))
     if as_json:
-        print_json(told)
+        print_json(report)
     else:
-        _print(told)
+        _print(report)
 
 
-def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, other: Policy | None) -> Told:
+def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, other: Policy | None) -> Report:
     again, otherwise = Replay(cluster, policy), None if other is None else Replay(cluster, other)
     these, those = list[Happening](), list[Happening]()
     decided, first_ms = list[Decision](), None
@@ -113,7 +115,7 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
             those += (each for each in otherwise.fold(news) if window.covers(each.at_ms))
         first_ms = first_ms or again.observed_at_ms or None
     apart = Difference((), ()) if otherwise is None else difference(these, those)
-    return Told(
+    return Report(
         cluster=cluster,
         polls=again.polls,
         reaches_back_to_ms=first_ms,
@@ -125,7 +127,7 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
 
 
 def _records(options: LogOptions, cluster: str) -> Iterator[Stored]:
-    """Give what the log holds of a cluster, in the order in which it was written.
+    """Yield a cluster's records in the order in which they were written.
 
     Raises:
         LogFailure: the log cannot be read.
@@ -138,18 +140,18 @@ def _records(options: LogOptions, cluster: str) -> Iterator[Stored]:
         raise LogFailure(str(error)) from error
 
 
-def _open(options: LogOptions) -> _Reads:
+def _open(options: LogOptions) -> _LogReader:
     return KafkaLog(options.kafka()) if options.bootstrap else EmbeddedReader(options.path)
 
 
-def _of(log: _Reads, topic: Topic, cluster: str) -> Iterator[Stored]:
+def _of(log: _LogReader, topic: Topic, cluster: str) -> Iterator[Stored]:
     partition, offset = partition_of(cluster, log.partitions), 0
     while some := log.read(topic, partition, offset, STEP):
         yield from (each for each in some if Key.parse(each.key).cluster == cluster)
         offset = some[-1].offset + 1
 
 
-# --- what was asked -----------------------------------------------------------------------------------------------
+# --- arguments ----------------------------------------------------------------------------------------------------
 
 
 class _Given(NamedTuple):
@@ -159,7 +161,7 @@ class _Given(NamedTuple):
 
 def _only(names: list[str]) -> str:
     if len(names) != 1:
-        raise SettingsError(f"say which cluster, with --cluster: {', '.join(names) or 'the settings name none'}")
+        raise SettingsError(f"name a cluster with --cluster: {', '.join(names) or 'the settings have none'}")
     return names[0]
 
 
@@ -172,11 +174,11 @@ def _window(minutes: float, until: str) -> Window:
         begin = end - timedelta(minutes=minutes)
         return Window(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
     except (ValueError, OverflowError) as error:
-        raise SettingsError(f"--until {until!r} is no time: write one such as 2026-11-25T14:30") from error
+        raise SettingsError(f"--until {until!r} is not a time: write one such as 2026-11-25T14:30") from error
 
 
 def _others(now: ClusterSettings, given: Sequence[str], policy: Policy) -> Policy | None:
-    """Give the policy that other settings make; None: none were given."""
+    """Return the policy with other settings; None: there are no others."""
     if not given:
         return None
     wanted = dict(_parsed(each) for each in given)
@@ -185,7 +187,7 @@ def _others(now: ClusterSettings, given: Sequence[str], policy: Policy) -> Polic
     except msgspec.ValidationError as error:
         raise SettingsError(f"--set does not fit: {str(error).replace(' - at `$.', ': `')}") from error
     if other == policy:
-        raise SettingsError(f"--set {' '.join(given)} changes nothing about how this cluster is judged")
+        raise SettingsError(f"--set {' '.join(given)} changes no rule for this cluster's decisions")
     return other
 
 
@@ -199,22 +201,22 @@ def _parsed(given: str) -> _Given:
         return _Given(key.strip(), value.strip())
 
 
-# --- what is told -------------------------------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------------------------
 
 
-def _print(told: Told) -> None:
+def _print(report: Report) -> None:
     console = Console(soft_wrap=True, highlight=False)
     lines = [
-        *((each.at_ms, "known", _words(each), "") for each in told.known),
-        *((each.at_ms, "then", _words(each), "bold") for each in told.decided),
-        *((each.at_ms, "with --set", _words(each), "green") for each in told.more),
-        *((each.at_ms, "not with --set", _words(each), "red") for each in told.less),
+        *((each.at_ms, "known", _words(each), "") for each in report.known),
+        *((each.at_ms, "then", _words(each), "bold") for each in report.decided),
+        *((each.at_ms, "with --set", _words(each), "green") for each in report.more),
+        *((each.at_ms, "not with --set", _words(each), "red") for each in report.less),
     ]
-    for at_ms, told_by, words, style in sorted(lines, key=lambda each: each[0]):
-        console.print(Text(f"{clock(at_ms)}  {told_by:14}  {printable(words)}", style=style))
-    since = told.reaches_back_to_ms
-    reach = "the log holds no polls of it" if since is None else f"the log reaches back to {clock(since)}"
-    console.print(Text(f"{told.cluster}: {told.polls} polls folded; {reach}", style="dim"))
+    for at_ms, source, words, style in sorted(lines, key=lambda each: each[0]):
+        console.print(Text(f"{clock(at_ms)}  {source:14}  {printable(words)}", style=style))
+    since = report.reaches_back_to_ms
+    reach = "the log has no polls of it" if since is None else f"the log reaches back to {clock(since)}"
+    console.print(Text(f"{report.cluster}: {report.polls} polls folded; {reach}", style="dim"))
     if since is not None and not lines:
         hour = HISTORY_MS // 60_000
         console.print(Text(f"nothing happened in the window; every step is kept for {hour} minutes", style="dim"))

@@ -1,4 +1,4 @@
-"""The commands by which people look at a running hotdesk: the live view, and why things are as they are."""
+"""Commands that show a running hotdesk: the live view, and explanations."""
 
 import sys
 
@@ -20,7 +20,7 @@ from messages.words import sentence
 
 DEFAULTS = Options()
 EVERY_SECONDS = 1.0
-DECISIONS_TOLD = 20
+DECISIONS_SHOWN = 20
 COLOURS = {
     DialerState.UP: "green",
     DialerState.RECOVERING: "cyan",
@@ -33,9 +33,9 @@ COLOURS = {
 
 
 def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Watch a cluster live: its ranking as it changes, and its open incidents. Ctrl-C ends it.
+    """Watch a cluster live: its ranking and its open incidents. Ctrl-C ends it.
 
-    Where the output is no terminal, it is shown once.
+    If the output is not a terminal, they are shown once.
     """
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
@@ -52,7 +52,7 @@ def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
 
 
 def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
-    """Say what is known of an alias, an agent or a dialer, what follows from it, and what was decided, in words."""
+    """Explain an alias, an agent or a dialer: the facts, what follows from them, and the decisions."""
     with open_api(options.api) as api:
         at = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", at, "explanations", name), type=list[Explanation])
@@ -64,7 +64,7 @@ def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, op
         console.print(Text(f"{each.kind} {each.name}", style="bold"))
         for words in each.words:
             console.print(_plain(f"  {words}"))
-        for decision in each.decisions[:DECISIONS_TOLD]:
+        for decision in each.decisions[:DECISIONS_SHOWN]:
             because = f": {decision.why}" if decision.why else ""
             console.print(_plain(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
 
@@ -73,7 +73,7 @@ COMMANDS = (top, explain)
 
 
 def _seen(api: httpx.Client, cluster: str) -> RenderableType:
-    """Give the view, or why there is none now: a hotdesk that is away is waited for."""
+    """Return the view, or why there is none now: it waits for a hotdesk that is away."""
     try:
         return _view(api, cluster)
     except ApiFailure as error:
@@ -82,12 +82,12 @@ def _seen(api: httpx.Client, cluster: str) -> RenderableType:
 
 def _view(api: httpx.Client, cluster: str) -> RenderableType:
     ranking = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "ranking"), type=RankingAnswer)
-    told = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "incidents"), type=list[IncidentAnswer])
-    open_ones = [each for each in told if each.incident.closed_at_ms is None]
+    answers = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "incidents"), type=list[IncidentAnswer])
+    open_ones = [each for each in answers if each.incident.closed_at_ms is None]
     age = "" if ranking.age_ms is None else f", seen {ranking.age_ms / 1000:.1f} s ago"
     return Group(
         _plain(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
-        Text(f"owner {ranking.owner or 'nobody'}{age}", style="dim"),
+        Text(f"owner {ranking.owner or 'none'}{age}", style="dim"),
         _dialers(ranking.dialers),
         *(_incident(each) for each in open_ones),
     )
@@ -111,22 +111,23 @@ def _dialers(ranked: tuple[RankedDialer, ...]) -> Table:
     return table
 
 
-def _incident(told: IncidentAnswer) -> RenderableType:
-    incident = told.incident
+def _incident(answer: IncidentAnswer) -> RenderableType:
+    incident = answer.incident
     since = clock(incident.opened_at_ms)
-    progress = progress_words(incident, advice=is_advice(told.moves))
+    progress = progress_words(incident, advice=is_advice(answer.moves))
+    acknowledged = f"acknowledged by {answer.acknowledged_by}" if answer.acknowledged_by else "not acknowledged"
     lines = [
         _plain(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
-        _plain(f"  {progress}; {told.acknowledged_by or 'nobody'} is on it"),
+        _plain(f"  {progress}; {acknowledged}"),
     ]
     if incident.withheld:
         lines.append(_plain(f"  no agent is moved now: {incident.withheld}", "yellow"))
-    under_way = [each for each in told.moves if each.stage is not ReloginStage.MOVED]
-    lines += [_plain(f"  {each.user} to {each.to_server_ip}: {each.stage}") for each in under_way]
+    unfinished = [each for each in answer.moves if each.stage is not ReloginStage.MOVED]
+    lines += [_plain(f"  {each.user} to {each.to_server_ip}: {sentence(each.stage)}") for each in unfinished]
     lines += [_plain(f"  {each.user} is not moved: {sentence(each.why)}") for each in incident.listed]
     return Group(*lines)
 
 
 def _plain(text: str, style: str = "") -> Text:
-    """Show what came out of VICIdial's tables as it is, and let nothing of it steer the terminal."""
+    """Return text from VICIdial's tables as it is, without markup and without codes that control the terminal."""
     return Text(printable(text), style)

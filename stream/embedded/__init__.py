@@ -1,1 +1,1 @@
-"""The log in one SQLite file, for one machine."""
+"""The log as one SQLite file, for one machine."""

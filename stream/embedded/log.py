@@ -1,8 +1,8 @@
-"""The log in one SQLite file, for a cluster whose owner wants no Kafka.
+"""The log as one SQLite file, for an installation without Kafka.
 
-One process owns the file, so there is nothing to agree about with others: appending is one transaction, following
-is waiting for the next one. What the topics promise stays the same: order within a partition, offsets that are never
-given twice, and compaction, which here happens a few rows at a time while appending.
+One process owns the file, so there is nothing to agree on with others: an append is one transaction, and a tail waits
+for the next one. The topics promise the same as in Kafka: order within a partition, offsets that are never used twice,
+and compaction, which here removes a few rows with each append.
 """
 
 import fcntl
@@ -47,12 +47,12 @@ from stream.log import (
 )
 
 EXPIRED_PER_APPEND = 64
-"""An append removes up to this many expired records beside twice what it adds, so that removal keeps up with
+"""An append removes up to this many expired records plus twice as many as it adds, so that removal keeps up with
 growth and no append waits for a large clean-up."""
 EXPIRED_PER_STEP = 1000
-"""How many records `compact` removes in one transaction; appends of other threads come in between."""
+"""Most records that `compact` removes in one transaction; other threads append in between."""
 BUSY_SECONDS = 5.0
-"""How long to wait for somebody who looks into the file with a tool of their own."""
+"""How long to wait while a person reads the file with a tool of their own."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -103,7 +103,7 @@ SELECT r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.appended_at_
 FROM newest AS n JOIN records AS r ON r.id = n.id
 WHERE n.topic = ?1 AND n.key >= ?2 || '/' AND n.key < ?2 || '0' AND r.value IS NOT NULL
 """
-# '0' comes right after '/': the range is all keys that begin with the cluster and a slash
+# '0' follows '/' in the order of characters: the range is all keys that begin with the cluster and a slash
 
 _HEADERS = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 _NO_HEADERS = msgspec.msgpack.encode(())
@@ -120,14 +120,14 @@ class EmbeddedLog:
     """The `stream.log.Log` in one file, owned by one process.
 
     Args:
-        path: the file; created with its folder if absent. `-wal`, `-shm` and `.lock` lie beside it.
+        path: the file; created with its folder if absent. Files with `-wal`, `-shm` and `.lock` added stand beside it.
         partitions: how many; fixed when the file is created.
-        clock_ms: the wall clock, milliseconds since 1970; ages of records are measured with it.
+        clock_ms: the wall clock, milliseconds since 1970; it measures the ages of records.
 
     Raises:
-        LogRefusedError: another process owns the file, it was made with another number of partitions, it is no
+        LogRefusedError: another process owns the file, it was made with another number of partitions, it is not a
             SQLite file, or the folder cannot be written.
-        LogUnavailableError: the file stayed locked by a tool.
+        LogUnavailableError: another tool kept the file locked.
     """
 
     def __init__(
@@ -142,10 +142,10 @@ class EmbeddedLog:
         self._closed = False
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._groups: dict[str, Group] = {}
         self._claims: dict[int, EmbeddedClaim] = {}
-        """The newest claim on each partition; under the write lock."""
+        """The newest claim on each partition; guarded by the write lock."""
         self._lock_file = _own(path)
         try:
             with _explained(path):
@@ -165,7 +165,7 @@ class EmbeddedLog:
         return self._partitions
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Store `entries` in one transaction: all of them, or none.
+        """Append `entries` in one transaction: all of them, or none.
 
         Raises:
             LogUnavailableError: the disk is full or fails; none was stored.
@@ -185,7 +185,7 @@ class EmbeddedLog:
         with self._write_lock:
             if self._claims[claim.partition] is not claim:
                 raise LogFencedError(
-                    f"partition {claim.partition} of {self._path} was claimed anew: decide no more in it"
+                    f"partition {claim.partition} of {self._path} was claimed again: do not decide in it any more"
                 )
             self._write(entries)
 
@@ -193,7 +193,7 @@ class EmbeddedLog:
         """As `Log.claim`, among the claims within this process."""
         refuse_absent(partition, self._partitions)
         claim = EmbeddedClaim(self, partition)
-        # an append under the former claim ends first
+        # wait for an append under the former claim
         with self._write_lock:
             self._open(self._writer)
             self._claims[partition] = claim
@@ -210,9 +210,9 @@ class EmbeddedLog:
                 ends[place] += 1
             writer.executemany(_SET_END, [(topic, partition, end) for (topic, partition), end in ends.items()])
             _remove_expired(writer, now_ms, EXPIRED_PER_APPEND + 2 * len(entries))
-        with self._news:
+        with self._changed:
             self._ends.update(ends)
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 1000) -> Sequence[Stored]:
         """As `Log.read`; ends early, but never empty, when the records exceed `stream.log.MAX_POLL_BYTES`."""
@@ -242,15 +242,15 @@ class EmbeddedLog:
 
     def join(self, group: str) -> EmbeddedMembership:
         """As `Log.join`, among the members within this process."""
-        with self._news:
+        with self._changed:
             members = self._groups.setdefault(group, Group(self._partitions))
-            member = EmbeddedMembership(self._news, members)
+            member = EmbeddedMembership(self._changed, members)
             members.add(member)
-            self._news.notify_all()
+            self._changed.notify_all()
         return member
 
     def compact(self) -> int:
-        """Remove everything that has expired by now, and tell how many records that were.
+        """Remove all records that have expired by now, and return how many.
 
         Superseded records expire `HISTORY_MS` after they were superseded, tombstones `TOMBSTONE_MS` and records
         of topics without compaction `LONG_RETENTION_MS` after they were appended.
@@ -265,7 +265,7 @@ class EmbeddedLog:
                 return removed
 
     def close(self) -> None:
-        """Give the file back; waits for an append that is under way, and ends the wait of tails. Idempotent."""
+        """Close the file and release its lock; waits for an append in progress, and wakes tails. Idempotent."""
         with self._write_lock, self._read_lock:
             if self._closed:
                 return
@@ -273,8 +273,8 @@ class EmbeddedLog:
             self._reader.close()
             self._writer.close()
             os.close(self._lock_file)
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def __enter__(self) -> Self:
         return self
@@ -285,18 +285,18 @@ class EmbeddedLog:
         self.close()
 
     def ends(self, places: Iterable[_Place]) -> dict[_Place, int]:
-        """Give the end of each of the places."""
-        with self._news:
+        """Return the next offset of each of `places`."""
+        with self._changed:
             return {place: self._ends[place] for place in places}
 
     def ends_beyond(self, positions: Mapping[_Place, int]) -> dict[_Place, int]:
-        """Give the ends of the places that grew beyond `positions`."""
+        """Return the next offsets of those places that grew beyond `positions`."""
         return {place: self._ends[place] for place, at in positions.items() if self._ends[place] > at}
 
     def wait_beyond(self, positions: Mapping[_Place, int], timeout_seconds: float) -> dict[_Place, int]:
-        """As `ends_beyond`, waiting up to `timeout_seconds` for one."""
-        with self._news:
-            self._news.wait_for(lambda: self._closed or self.ends_beyond(positions), max(timeout_seconds, 0))
+        """As `ends_beyond`, waiting up to `timeout_seconds` for a place to grow."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self.ends_beyond(positions), max(timeout_seconds, 0))
             if self._closed:
                 raise LogRefusedError(f"{self._path} is closed")
             return self.ends_beyond(positions)
@@ -315,14 +315,14 @@ class EmbeddedLog:
         return connection
 
     def _prepare(self) -> None:
-        """Create what is absent, check the number of partitions, and learn where each partition ends."""
+        """Create absent tables, check the number of partitions, and read the end of each partition."""
         self._writer.executescript(_SCHEMA)
         self._writer.execute("INSERT OR IGNORE INTO facts VALUES ('partitions', ?)", (self._partitions,))
         (stored,) = self._writer.execute(_PARTITIONS).fetchone()
         if stored != self._partitions:
             raise LogRefusedError(
                 f"{self._path} has {stored} partitions, not {self._partitions}: set it to {stored}, which is "
-                "fixed for life, or begin with a new file"
+                "fixed for life, or start with a new file"
             )
         ends = dict.fromkeys(itertools.product(Topic, range(self._partitions)), 0)
         ends |= {(Topic(topic), partition): end for topic, partition, end in self._writer.execute("SELECT * FROM ends")}
@@ -352,14 +352,14 @@ class EmbeddedReader:
     """Reads the file of an `EmbeddedLog` that another process may be writing to, and changes nothing.
 
     Raises:
-        LogRefusedError: there is no such file, or it is no log.
-        LogUnavailableError: the file stayed locked by a tool.
+        LogRefusedError: there is no such file, or it is not a log.
+        LogUnavailableError: another tool kept the file locked.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         if not path.exists():
-            raise LogRefusedError(f"{path} is not there: name the file that hotdesk writes to, with log.path")
+            raise LogRefusedError(f"{path} does not exist: set log.path to the file that hotdesk writes to")
         with _explained(path):
             self._reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
             try:
@@ -374,12 +374,12 @@ class EmbeddedReader:
             return list(_up_to_size(self._reader.execute(_READ, (topic, partition, offset, limit))))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._reader.close()
 
 
 class EmbeddedTail:
-    """Follows places of an `EmbeddedLog`; wakes with the append it waits for."""
+    """Follows partitions of an `EmbeddedLog`; an append wakes it."""
 
     def __init__(self, log: EmbeddedLog, positions: dict[_Place, int], ends: Mapping[_Place, int]) -> None:
         self._log = log
@@ -391,7 +391,7 @@ class EmbeddedTail:
         found: list[Stored] = []
         size = 0
         grown = self._log.wait_beyond(self._positions, timeout_seconds)
-        # whoever is furthest behind first, or a busy partition would starve the others
+        # the one furthest behind first, or a busy partition would starve the others
         for place in sorted(grown, key=lambda place: self._positions[place] - grown[place]):
             room = MAX_POLL_RECORDS - len(found)
             if room <= 0 or size >= MAX_POLL_BYTES:
@@ -399,7 +399,7 @@ class EmbeddedTail:
             records = self._log.read(*place, self._positions[place], room)
             found += records
             size += sum(len(record.value or b"") for record in records)
-            # an empty answer: what stood there was compacted away
+            # an empty answer: the records there were compacted away
             self._positions[place] = records[-1].offset + 1 if records else grown[place]
         return found
 
@@ -417,11 +417,11 @@ class EmbeddedTail:
         self._marked_ends = self._log.ends(self._positions)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it has nothing to close."""
 
 
 class EmbeddedClaim:
-    """The right to write decisions in a partition of an `EmbeddedLog`, which makes it."""
+    """The right to store decisions in a partition of an `EmbeddedLog`, which creates it."""
 
     def __init__(self, log: EmbeddedLog, partition: int) -> None:
         self._log = log
@@ -429,7 +429,7 @@ class EmbeddedClaim:
         self._closed = False
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """As `Claim.append`; where it fails, none was stored, and the claim goes on."""
+        """As `Claim.append`; if it fails, none was stored, and the claim remains."""
         if self._closed:
             raise LogRefusedError("this claim is closed")
         self._log.append_under(self, entries)
@@ -440,7 +440,7 @@ class EmbeddedClaim:
 
 
 def _store(writer: sqlite3.Connection, entry: Entry, partition: int, offset: int, now_ms: int) -> None:
-    """Add one record, and note when it, or the one it supersedes, may go."""
+    """Insert one record, and schedule the removal of it, or of the one that it supersedes."""
     headers = msgspec.msgpack.encode(entry.headers) if entry.headers else _NO_HEADERS
     topic, key = entry.topic, entry.key
     record = (topic, partition, offset, key, now_ms, headers, entry.value)
@@ -456,7 +456,7 @@ def _store(writer: sqlite3.Connection, entry: Entry, partition: int, offset: int
 
 
 def _remove_expired(writer: sqlite3.Connection, now_ms: int, limit: int) -> tuple[int, int]:
-    """Remove up to `limit` records that are due; how many were looked at, and how many of them were still there."""
+    """Remove up to `limit` due records; return how many were due, and how many of them were still there."""
     due = writer.execute(_DUE, (now_ms, limit)).fetchall()
     ids = [(row_id,) for _due_ms, row_id in due]
     writer.executemany(_FORGET_NEWEST, ids)
@@ -488,23 +488,23 @@ def _stored(row: tuple[Any, ...]) -> Stored:
 
 
 def _partitions(reader: sqlite3.Connection, path: Path) -> int:
-    """Read with how many partitions a log was made."""
+    """Return the number of partitions of a log."""
     tables = {name for (name,) in reader.execute("SELECT name FROM sqlite_master")}
     found = reader.execute(_PARTITIONS).fetchone() if "facts" in tables else None
     if found is None:
-        raise LogRefusedError(f"{path} is no log of hotdesk's: name the file that it writes to")
+        raise LogRefusedError(f"{path} is not a log of hotdesk's: set log.path to the file that it writes to")
     return int(found[0])
 
 
 def _own(path: Path) -> int:
-    """Take the file for this process, and give the descriptor that holds it; the kernel frees it when we end."""
+    """Lock the file for this process, and return the lock's descriptor; the kernel releases it when we end."""
     lock_path = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock_file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise LogRefusedError(
-            f"{lock_path} cannot be written ({error.strerror}): give this user the folder, or another one"
+            f"{lock_path} cannot be written ({error.strerror}): let this user write to the folder, or set another one"
         ) from error
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -512,7 +512,7 @@ def _own(path: Path) -> int:
         owner = os.read(lock_file, 32).decode(errors="replace").strip() or "unknown"
         os.close(lock_file)
         raise LogInUseError(
-            f"{path} is in use by process {owner}: stop that one, or give this one a file of its own"
+            f"{path} is in use by process {owner}: stop that one, or set another file for this one"
         ) from error
     os.truncate(lock_file, 0)
     os.write(lock_file, b"%d\n" % os.getpid())
@@ -521,10 +521,10 @@ def _own(path: Path) -> int:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Raise our own errors for SQLite's."""
+    """Raise our own errors in place of SQLite's."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise LogUnavailableError(f"{path} cannot be used now: {error}; see to its disk and folder") from error
+        raise LogUnavailableError(f"{path} cannot be used now: {error}; check its disk and folder") from error
     except sqlite3.DatabaseError as error:
-        raise LogRefusedError(f"{path} cannot be read: {error}; restore it, or begin with a new file") from error
+        raise LogRefusedError(f"{path} cannot be read: {error}; restore it, or start with a new file") from error

@@ -1,10 +1,10 @@
-"""Sharing partitions out among the members of a group within one process, as Kafka does among processes."""
+"""Assign partitions to the members of a group within one process, as Kafka does among processes."""
 
 import threading
 
 
 class Group:
-    """Who holds which partition. A partition changes hands only after its holder was told: never two at once."""
+    """The partitions of each member. A partition moves on only once its member has returned it: never two at once."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -20,7 +20,7 @@ class Group:
         self._holders = {one: holder for one, holder in self._holders.items() if holder is not member}
 
     def settle(self, member: "EmbeddedMembership") -> frozenset[int]:
-        """Give up what is no longer this member's share, take what is and lies free, and tell what it holds."""
+        """Release partitions outside this member's share, assign the free ones within it, and return what it has."""
         if member not in self._members:
             return frozenset()
         share = range(self._members.index(member), self._partitions, len(self._members))
@@ -34,27 +34,27 @@ class Group:
 
 
 class EmbeddedMembership:
-    """A member of a group within this process. One that is never asked keeps what it holds until it is closed."""
+    """A member of a group within this process. One that is never asked keeps its partitions until it is closed."""
 
-    def __init__(self, news: threading.Condition, group: Group) -> None:
-        self._news = news
+    def __init__(self, changed: threading.Condition, group: Group) -> None:
+        self._changed = changed
         self._group = group
-        self._told: frozenset[int] = frozenset()
+        self._returned: frozenset[int] = frozenset()
 
     def owned(self, timeout_seconds: float) -> frozenset[int]:
         """As `Membership.owned`."""
 
         def changed() -> bool:
-            return self._group.settle(self) != self._told
+            return self._group.settle(self) != self._returned
 
-        with self._news:
-            if self._news.wait_for(changed, max(timeout_seconds, 0)):
-                self._told = self._group.settle(self)
-                self._news.notify_all()
-            return self._told
+        with self._changed:
+            if self._changed.wait_for(changed, max(timeout_seconds, 0)):
+                self._returned = self._group.settle(self)
+                self._changed.notify_all()
+            return self._returned
 
     def close(self) -> None:
         """As `Membership.close`."""
-        with self._news:
+        with self._changed:
             self._group.remove(self)
-            self._news.notify_all()
+            self._changed.notify_all()

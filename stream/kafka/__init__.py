@@ -1,1 +1,1 @@
-"""The log in Apache Kafka. The only package that imports kafka-python."""
+"""The log in Apache Kafka. Only this package imports kafka-python."""

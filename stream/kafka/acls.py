@@ -1,4 +1,4 @@
-"""What each kind of process must be allowed in Kafka, and no more than that."""
+"""The permissions that each kind of process needs in Kafka, and no more."""
 
 import shlex
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ EVERY_TOPIC = tuple(Topic)
 
 
 class User(StrEnum):
-    """Who comes to Kafka: a role, or a person with the command line."""
+    """A user of Kafka: a role, or a person with the command line."""
 
     COLLECT = "collect"
     CONTROL = "control"
     SERVE = "serve"
     SETUP = "setup"
-    """`hotdesk topics create`, `hotdesk topics check`, and the topics' part of `hotdesk check`."""
+    """`hotdesk topics create`, `hotdesk topics check`, and the part of `hotdesk check` about topics."""
     LOOK = "look"
     """`hotdesk replay`."""
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One thing that a user must be allowed."""
+    """One permission that a user needs."""
 
     resource: str
-    """As `kafka-acls.sh` names kinds of resources: topic, group, transactional-id or cluster."""
+    """The kind of resource as `kafka-acls.sh` calls it: topic, group, transactional-id or cluster."""
     name: str
-    """With the prefix; of a cluster always `kafka-cluster`."""
+    """With the prefix; for a cluster always `kafka-cluster`."""
     operations: tuple[str, ...]
-    """As Kafka names them."""
+    """Kafka's own names."""
     prefixed: bool = False
-    """Whether it holds for everything that begins with `name`."""
+    """It covers every name that begins with `name`."""
 
 
 READ: dict[User, tuple[Topic, ...]] = {
@@ -46,18 +46,18 @@ READ: dict[User, tuple[Topic, ...]] = {
 }
 WRITTEN: dict[User, tuple[Topic, ...]] = {
     User.COLLECT: (Topic.OBSERVATIONS,),
-    # observations, too: it ends what is left of a cluster that is to be forgotten
+    # observations too: it ends the remaining records of a cluster to be forgotten
     User.CONTROL: EVERY_TOPIC,
     # people's orders, and slots while no owner answers
     User.SERVE: (Topic.ORDERS, Topic.LOGINS, Topic.AUDIT),
     User.SETUP: (),
     User.LOOK: (),
 }
-"""What describes a topic, too: Kafka lets who may read or write it."""
+"""Describing a topic needs no entry: in Kafka whoever may read or write a topic may describe it."""
 
 
 def needs(user: User, settings: KafkaSettings) -> Iterator[Need]:
-    """Tell what a user must be allowed, in the order in which the documents give it."""
+    """Yield the permissions that a user needs, in the order of the documents."""
     for topic in Topic:
         operations = [
             operation for operation, topics in (("Read", READ[user]), ("Write", WRITTEN[user])) if topic in topics
@@ -72,13 +72,13 @@ def needs(user: User, settings: KafkaSettings) -> Iterator[Need]:
 
 
 def commands(user: User, settings: KafkaSettings, principal: str, properties: str = "") -> Iterator[str]:
-    """Write what grants it as command lines of Kafka's own tool, for a shell.
+    """Yield the command lines of Kafka's own tool that grant these permissions, for a shell.
 
     Args:
-        user: who needs it.
+        user: the user to grant them to.
         settings: of the log.
-        principal: as whom Kafka knows them, such as `User:hotdesk-collect` or `User:CN=collect,O=We`.
-        properties: the file by which that tool logs in; empty: it need not.
+        principal: Kafka's name for that user, such as `User:hotdesk-collect` or `User:CN=collect,O=We`.
+        properties: the file with the login of that tool; empty: it needs none.
     """
     login = f" --command-config {shlex.quote(properties)}" if properties else ""
     servers = ",".join(settings.bootstrap_servers)

@@ -1,8 +1,8 @@
-"""One writer of decisions in a partition, by Kafka's transactions.
+"""Claims in Kafka: transactions ensure that one process stores decisions in a partition.
 
-A claim is a producer with the partition's own transactional id. Kafka lets only the latest producer of an id write: who
-starts one ends the open transaction of the one before, and nothing of that is ever read. So whoever has claimed sees
-all that its predecessors stored, and they add nothing to it, however late they wake up.
+A claim is a producer with the partition's own transactional id. Kafka lets only the latest producer of an id write:
+starting one aborts the open transaction of the one before, and no reader ever sees its records. So a process that has
+claimed reads everything that its predecessors stored, and they can add nothing, however late they wake up.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 # before kafka-python: this import quiets its deprecations
 from stream.kafka.client import KafkaSettings, our_error
-from stream.kafka.producer import DELIVERY_MS, close_producer, in_steps, open_producer, place_of, send
+from stream.kafka.producer import DELIVERY_MS, close_producer, in_steps, open_producer, send, topic_partition_of
 from stream.log import (
     Entry,
     LogError,
@@ -28,14 +28,15 @@ from stream.log import (
 from kafka import errors  # isort: skip
 
 APPEND_SECONDS = DELIVERY_MS / 1000
-"""An append that was not committed within this has failed."""
-TAKE_BACK_SECONDS = 1.0
-"""How long a failed append tries to end its transaction, so that it holds up no reader."""
+"""An append that is not committed within this time has failed."""
+ABORT_SECONDS = 1.0
+"""How long a failed append tries to abort its transaction, so that it delays no reader."""
 TRANSACTION_MS = 10_000
-"""Kafka ends a transaction that is open for so long. More than an append may take; and a dead process's holds up those
-who read the same partition no longer than this and Kafka's next look for such (each 10 s, by default)."""
+"""Kafka aborts a transaction that stays open this long. It is more than an append may take; and a dead process's
+transaction delays readers of the partition by no more than this and Kafka's next check for such (every 10 s by
+default)."""
 RETRY_MS = 10
-"""How soon to ask again. Kafka is still writing that the last transaction was committed when it takes the next one."""
+"""How soon to retry: Kafka may still be recording the commit of the last transaction when the next one begins."""
 CLOSE_SECONDS = 0.5
 _BEFORE_EPOCH_BUMPS = (2, 4)
 
@@ -46,14 +47,14 @@ Explained = Callable[[str], AbstractContextManager[None]]
 
 
 class KafkaClaim:
-    """The `stream.log.Claim` in Kafka, on one partition of all topics; `KafkaLog.claim` makes it.
+    """The `stream.log.Claim` in Kafka, on one partition of all topics; `KafkaLog.claim` creates it.
 
-    It is spent once an append got as far as Kafka and failed, even if only refused: its numbering of records has a gap
-    then. Later appends say so.
+    It is spent once an append reached Kafka and failed, even if Kafka only refused it: the numbering of its records has
+    a gap then. Later appends raise an error that says so.
 
     Raises:
-        LogUnavailableError: Kafka answers, but did not hand out the transactional id within `BOOTSTRAP_MS`.
-        kafka.errors.KafkaError: it is not known whether the partition was claimed, or this user may not.
+        LogUnavailableError: Kafka answers, but did not assign the transactional id within `BOOTSTRAP_MS`.
+        kafka.errors.KafkaError: it is not known whether the partition was claimed, or this user has no permission.
     """
 
     def __init__(
@@ -65,17 +66,17 @@ class KafkaClaim:
         self._lock = threading.Lock()
         """A producer has one transaction at a time."""
         self._end: LogError | None = None
-        """Why it may no longer be used."""
+        """The error that ended this claim."""
         self._producer = open_producer(
             options,
             transactional_id=f"{settings.prefix}claim-{partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             retry_backoff_ms=RETRY_MS,
         )
-        # kafka-python's own calls to commit and abort wait for ever, and do not say why they failed
+        # kafka-python's own calls to commit and abort wait for ever, and do not return why they failed
         self._manager = self._producer._transaction_manager  # noqa: SLF001
-        # a producer that was fenced tries to go on with a new epoch, and from Kafka 2.5 and 2.6 it gets one: a former
-        # owner would take the partition back. For Kafka before that kafka-python knows that it is final
+        # a fenced producer tries to continue with a new epoch, and from Kafka 2.5 and 2.6 on it gets one: a former
+        # owner would claim the partition back. With an older version set, kafka-python treats the fencing as final
         self._manager._api_version = _BEFORE_EPOCH_BUMPS  # noqa: SLF001
         try:
             self._begin()
@@ -84,7 +85,7 @@ class KafkaClaim:
             raise
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """As `Claim.append`, in one transaction, within about `APPEND_SECONDS` after the one before."""
+        """As `Claim.append`, in one transaction, within about `APPEND_SECONDS` once earlier appends are done."""
         refuse_oversized(entries)
         refuse_foreign(entries, self._partition, self._settings.partitions)
         if not entries:
@@ -109,35 +110,35 @@ class KafkaClaim:
         except errors.KafkaTimeoutError as error:
             raise LogUnavailableError(
                 f"Kafka at {', '.join(self._settings.bootstrap_servers)} has no coordinator for the transactions of "
-                f"partition {self._partition} now: see whether all brokers are up, and whether they are as many as "
-                "transaction.state.log.replication.factor and transaction.state.log.min.isr ask for"
+                f"partition {self._partition} now: check that all brokers are up, and that there are as many as "
+                "transaction.state.log.replication.factor and transaction.state.log.min.isr require"
             ) from error
 
     def _send(self, entries: Sequence[Entry], deadline: float) -> None:
-        """Bring `entries` to Kafka, in a transaction that stays open; take them back where that fails."""
+        """Send `entries` to Kafka, in a transaction that stays open; abort it if that fails."""
         try:
             self._producer.begin_transaction()
-            for place in {place_of(self._settings, entry) for entry in entries}:
-                # all at once: it would ask Kafka for one after the other
+            for place in {topic_partition_of(self._settings, entry) for entry in entries}:
+                # all at once: the producer would ask Kafka for one after the other
                 self._manager.maybe_add_partition_to_transaction(place)
             for some in in_steps(entries):
                 for one in [send(self._producer, self._settings, entry) for entry in some]:
                     one.get(timeout=max(0.0, deadline - time.monotonic()))
             if time.monotonic() > deadline:
-                # this process stood still; nobody would wait for the commit's answer
+                # this process was stopped for a while; there is no time left to wait for the commit's answer
                 raise errors.KafkaTimeoutError  # noqa: TRY301
         except Exception as error:
             failure = self._explain(error)
-            self._take_back()
+            self._abort()
             self._spend(failure)
             raise failure from error
 
-    def _take_back(self) -> None:
-        """End the open transaction without its records; where that does not work, Kafka will."""
+    def _abort(self) -> None:
+        """Abort the open transaction; if that fails, Kafka aborts it later."""
         with contextlib.suppress(Exception):
             ended = self._manager.begin_abort()
             self._producer._sender.wakeup()  # noqa: SLF001
-            ended.wait(timeout_ms=TAKE_BACK_SECONDS * 1000)
+            ended.wait(timeout_ms=ABORT_SECONDS * 1000)
 
     def _commit(self, deadline: float) -> None:
         request: Any = None
@@ -151,18 +152,18 @@ class KafkaClaim:
         except Exception as error:
             failure = self._explain(error)
             if request is not None and (request.is_retry or not isinstance(failure, LogFencedError)):
-                # an earlier try may have been heard
+                # an earlier try may have reached Kafka
                 failure = LogUnavailableError(f"{failure} (it is not known whether Kafka has committed)")
             self._spend(failure)
             raise failure from error
 
     def _explain(self, error: Exception) -> LogError:
-        # what it raises often only says that there was an error before
+        # the error raised often says only that there was an earlier one
         cause = self._manager.last_error or error
         if isinstance(cause, _FENCED):
             return LogFencedError(
-                f"partition {self._partition} was claimed by another process, or this one stood still for too long "
-                f"while {_APPENDING}: decide no more in it under this claim"
+                f"partition {self._partition} was claimed by another process, or this one was stopped for too long "
+                f"while {_APPENDING}: do not decide in it any more under this claim"
             )
         return our_error(self._settings, _APPENDING, cause)
 

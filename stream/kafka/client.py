@@ -1,7 +1,7 @@
-"""kafka-python, tamed: clients that connect, give up and fail in ways that can be explained.
+"""Wrap kafka-python: clients that connect, give up and fail in ways that can be explained.
 
-kafka-python retries most troubles by itself, some of them for ever, and names them by many types. Here every call has
-an end, and what comes out is one of two errors: trying again helps, or somebody must mend something first.
+kafka-python retries most failures by itself, some of them for ever, and has many types for them. Here every call
+ends, and it raises one of two errors: retrying helps, or a person must mend something first.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, Topic
 from stream.log import MAX_RECORD_BYTES, LogError, LogRefusedError, LogUnavailableError
 
 with warnings.catch_warnings():
-    # Python 3.11 deprecates how kafka-python reads its schemas, 3.13 no longer does; callers can do nothing about it
+    # Python 3.11 deprecates the way kafka-python reads its schemas, 3.13 no longer does; callers cannot change that
     warnings.simplefilter("ignore", DeprecationWarning)
     from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
     from kafka.admin import ConfigResource, ConfigResourceType
@@ -28,30 +28,30 @@ with warnings.catch_warnings():
     from kafka.net.selector import NetworkSelector
 
 MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 64 * 1024
-"""What a topic must take (`max.message.bytes`) and a producer may send: a record, and Kafka's own framing."""
+"""Size that a topic must accept (`max.message.bytes`) and a producer may send: a record, and Kafka's own framing."""
 FETCH_BYTES = 2 * 1024 * 1024
-"""What a broker sends at once; a larger record comes alone. Whoever reads the log anew keeps the memory that this took:
-measured with a log of 100 MB, 2 MB leave a process at 49 MB and 16 MB at 89, and it is read no slower."""
+"""Most that a broker sends at once; a larger record comes alone. A process that reads the whole log keeps the memory
+that this needed: measured with a log of 100 MB, 2 MB leave it at 49 MB and 16 MB at 89, and reading is no slower."""
 CONNECT_MS = 3_000
 BOOTSTRAP_MS = 5_000
 REQUEST_MS = 5_000
-"""A broker that hangs is given up after so long; the connection is then made anew."""
+"""How long to wait for a broker that hangs; then the connection is replaced."""
 FETCH_WAIT_MS = 500
 _LEADER_WAIT_SECONDS = 0.05
 _TOPIC_ABSENT, _TOPIC_FORBIDDEN = 3, 29
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Kafka is, how to log in, and what the topics are called."""
+    """Kafka's addresses, the login, and the names of the topics."""
 
     bootstrap_servers: tuple[str, ...] = ("localhost:9092",)
     """Some of the brokers, each `host:port`."""
     prefix: str = DEFAULT_PREFIX
-    """What all topics, groups and transactional ids begin with."""
+    """The first part of the names of all topics, groups and transactional ids."""
     partitions: int = DEFAULT_PARTITIONS
-    """How many each topic has."""
+    """The number of partitions of each topic."""
     client_id: str = "hotdesk"
-    """How Kafka's own logs and quotas name this process."""
+    """The name of this process in Kafka's own logs and quotas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str = ""
@@ -59,11 +59,11 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     ssl_cafile: str | None = None
     """PEM; None: the system's authorities."""
     ssl_certfile: str | None = None
-    """PEM; this client's own certificate, where Kafka asks for one."""
+    """PEM; this client's own certificate, if Kafka asks for one."""
     ssl_keyfile: str | None = None
 
     def topic_name(self, topic: Topic) -> str:
-        """Give a topic's name in Kafka."""
+        """Return a topic's name in Kafka."""
         return self.prefix + topic
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"KafkaSettings({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Give what may be shown: the password may not."""
+        """Return the fields to show, with the password hidden."""
         shown = msgspec.structs.asdict(self)
         if self.sasl_password:
             shown |= {"sasl_password": "***"}
@@ -79,10 +79,10 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Socket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
-    """Connects as kafka-python does without a proxy, and closes the socket when that failed.
+    """Connects as kafka-python does without a proxy, and closes the socket if that failed.
 
-    kafka-python 3.0.12 leaves it to the garbage collector: while a broker is away, open files would pile up. Sockets
-    are chosen by the scheme of `proxy_url`, so this one has a scheme of its own.
+    kafka-python 3.0.12 leaves that to the garbage collector: while a broker is away, open files would pile up. It
+    selects sockets by the scheme of `proxy_url`, so this one has a scheme of its own.
     """
 
     SCHEMES = ("direct",)
@@ -96,7 +96,7 @@ class _Socket(KafkaNetSocket):  # type: ignore[misc] # kafka-python has no types
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closes itself where there is no TLS to be had; kafka-python 3.0.12 leaves that to the garbage collector, too."""
+    """Closes itself if the handshake fails; kafka-python 3.0.12 leaves that to the garbage collector, too."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -109,9 +109,9 @@ class _TlsSocket(ssl.SSLSocket):
 
 
 class TlsRefusedError(errors.KafkaConnectionError):  # type: ignore[misc] # kafka-python has no types
-    """A certificate was refused, the broker's by us or ours by the broker; or there is no TLS at that port.
+    """A certificate was refused, the broker's by us or ours by the broker; or that port has no TLS.
 
-    kafka-python takes it for one more connection that broke, and tries again.
+    kafka-python takes it for one more broken connection, and retries.
     """
 
     def __str__(self) -> str:
@@ -119,13 +119,13 @@ class TlsRefusedError(errors.KafkaConnectionError):  # type: ignore[misc] # kafk
 
 
 _TLS_REFUSED = re.compile(r"\[SSL: \w*(?:ALERT|CERTIFICATE|WRONG_VERSION_NUMBER)\w*\] ([^(]+)")
-"""What OpenSSL says of it, and its words for people. A broker that ends says other things."""
+"""OpenSSL's messages for this, and the part of them for people. A broker that stops causes other messages."""
 
 
 class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python has no types
-    """Remembers that a broker refused us.
+    """Records that a broker refused us.
 
-    kafka-python 3.0.12 logs it, tries again until its time is up, and then only says that nobody answered.
+    kafka-python 3.0.12 logs it, retries until its time is up, and then reports only that no broker answered.
     """
 
     refusal: errors.KafkaError | None = None
@@ -134,10 +134,10 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python 
         if self.refusal is not None and not self.bootstrapped:
             raise self.refusal
         connection = super().get_connection(*given, **more)
-        connection.init_future.add_both(self._note)
+        connection.init_future.add_both(self._record)
         return connection
 
-    def _note(self, outcome: object) -> None:
+    def _record(self, outcome: object) -> None:
         if isinstance(outcome, _LOGIN_REFUSALS):
             self.refusal = outcome
         elif isinstance(outcome, errors.KafkaConnectionError) and (said := _TLS_REFUSED.search(str(outcome))):
@@ -157,10 +157,10 @@ class Net(KafkaNetClient):  # type: ignore[misc] # kafka-python has no types
 
 @contextlib.contextmanager
 def admin_client(settings: KafkaSettings) -> Iterator[Any]:
-    """Open an admin client for a while; its errors come out as ours.
+    """Open an admin client for a while, and raise our own errors in place of its.
 
     Raises:
-        LogError: as `explained`.
+        LogError: as in `explained`.
     """
     with explained(settings, "asking about topics"):
         admin, _net = open_client(KafkaAdminClient, connection_options(settings))
@@ -175,11 +175,11 @@ def describe_topics(
     settings: KafkaSettings,
     topics: Iterable[Topic],
 ) -> dict[Topic, list[int]]:
-    """Give the number of replicas of each partition of those `topics` that exist.
+    """Return the number of replicas of each partition of those `topics` that exist.
 
     Raises:
-        LogRefusedError: this user may not see a topic.
-        kafka.errors.KafkaError: it could not be asked.
+        LogRefusedError: this user may not describe a topic.
+        kafka.errors.KafkaError: the brokers could not be asked.
     """
     by_name = {settings.topic_name(topic): topic for topic in topics}
     found = {}
@@ -201,10 +201,10 @@ def describe_settings(
     admin: Any,  # noqa: ANN401 - kafka-python has no types
     names: Iterable[str],
 ) -> dict[str, dict[str, str]]:
-    """Give the settings in force of each of the topics `names`; empty where this user may not see them.
+    """Return the settings in force of each of the topics `names`; empty if this user may not read them.
 
     Raises:
-        kafka.errors.KafkaError: they could not be asked.
+        kafka.errors.KafkaError: the brokers could not be asked.
     """
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     described = admin.describe_configs(wanted, config_filter="all").get("topic", {}) if wanted else {}
@@ -212,14 +212,14 @@ def describe_settings(
 
 
 def error_for(code: int, message: str | None) -> errors.KafkaError:
-    """Give kafka-python's error for a code that Kafka answered; `explained` turns it into ours."""
+    """Return kafka-python's error for a code in Kafka's answer; `explained` turns it into ours."""
     kind = errors.for_code(code)
     return kind(message or kind.description)
 
 
 @contextlib.contextmanager
 def explained(settings: KafkaSettings, doing: str) -> Iterator[None]:
-    """Raise our own errors for kafka-python's, with one line that says what and how to mend it.
+    """Raise our own errors in place of kafka-python's, with one line that says what is wrong and how to mend it.
 
     Raises:
         LogRefusedError: wrong user or password, no permission, no such topic, too large a record.
@@ -258,7 +258,7 @@ _REFUSALS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     (
         (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
-        "takes no record of this size ({doing}): `hotdesk topics check` says what to set",
+        "accepts no record of this size ({doing}): `hotdesk topics check` says what to set",
     ),
     (
         (errors.InvalidReplicationFactorError,),
@@ -266,14 +266,14 @@ _REFUSALS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     (
         (errors.PolicyViolationError, errors.InvalidConfigurationError, errors.InvalidPartitionsError),
-        "forbids it ({doing}: {error}): ask whoever runs it",
+        "forbids it ({doing}: {error}): ask the people who run it",
     ),
     (
         (errors.KafkaConfigurationError,),
         "cannot be used with these settings ({doing}): {error}",
     ),
 )
-"""What trying again does not mend, and how to mend it."""
+"""Errors that a retry does not mend, and how to mend them."""
 
 _LOGIN_REFUSALS = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 _SILENCES = (errors.KafkaTimeoutError, errors.KafkaConnectionError, errors.NodeNotReadyError)
@@ -282,36 +282,36 @@ _SILENCES = (errors.KafkaTimeoutError, errors.KafkaConnectionError, errors.NodeN
 def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError:
     where = f"Kafka at {', '.join(settings.bootstrap_servers)}"
     if type(error) is errors.KafkaError and errors.ClusterAuthorizationFailedError.__name__ in str(error):
-        # what a producer says whose user may write to no topic at all; kafka-python 3.0.12 wraps it
+        # the error of a producer whose user may write to no topic at all; kafka-python 3.0.12 wraps it
         error = errors.ClusterAuthorizationFailedError(*error.args)
     for types, sentence in _REFUSALS:
         if isinstance(error, types):
-            said = sentence.format(
+            refusal = sentence.format(
                 user=settings.sasl_username,
                 mechanism=settings.sasl_mechanism,
                 prefix=settings.prefix,
                 doing=doing,
                 error=error,
             )
-            return LogRefusedError(f"{where} {said}")
+            return LogRefusedError(f"{where} {refusal}")
     if isinstance(error, _SILENCES):
         return LogUnavailableError(no_answer(settings, doing))
-    return LogUnavailableError(f"{where} failed ({doing}): {error}; trying again helps")
+    return LogUnavailableError(f"{where} failed ({doing}): {error}; a retry helps")
 
 
 def no_answer(settings: KafkaSettings, doing: str) -> str:
-    # kafka-python 3.0.12 often misses why a broker hung up on it: the answer comes together with the end
+    # kafka-python 3.0.12 often misses why a broker closed the connection: the answer comes together with the end,
     # and with TLS 1.3 a client's certificate is refused after the handshake
     login = ", sasl_username and sasl_password" if settings.security_protocol.startswith("SASL") else ""
     login += ", tls_ca, tls_cert and tls_key" if settings.security_protocol.endswith("SSL") else ""
     return (
-        f"Kafka at {', '.join(settings.bootstrap_servers)} does not answer ({doing}): see whether it is up, and "
-        f"whether the addresses, security_protocol {settings.security_protocol}{login} are right"
+        f"Kafka at {', '.join(settings.bootstrap_servers)} does not answer ({doing}): check that it is up, and "
+        f"that the addresses, security_protocol {settings.security_protocol}{login} are right"
     )
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Give what all kafka-python clients share.
+    """Return the options that all kafka-python clients share.
 
     Raises:
         LogRefusedError: a certificate or key cannot be read.
@@ -332,7 +332,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
             "sasl_plain_password": settings.sasl_password,
         }
     if settings.security_protocol.endswith("SSL"):
-        # made here, since kafka-python would only say much later that it cannot connect
+        # created here, since kafka-python would report much later, and only that it cannot connect
         try:
             context = ssl.create_default_context(cafile=settings.ssl_cafile)
             context.sslsocket_class = _TlsSocket
@@ -340,7 +340,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
                 context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password="")
         except OSError as error:
             raise LogRefusedError(
-                f"tls_ca, tls_cert or tls_key cannot be used: {error}; give PEM files that exist, the key without a"
+                f"tls_ca, tls_cert or tls_key cannot be used: {error}; name PEM files that exist, the key without a"
                 " password"
             ) from error
         options["ssl_context"] = context
@@ -348,7 +348,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def open_client(kind: Callable[..., Any], options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  # noqa: ANN401
-    """Open a client of kafka-python, and give it with its network part.
+    """Open a client of kafka-python, and return it with its network part.
 
     Raises:
         kafka.errors.KafkaError: no broker answered within `BOOTSTRAP_MS`, or it refused.
@@ -362,14 +362,14 @@ def open_client(kind: Callable[..., Any], options: Mapping[str, Any], **more: An
     try:
         return kind(kafka_client=make_net, **options, **more), made[0]
     except BaseException:
-        # it would leave its thread and sockets behind
+        # or it would leave its thread and sockets behind
         for net in made:
             net.close()
         raise
 
 
 def open_consumer(options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  # noqa: ANN401
-    """Open a consumer that reads what was committed, and commits nothing itself; with its network part.
+    """Open a consumer that reads only committed records and commits no offsets; return it with its network part.
 
     Raises:
         kafka.errors.KafkaError: no broker answered within `BOOTSTRAP_MS`, or it refused.
@@ -396,10 +396,10 @@ def close_consumer(consumer: Any) -> None:  # noqa: ANN401 - kafka-python has no
 def ask_offsets(
     ask: Callable[..., dict[TopicPartition, int]], places: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Ask for the first or next offsets of all `places`, within `REQUEST_MS`.
+    """Return the first or next offsets of all `places`, within `REQUEST_MS`.
 
     Raises:
-        kafka.errors.KafkaError: some partition's leader was not known or did not answer.
+        kafka.errors.KafkaError: the leader of some partition was not known or did not answer.
     """
     deadline = time.monotonic() + REQUEST_MS / 1000
     while True:
@@ -409,5 +409,5 @@ def ask_offsets(
         try:
             return ask(places, timeout_ms=left_ms)
         except KeyError:
-            # how kafka-python says that it does not know every leader yet; it is asking for them
+            # kafka-python's way to report that it does not know every leader yet; it is asking for them
             time.sleep(_LEADER_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""The log in Kafka."""
+"""The log in Apache Kafka: append, claim, read and follow."""
 
 import contextlib
 import threading
@@ -41,22 +41,22 @@ from kafka import TopicPartition, errors  # isort: skip
 
 LINGER_MS = 2
 CLOSE_SECONDS = (DELIVERY_MS + 2_000) / 1000
-"""Longer than a delivery: what is still under way fails before the producer is closed."""
+"""Longer than a delivery: sends in progress fail before the producer is closed."""
 LEAVE_SECONDS = 0.5
-"""What is still under way when the log is closed has so long, then it fails: a process must be able to end while Kafka
+"""Time for sends in progress when the log is closed; then they fail, since a process must be able to stop while Kafka
 is away."""
 READER_FETCH_WAIT_MS = 20
-"""A reader goes from partition to partition, and each change waits for the fetch that is under way."""
+"""A reader changes from partition to partition, and each change waits for the fetch in progress."""
 READ_SECONDS = 8.0
-"""A read that made no step for so long has failed."""
+"""A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail whose partitions have been without a connected leader for so long says that the log is unavailable."""
+"""A tail whose partitions have no connected leader for this long reports that the log is unavailable."""
 
 
 class KafkaLog:
     """The `stream.log.Log` in Kafka.
 
-    Connects when it is first used. When Kafka is down each call fails with `LogUnavailableError` within some
+    It connects at its first use. While Kafka is down each call fails with `LogUnavailableError` within a few
     seconds, and works again once Kafka does.
 
     Raises:
@@ -70,7 +70,7 @@ class KafkaLog:
         self._reader_lock = threading.Lock()
         self._producer: Any = None
         self._timed_out: Any = None
-        """The producer whose latest append timed out."""
+        """The producer whose latest append timed out; None: no time-out."""
         self._reader: Any = None
         self._verified: frozenset[Topic] = frozenset()
         self._closed = False
@@ -80,12 +80,12 @@ class KafkaLog:
         return self._settings.partitions
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """As `Log.append`; returns when every replica in sync has the records.
+        """As `Log.append`; returns when every in-sync replica has the records.
 
         Raises:
             LogUnavailableError: not acknowledged within about ten seconds; some may have been stored.
-            LogRefusedError: a topic is absent or has other partitions, a record is too large, or this user may
-                not write.
+            LogRefusedError: a topic is absent or has another number of partitions, a record is too large, or this user
+                may not write.
         """
         refuse_oversized(entries)
         self._verify({entry.topic for entry in entries})
@@ -113,7 +113,7 @@ class KafkaLog:
         return found
 
     def latest(self, topic: Topic, cluster: str) -> Mapping[str, Stored]:
-        """As `Log.latest`; reads the cluster's whole partition: for tools, not for loops."""
+        """As `Log.latest`; reads the cluster's whole partition, so use it in tools and not in loops."""
         found: dict[str, Stored] = {}
         for stored in self._scan(topic, partition_of(cluster, self.partitions), 0, MAX_POLL_RECORDS):
             if Key.parse(stored.key).cluster != cluster:
@@ -150,7 +150,7 @@ class KafkaLog:
             return KafkaMembership(self._settings, self._options, group)
 
     def close(self) -> None:
-        """Close the connections that this log holds itself. Idempotent."""
+        """Close this log's own connections; not those of its claims, tails and memberships. Idempotent."""
         with self._lock:
             self._closed = True
         self._drop_producer(self._producer, LEAVE_SECONDS)
@@ -171,12 +171,12 @@ class KafkaLog:
             with explained(self._settings, doing):
                 yield
         except LogError:
-            # whatever happened may have been the topics' doing: look again before the next use
+            # the topics may have caused it: verify them again before the next use
             self._verified = frozenset()
             raise
 
     def _verify(self, topics: set[Topic]) -> None:
-        """Refuse topics that are absent or partitioned otherwise, which kafka-python would wait for in vain."""
+        """Refuse topics that are absent or have other partitions: kafka-python would wait for them in vain."""
         if self._closed:
             raise LogRefusedError("this log is closed")
         unknown = topics - self._verified
@@ -204,9 +204,9 @@ class KafkaLog:
             for one in sent:
                 one.get(timeout=0)
         except errors.KafkaError as error:
-            # a producer goes on after a time-out, and its epoch keeps late duplicates out; other failures may be
-            # final for it, so that the next append gets a new one. So may time-outs: kafka-python 3.0.12 sometimes
-            # sends nothing any more after a broker was away. What was under way then may come twice, as `append` says
+            # a producer works on after a time-out, and its epoch keeps late duplicates out; other failures may be
+            # final, so the next append gets a new producer. Time-outs may be final too: kafka-python 3.0.12 sometimes
+            # stops sending after a broker was away. Records in progress may then be stored twice, as `append` says
             if self._timed_out is producer or not error.retriable:
                 self._drop_producer(producer)
                 self._timed_out = None
@@ -225,7 +225,7 @@ class KafkaLog:
             return self._producer
 
     def _drop_producer(self, producer: Any, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ANN401 # the same
-        """Close a producer, unless another thread has done so."""
+        """Close a producer, unless another thread has closed it."""
         with self._lock:
             if producer is None or self._producer is not producer:
                 return
@@ -233,9 +233,9 @@ class KafkaLog:
         close_producer(producer, seconds)
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
-        """Give a partition's records from `offset` to what is its end now, `step` at a time.
+        """Yield a partition's records from `offset` to its present end, `step` at a time.
 
-        The one reader is this generator's until it ends or is closed.
+        The generator has the only reader to itself until it ends or is closed.
         """
         self._verify({topic})
         place = TopicPartition(self._settings.topic_name(topic), partition)
@@ -261,14 +261,14 @@ class KafkaLog:
                 raise
 
     def _drop_reader(self) -> None:
-        """Close the reader; the caller holds its lock."""
+        """Close the reader; the caller has its lock."""
         reader, self._reader = self._reader, None
         if reader is not None:
             close_consumer(reader)
 
 
 class KafkaTail:
-    """Follows partitions. Not for several threads; `KafkaLog.tail` makes it."""
+    """Follows partitions in one thread; `KafkaLog.tail` creates it."""
 
     def __init__(
         self,
@@ -299,22 +299,22 @@ class KafkaTail:
             close_consumer(self._consumer)
             raise
         self._next = dict(begins)
-        """The next offset of each place, as far as the records told."""
+        """The next offset of each place, by the records read."""
         self._marked_ends = ends
-        """Where the places ended that were not yet read so far."""
+        """The marked end of each place that is not yet read so far."""
 
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
         """As `Tail.poll`.
 
         Raises:
-            LogUnavailableError: nothing came, and some partition has been without a connected leader for
+            LogUnavailableError: no record came, and some partition has had no connected leader for
                 `SILENCE_SECONDS`.
             LogRefusedError: this user may no longer read.
         """
         with explained(self._settings, "following"):
             found = self._consumer.poll(timeout_ms=max(timeout_seconds, 0) * 1000, max_records=MAX_POLL_RECORDS)
         if not found:
-            self._complain_if_unconnected()
+            self._raise_if_unconnected()
             return ()
         self._unconnected_since = None
         for place, records in found.items():
@@ -322,7 +322,7 @@ class KafkaTail:
         return [_stored(self._places[place], record) for place, records in found.items() for record in records]
 
     def lag(self) -> int:
-        """As `Tail.lag`: to what was the end when each partition was last fetched."""
+        """As `Tail.lag`: up to the end of each partition at its last fetch."""
         return sum(self._missing(place, self._consumer.highwater(place) or 0) for place in self._places)
 
     def caught_up(self) -> bool:
@@ -331,7 +331,7 @@ class KafkaTail:
         return not self._marked_ends
 
     def mark_end(self) -> None:
-        """As `Tail.mark_end`. What stands behind the first open transaction is not in the log yet."""
+        """As `Tail.mark_end`. Records after the first open transaction are not in the log yet."""
         with explained(self._settings, "asking for the end"):
             self._marked_ends = ask_offsets(self._consumer.end_offsets, list(self._places))
 
@@ -340,17 +340,18 @@ class KafkaTail:
         close_consumer(self._consumer)
 
     def _missing(self, place: TopicPartition, end: int) -> int:
-        """Tell how far a place is from `end`.
+        """Return how many offsets a place is behind `end`.
 
-        Kafka asks too where records do not tell: a transaction's marker takes an offset and is never given out.
+        The position counts too, where the last record falls short: a transaction's marker has an offset, and no reader
+        gets it.
         """
         if self._next[place] < end:
             with contextlib.suppress(errors.KafkaError):
                 self._next[place] = self._consumer.position(place, timeout_ms=0) or self._next[place]
         return max(0, end - int(self._next[place]))
 
-    def _complain_if_unconnected(self) -> None:
-        """Tell silence from deafness: kafka-python reconnects for ever and says nothing."""
+    def _raise_if_unconnected(self) -> None:
+        """Raise if no record came for want of a connection: kafka-python reconnects for ever without a word."""
         leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
         if all(leader is not None and self._net.connected(leader) for leader in leaders):
             self._unconnected_since = None
@@ -364,7 +365,7 @@ class KafkaTail:
 
 
 def _stored(topic: Topic, record: Any) -> Stored:  # noqa: ANN401 - kafka-python has no types
-    """Take over a record; one that somebody else wrote, without key or in another encoding, must not stop us."""
+    """Return a record as ours; a foreign one, without a key or in another encoding, must not stop us."""
     return Stored(
         topic=topic,
         partition=record.partition,

@@ -1,4 +1,4 @@
-"""Who owns which partition, told by a Kafka consumer group."""
+"""Membership in a Kafka consumer group, which assigns the partitions."""
 
 import threading
 import time
@@ -18,41 +18,41 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor  # isort: s
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 SILENT_MEMBER_MS = 10_000
-"""A member that is not asked for so long leaves its group."""
+"""A member whose caller does not ask for this long leaves its group."""
 PROOF_SECONDS = (SESSION_MS - HEARTBEAT_MS) / 1000
-"""A member believes in its partitions only so long after a heartbeat that the group answered: less than the group
-waits before it gives them to somebody else."""
+"""How long a member trusts its assignment after a heartbeat that the group answered: less than the group waits before
+it assigns the partitions to another member."""
 PROOF_WAIT_SECONDS = 2.0
-"""How long a member that lacks such a proof, because it was stopped or cut off, waits for one."""
+"""How long a member without such a proof, because it was stopped or cut off, waits for one."""
 SILENT_GROUP_SECONDS = 15.0
-"""So long after it joined, or was last heard of, a member must have heard from its group. kafka-python 3.0.12 sometimes
-waits for ever for an answer to a join: who asks is to begin anew, with another member."""
+"""A member must hear from its group within this time after it joined, or last heard from it. kafka-python 3.0.12
+sometimes waits for ever for the answer to a join: the caller then starts again, with another member."""
 MEMBER_POLL_MS = 250
 HANDOVER_SECONDS = 3.0
-"""How long a member that must give partitions up waits until its caller was told, before others can get them."""
+"""How long a member with revoked partitions waits for its caller to learn of it, before other members can get them."""
 _HANDOVER_STEP_SECONDS = 0.02
 FAILURE_PAUSE_SECONDS = 1.0
-"""Between the attempts of a member that failed."""
+"""Time between the attempts of a member that failed."""
 
-_WHO_OWNS = "asking who owns what"
+_ASKING = "asking who owns what"
 
 
 class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # kafka-python has no types
-    """A place in a consumer group, used for nothing but who owns which partition; `KafkaLog.join` makes it.
+    """A member of a consumer group, used only for the assignment of partitions; `KafkaLog.join` creates it.
 
-    All partitions are paused, so nothing is fetched, and nothing is ever committed. The group follows the
+    All partitions are paused, so it fetches no records, and it never commits. The group subscribes to the
     observations topic; every topic has the same partitions.
 
-    A thread of its own polls without a pause: a join that ends while nobody polls is thrown away by kafka-python, and
-    two members that do other things in between can keep each other joining for ever. What a caller of `owned` must
-    still give up is not given up behind its back, though: see `HANDOVER_SECONDS`.
+    A thread of its own polls without a pause: kafka-python throws a join away that ends between two polls, and
+    two members that do other work in between can keep each other joining for ever. But a partition is not released
+    before the caller of `owned` knows that it must give it up: see `HANDOVER_SECONDS`.
     """
 
     def __init__(self, settings: KafkaSettings, options: Mapping[str, Any], group: str) -> None:
         self._settings = settings
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._owned: frozenset[int] = frozenset()
-        self._told: frozenset[int] = frozenset()
+        self._returned: frozenset[int] = frozenset()
         self._asked_at = time.monotonic()
         self._joins = 0
         self._proven_at = float("-inf")
@@ -71,72 +71,75 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
         self._thread.start()
 
     def owned(self, timeout_seconds: float) -> frozenset[int]:
-        """As `Membership.owned`; `PROOF_WAIT_SECONDS` longer where the group was not heard for a while.
+        """As `Membership.owned`; up to `PROOF_WAIT_SECONDS` longer if the group was silent for a while.
 
         Raises:
-            LogUnavailableError: this member owned something, and the group has not answered for
-                `PROOF_SECONDS`: it may have given the partitions to another member. Or it owns nothing, and the group
+            LogUnavailableError: this member owned partitions, and the group has not answered for
+                `PROOF_SECONDS`: it may have assigned them to another member. Or it owns none, and the group
                 has not answered for `SILENT_GROUP_SECONDS`: close it, and join again.
-            LogRefusedError: this user may not join the group.
+            LogRefusedError: this user has no permission to join the group.
         """
         began = time.monotonic()
         deadline = began + max(timeout_seconds, 0)
-        with self._news:
+        with self._changed:
             self._asked_at = began
-            self._news.notify_all()
-            self._news.wait_for(self._has_news, deadline - began)
-            # without proof, wait for one: it may be only this process that was asleep
-            self._news.wait_for(lambda: self._failure is not None or self._certain(), PROOF_WAIT_SECONDS)
+            self._changed.notify_all()
+            self._changed.wait_for(self._has_changed, deadline - began)
+            # without proof, wait for one: perhaps only this process was asleep
+            self._changed.wait_for(lambda: self._failure is not None or self._certain(), PROOF_WAIT_SECONDS)
             failure, certain = self._failure, self._certain()
-            self._told = self._owned if certain and failure is None else frozenset()
+            self._returned = self._owned if certain and failure is None else frozenset()
             if failure is not None:
-                raise our_error(self._settings, _WHO_OWNS, failure) from failure
+                raise our_error(self._settings, _ASKING, failure) from failure
             if not certain or time.monotonic() - max(self._proven_at, self._joining_since) > SILENT_GROUP_SECONDS:
-                raise LogUnavailableError(no_answer(self._settings, _WHO_OWNS))
-            return self._told
+                raise LogUnavailableError(no_answer(self._settings, _ASKING))
+            return self._returned
 
     def close(self) -> None:
         """As `Membership.close`. Idempotent."""
-        with self._news:
+        with self._changed:
             self._closing.set()
-            self._told = frozenset()
-            self._news.notify_all()
+            self._returned = frozenset()
+            self._changed.notify_all()
         self._thread.join()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Called by kafka-python, on its network thread."""
+        """Record the assignment. kafka-python calls this in its network thread."""
         assigned = tuple(assigned)
         self._consumer.pause(*assigned)
-        with self._news:
+        with self._changed:
             self._owned = frozenset(place.partition for place in assigned)
             self._joins += 1
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Called by kafka-python, on its network thread; others get what is revoked when this has ended."""
+        """Release the partitions that the group revokes; other members get them once this returns.
+
+        kafka-python calls it in its network thread.
+        """
         gone = frozenset(place.partition for place in revoked)
-        self._give_up(gone)
+        self._release(gone)
         deadline = time.monotonic() + HANDOVER_SECONDS
-        while self._told & gone and time.monotonic() < deadline:
+        while self._returned & gone and time.monotonic() < deadline:
             await self._net.selector.sleep(_HANDOVER_STEP_SECONDS)
 
     async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        """Called by kafka-python, on its network thread, when others may have it already."""
-        self._give_up(frozenset(place.partition for place in lost))
+        """Release the partitions that other members may already have. kafka-python calls this in its network thread."""
+        self._release(frozenset(place.partition for place in lost))
 
-    def _give_up(self, gone: frozenset[int]) -> None:
-        with self._news:
+    def _release(self, gone: frozenset[int]) -> None:
+        with self._changed:
             self._owned -= gone
-            self._news.notify_all()
+            self._changed.notify_all()
 
-    def _has_news(self) -> bool:
-        return self._failure is not None or (self._certain() and self._owned != self._told)
+    def _has_changed(self) -> bool:
+        return self._failure is not None or (self._certain() and self._owned != self._returned)
 
     def _certain(self) -> bool:
-        """Tell whether what is owned is surely owned. kafka-python itself believes in it until it hears otherwise."""
+        """Return True if the assignment is certain. kafka-python itself trusts it until it hears otherwise."""
         return not self._owned or time.monotonic() - self._proven_at < PROOF_SECONDS
 
     def _keep_alive(self) -> None:
-        """Poll until closed; while nobody asks, leave the group."""
+        """Poll until closed; leave the group while no caller asks."""
         topic = self._settings.topic_name(Topic.OBSERVATIONS)
         subscribed = False
         while not self._closing.is_set():
@@ -147,28 +150,29 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
                     self._consumer.subscribe([topic], listener=self)
                 elif subscribed and not wanted:
                     self._consumer.unsubscribe()
-                    self._give_up(self._owned)
+                    self._release(self._owned)
                 subscribed = wanted
                 if subscribed:
                     self._poll()
                 failure = None
-            except Exception as error:  # noqa: BLE001 - whatever it is, `owned` raises it
+            except Exception as error:  # noqa: BLE001 - `owned` raises it, whatever it is
                 failure = error
-            with self._news:
+            with self._changed:
                 self._failure = failure
-                self._news.notify_all()
+                self._changed.notify_all()
                 if (failure is not None or not subscribed) and not self._closing.is_set():
-                    self._news.wait(FAILURE_PAUSE_SECONDS)
+                    self._changed.wait(FAILURE_PAUSE_SECONDS)
         close_consumer(self._consumer)
 
     def _poll(self) -> None:
-        """Poll once, and note when this member was last confirmed: when the question was sent that was answered.
+        """Poll once, and record when the group last confirmed this member.
 
-        A process that was stopped for a while gets old answers when it wakes.
+        That is when the heartbeat was sent that it answered: a process that was stopped for a while gets old answers
+        when it wakes.
         """
         started, joins = time.monotonic(), self._joins
         self._consumer.poll(timeout_ms=MEMBER_POLL_MS)
-        # kafka-python publishes when a heartbeat was sent, but not whether one was answered
+        # kafka-python records when a heartbeat was sent, but not whether it was answered
         beat = self._consumer._coordinator.heartbeat  # noqa: SLF001
         if beat.last_receive >= beat.last_send:
             self._proven_at = max(self._proven_at, beat.last_send)

@@ -1,4 +1,4 @@
-"""What the log's producers have in common: the one that everybody appends with, and that of each claim."""
+"""Open, use and close producers: the shared one for plain appends, and one for each claim."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from stream.log import Entry
 from kafka import KafkaProducer, TopicPartition, errors  # isort: skip
 
 DELIVERY_MS = 8_000
-"""An append that was not acknowledged for so long has failed."""
+"""An append that is not acknowledged within this time has failed."""
 BATCH_BYTES = 256 * 1024
 APPEND_BYTES = 32 * 1024 * 1024
-"""kafka-python's producer has no bound on what it buffers: an append hands it no more than this at a time."""
+"""kafka-python's producer buffers without a bound: an append passes it no more than this at a time."""
 
 
 def open_producer(options: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - kafka-python has no types
-    """Open a producer that is done with a record when every replica in sync has it, once.
+    """Open a producer that acknowledges a record once every in-sync replica has it, and stores none twice.
 
     Raises:
         kafka.errors.KafkaError: no broker answered within `BOOTSTRAP_MS`, or it refused.
@@ -42,40 +42,40 @@ def open_producer(options: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN4
 
 
 def close_producer(producer: Any, seconds: float) -> None:  # noqa: ANN401 - kafka-python has no types
-    """Close a producer; what is still under way has so many `seconds`, twice at most, then it fails."""
+    """Close a producer; sends in progress have `seconds`, at most twice, before they fail."""
     try:
         producer.close(timeout=seconds)
     except errors.KafkaError:
-        # kafka-python leaves it half open then, and would wait again when the process ends
+        # kafka-python leaves it half open then, and would wait again at the end of the process
         producer._sender.force_close()  # noqa: SLF001
         with contextlib.suppress(errors.KafkaError):
             producer.close(timeout=seconds)
 
 
-def place_of(settings: KafkaSettings, entry: Entry) -> TopicPartition:
-    """Tell where an entry goes."""
+def topic_partition_of(settings: KafkaSettings, entry: Entry) -> TopicPartition:
+    """Return the topic and partition of an entry."""
     cluster = Key.parse(entry.key).cluster
     return TopicPartition(settings.topic_name(entry.topic), partition_of(cluster, settings.partitions))
 
 
 def send(producer: Any, settings: KafkaSettings, entry: Entry) -> Any:  # noqa: ANN401 - kafka-python has no types
-    """AgentControl an entry to a producer, and give the future of its fate.
+    """Pass an entry to a producer, and return the future of its acknowledgement.
 
     Raises:
         kafka.errors.KafkaError: its partitions were not known within `BOOTSTRAP_MS`, or the producer has failed.
     """
-    place = place_of(settings, entry)
+    to = topic_partition_of(settings, entry)
     return producer.send(
-        place.topic,
+        to.topic,
         key=entry.key.encode(),
         value=entry.value,
         headers=list(entry.headers),
-        partition=place.partition,
+        partition=to.partition,
     )
 
 
 def in_steps(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Cut a batch into steps of about `APPEND_BYTES`."""
+    """Split a batch into steps of about `APPEND_BYTES`."""
     step: list[Entry] = []
     size = 0
     for entry in entries:

@@ -1,6 +1,6 @@
-"""Kafka's topics as hotdesk needs them: create what is absent, and say what is wrong with what is there.
+"""Create the topics that hotdesk needs in Kafka, and check those that exist.
 
-Nothing existing is ever changed from here: a topic's settings belong to whoever runs Kafka.
+This never changes a topic that exists: its settings belong to the people who run Kafka.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _CREATED, _EXISTS = 0, 36
 
 
 class TopicProblem(msgspec.Struct, frozen=True):
-    """Something about a topic that keeps hotdesk from working, or from working well."""
+    """A fault of a topic with which hotdesk cannot work, or not well."""
 
     topic: str
     """With its prefix."""
@@ -44,38 +44,38 @@ class _Setting(msgspec.Struct, frozen=True):
     value: str
     rule: _Rule
     otherwise: str
-    """What happens where it is wrong."""
+    """The consequence of a wrong value."""
 
 
 _MESSAGE_SIZE = _Setting(str(MAX_MESSAGE_BYTES), _Rule.AT_LEAST, "a poll of a large cluster would be refused")
 _SETTINGS: Mapping[Retention, Mapping[str, _Setting]] = {
     Retention.COMPACTED: {
-        "cleanup.policy": _Setting("compact", _Rule.EXACTLY, "it would grow for ever, or forget what still holds"),
+        "cleanup.policy": _Setting("compact", _Rule.EXACTLY, "it would grow for ever, or drop current records"),
         "segment.ms": _Setting(str(SEGMENT_MS), _Rule.AT_MOST, "it would be compacted too seldom"),
         "min.compaction.lag.ms": _Setting(
             str(HISTORY_MS), _Rule.AT_LEAST, "`hotdesk replay` could not look back for an hour"
         ),
         "delete.retention.ms": _Setting(
-            str(TOMBSTONE_MS), _Rule.AT_LEAST, "a reader that was away would miss what ended"
+            str(TOMBSTONE_MS), _Rule.AT_LEAST, "a reader that was away would miss tombstones"
         ),
         "max.message.bytes": _MESSAGE_SIZE,
     },
     Retention.LONG: {
-        "cleanup.policy": _Setting("delete", _Rule.EXACTLY, "all but the last record of a cluster would vanish"),
-        "retention.ms": _Setting(str(LONG_RETENTION_MS), _Rule.AT_LEAST, "the past would be gone too early"),
+        "cleanup.policy": _Setting("delete", _Rule.EXACTLY, "all but the last record of each cluster would be lost"),
+        "retention.ms": _Setting(str(LONG_RETENTION_MS), _Rule.AT_LEAST, "old records would be deleted too early"),
         "max.message.bytes": _MESSAGE_SIZE,
     },
 }
 
 
 def create_topics(settings: KafkaSettings, replication: int = DEFAULT_REPLICATION) -> list[str]:
-    """Create the topics that are absent, each partition with `replication` copies, and give their names.
+    """Create the absent topics, each partition with `replication` copies, and return their names.
 
-    What exists is left as it is: `check_topics` judges it.
+    A topic that exists is left as it is: `check_topics` checks it.
 
     Raises:
         LogRefusedError: Kafka has fewer brokers than `replication`, or does not let this user create topics.
-        LogUnavailableError: Kafka does not answer; what is missing can be created by calling again.
+        LogUnavailableError: Kafka does not answer; another call creates the rest.
     """
     with admin_client(settings) as admin:
         present = describe_topics(admin, settings, Topic)
@@ -99,10 +99,10 @@ def create_topics(settings: KafkaSettings, replication: int = DEFAULT_REPLICATIO
 
 
 def check_topics(settings: KafkaSettings) -> list[TopicProblem]:
-    """Compare Kafka's topics with what hotdesk needs; empty: all is well.
+    """Return what is wrong with Kafka's topics, compared with what hotdesk needs; empty: nothing.
 
     Raises:
-        LogRefusedError: this user may not look.
+        LogRefusedError: this user may not describe topics.
         LogUnavailableError: Kafka does not answer.
     """
     with admin_client(settings) as admin:
@@ -120,7 +120,7 @@ def check_topics(settings: KafkaSettings) -> list[TopicProblem]:
                 TopicProblem(
                     name,
                     f"it has {len(replicas)} partitions, not {settings.partitions}",
-                    "set the number of partitions to that of all topics; where they differ, begin with another prefix",
+                    "set the number of partitions to that of the topics; if they differ, start with another prefix",
                 )
             )
         for key, setting in _wanted(topic, min(replicas)).items():
@@ -129,7 +129,7 @@ def check_topics(settings: KafkaSettings) -> list[TopicProblem]:
 
 
 def _wanted(topic: Topic, replication: int) -> dict[str, _Setting]:
-    """Give a topic's settings. One copy may be away while records are accepted; with a single copy, none."""
+    """Return a topic's settings. Appends go on while one copy is away; with a single copy they need it."""
     in_sync = _Setting(
         str(max(1, replication - 1)), _Rule.EXACTLY, "records would be lost with one broker, or refused without it"
     )
@@ -139,7 +139,7 @@ def _wanted(topic: Topic, replication: int) -> dict[str, _Setting]:
 def _compare(settings: KafkaSettings, name: str, key: str, setting: _Setting, found: str | None) -> list[TopicProblem]:
     if found is None:
         remedy = f"let user {settings.sasl_username!r} describe the settings of topics"
-        return [TopicProblem(name, f"{key} cannot be seen", remedy)]
+        return [TopicProblem(name, f"{key} cannot be read", remedy)]
     if _fits(setting, found):
         return []
     servers = ",".join(settings.bootstrap_servers)

@@ -117,7 +117,7 @@ def test_the_roles_work_together_as_the_chart_starts_them(broker: Broker, west: 
             each.begins()
         assert again.wait() == (
             0,
-            "all topics were there already; 'hotdesk topics check' says whether they are right\n",
+            "all topics exist already; 'hotdesk topics check' checks their settings\n",
         )
         serve = running["serve"]
 

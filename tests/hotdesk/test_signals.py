@@ -39,7 +39,7 @@ def test_a_signal_never_holds_up_the_thread_that_waits_for_it() -> None:
     with asked_by(signal.SIGUSR1, asked), signals(signal.SIGUSR1):
         while taken < MANY:
             asked.wait(0)
-            taken += asked.take()
+            taken += asked.consume()
 
 
 def test_what_was_asked_for_is_known_at_once_and_until_it_is_taken() -> None:
@@ -48,8 +48,8 @@ def test_what_was_asked_for_is_known_at_once_and_until_it_is_taken() -> None:
     asked.ask()
     assert asked.wait(60)
     assert asked.wait(60)
-    assert asked.take()
-    assert not asked.take()
+    assert asked.consume()
+    assert not asked.consume()
 
 
 def test_a_terminal_that_closes_ends_what_was_started_in_it(west: Site, tmp_path: Path) -> None:

@@ -93,19 +93,19 @@ def test_unknown_fields_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"not json", "no JSON"),
-        (changed()[:-3] + b'\xff"}', "no JSON"),
-        (b"17", "no record of incidents"),
-        (b"[]", "no record of incidents"),
-        (b"[" * 100_000, "no JSON"),
-        (b"null", "no record of incidents"),
-        (b"{}", "no record of incidents"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"not json", "not JSON"),
+        (changed()[:-3] + b'\xff"}', "not JSON"),
+        (b"17", "not a record of incidents"),
+        (b"[]", "not a record of incidents"),
+        (b"[" * 100_000, "not JSON"),
+        (b"null", "not a record of incidents"),
+        (b"{}", "not a record of incidents"),
         (changed(why=None), "missing required field `why`"),
         (changed(opened_at_ms="soon"), r"Expected `int`, got `str` - at `\$.opened_at_ms`"),
-        (changed(record="poll"), "no record of incidents"),
-        (encode(POLL), "no record of incidents"),
+        (changed(record="poll"), "not a record of incidents"),
+        (encode(POLL), "not a record of incidents"),
         (changed(schema_version=2), "schema_version 2 is newer than the 1 this hotdesk reads: upgrade it"),
         (changed(schema_version=10**30), "is newer"),
         (changed(schema_version=0), "schema_version is 0, not a whole number from 1 up"),
@@ -143,7 +143,7 @@ def test_an_older_record_is_raised_to_this_version(monkeypatch: pytest.MonkeyPat
     newest = decode(Topic.INCIDENTS, changed(schema_version=3))
     assert isinstance(newest, Incident)
     assert newest.why == "down"
-    with pytest.raises(UndecodableRecordError, match="no record of incidents, version 2"):
+    with pytest.raises(UndecodableRecordError, match="not a record of incidents, version 2"):
         decode(Topic.INCIDENTS, changed(schema_version=2, opened_at_ms="soon"))
     with pytest.raises(NewerRecordError, match="newer than the 3"):
         decode(Topic.INCIDENTS, changed(schema_version=4))

@@ -122,7 +122,7 @@ def test_who_has_not_signed_in_is_shown_nothing(stranger: httpx.Client) -> None:
 
 def test_a_wrong_token_is_said_and_a_right_one_opens_what_was_asked_for(guarded: Scene, page: Page) -> None:
     sign_in(page, guarded, "no-such-token-at-all")
-    expect(page.get_by_role("alert")).to_have_text("That token is none of the token file's.")
+    expect(page.get_by_role("alert")).to_have_text("The token file does not have that token.")
     sign_in(page, guarded, TOKENS["read"])
     expect(page).to_have_url(guarded.page)
     expect(page.locator("#sentence")).to_have_text("All 3 dialers are up.")
@@ -139,7 +139,7 @@ def test_a_wrong_token_is_said_and_a_right_one_opens_what_was_asked_for(guarded:
 def test_an_administrator_orders_in_their_own_name(guarded: Scene, page: Page) -> None:
     sign_in(page, guarded, TOKENS["admin"], "Zoë")
     page.get_by_role("button", name="Suspend automatic moves").click()
-    expect(page.locator("#sentence")).to_contain_text("suspended by Zoë", timeout=20_000)
+    expect(page.locator("#sentence")).to_contain_text("Suspended by Zoë", timeout=20_000)
     (cookie,) = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
 
@@ -192,9 +192,9 @@ def test_refused_tokens_are_counted(guarded: Scene, stranger: httpx.Client) -> N
 
 def test_what_was_ordered_is_said_once_and_by_no_link(scene: Scene) -> None:
     answer = scene.http.post(ORDERS, data={"order": "pause ", "mark": mark_of(scene.http)}, follow_redirects=True)
-    assert "from now on hotdesk only observes here" in answer.text
+    assert "automatic moves are suspended" in answer.text
     for path in (f"/clusters/{CLUSTER}", f"/clusters/{CLUSTER}?said=pause"):
-        assert "from now on hotdesk only observes here" not in scene.http.get(path).text
+        assert "automatic moves are suspended" not in scene.http.get(path).text
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_form_without_the_mark_orders_nothing(scene: Scene) -> None:
     for mark in ("", "0" * 64):
         answer = scene.http.post(ORDERS, data={"order": "pause ", "mark": mark})
         assert answer.status_code == HTTPStatus.FORBIDDEN
-        assert "load the page anew" in answer.text
+        assert "load the page again" in answer.text
     assert scene.client.metric("hotdesk_cluster_paused") == 0
 
 

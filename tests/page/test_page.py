@@ -56,7 +56,7 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     page.goto(scene.page)
     scene.silent = {ONE}
     sentence(page, f"{ONE} is down. hotdesk only advises: ")
-    assert "stands still for" in row(page, ONE)
+    assert "stalled for" in row(page, ONE)
     card = page.locator(f'article[id^="i-{ONE}@"]')
     expect(card.get_by_role("heading")).to_contain_text(ONE)
     expect(card.locator("tbody tr")).to_have_count(3, timeout=LONG_MS)
@@ -117,7 +117,7 @@ def test_a_page_whose_hotdesk_is_gone_says_that_it_is_old(tmp_path: Path, page: 
     with playing(tmp_path) as scene:
         page.goto(scene.page)
         expect(page.locator("#freshness")).to_have_text("Live")
-    expect(page.locator("#freshness")).to_contain_text("No news for", timeout=LONG_MS)
+    expect(page.locator("#freshness")).to_contain_text("No update for", timeout=LONG_MS)
 
 
 def test_without_javascript_the_page_tells_the_state_and_takes_orders(scene: Scene, browser: Browser) -> None:
@@ -128,7 +128,7 @@ def test_without_javascript_the_page_tells_the_state_and_takes_orders(scene: Sce
     assert page.locator("#sentence").inner_text() == "All 3 dialers are up."
     assert page.locator("meta[http-equiv=refresh]").count() == 1
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
-    expect(page.locator(".said")).to_contain_text("Ordered: that dialer is emptied.")
+    expect(page.locator(".confirmation")).to_contain_text("Ordered: that dialer is drained.")
     until(lambda: {each.state for each in scene.client.dialers()} == {"up", "draining"}, "it drains")
     context.close()
 
@@ -138,19 +138,19 @@ def test_without_javascript_the_page_tells_the_state_and_takes_orders(scene: Sce
 
 def test_a_dialer_is_drained_and_takes_logins_again(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
-    page.get_by_label("Why (for those").fill("new disk")
+    page.get_by_label("Reason (for the audit)").fill("new disk")
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
     sentence(page, f"{ONE} is draining.")
     (found,) = scene.http.get(f"/v1/clusters/{CLUSTER}/explanations/{ONE}").json()
-    assert "status page ordered it drained: new disk." in found["words"]
+    assert "status page ordered the drain: new disk." in found["words"]
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Take logins again").click()
     sentence(page, "All 3 dialers are up.")
 
 
-def test_hotdesk_is_paused_and_goes_on(scene: Scene, page: Page) -> None:
+def test_automatic_moves_are_suspended_and_resumed(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
     page.get_by_role("button", name="Suspend automatic moves").click()
-    sentence(page, "Only observed: suspended by status page")
+    sentence(page, "Suspended by status page")
     page.get_by_role("button", name="Resume automatic moves").click()
     sentence(page, "All 3 dialers are up.")
 
@@ -160,11 +160,11 @@ def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) ->
     page.goto(scene.page)
     page.get_by_label("Agent to move").fill("1001")
     page.get_by_role("button", name="Move", exact=True).click()
-    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved")
+    expect(page.locator(".confirmation")).to_contain_text("Ordered: that agent is moved")
     until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
     page.get_by_label("Agent to move").fill("4711")
     page.get_by_role("button", name="Move", exact=True).click()
-    expect(page.get_by_role("alert")).to_have_text("nobody is logged in as '4711'")
+    expect(page.get_by_role("alert")).to_have_text("no agent is logged in as '4711'")
     page.get_by_role("link", name="Back").click()
     expect(page).to_have_url(scene.page)
 
@@ -172,11 +172,11 @@ def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) ->
 def test_enter_orders_nothing_that_was_not_meant(scene: Scene, page: Page) -> None:
     scene.seat(ONE, "1001")
     page.goto(scene.page)
-    page.get_by_label("Why (for those").fill("just looking")
+    page.get_by_label("Reason (for the audit)").fill("just looking")
     page.keyboard.press("Enter")
     page.get_by_label("Agent to move").fill("1001")
     page.keyboard.press("Enter")
-    expect(page.locator(".said")).to_contain_text("Ordered: that agent is moved")
+    expect(page.locator(".confirmation")).to_contain_text("Ordered: that agent is moved")
     until(lambda: scene.client.metric("hotdesk_cluster_moves", stage="advised") == 1, "the move is advised")
     assert scene.client.metric("hotdesk_cluster_paused") == 0
 
@@ -185,10 +185,10 @@ def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) ->
     scene.seat(ONE, "1001")
     page.goto(scene.page)
     scene.silent = {ONE}
-    expect(page.locator("article.incident")).to_contain_text("Nobody is on it yet.", timeout=LONG_MS)
-    page.get_by_label("Acknowledging silences").select_option("60")
-    page.get_by_role("button", name="I am on it").click()
-    expect(page.locator("article.incident")).to_contain_text("status page is on it.", timeout=LONG_MS)
+    expect(page.locator("article.incident")).to_contain_text("Not acknowledged yet.", timeout=LONG_MS)
+    page.get_by_label("An acknowledgement silences").select_option("60")
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("article.incident")).to_contain_text("Acknowledged by status page.", timeout=LONG_MS)
     (found,) = scene.client.incidents()
     assert found.silenced_until_ms is not None
 
@@ -212,7 +212,7 @@ def test_the_brake_is_released(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
     scene.silent = {ONE, TWO}
     sentence(page, "No agent is moved: 2 of 3 dialers in service look bad at once")
-    page.get_by_role("button", name="Release the brake").click()
+    page.get_by_role("button", name="Release the fleet brake").click()
     sentence(page, f"{ONE} is down; {TWO} is down.")
 
 

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from litestar.types import HTTPDisconnectEvent, Message
 
-from controller.page.events import ALIVE, ALIVE_SECONDS, MOST_VIEWERS, Live, Watched
+from controller.page.events import ALIVE, ALIVE_SECONDS, MOST_VIEWERS, LiveUpdates, PageVariant
 from tests.support.builders import ONE, TWO
 from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, until
 
 THOUSAND = 1000
-WEST = Watched(CLUSTER, orders=False)
+WEST = PageVariant(CLUSTER, orders=False)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ class _Reader:
             return await self._got.get()
 
 
-def _answer(live: Live, viewer: _Reader) -> "asyncio.Task[None]":
+def _answer(live: LiveUpdates, viewer: _Reader) -> "asyncio.Task[None]":
     return asyncio.create_task(live.app(WEST, {})({}, viewer.receive, viewer.send))  # type: ignore[arg-type] # it looks at no scope
 
 
@@ -127,13 +127,13 @@ def test_a_page_that_cannot_be_rendered_once_is_rendered_the_next_time() -> None
     async def play() -> None:
         shown = iter(["broken", "whole"])
 
-        def render(_: Watched, contents: str) -> str:
+        def render(_: PageVariant, contents: str) -> str:
             if contents == "broken":
                 raise ValueError(contents)
             return contents
 
         viewer = _Reader()
-        answer = _answer(Live(lambda _: next(shown, "whole"), render), viewer)
+        answer = _answer(LiveUpdates(lambda _: next(shown, "whole"), render), viewer)
         assert await viewer.next() == b'event: page\ndata: "whole"\n\n'
         viewer.left.set()
         await asyncio.wait_for(answer, 10)
@@ -145,12 +145,12 @@ def test_nobody_is_told_that_all_is_alive_while_nothing_can_be_shown() -> None:
     async def play() -> list[bytes]:
         shown = iter(["whole"])
 
-        def contents(_: Watched) -> str:
+        def contents(_: PageVariant) -> str:
             for each in shown:
                 return each
             raise ValueError("broken from now on")
 
-        viewer, live = _Reader(), Live(contents, lambda _, contents: contents)
+        viewer, live = _Reader(), LiveUpdates(contents, lambda _, contents: contents)
         answer, heard = _answer(live, viewer), []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(4 * ALIVE_SECONDS):
@@ -169,7 +169,7 @@ def test_the_page_of_a_cluster_that_is_no_more_ends() -> None:
     async def play() -> None:
         shown = iter(["whole"])
         viewer = _Reader()
-        answer = _answer(Live(lambda _: next(shown, None), lambda _, contents: contents), viewer)
+        answer = _answer(LiveUpdates(lambda _: next(shown, None), lambda _, contents: contents), viewer)
         assert await viewer.next() == b'event: page\ndata: "whole"\n\n'
         await asyncio.wait_for(answer, 10)
         assert await viewer.next() == b""
@@ -178,7 +178,7 @@ def test_the_page_of_a_cluster_that_is_no_more_ends() -> None:
 
 
 def test_closing_twice_and_late_is_no_mistake() -> None:
-    live, viewer = Live(lambda _: "whole", lambda _, contents: contents), _Reader()
+    live, viewer = LiveUpdates(lambda _: "whole", lambda _, contents: contents), _Reader()
 
     async def play() -> None:
         answer = _answer(live, viewer)

@@ -341,7 +341,7 @@ class Controller(Stoppable):
         for at in range(0, len(news), SLICE):
             folded = self.clusters.fold(news[at : at + SLICE], self.now(), live=live)
             self._outbox.extend(folded.entries)
-            self._committer.take(folded.plans)
+            self._committer.commit_plans(folded.plans)
         self._settle()
         if self._outbox:
             try:

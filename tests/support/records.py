@@ -184,7 +184,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             server_ip="10.0.0.11",
             kind=DialerState.DOWN,
             opened_at_ms=1,
-            why="heartbeat stands still",
+            why="heartbeat stalled",
             listed=(Listed(user="6666", live_agent_id=42, why=NotMoved.NOWHERE),),
             by="controller-1",
         ),
@@ -230,7 +230,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (
         Topic.DEAD_LETTERS,
         DeadLetter(
-            cluster="", topic=Topic.OBSERVATIONS, partition=3, offset=9, key="", why="no JSON", value_base64="A"
+            cluster="", topic=Topic.OBSERVATIONS, partition=3, offset=9, key="", why="not JSON", value_base64=""
         ),
     ),
 ]

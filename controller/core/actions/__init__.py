@@ -1,4 +1,4 @@
-"""Actions: what is done in VICIdial, how far each has come, and what its outcome means. Pure.
+"""Actions in VICIdial: their stages, preconditions and outcomes. Pure.
 
 Each kind of action has a module with its stages, its precondition and its rule for outcomes; the functions here find
 the kind and ask it.
@@ -33,34 +33,34 @@ KINDS: dict[type[Action], ActionKind] = {Relogin: relogin.KIND, AgentPause: agen
 
 
 def is_due(action: Action) -> bool:
-    """Return whether an executor has to carry it out."""
+    """Return True if an executor has to carry the action out."""
     return action.stage in KINDS[type(action)].due
 
 
 def may_be_repeated(action: Action) -> bool:
-    """Return whether carrying it out a second time does nothing: then an unclear outcome is simply tried again."""
+    """Return True if a second time does nothing: an action with an unclear outcome is then simply retried."""
     return action.stage in KINDS[type(action)].repeatable
 
 
 def attempt_of(action: Action) -> AttemptId:
-    """Identify one attempt, so that each is given to an executor once."""
+    """Return the identity of one attempt, so that an executor gets each attempt once."""
     return KINDS[type(action)].attempt_of(action)
 
 
 def subject_of(action: Action) -> str:
-    """Return the agent or the dialer it is about."""
+    """Return the agent or the dialer of an action."""
     return KINDS[type(action)].subject_of(action)
 
 
 def done_code(action: Action) -> DecisionCode:
-    """Return what an executor tried."""
+    """Return the code of the decision that records an attempt."""
     return KINDS[type(action)].done_code(action)
 
 
 def check(action: Relogin | AgentPause, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
-    """Return whether to act, from all rows of the user in `vicidial_live_agents`, read just before.
+    """Return whether to act, by all rows of the user in `vicidial_live_agents`, read just before.
 
-    `names_user`: the means name a user and not a session, so another session of that user would be hit too.
+    `names_user`: the agent control addresses a user and not a session, so it would hit their other session too.
     """
     if isinstance(action, Relogin):
         return relogin.check(action, rows, names_user=names_user)
@@ -68,14 +68,14 @@ def check(action: Relogin | AgentPause, rows: Sequence[SessionRow], *, names_use
 
 
 def after(action: Action, outcome: Outcome, now_ms: int, by: str) -> Action | None:
-    """Return an action as it stands after an outcome; None: it is over, and may be forgotten."""
+    """Return the action after an outcome; None: it is over, and its record may end."""
     if outcome.reply in {Reply.UNSENT, Reply.DENIED}:
         return action
     return KINDS[type(action)].after(action, outcome, now_ms, by)
 
 
 def after_check(found: Precondition) -> Outcome:
-    """Return what it means that nothing was sent."""
+    """Return the outcome of an action that was not sent because of a precondition."""
     return Outcome(_UNSENT_REPLIES.get(found, Reply.REFUSED), sentence(found))
 
 

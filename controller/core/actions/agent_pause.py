@@ -11,7 +11,7 @@ from messages.records import AgentPause, AgentPauseStage, AgentStatus
 
 
 def check(pause: AgentPause, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
-    """Return whether to tell the screen of this very session to pause or to resume."""
+    """Return whether to send the screen of this very session a pause or a resume."""
     row = row_of(rows, pause.live_agent_id)
     if row is None:
         return Precondition.GONE
@@ -23,7 +23,7 @@ def check(pause: AgentPause, rows: Sequence[SessionRow], *, names_user: bool) ->
         return Precondition.TWICE
     paused = row.status == AgentStatus.PAUSED
     if pause.stage is AgentPauseStage.RESUMING:
-        # a screen that has not heeded the pause yet will, unless it is taken back now
+        # a screen that has not yet obeyed the pause will do so, unless it is taken back now
         theirs = pause.seen and not paused
         return Precondition.SEND if row.external_pause == pause.mark and not theirs else Precondition.NOT_OURS
     return Precondition.PAUSED if paused else Precondition.SEND
@@ -46,7 +46,7 @@ def _done_code(pause: AgentPause) -> DecisionCode:
 KIND = ActionKind(
     name="agent_pause",
     due=frozenset({AgentPauseStage.PLANNED, AgentPauseStage.RESUMING}),
-    repeatable=frozenset({AgentPauseStage.RESUMING}),  # a pause is taken back only as long as it lasts
+    repeatable=frozenset({AgentPauseStage.RESUMING}),  # a pause that is over is not taken back twice
     subject_of=lambda pause: pause.user,
     planned_at_ms_of=lambda _: 0,
     attempts_of=lambda _: 0,

@@ -1,4 +1,4 @@
-"""The fence: VICIdial's own switch for new agent logins, turned off for a dead dialer and given back later."""
+"""The fence: VICIdial's own switch for new agent logins, turned off for a dead dialer and on again later."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from messages.codes import DecisionCode, Reply
 from messages.records import Fence, FenceStage
 
 _AFTER_TAKING = {Reply.DONE: FenceStage.TAKEN, Reply.GONE: FenceStage.NOT_TAKEN}
-"""Any other reply leaves it unclear."""
+"""Any other reply leaves the fence unclear."""
 
 
 def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:

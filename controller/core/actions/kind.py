@@ -1,4 +1,4 @@
-"""What all kinds of actions share: attempts, preconditions, outcomes."""
+"""The parts that all kinds of actions share: attempts, preconditions, outcomes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from messages.topics import Key
 
 
 class AttemptId(NamedTuple):
-    """Identifies one attempt: another one about the same session or dialer has another."""
+    """The identity of one attempt: no other attempt on the same session or dialer has it."""
 
     key: Key
     incident: str
     planned_at_ms: int
-    """0 where the incident alone identifies it."""
+    """0 if the incident alone identifies it."""
     stage: str
     attempt: int
 
 
 class ActionChange(NamedTuple):
-    """One action as a plan changes it, and why."""
+    """A change of one action by a plan, and why."""
 
     action: Action
-    """As it is from now on."""
+    """The action after the change."""
     code: DecisionCode | None
-    """None: nothing that people need to read."""
+    """None: no decision for people to read."""
     why: str = ""
     over: bool = False
-    """It is over, and may be forgotten."""
+    """The action is over, and its record may end."""
 
 
 class SessionRow(NamedTuple):
-    """A row of `vicidial_live_agents`, as it is now."""
+    """A row of `vicidial_live_agents`, read just now."""
 
     live_agent_id: int
     server_ip: ServerIp
@@ -43,13 +43,13 @@ class SessionRow(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an executor did about an action."""
+    """The outcome of an executor's attempt."""
 
     reply: Reply
     said: str
-    """In words, without secrets."""
+    """VICIdial's answer in words, without secrets."""
     mark: str = ""
-    """What `external_pause` holds after an agent pause."""
+    """The value of `external_pause` after an agent pause."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class ActionKind:
     name: str
     """The label of a metric."""
     due: frozenset[str]
-    """Stages in which an executor has to carry it out."""
+    """Stages in which an executor has to carry the action out."""
     repeatable: frozenset[str]
-    """Stages in which carrying it out twice does nothing."""
+    """Stages in which a second time does nothing."""
     subject_of: Callable[[Any], str]
     planned_at_ms_of: Callable[[Any], int]
     attempts_of: Callable[[Any], int]
@@ -69,7 +69,7 @@ class ActionKind:
     after: Callable[[Any, Outcome, int, str], Action | None]
 
     def attempt_of(self, action: Action) -> AttemptId:
-        """Identify one attempt."""
+        """Return the identity of one attempt."""
         planned_at_ms, attempts = self.planned_at_ms_of(action), self.attempts_of(action)
         return AttemptId(key_of(action), action.incident, planned_at_ms, action.stage, attempts)
 

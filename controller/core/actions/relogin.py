@@ -1,4 +1,4 @@
-"""The re-login: an agent's screen is told to log out, and logs in again on another dialer."""
+"""The re-login: an agent's screen is sent a logout, and logs in again on another dialer."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from messages.codes import DecisionCode, Precondition, Reply
 from messages.records import AgentStatus, Relogin, ReloginStage
 
 LOGOUT = "LOGOUT"
-"""What `vicidial_live_agents.external_pause` holds when a screen is to log out: exactly this."""
+"""The exact value of `vicidial_live_agents.external_pause` that makes a screen log out."""
 
 IN_CALL = frozenset({AgentStatus.INCALL, AgentStatus.QUEUE, AgentStatus.MQUEUE})
-"""`vicidial_live_agents.status` of an agent who must not be cut off on a dialer that lives."""
+"""`vicidial_live_agents.status` of an agent whose call must not be cut off on a dialer that is up."""
 
 
 def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
-    """Return whether to tell the screen of this very session to log out."""
+    """Return whether to send the screen of this very session a logout."""
     row = row_of(rows, relogin.live_agent_id)
     if row is None:
         return Precondition.GONE
@@ -26,7 +26,7 @@ def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> 
     if relogin.forced:
         return Precondition.IN_CALL if relogin.dialer_lives and in_call else Precondition.SEND
     told = row.external_pause == LOGOUT
-    # a screen that was told logs out when its call ends, and that call is dead with its dialer
+    # a screen that was sent a logout waits for its call to end, and this call is dead with its dialer
     if told and not (relogin.in_call and in_call):
         return Precondition.TOLD
     if names_user and len(rows) > 1:
@@ -35,7 +35,7 @@ def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> 
 
 
 def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
-    # what was refused is tried again after a while, and fails then
+    # a refused logout is retried after a while, and fails in the end
     stage = ReloginStage.ENDED if outcome.reply is Reply.GONE else ReloginStage.SENT
     return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
 

@@ -1,5 +1,5 @@
-// Keeps an open page up to date. What it shows comes from the server as HTML; here it is only put in place, so that focus,
-// selection and what was opened stay. Time passes on the browser's own monotonic clock: its wall clock may be wrong.
+// Keeps an open page up to date. The server sends HTML; this script puts it in place, so that the focus, the selection and
+// opened details stay. Ages run on the browser's own monotonic clock: its wall clock may be wrong.
 "use strict";
 (function () {
   var live = document.getElementById("live"), freshness = document.getElementById("freshness");
@@ -7,7 +7,7 @@
   var heard = performance.now(), QUIET_MS = 5000, AGAIN_MS = 10000, ALL_MS = 3000, SILENT_MS = 12000, DAY_MS = 12 * 3600000;
 
   function times(root) {
-    // what hotdesk's clock says: this browser's own may be wrong
+    // hotdesk's clock: this browser's own may be wrong
     var now = Number(live.dataset.now) + performance.now();
     root.querySelectorAll("time[data-ms]").forEach(function (each) {
       var at = new Date(Number(each.dataset.ms));
@@ -17,7 +17,7 @@
     });
   }
 
-  // Makes `was` equal to `now` and leaves alone what is the same; elements with an id are found again wherever they went.
+  // Makes `was` equal to `now` and leaves equal parts alone; finds elements with an id again wherever they moved.
   function morph(was, now) {
     if (was.isEqualNode(now)) { return; }
     if (was.nodeType !== now.nodeType || was.nodeName !== now.nodeName) { was.replaceWith(now.cloneNode(true)); return; }
@@ -41,7 +41,7 @@
     while (at) { var next = at.nextSibling; at.remove(); at = next; }
   }
 
-  // While somebody points at the table, no other dialer slips under the pointer.
+  // While the pointer is over the table, its rows keep their order, so that no other dialer slips under the pointer.
   function keepOrder(fresh) {
     var rows = document.querySelector("#rows:hover"), other = fresh.querySelector("#rows");
     if (!rows || !other) { return; }
@@ -67,10 +67,10 @@
 
   function tell() {
     var seconds = Math.round((performance.now() - heard) / 1000), quiet = performance.now() - heard > QUIET_MS;
-    freshness.textContent = quiet ? "No news for " + seconds + " s: what you see is old" : "Live";
+    freshness.textContent = quiet ? "No update for " + seconds + " s: this page is out of date" : "Live";
     freshness.classList.toggle("old", quiet);
     live.classList.toggle("old", quiet);
-    if (quiet !== old) { announced.textContent = quiet ? "What this page shows is old." : old === null ? "" : "Live again."; }
+    if (quiet !== old) { announced.textContent = quiet ? "This page is out of date." : old === null ? "" : "Live again."; }
     old = quiet;
     if (events && !document.hidden && performance.now() - asked > SILENT_MS && quiet) { connect(); }
   }
@@ -94,7 +94,7 @@
     events.addEventListener("page", function (event) { show(JSON.parse(event.data)); hear(); });
     events.addEventListener("alive", hear);
     events.addEventListener("error", function () {
-      // an answer that is no stream (full, or signed out) ends it for good: then look now and then
+      // an answer without a stream (too many viewers, or signed out) ends it for good: load the page again now and then
       if (events && events.readyState === EventSource.CLOSED) {
         window.setTimeout(function () { if (!document.hidden) { lookAgain(); connect(); } }, AGAIN_MS);
       }
@@ -108,11 +108,11 @@
     if (events) { events.close(); events = null; }
   }
 
-  // a browser opens only a few connections to one place, and a page that nobody sees needs none
+  // a browser opens only a few connections to one server, and a hidden page needs none
   document.addEventListener("visibilitychange", function () {
     if (live.dataset.events && document.hidden) { disconnect(); } else if (live.dataset.events) { connect(); }
   });
 
-  // one cluster tells its news; of all of them this looks now and then
+  // the page of one cluster gets events; the page of all clusters is loaded again now and then
   if (live.dataset.events) { connect(); } else { window.setInterval(lookAgain, ALL_MS); }
 })();

@@ -84,7 +84,7 @@ def test_a_line_that_does_not_fit_is_named_without_its_token(tmp_path: Path, lin
 def test_a_file_without_tokens_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "tokens"
     secret_file(file, content)
-    with pytest.raises(TokenFileError, match="holds no token"):
+    with pytest.raises(TokenFileError, match="has no token"):
         Tokens.load(file)
 
 

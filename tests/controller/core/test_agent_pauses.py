@@ -38,9 +38,11 @@ def test_who_waits_for_calls_and_is_not_moved_at_once_is_paused() -> None:
     plan = floor.plan()
     assert set(floor.state.decided.relogins) == {1001}
     assert stages(floor) == {"1002": AgentPauseStage.PLANNED, "1003": AgentPauseStage.PLANNED}
-    assert (DecisionCode.PAUSE_PLANNED, "calls are sent to an agent on a dead dialer: it is down", "1002") in decisions(
-        plan
-    )
+    assert (
+        DecisionCode.PAUSE_PLANNED,
+        "VICIdial sends calls to an agent on a dead dialer: it is down",
+        "1002",
+    ) in decisions(plan)
     assert floor.plan().records == []
 
 
@@ -85,7 +87,7 @@ def test_a_pause_is_taken_back_where_the_dialer_comes_back_with_the_agent_still_
     floor.judge()
     plan = floor.plan()
     assert stages(floor) == {"1002": AgentPauseStage.RESUMING}
-    why = "the dialer is not down any more, and the agent is still there"
+    why = "the dialer is no longer down, and the agent is still there"
     assert (DecisionCode.RESUME_PLANNED, why, "1002") in decisions(plan)
     assert after(floor.state.decided.agent_pauses[1002], Outcome(Reply.DONE, "said"), NOW_MS, "c") is None
     floor.poll(gone=["1002"])
@@ -129,7 +131,7 @@ def test_an_agent_whom_somebody_made_ready_again_is_left_alone() -> None:
     floor.poll(agent("1002"))
     plan = floor.plan()
     assert stages(floor)["1002"] is AgentPauseStage.GIVEN_UP
-    assert (DecisionCode.PAUSE_GIVEN_UP, "somebody made the agent ready again", "1002") in decisions(plan)
+    assert (DecisionCode.PAUSE_GIVEN_UP, "a person made the agent ready again", "1002") in decisions(plan)
     floor.judge()
     floor.plan()
     assert "1002" not in stages(floor)
@@ -197,7 +199,7 @@ def test_one_that_nobody_carried_out_is_withdrawn() -> None:
     floor.plan()
     floor.judge()
     floor.poll(seconds=11)
-    assert (DecisionCode.PAUSE_WITHDRAWN, "the dialer is not down any more", "1002") in decisions(floor.plan())
+    assert (DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", "1002") in decisions(floor.plan())
     assert "1002" not in stages(floor)
 
 

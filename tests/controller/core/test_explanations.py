@@ -1,4 +1,4 @@
-"""Why, in words: for whoever asks about one dialer, agent or alias, and for the one sentence about a cluster."""
+"""Explanations in words: of one dialer, agent or alias, and the one sentence about a cluster."""
 
 from collections import deque
 
@@ -20,6 +20,7 @@ from messages.records import (
     FenceStage,
     Grouping,
     Ineligible,
+    NotMoved,
     Outage,
     Pause,
 )
@@ -40,11 +41,11 @@ def words(state: ClusterState, name: str) -> str:
 # --- dialers ------------------------------------------------------------------------------------------------------
 
 
-def test_a_dialer_that_is_well_is_said_to_be() -> None:
+def test_a_sound_dialer_is_explained() -> None:
     told = words(desk_state(dialer(ONE, 3), dialer(TWO, 1)), TWO)
     assert "Its heartbeat: beats." in told
     assert "1 agent and 0 slots there; 500 rooms free." in told
-    assert "It is number 1 in the ranking: the next login goes there." in told
+    assert "It has rank 1: the next login goes there." in told
 
 
 def test_a_dialer_is_found_by_its_id_too_and_not_by_case() -> None:
@@ -52,14 +53,14 @@ def test_a_dialer_is_found_by_its_id_too_and_not_by_case() -> None:
     assert only(desk_state(named), "dialer1").name == ONE
 
 
-def test_every_reason_against_a_dialer_is_said() -> None:
+def test_every_reason_against_a_dialer_is_listed() -> None:
     told = words(desk_state(dialer(ONE, active=False, agent_logins=False, rooms_free=0), dialer(TWO)), ONE)
     for why in (Ineligible.SWITCHED_OFF, Ineligible.CLOSED, Ineligible.NO_ROOM):
         assert sentence(why) in told
     assert "It takes no new logins: " in told
 
 
-def test_what_people_and_hotdesk_did_to_a_dialer_is_said() -> None:
+def test_orders_and_actions_on_a_dialer_are_listed() -> None:
     floor = Floor(*crowd(2), agent("2001", remote=True))
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()
@@ -72,61 +73,61 @@ def test_what_people_and_hotdesk_did_to_a_dialer_is_said() -> None:
     )
     told = words(state, ONE)
     assert "It is down since 2027-01-15 08:00:00 UTC: it is down." in told
-    assert "anna ordered it drained: new disk." in told
+    assert "anna ordered the drain: new disk." in told
     assert "hotdesk's fence: closed by hotdesk." in told
-    assert f"Incident {incident} is open since" in told
+    assert f"Incident {incident} has been open since" in told
     assert "2 agents still there, 2 moves planned, 0 logged in on another dialer." in told
-    assert "2001 is not moved: remote agent: has no browser to log in again with." in told
-    assert "bob is on it." in told
+    assert f"2001 is not moved: {sentence(NotMoved.REMOTE)}." in told
+    assert "Acknowledged by bob." in told
 
 
-def test_a_box_without_asterisk_is_said_to_be_one() -> None:
+def test_a_server_without_asterisk_is_named_as_such() -> None:
     assert "It runs no Asterisk" in words(desk_state(dialer(ONE), dialer(TWO, asterisk=False)), TWO)
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.4, "beats"), (1.9, "beats"), (3.2, "stands still for 3 s")])
-def test_a_heartbeat_that_is_well_is_always_the_same_words(seconds: float, said: str) -> None:
-    (standing,) = rank_dialers(desk_state(dialer(ONE)), PLAIN)
-    assert heartbeat_words(msgspec.structs.replace(standing, heartbeat_stalled_seconds=seconds)) == said
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "beats"), (1.9, "beats"), (3.2, "stalled for 3 s")])
+def test_a_sound_heartbeat_always_has_the_same_words(seconds: float, said: str) -> None:
+    (ranked,) = rank_dialers(desk_state(dialer(ONE)), PLAIN)
+    assert heartbeat_words(msgspec.structs.replace(ranked, heartbeat_stalled_seconds=seconds)) == said
 
 
 # --- agents -------------------------------------------------------------------------------------------------------
 
 
-def test_an_agent_who_is_being_moved_is_told_about() -> None:
+def test_a_move_is_explained_by_its_agent() -> None:
     floor = Floor(*crowd(1))
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()
     told = words(floor.state, "1001")
     assert f"Logged in on {ONE} as SIP/1001, READY" in told
-    assert f"A slot on {THREE} as 1001c, kept for their move" in told
+    assert f"A slot for their move on {THREE} as 1001c, until" in told
     assert f"A move from {ONE} to {THREE} for {floor.incident.incident}: planned." in told
 
 
-def test_why_an_agent_is_not_moved_is_told() -> None:
+def test_the_reason_not_to_move_an_agent_is_explained() -> None:
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DRAINING)
     floor.plan()
     assert f"Not moved off {ONE}: in a call: moved when it ends." in words(floor.state, "1001")
 
 
-def test_who_chose_an_agents_dialer_is_told() -> None:
+def test_hotdesks_picks_and_vicidials_choices_are_told_apart() -> None:
     floor = Floor(*crowd(2))
     login = msgspec.structs.replace(slot("1001"), used_by=1001)
     floor.state.decided.logins["1001"] = login
-    assert "hotdesk chose that: alias desk, phone p1." in words(floor.state, "1001")
-    assert "VICIdial chose that: no pick of hotdesk's is known for it" in words(floor.state, "1002")
+    assert "hotdesk picked that dialer: alias desk, phone p1." in words(floor.state, "1001")
+    assert "VICIdial chose that dialer: no pick of hotdesk's is known" in words(floor.state, "1002")
     floor.state.decided.logins["1001"] = msgspec.structs.replace(login, server_ip=TWO)
-    assert f"hotdesk had chosen {TWO} for that login" in words(floor.state, "1001")
+    assert f"hotdesk had picked {TWO} for that login" in words(floor.state, "1001")
 
 
-def test_a_name_that_several_things_have_is_explained_for_each() -> None:
+def test_a_name_with_several_meanings_is_explained_for_each() -> None:
     floor = Floor(agent("1001"))
     floor.state.observed.phones["1001"] = msgspec.structs.replace(floor.state.observed.phones["1001a"], login="1001")
     assert [each.kind for each in explain(floor.state, PLAIN, (), "1001")] == ["agent", "alias"]
 
 
-def test_nothing_is_explained_that_is_not_there() -> None:
+def test_an_unknown_name_has_no_explanation() -> None:
     assert explain(Floor(*crowd(1)).state, PLAIN, (), "nobody") == []
 
 
@@ -137,38 +138,34 @@ def test_the_next_login_of_an_alias_and_why() -> None:
     assert "The next login goes to p2 on 10.0.0.2: the fewest agents and slots." in words(
         desk_state(dialer(ONE, 5), dialer(TWO, 1)), "desk"
     )
-    assert "as little load as others, and the last listed of them" in words(
-        desk_state(dialer(ONE, 5), dialer(TWO, 5)), "desk"
-    )
-    assert "the only one that takes logins" in words(desk_state(dialer(ONE, 5), dialer(TWO, active=False)), "desk")
-    assert "No login is answered now" in words(desk_state(dialer(ONE, active=False)), "desk")
+    assert "of equals VICIdial chooses the last listed" in words(desk_state(dialer(ONE, 5), dialer(TWO, 5)), "desk")
+    assert "the only one that takes new logins" in words(desk_state(dialer(ONE, 5), dialer(TWO, active=False)), "desk")
+    assert "No pick now" in words(desk_state(dialer(ONE, active=False)), "desk")
 
 
-def test_with_weights_the_words_are_others() -> None:
+def test_weights_are_mentioned() -> None:
     state = desk_state(dialer(ONE, 1), dialer(TWO, 3))
     state.observed.weight_shares = {ONE: 0.1, TWO: 0.9}
-    assert "The next login goes to p2 on 10.0.0.2: the least agents and slots for its weight." in words(state, "desk")
+    assert "The next login goes to p2 on 10.0.0.2: the fewest agents and slots for its weight." in words(state, "desk")
 
 
-def test_what_was_known_is_said_to_be_old_where_nothing_is_known_now() -> None:
+def test_an_explanation_of_a_stale_cluster_begins_with_a_notice() -> None:
     state = desk_state(dialer(ONE, 5), dialer(TWO, 1))
     for name in (ONE, "desk"):
         (told,) = explain(state, PLAIN, (), name, stale=True)
         assert told.words[0].startswith("Nothing is known now, so hotdesk offers nothing")
 
 
-def test_advice_is_said_to_be_one() -> None:
+def test_advice_is_named_as_such() -> None:
     floor = Floor(*crowd(2), acts=False)
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()
     assert "2 moves advised" in words(floor.state, ONE)
-    assert (
-        sentence_about(floor.state, stale=False)
-        == f"{ONE} is down. hotdesk only advises: 2 of its agents should be moved."
-    )
+    expected = f"{ONE} is down. hotdesk only advises: 2 agents should be moved."
+    assert sentence_about(floor.state, stale=False) == expected
 
 
-def test_dialers_that_nobody_judges_are_not_said_to_be_well() -> None:
+def test_dialers_without_a_recent_verdict_are_not_called_up() -> None:
     floor = Floor(*crowd(2))
     floor.judge()
     floor.poll(seconds=4)
@@ -177,10 +174,8 @@ def test_dialers_that_nobody_judges_are_not_said_to_be_well() -> None:
     assert sentence_about(floor.state, stale=False).startswith("No controller decides")
 
 
-def test_what_hot_desking_lacks_is_told_of_an_alias() -> None:
-    assert "error: it stands for 1 phone: there is nowhere to move to; give the agent" in words(
-        desk_state(dialer(ONE)), "desk"
-    )
+def test_an_alias_is_explained_with_its_readiness_findings() -> None:
+    assert "error: it stands for 1 phone: the agent cannot be moved;" in words(desk_state(dialer(ONE)), "desk")
 
 
 def test_a_campaigns_grouping_does_not_confuse_the_words() -> None:
@@ -192,7 +187,7 @@ def test_a_campaigns_grouping_does_not_confuse_the_words() -> None:
 # --- decisions ----------------------------------------------------------------------------------------------------
 
 
-def test_the_latest_decisions_about_it_come_along_the_newest_first() -> None:
+def test_an_explanation_has_the_latest_decisions_the_newest_first() -> None:
     floor = Floor(*crowd(1))
     made = deque(
         Decision(
@@ -208,15 +203,15 @@ def test_the_latest_decisions_about_it_come_along_the_newest_first() -> None:
     )
     (found,) = explain(floor.state, PLAIN, made, "1001")
     assert [each.what for each in found.decisions] == ["w2", "w0"]
-    # also of somebody who has left by now
+    # also about an agent who has left by now
     (gone,) = explain(floor.state, PLAIN, made, "1002")
-    assert (gone.kind, gone.words) == ("agent", ("Nobody is logged in by that name.",))
+    assert (gone.kind, gone.words) == ("agent", ("No agent of that name is logged in.",))
 
 
 # --- a cluster in a sentence --------------------------------------------------------------------------------------
 
 
-def test_the_worst_is_said_first() -> None:
+def test_the_summary_is_about_the_worst() -> None:
     floor = Floor(*crowd(2))
     floor.judge()
     state = floor.state
@@ -228,7 +223,7 @@ def test_the_worst_is_said_first() -> None:
     floor.judge(BRAKE, ONE=DialerState.DOWN)
     assert sentence_about(state, stale=False) == "No agent is moved: 2 of 3 look bad."
     state.decided.orders.add(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="tests"))
-    assert sentence_about(state, stale=False) == "Only observed: suspended by anna: tests."
+    assert sentence_about(state, stale=False) == "Suspended by anna: tests."
     state.observed.outage = Outage(
         cluster=CLUSTER, epoch=1, sequence=9, unreachable_since_ms=NOW_MS, collector="c", why="refused"
     )

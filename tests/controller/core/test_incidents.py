@@ -3,7 +3,7 @@
 import msgspec
 
 from controller.core.actions import Outcome, after
-from controller.core.picks import take_relogin
+from controller.core.picks import answer_relogin
 from controller.core.plan import Plan
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply
@@ -324,7 +324,7 @@ def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -
     told(floor, "1001")
     floor.poll(seconds=15)
     plan = floor.plan()
-    assert (DecisionCode.MOVE_GIVEN_UP, "tried 3 times, and still there", "1001") in decisions(plan)
+    assert (DecisionCode.MOVE_GIVEN_UP, "the session is still there after 3 attempts", "1001") in decisions(plan)
     assert floor.listed() == {"1001": NotMoved.STAYED}
     floor.poll(seconds=60)
     assert floor.moves() == []
@@ -410,12 +410,12 @@ def test_a_move_that_is_withdrawn_keeps_neither_place_nor_order() -> None:
     floor.state.decided.logins["1001"] = msgspec.structs.replace(slot("1001"), used_by=1001, screen="a" * 64)
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()
-    assert take_relogin(floor.state, "a" * 64) is NoRelogin.NOT_YET
+    assert answer_relogin(floor.state, "a" * 64) is NoRelogin.NOT_YET
     floor.judge()
     plan = floor.plan()
     assert DecisionCode.MOVE_WITHDRAWN in [code for code, _, _ in decisions(plan)]
     # a supervisor who logs them out now has the last word
-    assert take_relogin(floor.state, "a" * 64) is NoRelogin.NONE
+    assert answer_relogin(floor.state, "a" * 64) is NoRelogin.NONE
     floor.poll()
     assert len(floor.state.decided.slots) == 0
 

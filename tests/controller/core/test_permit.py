@@ -57,7 +57,7 @@ def acting() -> Cluster:
 def fold_poll(cluster: Cluster, sequence: int) -> None:
     """Let a poll come in, one second after the one before, and make its plan."""
     news, now = poll(dialer(ONE), dialer(TWO), sequence=sequence, at_ms=NOW_MS + 1000 * sequence), NOW + sequence
-    cluster.note_arrival(news, cluster.fold(news, live=True), now)
+    cluster.record_arrival(news, cluster.fold(news, live=True), now)
     cluster.publish()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.core.picks import Picked, PickRequest, Refused, pick, resolve, take_relogin
+from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick, resolve
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
@@ -410,34 +410,34 @@ def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
 
 def test_an_order_is_for_one_screen_and_given_once() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.decided.hand_out(_planned())
-    assert take_relogin(state, OTHER) is NoRelogin.NONE
-    taken = take_relogin(state, SCREEN)
+    state.decided.reserve(_planned())
+    assert answer_relogin(state, OTHER) is NoRelogin.NONE
+    taken = answer_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
-    assert take_relogin(state, SCREEN) is NoRelogin.NONE
+    assert answer_relogin(state, SCREEN) is NoRelogin.NONE
     assert state.decided.slots.on(ONE) == 1
 
 
 def test_nobody_gets_an_order_by_naming_no_screen() -> None:
     state = desk_state(dialer(ONE))
-    state.decided.hand_out(_planned(screen=""))
-    assert take_relogin(state, "") is NoRelogin.NONE
+    state.decided.reserve(_planned(screen=""))
+    assert answer_relogin(state, "") is NoRelogin.NONE
 
 
 def test_a_slot_that_a_login_asked_for_is_no_order() -> None:
     state = desk_state(dialer(ONE))
     _pick_from(state, SCREEN)
-    assert take_relogin(state, SCREEN) is NoRelogin.NONE
+    assert answer_relogin(state, SCREEN) is NoRelogin.NONE
 
 
 def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
     state = desk_state(dialer(ONE))
-    state.decided.hand_out(_planned())
+    state.decided.reserve(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == ONE
     state.fold(session("1001", ONE, number=2, sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2))
-    assert take_relogin(state, SCREEN) is NoRelogin.NONE
+    assert answer_relogin(state, SCREEN) is NoRelogin.NONE
     # and the next order is for the screen they are at now
     assert state.decided.logins["1001"].screen == OTHER
 
@@ -445,7 +445,7 @@ def test_an_order_is_over_once_its_agent_has_logged_in_again() -> None:
 @pytest.mark.parametrize("typed", ["desk", "p2", "nonsense"])
 def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.decided.hand_out(_planned())
+    state.decided.reserve(_planned())
     answer = pick(state, PLAIN, PickRequest("1001", typed, "", OTHER), "me")
     match typed:
         case "desk":
@@ -456,23 +456,23 @@ def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
             assert (answer.slot.server_ip, answer.is_new) == (TWO, False)
         case _:
             assert answer == Refused(NoPick.UNKNOWN_ALIAS, ())
-    taken = take_relogin(state, SCREEN)
+    taken = answer_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert taken.server_ip == ONE
 
 
 def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
     state = desk_state(dialer(ONE, active=False), dialer(TWO))
-    state.decided.hand_out(_planned())
+    state.decided.reserve(_planned())
     assert _pick_from(state, OTHER).slot.server_ip == TWO
-    taken = take_relogin(state, SCREEN)
+    taken = answer_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
     assert taken.server_ip == TWO
 
 
 def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
     state = desk_state(dialer(ONE), dialer(TWO))
-    state.decided.hand_out(msgspec.structs.replace(_planned(), replaces=7))
+    state.decided.reserve(msgspec.structs.replace(_planned(), replaces=7))
     state.decided.relogins[7] = Relogin(
         cluster=CLUSTER,
         live_agent_id=7,
@@ -489,11 +489,11 @@ def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
 
 
 def test_only_a_screen_that_hotdesk_has_told_gets_its_order() -> None:
-    assert take_relogin(_moving(ReloginStage.PLANNED), SCREEN) is NoRelogin.NOT_YET
-    assert isinstance(take_relogin(_moving(ReloginStage.SENT), SCREEN), LoginSlot)
-    assert isinstance(take_relogin(_moving(ReloginStage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
+    assert answer_relogin(_moving(ReloginStage.PLANNED), SCREEN) is NoRelogin.NOT_YET
+    assert isinstance(answer_relogin(_moving(ReloginStage.SENT), SCREEN), LoginSlot)
+    assert isinstance(answer_relogin(_moving(ReloginStage.ENDED, "external_pause is LOGOUT"), SCREEN), LoginSlot)
     # a session that ended before it was told was ended by somebody else
-    assert take_relogin(_moving(ReloginStage.ENDED), SCREEN) is NoRelogin.NONE
+    assert answer_relogin(_moving(ReloginStage.ENDED), SCREEN) is NoRelogin.NONE
 
 
 def test_whoever_changes_a_held_slot_says_that_it_was_them() -> None:

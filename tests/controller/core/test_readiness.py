@@ -1,9 +1,9 @@
-"""The audit: each thing that hot-desking needs and a VICIdial lacks is found, said once, and said how to mend."""
+"""The readiness check: each thing that a VICIdial lacks for hot-desking is found once, and has a remedy."""
 
 import msgspec
 import pytest
 
-from controller.core.readiness import Severity, audit, worst
+from controller.core.readiness import Severity, check_readiness, worst
 from controller.core.state import ClusterState
 from messages.records import (
     AliasDefect,
@@ -43,7 +43,7 @@ def _found(
 
 
 def _kinds(state: ClusterState) -> set[str]:
-    found = audit(state)
+    found = check_readiness(state)
     assert all(each.what and each.remedy and each.where for each in found)
     assert len(found) == len(set(found))
     return {each.kind for each in found}
@@ -170,7 +170,7 @@ def test_grouping(grouping: Grouping, limit: int, weighed: bool, kinds: set[str]
 
 def test_the_worst_decides() -> None:
     state = folded(settings(), phone("p1", ONE), alias("desk", "p1"), poll(dialer(ONE)))
-    found = audit(state)
+    found = check_readiness(state)
     assert worst(found) is Severity.ERROR
     assert worst(each for each in found if each.severity is Severity.NOTE) is Severity.NOTE
     assert worst([]) is None

@@ -69,7 +69,7 @@ class Scene:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
         for _ in range(times):
             self.now += 1
-            self.committer.take({CLUSTER: turn})
+            self.committer.commit_plans({CLUSTER: turn})
             await self.settle()
 
     async def give(self) -> None:

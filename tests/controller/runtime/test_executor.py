@@ -114,5 +114,5 @@ def test_a_database_that_cannot_be_named_like_that_is_one_that_cannot_be_asked()
     def connect() -> "pymysql.connections.Connection[Any]":
         return pymysql.connect(host="db..example", user="hotdesk")
 
-    with pytest.raises(VicidialError, match=r"could not be asked for '1001': .*check host, tls_ca and password"):
+    with pytest.raises(VicidialError, match=r"could not be read for '1001': .*check host, tls_ca and password"):
         SqlSessionReader(connect).sessions("1001")

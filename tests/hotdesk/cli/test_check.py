@@ -33,7 +33,7 @@ def test_check_says_that_one_dialer_needs_no_alias(command: Command, database: D
     assert outcome.code == 0
     (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
     assert "1 active dialer" in note
-    assert "nobody needs a phone alias" in note
+    assert "no agent needs a phone alias" in note
 
 
 def test_check_without_a_cluster_says_so(command: Command) -> None:
@@ -76,7 +76,7 @@ def test_check_says_whether_screens_may_be_told(command: Command, west: Site) ->
     west.run(*grants(west, ACT))
     outcome = command("check", **acts(west))
     assert outcome.code == 0
-    assert "agents' screens may be told to log out" in outcome.output
+    assert "agents' screens may be sent logouts" in outcome.output
     assert "dead_call_status is not set" in outcome.output
 
 
@@ -139,7 +139,7 @@ def test_check_says_of_a_log_where_it_cannot_be(command: Command, tmp_path: Path
     (tmp_path / "file").touch()
     outcome = command("check", "--json", "--log.path", "file/hotdesk.db", **west.environment)
     assert outcome.code == LOG
-    assert "cannot be made" in subjects(outcome, "wrong")["log"]
+    assert "cannot be created" in subjects(outcome, "wrong")["log"]
 
 
 def lines_of(outcome: Outcome, verdict: str) -> list[str]:
@@ -167,7 +167,7 @@ def test_check_says_of_each_silent_probe_what_to_mend(
     assert lines_of(outcome, "ok")[-1] == "ok    cluster west: 1 of 3 dialers answer by AMI"
     mute, refused = lines_of(outcome, "wrong")
     second, third = (dialer.server_ip for dialer in west.plan.dialer_plans[1:])
-    assert f"dialer {second}: AMI at 127.0.0.1:{hung.port} accepts and does not answer" in mute
+    assert f"dialer {second}: AMI at 127.0.0.1:{hung.port} accepts the connection, but does not answer" in mute
     assert "ami_port" in mute
     assert f"dialer {third}: AMI at 127.0.0.1:{silent_port} refuses the connection" in refused
     assert "REJECT" in refused

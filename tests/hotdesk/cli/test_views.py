@@ -64,9 +64,9 @@ def until_now(minutes: float = 60) -> tuple[str, ...]:
 def test_top_shows_the_ranking_and_the_incidents(died: Scene, command: Command) -> None:
     shown = command("top").output
     assert f"west: {ONE} is down." in shown
-    assert "stands still for" in shown
+    assert "stalled for" in shown
     assert f"1001 to {TWO}: advised" in shown or "1001 to 10.0.0.3: advised" in shown
-    assert "nobody is on it" in shown
+    assert "not acknowledged" in shown
     assert died.url
 
 
@@ -110,8 +110,8 @@ def test_explain_says_why_in_words(died: Scene, command: Command) -> None:
     assert "It takes no new logins: down." in dialer
     assert "opened incident" in dialer
     assert f"Logged in on {ONE}" in agent
-    assert "VICIdial chose that: no pick of hotdesk's is known for it; typed desk-1001." in agent
-    assert "would have ordered a move" in agent
+    assert "VICIdial chose that dialer: no pick of hotdesk's is known for that login; typed desk-1001." in agent
+    assert "would move from" in agent
     assert "stands for 1001a, 1001b, 1001c" in alias
     assert f"1001a on {ONE}" in alias
     assert "not offered: down." in alias
@@ -158,7 +158,7 @@ def test_a_window_folded_again_gives_what_was_known_and_decided_then(died: Scene
     assert f"opened incident {incident.incident.incident}: down" in [each["what"] for each in found["decided"]]
     assert (found["more"], found["less"]) == ([], [])
     text = command("replay", *until_now()).output
-    assert f"known           {ONE} is down: heartbeat stands still for 8.0 s, no probe" in text
+    assert f"known           {ONE} is down: heartbeat stalled for 8.0 s, no probe" in text
     assert "polls folded; the log reaches back to 2027-01-15 08:00:0" in text
 
 
@@ -189,12 +189,12 @@ def test_the_window_is_what_was_asked_for(died: Scene, command: Command) -> None
         (("--set", "stalled"), "write KEY=VALUE"),
         (("--set", "no_such=1"), "unknown field `no_such`"),
         (("--set", "max_agents=many"), "--set does not fit"),
-        (("--set", "host=elsewhere"), "changes nothing about how this cluster is judged"),
-        (("--until", "yesterday"), "is no time"),
+        (("--set", "host=elsewhere"), "changes no rule for this cluster"),
+        (("--until", "yesterday"), "is not a time"),
         (("--minutes", "0"), "a window lasts from a moment"),
         (("--minutes", "nan"), "a window lasts from a moment"),
         (("--minutes", "1e12"), "a window lasts from a moment"),
-        (("--until", "0001-01-01T00:00"), "is no time"),
+        (("--until", "0001-01-01T00:00"), "is not a time"),
         (("--cluster", "east"), "no [clusters.east] in the settings; there are: west"),
     ],
 )
@@ -212,14 +212,14 @@ def test_a_log_that_is_not_there_is_said(tmp_path: Path, command: Command) -> No
     (tmp_path / "hotdesk.toml").write_text(ONE_CLUSTER)
     ended = command("replay")
     assert ended.code == 4
-    assert "hotdesk.db is not there" in ended.errors
+    assert "hotdesk.db does not exist" in ended.errors
     assert not (tmp_path / "hotdesk.db").exists()
 
 
 def test_a_database_of_somebody_elses_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:
         other.execute("CREATE TABLE things (name)")
-    with pytest.raises(LogRefusedError, match="is no log of hotdesk's"):
+    with pytest.raises(LogRefusedError, match="is not a log of hotdesk's"):
         EmbeddedReader(tmp_path / "log.db")
 
 

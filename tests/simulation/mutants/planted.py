@@ -110,10 +110,10 @@ def _act_before_it_is_committed(self: Committer, plans: Any) -> None:
             view = self._clusters.by_name[cluster]
             apply_plan(view.state, plan)
             self._submit(cluster)
-    _take(self, plans)
+    _commit_plans(self, plans)
 
 
-_take = Committer.take
+_commit_plans = Committer.commit_plans
 
 
 def _own_whatever_was_owned(self: Clusters, partitions: frozenset[int]) -> None:
@@ -179,7 +179,7 @@ MUTANTS = (
         (Change(Moves, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
         shown_by=31,
     ),
-    _mutant("act before it is committed", 29, Committer, "take", _act_before_it_is_committed),
+    _mutant("act before it is committed", 29, Committer, "commit_plans", _act_before_it_is_committed),
     _mutant("who lost a partition goes on", 46, Clusters, "own", _own_whatever_was_owned),
     _mutant("what came late to an heir is not its news", 2, Cluster, "_knows", _always(True)),
     _mutant("a lost order is never repeated", 356, Moves, "_repeat", _tell_nobody_twice),
