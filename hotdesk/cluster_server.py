@@ -78,7 +78,7 @@ class ClusterServer(Part):
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follow the log as long as this lasts, on the event loop."""
-        self._follower.start(self._loop)
+        self._follower.start()
         try:
             yield
         finally:

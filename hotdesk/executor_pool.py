@@ -15,8 +15,8 @@ from controller.core.plan import Plan
 from controller.core.policy import Policy
 from controller.runtime.committer import Committer
 from controller.runtime.executor import Executor
-from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
+from controller.runtime.owner import Owner
 from controller.vicidial.ports import Actuators
 from hotdesk.actuators import ActuatorSettings, reach
 from hotdesk.part import Part, Shared
@@ -42,7 +42,7 @@ def _acting(settings: ActuatorSettings, policy: Policy) -> _Acting:
 
 
 class ExecutorPool(Part):
-    """Has what the follower decides carried out.
+    """Has plans committed and their actions carried out.
 
     A cluster keeps its executor for good, with other actuators or with none: two that act at once would be worse than
     none. Executors have threads of their own. What they ask last of all is answered from what the event loop has
@@ -50,13 +50,13 @@ class ExecutorPool(Part):
     """
 
     def __init__(
-        self, wanted: Wanted, shared: Shared, clusters: Clusters, follower: Follower, instruments: ControllerInstruments
+        self, wanted: Wanted, shared: Shared, clusters: Clusters, owner: Owner, instruments: ControllerInstruments
     ) -> None:
         self._wanted = wanted
         self._name = shared.name
         self._loop = shared.loop
         self._clusters = clusters
-        self._follower = follower
+        self._owner = owner
         self._instruments = instruments
         self._executors: dict[str, Executor] = {}
         """By cluster; of those that act, and that did."""
@@ -66,7 +66,7 @@ class ExecutorPool(Part):
         self._known: Mapping[str, Cluster] = {}
         """The watched clusters of which something is known. Made anew each time, never changed; other threads read only
         what each publishes as its permit."""
-        self._committer = Committer(clusters, follower.commit, self._executors, follower.decides)
+        self._committer = Committer(clusters, owner.commit, self._executors, owner.decides)
 
     def start(self) -> None:
         """Begin to act."""
@@ -84,7 +84,7 @@ class ExecutorPool(Part):
             elif how != self._acting.get(name):
                 self._executors[name].use(how.actuators())
         self._acting = acting
-        self._follower.act_for(acting)
+        self._owner.act_for(acting)
 
     def stop(self) -> None:
         """Ask all executors to end."""
@@ -110,7 +110,7 @@ class ExecutorPool(Part):
         cluster = self._known.get(name)
         if cluster is None:
             return reason(ReasonCode.CLUSTER_UNKNOWN)
-        return cluster.permit.objection(action, time.monotonic(), self._follower.why_not(name))
+        return cluster.permit.objection(action, time.monotonic(), self._owner.why_not(name))
 
     def _publish(self) -> None:
         """Let executors know the clusters. On the event loop."""

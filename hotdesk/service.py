@@ -28,6 +28,7 @@ from controller.api.tokens import Tokens
 from controller.core.clusters import Clusters
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
+from controller.runtime.owner import Owner
 from hotdesk.api_server import ApiServer, listen, tokens_of
 from hotdesk.cluster_server import ClusterServer
 from hotdesk.collector_pool import CollectorPool
@@ -170,17 +171,20 @@ def _parts_of(wanted: Wanted, shared: Shared) -> tuple[list[ClusterServer], list
     if wanted.roles & {Role.CONTROL, Role.SERVE}:
         instruments = ControllerInstruments(shared.registry)
         clusters = Clusters(shared.name, shared.url, shared.log.partitions, wanted.policies)
+        owner = Owner(shared.log)
+        executors = ExecutorPool(wanted, shared, clusters, owner, instruments)
         follower = Follower(
             shared.log,
             clusters,
             shared.outbox,
             instruments,
+            owner,
+            loop=shared.loop,
+            on_plans=executors.take,
             owns=Role.CONTROL in wanted.roles,
             reads_all=Role.SERVE in wanted.roles,
         )
         if Role.CONTROL in wanted.roles:
-            executors = ExecutorPool(wanted, shared, clusters, follower, instruments)
-            follower.on_plans = executors.take
             parts.append(executors)
         answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=OwnerClient(trusted)))
     parts += answering

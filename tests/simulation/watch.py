@@ -18,7 +18,7 @@ from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import AgentPause, Decision, Fence, FenceStage, Relogin, ReloginStage
 from messages.topics import Topic
-from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
+from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Group, Picked
 from tests.simulation.wire import Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
 from tests.support.invariants import Invariant
@@ -33,6 +33,8 @@ class BrokenError(AssertionError):
 
 
 POLL = 0.5
+BELIEF_SECONDS = 1.01
+"""So long a process may believe what it last heard of its group."""
 NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
@@ -43,9 +45,10 @@ UNDER_WAY_SECONDS = POLL + 1.1
 class Watch:
     """Looks at every act and every answer."""
 
-    def __init__(self, world: World, wire: Wire, policy: Policy, *, probes: bool) -> None:
+    def __init__(self, world: World, wire: Wire, group: Group, policy: Policy, *, probes: bool) -> None:
         self._world = world
         self._wire = wire
+        self._group = group
         self._policy = policy
         self._probes = probes
         self.controllers: Sequence[Controller] = ()
@@ -59,10 +62,41 @@ class Watch:
         self._sent: deque[float] = deque()
         self._acted: list[tuple[str, str]] = []
         self._stamps: dict[tuple[str, int], Stamp] = {}
+        self._collectors: dict[int, str] = {}
+        """By epoch: who polled in it."""
 
     @property
     def _now(self) -> float:
         return self._world.clock.now
+
+    # --- whose the cluster is: `nodes.Sees`, `hands.Sees` ---------------------------------------------------------
+
+    def claims(self, name: str) -> None:
+        """Look at a claim."""
+        self._owns(name, "claims")
+
+    def decides(self, name: str, unknown: int) -> None:
+        """Look at decisions that were stored just now, and how many earlier ones their maker did not know."""
+        if unknown:
+            raise BrokenError(Invariant.DECIDED_BY_ANOTHER, f"{name} decides without knowing {unknown} decisions")
+
+    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None:
+        """Look at a collector that polls."""
+        if not holds_lock:
+            raise BrokenError(Invariant.TWO_COLLECT, f"{name} polls in epoch {epoch} without the lock")
+        if self._collectors.setdefault(epoch, name) != name:
+            raise BrokenError(Invariant.TWO_COLLECT, f"epoch {epoch} of {self._collectors[epoch]} is used by {name}")
+
+    def acts(self, name: str) -> None:
+        """Look at whoever is about to change something in VICIdial."""
+        self._owns(name, "acts")
+
+    def _owns(self, name: str, what: str) -> None:
+        lost_seconds = self._group.lost_seconds(name)
+        if lost_seconds > BELIEF_SECONDS:
+            raise BrokenError(
+                Invariant.DECIDED_BY_ANOTHER, f"{name} {what}, and lost the cluster {lost_seconds:.1f} s ago"
+            )
 
     # --- acts: `hands.Sees` -----------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collectors.leadership import Leadership
 from collectors.observer import Observer, _Watched
-from controller.core import agent_pauses, detector, fences, incidents, moves, ranking
+from controller.core import agent_pauses, detector, fences, incidents, moves, ownership, ranking
 from controller.core.actions import ActionChange
 from controller.core.actions.relogin import IN_CALL
 from controller.core.agent_pauses import AgentPausePlanner
@@ -19,6 +20,7 @@ from controller.core.clusters import Clusters
 from controller.core.moves import Moves
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
+from controller.core.ownership import Ownership, Progress
 from controller.core.plan import PlanBuilder, apply_plan
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
@@ -155,6 +157,15 @@ def _ignore_a_pause(self: Orders, order: Any) -> None:
 _add_order = Orders.add
 
 
+def _count_before_it_is_folded(self: Ownership[Any], progress: Progress) -> frozenset[int]:
+    """Let a claim count as soon as everything before it is read, though it waits in the backlog."""
+    return frozenset(self.unread) & progress.read
+
+
+def _keep_the_term(self: Leadership) -> None:
+    """Go on with the term by another connection."""
+
+
 def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
@@ -187,5 +198,11 @@ MUTANTS = (
     _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),
     _mutant("down is offered", 23, ranking, "_reasons_against", _offer_what_is_down),
     _mutant("emergency logout of who was never told", 1522, moves, "MOST_ATTEMPTS", 0),
+    _mutant(
+        "a claim counts before what was read under it is folded", 66, Ownership, "_counting", _count_before_it_is_folded
+    ),
+    _mutant("sure of the membership for a minute", 24, ownership, "SURE_SECONDS", 60.0),
+    _mutant("a leader that lost its lock goes on", 4, Leadership, "lock_lost", _keep_the_term),
+    _mutant("an epoch used twice", 355, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", 632, AgentPausePlanner, "_release", _let_the_pause_be),
 )
