@@ -1,5 +1,5 @@
-"""VICIdial's database and the dialers' ports to records on the log. Reads only; a read-only account is enough.
+"""Collectors: turn VICIdial's database and the dialers' ports into records. A read-only account is enough.
 
-`observer` and `vicidial.rows` are pure: rows and the time in, records out. `vicidial.database` holds the connection,
-`probes` ask the dialers, `leadership` says which collector works, `collector` is the loop.
+`observer` and `vicidial.rows` are pure: rows and the time in, records out. `vicidial.database` has the connection,
+`probes` probe the dialers, `leadership` decides which collector is the leader, `collector` is the loop.
 """

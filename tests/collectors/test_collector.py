@@ -401,7 +401,7 @@ def test_a_database_that_stops_is_told_and_nobody_dies_of_it(
     following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     _beat(vicidial)
     before = following.until(lambda state: _takes_logins(state) == {FIRST, SECOND, THIRD})
-    last_poll = before.observed_at_ms
+    last_poll = before.observed.observed_at_ms
 
     own_server.stop()
     state = following.until(lambda state: state.observed.outage is not None)
