@@ -1,5 +1,5 @@
--- All that hotdesk's collectors may do: read these columns. Run as an administrator of the database, with a host
--- and a password of your own. A column your VICIdial does not have: leave it out.
+-- All rights of hotdesk's collectors: read these columns. Run this as an administrator of the database, with a host
+-- and a password of your own. Leave out the columns that your VICIdial does not have.
 CREATE USER 'hotdesk'@'%' IDENTIFIED BY 'choose-a-password';
 GRANT SELECT (server_ip, server_id, server_description, active, active_agent_login_server, active_asterisk_server,
               active_twin_server_ip, conf_engine) ON asterisk.servers TO 'hotdesk'@'%';

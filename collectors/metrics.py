@@ -1,4 +1,4 @@
-"""What a collector counts about its own work."""
+"""The metrics of a collector's own work."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -19,7 +19,7 @@ class CollectorInstruments:
         self.published = Counter(*metrics.RECORDS_PUBLISHED, registry=registry)
 
     def start(self, cluster: str) -> None:
-        """Show a cluster's series before anything happened."""
+        """Start a cluster's series at 0, before the first poll."""
         self.leading.labels(cluster).set(0)
         for family in (self.poll_seconds, self.rows, self.statements, self.published):
             family.labels(cluster)
@@ -27,6 +27,6 @@ class CollectorInstruments:
             self.errors.labels(cluster, kind)
 
     def end(self, cluster: str) -> None:
-        """Show a cluster's series no more: nobody collects for it here."""
+        """Remove a cluster's series: this process no longer has a collector for it."""
         for family in (self.leading, self.poll_seconds, self.rows, self.statements, self.errors, self.published):
             family.remove_by_labels({"cluster": cluster})

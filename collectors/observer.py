@@ -1,8 +1,8 @@
-"""From what the tables show to the records of a poll. Pure: rows and the time go in, records come out.
+"""Turn the rows of a poll into records. Pure: rows and the time in, records out.
 
-A poll holds what changed, then the record that closes it. Agents go out at once and whole, since the counts in the
-closing record are theirs. Phones, aliases, campaigns and settings (the catalogue) follow in slices, a few thousand a
-poll, so that they never hold up the news that a dialer was switched off.
+A poll has a record for each change, then the record that closes it. Agents are published at once and completely, since
+the counts in the closing record are theirs. Phones, aliases, campaigns and settings (the catalogue) follow in slices,
+a few thousand for each poll, so that they never delay the record of a dialer that was switched off.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from collectors.probes.registrations import NOBODY, Registered
+from collectors.probes.registrations import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
     AgentRow,
@@ -49,7 +49,7 @@ SLICE = 4000
 
 
 class Removal(NamedTuple):
-    """A tombstone: what `key` names is no more."""
+    """A tombstone: the key has ended."""
 
     key: Key
     epoch: int
@@ -60,7 +60,7 @@ Outgoing = Stamped | Removal
 
 
 class CatalogueRows(NamedTuple):
-    """What changes rarely. A part that is None did not change since it was last read."""
+    """Rows that change rarely. A part that is None has not changed since it was last read."""
 
     phones: Iterable[Row] | None
     aliases: Iterable[Row] | None
@@ -69,11 +69,11 @@ class CatalogueRows(NamedTuple):
     weights: Iterable[Row]
     missing_columns: tuple[str, ...]
     secrets: Iterable[Row] | None = None
-    """Read together with the phones; None too where they may not be read."""
+    """Read together with the phones; None also if this account may not read them."""
 
 
 class Reading(NamedTuple):
-    """What one poll read. A part that is None was not read this time."""
+    """The rows and probe results of one poll. A part that is None was not read this time."""
 
     dialers: Iterable[Row]
     heartbeats: Iterable[Row]
@@ -82,12 +82,12 @@ class Reading(NamedTuple):
     """Read together with the agents, as `confbridges`."""
     confbridges: Iterable[Row] = ()
     logins: Iterable[Row] = ()
-    """Logins that were not read before, oldest first."""
+    """Logins since the last reading, oldest first."""
     catalogue: CatalogueRows | None = None
     probes: Mapping[ServerIp, Mapping[str, ProbeResult]] = MappingProxyType({})
-    """What probes of the dialers' own ports last told, by kind. No table holds that; it is as old as the probe."""
-    registered: Registered = NOBODY
-    """What dialers last told of their phones, for those in `Observer.unwritten`."""
+    """The latest result of each dialer's probes, by kind. It comes from no table, and is as old as the probe."""
+    registered: Registered = NONE_KNOWN
+    """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
 
 
 class _Watched(NamedTuple):
@@ -98,7 +98,7 @@ class _Watched(NamedTuple):
 
 
 class _Session(NamedTuple):
-    """A row of `vicidial_live_agents`, and what it was read as."""
+    """A row of `vicidial_live_agents`, and its meaning."""
 
     row: Row
     agent: AgentRow | None
@@ -117,7 +117,7 @@ Known = AgentRow | PhoneRow | AliasRow | CampaignRow | SettingsRow
 
 
 class Observer:
-    """What one collector saw and published in one epoch."""
+    """The state of one collector's polls in one epoch."""
 
     def __init__(self, cluster: str, collector: str, epoch: int) -> None:
         self._cluster = cluster
@@ -128,53 +128,53 @@ class Observer:
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
         self._typed: dict[str, LoginRow] = {}
-        """By user: the latest login, and what was typed then."""
+        """By user: the latest login, with the phone login that was typed."""
         self._counts: dict[ServerIp, _Counts] = {}
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
         self._phones_read: dict[str, PhoneRow] = {}
-        self._registered: Registered = NOBODY
+        self._registered: Registered = NONE_KNOWN
         self._phones: dict[str, PhoneRow] = {}
-        """As read, and filled in with what the dialers tell."""
+        """As read, with the dialers' own answers filled in."""
         self.unwritten: frozenset[ServerIp] = frozenset()
-        """Dialers of whose phones the table does not say whether they are registered."""
+        """Dialers for which the table does not have the registration of phones."""
         self._marks: Mapping[str, rows.Marks] | None = None
-        """What is kept of the phones' secrets; None: they may not be read."""
+        """Marks of the phones' secrets; None: this account may not read them."""
         self._shared_logins: frozenset[str] = frozenset()
         self._catalogue: dict[tuple[str, str], Known] = {}
         self._to_publish: dict[tuple[str, str], str] = {}
-        """What of the catalogue (and of the agents, in a round) waits for its slice, with the name it goes by."""
+        """Rows of the catalogue (and of the agents, in a round) that wait for their slice, each with its name."""
         self._round_since: int | None = None
-        """The poll that began the round of publishing everything again that is under way."""
+        """The poll that began the present round of publishing everything again; None: no round."""
         self._full_sequence: int | None = None
         self._odd: dict[str, OddRows] = {}
         self._catalogue_seen = False
 
     @property
     def epoch(self) -> int:
-        """Tell the reign."""
+        """This leadership term."""
         return self._epoch
 
     @property
     def sequence(self) -> int:
-        """Tell the number of the last poll."""
+        """The number of the last poll."""
         return self._sequence
 
     @property
     def waiting(self) -> int:
-        """Count the records that wait for their slice."""
+        """The number of records that wait for their slice."""
         return len(self._to_publish)
 
     def publish_everything_again(self) -> None:
-        """Begin a round: everything known goes out again, in slices."""
+        """Begin a round: publish everything again, in slices."""
         if not self._catalogue_seen:
-            return  # the first round of the epoch is still to come, and brings everything
+            return  # the first round of the epoch is still to come, and publishes everything
         self._round_since = self._sequence + 1
         self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
         self._to_publish |= {(kind, name): _name_of(row) for (kind, name), row in self._catalogue.items()}
 
     def observe(self, now_ms: int, reading: Reading) -> list[Outgoing]:
-        """Make the records of a poll: what changed, what ended, and last the record that closes it.
+        """Return the records of a poll: changes, ends, and last the record that closes it.
 
         `now_ms` is the log's time of the reading: monotonic within the epoch.
         """
@@ -184,13 +184,13 @@ class Observer:
         dialers = rows.dialers(reading.dialers, odd)
         self._watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         if reading.agents is not None:
-            out += self._take_agents(reading.agents, rows.logins(reading.logins), dialers)
+            out += self._agent_records(reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
         if reading.catalogue is not None:
-            self._take_catalogue(reading.catalogue, dialers)
-        self._take_registrations(reading.registered)
+            self._update_catalogue(reading.catalogue, dialers)
+        self._update_registrations(reading.registered)
         out += self._slice()
         out.append(
             Poll(
@@ -207,7 +207,7 @@ class Observer:
         return out
 
     def _watch(self, now_ms: int, seen: dict[ServerIp, rows.HeartbeatRow]) -> None:
-        """Judge each heartbeat's progress: that its value changed, whatever the value says."""
+        """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
         watched = {}
         for server_ip, row in seen.items():
             before = self._heartbeats.get(server_ip)
@@ -230,7 +230,7 @@ class Observer:
             watched[server_ip] = _Watched(row.value, heartbeat)
         self._heartbeats = watched
 
-    def _take_agents(
+    def _agent_records(
         self, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
     ) -> Iterator[Outgoing]:
         self._odd["agents"] = odd = OddRows()
@@ -238,7 +238,7 @@ class Observer:
         agents: dict[str, AgentRow] = {}
         counts: dict[ServerIp, _Counts] = {}
         for row in read:
-            # Most rows are as they were; comparing their bytes is far cheaper than reading them again.
+            # Most rows are unchanged; comparing their bytes is far cheaper than decoding them again.
             session = before.get(row[0])
             if session is None or session.row != row:
                 session = _read_session(row)
@@ -264,7 +264,7 @@ class Observer:
         for user in ended:
             yield self._ended(KIND_AGENT, user)
 
-    def _take_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
+    def _update_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
         known = self._catalogue
         catalogue: dict[tuple[str, str], Known] = {}
         if read.phones is not None:
@@ -288,19 +288,19 @@ class Observer:
         catalogue[KIND_SETTINGS, ""] = rows.settings(
             read.settings, read.weights, read.missing_columns, odd, secrets_compared=self._marks is not None
         )
-        # What everything else needs goes first: settings and campaigns, then aliases and phones.
+        # The parts that others need go first: settings and campaigns, then phones and aliases.
         for key in sorted(catalogue.keys() | known.keys(), key=_urgency):
             before, now = known.get(key), catalogue.get(key)
             if before != now:
                 self._to_publish[key] = _name_of(now or before)
         self._catalogue = catalogue
         if not self._catalogue_seen:
-            # The first catalogue of an epoch is a round of its own: all of it is new.
+            # The first catalogue of an epoch is a round of its own, since all of it is new.
             self._catalogue_seen = True
             self._round_since = 1
 
-    def _take_registrations(self, registered: Registered) -> None:
-        """Note what dialers tell of their phones: at once, since an agent may be waiting for the phone to come back."""
+    def _update_registrations(self, registered: Registered) -> None:
+        """Update the registrations at once, since an agent may be waiting for the phone to come back."""
         if registered == self._registered:
             return
         self._registered = registered
@@ -315,7 +315,7 @@ class Observer:
         for key in list(self._to_publish)[:SLICE]:
             name = self._to_publish.pop(key)
             row = self._agents.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.get(key)
-            # An agent who left since the round began has had his tombstone.
+            # An agent who left since the round began has already had a tombstone.
             if row is not None:
                 yield self._record(row)
             elif key[0] != KIND_AGENT:

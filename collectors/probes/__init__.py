@@ -1,1 +1,1 @@
-"""The dialers' own ports: Asterisk's manager (AMI) and SIP."""
+"""Probes of the dialers' own ports: Asterisk's manager (AMI) and SIP."""

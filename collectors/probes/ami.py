@@ -1,10 +1,10 @@
-"""A probe by the Asterisk Manager Interface (AMI): does a dialer's Asterisk still answer what it is asked?
+"""Probe a dialer by the Asterisk Manager Interface (AMI).
 
-A connection that is accepted proves nothing: the kernel accepts for a process that hangs. So the probe logs in and
-sends `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its
-table of actions. `CoreStatus` would prove no more, as it takes no lock either, and wants a permission; `Status` would
-prove more, but waits for the lock of every channel while it holds up new ones, and a probe must do no harm. So an
-account without a single permission is enough, and its secret opens nothing else:
+An accepted connection proves nothing: the kernel accepts for a process that hangs. So the probe logs in and sends
+`Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its table of
+actions. `CoreStatus` would prove no more, as it needs no lock either, and needs a permission; `Status` would prove
+more, but waits for the lock of every channel while it delays new ones, and a probe must do no harm. So an account
+without any permission is enough, and its secret gives access to nothing else:
 
     [hotdesk]
     secret = choose-a-password
@@ -13,12 +13,12 @@ account without a single permission is enough, and its secret opens nothing else
     read =
     write =
 
-The connection is kept between probes. That spares the dialer a session and lines of its log each second, and it keeps
-the probe truthful: Asterisk lets five or so connections wait to be accepted, so one that hangs looks unreachable to
-newcomers as soon as these places are taken, and VICIdial's own scripts take them within seconds. A connection that
-fell silent is therefore never given up: the kernel's keepalive tells whether the host behind it still lives.
+The connection is kept between probes. That spares the dialer a session and lines in its log each second, and it keeps
+the result true: in Asterisk about five connections can wait to be accepted, so one that hangs looks unreachable to
+new connections as soon as that queue is full, and VICIdial's own scripts fill it within seconds. A silent connection is
+therefore never given up: the kernel's keepalive notices if the host behind it is gone.
 
-The login answers a challenge, so the secret itself does not travel. Read from Asterisk's public documentation of AMI.
+The login answers a challenge, so the secret itself is not sent. Source: Asterisk's public documentation of AMI.
 """
 
 import asyncio
@@ -36,38 +36,39 @@ from messages.records import ProbeResult
 
 AMI_PORT = 5038
 LONGEST_LINE = 4096
-"""Bytes. Asterisk 16 itself takes no longer ones than 1 kB."""
+"""Bytes. Asterisk 16 itself accepts no lines over 1 kB."""
 LONGEST_MESSAGE = 64 * 1024
 """Bytes of all lines up to an empty one."""
-MOST_HEARD = 256 * 1024
-"""Bytes one probe listens to before it takes what talks there for something else."""
+MOST_READ = 256 * 1024
+"""Most bytes that a probe reads without an answer; a server that sends more is not AMI."""
 MOST_LISTED = 16 * 1024 * 1024
-"""Bytes of a list of peers: room for some 40,000 phones."""
+"""Most bytes of a list of peers: room for some 40,000 phones."""
 CHUNK = 4096
 BANNER = b"Asterisk Call Manager/"
 DENIED_SECONDS = 30.0
-"""How long a refused login stands before the next try. Asterisk logs each one, and guards ban who tries too often."""
+"""Time between a refused login and the next attempt. Asterisk logs each refusal, and tools such as fail2ban ban a host
+with too many."""
 DEAD_HOST_SECONDS = 2
-"""A host that acknowledges nothing for so long ends a kept connection; it is checked each second."""
+"""A kept connection ends if its host acknowledges nothing for this long; it is checked each second."""
 
 Message = dict[str, str]
-"""A message's lines `Key: value`, keys in lower case; of a key that comes twice the first."""
+"""A message's lines `Key: value`, with keys in lower case; of a key that comes twice, the first value."""
 
 
 class AmiError(Exception):
-    """What a conversation cannot go on after; `str()` never holds a secret."""
+    """The conversation cannot go on; `str()` never contains a secret."""
 
 
 class NotAmiError(AmiError):
-    """What talks there is no Asterisk Manager Interface."""
+    """The server is not an Asterisk Manager Interface."""
 
 
 class LoginDeniedError(AmiError):
-    """User or secret is refused, or the address this host comes from."""
+    """The server refuses the user, the secret, or this host's address."""
 
 
 class AmiTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialer's AMI listens, and as whom to log in."""
+    """The address of a dialer's AMI, and the login."""
 
     host: str
     """An IP address: a name would make the probe depend on a name server."""
@@ -79,27 +80,27 @@ class AmiTarget(msgspec.Struct, frozen=True, kw_only=True):
         family_of(self.host)
         for name, value in (("user", self.user), ("secret", self.secret)):
             if any(character in value for character in "\r\n\0"):
-                raise ValueError(f"the AMI {name} holds a line break or a zero byte")
+                raise ValueError(f"the AMI {name} has a line break or a zero byte")
 
     def __repr__(self) -> str:
         return f"AmiTarget({self.host}:{self.port}, user={self.user!r})"
 
 
 class AmiFraming:
-    """Cuts what a manager sends into its banner and messages. Holds `LONGEST_MESSAGE` bytes at most."""
+    """Splits the manager's bytes into banner and messages. Buffers `LONGEST_MESSAGE` bytes at most."""
 
     def __init__(self) -> None:
         self.banner = ""
-        """The first line; empty: not yet heard."""
+        """The first line; empty: not received yet."""
         self._line = bytearray()
         self._message: Message = {}
         self._message_bytes = 0
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take bytes as they came, and give the messages they complete.
+        """Add received bytes, and return the messages that they complete.
 
         Raises:
-            NotAmiError: no banner, a line or a message longer than any of AMI's. It is of no more use then.
+            NotAmiError: no banner, or a line or a message longer than any of AMI's. The framing is useless then.
         """
         complete: list[Message] = []
         begin = 0
@@ -115,7 +116,7 @@ class AmiFraming:
             raise NotAmiError(f"a line longer than {LONGEST_LINE} bytes")
         self._line += part
         if not self.banner and not BANNER.startswith(self._line[: len(BANNER)]):
-            raise NotAmiError("it does not begin as AMI does")
+            raise NotAmiError("its first line is not that of AMI")
 
     def _end_line(self, complete: list[Message]) -> None:
         line = self._line.removesuffix(b"\r").decode(errors="replace")
@@ -123,7 +124,7 @@ class AmiFraming:
         self._line.clear()
         if not self.banner:
             if len(line) < len(BANNER):
-                raise NotAmiError("it does not begin as AMI does")
+                raise NotAmiError("its first line is not that of AMI")
             self.banner, self._message_bytes = line, 0
             return
         if self._message_bytes > LONGEST_MESSAGE:
@@ -133,14 +134,14 @@ class AmiFraming:
                 complete.append(self._message)
             self._message, self._message_bytes = {}, 0
             return
-        # A line without a colon is a piece of some event's text: it is nothing that is waited for here.
+        # A line without a colon is part of some event's text, which is not needed here.
         key, colon, value = line.partition(":")
         if colon:
             self._message.setdefault(key.strip().lower(), value.strip())
 
 
 class AmiConversation:
-    """What to say next on one connection, from the banner to each Ping. Pure: bytes in, bytes out."""
+    """The protocol on one connection, from the banner to each Ping. Pure: bytes in, bytes out."""
 
     def __init__(self, user: str, secret: str) -> None:
         self._user = user
@@ -148,31 +149,31 @@ class AmiConversation:
         self._framing = AmiFraming()
         self._numbers = itertools.count(1)
         self._waits_for = ""
-        """The ActionID of what was asked; empty: nothing."""
+        """The ActionID of the unanswered action; empty: none."""
         self._on_success: Callable[[Message], bytes] | None = None
         self.answered = False
-        """Whether a Ping was answered since `ping` was last called."""
+        """A Ping was answered since the last call of `ping`."""
         self.logging_in = False
-        """Whether a login was sent and not answered."""
+        """A login was sent and is not answered yet."""
 
     def __repr__(self) -> str:
         return f"AmiConversation(user={self._user!r})"
 
     def ping(self) -> bytes:
-        """Ask for a sign of life, and give what to send for it.
+        """Return the bytes that ask for a sign of life.
 
-        One that is still unanswered is waited for, so that whatever time one says nothing piles up at its door.
+        While the last Ping is unanswered none is sent, so that requests do not pile up at a server that hangs.
         """
         self.answered = False
         if self._waits_for or not self._framing.banner:
             return b""
         return self._ask("Ping", self._pong)
 
-    def hear(self, data: bytes) -> bytes:
-        """Take what came, and give what to send next.
+    def receive(self, data: bytes) -> bytes:
+        """Process received bytes, and return the bytes to send next.
 
         Raises:
-            NotAmiError: it is no AMI.
+            NotAmiError: the server is not AMI.
             LoginDeniedError: the login is refused.
         """
         reply = b""
@@ -181,7 +182,7 @@ class AmiConversation:
         if self._framing.banner and not greeted:
             reply = self._ask("Challenge", self._log_in, AuthType="MD5")
         for message in messages:
-            # Asterisk may put events, and answers to nothing, between question and answer.
+            # Asterisk may send events, and answers to no action, between an action and its answer.
             if "response" in message and message.get("actionid") == self._waits_for != "":
                 reply += self._answer(message)
         return reply
@@ -193,8 +194,8 @@ class AmiConversation:
         if self.logging_in:
             raise LoginDeniedError(f"the login as {self._user!r} is refused")
         if on_success == self._pong:
-            return self._pong(message)  # who says no to a Ping has read it
-        raise NotAmiError("it knows no challenge")
+            return self._pong(message)  # a server that refuses a Ping has read it
+        raise NotAmiError("it refuses a challenge")
 
     def _log_in(self, challenge: Message) -> bytes:
         self.logging_in = True
@@ -220,7 +221,7 @@ def _action(action: str, **keys: str) -> bytes:
 
 
 def _login(challenge: Message, user: str, secret: str) -> Message:
-    # AMI knows no other digest; it keeps the secret off the wire, and guards nothing that is stored.
+    # AMI has no other digest; it keeps the secret off the wire, and protects nothing that is stored.
     key = hashlib.md5((challenge.get("challenge", "") + secret).encode(), usedforsecurity=False)
     return {"AuthType": "MD5", "Username": user, "Key": key.hexdigest(), "Events": "off"}
 
@@ -229,7 +230,7 @@ LOGOFF = b"Action: Logoff\r\n\r\n"
 
 
 class AmiProbe:
-    """Probes one dialer's AMI, again and again, on a connection that it keeps. Belongs to one event loop."""
+    """Probes one dialer's AMI again and again, on a connection that it keeps. Belongs to one event loop."""
 
     def __init__(self, target: AmiTarget) -> None:
         self._target = target
@@ -238,40 +239,40 @@ class AmiProbe:
         self._denied_at: float | None = None
 
     async def probe(self, timeout_seconds: float) -> ProbeResult:
-        """Tell what the port tells within that time; one call at a time.
+        """Return the result of one probe within the time limit; one call at a time.
 
         Raises:
-            OSError: this host has no socket left, which says nothing about the dialer.
+            OSError: this host has no socket left, which is no result about the dialer.
         """
         if self._denied_at is not None and time.monotonic() - self._denied_at < DENIED_SECONDS:
             return ProbeResult.DENIED
         try:
             async with asyncio.timeout(timeout_seconds):
                 if self._socket is not None:
-                    # Why a kept connection broke, a new one tells.
+                    # If the kept connection broke, a new one shows why.
                     with suppress(OSError):
-                        return await self._listen(self._socket)
-                return await self._connect_and_listen()
+                        return await self._ping(self._socket)
+                return await self._connect_and_ping()
         except TimeoutError:
             if self._socket is None:
                 return ProbeResult.UNREACHABLE
-            # Asterisk takes a second to refuse a login: meanwhile the last refusal stands.
+            # Asterisk takes a second to refuse a login: until then the last refusal counts.
             awaits_refusal = self._denied_at is not None and self._conversation.logging_in
             return ProbeResult.DENIED if awaits_refusal else ProbeResult.MUTE
 
     def close(self) -> None:
-        """Say goodbye and hang up, without waiting. Idempotent."""
+        """Send a logoff and close the connection, without waiting. Idempotent."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.send(LOGOFF)
-            self._hang_up()
+            self._disconnect()
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    async def _connect_and_listen(self) -> ProbeResult:
+    async def _connect_and_ping(self) -> ProbeResult:
         connection = _new_socket(self._target.host)
         try:
             await asyncio.get_running_loop().sock_connect(connection, (self._target.host, self._target.port))
@@ -287,55 +288,55 @@ class AmiProbe:
         self._socket = connection
         self._conversation = AmiConversation(self._target.user, self._target.secret)
         try:
-            return await self._listen(connection)
+            return await self._ping(connection)
         except ConnectionResetError:
             return ProbeResult.REFUSED
         except OSError:
             return ProbeResult.MUTE
 
-    async def _listen(self, connection: socket.socket) -> ProbeResult:
-        """Ask, and listen until a verdict.
+    async def _ping(self, connection: socket.socket) -> ProbeResult:
+        """Send a Ping, and wait for a result.
 
         Raises:
             OSError: the connection broke.
         """
         try:
-            await self._hear_answer(connection)
+            await self._receive_answer(connection)
         except NotAmiError:
-            self._hang_up()
+            self._disconnect()
             return ProbeResult.MUTE
         except LoginDeniedError:
-            self._hang_up()
+            self._disconnect()
             self._denied_at = time.monotonic()
             return ProbeResult.DENIED
         except OSError:
-            self._hang_up()
+            self._disconnect()
             raise
         self._denied_at = None
         return ProbeResult.ALIVE
 
-    async def _hear_answer(self, connection: socket.socket) -> None:
+    async def _receive_answer(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        heard = 0
+        received = 0
         await loop.sock_sendall(connection, self._conversation.ping())
         while not self._conversation.answered:
             data = await _receive(connection)
             if not data:
-                raise ConnectionAbortedError("it hung up")
-            heard += len(data)
-            if heard > MOST_HEARD:
-                raise NotAmiError(f"{heard} bytes and no answer among them")
-            await loop.sock_sendall(connection, self._conversation.hear(data))
-            await asyncio.sleep(0)  # who talks without end must not keep the loop from the others
+                raise ConnectionAbortedError("the server closed the connection")
+            received += len(data)
+            if received > MOST_READ:
+                raise NotAmiError(f"{received} bytes without an answer")
+            await loop.sock_sendall(connection, self._conversation.receive(data))
+            await asyncio.sleep(0)  # a server that sends without end must not keep the loop from other probes
 
 
 async def probe_ami(host: str, port: int, user: str, secret: str, timeout_seconds: float) -> ProbeResult:
-    """Probe once, on a connection of its own: connect, banner, login, Ping, logoff.
+    """Return the result of one probe, on a connection of its own: connect, banner, login, Ping, logoff.
 
-    Asterisk takes a second to refuse a login: within less, a wrong secret looks mute.
+    Asterisk takes a second to refuse a login: with a shorter limit, a wrong secret looks mute.
 
     Raises:
-        ValueError: the host is no IP address, or user or secret hold a line break.
+        ValueError: the host is not an IP address, or user or secret has a line break.
         OSError: this host has no socket left.
     """
     probe = AmiProbe(AmiTarget(host=host, port=port, user=user, secret=secret))
@@ -346,9 +347,9 @@ async def probe_ami(host: str, port: int, user: str, secret: str, timeout_second
 
 
 async def registered_peers(target: AmiTarget, timeout_seconds: float) -> dict[str, bool] | None:
-    """Ask which of chan_sip's phones that register are registered, by extension; None: it did not say.
+    """Return which of chan_sip's phones that register are registered, by extension; None: no answer.
 
-    The account needs the permission `reporting` (`write = reporting`): it can read with it, and change nothing.
+    The account needs the permission `reporting` (`write = reporting`), which lets it read, and change nothing.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -372,34 +373,34 @@ async def _list_peers(
             return None
         messages = framing.feed(data)
         if framing.banner and not asked:
-            asked = _say(writer, "Challenge", AuthType="MD5")
+            asked = _send(writer, "Challenge", AuthType="MD5")
         for message in messages:
-            event, said = message.get("event", ""), message.get("response", "")
+            event, response = message.get("event", ""), message.get("response", "")
             if event == "PeerEntry" and message.get("dynamic") == "yes":
                 address, status = message.get("ipaddress", "-none-"), message.get("status", "").upper()
                 peers[message.get("objectname", "")] = address != "-none-" and not status.startswith("UNREACHABLE")
             elif event == "PeerlistComplete":
                 writer.write(LOGOFF)
                 return peers
-            elif said and said.lower() != "success":
+            elif response and response.lower() != "success":
                 return None
-            elif said and asked == "Challenge":
-                asked = _say(writer, "Login", **_login(message, target.user, target.secret))
-            elif said and asked == "Login":
-                asked = _say(writer, "SIPpeers")
+            elif response and asked == "Challenge":
+                asked = _send(writer, "Login", **_login(message, target.user, target.secret))
+            elif response and asked == "Login":
+                asked = _send(writer, "SIPpeers")
     return None
 
 
-def _say(writer: asyncio.StreamWriter, action: str, **keys: str) -> str:
+def _send(writer: asyncio.StreamWriter, action: str, **keys: str) -> str:
     writer.write(_action(action, **keys))
     return action
 
 
 async def _receive(connection: socket.socket) -> bytes:
-    """Give what came, once something did.
+    """Return received bytes, once there are any.
 
-    Unlike the loop's own `sock_recv` this takes nothing from the socket that a cancellation could lose: the next
-    probe finds it there.
+    Unlike the loop's own `sock_recv` it reads no bytes that a cancellation could lose: the next probe finds them in
+    the socket.
     """
     loop = asyncio.get_running_loop()
     while True:

@@ -1,8 +1,8 @@
-"""Every dialer's probes, asked once a second by a thread of their own and read at any moment.
+"""Probe every dialer once a second, in a thread of its own; the results can be read at any moment.
 
 A probe that waits for a dead dialer waits in this thread, so that neither the collector's poll nor another dialer's
-probe waits with it. What a probe told is kept for `FRESH_SECONDS`: a prober that stalled says nothing, rather than
-that everybody lives.
+probe waits with it. A result is kept for `FRESH_SECONDS`: a prober that stalled has no results, rather than old ones
+that say alive.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ KIND_SIP = "sip"
 INTERVAL_SECONDS = 1.0
 TIMEOUT_SECONDS = 1.0
 FRESH_SECONDS = 3.0
-"""What a probe told longer ago is not told on: it should have been asked three times since."""
+"""An older result is dropped: three more should have come since."""
 AT_ONCE = 256
-"""Probes under way at a time, both kinds of 128 dialers. With more of them, and all mute, each is asked less often."""
+"""Most probes in progress at a time: both kinds of 128 dialers. More dialers, all mute, are each probed less often."""
 STOP_SECONDS = 1.0
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -38,18 +38,18 @@ log = structlog.get_logger()
 
 
 class DialerProbes(msgspec.Struct, frozen=True, kw_only=True):
-    """How one dialer is probed; None: not by this."""
+    """The probes of one dialer; None: not by this kind."""
 
     ami: AmiTarget | None = None
     sip: SipTarget | None = None
 
 
 class ProbeException(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a dialer's probes differ from the cluster's; None: they do not."""
+    """Settings of one dialer's probes that differ from the cluster's; None: the same."""
 
     ami: bool | None = None
     ami_host: str | None = None
-    """Where its AMI listens: VICIdial's `servers.telnet_host`, if that is no loopback address. An IP address."""
+    """IP address of its AMI: VICIdial's `servers.telnet_host`, unless that is a loopback address."""
     ami_port: Port | None = None
     sip: bool | None = None
     sip_host: str | None = None
@@ -62,7 +62,7 @@ class ProbeException(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a cluster's dialers are probed. The default probes nothing."""
+    """Settings of a cluster's probes. By default there are none."""
 
     ami_user: str = ""
     """Empty: no AMI probes."""
@@ -78,14 +78,14 @@ class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def any_probe(self) -> bool:
-        """Tell whether some dialer may be probed."""
+        """True if any dialer may be probed."""
         return bool(self.ami_user) or self.sip or any(own.sip for own in self.dialers.values())
 
     def __repr__(self) -> str:
         return f"ProbeSettings(ami_user={self.ami_user!r}, sip={self.sip})"
 
     def probes_of(self, dialers: Iterable[ServerIp]) -> dict[ServerIp, DialerProbes]:
-        """Give the probes of these dialers. One whose address is no IP address, and has none here, is not probed."""
+        """Return the probes of these dialers. One without an IP address, in `server_ip` or here, is not probed."""
         return {server_ip: self._of(server_ip, self.dialers.get(server_ip, ProbeException())) for server_ip in dialers}
 
     def _of(self, server_ip: ServerIp, own: ProbeException) -> DialerProbes:
@@ -111,20 +111,20 @@ class _Key(NamedTuple):
     target: AmiTarget | SipTarget
 
 
-class _Told(NamedTuple):
-    probe: ProbeResult
+class _Latest(NamedTuple):
+    result: ProbeResult
     at: float
 
 
 class Prober:
-    """Asks the probes of a cluster's dialers until it is stopped. A context manager; starts once.
+    """Probes a cluster's dialers until it is stopped. A context manager; starts once.
 
     Args:
-        probes: the dialers to begin with, as `watch` takes them.
-        interval_seconds: from the begin of a probe to the begin of the next of the same dialer and kind. One that
-            takes longer is followed at once, never overtaken.
-        timeout_seconds: how long one probe may take.
-        at_once: how many may be under way together.
+        probes: the first dialers, as in `watch`.
+        interval_seconds: from the start of a probe to the start of the next of the same dialer and kind. A longer one
+            is followed at once, never overtaken.
+        timeout_seconds: time limit of a probe.
+        at_once: most probes in progress at a time.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Prober:
         self._at_once = at_once
         self._lock = threading.Lock()
         self._watched = _keys(probes)
-        self._told: dict[_Key, _Told] = {}
+        self._results: dict[_Key, _Latest] = {}
         self._warn_once = WarnOnce()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -168,43 +168,43 @@ class Prober:
         self.stop()
 
     def watch(self, probes: Mapping[ServerIp, DialerProbes]) -> None:
-        """Probe these dialers from now on, and no others; what is probed as before goes on undisturbed."""
+        """Probe these dialers from now on, and no others; unchanged probes go on undisturbed."""
         keys = _keys(probes)
         with self._lock:
             if keys == self._watched:
                 return
             self._watched = keys
-            self._told = {key: told for key, told in self._told.items() if key in keys}
+            self._results = {key: latest for key, latest in self._results.items() if key in keys}
         self._wake()
 
     def latest(self) -> Mapping[ServerIp, Mapping[str, ProbeResult]]:
-        """Give what each dialer's probes last told, by `server_ip` and kind; those who told nothing are absent.
+        """Return the latest result of each dialer's probes, by `server_ip` and kind; a probe without one is absent.
 
-        The answer never changes, and may be read by any thread.
+        The answer never changes, and any thread may read it.
         """
         oldest = time.monotonic() - FRESH_SECONDS
         read: dict[ServerIp, dict[str, ProbeResult]] = {}
         with self._lock:
-            for key, told in self._told.items():
-                if told.at >= oldest:
-                    read.setdefault(key.server_ip, {})[key.kind] = told.probe
+            for key, latest in self._results.items():
+                if latest.at >= oldest:
+                    read.setdefault(key.server_ip, {})[key.kind] = latest.result
         return MappingProxyType({server_ip: MappingProxyType(probes) for server_ip, probes in read.items()})
 
     def _wake(self) -> None:
         loop = self._loop
         if loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._changed.set)
 
     def _run(self) -> None:
         asyncio.run(self._watch_over())
 
     async def _watch_over(self) -> None:
-        """Have one task for each watched probe, as long as it is watched."""
+        """Run one task for each watched probe, while it is watched."""
         self._loop = asyncio.get_running_loop()
-        places = asyncio.Semaphore(self._at_once)
+        at_once = asyncio.Semaphore(self._at_once)
         tasks: dict[_Key, asyncio.Task[None]] = {}
-        # A change before the loop was known woke nobody: so look first, then wait.
+        # A change before the loop was known set no event: so check first, then wait.
         while not self._stopping:
             self._changed.clear()
             with self._lock:
@@ -212,18 +212,18 @@ class Prober:
             for key in tasks.keys() - watched:
                 tasks.pop(key).cancel()
             for key in watched - tasks.keys():
-                tasks[key] = asyncio.create_task(self._probe_on(key, places), name=f"{key.kind} {key.server_ip}")
-                tasks[key].add_done_callback(_say_why_it_ended)
+                tasks[key] = asyncio.create_task(self._probe_on(key, at_once), name=f"{key.kind} {key.server_ip}")
+                tasks[key].add_done_callback(_log_failure)
             if not self._stopping:
                 await self._changed.wait()
 
-    async def _probe_on(self, key: _Key, places: asyncio.Semaphore) -> None:
+    async def _probe_on(self, key: _Key, at_once: asyncio.Semaphore) -> None:
         probe, close = _prober_of(key.target)
         loop = asyncio.get_running_loop()
         try:
             while True:
                 begin = loop.time()
-                async with places:
+                async with at_once:
                     await self._probe_once(key, probe)
                 await asyncio.sleep(max(0, begin + self._interval - loop.time()))
         finally:
@@ -233,21 +233,21 @@ class Prober:
         try:
             result = await probe(self._timeout)
         except OSError as error:
-            # A trouble of this host: it tells nothing about the dialer, and what was told grows old.
+            # An error of this host is no result about the dialer, whose last result grows old.
             if self._warn_once.is_new(f"{key.kind} {error}"):
                 log.warning("cannot probe", kind=key.kind, why=str(error))
             return
-        said = f"{key.target.host}:{key.target.port} refuses the login"
-        if result is ProbeResult.DENIED and self._warn_once.is_new(said):
-            log.warning("a probe is denied", dialer=key.server_ip, why=said)
+        why = f"{key.target.host}:{key.target.port} refuses the login"
+        if result is ProbeResult.DENIED and self._warn_once.is_new(why):
+            log.warning("a probe is denied", dialer=key.server_ip, why=why)
         with self._lock:
             if key in self._watched:
-                self._told[key] = _Told(result, time.monotonic())
+                self._results[key] = _Latest(result, time.monotonic())
 
 
-def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a probe broke", probe=task.get_name(), exc_info=error)
+        log.error("a probe failed by a bug", probe=task.get_name(), exc_info=error)
 
 
 def _keys(probes: Mapping[ServerIp, DialerProbes]) -> frozenset[_Key]:

@@ -1,7 +1,7 @@
-"""Which phones are registered, asked of the dialers themselves where nobody writes it into `phones.peer_status`.
+"""Ask dialers which phones are registered, if no script writes it to `phones.peer_status`.
 
-One question a dialer every quarter of a minute, by a thread of its own; what was told longer ago than three of them is
-forgotten, so that a dialer that cannot be asked has its phones not judged.
+Each dialer is asked every 15 s, in a thread of its own; an answer older than three of these intervals is dropped, so
+that the phones of a dialer that cannot be asked count neither way.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ FRESH_SECONDS = 45.0
 STOP_SECONDS = 1.0
 
 Registered = Mapping[ServerIp, Mapping[str, bool]]
-"""By dialer and extension; who is absent is not known."""
+"""By dialer and extension; an absent phone is not known."""
 
-NOBODY: Registered = MappingProxyType({})
+NONE_KNOWN: Registered = MappingProxyType({})
 
 
 class Registrations:
-    """Asks until it is stopped. A context manager; starts once."""
+    """Asks dialers until it is stopped. A context manager; starts once."""
 
     def __init__(self, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._interval = interval_seconds
         self._targets: Mapping[ServerIp, AmiTarget] = {}
-        self._told: dict[ServerIp, tuple[float, Mapping[str, bool]]] = {}
+        self._answers: dict[ServerIp, tuple[float, Mapping[str, bool]]] = {}
         self._changed = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="registrations", daemon=True)
@@ -54,9 +54,9 @@ class Registrations:
             self._changed.set()
 
     def latest(self) -> Registered:
-        """Give what each watched dialer last told."""
+        """Return the latest answer of each watched dialer."""
         oldest, targets = time.monotonic() - FRESH_SECONDS, self._targets
-        return {ip: peers for ip, (at, peers) in list(self._told.items()) if at >= oldest and ip in targets}
+        return {ip: peers for ip, (at, peers) in list(self._answers.items()) if at >= oldest and ip in targets}
 
     def _run(self) -> None:
         while not self._stopping:
@@ -67,4 +67,4 @@ class Registrations:
     async def _ask(self, targets: Mapping[ServerIp, AmiTarget]) -> None:
         answers = await asyncio.gather(*(registered_peers(each, TIMEOUT_SECONDS) for each in targets.values()))
         now = time.monotonic()
-        self._told |= {ip: (now, peers) for ip, peers in zip(targets, answers, strict=True) if peers is not None}
+        self._answers |= {ip: (now, peers) for ip, peers in zip(targets, answers, strict=True) if peers is not None}

@@ -1,12 +1,12 @@
-"""A probe by SIP: does a dialer's Asterisk answer OPTIONS? Phones could do nothing on it if it did not.
+"""Probe a dialer by SIP OPTIONS: phones cannot work on a dialer that does not answer it.
 
-OPTIONS asks what a server can do and changes nothing; Asterisk answers it without an account. Any final answer is a
-sign of life, also 404: VICIdial's dialplan has nothing at the address that is asked. Framing after RFC 3261 (sections
+OPTIONS asks for a server's capabilities and changes nothing; Asterisk answers it without an account. Any final answer
+is a sign of life, also 404: VICIdial's dialplan has nothing at the requested address. Framing after RFC 3261 (sections
 7, 8.1.1, 11, 17.1.2, 20) and RFC 3581 (rport).
 
-Each probe has a UDP socket of its own, connected to the dialer: only a connected socket is told by ICMP that nobody
-listens, or that there is no way, and it hears nobody but the dialer. It lives as long as the probe, so that what comes
-late is never taken for the next one's answer, and a way that changed is found again. It costs microseconds.
+Each probe has a UDP socket of its own, connected to the dialer: only a connected socket gets ICMP errors for a closed
+port or a missing route, and it receives datagrams only from the dialer. It lasts as long as the probe, so that a late
+answer never counts for the next probe, and a changed route is found again. It costs microseconds.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ SIP_PORT = 5060
 LONGEST_ANSWER = 8192
 """Bytes. Asterisk's answer to OPTIONS takes half a kilobyte."""
 RESEND_SECONDS = 0.5
-"""RFC 3261's T1: when a request over UDP is sent again. One lost datagram makes nobody mute."""
-MOST_HEARD = 64
-"""Datagrams one probe looks at."""
+"""RFC 3261's T1: when a request over UDP is sent again, so that one lost datagram does not make a dialer mute."""
+MOST_READ = 64
+"""Most datagrams that one probe reads."""
 SEQUENCE = 1
 """Each request is the first of its own Call-ID."""
 FIRST_FINAL = 200
@@ -43,11 +43,11 @@ _IPV6_RECVERR = 25
 
 
 class NotSipError(Exception):
-    """A datagram that is no SIP answer."""
+    """The datagram is not a SIP answer."""
 
 
 class SipTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialer's SIP listens, by UDP."""
+    """The address of a dialer's SIP, by UDP."""
 
     host: str
     """An IP address: a name would make the probe depend on a name server."""
@@ -58,7 +58,7 @@ class SipTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(NamedTuple):
-    """What tells whose answer it is, and what it says."""
+    """The status of an answer, and the fields that match it to a request."""
 
     status: int
     call_id: str
@@ -67,19 +67,19 @@ class Answer(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One OPTIONS request, and what its answer will repeat."""
+    """One OPTIONS request, and the Call-ID that its answer repeats."""
 
     call_id: str
     text: bytes
 
     def is_answered_by(self, answer: Answer) -> bool:
-        """Tell whether this is the final answer to this request; a provisional one promises only."""
+        """Return True for the final answer to this request; a provisional one does not count."""
         ours = (self.call_id, SEQUENCE, "OPTIONS")
         return answer.status >= FIRST_FINAL and (answer.call_id, answer.sequence, answer.method) == ours
 
 
 def options_request(target: SipTarget, local_host: str, local_port: int, *, unique: str) -> Request:
-    """Write a request to the target, from the address its answer shall come to; `unique` was never used before."""
+    """Return a request to the target, from the address for its answer; `unique` was never used before."""
     here, there = f"{_bracketed(local_host)}:{local_port}", f"{_bracketed(target.host)}:{target.port}"
     call_id = f"{unique}@{_bracketed(local_host)}"
     lines = (
@@ -99,10 +99,10 @@ def options_request(target: SipTarget, local_host: str, local_port: int, *, uniq
 
 
 def parse_answer(datagram: bytes) -> Answer:
-    """Read one datagram.
+    """Return the answer in a datagram.
 
     Raises:
-        NotSipError: it is no whole SIP answer, or says twice what may be said once.
+        NotSipError: it is not a complete SIP answer, or has a header twice that may come once.
     """
     if len(datagram) > LONGEST_ANSWER:
         raise NotSipError(f"longer than {LONGEST_ANSWER} bytes")
@@ -112,8 +112,8 @@ def parse_answer(datagram: bytes) -> Answer:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        raise NotSipError("its head is no UTF-8") from error
-    # A line that begins with a blank goes on with the one before.
+        raise NotSipError("its head is not UTF-8") from error
+    # A line that begins with a blank continues the one before.
     first, *lines = re.sub(r"\r\n[ \t]+", " ", text).split("\r\n")
     status = STATUS_LINE.fullmatch(first)
     if status is None:
@@ -122,22 +122,22 @@ def parse_answer(datagram: bytes) -> Answer:
     for line in lines:
         header = HEADER.fullmatch(line)
         if header is None:
-            raise NotSipError("a line of its head is no header")
+            raise NotSipError("a line of its head is not a header")
         name = header[1].lower()
         headers.setdefault(COMPACT.get(name, name), []).append(header[2].strip())
     sequence = CSEQ.fullmatch(_only(headers, "cseq"))
     if sequence is None:
-        raise NotSipError("its CSeq is no number and method")
+        raise NotSipError("its CSeq is not a number and a method")
     return Answer(int(status[1]), _only(headers, "call-id"), int(sequence[1]), sequence[2])
 
 
 async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
-    """Tell what the port tells within that time.
+    """Return the result of one probe within the time limit.
 
     Without any answer a host that is gone looks mute too: UDP is not acknowledged.
 
     Raises:
-        OSError: this host has no socket left, which says nothing about the dialer.
+        OSError: this host has no socket left, which is no result about the dialer.
     """
     with _new_socket(family_of(target.host)) as connection:
         try:
@@ -152,31 +152,31 @@ async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
 
 
 async def _is_answered(connection: socket.socket, target: SipTarget) -> bool:
-    """Send a request, and once more if nothing comes; tell whether its final answer came, or only noise.
+    """Send a request, and once more if no answer comes; return True for its final answer, False for noise.
 
     Raises:
-        OSError: the host, or one on the way, said no.
+        OSError: the host, or one on the route to it, refused.
     """
-    connection.connect((target.host, target.port))  # by UDP that sets the address, and sends nothing
+    connection.connect((target.host, target.port))  # with UDP this sets the address, and sends nothing
     local_host, local_port = connection.getsockname()[:2]
     request = options_request(target, local_host, local_port, unique=secrets.token_hex(16))
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(connection, request.text)
     with suppress(TimeoutError):
         async with asyncio.timeout(RESEND_SECONDS):
-            return await _hear_answer(connection, request)
+            return await _receive_answer(connection, request)
     await loop.sock_sendall(connection, request.text)
-    return await _hear_answer(connection, request)
+    return await _receive_answer(connection, request)
 
 
-async def _hear_answer(connection: socket.socket, request: Request) -> bool:
+async def _receive_answer(connection: socket.socket, request: Request) -> bool:
     loop = asyncio.get_running_loop()
-    for _ in range(MOST_HEARD):
+    for _ in range(MOST_READ):
         datagram = await loop.sock_recv(connection, LONGEST_ANSWER + 1)
         with suppress(NotSipError):
             if request.is_answered_by(parse_answer(datagram)):
                 return True
-        await asyncio.sleep(0)  # who talks without end must not keep the loop from the others
+        await asyncio.sleep(0)  # a host that sends without end must not keep the loop from other probes
     return False
 
 
@@ -194,7 +194,7 @@ def _bracketed(host: str) -> str:
 def _new_socket(family: socket.AddressFamily) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     made.setblocking(False)
-    # Without it Linux tells a UDP socket only that a port refuses, not that there is no way to the host.
+    # Without this Linux reports only a closed port to a UDP socket, not a missing route to the host.
     if family is socket.AF_INET:
         made.setsockopt(socket.IPPROTO_IP, _IPV4_RECVERR, 1)
     else:

@@ -1,1 +1,1 @@
-"""VICIdial's database: the connection, the statements, and what their rows mean."""
+"""VICIdial's database: the connection, the statements, and the meaning of their rows."""

@@ -1,8 +1,8 @@
-"""The connection to a cluster's database: few statements, short, each with a time limit, none that locks.
+"""The connection to a cluster's database: few short statements, each with a time limit, and none that locks.
 
-VICIdial's tables are MyISAM and MEMORY, where a reader keeps writers waiting. So the server puts a result together
-before its first byte travels, and the table is free by then: small results by SQL_BUFFER_RESULT, large ones packed
-into a value or a few (GROUP_CONCAT). Measured with 8,000 agents, packing also takes 7 ms of this side instead of 45.
+VICIdial's tables are MyISAM and MEMORY, in which a reader blocks writers. So the server completes a result before it
+sends the first byte, and the table is free by then: small results by SQL_BUFFER_RESULT, large ones packed into one or
+a few values (GROUP_CONCAT). Measured with 8,000 agents, packing also takes this side 7 ms instead of 45.
 """
 
 import re
@@ -20,44 +20,44 @@ from collectors.observer import CatalogueRows, Reading
 from collectors.vicidial.rows import Row
 
 STATEMENT_SECONDS = 1.5
-"""No statement may run longer; the longest took 0.5 s, at 288,000 phones."""
+"""Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
 
 IDLE_SECONDS = 3
-"""The server hangs up on a collector that fell silent for so long, and with the connection goes its lock: a collector
-that is stopped, or cut off, makes room for its standby."""
+"""The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
+takes over from a collector that is stopped or cut off."""
 
 
 class DatabaseError(Exception):
-    """Something about the database; `str()` is one line that says what, and what to do. It never holds a password."""
+    """The database failed or refused; `str()` is one line that says what to do, without a password."""
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """It does not answer. Trying again helps."""
+    """The database does not answer. Retrying helps."""
 
 
 class DatabaseRefusedError(DatabaseError):
-    """It answers and says no: a password, a grant, a table that is not there. Somebody must mend it."""
+    """The database refuses: a password, a grant, an absent table. A person must mend it."""
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a cluster's database is, and as whom to read it."""
+    """The address of a cluster's database, and the login."""
 
     host: str = "127.0.0.1"
     port: int = 3306
     socket: str = ""
-    """A socket's path, instead of host and port."""
+    """Path of a socket, in place of host and port."""
     user: str = "hotdesk"
     password: str = ""
     database: str = "asterisk"
     tls_ca: str = ""
-    """A file with the certificate authority; empty: TLS where the server offers it, and nobody verifies whose it is."""
+    """File with the certificate authority; empty: TLS if the server offers it, without any verification."""
 
     def __repr__(self) -> str:
         return f"DatabaseSettings({self.where}, user={self.user!r})"
 
     @property
     def where(self) -> str:
-        """Name the database for people."""
+        """The database's address for people."""
         return f"{self.socket or f'{self.host}:{self.port}'}/{self.database}"
 
 
@@ -76,7 +76,7 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("system_settings", "pllb_grouping_limit"): "'100'",
     ("system_settings", "agent_logout_link"): "'1'",
 }
-"""Columns that older VICIdials lack, and what to read instead."""
+"""Columns that older VICIdials lack, and the value to read instead."""
 
 OPTIONAL_TABLES = {
     "confbridges": "vicidial_confbridges",
@@ -84,13 +84,13 @@ OPTIONAL_TABLES = {
     "logins": "vicidial_user_log",
     "logins_end": "vicidial_user_log",
 }
-"""Statements whose table older VICIdials lack, or that is not granted: no rows are read then."""
+"""Statements whose table an older VICIdial lacks, or the grants leave out: no rows are read then."""
 
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
-"""What collectors/grants-readiness.sql grants; where it was not run, nothing is compared."""
+"""Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
 
 LOGINS_BACK = 20_000
-"""How far back in the log of logins is looked at first, in rows: some days of a large cluster."""
+"""Rows of the log of logins to read at first: some days of a large cluster."""
 
 _STATEMENTS = {
     file.name.removesuffix(".sql"): file.read_text()
@@ -101,28 +101,28 @@ _STATEMENTS = {
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
 PACKED = {"agents": 10, "phones": 7, "aliases": 3, "secrets": 3}
-"""Statements whose rows come packed, and how many columns they have."""
+"""Statements whose rows come packed, and their number of columns."""
 
 PACKED_BYTES = 64 * 1024 * 1024
-"""How long a packed value may be; the server's max_allowed_packet may allow less."""
+"""Most bytes of a packed value; the server's max_allowed_packet may allow less."""
 
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698}
 ABSENT = {1049, 1054, 1146}
 NO_TLS = 2026
-"""How the client says that the server offers none."""
+"""The client's error for a server without TLS."""
 OF_THE_CLIENT = range(2000, 3000)
 PASSING = {1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1317, 1927, 1969, 3024}
-"""What a server answers that trying again may mend: too busy, shutting down, a network error, a time limit."""
+"""Errors of a server that a retry may mend: too busy, shutting down, a network error, a time limit."""
 
 
 class VicidialDatabase:
-    """A connection to one cluster's database. It belongs to one thread; after an error it is of no more use."""
+    """A connection to one cluster's database. It belongs to one thread; after an error it is useless."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        """Connect and look at what columns there are.
+        """Connect, and find out which columns there are.
 
         Raises:
-            DatabaseUnavailableError: nobody answers within two seconds.
+            DatabaseUnavailableError: no answer within two seconds.
             DatabaseRefusedError: no such user, password or database.
         """
         self._settings = settings
@@ -130,13 +130,13 @@ class VicidialDatabase:
         self.rows_read = 0
         self._sums: dict[str, Sequence[Row]] = {}
         self._after_login: int | None = None
-        """The last row of the log of logins that was read; None: none yet."""
+        """The last row read of the log of logins; None: none yet."""
         try:
             self._connection = _connect(settings)
         except pymysql.MySQLError as error:
             raise _explain(error, settings) from error
         except (OSError, ValueError, RuntimeError) as error:
-            # a certificate file that is none, a host name that cannot be one, a way to log in that needs TLS
+            # not a certificate file, an impossible host name, or an authentication that needs TLS
             raise DatabaseRefusedError(
                 f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
             ) from error
@@ -148,9 +148,9 @@ class VicidialDatabase:
             raise
 
     def close(self) -> None:
-        """Hang up, without asking the server. Idempotent."""
+        """Close the connection, without asking the server. Idempotent."""
         if self._connection.open:
-            # A goodbye would wait for a server that may be gone.
+            # A regular close would wait for a server that may be gone.
             self._connection._force_close()  # type: ignore[attr-defined] # noqa: SLF001
 
     def __enter__(self) -> Self:
@@ -162,20 +162,20 @@ class VicidialDatabase:
         self.close()
 
     def take_lock(self) -> bool:
-        """Try to become the one collector of this database; the lock lasts as long as the connection."""
+        """Try to lock this database, and return True on success; the lock ends with the connection."""
         return self._run("lock")[0][0] == b"1"
 
     def holds_lock(self) -> bool:
-        """Tell whether this connection still holds the lock."""
+        """Return True if this connection still has the lock."""
         return self._run("lock_held")[0][0] == b"1"
 
     def read(self, *, agents: bool, catalogue: bool, everything: bool = False) -> Reading:
-        """Read what a poll needs, with a constant number of statements.
+        """Read the rows of a poll, with a constant number of statements.
 
         Args:
             agents: read agents and rooms too.
-            catalogue: read settings and campaigns too, and phones and aliases where a checksum says they changed.
-            everything: the catalogue whatever its checksums say.
+            catalogue: read settings and campaigns too, and phones and aliases if their checksum has changed.
+            everything: read the whole catalogue, whatever the checksums.
         """
         return Reading(
             dialers=self._run("dialers"),
@@ -188,7 +188,7 @@ class VicidialDatabase:
         )
 
     def run_each(self) -> dict[str, DatabaseError | None]:
-        """Try every statement once, and tell of each whether it may run: for `hotdesk check`."""
+        """Run every statement once, and return the error of each, or None: for `hotdesk check`."""
         tried: dict[str, DatabaseError | None] = {}
         for name in self._statements:
             try:
@@ -200,7 +200,7 @@ class VicidialDatabase:
         return tried
 
     def _read_logins(self) -> Sequence[Row]:
-        """Read what was typed at the logins since the last time; the log is long, and read by its key."""
+        """Read the logins since the last time; the log is long, and read by its key."""
         if self._after_login is None:
             (end,) = self._run("logins_end") or ((None,),)
             self._after_login = max(0, int(end[0] or 0) - LOGINS_BACK)
@@ -212,7 +212,7 @@ class VicidialDatabase:
     def _read_catalogue(self, *, everything: bool) -> CatalogueRows:
         phones_sum, aliases_sum = self._run("phones_sum"), self._run("aliases_sum")
         phones_changed = everything or phones_sum != self._sums.get("phones")
-        # What an alias is told to be odd about depends on the phones it names.
+        # The oddities of an alias depend on the phones that it lists.
         aliases_changed = phones_changed or aliases_sum != self._sums.get("aliases")
         read = CatalogueRows(
             phones=self._run("phones") if phones_changed else None,
@@ -238,7 +238,7 @@ class VicidialDatabase:
         )
 
     def _fit_statements(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Take the columns out of the statements that this schema lacks, or that this account may not read."""
+        """Return the statements fitted to this schema and account, and the columns that are missing there."""
         present = {
             ((table or b"").decode().lower(), (column or b"").decode().lower())
             for table, column in self._execute(_STATEMENTS["columns"])
@@ -281,8 +281,7 @@ class VicidialDatabase:
                     f" {int(counted or 0)} rows: raise max_allowed_packet on the server"
                 )
             rows += found
-        # A text that holds a separator itself is as odd as text can be: its row, or each piece of it, is read as one
-        # that names nobody.
+        # A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
         columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
@@ -319,26 +318,26 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
 
 
 def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
-    """Say in one line what the database refused, and how to mend it."""
+    """Return our error for a client's: one line that says what the database refuses, and how to mend it."""
     code = error.args[0] if error.args else 0
-    said = str(error.args[1]) if len(error.args) > 1 else str(error)
+    message = str(error.args[1]) if len(error.args) > 1 else str(error)
     if code in ACCESS_DENIED:
         return DatabaseRefusedError(
-            f"{settings.where} refuses user {settings.user!r}: {said}; check the password, and run the GRANT statements"
-            " of docs/guide/database.md"
+            f"{settings.where} refuses user {settings.user!r}: {message}; check the password, and run the GRANT"
+            " statements of docs/guide/database.md"
         )
     refused = getattr(error, "original_exception", None)
     if code == NO_TLS:
-        return DatabaseRefusedError(f"{settings.where} offers no TLS: {said}; set it up there, or leave tls_ca out")
+        return DatabaseRefusedError(f"{settings.where} offers no TLS: {message}; set it up there, or leave tls_ca out")
     if isinstance(refused, ssl.SSLError) and not isinstance(refused, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return DatabaseRefusedError(
-            f"{settings.where} and hotdesk do not agree on TLS: {getattr(refused, 'verify_message', '') or said};"
+            f"{settings.where} and hotdesk do not agree on TLS: {getattr(refused, 'verify_message', '') or message};"
             " set tls_ca to the authority of its certificate, and host to a name in that"
         )
     if code in ABSENT:
-        return DatabaseRefusedError(f"{settings.where} is no VICIdial database hotdesk can read: {said}")
+        return DatabaseRefusedError(f"{settings.where} is not a VICIdial database that hotdesk can read: {message}")
     if isinstance(code, int) and code and code not in PASSING and code not in OF_THE_CLIENT:
         return DatabaseRefusedError(
-            f"{settings.where} refuses what hotdesk asks: {said} ({code}); see docs/guide/database.md"
+            f"{settings.where} refuses a statement of hotdesk's: {message} ({code}); see docs/guide/database.md"
         )
-    return DatabaseUnavailableError(f"{settings.where} does not answer: {said or type(error).__name__}")
+    return DatabaseUnavailableError(f"{settings.where} does not answer: {message or type(error).__name__}")

@@ -1,7 +1,7 @@
-"""VICIdial's rows as the database gives them, taken for what they are.
+"""Decode VICIdial's rows.
 
-Everything arrives as bytes, since the tables hold whatever was written over fifteen years: NULL where none should
-be, text in two encodings, dates that are none. What is odd is counted by kind and reported, and never stops a poll.
+Everything arrives as bytes, since the tables contain whatever was written over fifteen years: NULL where it should not
+be, text in two encodings, impossible dates. An oddity is counted by kind and reported, and never stops a poll.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ Row = tuple[bytes | None, ...]
 
 
 LARGEST = 2**53
-"""What a record may hold; no column of VICIdial's that is read here holds as much."""
+"""The largest number in a record; no column of VICIdial's that is read here has as much."""
 
 OddRows = Counter[Odd]
 
@@ -37,7 +37,7 @@ class DialerRow(NamedTuple):
 
 
 class HeartbeatRow(NamedTuple):
-    """A row of `server_updater`. `value` is only ever compared with the one before."""
+    """A row of `server_updater`. `value` is only ever compared with the previous one."""
 
     server_ip: ServerIp
     value: tuple[bytes | None, bytes | None]
@@ -60,7 +60,7 @@ class AgentRow(NamedTuple):
 
     @property
     def remote(self) -> bool:
-        """Tell whether it is a remote agent, by VICIdial's own mark, which no case distinguishes."""
+        """True for a remote agent, by VICIdial's own mark, in either case."""
         return self.extension[:1] in {"R", "r"}
 
 
@@ -93,11 +93,11 @@ class AliasRow(NamedTuple):
 
 
 LIST_CHARACTERS = 255
-"""`phones_alias.logins_list` holds no more."""
+"""The length of `phones_alias.logins_list`."""
 
 
 class Marks(NamedTuple):
-    """What is kept of a login's secrets: whether two are the same can be told, in this process, and nothing else."""
+    """Marks of a login's secrets: they show, in this process, which secrets are equal, and nothing else."""
 
     password: int
     secret: int
@@ -115,7 +115,7 @@ class CampaignRow(NamedTuple):
 
 
 class SettingsRow(NamedTuple):
-    """`system_settings`, the weight container, and what the schema lacks."""
+    """`system_settings`, the weight container, and the columns that the schema lacks."""
 
     grouping_limit: int
     agent_logout_link: int
@@ -132,7 +132,7 @@ class Rooms(NamedTuple):
 
 
 def text(value: bytes | None, odd: OddRows) -> str:
-    """Read a text column; NULL is empty."""
+    """Return a text column; NULL is empty."""
     if value is None:
         return ""
     try:
@@ -143,7 +143,7 @@ def text(value: bytes | None, odd: OddRows) -> str:
 
 
 def number(value: bytes | None, default: int, odd: OddRows) -> int:
-    """Read a whole number; NULL is the default."""
+    """Return a whole number; NULL is the default."""
     if value is None:
         return default
     try:
@@ -157,7 +157,7 @@ def number(value: bytes | None, default: int, odd: OddRows) -> int:
 
 
 def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
-    """Read `dialers.sql`."""
+    """Decode `dialers.sql`."""
     read = {}
     for ip, name, description, active, logins, asterisk, twin, engine in rows:
         server_ip = text(ip, odd)
@@ -178,7 +178,7 @@ def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
 
 
 def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) -> dict[ServerIp, HeartbeatRow]:
-    """Read `heartbeats.sql`, those of `known` servers."""
+    """Decode `heartbeats.sql`, for `known` servers."""
     read = {}
     for ip, last_update, db_time, age in rows:
         server_ip = text(ip, odd)
@@ -194,7 +194,7 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
 
 
 def agent(row: Row, odd: OddRows) -> AgentRow | None:
-    """Read one row of `agents.sql`; None: it names nobody."""
+    """Decode one row of `agents.sql`; None: it has no user."""
     live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook = row
     name = text(user, odd)
     if not name:
@@ -220,7 +220,7 @@ def agent(row: Row, odd: OddRows) -> AgentRow | None:
 
 
 def logins(rows: Iterable[Row]) -> dict[str, LoginRow]:
-    """Read `logins.sql`, oldest first, by user. A row that names nobody says nothing, and is no trouble of today's."""
+    """Decode `logins.sql`, oldest first, by user. A row without a user is skipped, and not counted as odd."""
     ignored = OddRows()
     read = {}
     for _, user, server_ip, typed in rows:
@@ -231,14 +231,14 @@ def logins(rows: Iterable[Row]) -> dict[str, LoginRow]:
 
 
 def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:
-    """Read `conferences.sql` or `confbridges.sql`."""
+    """Decode `conferences.sql` or `confbridges.sql`."""
     return {text(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}
 
 
 def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) -> dict[str, PhoneRow]:
-    """Read `phones.sql` by login, as VICIdial compares logins: not by case.
+    """Decode `phones.sql` by login, without regard to case, as VICIdial compares logins.
 
-    Of two phones with one login the active one counts, else the first by server.
+    Of two phones with one login the active one counts, or else the first by server.
     """
     read: dict[str, PhoneRow] = {}
     for login, server_ip, extension, active, protocol, webphone, peer_status in rows:
@@ -265,32 +265,32 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
 
 
 def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:
-    """Find the dialers of which `peer_status` tells nothing about any phone."""
+    """Return the dialers without a `peer_status` for any phone."""
     phones = list(phones)
     written = {phone.server_ip for phone in phones if phone.peer_status not in NO_PEER_STATUS}
     return frozenset(phone.server_ip for phone in phones if phone.protocol == "SIP") - written
 
 
 def with_registrations(
-    phones: Mapping[str, PhoneRow], told: Mapping[ServerIp, Mapping[str, bool]]
+    phones: Mapping[str, PhoneRow], registered: Mapping[ServerIp, Mapping[str, bool]]
 ) -> dict[str, PhoneRow]:
-    """Fill in what the dialers themselves tell of their SIP phones, where the table tells nothing."""
+    """Return the phones with the dialers' own answers about SIP phones filled in, if the table has none."""
     filled = dict(phones)
     for name, phone in phones.items():
-        there = told.get(phone.server_ip, {}).get(phone.extension)
+        there = registered.get(phone.server_ip, {}).get(phone.extension)
         if there is not None and phone.protocol == "SIP" and phone.peer_status in NO_PEER_STATUS:
             filled[name] = phone._replace(peer_status="REGISTERED" if there else "UNREGISTERED")
     return filled
 
 
 def marks(rows: Iterable[Row]) -> dict[str, Marks]:
-    """Read `secrets.sql` by login; Python's hash of a secret differs from process to process."""
+    """Decode `secrets.sql` by login; Python's hash of a secret differs from process to process."""
     ignored = OddRows()
     return {text(login, ignored).lower(): Marks(hash(password), hash(secret)) for login, password, secret in rows}
 
 
 def shared_logins(rows: Iterable[Row]) -> frozenset[str]:
-    """Find the logins that several rows of `phones.sql` have."""
+    """Return the logins that several rows of `phones.sql` have."""
     ignored = OddRows()
     count = Counter(text(row[0], ignored).lower() for row in rows)
     return frozenset(login for login, times in count.items() if times > 1)
@@ -300,13 +300,13 @@ def _defects(
     logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks], shared: frozenset[str]
 ) -> tuple[AliasDefect, ...]:
     found = [secrets[login.lower()] for login in logins if login.lower() in secrets]
-    told = {
+    defects = {
         AliasDefect.TWO_PHONES: any(login.lower() in shared for login in logins),
         AliasDefect.PASSWORDS_DIFFER: len({each.password for each in found}) > 1,
         AliasDefect.SECRETS_DIFFER: len({each.secret for each in found}) > 1,
         AliasDefect.LIST_CUT: len(listed) >= LIST_CHARACTERS,
     }
-    return tuple(defect for defect, there in told.items() if there)
+    return tuple(defect for defect, there in defects.items() if there)
 
 
 def aliases(
@@ -316,7 +316,7 @@ def aliases(
     secrets: Mapping[str, Marks] = NO_MARKS,
     shared: frozenset[str] = frozenset(),
 ) -> dict[str, AliasRow]:
-    """Read `aliases.sql` by id, and look at what each list names."""
+    """Decode `aliases.sql` by id, and find the defects of each list."""
     read = {}
     for alias_id, name, logins_list in rows:
         listed = text(logins_list, odd)
@@ -334,7 +334,7 @@ def aliases(
 
 
 def campaigns(rows: Iterable[Row], odd: OddRows) -> dict[str, CampaignRow]:
-    """Read `campaigns.sql` by id."""
+    """Decode `campaigns.sql` by id."""
     read = {}
     for campaign_id, grouping, limit in rows:
         name = text(campaign_id, odd)
@@ -358,7 +358,7 @@ def settings(
     *,
     secrets_compared: bool = False,
 ) -> SettingsRow:
-    """Read `settings.sql` and `weights.sql`."""
+    """Decode `settings.sql` and `weights.sql`."""
     first = next(iter(rows), (None, None))
     entry = next(iter(weights), (None,))[0]
     return SettingsRow(
@@ -379,7 +379,7 @@ def _seconds(value: bytes | None) -> float | None:
 
 
 def _weights(entry: str, odd: OddRows) -> dict[ServerIp, float]:
-    """Read the lines `IP,weight` of the weight container."""
+    """Decode the lines `IP,weight` of the weight container."""
     read = {}
     for line in entry.splitlines():
         if not line.strip():

@@ -259,9 +259,9 @@ class Watch:
         most = self._policy.max_agents
         if by.view is not None and most is not None and not picked.degraded:
             state = by.view.state
-            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + state.decided.slots.on(
-                chosen.server_ip
-            )
+            # counted here one by one, so that a count that is wrong is seen
+            reserved = sum(each.server_ip == chosen.server_ip for each in state.decided.slots)
+            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + reserved
             if load > most and self._now - self.unsteady_at > 2 * ALONE_SECONDS:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 

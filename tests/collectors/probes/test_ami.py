@@ -129,7 +129,7 @@ def test_any_bytes_after_the_banner_are_messages_or_none(pieces: list[bytes]) ->
 def test_any_bytes_are_ami_or_not(data: bytes) -> None:
     conversation = AmiConversation("hotdesk", SECRET)
     with suppress(AmiError):
-        conversation.hear(data)
+        conversation.receive(data)
     assert not conversation.answered
 
 
@@ -171,9 +171,9 @@ def test_any_talk_is_the_same_however_it_is_cut(talk: list[bytes], cuts: list[in
 def test_any_talk_is_answered_without_the_secret_or_ends_the_conversation(talk: list[bytes]) -> None:
     conversation = AmiConversation("hotdesk", SECRET)
     with suppress(AmiError):
-        said = conversation.hear(GREETING)
+        said = conversation.receive(GREETING)
         for piece in talk:
-            said += conversation.hear(piece) + conversation.ping()
+            said += conversation.receive(piece) + conversation.ping()
         assert SECRET.encode() not in said
         assert len(said) < 64 * 1024
 
@@ -419,10 +419,10 @@ def test_who_fell_silent_is_waited_for_on_the_same_connection() -> None:
 
 def test_the_secret_is_neither_shown_nor_sent() -> None:
     conversation = AmiConversation("hotdesk", SECRET)
-    said = conversation.hear(GREETING)
-    said += conversation.hear(b"Response: Success\r\nActionID: hotdesk-1\r\nChallenge: 1\r\n\r\n")
+    said = conversation.receive(GREETING)
+    said += conversation.receive(b"Response: Success\r\nActionID: hotdesk-1\r\nChallenge: 1\r\n\r\n")
     with pytest.raises(LoginDeniedError) as denied:
-        conversation.hear(b"Response: Error\r\nActionID: hotdesk-2\r\n\r\n")
+        conversation.receive(b"Response: Error\r\nActionID: hotdesk-2\r\n\r\n")
     target = AmiTarget(host=HOST, user="hotdesk", secret=SECRET)
     assert re.search(rb"Key: [0-9a-f]{32}\r\n", said)
     assert SECRET not in f"{conversation!r} {target!r} {target} {denied.value!r} {said!r}"

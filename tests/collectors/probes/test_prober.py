@@ -204,7 +204,7 @@ def test_a_probe_that_breaks_says_so(dialer: Dialer, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("collectors.probes.sip._new_socket", broken)
     with structlog.testing.capture_logs() as said, Prober({"192.0.2.11": dialer.probes}):
         until(lambda: bool(said))
-    assert said[0]["event"] == "a probe broke"
+    assert said[0]["event"] == "a probe failed by a bug"
     assert said[0]["probe"] == "sip 192.0.2.11"
 
 
