@@ -26,12 +26,13 @@ from tenacity import (
 from collectors.leadership import CLAIM_SECONDS, SHORT_TERM_SECONDS, Leadership, Step, Term
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
+from collectors.outages import Outages
 from collectors.probes.prober import Prober, ProbeSettings
 from collectors.probes.registrations import Registrations
-from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
 from collectors.vicidial.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
-from messages.records import Outage, Resynchronise
+from messages.records import Resynchronise
 from messages.topics import Key, Topic, partition_of
 from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
@@ -114,10 +115,7 @@ class Collector:
         self._name = name
         self._pace = pace
         self._probes = probes
-        self._missing_said: tuple[str, ...] = ()
-        self._broken = ""
-        """What was last said to be wrong with the database; empty: nothing."""
-        self._unreachable_since_ms = 0
+        self._outages = Outages(cluster, settings, outbox, instruments, name=name)
         self._warn_once = WarnOnce()
         instruments.start(cluster)
         self._say = log.bind(cluster=cluster)
@@ -175,7 +173,7 @@ class Collector:
                 return None
             self._follow(leadership, tail, LOCK_SECONDS)
         with self._connect(leadership) as database:
-            self._note_database(database)
+            self._outages.note_database(database)
             try:
                 while leadership.term is None:
                     if stop.is_set():
@@ -191,7 +189,7 @@ class Collector:
         try:
             return VicidialDatabase(self._settings)
         except DatabaseError as error:
-            self._note_outage(
+            self._outages.note_outage(
                 error,
                 leadership.epoch,
                 leadership.sequence + 1,
@@ -273,7 +271,7 @@ class Collector:
                     last_good_ms = term.at_ms(time.monotonic())
         except DatabaseError as error:
             broken = error
-            self._note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
+            self._outages.note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
         except LogError as error:
             broken = error
             self._say.warning("the log cannot be read; starting over", why=str(error))
@@ -340,37 +338,6 @@ class Collector:
         error = retry.outcome.exception() if retry.outcome is not None else None
         if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
             self._say.warning("the log cannot be read; trying again", why=str(error))
-
-    def _note_database(self, database: VicidialDatabase) -> None:
-        if self._broken:
-            self._broken = ""
-            self._say.info("the database answers again", database=self._settings.where)
-        if database.missing_columns != self._missing_said:
-            self._missing_said = database.missing_columns
-            self._say.info("this schema lacks columns, or they are not granted", columns=database.missing_columns)
-
-    def _note_outage(
-        self, error: DatabaseError, epoch: int, sequence: int, since_ms: int, *, publish: bool = True
-    ) -> None:
-        """Say on the log that the database does not answer, each time it was tried; and to people, once."""
-        kind = "refused" if isinstance(error, DatabaseRefusedError) else "unavailable"
-        self._instruments.errors.labels(self._cluster, kind).inc()
-        if not self._broken:
-            self._unreachable_since_ms = since_ms
-        if self._broken != str(error):
-            self._broken = str(error)
-            self._say.warning("the database cannot be read; trying again", why=str(error))
-        if not publish:
-            return
-        outage = Outage(
-            cluster=self._cluster,
-            epoch=epoch,
-            sequence=sequence,
-            unreachable_since_ms=self._unreachable_since_ms,
-            collector=self._name,
-            why=str(error),
-        )
-        self._outbox.put([entry_of(outage)])
 
 
 def _wall_ms() -> int:

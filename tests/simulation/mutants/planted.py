@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collectors.heartbeats import Heartbeats, _Watched
 from collectors.leadership import Leadership
-from collectors.observer import Observer, _Watched
 from controller.core import agent_pauses, detector, fences, incidents, moves, ownership, ranking
 from controller.core.actions import ActionChange
 from controller.core.actions.relogin import IN_CALL
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
+from controller.core.fleet_brake import FleetBrake
 from controller.core.moves import Moves
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
@@ -61,9 +62,9 @@ def _always(value: object) -> Callable[..., object]:
     return lambda *_, **__: value
 
 
-def _watch_by_the_wall_clock(self: Observer, now_ms: int, seen: dict[str, Any]) -> None:
+def _watch_by_the_wall_clock(self: Heartbeats, now_ms: int, seen: dict[str, Any]) -> None:
     """Take a heartbeat for advancing as long as its value is young, as VICIdial does, instead of looking at it."""
-    self._heartbeats = {
+    self._watched = {
         server_ip: _Watched(
             row.value,
             Heartbeat(
@@ -173,14 +174,14 @@ def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) 
 MUTANTS = (
     _mutant("slots do not count", 449, Slots, "on", _always(0)),
     _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(Precondition.SEND)),
-    _mutant("no fleet brake", 146, detector, "fleet_brake", _always((None, None))),
+    _mutant("no fleet brake", 146, detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 182, detector, "_all_fail", _always(False)),
     Mutant(
         "what was seen before is enough",
         tuple(Change(place, "doubt_about", _always(None)) for place in (incidents, agent_pauses, fences)),
         shown_by=1188,
     ),
-    _mutant("a heartbeat's age instead of its progress", 11, Observer, "_watch", _watch_by_the_wall_clock),
+    _mutant("a heartbeat's age instead of its progress", 11, Heartbeats, "watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", 8, Observed, "_wait", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 593, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", 100, Orders, "add", _ignore_a_pause),
