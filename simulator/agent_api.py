@@ -1,4 +1,4 @@
-"""VICIdial's agent API as hotdesk meets it: it answers 200 whatever happens, and can be made to misbehave."""
+"""A fake of VICIdial's agent API: it answers 200 whatever happens, and can be made to misbehave."""
 
 import threading
 from collections.abc import Callable
@@ -22,27 +22,27 @@ _WRITES = {
 }
 _BUSY = {"READY", "QUEUE", "INCALL", "CLOSER"}
 LOCKS_AFTER = 10
-"""Wrong passwords; then the right one is refused, too."""
+"""Wrong passwords, after which the right one is refused too."""
 DRIBBLE_SECONDS = 0.05
 HUGE_BYTES = 10_000_000
 
 
 class Misbehavior(Enum):
-    """What may be wrong with a web server."""
+    """A fault of a web server."""
 
     HTML_ERROR = auto()
-    """A page that says 500."""
+    """A page with status 500."""
     HTML_PAGE = auto()
-    """A page that says 200."""
+    """A page with status 200."""
     ERROR = auto()
-    """200 and an ERROR nobody has heard of."""
+    """Status 200 and an unknown ERROR."""
     HANG = auto()
     """It reads, does nothing and never answers."""
     HANG_AFTER_ACT = auto()
     RESET = auto()
     """The connection breaks in the middle of the answer."""
     REDIRECT = auto()
-    """To a login page."""
+    """A redirect to a login page."""
     DRIBBLE = auto()
     """A byte now and then."""
     HUGE = auto()
@@ -63,7 +63,7 @@ class FakeAgentApi:
         self.user = user
         self.password = password
         self.functions = set(_WRITES)
-        """What its user may use."""
+        """The functions that its user may use."""
         self.misbehavior: Misbehavior | None = None
         self.asked: list[Asked] = []
         self.wrong_passwords = 0
@@ -74,7 +74,7 @@ class FakeAgentApi:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of this API."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/agc/api.php"
 
     def __enter__(self) -> Self:
@@ -90,11 +90,11 @@ class FakeAgentApi:
         self._thread.join()
 
     def wait_for_release(self, seconds: float | None = None) -> bool:
-        """Stand still until this server ends."""
+        """Wait until this server ends, or `seconds` have passed."""
         return self._released.wait(seconds)
 
     def answer(self, form: dict[str, str]) -> str:
-        """Do what is asked, and say so as VICIdial does."""
+        """Carry out a request, and return the answer that VICIdial would give."""
         asked = Asked(form.get("function", ""), form.get("agent_user", ""), form.get("value", ""))
         self.asked.append(asked)
         if len(form.get("source", "")) < 2:  # noqa: PLR2004 (VICIdial's own limit)
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
         except OSError:
-            self.close_connection = True  # who asked has heard enough
+            self.close_connection = True  # the client has read enough
 
     def _dribble(self, text: str) -> None:
         self.send_response(HTTPStatus.OK)
@@ -198,4 +198,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

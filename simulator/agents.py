@@ -1,7 +1,7 @@
-"""What a simulated agent does next, as a pure function.
+"""Simulated agents: the next action of an agent, as a pure function.
 
-It knows what the agent's screen shows and what the agent is used to doing; it knows no database and no clock. The
-seeded random source is handed in, so a seed repeats a whole day.
+It depends on the agent's screen and habits, and on no database and no clock. The seeded random source is passed in, so
+a seed repeats a whole day.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,13 +12,13 @@ Seconds = tuple[float, float]
 """The shortest and the longest of something."""
 
 LOGOUT_ORDER = "LOGOUT"
-"""What `vicidial_live_agents.external_pause` holds when the agent is to log out; nothing else logs them out."""
+"""The value of `vicidial_live_agents.external_pause` that logs an agent out; no other value does."""
 _PAUSE_ORDER = "PAUSE"
 _RESUME_ORDER = "RESUME"
 
 
 class Phase(Enum):
-    """Where an agent is in their work."""
+    """The phase of an agent's work."""
 
     OUT = auto()
     PAUSED = auto()
@@ -30,28 +30,28 @@ class Phase(Enum):
 
 
 class Act(Enum):
-    """What is to be done for a decision to come true."""
+    """The write that a decision of an agent needs."""
 
     LOG_IN = auto()
     LOG_OUT = auto()
     SHOW = auto()
-    """The agent's row is to show the new phase."""
+    """Show the new phase in the agent's row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How long an agent takes for what.
+    """The times that an agent takes.
 
     Attributes:
         arrival: From the start of the simulation to the first login.
         settling: From a login to the first readiness.
         waiting: For a call, or for the agent to pause.
-        pause_chance: That waiting ends in a pause instead of a call.
-        session: After this the agent logs out of their own accord, between calls.
+        pause_chance: Chance that waiting ends in a pause instead of a call.
+        session: After this time the agent logs out of their own accord, between calls.
         away: From such a logout to the next login.
-        relogin: From being logged out by an order, or finding the session gone, to the next login.
+        relogin: From a logout by others, or from finding the session gone, to the next login.
         retry: From a refused login to the next attempt.
-        notices_dead_call: Until the agent hangs up a call that died with its dialer; the screen does not tell.
+        notices_dead_call: Until the agent hangs up a call that died with its dialer; the screen does not show it.
     """
 
     arrival: Seconds = (0, 10)
@@ -71,7 +71,7 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Where an agent is, and until when."""
+    """An agent's phase, and when it ends."""
 
     phase: Phase
     until: float
@@ -79,16 +79,16 @@ class Agent:
     """When the agent will log out of their own accord."""
     told_to_leave: bool = False
     pause_due: bool = False
-    """Told to pause while in a call."""
+    """The screen was sent a pause during a call."""
     obeyed: str = ""
-    """The last order to pause or resume: each is obeyed once."""
+    """The last pause or resume from others: each is obeyed once."""
     hangs_up_at: float | None = None
     """When the agent will notice that the call is dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What the agent's screen learned from the database at its last poll."""
+    """The facts that the agent's screen read from the database at its last poll."""
 
     session_open: bool = True
     """The agent's row is still there."""
@@ -110,23 +110,23 @@ class Mind:
     draw: Random = field(repr=False)
 
     def arrives(self, now: float) -> Agent:
-        """Begin outside, on the way in."""
+        """Start logged out, on the way in."""
         return Agent(Phase.OUT, self._after(now, self.habits.arrival))
 
     def begins(self, now: float) -> Agent:
-        """Begin logged in, somewhere in a session."""
+        """Start logged in, somewhere in a session."""
         return Agent(Phase.PAUSED, self._after(now, self.habits.waiting), self._after(now, self.habits.session))
 
     def refused(self, now: float) -> Agent:
-        """The login just decided was refused: try again later."""
+        """Retry later, since the login was refused."""
         return Agent(Phase.OUT, self._after(now, self.habits.retry))
 
     def decide(self, agent: Agent, screen: Screen, now: float) -> Decision:
-        """Decide what the agent does at this poll of the screen."""
+        """Return the agent's next state and action at this poll of the screen."""
         if agent.phase is not Phase.OUT:
             if not screen.session_open:
                 return self._gone(now, self.habits.relogin), None
-            agent = self._heed(agent, screen, now)
+            agent = self._obey(agent, screen, now)
             returns_after = self._leaves(agent, now)
             if returns_after is not None:
                 return self._gone(now, returns_after), Act.LOG_OUT
@@ -147,7 +147,7 @@ class Mind:
         return decision
 
     def _leaves(self, agent: Agent, now: float) -> Seconds | None:
-        """Tell whether the agent logs out now, and then how long they stay away; a call is finished first."""
+        """Return how long the agent stays away if they log out now, or None; a call is finished first."""
         if agent.told_to_leave and agent.phase not in {Phase.TALKING, Phase.WRAPPING}:
             return self.habits.relogin
         if agent.phase in {Phase.PAUSED, Phase.WAITING} and now >= agent.leaves_at:
@@ -160,8 +160,8 @@ class Mind:
         leaves_at = self._after(now, self.habits.session)
         return Agent(Phase.PAUSED, self._after(now, self.habits.settling), leaves_at), Act.LOG_IN
 
-    def _heed(self, agent: Agent, screen: Screen, now: float) -> Agent:
-        """Take in what others ordered through `external_pause`."""
+    def _obey(self, agent: Agent, screen: Screen, now: float) -> Agent:
+        """Return the agent after what others wrote to `external_pause`."""
         order = screen.external_pause
         if order == LOGOUT_ORDER:
             return replace(agent, told_to_leave=True)

@@ -1,8 +1,8 @@
-"""Real Asterisk 16 dialers, each on a loopback address of its own: for tests of what a probe tells.
+"""Real Asterisk 16 dialers, each on a loopback address of its own, for tests of probes.
 
-How an Asterisk that hangs, dies or refuses looks from outside cannot be guessed. So this runs the real one, from the
-Debian 11 that `tools/asterisk` unpacks, by chroot. An instance sees its own folder as /dialer, mounted in a namespace
-that belongs to its process alone: the mount ends with the process, however it ends.
+The look of an Asterisk that hangs, dies or refuses cannot be guessed. So this runs the real one by chroot, from the
+Debian 11 that `tools/asterisk` unpacks. An instance sees its own folder as /dialer, mounted in a namespace of its
+process: the mount ends with the process, however it ends.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ astlogdir => {_DIALER}/log
 [options]
 nocolor = yes
 """,
-    # What a dialer needs to talk SIP as VICIdial's do; the rest of 200 modules would only take time and memory.
+    # The modules for SIP as on VICIdial's dialers; the rest of 200 would only take time and memory.
     "modules.conf": "[modules]\nautoload = no\nload = chan_sip.so\n",
     "logger.conf": "[general]\n[logfiles]\nmessages => notice,warning,error,security\n",
     "manager.conf": """\
@@ -79,47 +79,47 @@ _ENTER = 'mount --bind "$1" "$2/dialer" && cd / && exec chroot "$2" /usr/sbin/as
 
 
 def phone_secret(extension: str) -> str:
-    """Give what a phone registers with."""
+    """Return the secret of a phone."""
     return f"secret-of-{extension}"
 
 
 class AsteriskError(Exception):
-    """What keeps an Asterisk from running; `str()` says what to do."""
+    """An Asterisk cannot run; `str()` says what to do."""
 
 
 class AsteriskTree:
-    """The Debian 11 with Asterisk 16 in `folder`, as `tools/asterisk` makes it."""
+    """The Debian 11 with Asterisk 16 in `folder`, which `tools/asterisk` builds."""
 
     def __init__(self, folder: Path) -> None:
-        """Look whether it can be used.
+        """Check that it can be used.
 
         Raises:
-            AsteriskError: it is not there, or this process may not chroot into it.
+            AsteriskError: it does not exist, or this process may not chroot into it.
         """
         self.folder = folder.absolute()
         if os.geteuid() != 0:
             raise AsteriskError("only root may run Asterisk by chroot: run this as root (sudo make test)")
         if not (self.folder / "usr/sbin/asterisk").exists():
-            raise AsteriskError(f"no Asterisk in {self.folder}: `make test` makes it")
+            raise AsteriskError(f"no Asterisk in {self.folder}: `make test` builds it")
 
 
 class Asterisk:
     """One dialer's Asterisk, as a context manager.
 
     Args:
-        tree: where the program is.
+        tree: the program.
         folder: for its settings, logs and data; created, and left in place at the end.
-        host: the address it listens on, one of 127/8.
+        host: its address, one of 127/8.
         ami_port: TCP.
         sip_port: UDP.
         phones: extensions that may register; the secret of each is `phone_secret`.
-        permissions: what its AMI account may ask.
+        permissions: of its AMI account.
 
-    Start it from a thread that lives as long as it is needed: it dies with the thread that started it, so that a
-    killed test run leaves none behind.
+    Start it from a thread that lives as long as it is needed: it dies with that thread, so that a killed test run
+    leaves none behind.
     """
 
-    def __init__(  # noqa: PLR0913 # what one dialer is made of, each once
+    def __init__(  # noqa: PLR0913 # the parts of a dialer, each once
         self,
         tree: AsteriskTree,
         folder: Path,
@@ -140,7 +140,7 @@ class Asterisk:
         self._process: _Process | None = None
 
     def start(self) -> None:
-        """Start it, and return when it answers by AMI and SIP; nothing if it runs already.
+        """Start Asterisk, and return when it answers by AMI and SIP; nothing if it runs already.
 
         Raises:
             AsteriskError: it ended, or stayed silent for `START_SECONDS`.
@@ -162,30 +162,30 @@ class Asterisk:
         self._process = process
 
     def stop(self) -> None:
-        """Shut it down in good order, also when it is frozen. Nothing if it is down."""
+        """Shut Asterisk down in good order, even if it is frozen. Nothing if it is down."""
         process, self._process = self._process, None
         if process is not None:
             process.signal(signal.SIGCONT)
-            with contextlib.suppress(ProcessFinishedWithError):  # it had ended by itself: either way it is gone
+            with contextlib.suppress(ProcessFinishedWithError):  # it had ended by itself: it is gone either way
                 process.stop()
             process.kill()
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL). Nothing if it is down."""
+        """End Asterisk as a crash would (SIGKILL). Nothing if it is down."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP): its ports stay open, and nobody answers. Returns when the last thread has stopped."""
+        """Make Asterisk hang (SIGSTOP): its ports stay open without an answer. Return when all threads have stopped."""
         process = self._running()
         process.signal(signal.SIGSTOP)
-        # the signal is taken thread by thread, and one that still runs may answer meanwhile
+        # threads stop one by one, and one that still runs may answer meanwhile
         while not process.halted:
             time.sleep(STEP_SECONDS)
 
     def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Let Asterisk go on (SIGCONT)."""
         self._running().signal(signal.SIGCONT)
 
     @property
@@ -254,17 +254,17 @@ class _Process(Executor):
 
     @property
     def id(self) -> int | None:
-        """The process's id; None: it does not live."""
+        """The process's id; None: it has ended."""
         return self.process.pid if self.process is not None and self.running() else None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it lives."""
+        """Send a signal, if the process is alive."""
         if self.id is not None:
             os.kill(self.id, number)
 
     @property
     def halted(self) -> bool:
-        """Tell whether no thread of it runs: each is stopped, or it is gone."""
+        """No thread of the process runs: each is stopped, or the process is gone."""
         for stat in Path(f"/proc/{self.id}/task").glob("*/stat"):
             with contextlib.suppress(FileNotFoundError):  # a thread that ended meanwhile
                 if stat.read_text().rpartition(") ")[2][0] not in "TZX":
@@ -296,7 +296,7 @@ def _answers(dialer: Asterisk) -> bool:
 
 
 def free_host() -> str:
-    """Give a loopback address whose AMI and SIP ports nobody has. Not seeded: two test runs must not get the same.
+    """Return a loopback address with free AMI and SIP ports. Not seeded: two test runs must not get the same.
 
     Raises:
         AsteriskError: none was found.

@@ -1,8 +1,8 @@
-"""Times as VICIdial writes them: local, to the second, without a zone."""
+"""Times in VICIdial's form: local, to the second, without a zone."""
 
 import time
 
 
 def vicidial_time(now: float) -> str:
-    """Write seconds since 1970 as VICIdial's scripts do."""
+    """Return seconds since 1970 in the form of VICIdial's scripts."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))

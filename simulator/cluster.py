@@ -1,9 +1,9 @@
 """A simulated VICIdial cluster: dialers and agents that write VICIdial's tables at VICIdial's pace, and can fail.
 
-It behaves as VICIdial's own parts do where hotdesk can see them, in the database, also where that is unhelpful: a
-dead dialer's rows stay and stay fresh, a hung one's heartbeat goes on, and an unanswered pick falls back to
-VICIdial's own choice. What agents decide is in `agents`, what they do about it in `desks`; here are the threads
-that let them, and the commands that break things.
+It behaves as VICIdial's own parts do where hotdesk can see them, in the database, even where that is unhelpful: a
+dead dialer's rows stay and stay fresh, a hung one's heartbeat advances, and an unanswered pick falls back to
+VICIdial's own choice. `agents` has the agents' decisions, `desks` their writes; this module has the threads, and the
+commands that break things.
 """
 
 import threading
@@ -31,28 +31,28 @@ _RETRY_SECONDS = 0.2
 """How long a thread waits after a failed statement."""
 _JOIN_SECONDS = 30.0
 _LOST_CONNECTION = (pymysql.OperationalError, pymysql.InterfaceError, pymysql.InternalError)
-"""What pymysql raises when the server is away or goes away; anything else is a mistake of ours."""
+"""The errors of pymysql for a server that is away or goes away; any other error is a bug of ours."""
 
 Work = Callable[[Connection, float], float]
-"""Does what is due now, and tells when to be called again."""
+"""Does the work that is due now, and returns when to call it again."""
 
 
 class ClusterStuckError(Exception):
-    """A thread of the simulated cluster did not end when told to."""
+    """A thread of the simulated cluster did not end when asked to."""
 
 
 def vicidial_chooses(_user: str, _alias: str, _campaign: str) -> None:
-    """Pick nothing, so that VICIdial itself chooses: a cluster without hotdesk."""
+    """Return no pick, so that VICIdial itself chooses: a cluster without hotdesk."""
 
 
 class SimulatedCluster:
-    """The dialers and agents of a plan whose rows are in the database already, by `populate`.
+    """The dialers and agents of a plan, whose rows `populate` has inserted already.
 
     Start it and stop it, or use it as a context manager, and it runs in threads of its own; or call `step` at times
-    of one's own clock, and it does the same in the caller's thread. A database that is away is waited for.
+    of the caller's own clock, and it does the same in the caller's thread. While the database is away, it waits.
     """
 
-    def __init__(  # noqa: PLR0913 (each is one thing a run may vary)
+    def __init__(  # noqa: PLR0913 (the variations of a run, each once)
         self,
         connect: Callable[[], Connection],
         plan: ClusterPlan,
@@ -63,17 +63,17 @@ class SimulatedCluster:
         threads: int = 2,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Seat the agents; nothing is written yet.
+        """Create the agents; nothing is written yet.
 
         Args:
             connect: Opens a connection with autocommit that uses the cluster's database. Called in each thread, and
                 again after a failure.
-            plan: What the database was populated with.
-            pick: Asked at each login.
-            habits: How long agents take for what.
+            plan: The plan of the database's rows.
+            pick: Called at each login.
+            habits: The times that agents take.
             refresh_seconds: How often each agent's browser writes `last_update_time`. VICIdial's writes every
-                second, which one Python process does for about 5,000 agents. Screens are read every second anyway.
-            threads: How many write for the agents; one more writes for the dialers.
+                second, which one Python process can do for about 5,000 agents. Screens are read every second anyway.
+            threads: Number of threads for the agents; one more writes for the dialers.
             clock: Seconds since 1970.
         """
         self.statistics = Statistics()
@@ -121,7 +121,7 @@ class SimulatedCluster:
 
     @property
     def logged_in(self) -> int:
-        """How many agents have a session on their screen."""
+        """The number of agents with a session on their screen."""
         return sum(seat.session is not None for seat in self._seats)
 
     def agents_on(self, server_ip: str) -> list[str]:
@@ -133,10 +133,10 @@ class SimulatedCluster:
         ]
 
     def begin_mid_shift(self) -> None:
-        """Log everybody in at once, before the start, as if they had come in well spread over the dialers.
+        """Log all agents in at once, before the start, evenly spread over the dialers.
 
         Thousands of single logins take minutes, in VICIdial and here. These are not counted as logins. All rooms must
-        be free; an agent whose dialers have none left comes in later.
+        be free; an agent whose dialers have none left logs in later.
         """
         now = self._clock()
         waiting = [seat for seat in self._seats if seat.session is None]
@@ -144,16 +144,16 @@ class SimulatedCluster:
 
         def log_in(connection: Connection) -> None:
             sessions = self._page.log_in_all(connection, phones, self._plan.room_numbers, now)
-            for place, seat in enumerate(waiting):
+            for number, seat in enumerate(waiting):
                 if seat.plan.user in sessions:
                     seat.session = sessions[seat.plan.user]
                     seat.agent = seat.mind.begins(now)
-                    seat.refresh_due = now + self._refresh_seconds * place / len(waiting)
+                    seat.refresh_due = now + self._refresh_seconds * number / len(waiting)
 
         self._execute(log_in)
 
     def start(self) -> None:
-        """Begin to run, in threads."""
+        """Start the threads."""
         self._stopping.clear()
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=f"cluster-{number}", daemon=True)
@@ -179,32 +179,32 @@ class SimulatedCluster:
             loop.drop_connection()
 
     def step(self) -> None:
-        """Do all that is due by the clock, in the caller's thread; not while the cluster runs by itself."""
+        """Do all the work that is due by the clock, in the caller's thread; not while the threads run."""
         now = self._clock()
         for loop in self._loops:
             while loop.step(now) <= now:
-                pass  # each call does a part of what is due and puts that part's next time into the future
+                pass  # each call does a part of the due work, and sets that part's next time in the future
 
-    # --- what can happen to a cluster ---------------------------------------------------------------------------
+    # --- faults and repairs -------------------------------------------------------------------------------------
 
     def kill(self, server_ip: str) -> None:
         """Power off a dialer: heartbeat, scripts and calls end; its rows stay, and browsers keep them fresh."""
         self._dialers[server_ip].dead = True
 
     def hang(self, server_ip: str) -> None:
-        """Hang a dialer's Asterisk: its calls end, its scripts and heartbeat go on."""
+        """Hang a dialer's Asterisk: its calls end, its scripts go on and its heartbeat advances."""
         self._dialers[server_ip].hung = True
 
     def stall(self, server_ip: str) -> None:
-        """Let a dialer's heartbeat stand still; its calls and its other scripts go on."""
+        """Stall a dialer's heartbeat; its calls and its other scripts go on."""
         self._dialers[server_ip].stalled = True
 
     def unstall(self, server_ip: str) -> None:
-        """Let the heartbeat go on."""
+        """Let the heartbeat advance again."""
         self._dialers[server_ip].stalled = False
 
     def bring_back(self, server_ip: str) -> None:
-        """Boot a dialer, dead or not: sessions on it are deleted, its heartbeat begins anew."""
+        """Boot a dialer, dead or not: its sessions are deleted, and its heartbeat starts again."""
         dialer = self._dialers[server_ip]
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
         dialer.dead = dialer.hung = dialer.stalled = False
@@ -215,7 +215,7 @@ class SimulatedCluster:
         self._execute(lambda connection: self._scripts.start_updater(connection, dialer, self._clock()))
 
     def skew(self, server_ip: str, seconds: float) -> None:
-        """Set a dialer's clock ahead by so many seconds, or behind."""
+        """Set a dialer's clock ahead by `seconds`, or behind if negative."""
         self._dialers[server_ip].skew_seconds = seconds
 
     def switch_off(self, server_ip: str) -> None:
@@ -234,7 +234,7 @@ class SimulatedCluster:
         """Set `servers.active_agent_login_server` to Y."""
         self._execute(lambda connection: self._scripts.set_logins(connection, server_ip, taken=True))
 
-    # --- how it runs --------------------------------------------------------------------------------------------
+    # --- threads ------------------------------------------------------------------------------------------------
 
     def _run(self, loop: "_Loop") -> None:
         while not self._stopping.is_set():
@@ -259,7 +259,7 @@ class SimulatedCluster:
 
 
 class _Loop:
-    """One thread's work, and its connection: opened when needed, dropped when it failed."""
+    """One thread's work, and its connection: opened when needed, dropped after a failure."""
 
     def __init__(self, work: Work, connect: Callable[[], Connection], statistics: Statistics) -> None:
         self._work = work

@@ -1,4 +1,4 @@
-"""Agents at their desks: polls their screens, and carries out what they decide."""
+"""Agents at their desks: poll their screens, and carry out their decisions."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from simulator.sessions import AgentPage, Call, Session, new_call
 from simulator.statistics import Counted, Statistics
 
 Pick = Callable[[str, str, str], str | None]
-"""Given user, alias and campaign, names the phone to log in to; None or an exception: VICIdial chooses."""
+"""Returns the phone to log in to for a user, alias and campaign; None or an exception: VICIdial chooses."""
 
 POLL_SECONDS = 1.0
-"""How often an agent's browser asks what is new."""
+"""How often an agent's browser polls."""
 
 _SLICE = 50
-"""Agents whose screens are read by one statement."""
+"""Agents whose screens one statement reads."""
 _CALL_ELSEWHERE_CHANCE = 0.2
-"""That a call is on another dialer than its agent."""
+"""Chance that a call is on another dialer than its agent."""
 _KEEPS_ROOM_CHANCE = 0.5
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class _Slice:
 class Desks:
     """Some of the cluster's agents; not to be used by two threads at once."""
 
-    def __init__(  # noqa: PLR0913 (what an agent's day depends on)
+    def __init__(  # noqa: PLR0913 (an agent's surroundings, each once)
         self,
         seats: Sequence[Seat],
         *,
@@ -63,7 +63,7 @@ class Desks:
         statistics: Statistics,
         now: float,
     ) -> None:
-        """Take the agents' seats; their polls are spread over the first second."""
+        """Start with these agents; their polls are spread over the first second."""
         starts = range(0, len(seats), _SLICE)
         self._slices = [
             _Slice(seats[start : start + _SLICE], now + POLL_SECONDS * start / len(seats)) for start in starts
@@ -75,7 +75,7 @@ class Desks:
         self._statistics = statistics
 
     def work(self, connection: Connection, now: float) -> float:
-        """Let those agents act whose poll has waited longest, if any is due; tell when the next one is."""
+        """Poll the agents that have waited longest, if they are due; return when the next poll is due."""
         if not self._slices:
             return now + POLL_SECONDS
         part = min(self._slices, key=attrgetter("due"))
@@ -94,7 +94,7 @@ class Desks:
     def _advance(
         self, connection: Connection, seat: Seat, orders: Mapping[int, tuple[str, str, str]], now: float
     ) -> None:
-        """Let one agent decide and act. If a statement fails, the agent will decide anew at the next poll."""
+        """Let one agent decide and act. If a statement fails, the agent decides again at the next poll."""
         screen = self._screen(seat.session, orders)
         agent, act = seat.mind.decide(seat.agent, screen, now)
         session = seat.session
@@ -121,7 +121,7 @@ class Desks:
         seat.agent, seat.session = agent, session
 
     def _keep_up(self, connection: Connection, seat: Seat, session: Session, screen: Screen, now: float) -> None:
-        """Do what the browser does whatever the agent does."""
+        """Do the browser's own work, whatever the agent does."""
         if screen.external_hangup or screen.external_status:
             self._page.clear_orders(connection, session, screen, seat.agent.phase)
         if now >= seat.refresh_due - POLL_SECONDS / 2:  # the poll nearest to when it is due
@@ -149,7 +149,7 @@ class Desks:
         phone_login = None
         try:
             phone_login = self._pick(plan.user, plan.alias, campaign)
-        except Exception:  # noqa: BLE001 (the login page fails open, whatever is wrong with the one it asked)
+        except Exception:  # noqa: BLE001 (the login page fails open, whatever the error)
             _log.debug("pick failed for user %s", plan.user, exc_info=True)
         if phone_login is None:
             self._statistics.count(Counted.OWN_CHOICES)
@@ -159,7 +159,7 @@ class Desks:
         return self._page.log_in(connection, plan, phone_login, now)
 
     def _call(self, seat: Seat, session: Session, phase: Phase, now: float) -> Call:
-        """Give the session's call in its new phase."""
+        """Return the session's call in its new phase."""
         match phase:
             case Phase.RINGING:
                 draw = seat.mind.draw

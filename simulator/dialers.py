@@ -1,6 +1,7 @@
-"""What a simulated dialer's own scripts do to the database: its heartbeat, its remote agents, its rooms.
+"""The scripts of a simulated dialer, which write to the database: heartbeat, remote agents, rooms.
 
-All of it stops when the dialer dies; that nobody else does it is why a dead dialer looks alive in VICIdial's tables.
+They all stop when the dialer dies; since no other script does their work, a dead dialer looks alive in VICIdial's
+tables.
 """
 
 import threading
@@ -43,19 +44,19 @@ _EXTENSIONS = "SELECT extension FROM vicidial_live_agents WHERE server_ip = %s"
 
 @dataclass(slots=True)
 class Dialer:
-    """One dialer's state; its clock may be off, its Asterisk or the whole of it dead."""
+    """The state of one dialer; its clock may be wrong, and its Asterisk or all of it dead."""
 
     plan: DialerPlan
     remote_agents: tuple[RemoteAgentPlan, ...] = ()
     dead: bool = False
     hung: bool = False
     stalled: bool = False
-    """Its heartbeat's script stands still; all else goes on."""
+    """Its heartbeat script has stalled; all else goes on."""
     skew_seconds: float = 0
     heartbeat_due: float = 0
     chores_due: float = 0
     rooms: threading.Lock = field(default_factory=threading.Lock)
-    """Held from taking a room to the row that shows who is in it, lest the clean-up see an empty room."""
+    """Locked from the reservation of a room until the row of its agent, so that the clean-up does not free it."""
 
     @property
     def server_ip(self) -> str:
@@ -64,7 +65,7 @@ class Dialer:
 
     @property
     def carries_calls(self) -> bool:
-        """Whether its Asterisk works."""
+        """Its Asterisk works."""
         return not (self.dead or self.hung)
 
 
@@ -75,14 +76,14 @@ class DialerScripts:
         self._statistics = statistics
 
     def beat(self, connection: Connection, dialer: Dialer, now: float) -> None:
-        """Write the heartbeat by the dialer's own clock; where the row is missing, nothing happens."""
+        """Write the heartbeat by the dialer's own clock; if the row is missing, nothing happens."""
         started = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute(_HEARTBEAT, (vicidial_time(now + dialer.skew_seconds), dialer.server_ip))
         self._statistics.wrote(Counted.HEARTBEATS, time.perf_counter() - started)
 
     def do_chores(self, connection: Connection, dialer: Dialer, now: float) -> None:
-        """Refresh the remote agents' rows and free the rooms that nobody sits in."""
+        """Refresh the remote agents' rows, and free the rooms without an agent."""
         at = vicidial_time(now)
         with connection.cursor() as cursor:
             for agent in dialer.remote_agents:
@@ -94,12 +95,12 @@ class DialerScripts:
                     cursor.execute(statement, (dialer.server_ip, taken))
 
     def start_updater(self, connection: Connection, dialer: Dialer, now: float) -> None:
-        """Start the heartbeat's script, which makes its row where a database restart took it."""
+        """Start the heartbeat script, which creates its row if a database restart has removed it."""
         with connection.cursor() as cursor:
             cursor.execute(_REGISTER_UPDATER, (dialer.server_ip, vicidial_time(now + dialer.skew_seconds)))
 
     def boot(self, connection: Connection, dialer: Dialer, now: float) -> None:
-        """Boot: sessions left from before are deleted, rooms emptied, remote agents back, the heartbeat begins."""
+        """Boot: delete old sessions, empty the rooms, bring remote agents back, and start the heartbeat."""
         at = vicidial_time(now)
         with connection.cursor() as cursor, dialer.rooms:
             cursor.execute(_DELETE_SESSIONS, (dialer.server_ip,))

@@ -1,4 +1,4 @@
-"""What a simulated VICIdial cluster consists of, before any of it exists.
+"""The plan of a simulated VICIdial cluster, before any of it exists.
 
 A plan is a description without a connection: the same plan with the same seed names the same dialers, agents, phones
 and aliases, so a run can be repeated, and two systems can be measured on the same cluster.
@@ -19,7 +19,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True, slots=True)
 class CampaignPlan:
-    """A campaign; an inbound one's agents wait as CLOSER, the others' as READY."""
+    """A campaign; the agents of an inbound one wait as CLOSER, others as READY."""
 
     campaign_id: str
     inbound: bool = False
@@ -29,7 +29,7 @@ class CampaignPlan:
 
 @dataclass(frozen=True, slots=True)
 class DialerPlan:
-    """One dialer; its letters end the logins of the phones on it."""
+    """One dialer; the logins of the phones on it end with its letters."""
 
     server_ip: str
     server_id: str
@@ -72,17 +72,17 @@ class RemoteAgentPlan:
 
 @dataclass(frozen=True)
 class ClusterPlan:
-    """A cluster's make-up.
+    """The composition of a cluster.
 
     Attributes:
-        dialers: How many.
-        agents: How many, each with a user and an alias.
-        phones_per_alias: On how many dialers each alias has a phone, chosen by the seed; None: on all, or on as
+        dialers: Number of dialers.
+        agents: Number of agents, each with a user and an alias.
+        phones_per_alias: Number of dialers on which each alias has a phone, chosen by the seed; None: all, or as
             many as `logins_list` has room for.
-        campaigns: Agents are dealt out to them in turn.
-        remote_agents: How many, dealt out to the dialers in turn.
+        campaigns: The campaigns, to which agents are assigned in turn.
+        remote_agents: Number of remote agents, assigned to the dialers in turn.
         rooms: Conference rooms of each dialer.
-        conf_engine: Which kind of rooms the dialers use.
+        conf_engine: The kind of rooms on the dialers.
         weights: The container AGENT_LOAD_BALANCING_WEIGHT by `server_ip`; empty: no container.
         first_ip: The first dialer's address; the others follow it.
         seed: The same seed makes the same plan.
@@ -103,7 +103,7 @@ class ClusterPlan:
         if self.phones_per_alias is not None and not 1 <= self.phones_per_alias <= self._most_phones:
             raise ValueError(
                 f"An alias can have 1 to {self._most_phones} phones here ({self.dialers} dialers, and"
-                f" logins_list holds {LOGINS_LIST_LENGTH} characters), not {self.phones_per_alias}"
+                f" logins_list has {LOGINS_LIST_LENGTH} characters), not {self.phones_per_alias}"
             )
 
     @cached_property
@@ -153,7 +153,7 @@ class ClusterPlan:
 
     @property
     def _most_phones(self) -> int:
-        """How many phones the list of the desk with the longest number has room for."""
+        """The number of phones that fit in the list of the desk with the longest number."""
         longest = len(str(FIRST_DESK + self.agents - 1)) + len(self._dialer_letters()[-1])
         return min(self.dialers, (LOGINS_LIST_LENGTH + 1) // (longest + 1))
 

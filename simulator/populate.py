@@ -1,6 +1,6 @@
-"""Write a planned cluster into VICIdial's tables, as it stands before the first agent comes in.
+"""Write a planned cluster into VICIdial's tables, as before the first login.
 
-Rows go in by the thousand: a cluster of 40 dialers and 8,000 agents has a quarter of a million phones.
+Rows are inserted by the thousand: a cluster of 40 dialers and 8,000 agents has a quarter of a million phones.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from simulator.vicidial_login import WEIGHT_CONTAINER
 AGENT_PASSWORD = "agent"  # noqa: S105 (of simulated agents)
 PHONE_PASSWORD = "phone"  # noqa: S105 (of simulated phones)
 API_USER = "hotdesk"
-"""The user by whom VICIdial's agent API is called."""
+"""The user for VICIdial's agent API."""
 API_PASSWORD = "api"  # noqa: S105 (of a simulated user)
 
 _ROWS_PER_STATEMENT = 5_000
@@ -26,10 +26,10 @@ Row = Sequence[object]
 def populate(connection: Connection, plan: ClusterPlan, *, now: float) -> None:
     """Insert the plan's dialers, heartbeats, phones, aliases, rooms, campaigns, users and remote agents.
 
-    Columns and tables that the database's schema is too old to have are left out.
+    Columns and tables that an old schema lacks are left out.
 
     Args:
-        connection: Uses a database made by `schema.create`.
+        connection: Uses a database of `schema.create`.
         plan: The cluster.
         now: When the dialers last wrote their heartbeats, seconds since 1970.
     """
@@ -92,7 +92,7 @@ def _tables(plan: ClusterPlan, now: str) -> Iterable[tuple[str, tuple[str, ...],
     yield (
         "phones_alias",
         ("alias_id", "alias_name", "logins_list"),
-        ((agent.alias, f"Clusters {agent.user}", agent.logins_list) for agent in plan.agent_plans),
+        ((agent.alias, f"Desk {agent.user}", agent.logins_list) for agent in plan.agent_plans),
     )
     yield (
         "vicidial_settings_containers",
@@ -112,7 +112,7 @@ def _tables(plan: ClusterPlan, now: str) -> Iterable[tuple[str, tuple[str, ...],
 
 
 class _Inserter:
-    """Inserts what of a row the schema knows."""
+    """Inserts the columns of a row that the schema has."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -123,14 +123,14 @@ class _Inserter:
             self._known = frozenset(cursor.fetchall())
 
     def insert(self, table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
-        kept = [place for place, column in enumerate(columns) if (table, column) in self._known]
+        kept = [number for number, column in enumerate(columns) if (table, column) in self._known]
         if not kept:
             return
-        names = ",".join(columns[place] for place in kept)
+        names = ",".join(columns[number] for number in kept)
         head = f"INSERT INTO {table} ({names}) VALUES "  # noqa: S608 (names of ours)
         each = f"({','.join(['%s'] * len(kept))})"
         remaining = iter(rows)
         with self._connection.cursor() as cursor:
             while batch := list(islice(remaining, _ROWS_PER_STATEMENT)):
-                values = [row[place] for row in batch for place in kept]
+                values = [row[number] for row in batch for number in kept]
                 cursor.execute(head + ",".join([each] * len(batch)), values)

@@ -1,4 +1,4 @@
-"""Make a database with the tables of VICIdial that hotdesk knows, as a recent or as an old installation has them."""
+"""Create a database with those tables of VICIdial that hotdesk uses, of a recent or an old installation."""
 
 from importlib import resources
 
@@ -9,18 +9,18 @@ OLD_SCHEMA_LACKS = (
     "ALTER TABLE servers DROP COLUMN conf_engine, DROP COLUMN active_agent_login_server",
     "DROP TABLE vicidial_confbridges",
 )
-"""What older installations do not have: no collector may stumble over it."""
+"""Changes that make the schema old: no collector may fail on it."""
 
 
 def create(connection: Connection, database_name: str, *, old: bool = False) -> None:
     """Create the database and its tables, empty but for the row of `system_settings`, and use it from now on.
 
-    The database's character set is latin1, as VICIdial's usually is; a table or row in utf8 is the test's to make.
+    The database's character set is latin1, as VICIdial's usually is; a test may add a table or row in utf8.
 
     Args:
         connection: May create databases.
         database_name: Must not exist yet.
-        old: Leave out what old installations lack, `OLD_SCHEMA_LACKS`.
+        old: Apply `OLD_SCHEMA_LACKS`.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE `{database_name}` CHARACTER SET latin1")

@@ -1,6 +1,6 @@
--- The columns of VICIdial's tables that hotdesk reads or writes, and those its simulated agents need to be seen.
--- Written from what those tables are known to do: engines, keys and missing keys are part of it, since reading
--- vicidial_live_agents by server scans the table, and a database restart empties what is ENGINE=MEMORY.
+-- The columns of VICIdial's tables that hotdesk reads or writes, and those that its simulated agents need.
+-- Written from the known behaviour of those tables: engines, keys and missing keys are part of it, since reading
+-- vicidial_live_agents by server scans the table, and a database restart empties tables with ENGINE=MEMORY.
 
 CREATE TABLE servers (
   server_id VARCHAR(10) NOT NULL,

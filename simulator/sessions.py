@@ -1,7 +1,7 @@
-"""What VICIdial's agent page writes: a login, a poll of the screen, a change of state, a logout.
+"""The writes of VICIdial's agent page: a login, a poll of the screen, a change of state, a logout.
 
-No statement here decides anything; `agents` does. The order of the statements is the page's, and so are its gaps:
-the tables know no transactions.
+Nothing here decides; `agents` does. The order of the statements is that of the page, and so are the gaps between them:
+the tables have no transactions.
 """
 
 import time
@@ -85,7 +85,7 @@ _STATUS_DONE = "UPDATE vicidial_live_agents SET external_status = '' WHERE live_
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The call an agent has; without one, all its fields are empty."""
+    """The call of an agent; without a call, all its fields are empty."""
 
     lead_id: int = 0
     uniqueid: str = ""
@@ -95,7 +95,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An agent's login as it stands in the tables."""
+    """An agent's login in the tables."""
 
     live_agent_id: int
     phone_login: str
@@ -107,7 +107,7 @@ class Session:
 
 
 class AgentPage:
-    """VICIdial's agent page, as far as the tables see it. Each call needs an autocommit connection."""
+    """VICIdial's agent page, as far as it concerns the tables. Each call needs an autocommit connection."""
 
     def __init__(self, dialers: dict[str, Dialer], statistics: Statistics) -> None:
         self._dialers = dialers
@@ -147,7 +147,7 @@ class AgentPage:
     def log_in_all(
         self, connection: Connection, phones: Mapping[AgentPlan, PhonePlan], rooms: range, now: float
     ) -> dict[str, Session]:
-        """Log many agents in by few statements, into rooms that must be free; give their sessions by user."""
+        """Log many agents in with few statements, into rooms that must be free; return their sessions by user."""
         at = vicidial_time(now)
         free = {server_ip: iter(rooms) for server_ip in self._dialers}
         placed = [(agent, phone, next(free[phone.server_ip])) for agent, phone in phones.items()]
@@ -204,7 +204,7 @@ class AgentPage:
         self._statistics.count(Counted.LOGOUTS)
 
     def read(self, connection: Connection, users: list[str]) -> dict[int, tuple[str, str, str]]:
-        """Read what the users' screens would: `external_` pause, hangup and status by `live_agent_id`."""
+        """Return the fields that the users' screens read: `external_` pause, hangup and status by `live_agent_id`."""
         if not users:
             return {}
         with connection.cursor() as cursor:
@@ -212,7 +212,7 @@ class AgentPage:
             return {row[0]: (row[1] or "", row[2] or "", row[3] or "") for row in cursor.fetchall()}
 
     def refresh(self, connection: Connection, session: Session, at: str) -> None:
-        """Tell that the browser is still there; `at` is VICIdial's time."""
+        """Record that the browser is still there; `at` is in VICIdial's form."""
         started = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute(_REFRESH, (at, session.live_agent_id))
@@ -240,7 +240,7 @@ class AgentPage:
         self._statistics.wrote(Counted.STATE_CHANGES, time.perf_counter() - started)
 
     def clear_orders(self, connection: Connection, session: Session, screen: Screen, was: Phase) -> None:
-        """Take back orders of the agent API that the screen has heeded, or could not."""
+        """Clear requests of the agent API that the screen has obeyed, or could not obey."""
         with connection.cursor() as cursor:
             if screen.external_hangup:
                 cursor.execute(_HANGUP_DONE, (session.live_agent_id,))
@@ -253,7 +253,7 @@ class AgentPage:
 
 
 def spread(agents: Sequence[AgentPlan], rooms: int) -> dict[AgentPlan, PhonePlan]:
-    """Give each agent a phone on their least loaded dialer, as long as that has a free room."""
+    """Return a phone for each agent, on their least loaded dialer, while that has a free room."""
     load: Counter[str] = Counter()
     phones = {}
     for agent in agents:
@@ -265,13 +265,13 @@ def spread(agents: Sequence[AgentPlan], rooms: int) -> dict[AgentPlan, PhonePlan
 
 
 def new_call(draw: Random, now: float, server_ip: str) -> Call:
-    """Make up a call on a dialer."""
+    """Return a made-up call on a dialer."""
     lead_id = draw.randrange(1, 1_000_000)
     return Call(lead_id, f"{now:.3f}.{lead_id % 1000}", f"V{int(now) % 10**9:09d}{lead_id:010d}"[:20], server_ip)
 
 
 def _status(phase: Phase, *, inbound: bool) -> str:
-    """Tell what `vicidial_live_agents.status` holds in a phase."""
+    """Return the value of `vicidial_live_agents.status` in a phase."""
     match phase:
         case Phase.WAITING:
             return "CLOSER" if inbound else "READY"
@@ -284,12 +284,12 @@ def _status(phase: Phase, *, inbound: bool) -> str:
 
 
 def _sip(phone: PhonePlan) -> str:
-    """Name a planned phone as `vicidial_live_agents.extension` does: populated phones are SIP."""
+    """Return a planned phone in the form of `vicidial_live_agents.extension`: populated phones are SIP."""
     return f"SIP/{phone.extension}"
 
 
 def _event(agent: AgentPlan, session: Session, event: str, now: float) -> tuple[object, ...]:
-    """Give the values of `_LOG_EVENT`."""
+    """Return the values of `_LOG_EVENT`."""
     return (
         agent.user,
         event,

@@ -1,25 +1,25 @@
-"""What a simulated cluster counted of itself, for tests to wait on and benchmarks to report."""
+"""Counters of a simulated cluster, for tests to wait on and benchmarks to report."""
 
 import threading
 from collections import Counter, deque
 from enum import StrEnum
 
 LATENCIES_KEPT = 200_000
-"""The newest; older ones that nobody took are dropped."""
+"""The newest ones; older ones that were not fetched are dropped."""
 
 
 class Counted(StrEnum):
-    """What is counted."""
+    """The counters."""
 
     LOGINS = "logins"
     LOGOUTS = "logouts"
     ORDERED_LOGOUTS = "ordered logouts"
-    """Of the logouts, those that `external_pause='LOGOUT'` asked for."""
+    """Logouts by `external_pause='LOGOUT'`, which are counted as logouts too."""
     LOST_SESSIONS = "lost sessions"
     """Agents who found their row gone."""
     REFUSED_LOGINS = "refused logins"
     OWN_CHOICES = "own choices"
-    """Logins for which the given pick had no answer, so that VICIdial chose by itself."""
+    """Logins without an answer of the pick, for which VICIdial chose by itself."""
     HEARTBEATS = "heartbeats"
     REFRESHES = "refreshes"
     STATE_CHANGES = "state changes"
@@ -27,7 +27,7 @@ class Counted(StrEnum):
 
 
 class Statistics:
-    """Counts, and how long the writes took. Safe to use from several threads."""
+    """Counters, and the durations of writes. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,18 +40,18 @@ class Statistics:
             self._counts[what] += 1
 
     def wrote(self, what: Counted, seconds: float) -> None:
-        """Count one write and remember how long it took."""
+        """Count one write, and record its duration."""
         with self._lock:
             self._counts[what] += 1
             self._latencies.append(seconds)
 
     def counts(self) -> dict[Counted, int]:
-        """All counts until now, also those that are zero."""
+        """Return all counters, also those at zero."""
         with self._lock:
             return {what: self._counts[what] for what in Counted}
 
     def take_write_seconds(self) -> list[float]:
-        """AgentControl over how long each write took since this was last asked, at most `LATENCIES_KEPT` of them."""
+        """Return and clear the durations of the writes since the last call, at most `LATENCIES_KEPT`."""
         with self._lock:
             taken = list(self._latencies)
             self._latencies.clear()

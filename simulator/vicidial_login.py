@@ -1,8 +1,8 @@
-"""VICIdial's own choice of a dialer for a phone alias, asked of the database one statement after the other.
+"""VICIdial's own choice of a dialer for a phone alias, by the same statements, one after the other.
 
-The login page fails open: when hotdesk does not answer, an agent goes where VICIdial sends them. So the simulated
-agents need that rule too, and a benchmark needs its price: about eight statements a phone, of which those that count
-agents scan `vicidial_live_agents`. The rule is checked against what the real page did.
+The login page fails open: when hotdesk does not answer, VICIdial chooses for the agent. So the simulated agents need
+that rule too, and a benchmark needs its cost: about eight statements for each phone, of which those that count agents
+scan `vicidial_live_agents`. The rule is tested against recordings of the real page.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from simulator.clock import vicidial_time
 
 HEARTBEAT_GOOD_FOR_SECONDS = 120
 WEIGHT_OF_THE_UNLISTED = 0.001
-"""What VICIdial divides by where the weight container lists no weight for a dialer, or zero."""
+"""VICIdial's divisor for a dialer that the weight container omits or weighs zero."""
 WEIGHT_CONTAINER = "AGENT_LOAD_BALANCING_WEIGHT"
 
 _ALIAS = "SELECT logins_list FROM phones_alias WHERE alias_id = %s"
@@ -50,14 +50,14 @@ _HEARTBEAT = "SELECT COUNT(*) FROM server_updater WHERE server_ip = %s AND last_
 
 @dataclass(frozen=True, slots=True)
 class _Grouping:
-    """How the campaign wants its agents kept together."""
+    """The campaign's grouping of its agents."""
 
     kind: str
     limit: int
     system_limit: int
 
     def forces(self, agents_of_campaign: int, agents: int) -> bool:
-        """Whether an eligible dialer with so many agents is taken before any comparison."""
+        """Return True if an eligible dialer with these numbers of agents is chosen before any comparison."""
         if self.kind == "ONE_SERVER_ONLY":
             return agents_of_campaign > 0
         if self.kind == "CASCADING":
@@ -65,13 +65,13 @@ class _Grouping:
         return False
 
     def wants_counts(self) -> bool:
-        """Whether agents of the campaign matter at all."""
+        """Return True if the number of the campaign's agents matters at all."""
         return self.kind in {"ONE_SERVER_ONLY", "CASCADING"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Dialer:
-    """What the page learns of one phone's dialer."""
+    """The page's facts about one phone's dialer."""
 
     eligible: bool
     agents: int
@@ -80,16 +80,16 @@ class _Dialer:
 
 
 def choose(connection: Connection, alias: str, campaign: str, *, now: float) -> str | None:
-    """Choose the phone that VICIdial would log an agent in to.
+    """Return the phone that VICIdial would choose for an agent.
 
     Args:
         connection: Uses VICIdial's database.
         alias: `phones_alias.alias_id`, as the agent types it.
-        campaign: What the agent logs in to.
+        campaign: The campaign of the login.
         now: The web server's clock, seconds since 1970.
 
     Returns:
-        The phone's login, whether that phone is active or not; None where the page refuses the login.
+        The phone's login, whether that phone is active or not; None if the page refuses the login.
     """
     with connection.cursor() as cursor:
         logins = str(_value(cursor, _ALIAS, alias) or "").split(",")
@@ -125,7 +125,7 @@ class _Page:
         server_ip = str(_value(cursor, _PHONE, login) or "")
         open_to_agents, twin, engine = _row(cursor, _SERVER, server_ip) or (False, "", "")
         if engine == "CONFBRIDGE":
-            self._rooms = engine  # and so it stays for the phones after it: the page never turns back
+            self._rooms = engine  # it stays so for the phones after this one: the page never changes it back
         agents = int(_value(cursor, _AGENTS, server_ip))
         of_campaign = (
             int(_value(cursor, _AGENTS_OF_CAMPAIGN, server_ip, self._campaign)) if self.grouping.wants_counts() else 0
@@ -143,7 +143,7 @@ class _Page:
 
 
 def _weights(entry: str) -> dict[str, float]:
-    """Read lines of `IP,weight` into each dialer's share of the whole."""
+    """Return each dialer's share of all weights, from lines of `IP,weight`."""
     lines = [line.split(",") for line in entry.splitlines() if "," in line]
     weights = {server_ip.strip(): float(weight) for server_ip, weight, *_ in lines}
     total = sum(weights.values())
