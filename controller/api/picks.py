@@ -1,4 +1,4 @@
-"""Picks over HTTP: reserve slots and release them.
+"""Picks over HTTP: what the login page gets. Slots are reserved and released; the answer is `schemas.PickAnswer`.
 
 Any replica may be asked. The cluster's owner answers a pick, since a herd of logins spreads only if one process picks
 for all, one after the other; a replica passes it on, and if the owner does not answer in time the replica picks by

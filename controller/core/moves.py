@@ -1,4 +1,4 @@
-"""Moves: choose the agent, the target and the pace of each move, and follow it up. Pure, and in the log's time."""
+"""Moves: choose the agent and the pace of each move, and follow it up; `targets` chooses where to. Pure, log's time."""
 
 from dataclasses import replace
 

@@ -1,4 +1,6 @@
-"""Ownership: for which partitions this process judges, plans, stores decisions and acts, and why not for the others.
+"""Ownership: for which clusters this process judges, plans, stores decisions and acts, and why not for the others.
+
+A cluster is owned with its partition (`messages.topics.partition_of`).
 
 Two things give a partition to a process, and neither is enough alone. The *assignment* is the consumer group's word:
 who should own it. The *claim* is the log's fencing token: who can store decisions in it. This module is the rule that

@@ -1,4 +1,4 @@
-"""The pick: the answer to a login, a phone on a dialer.
+"""The pick: the answer to a login, a phone on a dialer, and its slot. The order of dialers is that of `ranking`.
 
 A request names user and alias. Asked again, the answer is the same slot, while that slot's dialer still takes logins.
 """

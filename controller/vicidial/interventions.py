@@ -1,5 +1,7 @@
 """Changes of VICIdial's own tables, for what a screen cannot do: the fence, and the emergency logout.
 
+Logouts and pauses are told to screens: by `sql` or by `agent_api`.
+
 Both are off unless the operator turns them on, and each needs grants of its own (controller/grants-*.sql).
 """
 

@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from messages.keys import key_of
-from messages.records import AnyOrder, Drain, Move, Pause, Unbrake
+from messages.records import AnyOrder, Drain, Fence, FenceStage, Move, Pause, Unbrake, Unfence
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
@@ -16,6 +17,9 @@ from tests.simulation.wire import Wire
 from tests.simulation.world import Dialer, World
 
 End = Callable[[], None]
+
+APART_SECONDS = 1.5
+"""Dialers never come back within the same half second."""
 
 
 def nothing() -> None:
@@ -35,11 +39,15 @@ class Stage:
     controllers: list[Controller]
     draw: Random
     probes: bool
+    one_by_one: bool
+    """Heartbeats that could not be written come back one dialer after the other, as they do behind a switch that starts
+    again; else all at once."""
     ends: list[End] = field(default_factory=list)
     """What heals everything that is broken now."""
     stays_dead: Dialer | None = None
     """Not everything heals: this one does not come back."""
     _orders: deque[tuple[Entry, End]] = field(default_factory=deque)
+    _given_back: list[Fence] = field(default_factory=list)
 
     def begin(self) -> str:
         """Let something go wrong, and plan its end; tell what."""
@@ -78,6 +86,19 @@ class Stage:
             end()
         for row in self.world.agents.values():
             row.hangs = row.hangs and self.draw.random() < 0.5
+
+    def people_look_at_fences(self) -> None:
+        """Have people give back the unclear fences of living dialers, which hotdesk leaves to them."""
+        owner = next((each for each in self.controllers if each.decides and each.view is not None), None)
+        if owner is None or owner.view is None:
+            return
+        for fence in owner.view.state.decided.fences.values():
+            left = fence.stage is FenceStage.UNCLEAR and not self.world.dialers[fence.server_ip].dead
+            if left and fence not in self._given_back:
+                self._given_back.append(fence)
+                of, planned_at_ms = fence.server_ip, fence.planned_at_ms
+                order = Unfence(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=of, planned_at_ms=planned_at_ms)
+                self.order(order)
 
     def dialer(self) -> Dialer:
         """Choose one."""
@@ -152,10 +173,21 @@ def _no_heartbeat_can_be_written(stage: Stage) -> End:
     stage.world.beats_frozen_at = stage.world.clock.now
 
     def end() -> None:
-        stage.world.beats_frozen_at = None
-        stage.world.thawed_at = stage.world.clock.now
+        world = stage.world
+        frozen_at, world.beats_frozen_at, world.thawed_at = world.beats_frozen_at, None, world.clock.now
+        later = [each for each in world.dialers.values() if stage.one_by_one and each.beats_until is None]
+        for number, dialer in enumerate(later):
+            dialer.beats_until = frozen_at
+            world.clock.after(number * APART_SECONDS, partial(_beats_again, world, dialer))
 
     return end
+
+
+def _beats_again(world: World, dialer: Dialer) -> None:
+    if not dialer.dead:
+        dialer.beats_until = None
+        dialer.silent_until = world.thawed_at = world.clock.now
+        world.note(f"the heartbeat of {dialer.server_ip} is back")
 
 
 def _the_database_goes_away(stage: Stage) -> End:
