@@ -13,13 +13,13 @@ import httpx
 
 from bench.fleet import DIALERS, Fleet, Loud, Silence
 from bench.results import Result, percentile
+from bench.servers import hotdesk, kafka, on_core
 from messages.codec import decode
 from messages.records import Incident, ServerIp
 from messages.topics import Topic
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Tail
-from tests.support.servers import hotdesk, kafka, on_core
 
 SIZES = (1, 10, 100, 1000, 1500, 2000)
 """The first that is not held is the last."""

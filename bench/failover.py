@@ -17,10 +17,11 @@ from bench.results import Result, percentile
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from simulator.ports import free_port
 from tests.support.ami_manager import SECRET, USER, Manager
 from tests.support.cable import Cable
+from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, CLUSTER, grants, site, until
-from tests.support.servers import KAFKA_HOME, free_port
 from tests.support.shift import AT_WORK, Shift, shift
 
 MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")

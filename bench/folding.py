@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from bench.crowd import Crowd
 from bench.results import Result
+from bench.servers import kafka
 from collectors.collector import entry
 from collectors.observer import Observer
 from controller.core.clusters import Clusters
@@ -27,7 +28,6 @@ from messages.topics import Topic, partition_of
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Log
-from tests.support.servers import kafka
 
 CLUSTER = "bench"
 POLLS = 600

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.latency import CLUSTER, database_settings
 from bench.results import Result, percentile
+from bench.servers import hotdesk, kafka, wait_until
 from messages import metrics
 from simulator import schema
 from simulator.cluster import SimulatedCluster
@@ -21,7 +22,6 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
 from stream.kafka.client import KafkaSettings
-from tests.support.servers import hotdesk, kafka, wait_until
 
 DIALERS, AGENTS, PHONES = 40, 8000, 6
 REFRESH_SECONDS = 10.0

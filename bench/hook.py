@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result
-from hotdesk.service import Role, Service, Wanted
+from bench.servers import UNLIMITED
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from simulator import vicidial_login
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import CLUSTER, Client, Site, site, until
-from tests.support.servers import UNLIMITED
 from tests.support.web import Web, web_server
 
 SIZES = ((3, 150), (10, 1000), (40, 8000))

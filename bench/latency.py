@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from bench.results import Result, percentile
+from bench.servers import hotdesk, kafka, wait_until
 from collectors.collector import DEFAULT_PACE
 from controller.api.schemas import RankingAnswer
 from simulator import schema
@@ -17,7 +18,6 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-from tests.support.servers import hotdesk, kafka, wait_until
 
 CLUSTER = "bench"
 CHANGES = 40

@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.latency import CLUSTER, database_settings
 from bench.results import Result
+from bench.servers import hotdesk, kafka, wait_until
 from simulator import schema
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
-from tests.support.servers import hotdesk, kafka, wait_until
 
 VIEWERS = 100
 ROUNDS, SECONDS = 4, 8.0

@@ -16,7 +16,7 @@ from bench.results import Result, percentile
 from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.test_failover import AT_WORK, picking
+from tests.support.all_roles import AT_WORK, picking
 from tests.support.failover_run import PAGE, Watch, told, watching
 from tests.support.processes import ACT, CLUSTER, Client, Process, Site, grants, site, until
 
@@ -69,7 +69,7 @@ def _office(folder: Path, database: Database) -> Iterator[Office]:
         process = Process(folder, ("run",), _environment(folder, west))
         try:
             client = process.client
-            cluster = SimulatedCluster(west.connect, PLAN, picking(client), habits=AT_WORK)  # type: ignore[arg-type]
+            cluster = SimulatedCluster(west.connect, PLAN, picking(client), habits=AT_WORK)
             cluster.begin_mid_shift()
             with cluster, watching(folder, client.url.removeprefix("http://")) as watch:
                 all_up = f'sum(hotdesk_dialer_state{{state="up"}}) == {PLAN.dialers}'

@@ -16,6 +16,7 @@ import msgspec
 from bench.crowd import Crowd
 from bench.load import offer
 from bench.results import Result, percentile
+from bench.servers import hotdesk, kafka, on_core, wait_until
 from collectors.collector import entry
 from collectors.observer import Observer
 from controller.api.schemas import PickBody
@@ -26,7 +27,6 @@ from simulator.plan import ClusterPlan
 from simulator.populate import populate
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
-from tests.support.servers import hotdesk, kafka, on_core, wait_until
 
 CLUSTER = "bench"
 DIALERS, AGENTS, PHONES = 40, 8000, 6

@@ -1,5 +1,5 @@
 """Collectors: turn VICIdial's database and the dialers' ports into records. A read-only account is enough.
 
-`observer` and `vicidial.rows` are pure: rows and the time in, records out. `vicidial.database` has the connection,
-`probes` probe the dialers, `leadership` decides which collector is the leader, `collector` is the loop.
+`observer` and `vicidial.rows` are pure: rows and the time in, records out. So is `leadership`, the rule of which
+collector works. `vicidial.database` holds the connection, `probes` ask the dialers, `collector` is the loop.
 """

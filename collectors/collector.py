@@ -1,7 +1,8 @@
 """The loop: stand by, take over, poll until something breaks, and begin again.
 
 A collector that lost its database has nothing more to say than since when, and says that. Whatever breaks ends its
-reign: with the connection goes the lock, and the next one, here or in another process, begins a new epoch.
+term: with the connection goes the lock, and the next leader, here or in another process, begins a new epoch. Whose turn
+it is decides `collectors.leadership`; here is done what it says.
 """
 
 import threading
@@ -22,15 +23,16 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from collectors.leadership import LogWatch
+from collectors.leadership import CLAIM_SECONDS, SHORT_TERM_SECONDS, Leadership, Step, Term
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
+from collectors.outages import Outages
 from collectors.probes.prober import Prober, ProbeSettings
 from collectors.probes.registrations import Registrations
-from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
 from collectors.vicidial.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
-from messages.records import Outage, Resynchronise
+from messages.records import Resynchronise
 from messages.topics import Key, Topic, partition_of
 from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
@@ -39,15 +41,20 @@ from stream.warn_once import WarnOnce
 
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
-
-QUIET_SECONDS = 5.0
-"""Without a poll for so long nobody collects."""
-SHORT_REIGN_SECONDS = 5.0
-"""A reign that broke off sooner would only break off again: the next one waits, as after any other failure."""
+READ_BACK_SECONDS = 0.1
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+
+class Due(NamedTuple):
+    """What one poll reads besides flags and heartbeats."""
+
+    agents: bool
+    catalogue: bool
+    everything: bool
+    """The catalogue whether it changed or not."""
 
 
 class Pace(NamedTuple):
@@ -58,6 +65,19 @@ class Pace(NamedTuple):
     catalogue: float = 30.0
     everything: float = 300.0
     """How often everything is published again, whether it changed or not."""
+
+    def due(self, number: int, *, again: bool) -> Due:
+        """Return what a term's poll of that number reads; `again`: everything is published again."""
+        every = self._polls(self.catalogue)
+        # The second poll: the first tells about dialers and agents, and shall not wait for thousands of phones.
+        return Due(number % self._polls(self.agents) == 0, again or number % every == 1 % every, again)
+
+    def is_everything_due(self, number: int) -> bool:
+        """Return True if it is time to publish everything again. A term's first poll does so anyway."""
+        return number > 0 and number % self._polls(self.everything) == 0
+
+    def _polls(self, seconds: float) -> int:
+        return max(1, round(seconds / self.flags))
 
 
 DEFAULT_PACE = Pace()
@@ -71,19 +91,8 @@ class _Askers(NamedTuple):
     registrations: Registrations | None
 
 
-class _Clock:
-    """The log's time of one reign: from the wall clock or the last poll's time, whichever is later, then monotonic."""
-
-    def __init__(self, not_before_ms: int) -> None:
-        self._start_ms = max(round(time.time() * 1000), not_before_ms + 1)
-        self._start = time.monotonic()
-
-    def now_ms(self) -> int:
-        return self._start_ms + round((time.monotonic() - self._start) * 1000)
-
-
 class Collector:
-    """Collects for one cluster, as the one that works or as the one that stands by."""
+    """Collects for one cluster, as the leader or as a standby."""
 
     def __init__(  # noqa: PLR0913 # what it needs, each once
         self,
@@ -106,10 +115,7 @@ class Collector:
         self._name = name
         self._pace = pace
         self._probes = probes
-        self._missing_said: tuple[str, ...] = ()
-        self._broken = ""
-        """What was last said to be wrong with the database; empty: nothing."""
-        self._unreachable_since_ms = 0
+        self._outages = Outages(cluster, settings, outbox, instruments, name=name)
         self._warn_once = WarnOnce()
         instruments.start(cluster)
         self._say = log.bind(cluster=cluster)
@@ -118,22 +124,24 @@ class Collector:
         """Collect until `stop` is set."""
         while not stop.is_set():
             try:
-                self._until_it_works(stop, partial(self._follow_and_reign, stop))
+                self._until_it_works(stop, partial(self._follow_and_lead, stop))
             except Exception:  # noqa: BLE001 # this thread must not end while the process says it is ready
                 self._instruments.errors.labels(self._cluster, "failed").inc()
                 self._say.exception("collecting failed; beginning again")
-                stop.wait(SHORT_REIGN_SECONDS)
+                stop.wait(SHORT_TERM_SECONDS)
 
-    def _follow_and_reign(self, stop: threading.Event) -> None:
+    def _follow_and_lead(self, stop: threading.Event) -> None:
         """Follow the log until it is this collector's turn, and collect until something breaks.
 
         Raises:
-            DatabaseError: what broke, soon after the reign began.
+            DatabaseError: what broke, soon after the term began.
             LogError: the same, or the log cannot be followed.
         """
-        # A watch reads the log from its start; after a reign a new one is cheaper than all that was missed.
-        with closing(LogWatch(self._cluster, self._log)) as watch:
-            broken = self._until_it_works(stop, partial(self._stand_by_and_reign, watch, stop))
+        leadership = Leadership(self._cluster, self._name)
+        partition = partition_of(self._cluster, self._log.partitions)
+        # A tail reads the log from its start; after a term a new one is cheaper than all that was missed.
+        with closing(self._log.tail([Topic.OBSERVATIONS], [partition], from_start=True)) as tail:
+            broken = self._until_it_works(stop, partial(self._stand_by_and_lead, leadership, tail, stop))
         if broken is not None:
             raise broken
 
@@ -149,48 +157,98 @@ class Collector:
         )
         return retry(what)
 
-    def _stand_by_and_reign(self, watch: LogWatch, stop: threading.Event) -> DatabaseError | LogError | None:
-        """Wait for the lock, claim an epoch, and collect until something breaks; give what broke a short reign.
+    def _stand_by_and_lead(
+        self, leadership: Leadership, tail: Tail, stop: threading.Event
+    ) -> DatabaseError | LogError | None:
+        """Wait for the lock, claim an epoch, and collect until something breaks; return what broke off a short term.
 
         Raises:
-            DatabaseError: before the reign began.
+            DatabaseError: before the term began.
             LogError: the same.
         """
-        while not watch.follow(LOCK_SECONDS):
+        # at each try: what another collector did meanwhile tells whether the database is away, and the next epoch
+        self._follow(leadership, tail, LOCK_SECONDS)
+        while leadership.next is Step.FOLLOW:
             if stop.is_set():
                 return None
-        try:
-            database = VicidialDatabase(self._settings)
-        except DatabaseError as error:
-            others_poll = watch.polled_at is not None and time.monotonic() - watch.polled_at < QUIET_SECONDS
-            since_ms = _Clock(watch.observed_at_ms).now_ms()
-            # While another collector reaches the database it is not away; only this process is cut off.
-            self._note_outage(error, watch.epoch, watch.sequence + 1, since_ms, publish=not others_poll)
-            raise
-        with database:
-            self._note_database(database)
-            standing_by = False
-            while not database.take_lock():
-                if stop.is_set():
-                    return None
-                if not standing_by:
-                    standing_by = True
-                    self._say.info("standing by: another collector works for this database")
-                watch.follow(LOCK_SECONDS)
-            epoch = watch.claim(self._name)
-            if not database.holds_lock():
-                return None
-            watch.close()
-            observer = Observer(self._cluster, self._name, epoch)
-            return self._reign(database, observer, _Clock(watch.observed_at_ms), stop)
+            self._follow(leadership, tail, LOCK_SECONDS)
+        with self._connect(leadership) as database:
+            self._outages.note_database(database)
+            try:
+                while leadership.term is None:
+                    if stop.is_set():
+                        return None
+                    self._take_over(leadership, tail, database, stop)
+                tail.close()
+                return self._lead(database, leadership.term, stop)
+            finally:
+                # with the connection goes the lock
+                leadership.lock_lost()
 
-    def _reign(
-        self, database: VicidialDatabase, observer: Observer, clock: _Clock, stop: threading.Event
-    ) -> DatabaseError | LogError | None:
+    def _connect(self, leadership: Leadership) -> VicidialDatabase:
+        try:
+            return VicidialDatabase(self._settings)
+        except DatabaseError as error:
+            self._outages.note_outage(
+                error,
+                leadership.epoch,
+                leadership.sequence + 1,
+                leadership.log_time_ms(_wall_ms()),
+                # While another collector reaches the database it is not away; only this process is cut off.
+                publish=not leadership.another_polls(time.monotonic()),
+            )
+            raise
+
+    def _follow(self, leadership: Leadership, tail: Tail, timeout_seconds: float) -> None:
+        batch = tail.poll(timeout_seconds)
+        leadership.read(batch, time.monotonic(), caught_up=tail.caught_up())
+
+    def _take_over(self, leadership: Leadership, tail: Tail, database: VicidialDatabase, stop: threading.Event) -> None:
+        """Do what is next on the way to a term.
+
+        Raises:
+            DatabaseError: the connection is gone.
+            LogError: the epoch could not be claimed.
+        """
+        match leadership.next:
+            case Step.TAKE_LOCK:
+                self._wait_for_lock(leadership, tail, database, stop)
+            case Step.CLAIM:
+                if leadership.is_beaten:
+                    self._say.info("another collector claimed first; claiming again")
+                self._log.append([entry_of(leadership.claim(time.monotonic()))])
+            case Step.READ_BACK:
+                self._follow(leadership, tail, READ_BACK_SECONDS)
+            case Step.LOOK_AT_LOCK:
+                held = database.holds_lock()
+                leadership.look_at_lock(time.monotonic(), _wall_ms(), held=held)
+            case Step.FOLLOW | Step.LEAD:
+                pass  # done before, and after
+        if leadership.is_overdue(time.monotonic()):
+            raise LogUnavailableError(
+                f"no epoch of cluster {self._cluster} could be claimed within {CLAIM_SECONDS:g} s: the claim does not"
+                " come back from the log, or too many collectors claim"
+            )
+
+    def _wait_for_lock(
+        self, leadership: Leadership, tail: Tail, database: VicidialDatabase, stop: threading.Event
+    ) -> None:
+        stands_by = False
+        while not database.take_lock():
+            if stop.is_set():
+                return
+            if not stands_by:
+                stands_by = True
+                self._say.info("standing by: another collector works for this database")
+            self._follow(leadership, tail, LOCK_SECONDS)
+        leadership.lock_taken()
+
+    def _lead(self, database: VicidialDatabase, term: Term, stop: threading.Event) -> DatabaseError | LogError | None:
+        observer = Observer(self._cluster, self._name, term.epoch)
         self._say.info("collecting", epoch=observer.epoch, database=self._settings.where)
         self._instruments.leading.labels(self._cluster).set(1)
         partition = partition_of(self._cluster, self._log.partitions)
-        began_ms = last_good_ms = clock.now_ms()
+        last_good_ms = term.began_ms
         broken: DatabaseError | LogError | None = None
         try:
             with (
@@ -203,26 +261,23 @@ class Collector:
                 for number in self._ticks(database, stop):
                     again = number > 0 and (
                         self._asked_again(orders)
-                        or number % self._polls(self._pace.everything) == 0
+                        or self._pace.is_everything_due(number)
                         # an append that failed may have been stored in part, and what came late was dropped as old
                         or mended != self._outbox.mended
                     )
                     mended = self._outbox.mended
-                    self._poll(database, observer, _Askers(prober, registrations), clock.now_ms(), number, again=again)
-                    last_good_ms = clock.now_ms()
+                    askers, now_ms = _Askers(prober, registrations), term.at_ms(time.monotonic())
+                    self._poll(database, observer, askers, now_ms, self._pace.due(number, again=again))
+                    last_good_ms = term.at_ms(time.monotonic())
         except DatabaseError as error:
             broken = error
-            self._note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
+            self._outages.note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
         except LogError as error:
             broken = error
             self._say.warning("the log cannot be read; starting over", why=str(error))
         finally:
             self._instruments.leading.labels(self._cluster).set(0)
-        return broken if clock.now_ms() - began_ms < SHORT_REIGN_SECONDS * 1000 else None
-
-    def _polls(self, seconds: float) -> int:
-        """Tell how many polls make so many seconds."""
-        return max(1, round(seconds / self._pace.flags))
+        return broken if term.was_short(time.monotonic()) else None
 
     def _ticks(self, database: VicidialDatabase, stop: threading.Event) -> Iterator[int]:
         """Count polls, each in its time; while the log takes no records and the queue is full, none is due."""
@@ -237,26 +292,12 @@ class Collector:
             yield number
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
-    def _poll(  # noqa: PLR0913 # one poll needs all of a reign
-        self,
-        database: VicidialDatabase,
-        observer: Observer,
-        askers: _Askers,
-        now_ms: int,
-        number: int,
-        *,
-        again: bool,
-    ) -> None:
+    def _poll(self, database: VicidialDatabase, observer: Observer, askers: _Askers, now_ms: int, due: Due) -> None:
         began = time.monotonic()
         statements, read = database.statements_run, database.rows_read
-        if again:
+        if due.everything:
             observer.publish_everything_again()
-        reading = database.read(
-            agents=number % self._polls(self._pace.agents) == 0,
-            # The second poll: the first tells about dialers and agents, and shall not wait for thousands of phones.
-            catalogue=again or number % self._polls(self._pace.catalogue) == 1 % self._polls(self._pace.catalogue),
-            everything=again,
-        )
+        reading = database.read(agents=due.agents, catalogue=due.catalogue, everything=due.everything)
         if askers.prober is not None:
             reading = self._hear_probes(askers.prober, reading)
         if askers.registrations is not None:
@@ -298,36 +339,9 @@ class Collector:
         if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
             self._say.warning("the log cannot be read; trying again", why=str(error))
 
-    def _note_database(self, database: VicidialDatabase) -> None:
-        if self._broken:
-            self._broken = ""
-            self._say.info("the database answers again", database=self._settings.where)
-        if database.missing_columns != self._missing_said:
-            self._missing_said = database.missing_columns
-            self._say.info("this schema lacks columns, or they are not granted", columns=database.missing_columns)
 
-    def _note_outage(
-        self, error: DatabaseError, epoch: int, sequence: int, since_ms: int, *, publish: bool = True
-    ) -> None:
-        """Say on the log that the database does not answer, each time it was tried; and to people, once."""
-        kind = "refused" if isinstance(error, DatabaseRefusedError) else "unavailable"
-        self._instruments.errors.labels(self._cluster, kind).inc()
-        if not self._broken:
-            self._unreachable_since_ms = since_ms
-        if self._broken != str(error):
-            self._broken = str(error)
-            self._say.warning("the database cannot be read; trying again", why=str(error))
-        if not publish:
-            return
-        outage = Outage(
-            cluster=self._cluster,
-            epoch=epoch,
-            sequence=sequence,
-            unreachable_since_ms=self._unreachable_since_ms,
-            collector=self._name,
-            why=str(error),
-        )
-        self._outbox.put([entry_of(outage)])
+def _wall_ms() -> int:
+    return round(time.time() * 1000)
 
 
 def entry(outgoing: Outgoing) -> Entry:

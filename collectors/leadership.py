@@ -1,96 +1,195 @@
-"""Whose turn it is: one collector at a time for a cluster, each with an epoch of its own.
+"""Leadership: one collector at a time works for a cluster, the leader, each in a term with an epoch of its own.
 
 The lock lies in the cluster's own database, since whoever cannot reach that has nothing to say. The epoch is claimed
-on the log, in this order: the lock taken, the log read to its end, the claim appended and read back, the lock looked
-at again. Two collectors that both believe in their lock for a moment then never share an epoch: the second to claim
-sees the first one's claim, or has lost the lock it looks at last.
+on the log. A collector takes the lock, appends a claim on the next epoch, reads the log on until its claim comes back,
+and looks at the lock again; then its term begins. With the connection goes the lock, and with the lock the term.
+
+This module is the rule. It is told what happened and answers what is next; the database, the log and the clocks are
+elsewhere (`collectors.collector`).
+
+Note [Two collectors that both believe in their lock]. The database hangs up on a collector that fell silent, and the
+next one gets the lock, while the first one may still be on its way to the log with a claim. Two guards keep their terms
+apart. A claim that stands in the log beside another one on the same or a later epoch is beaten: whoever reads that
+claims anew, so an epoch has one collector. And the lock is looked at after the claim has come back: whoever has lost it
+by then does not lead at all.
 """
 
-import time
+from collections.abc import Sequence
 from contextlib import suppress
-
-import structlog
+from dataclasses import dataclass
+from enum import Enum
 
 from messages.codec import NewerRecordError, UndecodableRecordError, decode, stamp_of_any_version
-from messages.records import EpochClaim, Poll, Stamped
-from messages.topics import Key, Topic, partition_of
-from stream.entries import entry_of
-from stream.log import Log, LogUnavailableError, Stored
+from messages.keys import key_of
+from messages.records import AnyRecord, EpochClaim, Poll, Stamped
+from messages.topics import Key
+from stream.log import Stored
 
+QUIET_SECONDS = 5.0
+"""If no poll came in for so long, no collector works."""
 CLAIM_SECONDS = 10.0
-"""How long the claim may take to come back from the log."""
+"""How long an epoch may take to claim: until a claim came back from the log, and was not beaten."""
+SHORT_TERM_SECONDS = 5.0
+"""A term that broke off sooner would only break off again: the next one waits, as after any other failure."""
 
-log = structlog.get_logger()
+
+NO_STAMP = (0, 0)
 
 
-class LogWatch:
-    """What a collector that stands by knows of its cluster's log: how far it got, and under which epoch."""
+class Step(Enum):
+    """What a collector does next."""
 
-    def __init__(self, cluster: str, to: Log) -> None:
+    FOLLOW = "read the log on, until all is read that stood there"
+    TAKE_LOCK = "ask for the lock, and read the log on while another collector has it"
+    CLAIM = "append a claim on the next epoch"
+    READ_BACK = "read the log on until the claim comes back"
+    LOOK_AT_LOCK = "look whether the lock is still held"
+    LEAD = "poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One collector's term: its epoch, and the log's time, which its monotonic clock counts from where it began."""
+
+    epoch: int
+    began_ms: int
+    began_at: float
+
+    def at_ms(self, now: float) -> int:
+        """Return the log's time at a moment of the monotonic clock."""
+        return self.began_ms + round((now - self.began_at) * 1000)
+
+    def was_short(self, now: float) -> bool:
+        """Return True if a term that ends now broke off so soon that the next one must wait."""
+        return now - self.began_at < SHORT_TERM_SECONDS
+
+
+class Leadership:
+    """One collector's way to its next term, and that term. It belongs to one thread.
+
+    Times are of the collector's monotonic clock, in seconds; `wall_ms` is the wall clock.
+    """
+
+    def __init__(self, cluster: str, collector: str) -> None:
+        """Begin with nothing known; `collector` names this process among all others."""
         self._cluster = cluster
-        self._log = to
-        partition = partition_of(cluster, to.partitions)
-        self._tail = to.tail([Topic.OBSERVATIONS], [partition], from_start=True)
-        self.epoch = 0
-        self.sequence = 0
-        self.observed_at_ms = 0
-        self.polled_at: float | None = None
-        """When a poll last came in, on this process's monotonic clock."""
-        self._claims: list[EpochClaim] = []
+        self._collector = collector
+        self.epoch, self.sequence = NO_STAMP
+        """The newest stamp that stands in the log."""
+        self._observed_at_ms = 0
+        self._polled_at: float | None = None
+        self._is_caught_up = False
+        self._holds_lock = False
+        self._claim: EpochClaim | None = None
+        self._claim_until = 0.0
+        self._came_back = False
+        self._rival_epoch = 0
+        """The newest epoch that another collector has claimed since this one did."""
+        self.term: Term | None = None
 
-    def close(self) -> None:
-        """Stop watching. Idempotent."""
-        self._tail.close()
+    # --- answers ----------------------------------------------------------------------------------------------------
 
-    def follow(self, timeout_seconds: float) -> bool:
-        """Read on, waiting up to `timeout_seconds`; tell whether all that stood in the log at the start is read."""
-        for stored in self._tail.poll(timeout_seconds):
-            if Key.parse(stored.key).cluster != self._cluster or stored.value is None:
-                continue
-            try:
-                record = decode(stored.topic, stored.value)
-            except NewerRecordError:
-                self._note_newer(stored)
-                continue
-            except UndecodableRecordError:
-                continue  # the controller reads it too, and reports it
-            if isinstance(record, Stamped):
-                self._note_stamp((record.epoch, record.sequence))
-            if isinstance(record, EpochClaim):
-                self._claims.append(record)
-            elif isinstance(record, Poll):
-                self.observed_at_ms = max(self.observed_at_ms, record.observed_at_ms)
-                if self._tail.caught_up():
-                    self.polled_at = time.monotonic()
-        return self._tail.caught_up()
+    @property
+    def next(self) -> Step:
+        """Return what to do now."""
+        if not self._is_caught_up:
+            return Step.FOLLOW
+        if self.term is not None:
+            return Step.LEAD
+        if not self._holds_lock:
+            return Step.TAKE_LOCK
+        if self._claim is None:
+            return Step.CLAIM
+        if not self._came_back:
+            return Step.READ_BACK
+        return Step.CLAIM if self.is_beaten else Step.LOOK_AT_LOCK
 
-    def _note_stamp(self, stamp: tuple[int, int]) -> None:
-        self.epoch, self.sequence = max((self.epoch, self.sequence), stamp)
+    @property
+    def is_beaten(self) -> bool:
+        """Return True if another collector claimed the same epoch, or a later one."""
+        return self._claim is not None and self._rival_epoch >= self._claim.epoch
 
-    def _note_newer(self, stored: Stored) -> None:
-        """Take note of what a newer collector published: an epoch is counted on from it, or nobody would listen."""
-        with suppress(UndecodableRecordError):
-            self._note_stamp(stamp_of_any_version(stored.value or b""))
-            # what stands under the cluster's own key is a poll: others may say that there is none
-            if self._tail.caught_up() and not Key.parse(stored.key).kind:
-                self.polled_at = time.monotonic()
+    def is_overdue(self, now: float) -> bool:
+        """Return True if claiming an epoch takes too long: the log does not answer, or too many collectors claim."""
+        return self._claim is not None and now > self._claim_until
 
-    def claim(self, collector: str) -> int:
-        """Claim the next epoch, and tell which.
+    def another_polls(self, now: float) -> bool:
+        """Return True if another collector reaches the database: then it is not away, only this process is cut off."""
+        return self._polled_at is not None and now - self._polled_at < QUIET_SECONDS
 
-        Raises:
-            LogUnavailableError: the claim did not come back from the log.
+    def log_time_ms(self, wall_ms: int) -> int:
+        """Return the log's time now: the wall clock, unless that is behind the last poll. The log's never goes back."""
+        return max(wall_ms, self._observed_at_ms + 1)
+
+    # --- what happened ----------------------------------------------------------------------------------------------
+
+    def read(self, batch: Sequence[Stored], now: float, *, caught_up: bool) -> None:
+        """Take note of what the log tells of this cluster and of other collectors.
+
+        Args:
+            batch: observations, in the log's order.
+            now: when they came in.
+            caught_up: everything is read that stood in the log when this collector began to follow it.
         """
-        deadline = time.monotonic() + CLAIM_SECONDS
-        while time.monotonic() < deadline:
-            mine = EpochClaim(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=collector)
-            self._claims.clear()
-            self._log.append([entry_of(mine)])
-            while mine not in self._claims:
-                self.follow(0.1)
-                if time.monotonic() > deadline:
-                    raise LogUnavailableError(f"a claim on cluster {self._cluster} did not come back from the log")
-            if all(claim.epoch < mine.epoch or claim == mine for claim in self._claims):
-                return mine.epoch
-            log.info("another collector claimed first; claiming again", cluster=self._cluster)
-        raise LogUnavailableError(f"too many collectors claim cluster {self._cluster}")
+        self._is_caught_up = self._is_caught_up or caught_up
+        for stored in batch:
+            key = Key.parse(stored.key)
+            if key.cluster == self._cluster and stored.value is not None:
+                self._read_one(key, stored, stored.value, now)
+
+    def lock_taken(self) -> None:
+        """Take note that the database gave the lock to this collector."""
+        self._holds_lock = True
+
+    def lock_lost(self) -> None:
+        """End the term, or the way to it: the connection is gone, and the lock with it."""
+        self._holds_lock = False
+        self._claim = None
+        self.term = None
+
+    def claim(self, now: float) -> EpochClaim:
+        """Claim the next epoch, and return the record to append."""
+        if self._claim is None:
+            self._claim_until = now + CLAIM_SECONDS
+        self._claim = EpochClaim(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=self._collector)
+        self._came_back = False
+        self._rival_epoch = 0
+        return self._claim
+
+    def look_at_lock(self, now: float, wall_ms: int, *, held: bool) -> None:
+        """Begin the term, or give way if the lock was lost while the claim was on its way."""
+        if self._claim is None or not held:
+            self.lock_lost()
+            return
+        self.term = Term(self._claim.epoch, self.log_time_ms(wall_ms), now)
+
+    def _read_one(self, key: Key, stored: Stored, value: bytes, now: float) -> None:
+        record, stamp = _read(stored, value)
+        self.epoch, self.sequence = max((self.epoch, self.sequence), stamp)
+        if isinstance(record, Poll):
+            self._observed_at_ms = max(self._observed_at_ms, record.observed_at_ms)
+        # what stands under the cluster's own key closes a poll, whatever its version
+        if not key.kind and stamp > NO_STAMP and self._is_caught_up:
+            self._polled_at = now
+        if self._claim is None or key != key_of(self._claim):
+            return
+        if record == self._claim:
+            self._came_back = True
+        else:
+            self._rival_epoch = max(self._rival_epoch, stamp[0])
+
+
+def _read(stored: Stored, value: bytes) -> tuple[AnyRecord | None, tuple[int, int]]:
+    """Return an observation and its stamp. Of what a newer collector published the stamp counts too.
+
+    An epoch is counted on from the newest one: by one that was counted on from an older, nobody would be heard.
+    """
+    try:
+        record = decode(stored.topic, value)
+        return record, (record.epoch, record.sequence) if isinstance(record, Stamped) else NO_STAMP
+    except NewerRecordError:
+        with suppress(UndecodableRecordError):
+            return None, stamp_of_any_version(value)
+    except UndecodableRecordError:
+        pass  # the controller reads it too, and reports it
+    return None, NO_STAMP

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from collectors.heartbeats import Heartbeats
 from collectors.probes.registrations import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
@@ -31,7 +32,6 @@ from messages.records import (
     AgentStatus,
     Campaign,
     DialerReading,
-    Heartbeat,
     Phone,
     PhoneAlias,
     Poll,
@@ -90,13 +90,6 @@ class Reading(NamedTuple):
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
 
 
-class _Watched(NamedTuple):
-    """A heartbeat as last seen."""
-
-    value: tuple[bytes | None, bytes | None]
-    heartbeat: Heartbeat
-
-
 class _Session(NamedTuple):
     """A row of `vicidial_live_agents`, and its meaning."""
 
@@ -124,7 +117,7 @@ class Observer:
         self._collector = collector
         self._epoch = epoch
         self._sequence = 0
-        self._heartbeats: dict[ServerIp, _Watched] = {}
+        self._heartbeats = Heartbeats()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
         self._typed: dict[str, LoginRow] = {}
@@ -182,7 +175,7 @@ class Observer:
         out: list[Outgoing] = []
         self._odd["dialers"] = odd = OddRows()
         dialers = rows.dialers(reading.dialers, odd)
-        self._watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
+        self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         if reading.agents is not None:
             out += self._agent_records(reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
@@ -205,30 +198,6 @@ class Observer:
             )
         )
         return out
-
-    def _watch(self, now_ms: int, seen: dict[ServerIp, rows.HeartbeatRow]) -> None:
-        """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
-        watched = {}
-        for server_ip, row in seen.items():
-            before = self._heartbeats.get(server_ip)
-            if before is None:
-                heartbeat = Heartbeat(watched_since_ms=now_ms, age_seconds=row.age_seconds)
-            elif before.value != row.value:
-                heartbeat = Heartbeat(
-                    progressed_at_ms=now_ms,
-                    watched_since_ms=before.heartbeat.watched_since_ms,
-                    age_seconds=row.age_seconds,
-                    clock_skew_seconds=None if row.age_seconds is None else -row.age_seconds,
-                )
-            else:
-                heartbeat = Heartbeat(
-                    progressed_at_ms=before.heartbeat.progressed_at_ms,
-                    watched_since_ms=before.heartbeat.watched_since_ms,
-                    age_seconds=row.age_seconds,
-                    clock_skew_seconds=before.heartbeat.clock_skew_seconds,
-                )
-            watched[server_ip] = _Watched(row.value, heartbeat)
-        self._heartbeats = watched
 
     def _agent_records(
         self, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
@@ -326,7 +295,6 @@ class Observer:
     def _dialer(self, row: DialerRow, probes: Mapping[str, ProbeResult]) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
-        watched = self._heartbeats.get(row.server_ip)
         return DialerReading(
             server_ip=row.server_ip,
             server_id=row.server_id,
@@ -335,7 +303,7 @@ class Observer:
             agent_logins=row.agent_logins,
             asterisk=row.asterisk,
             twin_server_ip=row.twin_server_ip,
-            heartbeat=None if watched is None else watched.heartbeat,
+            heartbeat=self._heartbeats.of(row.server_ip),
             agents={} if counts is None else dict(counts.by_status),
             remote_agents=0 if counts is None else len(counts.remote),
             campaigns={} if counts is None else dict(counts.by_campaign),

@@ -1,16 +1,16 @@
-"""The collectors of one process, a thread for each cluster: they come, change and go while it runs."""
+"""Role collect: the collectors of one process, a thread for each cluster: they come, change and go while it runs."""
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from collectors.collector import NO_PROBES, Collector
 from collectors.metrics import CollectorInstruments
 from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
-from stream.log import Log
-from stream.outbox import Outbox
+from hotdesk.part import Part, Shared
+from hotdesk.wanted import Wanted
 
 CHANGE_SECONDS = 1.5
 """All that are to end together are waited for so long; one that waits for a database ends a little later. A process
@@ -23,32 +23,32 @@ class _Working(NamedTuple):
     thread: threading.Thread
 
 
-class Collectors:
-    """Belongs to the thread that made it."""
+class CollectorPool(Part):
+    """Collects for the clusters that are wanted, and for no others."""
 
-    def __init__(self, name: str, to: Log, outbox: Outbox, instruments: CollectorInstruments) -> None:
-        self._name = name
-        self._log = to
-        self._outbox = outbox
-        self._instruments = instruments
+    def __init__(self, wanted: Wanted, shared: Shared) -> None:
+        self._wanted = wanted
+        self._shared = shared
+        self._instruments = CollectorInstruments(shared.registry)
         self._working: dict[str, _Working] = {}
         """By cluster."""
         self._leaving: list[threading.Thread] = []
 
-    @property
-    def threads(self) -> list[threading.Thread]:
-        """Give the threads that nobody asked to end."""
-        return [each.thread for each in self._working.values()]
+    def start(self) -> None:
+        """Begin to collect."""
+        self.apply(self._wanted)
 
-    def fit(self, databases: Mapping[str, DatabaseSettings], probes: Mapping[str, ProbeSettings]) -> None:
+    def apply(self, wanted: Wanted) -> None:
         """Collect for these clusters and no others; whose settings are as they were goes on undisturbed."""
-        wanted = {cluster: (settings, probes.get(cluster, NO_PROBES)) for cluster, settings in databases.items()}
-        for cluster in [each for each, working in self._working.items() if wanted.get(each) != working.settings]:
+        settings = {
+            cluster: (database, wanted.probes.get(cluster, NO_PROBES)) for cluster, database in wanted.databases.items()
+        }
+        for cluster in [each for each, working in self._working.items() if settings.get(each) != working.settings]:
             self._let_go(cluster)
         self.join(time.monotonic() + CHANGE_SECONDS)
-        for cluster, settings in wanted.items():
+        for cluster, how in settings.items():
             if cluster not in self._working:
-                self._begin(cluster, settings)
+                self._begin(cluster, how)
 
     def stop(self) -> None:
         """Ask all of them to end."""
@@ -56,10 +56,14 @@ class Collectors:
             self._let_go(cluster)
 
     def join(self, deadline: float) -> None:
-        """Wait for those that were asked to end, until `deadline` of the monotonic clock."""
+        """Wait for those that were asked to end."""
         for thread in self._leaving:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._leaving = [each for each in self._leaving if each.is_alive()]
+
+    def ended(self) -> Sequence[str]:
+        """Return the collectors that ended by themselves."""
+        return [each.thread.name for each in self._working.values() if not each.thread.is_alive()]
 
     def _let_go(self, cluster: str) -> None:
         working = self._working.pop(cluster)
@@ -69,7 +73,13 @@ class Collectors:
     def _begin(self, cluster: str, settings: tuple[DatabaseSettings, ProbeSettings]) -> None:
         database, probes = settings
         collector = Collector(
-            cluster, database, self._log, self._outbox, self._instruments, name=self._name, probes=probes
+            cluster,
+            database,
+            self._shared.log,
+            self._shared.outbox,
+            self._instruments,
+            name=self._shared.name,
+            probes=probes,
         )
         stop = threading.Event()
 

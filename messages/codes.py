@@ -39,6 +39,7 @@ class ReasonCode(Code):
     DEATH_IN_DOUBT = "death_in_doubt"
     NOTHING_DECIDED = "nothing_decided"
     CLUSTER_UNKNOWN = "cluster_unknown"
+    WITHDRAWN = "withdrawn"
     NOT_OWNER = "not_owner"
     NOT_CLAIMED = "not_claimed"
     NEWER_HOTDESK = "newer_hotdesk"

@@ -412,6 +412,10 @@ class FleetHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     """Since when so many dialers look bad that the observer may be at fault."""
     brake: Reason | None = None
     """The fleet brake's reason; None: no brake, or a person released it."""
+    braked: tuple[ServerIp, ...] = ()
+    """The fleet brake's set: dialers that have looked bad since it took hold and were not up again."""
+    counted_since_ms: Whole = 0
+    """Silence from before then is void: it was heard while a brake held, which has let go."""
     blind_since_ms: Whole | None = None
     """Since when all probes fail together: the prober itself is at fault then, and they do not count."""
 
@@ -469,6 +473,8 @@ class NotMoved(Code):
     NO_ALIAS = "no_alias"
     AMBIGUOUS = "ambiguous"
     NOWHERE = "nowhere"
+    NO_BETTER = "no_better"
+    MOVED_OFTEN = "moved_often"
     IN_CALL = "in_call"
     CALL_LOST = "call_lost"
     STAYED = "stayed"

@@ -45,6 +45,12 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.NO_ALIAS: Words("their phone alias is not known", "have them log in with their alias"),
     NotMoved.AMBIGUOUS: Words("several phone aliases list their phone", "list each phone in one alias only"),
     NotMoved.NOWHERE: Words("no other dialer of their alias takes logins", "hotdesk explain ALIAS says why"),
+    NotMoved.NO_BETTER: Words(
+        "no other dialer of their alias is better than theirs", "hotdesk explain ALIAS says what each has against it"
+    ),
+    NotMoved.MOVED_OFTEN: Words(
+        "moved as often as moves_of_a_user allows in ten minutes", "find out why they come back; hotdesk incidents"
+    ),
     NotMoved.IN_CALL: Words("in a call: moved when it ends"),
     NotMoved.CALL_LOST: Words("their own dialer is up, but the dialer of their call died", "have them hang up"),
     NotMoved.STAYED: Words(
@@ -82,6 +88,7 @@ REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.DEATH_IN_DOUBT: Words("the dialer may not be dead: {evidence}"),
     ReasonCode.NOTHING_DECIDED: Words("nothing has been decided yet"),
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
+    ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
     ReasonCode.NOT_OWNER: Words("this process may no longer own the cluster"),
     ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
     ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and restart it"),

@@ -1,7 +1,7 @@
-"""A private Kafka broker for tests, benchmarks and the demonstration.
+"""A real Kafka broker of one's own: for tests, benchmarks and the demonstration.
 
-Promises about Kafka are worth something only if a real broker was stopped, killed and brought back. So this starts one
-from the jars that `make` fetches, in KRaft mode, with all its files in one folder.
+What hotdesk promises about Kafka is only worth something when a real broker was stopped, killed and brought
+back. So this starts one from the jars that `make` fetches, in KRaft mode, with all it writes in one folder.
 """
 
 import shutil
@@ -15,18 +15,20 @@ from typing import IO, NamedTuple, Self
 from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError
 
+from simulator.ports import free_ports
+
 HOST = "127.0.0.1"
 GUARDED_USER = "hotdesk"
 GUARDED_PASSWORD = "for-this-broker-only"  # noqa: S105 - it guards nothing
 START_SECONDS = 60
-"""Four are usual; a busy machine needs many more."""
+"""Four are usual; a machine that builds something else at the same time needs many more."""
 ANSWER_SECONDS = 1.0
 QUOTED_LINES = 8
 _MEMORY = ("-Xmx512m", "-XX:+UseSerialGC")
 _QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 _CLUSTER = "aG90ZGVzay1zaW11bGF0ZQ"
-"""Kafka's name for this cluster, sixteen bytes in base64. Always the same, since no other broker joins it."""
+"""Sixteen bytes in base64, as Kafka names clusters. Always the same: nobody joins this one."""
 
 _SETTINGS = """\
 process.roles=broker,controller
@@ -72,11 +74,11 @@ listener.name.scram.scram-sha-512.sasl.jaas.config=\
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 """
-"""Two more listeners, whose users have only the permissions granted to them; an anonymous client may do everything."""
+"""Two more doors, and who comes in by either may do what was granted; who comes in without a name may do everything."""
 
 
 class Certificates(NamedTuple):
-    """A broker's own certificate, and the authority of its clients' certificates. PEM."""
+    """Files by which a broker shows who it is, and knows who others are. PEM."""
 
     authority: Path
     key_and_certificate: Path
@@ -84,25 +86,25 @@ class Certificates(NamedTuple):
 
 
 class BrokerError(Exception):
-    """The broker did not start; `str()` says why and what to do."""
+    """The broker would not start; `str()` says why and what to do."""
 
 
 class Broker:
     """One Kafka broker on ports of its own, as a context manager.
 
     Args:
-        home: the folder with Kafka's jars.
-        folder: for settings, data and output; created, and left in place at the end.
-        certificates: for a broker that has listeners for mTLS and SCRAM too, and enforces ACLs; None: without those.
+        home: the folder that holds Kafka's jars.
+        folder: where settings, data and the output go; created, and left in place at the end.
+        certificates: of a broker with doors for mTLS and SCRAM, which asks its ACLs; else there are none.
 
-    Start it from a thread that lives as long as it is needed: the broker dies with that thread, so that a killed test
-    run leaves none behind.
+    Start it from a thread that lives as long as it is needed: the broker dies with the thread that started
+    it, so that a killed test run leaves none behind.
     """
 
     def __init__(self, home: Path, folder: Path, certificates: Certificates | None = None) -> None:
         self._home = home
         self._folder = folder
-        self._port, self._guarded_port, controller_port, self._mtls_port, self._scram_port = _free_ports(5)
+        self._port, self._guarded_port, controller_port, self._mtls_port, self._scram_port = free_ports(5)
         ports = {
             "host": HOST,
             "port": self._port,
@@ -118,29 +120,29 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """The address for clients, `127.0.0.1:port`; the same after `stop` and `start`."""
+        """Where clients begin, `127.0.0.1:port`; the same after `stop` and `start`."""
         return f"{HOST}:{self._port}"
 
     @property
     def guarded_bootstrap(self) -> str:
-        """The listener that wants `GUARDED_USER` and `GUARDED_PASSWORD` by SASL PLAIN, without TLS."""
+        """The same broker's door that wants `GUARDED_USER` and `GUARDED_PASSWORD` by SASL PLAIN, without TLS."""
         return f"{HOST}:{self._guarded_port}"
 
     @property
     def mtls_bootstrap(self) -> str:
-        """The listener that wants a client's certificate, whose common name is the user."""
+        """The door of a broker with certificates that wants one: its common name is the user."""
         return f"{HOST}:{self._mtls_port}"
 
     @property
     def scram_bootstrap(self) -> str:
-        """The listener that wants a password by SASL SCRAM-SHA-512, with TLS."""
+        """The door of a broker with certificates that wants a password by SASL SCRAM-SHA-512, with TLS."""
         return f"{HOST}:{self._scram_port}"
 
     def start(self) -> None:
-        """Start the broker with its former data, and return when it answers clients; nothing if it runs already.
+        """Start it with the data it had, and return when it answers clients; nothing if it runs already.
 
         Raises:
-            BrokerError: there is no Java or no jars, or the broker ended or stayed silent for `START_SECONDS`.
+            BrokerError: no Java, no jars, or it ended or stayed silent for `START_SECONDS`.
         """
         if self._process is not None:
             return
@@ -162,13 +164,13 @@ class Broker:
         self._process = process
 
     def stop(self) -> None:
-        """Shut the broker down in good order; its data stay. Nothing if it is down."""
+        """Shut it down in good order; its data stay. Nothing if it is down."""
         process, self._process = self._process, None
         if process is not None:
             process.stop(expected_returncode=_ENDED_BY_SIGTERM)
 
     def kill(self) -> None:
-        """End the broker as a power cut would (SIGKILL); its data stay. Nothing if it is down."""
+        """End it as a power cut would (SIGKILL); its data stay. Nothing if it is down."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -188,12 +190,12 @@ class Broker:
 
     def _command(self, java: str, *words: str) -> list[str]:
         command = [java, *_MEMORY, *_QUICK_JVM, "-cp", f"{self._home}/*", *words]
-        # the kernel ends the broker together with its parent, even if that was killed
+        # the kernel ends the broker with whoever started it, even when that one was killed
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
 
     def _format(self, java: str, settings: Path) -> None:
-        """Format the storage. The settings file is created only afterwards, and so shows that it was done."""
+        """Prepare the storage. The settings appear only afterwards: their presence says that it was done."""
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = settings.with_suffix(".draft")
         draft.write_text(self._settings)
@@ -214,13 +216,13 @@ class Broker:
 
 
 _ENDED_BY_SIGTERM = 143
-"""128 plus the signal: the exit code of a JVM that was asked to end."""
+"""128 and the signal: how a JVM that was asked to end reports it."""
 
 
 class _Kafka(Executor):
-    """The broker's process; ready when it lists itself as a live broker.
+    """The broker's process; ready when it lists itself as a living broker.
 
-    Its port accepts connections a moment earlier, while the controller counts it as absent and creates no topic.
+    Its port accepts a moment earlier, while the controller still counts it as absent and creates no topic.
     """
 
     def __init__(self, port: int, command: list[str], output: IO[bytes]) -> None:
@@ -244,7 +246,7 @@ class _Kafka(Executor):
 
 
 def _living_brokers(port: int) -> int:
-    """Return the number of live brokers, by one hand-made request (Metadata of no topic, version 1)."""
+    """Ask for metadata of no topic, version 1, by hand: one exchange, before any client could be made."""
     client = b"hotdesk"
     request = struct.pack(">hhih", 3, 1, 0, len(client)) + client + struct.pack(">i", 0)
     with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as connection:
@@ -259,12 +261,3 @@ def _java() -> str:
     if java is None:
         raise BrokerError("no java on the PATH: install Java 17 or newer (`make test` does on Debian)")
     return java
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return free ports; all are bound until the last is found, so that they differ."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

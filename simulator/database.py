@@ -1,15 +1,13 @@
 """A private MariaDB server for tests, benchmarks and the demo.
 
-VICIdial is its database: a test without the real engines, MyISAM and MEMORY, proves little. So this runs MariaDB
-itself, quick to start, isolated, and impossible to leave behind.
+VICIdial is its database: what was not tried on the real engines, MyISAM and MEMORY, cannot be trusted. So nothing
+here stands in for MariaDB; it is only made quick to start, alone, and impossible to leave behind.
 """
 
 import contextlib
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,8 @@ from mirakuru import TCPExecutor
 from mirakuru.exceptions import ExecutorError
 from pymysql.connections import Connection
 
+from simulator.ports import free_port
+
 HOST = "127.0.0.1"
 ADMINISTRATOR = "root"
 
@@ -29,8 +29,6 @@ _CONNECT_SECONDS = 10
 _ERROR_LOG_LINES = 12
 _LONGEST_SOCKET_PATH = 107
 """`sun_path` of a Unix socket's address, less its closing zero."""
-_PORTS = range(20_000, 32_000)
-"""Below the kernel's range for outgoing connections, so that a port is still free after a restart."""
 
 _SETTINGS = (
     "--no-defaults",
@@ -54,8 +52,8 @@ _SETTINGS = (
     "--connect-timeout=30",
 )
 
-# Runs the server, and kills it as soon as the pipe on standard input closes: the kernel closes it when the parent
-# process ends, however it ends. A signal to the group stops the server; the shell outlives it to return its exit code.
+# Runs the server, and kills it as soon as the pipe on standard input closes: the kernel does that when the process
+# that started us ends, however it ends. A signal to the group stops the server; the shell outlives it to tell how.
 _GUARD = """
 exec 3<&0
 trap : TERM
@@ -73,7 +71,7 @@ exit $code
 
 
 class DatabaseError(Exception):
-    """A private MariaDB server cannot run."""
+    """What keeps a private MariaDB server from running."""
 
 
 class MariadbMissingError(DatabaseError):
@@ -87,24 +85,24 @@ class DatabaseStartError(DatabaseError):
 class Database:
     """One MariaDB server with a data directory, a socket and a TCP port of its own.
 
-    A context manager: it runs inside, and is gone after, even if the process that started it is killed.
-    The administrator has all rights and may create more accounts; every login needs a password.
+    A context manager: it runs inside, and is gone after, also when the process that started it is killed.
+    The administrator has all rights and may make more accounts; nobody comes in without a password.
     """
 
     def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
-        """Choose the server's folder: it is created if missing, and must have no earlier server's data.
+        """Choose where the server will live: `folder` is made when missing, and must hold no earlier server.
 
-        With a certificate and its key, both PEM, it offers TLS.
+        With a certificate and its key, both PEM, it speaks TLS to whoever asks for it.
 
         Raises:
-            DatabaseError: The folder's path is too long for a socket, or has an earlier server's data.
+            DatabaseError: The folder's path is too long for a socket, or an earlier server's data lies there.
         """
         self._folder = folder.absolute()
         self.host = HOST
-        self.port = _free_port()
+        self.port = free_port()
         self.socket = self._folder / "mariadb.sock"
         self.password = secrets.token_urlsafe(12)
-        """The administrator's password."""
+        """The administrator's."""
         if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
             raise DatabaseError(f"{self.socket} is too long for the name of a socket: choose a shorter folder")
         self._data = self._folder / "data"
@@ -124,7 +122,7 @@ class Database:
         self.stop()
 
     def connect(self, user: str | None = None, password: str | None = None, database: str | None = None) -> Connection:
-        """Connect by TCP, with autocommit; as the administrator unless `user` is given.
+        """Connect by TCP, with autocommit; as the administrator unless told otherwise.
 
         Raises:
             pymysql.MySQLError: Not running, or refused.
@@ -142,11 +140,11 @@ class Database:
 
     @property
     def running(self) -> bool:
-        """The server's process is alive."""
+        """Whether the server's process lives."""
         return self._executor is not None and self._executor.running()
 
     def start(self) -> None:
-        """Start the server and wait until it answers; nothing if it runs already.
+        """Start the server and wait until it answers; what runs already is left alone.
 
         Raises:
             MariadbMissingError: No MariaDB server is installed.
@@ -174,7 +172,7 @@ class Database:
             raise DatabaseStartError(f"MariaDB did not start; its log ends with:\n{self._log_end()}") from error
 
     def stop(self) -> None:
-        """Shut the server down in good order and wait; nothing if it is down."""
+        """Shut the server down in order and wait; what does not run stays so."""
         executor, self._executor = self._executor, None
         if executor is None:
             return
@@ -203,7 +201,7 @@ class Database:
             *_SETTINGS,
             *_user(),
             f"--datadir={self._data}",
-            # A server that starts empties its folder for temporary tables, even if another server uses it.
+            # A server that starts empties its folder for temporary tables, whoever else may be using it.
             f"--tmpdir={self._temporary}",
             f"--socket={self.socket}",
             f"--port={self.port}",
@@ -219,9 +217,9 @@ class Database:
         return [f"--ssl-cert={cert}", f"--ssl-key={key}"]
 
     def _create(self, server: Path) -> None:
-        """Create the system tables and the administrator.
+        """Make the system tables and the administrator.
 
-        `mariadb-install-db` does the same, but needs programs of the client package and takes five times as long.
+        `mariadb-install-db` does the same, but wants programs of the client package and five times as long.
         """
         self._data.mkdir(parents=True, mode=0o700)
         self._temporary.mkdir(mode=0o700, exist_ok=True)
@@ -245,7 +243,7 @@ class Database:
         if result.returncode != 0:
             shutil.rmtree(self._data)
             raise DatabaseStartError(
-                f"MariaDB could not create its data directory; its log ends with:\n{self._log_end()}"
+                f"MariaDB could not make its data directory; its log ends with:\n{self._log_end()}"
             )
 
     def _log_end(self) -> str:
@@ -275,14 +273,5 @@ def _system_tables(server: Path) -> Path:
 
 
 def _user() -> list[str]:
-    """Return the option without which MariaDB refuses to run as root."""
+    """MariaDB refuses to run as root unless told by name."""
     return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
-    """Return a free port. Not seeded: two test runs on one machine must not get the same."""
-    for port in random.SystemRandom().sample(_PORTS, k=100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise DatabaseError(f"No free port among 100 tried from {_PORTS.start} to {_PORTS.stop - 1}")

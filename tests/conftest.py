@@ -4,9 +4,9 @@ Where tests run in several processes, files are shared out between them, each pr
 test does to them no test of the other process sees.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,18 @@ from hypothesis import settings
 
 from simulator.broker import Broker
 from simulator.database import Database
+from simulator.plan import ClusterPlan
 from tests.support.failover_run import FailoverRun, failover_run
+from tests.support.kafka_home import KAFKA_HOME
+from tests.support.processes import COMMAND, Process, Site, Start, site
 
 # A run can be repeated, and a busy machine is no error. With `--hypothesis-profile=thorough` it looks longer, and each
 # time elsewhere.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile("repeatable")
+
+THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 
 LONGEST = ("tests/faults/", "tests/simulation/", "tests/stream/", "tests/hotdesk/", "tests/page/")
 """What takes longest begins first, so that nothing long is left for one process at the end."""
@@ -52,9 +57,30 @@ def database(server_folder: Path) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def broker(server_folder: Path) -> Iterator[Broker]:
     """Give a private Kafka broker."""
-    home = os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[1] / ".parts" / "kafka"
-    with Broker(Path(home), server_folder / "kafka") as server:
+    with Broker(KAFKA_HOME, server_folder / "kafka") as server:
         yield server
+
+
+@pytest.fixture
+def west(database: Database) -> Iterator[Site]:
+    """Give a cluster of three dialers and twelve desks, as it stands before anybody came in."""
+    with site(database, THREE_DIALERS) as made:
+        yield made
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `hotdesk` processes: `start("serve", "--api.port", "0", environment={...})`; all end with the test."""
+    with ExitStack() as stack:
+
+        def start_it(
+            *arguments: str, environment: dict[str, str] | None = None, program: tuple[str, ...] = (COMMAND,)
+        ) -> Process:
+            process = Process(tmp_path, arguments, environment or {}, program)
+            stack.callback(process.close)
+            return process
+
+        yield start_it
 
 
 @pytest.fixture(scope="session")

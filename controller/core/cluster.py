@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.core.actions import AttemptId, attempt_of, is_due
 from controller.core.detector import judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
@@ -83,6 +84,28 @@ class Freshness(msgspec.Struct):
         return None if self.fresh_at is None else max(0.0, now - self.fresh_at)
 
 
+class Permit(NamedTuple):
+    """What may be carried out for a cluster, as of its latest plan. Swapped whole: other threads may read it."""
+
+    withheld: Reason | None = reason(ReasonCode.NOTHING_DECIDED)
+    """Why no action may be carried out; None: nothing withholds them."""
+    due: frozenset[AttemptId] = frozenset()
+    """The attempts that stand: all others were withdrawn."""
+    fresh_at: float | None = None
+    """When the latest poll was observed, on this process's monotonic clock; None: none came in."""
+
+    def objection(self, action: Action, now: float, not_owner: Reason | None) -> Reason | None:
+        """Return why an action must not be carried out now; None: it may. Asked last of all, and each time.
+
+        It must still stand, the view be fresh, the cluster be this process's (`not_owner`), and nothing withhold it.
+        """
+        if attempt_of(action) not in self.due:
+            return reason(ReasonCode.WITHDRAWN)
+        if self.fresh_at is None or now - self.fresh_at > STALE_SECONDS:
+            return reason(ReasonCode.VIEW_STALE)
+        return not_owner or self.withheld
+
+
 Echo = Incident | Action | LoginSlot | Key
 """A record that a committed plan stores, or the key that it ends."""
 
@@ -105,8 +128,8 @@ class Cluster:
         self.decisions = decisions
         """The latest, for people to read: nothing is decided by them."""
         self.freshness = Freshness()
-        self.withheld: Reason | None = reason(ReasonCode.NOTHING_DECIDED)
-        """Why no agent may be moved, as of the latest plan; None: moves are not withheld. Executors read it too."""
+        self.permit = Permit()
+        """What executors may carry out."""
         self._me = me
         self._echoes: Counter[Echo] = Counter()
         """Records committed here that have not come back from the log yet. One that comes back unexpectedly was
@@ -116,6 +139,11 @@ class Cluster:
     def name(self) -> str:
         """Its name in the settings."""
         return self.state.cluster
+
+    @property
+    def withheld(self) -> Reason | None:
+        """Why no action may be carried out, as of the latest plan; None: nothing withholds them."""
+        return self.permit.withheld
 
     def age_seconds(self, now: float) -> float | None:
         """Return the age of the latest poll in seconds; None: no poll since this process started."""
@@ -163,7 +191,7 @@ class Cluster:
     def make_plan(self, now: float) -> Plan:
         """Return the plan of the latest poll. It takes effect once it is stored, and `committed` is called."""
         doubt = reason(ReasonCode.VIEW_STALE) if self.stale(now) else None
-        self.withheld = why_withheld(self.state, doubt)
+        self.publish(doubt)
         return make_plan(self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt)
 
     def committed(self, plan: Plan) -> None:
@@ -171,6 +199,14 @@ class Cluster:
         apply_plan(self.state, plan)
         self._echoes.update(each for each in plan.records if isinstance(each, Echo))
         self._echoes.update(plan.ended)
+        self.permit = self.permit._replace(due=self._due())
+
+    def publish(self, doubt: Reason | None = None) -> None:
+        """Publish what may be carried out now; `doubt` is what only the present can know."""
+        self.permit = Permit(why_withheld(self.state, doubt), self._due(), self.freshness.fresh_at)
+
+    def _due(self) -> frozenset[AttemptId]:
+        return frozenset(attempt_of(each) for each in self.state.decided.actions if is_due(each))
 
     def advise(self, plan: Plan) -> list[Entry]:
         """Apply a plan of advice at once; return the entries that store it."""

@@ -18,10 +18,13 @@ from messages.records import (
     Incident,
     LoginSlot,
     Relogin,
+    ReloginStage,
     ServerIp,
 )
 from messages.topics import Key
 
+SENT_KEPT = 20
+"""Sessions of a user that were sent a logout: more than any setting allows in ten minutes."""
 CLOSED_KEPT = 50
 """How many closed incidents are still shown."""
 
@@ -50,6 +53,9 @@ class Decided:
     """The incidents that closed last, in that order."""
     relogins: dict[int, Relogin] = field(default_factory=dict)
     """By session: the moves of open incidents, and those that people ordered."""
+    sent: dict[str, dict[int, int]] = field(default_factory=dict, compare=False)
+    """By user: the sessions whose screens were sent a logout lately, and when that was planned, ms of the log's time.
+    It outlives the moves, so that a user is not moved without end."""
     agent_pauses: dict[int, AgentPause] = field(default_factory=dict)
     """By session."""
     fences: dict[ServerIp, Fence] = field(default_factory=dict)
@@ -66,10 +72,23 @@ class Decided:
                 self.closed = [*self.closed[1 - CLOSED_KEPT :], record]
             case Relogin():
                 self.relogins[record.live_agent_id] = record
+                self._note_sent(record)
             case AgentPause():
                 self.agent_pauses[record.live_agent_id] = record
             case Fence():
                 self.fences[record.server_ip] = record
+
+    def moves_of(self, user: str, since_ms: int) -> int:
+        """Return how many sessions of a user were sent a logout that was planned after then."""
+        return sum(1 for at_ms in self.sent.get(user.lower(), {}).values() if at_ms > since_ms)
+
+    def _note_sent(self, relogin: Relogin) -> None:
+        if relogin.stage in {ReloginStage.ADVISED, ReloginStage.PLANNED} and relogin.attempts == 1:
+            return
+        known = self.sent.setdefault(relogin.user.lower(), {})
+        known.setdefault(relogin.live_agent_id, relogin.planned_at_ms)
+        while len(known) > SENT_KEPT:
+            del known[next(iter(known))]
 
     def remove_incident(self, incident: str) -> None:
         """Remove an incident, by its id."""

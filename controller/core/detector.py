@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.fleet_brake import SEVERAL, fleet_brake
+from controller.core.fleet_brake import SEVERAL, fleet_brake, lets_go
 from controller.core.observed import stalled_seconds
 from controller.core.orders import Orders
 from controller.core.policy import Policy
@@ -129,25 +129,44 @@ def judge_fleet(
             dialer,
             histories=watched[dialer.server_ip],
             probed=probed[dialer.server_ip],
-            watch=_Watch(now_ms, steady_since_ms, blind=blind),
+            watch=_Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind=blind),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
         )
-    bad_since_ms, brake = fleet_brake(before, dialers, orders, now_ms)
-    if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
-        brake = reason(ReasonCode.WATCHING_ANEW)
-    elif blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
-        brake = brake or reason(ReasonCode.PROBES_BLIND)
+    brake = fleet_brake(before, dialers, orders, now_ms)
+    counted_since_ms = before.counted_since_ms
+    if lets_go(before, brake):
+        counted_since_ms = now_ms
+        dialers = {ip: _counted_anew(each) for ip, each in dialers.items()}
     return FleetHealth(
         epoch=poll.epoch,
         polled_at_ms=now_ms,
         steady_since_ms=steady_since_ms,
         dialers=dialers,
-        bad_since_ms=bad_since_ms,
-        brake=brake,
+        bad_since_ms=brake.bad_since_ms,
+        brake=_doubt(now_ms, steady_since_ms, blind_since_ms) or brake.reason,
+        braked=tuple(sorted(brake.braked)),
+        counted_since_ms=counted_since_ms,
         blind_since_ms=blind_since_ms,
     )
+
+
+def _doubt(now_ms: int, steady_since_ms: int, blind_since_ms: int | None) -> Reason | None:
+    """Return why hotdesk doubts its own view at this poll; None: it does not."""
+    if now_ms - steady_since_ms < DOUBT_SECONDS * 1000:
+        return reason(ReasonCode.WATCHING_ANEW)
+    if blind_since_ms is not None and now_ms - blind_since_ms < BLIND_DOUBT_SECONDS * 1000:
+        return reason(ReasonCode.PROBES_BLIND)
+    return None
+
+
+def _counted_anew(dialer: DialerHealth) -> DialerHealth:
+    """Return a dialer whose death was only seen while the brake held: it is suspected, and its silence counts anew."""
+    if dialer.verdict is not DialerState.DOWN:
+        return dialer
+    evidence = "its silence counts anew, since most dialers are back"
+    return msgspec.structs.replace(dialer, verdict=DialerState.SUSPECT, evidence=evidence)
 
 
 def doubt_about(state: ClusterState, server_ip: ServerIp) -> Reason | None:
@@ -297,9 +316,11 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
 
 
 def _while_it_advances(probed: _Probed, failing_for: float, *, was_down: bool) -> _Verdict:
-    """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind."""
-    cut_off = probed.outcome is _ProbeOutcome.UNREACHABLE
-    if failing_for >= ALONE_SECONDS and not cut_off:
+    """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
+
+    Only mute probes can mean that it hangs: a refusal may be a firewall's word, and a cut may be on our own path.
+    """
+    if failing_for >= ALONE_SECONDS and probed.outcome is _ProbeOutcome.MUTE:
         words = f"{probed.words} for {failing_for:.1f} s, though its heartbeat advances"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (was_down and probed.outcome in _FAILING):

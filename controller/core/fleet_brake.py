@@ -1,6 +1,11 @@
-"""The fleet brake: no agent is moved while most dialers in service look bad: the observer may be at fault. Pure."""
+"""The fleet brake: while most dialers in service look bad at once, no agent is moved: it may be the observer. Pure.
+
+Dialers that were bad when the brake took hold leave its set by being up again, or by a person's order, and never by
+time: a network that is down for ten minutes is no proof that the dialers behind it are.
+"""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from controller.core.orders import Orders
 from messages.codes import Reason, ReasonCode
@@ -8,34 +13,40 @@ from messages.records import DialerHealth, DialerState, FleetHealth, ServerIp
 from messages.words import reason
 
 SETTLED_SECONDS = 600.0
-"""A dialer that has been down this long no longer counts as part of the fleet."""
-BRAKE_CONFIRMED_SECONDS = 60.0
-"""The brake is released after this time if probes confirm every death."""
+"""A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at."""
 SEVERAL = 2
 """A single dead dialer never sets the brake, however small the fleet."""
 
 
+class FleetBrake(NamedTuple):
+    """The brake at one poll."""
+
+    bad_since_ms: int | None = None
+    """Since when too many dialers have looked bad at once; None: they do not."""
+    reason: Reason | None = None
+    """Why no agent is moved; None: no brake, or a person released it."""
+    braked: frozenset[ServerIp] = frozenset()
+    """Its set: the dialers that have looked bad since it took hold and were not up again."""
+
+
 def fleet_brake(
     before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
-) -> tuple[int | None, Reason | None]:
-    """Return since when too many dialers look bad at once, and the reason to move no agent; None: no such reason."""
-    bad = [
-        each
-        for each in dialers.values()
-        if (each.verdict is not DialerState.UP or each.life is DialerState.DOWN) and _in_service(each, now_ms)
-    ]
-    if len(bad) < SEVERAL:
-        return None, None
-    service = [each for each in dialers.values() if _in_service(each, now_ms)]
-    if len(bad) <= len(service) / 2:
-        return None, None
+) -> FleetBrake:
+    """Return the brake at this poll, from how the fleet was judged before and how it is judged now."""
+    service = {ip: each for ip, each in dialers.items() if _in_service(each, now_ms, braked=ip in before.braked)}
+    bad = {ip for ip, each in service.items() if _looks_bad(each)}
+    if len(bad) < SEVERAL or len(bad) <= len(service) / 2:
+        return FleetBrake()
     since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
     if _released(orders, since_ms):
-        return since_ms, None
-    dead = all(each.life is DialerState.DOWN and each.confirmed for each in bad)
-    if dead and now_ms - since_ms >= BRAKE_CONFIRMED_SECONDS * 1000:
-        return since_ms, None
-    return since_ms, reason(ReasonCode.FLEET_BRAKE, bad=len(bad), service=len(service))
+        return FleetBrake(since_ms)
+    why = reason(ReasonCode.FLEET_BRAKE, bad=len(bad), service=len(service))
+    return FleetBrake(since_ms, why, frozenset(bad))
+
+
+def lets_go(before: FleetHealth, brake: FleetBrake) -> bool:
+    """Return whether the brake lets go at this poll because dialers are back, and not because a person released it."""
+    return bool(before.braked) and brake.bad_since_ms is None
 
 
 def fleet_braked(health: FleetHealth, orders: Orders) -> bool:
@@ -48,7 +59,11 @@ def _released(orders: Orders, bad_since_ms: int) -> bool:
     return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
 
 
-def _in_service(dialer: DialerHealth, now_ms: int) -> bool:
-    """Return True if a dialer counts for the brake: it has been up, is switched on, and did not go down long ago."""
+def _looks_bad(dialer: DialerHealth) -> bool:
+    return dialer.verdict is not DialerState.UP or dialer.life is DialerState.DOWN
+
+
+def _in_service(dialer: DialerHealth, now_ms: int, *, braked: bool) -> bool:
+    """Return whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
     settled = dialer.life is DialerState.DOWN and now_ms - dialer.life_since_ms >= SETTLED_SECONDS * 1000
-    return dialer.served and dialer.switched_off_since_ms is None and not settled
+    return dialer.served and dialer.switched_off_since_ms is None and not (settled and not braked)

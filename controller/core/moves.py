@@ -5,9 +5,9 @@ from dataclasses import replace
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
-from controller.core.picks import resolve
 from controller.core.plan import PlanBuilder
-from controller.core.ranking import RankedPhone, rank_phones
+from controller.core.ranking import RankedPhone
+from controller.core.targets import Targets
 from messages.codes import DecisionCode, Reason
 from messages.records import (
     AgentSession,
@@ -30,6 +30,8 @@ PLANNED_SLOT_SECONDS = 60.0
 SECOND_MS = 1000
 RETRY_SECONDS = 15.0
 """A screen polls every second; a session that is still there this long after its logout is sent another."""
+MOVES_COUNTED_SECONDS = 600
+"""A user's moves are counted over this long."""
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; a second attempt finishes the first."""
@@ -50,7 +52,7 @@ class Moves:
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
         """By session, with the changes of this plan."""
         self._left = self._moves_left()
-        self._aliases_of: dict[str, set[str]] | None = None
+        self._targets = Targets(plan, self._ahead)
 
     def of_incident(self, incident: str) -> list[Relogin]:
         """Return the moves of an incident."""
@@ -75,7 +77,9 @@ class Moves:
             return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
         if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
             return NotMoved.IN_CALL
-        target = self._target(session)
+        if self._is_moved_often(session):
+            return NotMoved.MOVED_OFTEN
+        target = self._targets.choose(session, last_resort=incident.kind is DialerState.DOWN)
         if isinstance(target, NotMoved):
             return target
         if withheld is None and self._left > 0:
@@ -91,8 +95,8 @@ class Moves:
                 continue
             if plan.withheld is not None or self._left <= 0 or session.live_agent_id in self.relogins:
                 continue
-            target = self._target(session)
-            if not isinstance(target, NotMoved):
+            target = self._targets.choose(session, last_resort=False)
+            if not isinstance(target, NotMoved) and not self._is_moved_often(session):
                 self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
 
     def withdraw(self, incident: str, why: str) -> None:
@@ -117,37 +121,10 @@ class Moves:
         lately = sum(1 for each in self.relogins.values() if each.planned_at_ms > since_ms)
         return max(0, round(self._plan.policy.moves_per_second) - lately)
 
-    def _target(self, session: AgentSession) -> tuple[str, RankedPhone] | NotMoved:
-        """Return the alias and the phone to move an agent to, or why there is none."""
-        if session.remote:
-            return NotMoved.REMOTE
-        alias_id = self._alias_of(session)
-        if isinstance(alias_id, NotMoved):
-            return alias_id
-        logins = resolve(self._ahead, alias_id)
-        for phone in rank_phones(self._ahead, self._plan.policy, logins, session.campaign_id).phones:
-            if phone.rank is not None and phone.server_ip != session.server_ip:
-                return alias_id, phone
-        return NotMoved.NOWHERE
-
-    def _alias_of(self, session: AgentSession) -> str | NotMoved:
-        """Return the alias of an agent's login: the recorded one, or else the only alias with that phone."""
-        state = self._plan.state
-        login = state.decided.logins.get(session.user.lower())
-        if login is not None and login.used_by == session.live_agent_id and resolve(state, login.alias_id):
-            return login.alias_id
-        if session.typed.lower() in state.observed.aliases:
-            return session.typed
-        found = self._aliases_with(session)
-        if len(found) == 1:
-            return next(iter(found))
-        return NotMoved.AMBIGUOUS if found else NotMoved.NO_ALIAS
-
-    def _aliases_with(self, session: AgentSession) -> set[str]:
-        """Return the aliases that list the phone of an agent's session."""
-        if self._aliases_of is None:
-            self._aliases_of = _aliases_by_phone(self._plan)
-        return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
+    def _is_moved_often(self, session: AgentSession) -> bool:
+        """Return whether a user has been moved as often lately as is allowed, whatever the reasons were."""
+        plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
+        return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
 
     # --- planning one move ------------------------------------------------------------------------------------------
 
@@ -269,15 +246,3 @@ class Moves:
     def _forget(self, relogin: Relogin) -> None:
         del self.relogins[relogin.live_agent_id]
         self._plan.end(relogin)
-
-
-def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
-    observed = plan.state.observed
-    found: dict[str, set[str]] = {}
-    for alias in observed.aliases.values():
-        for login in alias.logins:
-            phone = observed.phones.get(login.lower())
-            if phone is not None:
-                station = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
-                found.setdefault(station, set()).add(alias.alias_id)
-    return found

@@ -58,6 +58,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     moves_per_second: float = 10.0
     """Most agents to move in a second: each logs in again at once, and a dialer must place the calls to their
     phones."""
+    moves_of_a_user: int = 2
+    """How often a user is moved at most in ten minutes, whatever the reason: it bounds every loop not thought of."""
     move_on_closed: bool = False
     """Agents also leave a dialer that is only closed to new logins."""
     emergency_logout: bool = False

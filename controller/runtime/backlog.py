@@ -7,6 +7,8 @@ Such a cluster is followed less closely, and the others as before.
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from controller.core.news import NEVER, Stamp
+from messages.codec import STAMP_HEADER, UndecodableRecordError, decode_stamp, stamp_of_any_version
 from messages.topics import Topic
 from stream.log import Stored
 
@@ -15,7 +17,7 @@ BUDGET = 1000
 at once; a cluster that writes no more than this from one turn to the next, as every sound one does, is folded record
 by record."""
 FEW = 2 * BUDGET
-"""How many records of a cluster may wait before superseded ones are dropped."""
+"""How many records of a cluster may wait before superseded ones are dropped, by default."""
 MOST = 50_000
 """With more records than this waiting, such as many that nothing supersedes, all are folded in one turn, and every
 cluster waits for it."""
@@ -27,7 +29,8 @@ SUPERSEDED = {Topic.OBSERVATIONS, Topic.RANKINGS}
 class Backlog:
     """The queues, by cluster. It belongs to one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
         self._waiting: dict[str, list[Stored]] = {}
         self._look_at: dict[str, int] = {}
         """By cluster: the number of waiting records at which superseded ones are dropped again."""
@@ -45,11 +48,11 @@ class Backlog:
         passed_over: dict[str, int] = {}
         taken: list[Stored] = []
         for cluster, waiting in list(self._waiting.items()):
-            if (before := len(waiting)) > self._look_at.get(cluster, FEW):
+            if (before := len(waiting)) > self._look_at.get(cluster, 2 * self._budget):
                 waiting[:] = _newest(waiting)
                 passed_over[cluster] = before - len(waiting)
-                self._look_at[cluster] = FEW + 2 * len(waiting)
-            share = len(waiting) if len(waiting) > MOST else BUDGET
+                self._look_at[cluster] = 2 * (self._budget + len(waiting))
+            share = len(waiting) if len(waiting) > MOST else self._budget
             taken += islice(waiting, share)
             del waiting[:share]
             if not waiting:
@@ -65,8 +68,33 @@ class Backlog:
 
 
 def _newest(waiting: list[Stored]) -> list[Stored]:
-    """Return the records without those that a later one of the same key supersedes, in their order."""
-    newest = {(each.topic, each.key): at for at, each in enumerate(waiting)}
-    return [
-        each for at, each in enumerate(waiting) if each.topic not in SUPERSEDED or newest[each.topic, each.key] == at
-    ]
+    """Return the records without those that others of the same key supersede, in their order.
+
+    The stamp of an observation says which is newer, as it does where they are folded: what a former leader published
+    may come late. And what belongs to a poll that is not closed yet supersedes nothing of those that are, or the last
+    of these would be folded without some of its sessions, and its counts would not be theirs.
+    """
+    stamps = [_stamp_of(each) for each in waiting]
+    closed = max((stamp for stamp, each in zip(stamps, waiting, strict=True) if _closes_a_poll(each)), default=NEVER)
+    named = [(stamp > closed, each.topic, each.key) for stamp, each in zip(stamps, waiting, strict=True)]
+    newest: dict[tuple[bool, Topic, str], int] = {}
+    for at, name in enumerate(named):
+        if stamps[at] >= stamps[newest.get(name, at)]:
+            newest[name] = at
+    return [each for at, each in enumerate(waiting) if each.topic not in SUPERSEDED or newest[named[at]] == at]
+
+
+def _closes_a_poll(stored: Stored) -> bool:
+    return stored.topic is Topic.OBSERVATIONS and "/" not in stored.key
+
+
+def _stamp_of(stored: Stored) -> Stamp:
+    """Return an observation's stamp, or `NEVER` for what has none: of that the later one is the newer."""
+    if stored.topic is not Topic.OBSERVATIONS:
+        return NEVER
+    try:
+        if stored.value is None:
+            return decode_stamp(dict(stored.headers).get(STAMP_HEADER, b""))
+        return stamp_of_any_version(stored.value)
+    except UndecodableRecordError:
+        return NEVER

@@ -25,7 +25,7 @@ from controller.core.actions import (
 )
 from controller.core.cluster import Cluster, entries_of
 from controller.core.clusters import Clusters
-from controller.core.plan import Plan, why_withheld
+from controller.core.plan import Plan
 from messages.codes import Reply
 from messages.keys import key_of
 from messages.records import Action, Decision, Pause
@@ -213,5 +213,5 @@ def _suspend_for(done: _Done, cluster: Cluster) -> Pause | None:
         )
         # at once, not only when it comes back from the log: each further attempt may lock the account
         cluster.state.decided.orders.add(done.pause)
-        cluster.withheld = why_withheld(cluster.state, None)
+        cluster.publish()
     return done.pause if cluster.state.decided.orders.pause == done.pause else None

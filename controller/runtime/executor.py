@@ -31,7 +31,7 @@ class Executor:
         cluster: the cluster's name.
         name: this process's name, which its own actions have in `by`.
         actuators: the first ones to use.
-        withheld: asked last of all; returns why this process may not act now; None: it may.
+        objection: asked last of all, and each time; returns why this action must not be carried out now; None: it may.
         report: called with each action and its outcome, in this thread.
     """
 
@@ -41,13 +41,13 @@ class Executor:
         name: str,
         actuators: Actuators,
         *,
-        withheld: Callable[[], Reason | None],
+        objection: Callable[[Action], Reason | None],
         report: Callable[[Action, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._actuators: Actuators | None = actuators
-        self._why_withheld = withheld
+        self._objection = objection
         self._report = report
         self._clock = clock
         self._sent_at: deque[float] = deque()
@@ -105,17 +105,17 @@ class Executor:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
             # an earlier owner may have carried out its own fence already
-            return self._withheld() or actuators.interventions.fence(action, first=action.by == self._name)
+            return self._withheld(action) or actuators.interventions.fence(action, first=action.by == self._name)
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
         found = check(action, rows, names_user=actuators.control.names_user)
         if found is Precondition.HANG_UP and isinstance(action, Relogin):
-            return self._withheld() or actuators.control.hang_up(action, actuators.dead_call_status)
+            return self._withheld(action) or actuators.control.hang_up(action, actuators.dead_call_status)
         if found is not Precondition.SEND:
             return after_check(found)
-        return self._withheld() or self._act(actuators, action, rows)
+        return self._withheld(action) or self._act(actuators, action, rows)
 
     def _act(self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
         match action:
@@ -129,8 +129,8 @@ class Executor:
             case AgentPause():
                 return _pause(actuators, action, rows)
 
-    def _withheld(self) -> Outcome | None:
-        why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._why_withheld()
+    def _withheld(self, action: Action) -> Outcome | None:
+        why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._objection(action)
         return None if why is None else Outcome(Reply.UNSENT, why.text)
 
 

@@ -16,8 +16,9 @@ from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
 from controller.vicidial.ports import VicidialError
 from hotdesk.actuators import reach
+from hotdesk.api_server import tokens_of
 from hotdesk.errors import DatabaseFailure, HotdeskError, LogFailure, SettingsError
-from hotdesk.service import open_log, tokens_of
+from hotdesk.service import open_log
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.tls import trust
 from messages.codes import Odd

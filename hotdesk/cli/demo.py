@@ -27,9 +27,10 @@ from controller.core.policy import Policy
 from hotdesk import logs
 from hotdesk.actuators import ActuatorSettings
 from hotdesk.errors import HotdeskError
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.signals import Asked
+from hotdesk.wanted import Role, Wanted
 from messages.records import Ineligible, RankedDialer
 from simulator import schema
 from simulator.agents import Habits

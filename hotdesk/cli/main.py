@@ -27,10 +27,11 @@ from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api,
 from hotdesk.cli.demo import run_demo
 from hotdesk.cli.replay import replay
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
 from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
 from hotdesk.version import version_line
+from hotdesk.wanted import Role, Wanted
 from stream.kafka.acls import User, commands
 from stream.kafka.client import KafkaSettings
 from stream.kafka.topics import check_topics, create_topics

@@ -10,10 +10,10 @@ import pytest
 from collectors.probes.prober import ProbeException, ProbeSettings
 from messages.records import ProbeResult
 from stream.embedded.log import EmbeddedLog
-from tests.collectors.conftest import SMALL, Vicidial
-from tests.collectors.test_collector import Following, Running
 from tests.support.ami_manager import HOST, SECRET, USER, Manager
 from tests.support.builders import PARTITIONS, eventually
+from tests.support.running_collector import Following, Running
+from tests.support.vicidial_database import SMALL, Vicidial
 
 FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
 

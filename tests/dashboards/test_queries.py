@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.conftest import RareRun
+from tests.dashboards.rare_run import RareRun
 from tests.dashboards.reading import Asked, asked, filled, label_values, load, panels
 from tests.support.failover_run import FailoverRun
 from tests.support.processes import CLUSTER

@@ -3,6 +3,7 @@
 import socket
 import threading
 
+from simulator.ports import free_port
 from tests.support.cable import HOST, Cable
 
 
@@ -16,8 +17,7 @@ def answers(port: int) -> bytes:
 
 
 def test_who_is_away_is_hung_up_on_and_reached_again_when_back() -> None:
-    with socket.create_server((HOST, 0)) as held:
-        port = held.getsockname()[1]
+    port = free_port()
     with Cable(port) as cable:
         assert answers(cable.port) == b""
         with socket.create_server((HOST, port)) as server:

@@ -12,8 +12,9 @@ import pytest
 
 from collectors.probes.ami import AmiTarget, registered_peers
 from collectors.probes.prober import ProbeException, ProbeSettings
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from messages.records import Ineligible
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host, phone_secret
 from simulator.database import Database

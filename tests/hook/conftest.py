@@ -2,30 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from simulator.cluster import SimulatedCluster
 from simulator.database import Database
-from simulator.plan import ClusterPlan
-from tests.hotdesk.test_failover import running
+from tests.hook.office import PLAN, Office
+from tests.support.all_roles import running
 from tests.support.browser import browser, page
-from tests.support.processes import ACT, Client, Site, grants, site
+from tests.support.processes import ACT, grants, site
 from tests.support.web import FakeApi, Web, web_server
 
 __all__ = ["browser", "page"]
-
-PLAN = ClusterPlan(dialers=3, agents=80, remote_agents=1)
-
-
-class Office(NamedTuple):
-    """A call center with hotdesk and the hook."""
-
-    site: Site
-    cluster: SimulatedCluster
-    hotdesk: Client
-    web: Web
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.hook.conftest import Office
+from tests.hook.office import Office
 from tests.support.processes import CLUSTER, until
 from tests.support.web import Shown
 

@@ -1,8 +1,8 @@
 """An agent's screen in a real browser: out by hotdesk, in again by itself; out by anybody else, and it stays out."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
-from tests.hook.conftest import Office
+from tests.hook.office import Office
 from tests.support.browser import LONG_MS
 from tests.support.processes import CLUSTER, until
 
@@ -39,9 +39,11 @@ def test_an_agent_whom_hotdesk_moves_is_back_by_itself_on_the_planned_dialer(off
     before = _server(page)
     screen = page.evaluate("original_phone_login")
     assert screen == alias
+    until(lambda: all(each.slots == 0 for each in office.hotdesk.dialers()), "the login is seen", 60.0)
     _move(office, user)
+    # the slot is there from the order on until the agent is seen on the new dialer
+    (planned,) = until(lambda: [each.server_ip for each in office.hotdesk.dialers() if each.slots], "it is planned")
     expect(page.locator("#hotdesk_moves")).to_have_text(TEXT, timeout=LONG_MS)
-    planned = office.hotdesk.pick(user, alias, "SALES").server_ip
     expect(page.locator("#server")).not_to_have_text(before, timeout=LONG_MS)
     assert _server(page) == planned
     assert page.evaluate("original_phone_login") == alias
@@ -56,7 +58,12 @@ def test_the_new_login_waits_for_the_old_session_to_end_and_nobody_is_asked_anyt
     office: Office, page: Page
 ) -> None:
     dialogs: list[str] = []
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.accept()))
+
+    def accept(dialog: Dialog) -> None:
+        dialogs.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
     user, _ = _log_in(page, office, 76)
     before = _server(page)
     sent: list[str] = []

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.hotdesk.conftest import Command, Start
-from tests.support.processes import CLUSTER, NEWER, Client, Process, Site, until
+from tests.support.commands import Command
+from tests.support.processes import CLUSTER, NEWER, Client, Process, Site, Start, until
 
 UPGRADES = Path(__file__).parents[2] / "docs" / "guide" / "upgrades.md"
 

@@ -2,54 +2,22 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from controller.api.schemas import IncidentAnswer
 from controller.core.policy import Policy
 from hotdesk.actuators import ActuatorSettings
-from hotdesk.service import Role, Service, Wanted
-from hotdesk.settings import ApiOptions, LogOptions
 from simulator.agent_api import FakeAgentApi
-from simulator.agents import Habits
-from simulator.cluster import SimulatedCluster
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.support.processes import ACT, CLUSTER, Client, Site, grants, site, until
+from tests.support.all_roles import at_work, running
+from tests.support.processes import ACT, CLUSTER, FENCE, Site, grants, site, until
 
 THIRTY = ClusterPlan(dialers=3, agents=30, remote_agents=1)
-AT_WORK = Habits(arrival=(0, 2), session=(10_000, 10_000), relogin=(0.2, 0.5))
-"""Everybody comes in at once and stays; a screen that was told to log out is back within half a second."""
 
 
-FENCE = ACT.with_name("grants-fence.sql")
 API_USER, API_PASSWORD = "hotdesk", "for-the-agent-api"
-
-
-@contextmanager
-def running(
-    folder: Path, at: Site, *, acts: bool, policy: Policy | None = None, actuators: ActuatorSettings | None = None
-) -> Iterator[Client]:
-    """Run all roles in this process; moves are carried out by SQL if nothing else is said, or only advised."""
-    wanted = Wanted(
-        roles=frozenset(Role),
-        log=LogOptions(path=folder / "log.db", partitions=4),
-        api=ApiOptions(port=0),
-        databases={CLUSTER: at.settings},
-        policies={CLUSTER: policy or Policy(acts=acts)},
-        actuators={CLUSTER: actuators or ActuatorSettings(database=at.settings)} if acts else {},
-    )
-    with Service(wanted) as service:
-        client = Client(service.url)
-        try:
-            until(lambda: client.alias(at.plan.agent_plans[-1].alias), "the last desk is known")
-            until(lambda: [each.state for each in client.dialers()] == ["up"] * 3, "every dialer was seen to live")
-            yield client
-        finally:
-            client.close()
 
 
 @pytest.fixture
@@ -67,35 +35,11 @@ def thirty(database: Database) -> Iterator[Site]:
         yield made
 
 
-def picking(client: Client) -> object:
-    """Let agents ask hotdesk at each login, as the login hook does."""
-
-    def pick(user: str, alias: str, campaign: str) -> str | None:
-        answer = client.ask(user, alias, campaign)
-        return answer.json()["phone_login"] if answer.is_success else None
-
-    return pick
-
-
-def incidents(client: Client) -> list[IncidentAnswer]:
-    answer = client.http.get(f"/v1/clusters/{CLUSTER}/incidents")
-    return msgspec.json.decode(answer.content, type=list[IncidentAnswer])
-
-
 def logouts(at: Site) -> dict[str, int]:
     """Count each user's logouts."""
     with at.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT user, COUNT(*) FROM vicidial_user_log WHERE event = 'LOGOUT' GROUP BY user")
         return {user: int(count) for user, count in cursor.fetchall()}
-
-
-@contextmanager
-def at_work(client: Client, at: Site) -> Iterator[SimulatedCluster]:
-    """Give the cluster with everybody logged in, through hotdesk."""
-    with at.living(picking(client), AT_WORK) as cluster:  # type: ignore[arg-type]
-        until(lambda: cluster.logged_in == len(at.plan.agent_plans), "everybody is in", 40)
-        until(lambda: client.metric("hotdesk_dialer_agents") == len(at.plan.agent_plans), "everybody is counted")
-        yield cluster
 
 
 def test_agents_of_a_killed_dialer_come_home_once_and_spread(thirty: Site, tmp_path: Path) -> None:
@@ -108,8 +52,8 @@ def test_agents_of_a_killed_dialer_come_home_once_and_spread(thirty: Site, tmp_p
             killed = time.monotonic()
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
             took = time.monotonic() - killed
-            until(lambda: incidents(client)[0].incident.moved == len(stranded), "every move is seen to have succeeded")
-            (incident,) = incidents(client)
+            until(lambda: client.incidents()[0].incident.moved == len(stranded), "every move is seen to have succeeded")
+            (incident,) = client.incidents()
             survivors = [each.agents for each in client.dialers() if each.server_ip != victim]
             assert max(survivors) - min(survivors) <= 1
             assert {user: count for user, count in logouts(thirty).items() if user in stranded} == dict.fromkeys(
@@ -133,8 +77,10 @@ def test_in_advise_mode_nothing_is_changed_and_all_is_said(thirty: Site, tmp_pat
             victim = client.dialers()[0].server_ip
             stranded = set(cluster.agents_on(victim))
             cluster.kill(victim)
-            until(lambda: [each for each in incidents(client) if len(each.moves) == len(stranded)], "it is advised", 40)
-            assert {each.stage.value for each in incidents(client)[0].moves} == {"advised"}
+            until(
+                lambda: [each for each in client.incidents() if len(each.moves) == len(stranded)], "it is advised", 40
+            )
+            assert {each.stage.value for each in client.incidents()[0].moves} == {"advised"}
             assert set(cluster.agents_on(victim)) == stranded
             assert logouts(thirty) == {}
 
@@ -147,8 +93,8 @@ def test_a_paused_cluster_is_only_observed(thirty: Site, tmp_path: Path) -> None
             until(lambda: (found := client.ranking()) and found.paused_by == "anna", "the pause shows")
             victim = client.dialers()[0].server_ip
             cluster.kill(victim)
-            (found,) = until(lambda: incidents(client), "the incident is open", 40)
-            assert (found.incident.withheld, found.moves) == ("paused by anna", ())
+            (found,) = until(client.incidents, "the incident is open", 40)
+            assert (str(found.incident.withheld), found.moves) == ("suspended by anna", ())
             assert logouts(thirty) == {}
             assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success
             until(lambda: not cluster.agents_on(victim) and cluster.logged_in == 30, "everybody is home", 40)
@@ -163,10 +109,10 @@ def test_an_account_that_may_not_act_pauses_the_cluster_and_goes_on_when_that_is
             victim = client.dialers()[0].server_ip
             cluster.kill(victim)
             until(lambda: (found := client.ranking()) and found.paused_by == "hotdesk", "hotdesk paused it", 40)
-            (found,) = until(lambda: [each for each in incidents(client) if each.incident.withheld], "it is said")
-            assert "UPDATE command denied" in found.incident.withheld
-            assert "'hotdesk resume'" in found.incident.withheld
-            assert bare.settings.password not in found.incident.withheld
+            (found,) = until(lambda: [each for each in client.incidents() if each.incident.withheld], "it is said")
+            assert "UPDATE command denied" in str(found.incident.withheld)
+            assert "'hotdesk resume'" in str(found.incident.withheld)
+            assert bare.settings.password not in str(found.incident.withheld)
             assert logouts(bare) == {}
             bare.run(*grants(bare, ACT))
             assert client.http.delete(f"/v1/clusters/{CLUSTER}/pause").is_success

@@ -7,6 +7,7 @@ import pytest
 
 from controller.api.owner_client import OWNER_SECONDS, OwnerClient, Refusal
 from controller.api.schemas import PickAnswer, PickBody
+from tests.support.processes import until
 
 BODY = PickBody(user="1001", alias="desk")
 PICKED = (
@@ -59,15 +60,20 @@ def says(status: str, body: bytes) -> Writes:
     return write
 
 
+def heard(status: str, body: bytes) -> object:
+    """Return an owner's word; it is asked again where it comes too late, as it may on a busy machine."""
+    return until(lambda: ask(says(status, body))[0], "the owner is heard")
+
+
 def test_an_owners_pick_is_taken() -> None:
-    picked, _ = ask(says("201 Created", PICKED))
+    picked = heard("201 Created", PICKED)
     assert isinstance(picked, PickAnswer)
     assert picked.phone_login == "p1"
 
 
 @pytest.mark.parametrize("status", [404, 409, 429])
 def test_an_owners_refusal_is_passed_on_and_not_overruled(status: int) -> None:
-    refused, _ = ask(says(f"{status} No", NO_DIALER))
+    refused = heard(f"{status} No", NO_DIALER)
     assert isinstance(refused, Refusal)
     assert (refused.status, refused.problem["detail"]) == (status, "none takes logins")
 

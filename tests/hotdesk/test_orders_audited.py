@@ -12,20 +12,20 @@ import pytest
 from hotdesk.settings import ApiOptions
 from messages.codes import DecisionCode
 from messages.records import Decision, Record
-from tests.hotdesk.conftest import Command
-from tests.hotdesk.test_api import TOKENS, Floor, bearer, problem, service_of
 from tests.support.builders import ONE, THREE, TWO, dialer, secret_file, session
+from tests.support.commands import Command
+from tests.support.fed_service import TOKENS, FedService, bearer, problem, service_of
 from tests.support.processes import CLUSTER, until
 
 BASE = f"/v1/clusters/{CLUSTER}"
 
 
 @pytest.fixture
-def floor(tmp_path: Path) -> Iterator[Floor]:
+def floor(tmp_path: Path) -> Iterator[FedService]:
     """Give a process that asks for tokens, and in it somebody who is logged in."""
     secret_file(tmp_path / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(tmp_path, ApiOptions(port=0, token_file=tmp_path / "tokens")) as service:
-        made = Floor(service)
+        made = FedService(service)
         made.http.headers.update(bearer("admin"))
 
         def logged_in(sequence: int) -> list[Record]:
@@ -36,7 +36,7 @@ def floor(tmp_path: Path) -> Iterator[Floor]:
         made.client.close()
 
 
-def told(floor: Floor, number: int) -> list[Decision]:
+def told(floor: FedService, number: int) -> list[Decision]:
     """Give the decisions about so many orders, once they are known."""
 
     def found() -> list[Decision]:
@@ -54,7 +54,7 @@ def mark_of(scope: str) -> str:
     return sha256(TOKENS[scope].encode()).hexdigest()[:6]
 
 
-def test_every_order_by_the_api_says_who_what_when_and_why(floor: Floor) -> None:
+def test_every_order_by_the_api_says_who_what_when_and_why(floor: FedService) -> None:
     given = {"by": "anna", "why": "new kernel"}
     for method, path, what, subject in (
         ("POST", "pause", "ordered: pause", ""),
@@ -74,7 +74,7 @@ def test_every_order_by_the_api_says_who_what_when_and_why(floor: Floor) -> None
         assert decision.at_ms > 0
 
 
-def test_an_incident_that_somebody_is_on_says_who(floor: Floor) -> None:
+def test_an_incident_that_somebody_is_on_says_who(floor: FedService) -> None:
     floor.http.post(f"{BASE}/dialers/{ONE}/drain", json={})
 
     def incident() -> str:
@@ -89,7 +89,7 @@ def test_an_incident_that_somebody_is_on_says_who(floor: Floor) -> None:
     assert decision.actor.startswith("bob (token ")
 
 
-def test_an_order_on_the_page_says_who_signed_in_and_with_what(floor: Floor) -> None:
+def test_an_order_on_the_page_says_who_signed_in_and_with_what(floor: FedService) -> None:
     with httpx.Client(base_url=floor.client.url, trust_env=False) as http:
         http.post("/sign-in", data={"name": "Zoë", "token": TOKENS["admin"], "to": "/"})
         (mark, *_) = re.findall(r'name="mark" value="([^"]*)"', http.get(f"/clusters/{CLUSTER}").text)
@@ -100,14 +100,16 @@ def test_an_order_on_the_page_says_who_signed_in_and_with_what(floor: Floor) -> 
     assert (decision.actor, decision.why) == (f"Zoë (token {mark_of('admin')}, 127.0.0.1)", "night")
 
 
-def test_an_order_by_command_says_who_ran_it(floor: Floor, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_by_command_says_who_ran_it(
+    floor: FedService, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "carla")
     for words in (("pause", "--why", "test"), ("resume",), ("resynchronise",)):
         assert command(*words, "--api.url", floor.client.url, HOTDESK_TOKEN=TOKENS["admin"]).code == 0
     assert [each.actor for each in told(floor, 3)] == [f"carla (token {mark_of('admin')}, 127.0.0.1)"] * 3
 
 
-def test_an_order_that_was_refused_is_counted_and_logged(floor: Floor, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_order_that_was_refused_is_counted_and_logged(floor: FedService, capsys: pytest.CaptureFixture[str]) -> None:
     refused = floor.http.post(f"{BASE}/pause", json={"by": "eve"}, headers=bearer("pick"))
     problem(refused, 403)
     with httpx.Client(base_url=floor.client.url, trust_env=False) as http:
@@ -123,7 +125,7 @@ def test_an_order_that_was_refused_is_counted_and_logged(floor: Floor, capsys: p
 
 def test_without_tokens_the_address_is_told(tmp_path: Path) -> None:
     with service_of(tmp_path, ApiOptions(port=0)) as service:
-        floor = Floor(service)
+        floor = FedService(service)
         floor.open(0, 0, 0)
         floor.http.post(f"{BASE}/pause", json={"by": "anna"})
         assert [each.actor for each in told(floor, 1)] == ["anna (127.0.0.1)"]

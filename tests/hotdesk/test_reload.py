@@ -8,10 +8,10 @@ import pytest
 
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.conftest import Command, Start
-from tests.soak.orders import note_orders, tellings
 from tests.support.builders import secret_file
-from tests.support.processes import ACT, PASSWORD, Process, Site, grants, site, until
+from tests.support.commands import Command
+from tests.support.logout_notes import note_orders, tellings
+from tests.support.processes import ACT, PASSWORD, Process, Site, Start, grants, site, until
 from tests.support.shift import AT_WORK
 
 FIVE_DESKS = ClusterPlan(dialers=2, agents=5, remote_agents=0)
@@ -81,13 +81,13 @@ def test_clusters_come_change_and_go_without_a_restart(
 
         settings.write(west=(west, ""))
         read_again(process)
-        seen = observed(process, "east")
-        until(lambda: "stale" in process.client.http.get("/v1/clusters/east/ranking").text, "east is answered")
         until(lambda: process.client.http.get("/v1/clusters/east/ranking").json()["stale"], "nobody collects for it")
-        assert observed(process, "east") == seen
+        # what its collector had written last was folded by then
+        seen = observed(process, "east")
         until(lambda: {each.max_agents for each in process.client.dialers()} == {None}, "west is as it was")
         assert process.client.metric("hotdesk_collector_leading", cluster="east") == 0
         assert 'hotdesk_collector_leading{cluster="east"}' not in process.client.http.get("/metrics").text
+        assert observed(process, "east") == seen
 
         port = process.client.url.rpartition(":")[2]
         refused = command("forget", "west", "--api.port", port)
@@ -100,6 +100,7 @@ def test_clusters_come_change_and_go_without_a_restart(
         process.end()
 
         process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+        until(lambda: process.client.http.get("/readyz").is_success, "the whole log is read")
         until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
         assert listed(process) == ["west"], "a restart does not bring it back"
         assert process.client.metric("hotdesk_cluster_forgotten") == 1

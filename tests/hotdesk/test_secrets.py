@@ -15,10 +15,10 @@ from collectors.probes.ami import AmiTarget
 from hotdesk.settings import LogOptions, Options, clusters
 from simulator.agent_api import FakeAgentApi
 from simulator.agents import Habits
-from tests.hotdesk.conftest import Command, Start
 from tests.support import ami_manager as manager
 from tests.support.builders import secret_file
-from tests.support.processes import ACT, CLUSTER, Process, Site, grants, until
+from tests.support.commands import Command
+from tests.support.processes import ACT, CLUSTER, Process, Site, Start, grants, until
 
 KINDS = ("database", "ami", "agent-api", "sasl", "read", "pick", "admin")
 RIGHT = {kind: f"right-{kind}-m4rked5ecre7-{number}" for number, kind in enumerate(KINDS)}
@@ -171,7 +171,7 @@ def test_wrong_secrets_are_complained_about_without_them(
         process = start("run", environment=environment_of(west, WRONG | {"database": RIGHT["database"]}))
         until(lambda: ami.logins, "a dialer's manager refuses the secret")
         order_a_move(process, west)
-        paused = until(lambda: process.client.ranking() and process.client.ranking().paused_by, "VICIdial's refusal")
+        paused = until(lambda: (found := process.client.ranking()) and found.paused_by, "VICIdial's refusal")
         assert paused == "hotdesk"
         decided = f"/v1/clusters/{CLUSTER}/decisions"
         until(lambda: "Invalid Username/Password" in process.client.http.get(decided).text, "it stands in the log")
@@ -185,10 +185,11 @@ def test_commands_tell_no_secret(
 ) -> None:
     secret_file(tmp_path / "tokens", f"admin {RIGHT['admin']}\nadmin {WRONG['admin']} too many words\n")
     (tmp_path / "hotdesk.toml").write_text(settings_of(west, agent_api, ami, tmp_path))
-    kafka = ("--log.bootstrap", "127.0.0.1:1", "--log.security-protocol", "SASL_PLAINTEXT")
-    kafka += ("--log.sasl-mechanism", "PLAIN", "--log.sasl-username", "hotdesk")
-    codes = {}
-    for words in (
+    kafka = (
+        *("--log.bootstrap", "127.0.0.1:1", "--log.security-protocol", "SASL_PLAINTEXT"),
+        *("--log.sasl-mechanism", "PLAIN", "--log.sasl-username", "hotdesk"),
+    )
+    commands: tuple[tuple[str, ...], ...] = (
         ("--help",),
         ("check",),
         ("topics", "check", *kafka),
@@ -196,7 +197,9 @@ def test_commands_tell_no_secret(
         ("run", f"--clusters.{CLUSTER}.password", WRONG["database"]),
         ("pause",),
         ("rank", "desk1001", "--api.port", "1"),
-    ):
+    )
+    codes = {}
+    for words in commands:
         for secrets in (RIGHT,) if words[0] == "topics" else (RIGHT, WRONG):
             done = command(*words, **environment_of(west, secrets))
             codes[words[0], words[1:] and words[1], secrets is RIGHT] = done.code

@@ -284,7 +284,7 @@ def test_a_maintenance_window_is_taken_as_written() -> None:
     table = {"start": "03:30", "minutes": 20, "days": ["sun"], "dialers": ["10.0.0.11"], "zone": "Europe/Berlin"}
     made = clusters({"west": {"maintenance": [table]}}, Options(), {})["west"].policy()
     (window,) = made.windows
-    assert (window.start_minute, window.minutes, window.weekdays) == (210, 20, {6})
+    assert (window.start_minute, window.minutes, window.weekdays) == (210, 20, frozenset({6}))
     sunday = round(datetime(2027, 1, 17, 2, 35, tzinfo=UTC).timestamp() * 1000)  # 03:35 in Berlin
     assert made.in_maintenance("10.0.0.11", sunday)
     assert not made.in_maintenance("10.0.0.12", sunday)

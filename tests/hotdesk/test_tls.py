@@ -4,6 +4,7 @@ import shutil
 import signal
 import ssl
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,8 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from simulator.broker import Broker
 from stream.kafka.client import KafkaSettings
 from stream.kafka.topics import create_topics
-from tests.hotdesk.conftest import Command, Start
-from tests.support.processes import CLUSTER, Process, Site, until
+from tests.support.commands import Command
+from tests.support.processes import CLUSTER, Process, Site, Start, until
 
 
 class Issuer:
@@ -59,7 +60,7 @@ def believing(issuer: Issuer, url: str) -> httpx.Client:
 def test_a_replica_passes_picks_on_and_commands_ask_over_tls(
     start: Start, command: Command, broker: Broker, west: Site, issuer: Issuer
 ) -> None:
-    kafka = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix="tls.", partitions=4)
+    kafka = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"tls{uuid4().hex[:8]}.", partitions=4)
     create_topics(kafka, replication=1)
     environment = {
         **west.environment,

@@ -18,7 +18,7 @@ from messages.codec import (
 from messages.records import AnyRecord
 from messages.topics import Topic
 from stream.entries import entry_of
-from tests.messages.test_codec import POLL
+from tests.support.builders import NOW_MS, poll
 from tests.support.strategies import ANY_JSON, ANY_RECORD, nearly_a_record
 
 TOPICS = st.sampled_from(Topic)
@@ -73,7 +73,7 @@ def test_a_damaged_record_is_one_or_not(record: AnyRecord, where: int, what: byt
         b'{"schema_version":%s}' % ENDLESS[:4000].encode(),
         b'{"schema_version":%s}' % ENDLESS.encode(),
         b'{"record":"incident","opened_at_ms":%s}' % ENDLESS.encode(),
-        encode(POLL).replace(b"1700000000500", ENDLESS[:400].encode()),
+        encode(poll()).replace(str(NOW_MS).encode(), ENDLESS[:400].encode()),
     ],
     ids=[
         "two lines",

@@ -45,9 +45,9 @@ class Index:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://user:tell-nobody@127.0.0.1:{self.server.server_address[1]}/root/simple/"
 
-    def has(self, name: str, digest: str, *, yanked: bool | str = False, **more: object) -> None:
+    def has(self, name: str, digest: str, *, yanked: bool | str = False) -> None:
         """Publish a project with one file."""
-        self.pages[f"/root/simple/{name}/"] = {"files": [{"hashes": {"sha256": digest}, "yanked": yanked}], **more}
+        self.pages[f"/root/simple/{name}/"] = {"files": [{"hashes": {"sha256": digest}, "yanked": yanked}]}
 
 
 @pytest.fixture
@@ -87,7 +87,8 @@ def test_nothing_is_wrong_with_what_is_there(index: Index, tmp_path: Path) -> No
 
 def test_what_the_index_says_against_a_release_is_said(index: Index, tmp_path: Path) -> None:
     index.has("some-library", GOOD, yanked="broken on\nMondays")
-    index.has("second-library", GOOD, **{"project-status": {"status": "quarantined"}})
+    index.has("second-library", GOOD)
+    index.pages["/root/simple/second-library/"]["project-status"] = {"status": "quarantined"}
     index.pages["/root/pypi/second-library/3.0/json"] = {
         "vulnerabilities": [
             {"id": "PYSEC-1", "fixed_in": ["3.1"], "summary": "reads too much", "withdrawn": None},

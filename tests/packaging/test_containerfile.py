@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.packaging.conftest import Built, run, tool
+from tests.packaging.release import Built, run, tool
 
 ROOT = Path(__file__).parents[2]
 BASE = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
@@ -121,6 +121,6 @@ def test_its_steps_make_the_same_wheel_and_an_environment_that_runs(built: Built
     )
     assert ours | {"hotdesk/commit.txt"} == theirs | {"hotdesk/commit.txt"}
     # nothing is copied that is in no wheel and builds none
-    for each in {*_copied()} - FOR_THE_BUILD:
-        folder = each.split("/")[0]
-        assert any(f"{folder}/" in name for name in ours), each
+    for copied in {*_copied()} - FOR_THE_BUILD:
+        folder = copied.split("/")[0]
+        assert any(f"{folder}/" in name for name in ours), copied

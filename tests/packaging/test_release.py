@@ -15,7 +15,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from hotdesk.version import VERSION
-from tests.packaging.conftest import Built, run, tool, uv
+from tests.packaging.release import Built, run, tool, uv
 from tests.support.processes import clean_environment, until
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_the_environment_has_what_an_operator_copies_elsewhere(installed: Path) 
 
 def test_it_has_the_locked_versions_and_nothing_for_development(built: Built, installed: Path) -> None:
     listed = uv("pip", "freeze", "--quiet", "--python", installed.parent / "python")
-    versions = dict(found.groups() for line in listed.splitlines() if (found := PINNED.match(line)))
+    versions = {found[1]: found[2] for line in listed.splitlines() if (found := PINNED.match(line))}
     locked, needed = (
         {key: hashes for key, hashes in _pins(file).items() if hashes}
         for file in (ROOT / "requirements.lock", built.requirements)

@@ -10,12 +10,11 @@ import httpx
 import pytest
 
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
-from tests.packaging.conftest import HOMES, system_python
+from simulator.ports import free_port
 from tests.packaging.machine import Machine
-from tests.packaging.test_units import DOCUMENT, toml
-from tests.packaging.units import SYSTEMD
+from tests.packaging.release import HOMES, system_python
+from tests.packaging.units import DOCUMENT, SYSTEMD, toml
 from tests.support.processes import PASSWORD, Site, until
-from tests.support.servers import free_port
 
 TOKENS = {"read": "read-token-0123456789", "pick": "pick-token-0123456789", "admin": "admin-token-0123456789"}
 ONE_MACHINE, _, SEVERAL = toml(DOCUMENT)

@@ -9,8 +9,9 @@ import pytest
 
 from hotdesk import settings as hotdesk_settings
 from hotdesk.cli.main import app
-from tests.hotdesk.conftest import start as start  # noqa: PLC0414 (a fixture)
+from simulator.ports import free_port
 from tests.packaging.units import (
+    DOCUMENT,
     INSTALLED,
     SECRETS,
     SECRETS_FOLDER,
@@ -19,25 +20,18 @@ from tests.packaging.units import (
     credentials,
     environment,
     settings,
+    toml,
 )
 from tests.support.builders import secret_file
 from tests.support.processes import COMMAND, PASSWORD, Process, until
-from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "guide" / "install.md").read_text()
 MOST_EXPOSED = 2.0
 ROLES = {"hotdesk": "run", "hotdesk-collect": "collect", "hotdesk-control": "control", "hotdesk-serve": "serve"}
 DIFFER = {"Description", "ExecStart", "Environment", "StateDirectory", "StateDirectoryMode", "WorkingDirectory"}
 """What may differ between the units."""
 
 each_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
-TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
-
-
-def toml(text: str) -> list[str]:
-    """Give the settings that a document shows, without the indentation of a list."""
-    return [re.sub(r"^   ", "", each, flags=re.MULTILINE) for each in TOML.findall(text)]
 
 
 def test_there_is_a_unit_for_all_and_one_for_each_role() -> None:

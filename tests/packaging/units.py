@@ -1,6 +1,7 @@
 """The units as systemd reads them."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -12,6 +13,8 @@ UNITS = sorted(SYSTEMD.glob("*.service"))
 SECRETS = SYSTEMD / "secrets.conf"
 INSTALLED = "/opt/hotdesk/current/bin/hotdesk"
 SECRETS_FOLDER = "/etc/hotdesk/secrets"
+DOCUMENT = (ROOT / "docs" / "install.md").read_text()
+TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 
 
 def settings(file: Path, *, commented: bool = False) -> dict[str, list[str]]:
@@ -43,3 +46,8 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (a test's own arguments)
         [tool, *arguments], capture_output=True, text=True, check=False, env=os.environ | {"SYSTEMD_COLORS": "0"}
     )
+
+
+def toml(text: str) -> list[str]:
+    """Give the settings that a document shows, without the indentation of a list."""
+    return [re.sub(r"^   ", "", each, flags=re.MULTILINE) for each in TOML.findall(text)]

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 
 from controller.api.tokens import Scope, Tokens
 from controller.page.sessions import SIGNED_IN_SECONDS, Visitors
-from tests.hotdesk.test_api import TOKENS
-from tests.page.scene import Scene
 from tests.support.builders import ONE, secret_file
+from tests.support.fed_service import TOKENS
+from tests.support.log_scene import Scene
 from tests.support.processes import CLUSTER
 
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"

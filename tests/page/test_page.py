@@ -9,11 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.hotdesk.test_failover import incidents
-from tests.page.conftest import playing
-from tests.page.scene import Scene
 from tests.support.browser import LONG_MS
 from tests.support.builders import ONE, THREE, TWO
+from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, until
 
 
@@ -191,7 +189,7 @@ def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) ->
     page.get_by_label("An acknowledgement silences").select_option("60")
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.locator("article.incident")).to_contain_text("Acknowledged by status page.", timeout=LONG_MS)
-    (found,) = incidents(scene.client)
+    (found,) = scene.client.incidents()
     assert found.silenced_until_ms is not None
 
 
@@ -237,17 +235,13 @@ def test_everything_is_reached_by_keyboard_and_focus_stays_while_the_page_change
 
 # --- for everybody ------------------------------------------------------------------------------------------------
 
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 900}},
-    "dark phone": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
-}
 
-
-@pytest.fixture(params=LOOKS)
+@pytest.fixture(params=[("light", 1200, 900), ("dark", 360, 740)], ids=["light", "dark phone"])
 def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """Give a page as different people have it."""
     # axe is put into the page by the test, which the page's own policy would not let run
-    context = browser.new_context(**LOOKS[request.param], bypass_csp=True)
+    scheme, width, height = request.param
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, bypass_csp=True)
     yield context.new_page()
     context.close()
 

@@ -10,7 +10,7 @@ from messages.records import AnyOrder, Drain, Move, Pause, Unbrake
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
-from tests.simulation.nodes import CLUSTER, Collector, Controller, Group, Stoppable
+from tests.simulation.nodes import CLUSTER, Collector, Controller, Database, Group, Stoppable
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Dialer, World
@@ -29,6 +29,7 @@ class Stage:
     world: World
     wire: Wire
     group: Group
+    database: Database
     watch: Watch
     collectors: list[Collector]
     controllers: list[Controller]
@@ -286,6 +287,32 @@ def _a_collector_is_killed(stage: Stage) -> End:
     return collector.start
 
 
+def _the_network_of_the_collectors_is_bad(stage: Stage) -> End:
+    """The database hangs up on the leader again and again, and whatever is appended to the log takes seconds."""
+    bad = True
+    for collector in stage.collectors:
+        collector.line.is_slow = True
+
+    def hang_up() -> None:
+        if bad:
+            stage.database.hang_up()
+            stage.watch.unsteady_at = stage.world.clock.now
+            stage.world.clock.after(stage.draw.uniform(0.2, 3.0), hang_up)
+
+    def end() -> None:
+        nonlocal bad
+        bad = False
+        for collector in stage.collectors:
+            collector.line.is_slow = False
+
+    hang_up()
+    return end
+
+
+def _a_collector_is_cut_off_from_the_log(stage: Stage) -> End:
+    return _cut_off(stage, stage.draw.choice(stage.collectors))
+
+
 def _a_controller_stands_still(stage: Stage) -> End:
     return stage.stopped(stage.draw.choice(stage.controllers))
 
@@ -299,6 +326,38 @@ def _a_controller_is_killed(stage: Stage) -> End:
     return controller.start
 
 
+def _a_controller_is_cut_off_from_the_log(stage: Stage) -> End:
+    return _cut_off(stage, stage.draw.choice(stage.controllers))
+
+
+def _cut_off(stage: Stage, process: Collector | Controller) -> End:
+    process.line.is_cut = True
+    stage.world.note(f"{process.name} is cut off from the log")
+
+    def end() -> None:
+        process.line.is_cut = False
+
+    return end
+
+
+def _a_controller_is_slow(stage: Stage) -> End:
+    """It lags behind the log, and now and then the group believes that it is gone, or back."""
+    controller = stage.draw.choice(stage.controllers)
+    controller.is_slow = True
+    stage.world.note(f"{controller.name} is slow")
+
+    def rebalance() -> None:
+        if controller.is_slow:
+            _partitions_are_shared_out_anew(stage)
+            stage.world.clock.after(stage.draw.uniform(0.5, 4.0), rebalance)
+
+    def end() -> None:
+        controller.is_slow = False
+
+    rebalance()
+    return end
+
+
 def _the_log_goes_away(stage: Stage) -> End:
     stage.wire.up = False
 
@@ -310,7 +369,8 @@ def _the_log_goes_away(stage: Stage) -> End:
 
 def _partitions_are_shared_out_anew(stage: Stage) -> End:
     if stage.group.members:
-        stage.group.owner = stage.draw.choice(sorted(stage.group.members))
+        stage.group.give_to(stage.draw.choice(sorted(stage.group.members)))
+        stage.watch.unsteady_at = stage.world.clock.now
     return nothing
 
 
@@ -390,8 +450,12 @@ _OF_PROBES: tuple[Fault, ...] = (
 _OF_HOTDESK: tuple[Fault, ...] = (
     (_a_collector_stands_still, 0.5, 9.0),
     (_a_collector_is_killed, 2.0, 15.0),
+    (_the_network_of_the_collectors_is_bad, 2.0, 20.0),
+    (_a_collector_is_cut_off_from_the_log, 0.5, 9.0),
     (_a_controller_stands_still, 0.5, 14.0),
     (_a_controller_is_killed, 2.0, 12.0),
+    (_a_controller_is_cut_off_from_the_log, 0.5, 14.0),
+    (_a_controller_is_slow, 2.0, 20.0),
     (_the_log_goes_away, 0.5, 8.0),
     (_partitions_are_shared_out_anew, 0.0, 1.0),
 )

@@ -17,6 +17,8 @@ LATEST_SECONDS = 1.5
 class Sees(Protocol):
     """Is shown every change that hotdesk makes in VICIdial, before it is made."""
 
+    def acts(self, name: str) -> None: ...
+
     def sending(self, relogin: Relogin) -> None: ...
 
     def logs_out(self, row: Live, relogin: Relogin, sent_at: float, *, hangs_up: bool) -> None: ...
@@ -157,6 +159,7 @@ class Hands:
     def _try(self, land: Callable[[], bool], what: str, *, lands_late: bool = True) -> Outcome:
         chance = self._draw.random()
         self._world.note(f"controller {self.by}: {what}")
+        self._seen.acts(self.by)
         if not self._world.database_up or chance < 0.02:
             return Outcome(Reply.UNSENT, "could not connect")
         if chance < 0.04:

@@ -5,40 +5,59 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from collectors.collector import entry
-from collectors.observer import Observer
+from collectors.collector import DEFAULT_PACE, Due, entry
+from collectors.leadership import Leadership, Step, Term
+from collectors.observer import Observer, Reading
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
+from controller.core.ownership import Ownership, Progress
 from controller.core.picks import PickRequest, Refused
 from controller.core.policy import Policy
+from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
 from controller.runtime.decoding import read
 from controller.runtime.executor import Executor
-from controller.runtime.follower import POLL_SECONDS, RETRY_SECONDS, SLICE, SURE_SECONDS, TOPICS
+from controller.runtime.follower import SLICE, TOPICS
+from controller.runtime.owner import POLL_SECONDS
 from controller.vicidial.ports import Actuators
-from messages.codec import decode
 from messages.codes import Reason, ReasonCode
-from messages.records import Action, EpochClaim, Outage, Poll, Stamped
+from messages.records import Action, Outage
 from messages.topics import Topic
 from messages.words import reason
 from stream.entries import entry_of
-from stream.log import Entry, LogError, LogUnavailableError
+from stream.log import Entry, LogError, LogUnavailableError, Stored
 from tests.simulation.hands import Hands
-from tests.simulation.wire import PARTITION, Tail, Wire
+from tests.simulation.wire import PARTITION, Claim, Line, Tail, Wire
 from tests.simulation.world import Clock, World
 
 CLUSTER = "west"
 PARTITIONS = 1
+OURS = frozenset({PARTITION})
+NONE: frozenset[int] = frozenset()
 LOCK_SECONDS = 3.0
 """The database hangs up on a collector that fell silent for so long, and the lock is free."""
 SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
+PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
+"""A member that was silent for longer than the first believes nothing before the group has answered it again, which
+takes up to the second: as `stream.kafka.membership` has it."""
+BUDGET = 10
+"""How many records are folded in one turn: as few for this small cluster as the product's are for a large one."""
 STANDS_STILL = 0.05
 """How often it is looked whether a stopped process goes on."""
 ROUNDING = 1e-6
-AGENTS_EVERY, CATALOGUE_EVERY, EVERYTHING_EVERY = 2, 60, 600
+TURN, SLOW_TURN = (0.02, 0.12), (0.5, 2.5)
+"""How long a turn takes: from, to."""
+DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
+"""What only an owner writes, through its claim."""
+PACE = DEFAULT_PACE
+BETWEEN_POLLS = (PACE.flags - 0.01, PACE.flags + 0.02)
+BETWEEN_STEPS = (0.001, 0.02)
+"""From one step towards a term to the next."""
+APPEND, SLOW_APPEND = (0.001, 0.02), (0.5, 4.0)
+"""How long an append takes: from, to."""
 
 
 class Stoppable:
@@ -87,127 +106,258 @@ class Stoppable:
         try_it()
 
 
-class Lock:
-    """The one collector that may work."""
+class Sees(Protocol):
+    """Is shown what hotdesk's processes do to each other, when they do it."""
 
-    def __init__(self) -> None:
-        self.holder: Collector | None = None
-        self.heard_at = 0.0
+    def claims(self, name: str) -> None: ...
+
+    def decides(self, name: str, unknown: int) -> None: ...
+
+    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None: ...
+
+
+class DatabaseError(Exception):
+    """The database does not answer, or has hung up."""
+
+
+class Database:
+    """The cluster's database as collectors meet it: whoever has the lock keeps it as long as its connection lasts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.holder: Connection | None = None
+
+    def hang_up(self) -> None:
+        """Hang up on whoever has the lock, who hears of it when they ask something."""
+        if self.holder is not None:
+            self.holder.heard_at -= LOCK_SECONDS
+
+    def connect(self) -> "Connection":
+        """Connect.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        if not self._world.database_up:
+            raise DatabaseError("it does not answer")
+        return Connection(self, self._world)
+
+
+class Connection:
+    """A connection to the database. After an error it is of no more use."""
+
+    def __init__(self, database: Database, world: World) -> None:
+        self._database = database
+        self._world = world
+        self.heard_at = world.clock.now
+
+    @property
+    def is_hung_up(self) -> bool:
+        """Return True if the server has hung up on a client that fell silent."""
+        return self._world.clock.now - self.heard_at >= LOCK_SECONDS
+
+    def take_lock(self) -> bool:
+        """As `VicidialDatabase.take_lock`."""
+        self._ask()
+        holder = self._database.holder
+        if holder is None or holder.is_hung_up:
+            self._database.holder = self
+        return self.holds_lock()
+
+    def holds_lock(self) -> bool:
+        """As `VicidialDatabase.holds_lock`."""
+        self._ask()
+        return self._database.holder is self
+
+    def read(self, due: Due, *, probes: bool) -> Reading:
+        """As `VicidialDatabase.read`, with what the probes tell."""
+        self._ask()
+        return self._world.reading(agents=due.agents, catalogue=due.catalogue, probes=probes)
+
+    def close(self) -> None:
+        """Hang up: with the connection goes the lock."""
+        if self._database.holder is self:
+            self._database.holder = None
+
+    def _ask(self) -> None:
+        if not self._world.database_up or self.is_hung_up:
+            raise DatabaseError("it does not answer")
+        self.heard_at = self._world.clock.now
 
 
 class Collector(Stoppable):
-    """A collector: the real observer, and an outbox of the simulation's."""
+    """A collector: the real leadership and observer, and an outbox of the simulation's."""
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
-        self, name: str, *, world: World, wire: Wire, lock: Lock, draw: Random, probes: bool
+        self,
+        name: str,
+        *,
+        world: World,
+        wire: Wire,
+        database: Database,
+        draw: Random,
+        seen: Sees,
+        probes: bool,
     ) -> None:
         super().__init__(name, world.clock)
+        self._called = name
         self._world = world
-        self._wire = wire
-        self._lock = lock
+        self.line = Line(wire)
+        self._database = database
         self._draw = draw
+        self._seen = seen
         self._probes = probes
         self.wall_ahead = 0.0
         self._begin()
 
     def _begin(self) -> None:
+        self._connection: Connection | None = None
         self._observer: Observer | None = None
         self._outbox: deque[Entry] = deque()
+        self._append_again_at = 0.0
         self._failing = False
         self._again = False
-        self._polls = 0
-        self._since_ms = 0
-        self.every(lambda: 0.5 + self._draw.uniform(-0.01, 0.02), self._poll)
+        self._begin_anew()
+        self.every(lambda: self._pause, self._work)
+
+    def _begin_anew(self) -> None:
+        """Be on the way to the next term, as a process is that has just started."""
+        self._leadership = Leadership(CLUSTER, self.name)
+        self._tail = Tail(self.line, [Topic.OBSERVATIONS])
+        self._lost: LogError | None = None
+        self._pause = self._draw.uniform(*BETWEEN_POLLS)
 
     def start(self) -> None:
         """Start anew after a kill: nothing of before is left."""
         self.dead, self.life = False, self.life + 1
+        # as a process does, which is another one than before
+        self.name = f"{self._called}-{self.life}"
         self._begin()
 
     def kill(self) -> None:
         """End at once."""
         self.dead = True
+        if self._connection is not None:
+            self._connection.close()
 
-    def _poll(self) -> None:
-        now = self.clock.now
-        if not self._world.database_up:
-            self._lose_the_database()
-        elif self._reigns(now):
-            self._look(now)
+    # --- what `collectors.collector` does in a thread ----------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._pause = self._draw.uniform(*BETWEEN_POLLS)
+        try:
+            self._take_step()
+        except DatabaseError as error:
+            self._note_outage(str(error))
+            self._hang_up()
+        except LogError:
+            self._hang_up()
         self._flush()
 
-    def _reigns(self, now: float) -> bool:
-        lock = self._lock
-        if lock.holder is self and now - lock.heard_at >= LOCK_SECONDS:
-            # the server hung up on us meanwhile; this connection is found to be dead
-            lock.holder, self._observer = None, None
-            return False
-        if lock.holder is not self:
-            self._observer = None
-            if lock.holder is not None and now - lock.heard_at < LOCK_SECONDS:
-                return False
-            lock.holder = self
-        lock.heard_at = now
+    def _take_step(self) -> None:
+        now, leadership = self.clock.now, self._leadership
+        if self._connection is None:
+            self._follow(leadership)
+            if leadership.next is Step.FOLLOW:
+                return
+            self._connection = self._database.connect()
+        connection = self._connection
+        match leadership.next:
+            case Step.TAKE_LOCK:
+                if not connection.take_lock():
+                    self._follow(leadership)
+                    return
+                leadership.lock_taken()
+            case Step.CLAIM:
+                self._append_claim(entry_of(leadership.claim(now)))
+            case Step.READ_BACK:
+                self._follow(leadership)
+            case Step.LOOK_AT_LOCK:
+                leadership.look_at_lock(now, self._wall_ms, held=connection.holds_lock())
+            case Step.LEAD if leadership.term is not None:
+                self._poll(leadership.term, connection)
+                return
+        self._pause = self._draw.uniform(*BETWEEN_STEPS)
+
+    def _follow(self, leadership: Leadership) -> None:
+        leadership.read(self._tail.poll(), self.clock.now, caught_up=self._tail.caught_up())
+        error, self._lost = self._lost, None
+        if error is not None:
+            raise error
+        if leadership.is_overdue(self.clock.now):
+            raise LogUnavailableError("the claim did not come back")
+
+    @property
+    def _wall_ms(self) -> int:
+        return round((self.clock.now + self.wall_ahead) * 1000)
+
+    def _append_claim(self, claim: Entry) -> None:
+        """Send a claim to the log. It gets there after a while, whatever becomes of this process meanwhile."""
+        way_there = self._leadership
+
+        def arrive() -> None:
+            try:
+                self.line.append([claim])
+            except LogError as error:
+                if self._leadership is way_there:
+                    self._lost = error
+
+        self.clock.after(self._draw.uniform(*(SLOW_APPEND if self.line.is_slow else APPEND)), arrive)
+
+    def _poll(self, term: Term, connection: Connection) -> None:
+        now = self.clock.now
         if self._observer is None:
-            self._reign()
-        return self._observer is not None
-
-    def _reign(self) -> None:
-        """Take the next epoch, by all that stands in the log."""
-        seen = [decode(each.topic, each.value) for each in self._wire.topics[Topic.OBSERVATIONS] if each.value]
-        stamped = [each for each in seen if isinstance(each, Stamped)]
-        epoch = 1 + max((each.epoch for each in stamped), default=0)
-        observed_at_ms = max((each.observed_at_ms for each in seen if isinstance(each, Poll)), default=0)
-        try:
-            self._wire.append([entry_of(EpochClaim(cluster=CLUSTER, epoch=epoch, sequence=0, collector=self.name))])
-        except LogError:
-            return
-        self._outbox.clear()
-        wall_ms = round((self.clock.now + self.wall_ahead) * 1000)
-        self._start_ms, self._started_at = max(wall_ms, observed_at_ms + 1), self.clock.now
-        self._observer, self._polls = Observer(CLUSTER, self.name, epoch), 0
-        self._world.note(f"collector {self.name} reigns, epoch {epoch}")
-
-    def _now_ms(self) -> int:
-        return self._start_ms + round((self.clock.now - self._started_at) * 1000)
-
-    def _look(self, now: float) -> None:
-        assert self._observer is not None
+            self._observer, self._polls = Observer(CLUSTER, self.name, term.epoch), 0
+            self._since_ms = term.began_ms
+            self._world.note(f"collector {self.name} leads, epoch {term.epoch}")
         number, self._polls = self._polls, self._polls + 1
-        again = self._again or (number > 0 and number % EVERYTHING_EVERY == 0)
+        due = PACE.due(number, again=self._again or PACE.is_everything_due(number))
         self._again = False
-        if again:
+        if due.everything:
             self._observer.publish_everything_again()
-        reading = self._world.reading(
-            agents=number % AGENTS_EVERY == 0,
-            catalogue=again or number % CATALOGUE_EVERY == 1,
-            probes=self._probes and number > 0,
-        )
-        self._since_ms = self._now_ms()
+        reading = connection.read(due, probes=self._probes and number > 0)
+        self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)
+        self._since_ms = term.at_ms(now)
         self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
-        self._lock.heard_at = now
 
-    def _lose_the_database(self) -> None:
-        if self._observer is None:
+    def _note_outage(self, why: str) -> None:
+        now, leadership = self.clock.now, self._leadership
+        if self._observer is not None:
+            epoch, sequence, since_ms = self._observer.epoch, self._observer.sequence + 1, self._since_ms
+        elif leadership.another_polls(now):
             return
-        outage = Outage(
-            cluster=CLUSTER,
-            epoch=self._observer.epoch,
-            sequence=self._observer.sequence + 1,
-            unreachable_since_ms=self._since_ms,
-            collector=self.name,
-            why="it does not answer",
+        else:
+            epoch, sequence = leadership.epoch, leadership.sequence + 1
+            since_ms = leadership.log_time_ms(self._wall_ms)
+        self._outbox.append(
+            entry_of(
+                Outage(
+                    cluster=CLUSTER,
+                    epoch=epoch,
+                    sequence=sequence,
+                    unreachable_since_ms=since_ms,
+                    collector=self.name,
+                    why=why,
+                )
+            )
         )
-        self._outbox.append(entry_of(outage))
-        self._observer = None
-        if self._lock.holder is self:
-            self._lock.holder = None
+
+    def _hang_up(self) -> None:
+        """Let go of the connection; a term that ends with it is over."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._leadership.lock_lost()
+        if self._observer is not None and self._leadership.term is None:
+            self._observer = None
+            self._begin_anew()
 
     def _flush(self) -> None:
-        if not self._outbox:
+        if not self._outbox or self.clock.now < self._append_again_at:
             return
+        if self.line.is_slow:
+            self._append_again_at = self.clock.now + self._draw.uniform(*SLOW_APPEND)
         try:
-            self._wire.append(list(self._outbox))
+            self.line.append(list(self._outbox))
         except LogError:
             self._failing = True
         else:
@@ -217,23 +367,37 @@ class Collector(Stoppable):
 
 
 class Group:
-    """Who is given the partition: a member that falls silent loses it."""
+    """Who is given the partition: a member that falls silent loses it, and a member that joins may get it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, draw: Random) -> None:
         self._clock = clock
+        self._draw = draw
         self.members: dict[str, float] = {}
         """When each was heard last."""
         self.owner = ""
+        self._lost_at: dict[str, float] = {}
+        """By member: when the partition was last taken from it."""
 
     def heard(self, name: str) -> bool:
-        """Hear a member, and tell whether the partition is its own."""
+        """Hear a member, and return True if the partition is its own."""
         now = self._clock.now
+        joins = name not in self.members
         self.members[name] = now
         for silent in [each for each, at in self.members.items() if now - at > SESSION_SECONDS]:
             del self.members[silent]
-        if self.owner not in self.members:
-            self.owner = name
+        if self.owner not in self.members or (joins and self._draw.random() < 0.5):
+            self.give_to(name)
         return self.owner == name
+
+    def give_to(self, name: str) -> None:
+        """Assign the partition to a member."""
+        if name != self.owner:
+            self._lost_at[self.owner] = self._clock.now
+            self.owner = name
+
+    def lost_seconds(self, name: str) -> float:
+        """Return for how long the partition has been somebody else's; 0 if it is this member's."""
+        return 0.0 if self.owner == name else self._clock.now - self._lost_at.get(name, 0.0)
 
 
 class Picked(NamedTuple):
@@ -248,13 +412,25 @@ class Controller(Stoppable):
     """A controller: the real clusters, committer and executor, between a log, a group and hands of the simulation's."""
 
     def __init__(  # noqa: PLR0913 # what it connects, each once
-        self, name: str, *, world: World, wire: Wire, group: Group, policy: Policy, hands: Hands, draw: Random
+        self,
+        name: str,
+        *,
+        world: World,
+        wire: Wire,
+        group: Group,
+        policy: Policy,
+        hands: Hands,
+        draw: Random,
+        seen: Sees,
     ) -> None:
         super().__init__(name, world.clock)
         self._called = name
         self._world = world
-        self._wire = wire
+        self.line = Line(wire)
+        self.is_slow = False
+        """It gets little of its machine, and lags behind the log."""
         self._group = group
+        self._seen = seen
         self.policy = policy
         self._hands = hands
         self._draw = draw
@@ -271,6 +447,7 @@ class Controller(Stoppable):
         self.dead, self.life = False, self.life + 1
         # as a process does, which is another one than before
         self.name = f"{self._called}-{self.life}"
+        self._former.append(self._committer)
         self._begin()
 
     def kill(self) -> None:
@@ -280,14 +457,14 @@ class Controller(Stoppable):
 
     def _begin(self) -> None:
         self.clusters = Clusters(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
-        self._tail = Tail(self._wire, TOPICS)
+        self._tail = Tail(self.line, TOPICS)
+        self._backlog = Backlog(BUDGET)
+        self._known = dict.fromkeys(TOPICS, 0)
+        """By topic: up to where everything is folded."""
         self._outbox: deque[Entry] = deque()
-        self._assigned = False
-        self._assigned_at = -1e9
-        self._claim: int | None = None
-        self._claimed: int | None = None
-        self._claim_again_at = 0.0
-        self._owned = False
+        self._ownership: Ownership[Claim] = Ownership(acted_for=OURS if self.policy.acts else NONE)
+        self._asked_at = self._proven_at = self.clock.now
+        """When the group was last asked, and when it answers again."""
         self._queue: deque[Action] = deque()
         self._executor = Executor(
             CLUSTER,
@@ -295,22 +472,20 @@ class Controller(Stoppable):
             Actuators(
                 self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second
             ),
-            withheld=self._withheld,
+            objection=self._objection,
             report=lambda _action, _outcome: None,
             clock=self.now,
         )
         life = self.life
-        if self.life:
-            self._former.append(self._committer)
         self._committer = Committer(
             self.clusters,
             lambda _, entries: self._commit(entries, life),
             {CLUSTER: self} if self.policy.acts else {},
-            lambda _: self._claim is not None,
+            lambda _: PARTITION in self._ownership.claims,
             clock=self.now,
         )
         self.every(lambda: POLL_SECONDS, self._belong)
-        self.every(lambda: self._draw.uniform(0.02, 0.12), self._follow)
+        self.every(lambda: self._draw.uniform(*(SLOW_TURN if self.is_slow else TURN)), self._follow)
 
     def now(self) -> float:
         """Tell the time of this process's monotonic clock."""
@@ -326,80 +501,91 @@ class Controller(Stoppable):
         """Tell whether it believes to own the cluster."""
         return self.view is not None and self.view.owned
 
-    # --- belonging, following: as controller.runtime.follower does it with threads ---
+    # --- what `controller.runtime` does with threads --------------------------------------------------------------
 
     def _belong(self) -> None:
-        if self._wire.up:
-            self._assigned = self._group.heard(self.name)
-            self._assigned_at = self.now()
+        now = self.clock.now
+        if not self.line.up:
+            return
+        if now - self._asked_at > PROOF_SECONDS:
+            self._proven_at = now + self._draw.uniform(0.0, PROOF_WAIT_SECONDS)
+        self._asked_at = now
+        if now >= self._proven_at:
+            self._own(self._ownership.assign(OURS if self._group.heard(self.name) else NONE, self.now()))
 
     def _follow(self) -> None:
         live = self._tail.caught_up()
-        news = [read(stored) for stored in self._tail.poll()]
-        if self._owned and not (self._sure and self._assigned):
-            self._own(owned=False)
-        for at in range(0, len(news), SLICE):
-            folded = self.clusters.fold(news[at : at + SLICE], self.now(), live=live)
-            self._outbox.extend(folded.entries)
-            self._committer.commit_plans(folded.plans)
-        self._settle()
+        batch = self._tail.poll()
+        if live:
+            self._backlog.put(batch)
+            self._fold_turn()
+        else:
+            while self._backlog:
+                self._fold_turn()
+            self._fold(batch, live=False)
+        while self._ownership.unread and self._backlog:
+            self._fold_turn()
+        self._claim()
+        ended = OURS if self._tail.caught_up() else NONE
+        self._own(self._ownership.settle(Progress(ended, folded=not self._backlog), self.now()))
         if self._outbox:
             try:
-                self._wire.append(list(self._outbox))
+                self.line.append(list(self._outbox))
             except LogError:
                 return
             self._outbox.clear()
 
-    def _settle(self) -> None:
-        if not self._assigned:
-            self._claim = self._claimed = None
-        if self._assigned and self._claim is None and self._claimed is None and self._sure and self._acts_now():
+    def _fold_turn(self) -> None:
+        self._own(self._ownership.stand_down(self.now()))
+        batch, _ = self._backlog.turn()
+        self._fold(batch, live=True)
+
+    def _fold(self, batch: Sequence[Stored], *, live: bool) -> None:
+        for at in range(0, len(batch), SLICE):
+            folded = self.clusters.fold([read(stored) for stored in batch[at : at + SLICE]], self.now(), live=live)
+            self._known |= {stored.topic: stored.offset + 1 for stored in batch[at : at + SLICE]}
+            self._outbox.extend(folded.entries)
+            self._committer.commit_plans(folded.plans)
+
+    def _claim(self) -> None:
+        for partition in self._ownership.to_claim(self.now()):
             try:
-                self._claimed = self._wire.claim()
+                claim = self.line.claim()
                 self._tail.mark_end()
             except LogError:
-                self._claim_again_at = self.now() + RETRY_SECONDS
-        ended = self._tail.caught_up()
-        owned = self._assigned and ended and self._sure
-        if owned != self._owned:
-            self._own(owned=owned)
-        if self._claimed is not None and ended:
-            self._claim, self._claimed = self._claimed, None
+                self._own(self._ownership.claim_failed(self.now()))
+            else:
+                self._seen.claims(self.name)
+                self._own(self._ownership.add_claim(partition, claim))
 
-    @property
-    def _sure(self) -> bool:
-        return self.now() - self._assigned_at <= SURE_SECONDS
+    def _own(self, ownership: Ownership[Claim]) -> None:
+        before, self._ownership = self._ownership, ownership
+        if ownership.owned != before.owned:
+            self.clusters.own(ownership.owned)
+            self._world.note(f"controller {self.name} {'owns' if ownership.owned else 'owns no longer'}")
 
-    def _own(self, *, owned: bool) -> None:
-        self._owned = owned
-        self.clusters.own(frozenset({PARTITION}) if owned else frozenset())
-        self._world.note(f"controller {self.name} {'owns' if owned else 'owns no longer'}")
-
-    def _acts_now(self) -> bool:
-        return self.policy.acts and self.now() >= self._claim_again_at
-
-    def _withheld(self) -> Reason | None:
-        if not self._sure or not self._assigned:
-            return reason(ReasonCode.NOT_OWNER)
-        if self._claim is None:
-            return reason(ReasonCode.NOT_CLAIMED)
-        return None if self.view is None else self.view.withheld
+    def _objection(self, action: Action) -> Reason | None:
+        if self.view is None:
+            return reason(ReasonCode.CLUSTER_UNKNOWN)
+        return self.view.permit.objection(action, self.now(), self._ownership.why_not(PARTITION, self.now()))
 
     # --- deciding and acting --------------------------------------------------------------------------------------
 
     async def _commit(self, entries: Sequence[Entry], life: int) -> None:
-        claim = self._claim
+        claim = self._ownership.claims.get(PARTITION)
         if claim is None:
             raise LogUnavailableError("not claimed")
         self.commits += 1
+        unknown = sum(claim.after[topic] - min(claim.after[topic], self._known[topic]) for topic in DECIDED)
         done: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
 
         def arrive() -> None:
             try:
-                self._wire.append_claimed(claim, entries)
+                claim.append(entries)
             except LogError as error:
                 answer(error)
             else:
+                self._seen.decides(self.name, unknown)
                 answer(None)
 
         def answer(error: LogError | None) -> None:
@@ -409,8 +595,8 @@ class Controller(Stoppable):
         error = await done
         self.commits -= 1
         if error is not None:
-            if self._claim == claim and self.life == life:
-                self._claim = None
+            if self.life == life:
+                self._own(self._ownership.commit_failed(PARTITION, claim))
             raise error
 
     def submit(self, action: Action) -> None:
@@ -450,7 +636,7 @@ class Controller(Stoppable):
             return owner.pick(user, alias, ())
         if view.stale(self.now()):
             return None
-        picked, entries = self.view.pick(PickRequest(user, alias, "CAMP"))
+        picked, entries = view.pick(PickRequest(user, alias, "CAMP"))
         self._outbox.extend(entries)
         if isinstance(picked, Refused):
             return None

@@ -10,10 +10,11 @@ import structlog
 from controller.core.policy import Policy
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import Collector, Controller, Group, Lock
-from tests.simulation.watch import BrokenError, Invariant, Watch
+from tests.simulation.nodes import Collector, Controller, Database, Group
+from tests.simulation.watch import BrokenError, Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, World
+from tests.support.invariants import Invariant
 
 CALM_SECONDS = 12.0
 """Before the first fault: everybody logs in, and every heartbeat is seen to advance."""
@@ -75,20 +76,39 @@ class _Simulation:
             emergency_logout=draw.random() < 0.3,
             fence=draw.random() < 0.3,
         )
-        wire, group, lock = Wire(self._clock, draw), Group(self._clock), Lock()
-        self._watch = Watch(self._world, wire, policy, probes=probes)
+        wire, group, database = Wire(self._clock, draw), Group(self._clock, draw), Database(self._world)
+        self._watch = Watch(self._world, wire, group, policy, probes=probes)
         names_user = draw.random() < 0.4
         hands = Hands(self._world, draw, self._watch, names_user=names_user)
         collectors = [
-            Collector(name, world=self._world, wire=wire, lock=lock, draw=draw, probes=probes)
+            Collector(
+                name,
+                world=self._world,
+                wire=wire,
+                database=database,
+                draw=draw,
+                seen=self._watch,
+                probes=probes,
+            )
             for name in ("collector-1", "collector-2")
         ]
         self._controllers = [
-            Controller(name, world=self._world, wire=wire, group=group, policy=policy, hands=hands, draw=draw)
+            Controller(
+                name,
+                world=self._world,
+                wire=wire,
+                group=group,
+                policy=policy,
+                hands=hands,
+                draw=draw,
+                seen=self._watch,
+            )
             for name in ("controller-1", "controller-2")
         ]
         self._watch.controllers = self._controllers
-        self._stage = Stage(self._world, wire, group, self._watch, collectors, self._controllers, draw, probes=probes)
+        self._stage = Stage(
+            self._world, wire, group, database, self._watch, collectors, self._controllers, draw, probes=probes
+        )
         self._note(f"seed {seed}: {len(ips)} dialers, {agents} agents, probes {probes}, by name {names_user}")
         self._note(f"{policy}")
 

@@ -5,12 +5,10 @@ AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
 
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
 
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters
 from controller.core.detector import ALONE_SECONDS, DRAIN_SECONDS
-from controller.core.fleet_brake import BRAKE_CONFIRMED_SECONDS
 from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
@@ -20,25 +18,10 @@ from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import AgentPause, Decision, Fence, FenceStage, Relogin, ReloginStage
 from messages.topics import Topic
-from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Picked
+from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Group, Picked
 from tests.simulation.wire import Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
-
-
-class Invariant(Enum):
-    """What must never happen, as docs/design/invariants.md numbers it."""
-
-    OFFERS_THE_UNFIT = 1
-    SWITCHED_OFF_TOO_LATE = 2
-    LOGGED_OUT_TWICE = 3
-    REPLAY_DIFFERS = 4
-    MOVED_WITHOUT_CAUSE = 5
-    MOVED_ABOVE_THE_BRAKE = 6
-    CALL_CUT_OFF = 7
-    TOO_MANY_OR_TOO_FAST = 8
-    CHANGED_WHILE_PAUSED = 9
-    WITHOUT_A_REASON = 10
-    STRANDED = 12
+from tests.support.invariants import Invariant
 
 
 class BrokenError(AssertionError):
@@ -50,6 +33,8 @@ class BrokenError(AssertionError):
 
 
 POLL = 0.5
+BELIEF_SECONDS = 1.01
+"""So long a process may believe what it last heard of its group."""
 NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
@@ -60,9 +45,10 @@ UNDER_WAY_SECONDS = POLL + 1.1
 class Watch:
     """Looks at every act and every answer."""
 
-    def __init__(self, world: World, wire: Wire, policy: Policy, *, probes: bool) -> None:
+    def __init__(self, world: World, wire: Wire, group: Group, policy: Policy, *, probes: bool) -> None:
         self._world = world
         self._wire = wire
+        self._group = group
         self._policy = policy
         self._probes = probes
         self.controllers: Sequence[Controller] = ()
@@ -76,10 +62,41 @@ class Watch:
         self._sent: deque[float] = deque()
         self._acted: list[tuple[str, str]] = []
         self._stamps: dict[tuple[str, int], Stamp] = {}
+        self._collectors: dict[int, str] = {}
+        """By epoch: who polled in it."""
 
     @property
     def _now(self) -> float:
         return self._world.clock.now
+
+    # --- whose the cluster is: `nodes.Sees`, `hands.Sees` ---------------------------------------------------------
+
+    def claims(self, name: str) -> None:
+        """Look at a claim."""
+        self._owns(name, "claims")
+
+    def decides(self, name: str, unknown: int) -> None:
+        """Look at decisions that were stored just now, and how many earlier ones their maker did not know."""
+        if unknown:
+            raise BrokenError(Invariant.DECIDED_BY_ANOTHER, f"{name} decides without knowing {unknown} decisions")
+
+    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None:
+        """Look at a collector that polls."""
+        if not holds_lock:
+            raise BrokenError(Invariant.TWO_COLLECT, f"{name} polls in epoch {epoch} without the lock")
+        if self._collectors.setdefault(epoch, name) != name:
+            raise BrokenError(Invariant.TWO_COLLECT, f"epoch {epoch} of {self._collectors[epoch]} is used by {name}")
+
+    def acts(self, name: str) -> None:
+        """Look at whoever is about to change something in VICIdial."""
+        self._owns(name, "acts")
+
+    def _owns(self, name: str, what: str) -> None:
+        lost_seconds = self._group.lost_seconds(name)
+        if lost_seconds > BELIEF_SECONDS:
+            raise BrokenError(
+                Invariant.DECIDED_BY_ANOTHER, f"{name} {what}, and lost the cluster {lost_seconds:.1f} s ago"
+            )
 
     # --- acts: `hands.Sees` -----------------------------------------------------------------------------------------
 
@@ -204,10 +221,9 @@ class Watch:
         if len(bad) < 2 or len(bad) <= len(serve) / 2:
             return
         since = sorted(map(self._looks_bad_since, bad))[len(serve) // 2]
-        if not self._probes or now - since < BRAKE_CONFIRMED_SECONDS:
-            raise BrokenError(
-                Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
-            )
+        raise BrokenError(
+            Invariant.MOVED_ABOVE_THE_BRAKE, f"{len(bad)} of {len(serve)} dialers look bad for {now - since:.1f} s"
+        )
 
     def _looks_bad_since(self, dialer: Dialer) -> float:
         stopped = [at for at in (dialer.beats_until, self._world.beats_frozen_at) if at is not None]
@@ -243,9 +259,9 @@ class Watch:
         most = self._policy.max_agents
         if by.view is not None and most is not None and not picked.degraded:
             state = by.view.state
-            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + state.decided.slots.on(
-                chosen.server_ip
-            )
+            # counted here one by one, so that a count that is wrong is seen
+            reserved = sum(each.server_ip == chosen.server_ip for each in state.decided.slots)
+            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + reserved
             if load > most and self._now - self.unsteady_at > 2 * ALONE_SECONDS:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 

@@ -21,7 +21,8 @@ class Wire:
     draw: Random
     up: bool = True
     topics: dict[Topic, list[Stored]] = field(default_factory=lambda: {topic: [] for topic in Topic})
-    claims: int = 0
+    claim: "Claim | None" = None
+    """The newest one: through no other can anything be stored."""
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Store records.
@@ -32,43 +33,16 @@ class Wire:
         if not self.up:
             raise LogUnavailableError("the log is away")
         if self.draw.random() < 0.01:
-            self._store(entries[: self.draw.randint(0, len(entries))])
+            self.store(entries[: self.draw.randint(0, len(entries))])
             raise LogUnavailableError("no answer")
-        self._store(entries)
-
-    def claim(self) -> int:
-        """Become the one that may decide; give the number of the claim.
-
-        Raises:
-            LogUnavailableError: the log is away.
-        """
-        if not self.up:
-            raise LogUnavailableError("the log is away")
-        self.claims += 1
-        return self.claims
-
-    def append_claimed(self, claim: int, entries: Sequence[Entry]) -> None:
-        """Store decisions, all or none.
-
-        Raises:
-            LogFencedError: somebody has claimed since.
-            LogUnavailableError: nobody knows whether they were stored.
-        """
-        if claim != self.claims:
-            raise LogFencedError("another one claimed")
-        if not self.up:
-            raise LogUnavailableError("the log is away")
-        lost = self.draw.random() < 0.02
-        if not lost or self.draw.random() < 0.5:
-            self._store(entries)
-        if lost:
-            raise LogUnavailableError("no answer")
+        self.store(entries)
 
     def ends(self) -> dict[Topic, int]:
         """Tell where each topic ends."""
         return {topic: len(stored) for topic, stored in self.topics.items()}
 
-    def _store(self, entries: Sequence[Entry]) -> None:
+    def store(self, entries: Sequence[Entry]) -> None:
+        """Store records, whoever may see them."""
         now_ms = round(self.clock.now * 1000)
         for entry in entries:
             kept = self.topics[entry.topic]
@@ -85,18 +59,83 @@ class Wire:
             )
 
 
+class Line:
+    """One process's way to the log. It can be cut while the log is there for everybody else."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.is_cut = False
+        self.is_slow = False
+        """What is appended takes seconds, though it does not fail."""
+
+    @property
+    def up(self) -> bool:
+        """Return True if the log answers this process."""
+        return self.wire.up and not self.is_cut
+
+    def look_up(self) -> None:
+        """Look whether the log answers.
+
+        Raises:
+            LogUnavailableError: it does not.
+        """
+        if not self.up:
+            raise LogUnavailableError("the log is away")
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """As `Wire.append`."""
+        self.look_up()
+        self.wire.append(entries)
+
+    def claim(self) -> "Claim":
+        """Become the one that may decide.
+
+        Raises:
+            LogUnavailableError: the log is away.
+        """
+        self.look_up()
+        self.wire.claim = Claim(self)
+        return self.wire.claim
+
+
+class Claim:
+    """The right to store decisions, until another one claims."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.after = line.wire.ends()
+        """Where each topic ended when this was claimed."""
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Store decisions, all or none.
+
+        Raises:
+            LogFencedError: somebody has claimed since.
+            LogUnavailableError: nobody knows whether they were stored.
+        """
+        wire = self._line.wire
+        if wire.claim is not self:
+            raise LogFencedError("another one claimed")
+        self._line.look_up()
+        lost = wire.draw.random() < 0.02
+        if not lost or wire.draw.random() < 0.5:
+            wire.store(entries)
+        if lost:
+            raise LogUnavailableError("no answer")
+
+
 class Tail:
     """Follows the log: each topic in its order, and one topic ahead of the other."""
 
-    def __init__(self, wire: Wire, topics: Sequence[Topic]) -> None:
-        self._wire = wire
+    def __init__(self, line: Line, topics: Sequence[Topic]) -> None:
+        self._line = line
+        self._wire = line.wire
         self._next = dict.fromkeys(topics, 0)
         self._marked = self._ends()
 
     def mark_end(self) -> None:
         """As `stream.log.Tail.mark_end`."""
-        if not self._wire.up:
-            raise LogUnavailableError("the log is away")
+        self._line.look_up()
         self._marked = self._ends()
 
     def caught_up(self) -> bool:
@@ -105,7 +144,7 @@ class Tail:
 
     def poll(self) -> list[Stored]:
         """Give some of what is new."""
-        if not self._wire.up:
+        if not self._line.up:
             return []
         found: list[Stored] = []
         topics = list(self._next)

@@ -20,15 +20,15 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
 
-    def at(self, when: float, what: Callable[[], None]) -> None:
+    def at(self, when: float, what: Callable[[], object]) -> None:
         """Plan something."""
         self._planned += 1
         heapq.heappush(self._events, (max(when, self.now), self._planned, what))
 
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
+    def after(self, seconds: float, what: Callable[[], object]) -> None:
         """Plan something in so many seconds."""
         self.at(self.now + seconds, what)
 

@@ -5,15 +5,14 @@
 Ends with the line `minutes M, faults F, moved A, broken B`; exit code 1: something broke.
 """
 
-import os
 import random
 import secrets
 import signal
 import sys
 import time
-from pathlib import Path
 
 from tests.soak.run import soaking
+from tests.support.kafka_home import KAFKA_HOME
 
 DEFAULT_MINUTES = 5.0
 
@@ -28,10 +27,9 @@ def main(words: list[str]) -> int:
     """Soak, and say how it went; 0 if nothing broke."""
     minutes = float(words[0]) if words else DEFAULT_MINUTES
     seed = int(words[1]) if len(words) > 1 else secrets.randbelow(1_000_000)
-    home = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[2] / ".parts" / "kafka")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     say(f"seed {seed}, {minutes:g} minutes")
-    with soaking(home) as soak:
+    with soaking(KAFKA_HOME) as soak:
         began = time.monotonic()
         try:
             soak.go_on(minutes * 60, random.Random(seed), say)  # noqa: S311 # it must repeat

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.support.logout_notes import Telling
+
 SURE_SECONDS = 6.5
 """No dialer may lose its agents earlier: without a probe its heartbeat has to stand still for 8 s. The value counts
 whole seconds and is written every 0.4 s, so it may have changed last 1.4 s before the dialer died."""
@@ -39,16 +41,6 @@ class Trouble:
     def covers(self, at: float, grace: float = 0.0) -> bool:
         """Tell whether it lasted at a moment."""
         return self.began <= at and (self.ended is None or at <= self.ended + grace)
-
-
-@dataclass(frozen=True)
-class Telling:
-    """A session was told to log out, as VICIdial's table has it."""
-
-    at: float
-    live_agent_id: int
-    user: str
-    server_ip: str
 
 
 def wrongly_told(telling: Telling, troubles: Iterable[Trouble]) -> str:

@@ -19,9 +19,9 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.soak.growth import LEAST_SAMPLES, Sample, trends
 from tests.soak.judging import Trouble, Why, told_twice, wrongly_offered, wrongly_told
-from tests.soak.orders import note_orders, tellings
 from tests.soak.plan import MOMENT, Planned, draw
 from tests.support.cable import Cable
+from tests.support.logout_notes import note_orders, tellings
 from tests.support.processes import ACT, CLUSTER, Process, Site, grants, site
 from tests.support.shift import Shift, decides, shift
 

@@ -9,14 +9,13 @@ from simulator.plan import ClusterPlan
 from tests.soak.judging import (
     ANEW_SECONDS,
     OFFER_SECONDS,
-    Telling,
     Trouble,
     Why,
     told_twice,
     wrongly_offered,
     wrongly_told,
 )
-from tests.soak.orders import note_orders, tellings
+from tests.support.logout_notes import Telling, note_orders, tellings
 from tests.support.processes import site
 
 A, B = "10.20.0.11", "10.20.0.12"

@@ -16,11 +16,9 @@ from stream.log import Log
 PARTITIONS = 4
 
 
-def settings_of(bootstrap: str, **more: str) -> KafkaSettings:
+def settings_of(bootstrap: str) -> KafkaSettings:
     """Give settings whose topics nobody else uses."""
-    return KafkaSettings(
-        bootstrap_servers=(bootstrap,), prefix=f"t{uuid.uuid4().hex[:8]}.", partitions=PARTITIONS, **more
-    )
+    return KafkaSettings(bootstrap_servers=(bootstrap,), prefix=f"t{uuid.uuid4().hex[:8]}.", partitions=PARTITIONS)
 
 
 @pytest.fixture

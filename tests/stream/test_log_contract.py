@@ -46,6 +46,12 @@ def until(condition: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, "it did not happen in time"
 
 
+def polled(tail: Tail, found: list[Stored], seconds: float) -> list[Stored]:
+    """Add to `found` what one poll returns, and return all of it."""
+    found += tail.poll(seconds)
+    return found
+
+
 def values(records: Sequence[Stored]) -> list[bytes | None]:
     return [record.value for record in records]
 
@@ -205,7 +211,7 @@ def test_lag_shrinks_to_nothing(log: Log) -> None:
     log.append([entry(WEST, b"%d" % number) for number in range(3000)])
     with closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=True)) as tail:
         found: list[Stored] = []
-        until(lambda: bool(found.extend(tail.poll(0.5)) or found))
+        until(lambda: bool(polled(tail, found, 0.5)))
         assert tail.lag() == 3000 - len(found) > 0
         found += gather(tail, 3000 - len(found))
         assert values(found) == [b"%d" % number for number in range(3000)]
@@ -386,10 +392,10 @@ def test_a_tail_told_to_mark_the_end_reads_up_to_there(log: Log) -> None:
             assert not tail.caught_up()
             claim.append([entry(WEST, b"later", Topic.AUDIT)])
             found: list[Stored] = []
-            until(lambda: bool(found.extend(tail.poll(0.5)) or tail.caught_up()))
+            until(lambda: bool(polled(tail, found, 0.5)) and tail.caught_up())
             seen = decided(found)
             assert seen | {Topic.AUDIT: seen[Topic.AUDIT][:1]} == DECIDED
-            until(lambda: bool(found.extend(tail.poll(0.1))) or len(found) >= 5)
+            until(lambda: len(polled(tail, found, 0.1)) >= 5)
             assert decided(found)[Topic.AUDIT] == [b"why", b"later"]
             tail.mark_end()
             until(lambda: not tail.poll(0.1) and tail.caught_up())

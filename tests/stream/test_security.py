@@ -1,6 +1,5 @@
 """Kafka with TLS, certificates, SCRAM and least privilege: who comes in, what each role may do, and what is said."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -34,6 +33,7 @@ from stream.kafka.client import KafkaSettings, admin_client
 from stream.kafka.log import KafkaLog
 from stream.kafka.topics import check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError
+from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import until
 
 PARTITIONS = 4
@@ -56,8 +56,7 @@ class Strict:
         served.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         for each in certificate.cert_chain_pems:
             each.write_to_path(str(served), append=True)
-        home = os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[2] / ".parts" / "kafka"
-        self.home = Path(home)
+        self.home = KAFKA_HOME
         self.broker = Broker(self.home, folder / "kafka", Certificates(self.authority, served))
 
     @property

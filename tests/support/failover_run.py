@@ -14,7 +14,7 @@ import yaml
 
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.test_failover import at_work, incidents, running
+from tests.support.all_roles import at_work, running
 from tests.support.processes import ACT, grants, site, until
 from tests.support.prometheus import ROOT, Alertmanager, Prometheus, Receiver
 
@@ -108,7 +108,7 @@ def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
                 killed = time.monotonic()
                 until(lambda: receiver.alerts("firing", PAGE), "somebody is paged", 60)
                 page_seconds = receiver.alerts("firing", PAGE)[0][0] - killed
-                until(lambda: incidents(client)[0].incident.moved == stranded, "everybody is home", 60)
+                until(lambda: client.incidents()[0].incident.moved == stranded, "all agents are moved", 60)
                 scraped = f'sum(hotdesk_incident_moves{{stage="moved"}}) == {stranded}'
                 until(lambda: prometheus.query(scraped), "Prometheus sees them at home", 30)
                 cluster.bring_back(victim)

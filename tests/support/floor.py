@@ -1,5 +1,6 @@
 """A call center's floor for tests: three dialers, and agents with an alias that has a phone on each."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from controller.core.plan import Plan, apply_plan
@@ -14,6 +15,7 @@ from messages.records import (
     DialerHealth,
     DialerState,
     FleetHealth,
+    Heartbeat,
     Incident,
     NotMoved,
     Phone,
@@ -52,11 +54,10 @@ class Floor:
         for user in gone:
             del self.sessions[user]
         self.state.observed.agents = {user.lower(): each for user, each in self.sessions.items()}
-        at = [
-            dialer(ip, sum(each.server_ip == ip for each in self.sessions.values()), rooms_free=self.rooms[ip])
-            for ip in DIALERS
-        ]
         sequence, at_ms = self.state.observed.stamp[1] + 1, self.state.observed.observed_at_ms + round(seconds * 1000)
+        beats = Heartbeat(progressed_at_ms=at_ms, watched_since_ms=NOW_MS, age_seconds=0.5)
+        on = Counter(each.server_ip for each in self.sessions.values())
+        at = [dialer(ip, on[ip], rooms_free=self.rooms[ip], heartbeat=beats) for ip in DIALERS]
         self.state.fold(poll(*at, sequence=sequence, at_ms=at_ms))
 
     def judge(self, brake: Reason | None = None, /, **states: DialerState) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -20,7 +20,7 @@ import msgspec
 from pymysql.connections import Connection
 
 from collectors.vicidial.database import DatabaseSettings
-from controller.api.schemas import AliasAnswer, PickAnswer, RankingAnswer
+from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer
 from messages.records import RankedDialer
 from simulator import schema
 from simulator.agents import Habits
@@ -32,10 +32,11 @@ from simulator.populate import populate
 
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
-NEWER = (sys.executable, str(Path(__file__).parent / "newer.py"))
+NEWER = (sys.executable, str(Path(__file__).parent / "newer_hotdesk.py"))
 """The same with a newer schema of records."""
 GRANTS = Path(__file__).parents[2] / "collectors" / "grants.sql"
 ACT = Path(__file__).parents[2] / "controller" / "grants.sql"
+FENCE = ACT.with_name("grants-fence.sql")
 PASSWORD = "for-this-cluster-only"
 AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
 """Agents who do not come in while a test lasts."""
@@ -43,7 +44,7 @@ AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
+def until(condition: Callable[[], T | Literal[False] | None], what: str, seconds: float = 20.0) -> T:
     """Wait until `condition` gives something true, and give that; fail when it does not in time."""
     pause = threading.Event()
     deadline = time.monotonic() + seconds
@@ -72,6 +73,11 @@ class Client:
         """Give an alias's ranking, once the alias is known."""
         answer = self.http.get(f"/v1/clusters/{CLUSTER}/aliases/{alias}/ranking")
         return msgspec.json.decode(answer.content, type=AliasAnswer) if answer.is_success else None
+
+    def incidents(self) -> list[IncidentAnswer]:
+        """Return the cluster's incidents: the open ones first."""
+        answer = self.http.get(f"/v1/clusters/{CLUSTER}/incidents")
+        return msgspec.json.decode(answer.content, type=list[IncidentAnswer])
 
     def ask(self, user: str, alias: str, campaign: str = "") -> httpx.Response:
         """Ask for a pick."""
@@ -147,7 +153,17 @@ class Process:
         return [line for line in logged if event in {"", line["event"]}]
 
     def signal(self, number: signal.Signals) -> None:
+        """Send a signal. One that is stopped stands still when this returns: on a busy machine that takes a while."""
         self._process.send_signal(number)
+        if number is signal.SIGSTOP:
+            until(self._stands_still, "it stands still")
+
+    def _stands_still(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        try:
+            return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
+        except OSError:
+            return False  # a thread has ended meanwhile
 
     def wait(self, seconds: float) -> int:
         """Wait for its end, and give its exit code."""
@@ -165,6 +181,10 @@ class Process:
             self._client.close()
         self._process.kill()
         self._process.wait()
+
+
+Start = Callable[..., Process]
+"""Starts a `hotdesk` process: `start("serve", "--api.port", "0", environment={...})`."""
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx
 from mirakuru import HTTPExecutor
 
-from tests.support.servers import free_port
+from simulator.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"

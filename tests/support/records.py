@@ -229,6 +229,8 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     ),
     (
         Topic.DEAD_LETTERS,
-        DeadLetter(cluster="", topic="observations", partition=3, offset=9, key="", why="not JSON", value_base64=""),
+        DeadLetter(
+            cluster="", topic=Topic.OBSERVATIONS, partition=3, offset=9, key="", why="not JSON", value_base64=""
+        ),
     ),
 ]

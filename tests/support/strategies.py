@@ -47,13 +47,18 @@ def any_of(wanted: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 # a type, an 
     return st.dictionaries(*map(any_of, inner), max_size=3) if origin is dict else SIMPLE[wanted]
 
 
+def _later(wanted: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 # as above
+    """Make the strategy when it is first used: a record's field may hold records."""
+    return st.deferred(lambda: any_of(wanted))
+
+
 def struct_of(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Give structs of a kind; each field with a default is there or not. `schema_version` is this build's."""
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for each in msgspec.structs.fields(kind):
         if each.name != "schema_version":
-            (required if each.required else optional)[each.name] = st.deferred(lambda each=each: any_of(each.type))
+            (required if each.required else optional)[each.name] = _later(each.type)
     return st.fixed_dictionaries(required, optional=optional).map(lambda values: kind(**values))
 
 

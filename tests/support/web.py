@@ -15,11 +15,12 @@ from typing import NamedTuple, Self
 
 import httpx
 
+from simulator.ports import free_port
 from tests.support.processes import CLUSTER, PASSWORD, Site, until
 
 ROOT = Path(__file__).parents[2]
 HOOK = [ROOT / "hook" / name for name in ("options.php", "hotdesk-hook.php", "hotdesk.php", "hotdesk.js")]
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "login_page"
 LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES", "JS_browser_height": "900"}
 
 
@@ -56,7 +57,7 @@ class Web:
         lines = [f'urls = "{" ".join(urls)}"', f'cluster = "{settings.pop("cluster", CLUSTER)}"']
         state = self._ini.parent / f"state-{os.urandom(4).hex()}"
         state.mkdir()
-        settings = {"state_dir": str(state)} | settings
+        settings.setdefault("state_dir", str(state))
         lines += [f'{name} = "{value}"' for name, value in settings.items()]
         self._ini.write_text("\n".join(lines))
 
@@ -83,8 +84,7 @@ def web_server(folder: Path, site: Site, workers: int = 8, php: Sequence[str] = 
     shutil.copytree(PAGE, root)
     for file in HOOK:
         shutil.copy(file, root)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = site.settings
     environment = os.environ | {
         "PHP_CLI_SERVER_WORKERS": str(workers),

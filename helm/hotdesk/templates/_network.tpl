@@ -34,13 +34,13 @@ podSelector:
 {{- end -}}
 
 {{/* The ports at which a cluster's dialers are asked, as JSON: [{protocol, port}]. */}}
-{{- define "hotdesk.witnessPorts" -}}
+{{- define "hotdesk.probePorts" -}}
 {{- $settings := .settings | default dict -}}
 {{- $tcp := list -}}
 {{- $udp := list -}}
 {{- if $settings.ami_user }}{{ $tcp = append $tcp (int (default 5038 $settings.ami_port)) }}{{ end -}}
 {{- if $settings.sip }}{{ $udp = append $udp (int (default 5060 $settings.sip_port)) }}{{ end -}}
-{{- range $settings.witnesses -}}
+{{- range $settings.probes -}}
 {{- if and $settings.ami_user .ami_port }}{{ $tcp = append $tcp (int .ami_port) }}{{ end -}}
 {{- if .sip_port }}{{ $udp = append $udp (int .sip_port) }}{{ else if .sip }}{{ $udp = append $udp (int (default 5060 $settings.sip_port)) }}{{ end -}}
 {{- end -}}
@@ -59,7 +59,7 @@ podSelector:
 {{ include "hotdesk.egress" (dict "ports" (list (dict "protocol" "TCP" "port" (default 3306 $settings.port))) "cidrs" (include "hotdesk.cidrs" $settings.host | fromJsonArray)) }}
 {{- end }}
 {{- if has .role (list "collect" "run") }}
-{{- with include "hotdesk.witnessPorts" .cluster | fromJsonArray }}
+{{- with include "hotdesk.probePorts" .cluster | fromJsonArray }}
 # the dialers of {{ $.name }}
 {{ include "hotdesk.egress" (dict "ports" . "cidrs" $.cluster.dialerCidrs) }}
 {{- end }}

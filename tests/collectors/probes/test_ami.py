@@ -29,6 +29,7 @@ from collectors.probes.ami import (
     registered_peers,
 )
 from messages.records import ProbeResult
+from simulator.ports import free_port
 
 HOST = "127.0.0.1"
 SECRET = "opensesame"
@@ -347,9 +348,7 @@ def test_a_refusal_that_takes_its_second_is_heard_by_the_next_probe() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server((HOST, 0)) as gone:
-        port = gone.getsockname()[1]
-    assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is ProbeResult.REFUSED
+    assert asyncio.run(probe_ami(HOST, free_port(), "hotdesk", SECRET, SECONDS)) is ProbeResult.REFUSED
 
 
 def test_a_reset_is_a_refusal() -> None:

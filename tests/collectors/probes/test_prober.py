@@ -17,6 +17,7 @@ from collectors.probes.ami import AmiTarget
 from collectors.probes.prober import DialerProbes, ProbeException, Prober, ProbeSettings
 from collectors.probes.sip import SipTarget
 from messages.records import ProbeResult
+from simulator.ports import free_port
 
 HOST = "127.0.0.1"
 SECONDS = 20.0
@@ -77,14 +78,9 @@ def silent_ami() -> Iterator[AmiTarget]:
         yield AmiTarget(host=HOST, port=server.getsockname()[1], user="hotdesk", secret=SECRET)
 
 
-def refused_port() -> int:
-    with socket.create_server((HOST, 0)) as gone:
-        return int(gone.getsockname()[1])
-
-
 def test_both_kinds_of_each_dialer_are_told(dialer: Dialer) -> None:
     with silent_ami() as ami:
-        gone = AmiTarget(host=HOST, port=refused_port(), user="hotdesk", secret=SECRET)
+        gone = AmiTarget(host=HOST, port=free_port(), user="hotdesk", secret=SECRET)
         probes = {
             "192.0.2.11": DialerProbes(ami=ami, sip=dialer.probes.sip),
             "192.0.2.12": DialerProbes(ami=gone),
@@ -155,8 +151,8 @@ def test_the_slow_do_not_hold_up_the_quick(dialer: Dialer) -> None:
 def test_few_places_are_shared(dialer: Dialer) -> None:
     with silent_ami() as ami:
         probes = {f"192.0.2.{number}": DialerProbes(ami=ami) for number in range(100, 103)}
-        settings = {"interval_seconds": 0.05, "timeout_seconds": 0.05}
-        with Prober(probes | {"192.0.2.11": dialer.probes}, at_once=1, **settings) as prober:  # type: ignore[arg-type]
+        probes["192.0.2.11"] = dialer.probes
+        with Prober(probes, at_once=1, interval_seconds=0.05, timeout_seconds=0.05) as prober:
             until(lambda: len(prober.latest()) == 4)
 
 

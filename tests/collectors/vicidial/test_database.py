@@ -19,9 +19,10 @@ from collectors.vicidial.database import (
     VicidialDatabase,
 )
 from collectors.vicidial.rows import OddRows
+from messages.codes import Odd
 from simulator.plan import ClusterPlan
-from tests.collectors.conftest import PASSWORD, MakeVicidial, Vicidial
 from tests.support.builders import eventually
+from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_heartbeats_age_is_the_databases_clock_minus_the_value(vicidial: Vicid
     assert ages["10.20.0.11"] == pytest.approx(3600, abs=30)
     assert ages["10.20.0.12"] == pytest.approx(-3600, abs=30)
     assert ages["10.20.0.13"] is None
-    assert odd == {rows.Odd.HEARTBEAT_WITHOUT_SERVER: 1, rows.Odd.HEARTBEAT_NO_DATE: 1}
+    assert odd == {Odd.HEARTBEAT_WITHOUT_SERVER: 1, Odd.HEARTBEAT_NO_DATE: 1}
 
 
 def test_latin1_text_arrives_right(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -143,7 +144,7 @@ def test_latin1_text_arrives_right(vicidial: Vicidial, reader: VicidialDatabase)
     catalogue = _catalogue(reader)
     assert rows.aliases(catalogue.aliases or (), {}, odd)["desk1001"].name == "Müller"
     assert "日本" in rows.campaigns(catalogue.campaigns, odd)
-    assert odd[rows.Odd.BAD_TEXT] == 0
+    assert odd[Odd.BAD_TEXT] == 0
 
 
 def test_text_of_no_encoding_is_read_all_the_same(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -152,7 +153,7 @@ def test_text_of_no_encoding_is_read_all_the_same(vicidial: Vicidial, reader: Vi
     odd = OddRows()
     read = rows.aliases(_catalogue(reader).aliases or (), {}, odd)
     assert read["desk1001"].name == "M\N{REPLACEMENT CHARACTER}ller"
-    assert odd[rows.Odd.BAD_TEXT] == 1
+    assert odd[Odd.BAD_TEXT] == 1
 
 
 def test_a_table_of_several_encodings_arrives_right(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -163,7 +164,7 @@ def test_a_table_of_several_encodings_arrives_right(vicidial: Vicidial, reader: 
     read = rows.aliases(_catalogue(reader).aliases or (), {}, odd)["bürö"]
     assert (read.alias_id, read.name) == ("Bürö", "日本 😀")
     assert read.logins == tuple(phone.login for phone in vicidial.plan.agent_plans[0].phones)
-    assert odd[rows.Odd.BAD_TEXT] == 0
+    assert odd[Odd.BAD_TEXT] == 0
 
 
 def test_rows_full_of_nulls_are_rows_without_their_key(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -178,7 +179,7 @@ def test_rows_full_of_nulls_are_rows_without_their_key(vicidial: Vicidial, reade
     assert [rows.agent(row, odd) for row in reading.agents or ()] == [None]
     assert reading.catalogue is not None
     assert len(rows.phones(reading.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)) == 18
-    assert odd == {rows.Odd.NULL_KEY: 2}
+    assert odd == {Odd.NULL_KEY: 2}
 
 
 @pytest.mark.parametrize("mark", ["1E", "1F", "1E1E1F", "00", "0D0A"])
@@ -200,7 +201,7 @@ def test_a_control_character_in_one_row_leaves_the_others_readable(
     assert phones.keys() >= {"1001b", "1001c", "1002a", "1002b", "1002c"}
     aliases = rows.aliases(reading.catalogue.aliases or (), phones, odd)
     assert aliases.keys() >= {f"desk100{number}" for number in range(2, 7)}
-    assert "desk1001" in aliases or odd[rows.Odd.NULL_KEY] > 0
+    assert "desk1001" in aliases or odd[Odd.NULL_KEY] > 0
 
 
 def test_a_poll_costs_as_many_statements_in_a_small_cluster_as_in_a_large_one(make_vicidial: MakeVicidial) -> None:

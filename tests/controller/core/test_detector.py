@@ -170,13 +170,12 @@ def test_a_probe_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> None
     assert "perhaps only its updater has died" in fleet.of(ONE).evidence
 
 
-@pytest.mark.parametrize("answer", [MUTE, REFUSED])
-def test_a_hung_or_vanished_asterisk_behind_a_living_heartbeat_is_down_after_8(answer: ProbeResult) -> None:
+def test_a_hung_asterisk_behind_a_living_heartbeat_is_down_after_8() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
-    fleet[ONE].probes = {"ami": answer, "sip": MUTE}
+    fleet[ONE].probes = {"ami": MUTE, "sip": MUTE}
     assert fleet.seconds_until(ONE, "suspect") == 3.0
     assert fleet.seconds_until(ONE, "down") == 5.5
-    assert fleet.of(ONE).evidence == f"AMI {answer}, SIP mute for 8.0 s, though its heartbeat advances"
+    assert fleet.of(ONE).evidence == "AMI mute, SIP mute for 8.0 s, though its heartbeat advances"
 
 
 @pytest.mark.parametrize("answers", [{"ami": CUT, "sip": CUT}, {"sip": MUTE}, {"ami": MUTE, "sip": CUT}])
@@ -269,7 +268,7 @@ def test_one_that_died_while_collectors_changed_is_judged_dead_after_twice_the_t
     fleet[ONE].beats = False
     fleet.run(15.5)
     assert (fleet.state(ONE), fleet.state(TWO)) == ("suspect", "up")
-    fleet.run(1)
+    fleet.run(2)  # until the other one was seen to beat, the brake held, and what is silent counts from then
     assert (fleet.state(ONE), fleet.state(TWO)) == ("down", "up")
 
 
@@ -307,7 +306,7 @@ def test_nobody_is_moved_for_a_minute_after_all_probes_went_blind() -> None:
         fleet[server_ip].probes = {"ami": REFUSED}
     fleet[ONE].beats = False
     fleet.run(20)
-    assert (fleet.state(ONE), fleet.health.brake.code) == ("down", ReasonCode.PROBES_BLIND)
+    assert (fleet.state(ONE), fleet.health.brake) == ("down", reason(ReasonCode.PROBES_BLIND))
     fleet.run(45)
     assert fleet.health.brake is None, "a firewall that keeps them out for good must not keep everybody where they are"
 
@@ -457,7 +456,8 @@ def test_more_than_half_at_once_is_braked_until_they_are_back() -> None:
     fleet.run(600)
     fleet[TWO].beats = True
     fleet.poll()
-    assert (fleet.health.brake, fleet.health.bad_since_ms) == (None, None)
+    assert fleet.health.bad_since_ms is None
+    assert fleet.health.brake is None
 
 
 def test_half_is_not_more_than_half() -> None:
@@ -475,13 +475,14 @@ def test_missing_rows_everywhere_are_braked() -> None:
     assert fleet.health.brake
 
 
-def test_deaths_that_probes_confirm_release_the_brake_after_a_minute() -> None:
+def test_deaths_that_probes_confirm_do_not_release_the_brake_by_time() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip in (ONE, TWO):
         fleet[server_ip].beats, fleet[server_ip].probes = False, {"ami": REFUSED}
-    fleet.run(60)
+    fleet.run(900)
     assert fleet.health.brake
-    fleet.run(3)
+    fleet[TWO].beats, fleet[TWO].probes = True, {"ami": ALIVE}
+    fleet.run(1)
     assert fleet.health.brake is None
 
 
@@ -517,3 +518,37 @@ def test_the_same_polls_give_the_same_verdicts() -> None:
         fleet.run(30)
     assert first.health == second.health
     assert DialerState.SUSPECT in {each.state for each in first.health.dialers.values()}
+
+
+def test_the_brakes_set_stays_however_long_it_lasts() -> None:
+    for dead in ((ONE, TWO, THREE), (ONE, TWO)):
+        fleet = healthy(ONE, TWO, THREE)
+        for server_ip in dead:
+            fleet[server_ip].beats = False
+        fleet.run(1900)
+        assert fleet.health.brake == reason(ReasonCode.FLEET_BRAKE, bad=len(dead), service=3)
+
+
+def test_what_was_silent_under_the_brake_counts_anew_when_it_lets_go() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].beats = False
+    fleet.run(20)
+    fleet[ONE].beats = True
+    fleet.run(1.5)
+    assert fleet.health.braked == (TWO, THREE)
+    fleet[TWO].beats = True
+    fleet.poll()
+    assert fleet.of(THREE).verdict is DialerState.SUSPECT
+    assert fleet.health.brake is None
+    fleet.run(6)
+    assert fleet.of(THREE).verdict is DialerState.SUSPECT
+    fleet.run(3)
+    assert fleet.of(THREE).verdict is DialerState.DOWN
+
+
+def test_a_refusal_beside_a_heartbeat_that_goes_on_is_suspect_however_long_it_lasts() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(300)
+    assert fleet.state(ONE) == "suspect"

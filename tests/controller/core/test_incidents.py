@@ -305,9 +305,9 @@ def test_a_person_may_have_one_agent_moved() -> None:
 def told(floor: Floor, user: str) -> None:
     """Let an executor have told an agent's screen."""
     (relogin,) = [each for each in floor.state.decided.relogins.values() if each.user == user]
-    floor.state.decided.add(
-        after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed.observed_at_ms, "controller-1")
-    )
+    said = after(relogin, Outcome(Reply.DONE, "SUCCESS"), floor.state.observed.observed_at_ms, "controller-1")
+    assert said is not None
+    floor.state.decided.add(said)
 
 
 def test_an_agent_who_was_told_and_stays_is_told_again_twice_and_then_listed() -> None:
@@ -425,8 +425,68 @@ def test_who_got_a_call_before_the_logout_is_told_to_hang_up_when_the_dialer_is_
     floor.judge(ONE=DialerState.DOWN)
     (order,) = floor.moves()
     assert not order.in_call
-    floor.state.decided.add(after(order, Outcome(Reply.DONE, "told"), floor.state.observed.observed_at_ms, "c"))
+    said = after(order, Outcome(Reply.DONE, "told"), floor.state.observed.observed_at_ms, "c")
+    assert said is not None
+    floor.state.decided.add(said)
     floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=16)
     floor.judge(ONE=DialerState.DOWN)
     (again,) = floor.moves()
     assert (again.attempts, again.in_call) == (2, True)
+
+
+# --- targets must be better, and a user is moved twice in ten minutes at most ------------------------------------
+
+
+def test_a_maintenance_window_for_all_dialers_moves_no_agent() -> None:
+    floor = Floor(*crowd(4), policy=Policy(windows=(MaintenanceWindow(start_minute=0, minutes=1440),)))
+    floor.judge(ONE=DialerState.DRAINING, TWO=DialerState.DRAINING, THREE=DialerState.DRAINING)
+    for _ in range(20):
+        assert floor.moves() == []
+        floor.poll()
+    about_one = [each for each in floor.state.decided.incidents.values() if each.server_ip == ONE]
+    assert {each.why for each in about_one[0].listed} == {NotMoved.NO_BETTER}
+
+
+def test_a_maintenance_window_of_one_dialer_spreads_its_agents_over_the_others() -> None:
+    window = MaintenanceWindow(start_minute=0, minutes=1440, server_ips=frozenset({ONE}))
+    floor = Floor(*crowd(4), policy=msgspec.structs.replace(CALM, windows=(window,)))
+    floor.judge(ONE=DialerState.DRAINING)
+    assert sorted(each.to_server_ip for each in floor.moves()) == [TWO, TWO, THREE, THREE]
+
+
+def test_a_drain_moves_no_agent_to_a_suspect_dialer_and_a_death_does() -> None:
+    for state, moved in ((DialerState.DRAINING, 0), (DialerState.DOWN, 2)):
+        floor = Floor(*crowd(2))
+        floor.judge(ONE=state, TWO=DialerState.DOWN, THREE=DialerState.SUSPECT)
+        suspect = msgspec.structs.replace(floor.state.observed.health.dialers[THREE], life=DialerState.SUSPECT)
+        floor.state.observed.health.dialers[THREE] = suspect
+        assert len(floor.moves()) == moved
+
+
+def test_a_drain_moves_no_agent_to_a_phone_that_is_not_registered() -> None:
+    floor = Floor(agent("1001"))
+    for name in ("1001b", "1001c"):
+        phone = floor.state.observed.phones[name]
+        floor.state.observed.phones[name] = msgspec.structs.replace(phone, peer_status="UNREGISTERED")
+    floor.judge(ONE=DialerState.DRAINING)
+    assert floor.moves() == []
+    assert floor.listed() == {"1001": NotMoved.NO_BETTER}
+    floor.judge(ONE=DialerState.DOWN)
+    assert len(floor.moves()) == 1
+
+
+def test_a_user_is_moved_twice_in_ten_minutes_and_then_listed() -> None:
+    floor = Floor(agent("1001"))
+    for number in (1, 2, 3):
+        floor.judge(ONE=DialerState.DOWN)
+        assert len(floor.moves()) == (number < 3)
+        if number < 3:
+            move = next(iter(floor.state.decided.relogins.values()))
+            floor.state.decided.add(msgspec.structs.replace(move, stage=ReloginStage.SENT))
+            floor.poll(gone=["1001"])
+            floor.plan()
+            floor.poll(agent("1001", ONE, number=2000 + number), seconds=60)
+    assert floor.listed() == {"1001": NotMoved.MOVED_OFTEN}
+    floor.poll(seconds=600)
+    floor.judge(ONE=DialerState.DOWN)
+    assert len(floor.moves()) == 1

@@ -74,6 +74,7 @@ def test_a_screen_that_was_told_and_waits_for_a_dead_call_is_told_to_hang_up(
 )
 def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Precondition, stage: ReloginStage) -> None:
     moved = after(RELOGIN, after_check(found), NOW_MS + 5, "controller-2")
+    assert moved is not None
     assert (moved.stage, moved.answer, moved.changed_at_ms, moved.by) == (
         stage,
         sentence(found),
@@ -94,4 +95,6 @@ def test_what_was_not_sent_is_said_and_counts_as_what_it_is(found: Precondition,
     ],
 )
 def test_an_answer_that_did_not_come_counts_as_told(reply: Reply, stage: ReloginStage) -> None:
-    assert after(RELOGIN, Outcome(reply, "said"), NOW_MS, "c").stage is stage
+    moved = after(RELOGIN, Outcome(reply, "said"), NOW_MS, "c")
+    assert moved is not None
+    assert moved.stage is stage

@@ -79,8 +79,10 @@ def told(news: Iterable[News], policy: Policy = PLAIN) -> list[Happening]:
     return found
 
 
-def history(polls: int, **how: int) -> list[News]:
-    return arrived(beating(1), ranking(1), *(beating(number, **how) for number in range(2, polls + 1)))
+def history(polls: int, *, stopped_after: int | None = None) -> list[News]:
+    return arrived(
+        beating(1), ranking(1), *(beating(number, stopped_after=stopped_after) for number in range(2, polls + 1))
+    )
 
 
 def test_a_dialer_that_dies_is_suspect_and_then_down_at_the_moments_it_was() -> None:

@@ -10,7 +10,7 @@ from messages.records import Observation, Pause
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Stored
-from tests.support.builders import CLUSTER, ONE, dialer, poll, session, stored
+from tests.support.builders import CLUSTER, ONE, TWO, dialer, poll, session, stored
 
 LOUD = "loud"
 
@@ -68,6 +68,33 @@ def test_clusters_that_are_not_followed_any_more_are_forgotten() -> None:
     backlog.put(polls("east", 3) + polls("west", 4))
     backlog.forget(lambda cluster: cluster == "east")
     assert len(backlog) == 4
+
+
+def folded(records: list[Observation]) -> ClusterState:
+    """Fold what a backlog with a budget of two leaves of these records, all of which wait together."""
+    backlog, state = Backlog(budget=2), ClusterState(CLUSTER)
+    backlog.put(stored(map(entry_of, records)))
+    while backlog:
+        for news in map(read, backlog.turn()[0]):
+            assert isinstance(news, Observation)
+            state.fold(news)
+    return state
+
+
+def test_a_poll_is_folded_with_what_it_says_though_the_next_one_has_begun_to_supersede_it() -> None:
+    moved, again = session("1001", TWO, sequence=2), session("1001", ONE, sequence=3)
+    others = [session(str(user), ONE, sequence=1) for user in range(1001, 1004)]
+    first, second = poll(dialer(ONE, 3), sequence=1), poll(dialer(ONE, 2), dialer(TWO, 1), sequence=2)
+    state = folded([*others, first, moved, second, again])
+    assert (state.observed.stamp, state.observed.agents["1001"].server_ip) == ((1, 2), TWO)
+
+
+def test_what_a_former_collector_published_late_supersedes_nothing() -> None:
+    news, late = session("1001", TWO, epoch=2, sequence=1), session("1001", ONE, epoch=1, sequence=9)
+    others = [session(str(user), ONE, epoch=2, sequence=1) for user in range(1002, 1004)]
+    closing = poll(dialer(ONE, 2), dialer(TWO, 1), epoch=2, sequence=1)
+    state = folded([news, *others, late, closing])
+    assert (state.observed.stamp, state.observed.agents["1001"].server_ip) == ((2, 1), TWO)
 
 
 @settings(max_examples=60)

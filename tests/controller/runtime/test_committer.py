@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from controller.core.actions import Outcome
-from controller.core.cluster import Cluster
+from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.plan import Plan
 from controller.core.policy import Policy
@@ -45,6 +45,10 @@ class Scene:
     def view(self) -> Cluster:
         return self.clusters.by_name[CLUSTER]
 
+    def paused(self) -> bool:
+        """Return True if the cluster is paused."""
+        return self.view.state.decided.orders.pause is not None
+
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
         self.given.append(action)
@@ -54,12 +58,12 @@ class Scene:
         self._sequence += 1
         self.clusters.own(frozenset(range(PARTITIONS)))
         self.clusters.fold(arrived(poll(dialer(ONE), dialer(TWO), sequence=self._sequence)), self.now, live=True)
-        self.view.withheld = None
+        self.view.permit = Permit(withheld=None)
 
     def resume(self) -> None:
         """Go on after a pause, as people do once they have mended what it was for."""
         self.view.state.decided.orders.pause = None
-        self.view.withheld = None
+        self.view.permit = Permit(withheld=None)
 
     async def take(self, turn: Plan = NOTHING, times: int = 1) -> None:
         """Let polls come in with this decision, one a second, and what follows from each come to its end."""
@@ -151,7 +155,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
     async def what(scene: Scene) -> None:
         await scene.give()
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
-        assert scene.view.state.decided.orders.pause is not None, "at once"
+        assert scene.paused(), "at once"
         await scene.take()
         assert scene.given == [MOVE], "each further try may lock the account"
         assert f"{CLUSTER}/pause" in scene.stored
@@ -163,7 +167,7 @@ def test_a_refused_account_pauses_the_cluster_until_somebody_goes_on_and_not_aga
         await scene.done(Reply.DENIED, "Invalid Username/Password", lost=1)
         scene.resume()
         await scene.take(times=2)
-        assert scene.view.state.decided.orders.pause is None
+        assert not scene.paused()
         assert f"{CLUSTER}/pause" not in scene.stored
         assert scene.given == [MOVE, MOVE, MOVE]
 

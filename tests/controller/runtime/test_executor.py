@@ -69,7 +69,7 @@ def came() -> SimpleQueue[tuple[Action, Outcome]]:
 @pytest.fixture
 def executor(came: SimpleQueue[tuple[Action, Outcome]]) -> Iterator[Executor]:
     """Give an executor at work."""
-    made = Executor(CLUSTER, "me", means("first"), withheld=lambda: None, report=lambda *what: came.put(what))
+    made = Executor(CLUSTER, "me", means("first"), objection=lambda _: None, report=lambda *what: came.put(what))
     made.start()
     yield made
     made.stop()

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from controller.core.clusters import Clusters
 from controller.runtime.backlog import FEW
-from controller.runtime.follower import GROUP, Follower
+from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
+from controller.runtime.owner import GROUP, Owner
 from messages.topics import Topic, partition_of
 from stream.embedded.log import EmbeddedLog, EmbeddedTail
 from stream.entries import entry_of
@@ -32,13 +33,23 @@ class Following:
         self.registry = CollectorRegistry()
         self.clusters = Clusters("me", "", PARTITIONS, {})
         self.outbox = Outbox(self.log)
-        instruments = ControllerInstruments(self.registry)
-        self.follower = Follower(self.log, self.clusters, self.outbox, instruments, owns=True, reads_all=reads_all)
-        self.follower.act_for([cluster])
+        self.owner = Owner(self.log)
+        self.owner.act_for([cluster])
         self.loop = asyncio.new_event_loop()
+        self.follower = Follower(
+            self.log,
+            self.clusters,
+            self.outbox,
+            ControllerInstruments(self.registry),
+            self.owner,
+            loop=self.loop,
+            on_plans=lambda _: None,
+            owns=True,
+            reads_all=reads_all,
+        )
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.follower.start(self.loop)
+        self.follower.start()
 
     def close(self) -> None:
         self.follower.stop()
@@ -63,7 +74,7 @@ def following(tmp_path: Path) -> Iterator[Following]:
     """Give a follower that owns everything and decides for the one cluster."""
     made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
     with closing(made):
-        assert eventually(lambda: made.follower.decides(CLUSTER))
+        assert eventually(lambda: made.owner.decides(CLUSTER))
         yield made
 
 
@@ -79,13 +90,13 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
             # another has claimed it: this process has to claim it again, while what was written waits
             with pytest.raises(LogFencedError):
                 asyncio.run_coroutine_threadsafe(
-                    following.follower.commit(CLUSTER, [entry_of(moves[0])]), following.loop
+                    following.owner.commit(CLUSTER, [entry_of(moves[0])]), following.loop
                 ).result(10)
         written += 1
         following.log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
         assert following.clusters.by_name[CLUSTER].state.decided.relogins[1].changed_at_ms == written
-        assert eventually(lambda: following.follower.decides(CLUSTER))
+        assert eventually(lambda: following.owner.decides(CLUSTER))
 
 
 class Looking(EmbeddedLog):
@@ -108,10 +119,10 @@ def test_nothing_is_decided_for_a_cluster_that_stays_while_it_is_read_anew(tmp_p
     stays = next(name for name in map(str, range(100)) if partition_of(name, PARTITIONS) % 2 == 0)
     log = Looking(tmp_path / "log.db")
     with closing(Following(log, stays, reads_all=False)) as following:
-        log.decides = lambda: following.follower.decides(stays)
-        assert eventually(lambda: following.follower.decides(stays))
+        log.decides = lambda: following.owner.decides(stays)
+        assert eventually(lambda: following.owner.decides(stays))
         with closing(log.join(GROUP)) as another:
             assert eventually(lambda: 0 < len(another.owned(0.1)) < PARTITIONS)
             assert eventually(lambda: len(log.decided) > 1)
-            assert eventually(lambda: following.follower.decides(stays)), "it does so again when all was read"
+            assert eventually(lambda: following.owner.decides(stays)), "it does so again when all was read"
     assert log.decided == [False] * len(log.decided)

@@ -20,7 +20,7 @@ def heard(*, live: bool, outage: bool = False) -> Clusters:
 @pytest.mark.parametrize("outage", [False, True], ids=["polls", "a database that is away"])
 def test_not_while_a_collector_says_anything(outage: bool) -> None:
     view = heard(live=True, outage=outage).by_name[CLUSTER]
-    assert f"a collector still works for {CLUSTER}" in obstacle_to_forgetting(view, 0.0, 100.0 + QUIET_SECONDS - 1)
+    assert f"a collector still works for {CLUSTER}" in str(obstacle_to_forgetting(view, 0.0, 100.0 + QUIET_SECONDS - 1))
     assert obstacle_to_forgetting(view, 0.0, 100.0 + QUIET_SECONDS) is None
 
 

@@ -236,4 +236,4 @@ def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site)
     assert {each.function for each in web.asked} == web.functions
     assert row(vicidial) == ("", "", "")
     web.functions.discard("external_pause")
-    assert "external_pause: ERROR: auth USER DOES NOT HAVE PERMISSION" in hand(web.url).missing_rights("")
+    assert "external_pause: ERROR: auth USER DOES NOT HAVE PERMISSION" in str(hand(web.url).missing_rights(""))

@@ -9,18 +9,9 @@ import pytest
 from simulator.agent_api import FakeAgentApi
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.hotdesk.conftest import (
-    DATABASE,
-    LOG,
-    SECRET,
-    SETTINGS,
-    Command,
-    Outcome,
-    probeed,
-    subjects,
-)
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
+from tests.support.commands import DATABASE, LOG, SECRET, SETTINGS, Command, Outcome, probeed, subjects
 from tests.support.processes import ACT, Site, grants, site
 
 

@@ -7,8 +7,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.hotdesk.conftest import Start
-from tests.support.processes import Process, until
+from tests.support.processes import Process, Start, until
 
 
 @pytest.fixture

@@ -13,26 +13,16 @@ from uuid import uuid4
 
 import pytest
 
-from hotdesk.service import Role, Service, Wanted
+from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
+from hotdesk.wanted import Role, Wanted
 from simulator.broker import GUARDED_USER, Broker
 from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
-from tests.hotdesk.conftest import (
-    API,
-    LOG,
-    SECRET,
-    SETTINGS,
-    Command,
-    Outcome,
-    Start,
-    one_line,
-    probeed,
-    subjects,
-)
 from tests.support.ami_manager import Manager
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
-from tests.support.processes import CLUSTER, COMMAND, Site, clean_environment, until
+from tests.support.commands import API, LOG, SECRET, SETTINGS, Command, Outcome, one_line, probeed, subjects
+from tests.support.processes import CLUSTER, COMMAND, Site, Start, clean_environment, until
 
 SEQUENCES = count(2)
 RUN = ["run", "--api.port", "0", "--clusters.west.port", "1"]
@@ -278,7 +268,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
         policies={},
     )
     with Service(wanted) as running:
-        assert running.log is not None
         dialers = dialer(ONE, 5), dialer(TWO, 3), dialer(THREE, 1, active=False)
         phones = phone("p1", ONE), phone("p2", TWO), phone("p3", THREE)
         aliases = alias("desk", "p1", "p2", "p3"), alias("2nd floor?", "p2", "p3")
@@ -358,7 +347,6 @@ def test_incidents_are_shown_to_people_and_to_scripts(
     def incident() -> dict[str, object]:
         # what is ordered is followed with the next poll
         sequence = next(SEQUENCES)
-        assert service.log is not None
         service.log.append([entry_of(poll(dialer(ONE, 5), sequence=sequence, at_ms=NOW_MS + 500 * sequence))])
         found = json.loads(command("incidents", "--json", **asking).output)
         return found[0]["incident"] if found else {}

@@ -23,11 +23,9 @@ from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.kafka.topics import create_topics
 from stream.log import LogRefusedError
-from tests.hotdesk.conftest import Command
-from tests.hotdesk.test_failover import incidents
-from tests.page.conftest import playing
-from tests.page.scene import Scene
 from tests.support.builders import NOW_MS, ONE, TWO
+from tests.support.commands import Command
+from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, COMMAND, clean_environment, until
 
 ONE_CLUSTER = f'[clusters.{CLUSTER}]\nhost = "127.0.0.1"\n'
@@ -49,8 +47,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 def died(scene: Scene) -> Scene:
     """Let the first dialer die, and give what is known then."""
     scene.silent = {ONE}
-    until(lambda: incidents(scene.client), "the incident is open")
-    until(lambda: len(incidents(scene.client)[0].moves) == 2, "both moves are advised")
+    until(scene.client.incidents, "the incident is open")
+    until(lambda: len(scene.client.incidents()[0].moves) == 2, "both moves are advised")
     until(lambda: len(scene.http.get(f"/v1/clusters/{CLUSTER}/decisions").json()) >= 3, "and told as decisions")
     return scene
 
@@ -152,7 +150,7 @@ def told(command: Command, *flags: str) -> dict[str, Any]:
 
 
 def test_a_window_folded_again_gives_what_was_known_and_decided_then(died: Scene, command: Command) -> None:
-    (incident,) = incidents(died.client)
+    (incident,) = died.client.incidents()
     found = told(command)
     judged = [(each["what"], each["at_ms"]) for each in found["known"] if each["subject"] == ONE]
     assert [what for what, _ in judged if what != "is up"] == ["is suspect", "is down"]

@@ -9,15 +9,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from collectors.observer import Observer, _Watched
-from controller.core import agent_pauses, detector, fences, incidents, moves, ranking
+from collectors.heartbeats import Heartbeats, _Watched
+from collectors.leadership import Leadership
+from controller.core import agent_pauses, detector, fences, incidents, moves, ownership, ranking
 from controller.core.actions import ActionChange
+from controller.core.actions.relogin import IN_CALL
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
+from controller.core.fleet_brake import FleetBrake
 from controller.core.moves import Moves
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
+from controller.core.ownership import Ownership, Progress
 from controller.core.plan import PlanBuilder, apply_plan
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
@@ -58,9 +62,9 @@ def _always(value: object) -> Callable[..., object]:
     return lambda *_, **__: value
 
 
-def _watch_by_the_wall_clock(self: Observer, now_ms: int, seen: dict[str, Any]) -> None:
+def _watch_by_the_wall_clock(self: Heartbeats, now_ms: int, seen: dict[str, Any]) -> None:
     """Take a heartbeat for advancing as long as its value is young, as VICIdial does, instead of looking at it."""
-    self._heartbeats = {
+    self._watched = {
         server_ip: _Watched(
             row.value,
             Heartbeat(
@@ -96,7 +100,7 @@ def _hang_everybody_up(self: Moves, incident: str, session: Any, *rest: Any, why
     relogin = _plan_move(self, incident, session, *rest, why=why)
     records = self._plan.plan.records
     at = records.index(relogin)
-    records[at] = msgspec.structs.replace(relogin, in_call=session.status in moves.IN_CALL)
+    records[at] = msgspec.structs.replace(relogin, in_call=session.status in IN_CALL)
     return records[at]
 
 
@@ -154,6 +158,15 @@ def _ignore_a_pause(self: Orders, order: Any) -> None:
 _add_order = Orders.add
 
 
+def _count_before_it_is_folded(self: Ownership[Any], progress: Progress) -> frozenset[int]:
+    """Let a claim count as soon as everything before it is read, though it waits in the backlog."""
+    return frozenset(self.unread) & progress.read
+
+
+def _keep_the_term(self: Leadership) -> None:
+    """Go on with the term by another connection."""
+
+
 def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
@@ -161,14 +174,14 @@ def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) 
 MUTANTS = (
     _mutant("slots do not count", 449, Slots, "on", _always(0)),
     _mutant("act without looking at VICIdial's row", 178, executor, "check", _always(Precondition.SEND)),
-    _mutant("no fleet brake", 146, detector, "fleet_brake", _always((None, None))),
+    _mutant("no fleet brake", 146, detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 182, detector, "_all_fail", _always(False)),
     Mutant(
         "what was seen before is enough",
         tuple(Change(place, "doubt_about", _always(None)) for place in (incidents, agent_pauses, fences)),
         shown_by=1188,
     ),
-    _mutant("a heartbeat's age instead of its progress", 11, Observer, "_watch", _watch_by_the_wall_clock),
+    _mutant("a heartbeat's age instead of its progress", 11, Heartbeats, "watch", _watch_by_the_wall_clock),
     _mutant("half a poll is folded", 8, Observed, "_wait", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 593, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", 100, Orders, "add", _ignore_a_pause),
@@ -186,5 +199,11 @@ MUTANTS = (
     _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),
     _mutant("down is offered", 23, ranking, "_reasons_against", _offer_what_is_down),
     _mutant("emergency logout of who was never told", 1522, moves, "MOST_ATTEMPTS", 0),
+    _mutant(
+        "a claim counts before what was read under it is folded", 66, Ownership, "_counting", _count_before_it_is_folded
+    ),
+    _mutant("sure of the membership for a minute", 24, ownership, "SURE_SECONDS", 60.0),
+    _mutant("a leader that lost its lock goes on", 4, Leadership, "lock_lost", _keep_the_term),
+    _mutant("an epoch used twice", 355, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", 632, AgentPausePlanner, "_release", _let_the_pause_be),
 )

@@ -36,6 +36,7 @@ from stream.kafka.client import KafkaSettings, admin_client, connection_options
 from stream.kafka.log import KafkaLog
 from stream.kafka.topics import TopicProblem, check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
+from tests.support.kafka_home import KAFKA_HOME
 
 PARTITIONS = 4
 ALL = frozenset(range(PARTITIONS))
@@ -115,14 +116,12 @@ def gather(tail: Tail, wanted: int, seconds: float = DEADLINE_SECONDS) -> list[S
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
     """Give a broker that a test may take down."""
-    with Broker(Path(os.environ["HOTDESK_KAFKA_HOME"]), tmp_path) as broker:
+    with Broker(KAFKA_HOME, tmp_path) as broker:
         yield broker
 
 
-def new_settings(bootstrap: str, **more: str) -> KafkaSettings:
-    return KafkaSettings(
-        bootstrap_servers=(bootstrap,), prefix=f"k{time.monotonic_ns()}.", partitions=PARTITIONS, **more
-    )
+def new_settings(bootstrap: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=(bootstrap,), prefix=f"k{time.monotonic_ns()}.", partitions=PARTITIONS)
 
 
 def test_an_absent_topic_is_refused_with_the_remedy(broker: Broker) -> None:
@@ -310,7 +309,12 @@ def read_to_the_end(tail: Tail) -> list[Stored]:
     """What stands in the log now. What a claim has just appended may stand there only a moment later."""
     tail.mark_end()
     found: list[Stored] = []
-    until(lambda: bool(not found.extend(tail.poll(0.1)) and tail.caught_up()))
+
+    def at_the_end() -> bool:
+        found.extend(tail.poll(0.1))
+        return tail.caught_up()
+
+    until(at_the_end)
     return found
 
 
@@ -424,8 +428,8 @@ def test_what_the_documents_say_to_grant_is_needed_and_enough(own_broker: Broker
         more.write("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n")
         more.write("super.users=User:ANONYMOUS\n")
     own_broker.start()
-    settings = new_settings(
-        own_broker.guarded_bootstrap,
+    settings = msgspec.structs.replace(
+        new_settings(own_broker.guarded_bootstrap),
         security_protocol="SASL_PLAINTEXT",
         sasl_mechanism="PLAIN",
         sasl_username=GUARDED_USER,

@@ -1,21 +1,25 @@
 """A cluster that lives in the log only: polls as a collector would write them, at ten times the pace."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 import httpx
 import msgspec
 
+from controller.core.policy import Policy
 from hotdesk.service import Service
+from hotdesk.settings import ApiOptions
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Record
 from messages.topics import Topic, partition_of
 from stream.entries import entry_of
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Entry
-from tests.hotdesk.test_api import TOKENS
-from tests.support.builders import NOW_MS, alias, dialer, phone, poll
+from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
+from tests.support.fed_service import TOKENS, service_of
 from tests.support.processes import CLUSTER, Client, until
 
 TICK_MS = 500
@@ -27,7 +31,6 @@ class Scene:
     """Dialers and agents, as the log shows them."""
 
     def __init__(self, service: Service, server_ips: Iterable[str]) -> None:
-        assert service.log is not None
         self._log = service.log
         self.url = service.url
         self.client = Client(service.url)
@@ -50,7 +53,7 @@ class Scene:
     def __enter__(self) -> Self:
         until(lambda: self.http.get("/readyz").is_success, "the process is ready")
         self._thread.start()
-        until(self._calm, "all are up, and nobody is held back")
+        until(self._calm, "all are up, nobody is held back, and this process decides")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +63,7 @@ class Scene:
 
     def _calm(self) -> bool:
         ranking = self.client.ranking()
-        if ranking is None or ranking.brake:
+        if ranking is None or ranking.brake or ranking.owner != ranking.answered_by:
             return False
         return [each.state for each in ranking.dialers] == ["up"] * len(self.server_ips)
 
@@ -125,3 +128,15 @@ class Scene:
         beat = Heartbeat(progressed_at_ms=self._beats.get(server_ip, now_ms), watched_since_ms=NOW_MS, age_seconds=0.5)
         reading = dialer(server_ip, agents, heartbeat=beat)
         return msgspec.structs.replace(reading, description=self.descriptions.get(server_ip, ""))
+
+
+@contextmanager
+def playing(folder: Path, policy: Policy | None = None, *, tokens: bool = False) -> Iterator[Scene]:
+    """Run a process that controls and serves, and a cluster of three dialers in its log."""
+    api = ApiOptions(port=0)
+    if tokens:
+        secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
+        api = ApiOptions(port=0, token_file=folder / "tokens")
+    policies = {"west": policy or Policy()}
+    with service_of(folder, api, policies) as service, Scene(service, (ONE, TWO, THREE)) as scene:
+        yield scene

@@ -1,7 +1,19 @@
 """Every order to log out, as VICIdial's table gets it: what hotdesk did, whatever it says that it did."""
 
-from tests.soak.judging import Telling
+from dataclasses import dataclass
+
 from tests.support.processes import Site
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A session was told to log out, as VICIdial's table has it."""
+
+    at: float
+    live_agent_id: int
+    user: str
+    server_ip: str
+
 
 NOTES = "soak_told"
 """A table beside VICIdial's. A screen that has left says nothing any more of how often it was told."""

@@ -1,7 +1,6 @@
 """The servers and processes that benchmarks run beside each other."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,11 +11,11 @@ from pathlib import Path
 import httpx
 
 from simulator.broker import Broker
+from simulator.ports import free_port
 from stream.kafka.client import KafkaSettings
 from stream.kafka.topics import create_topics
+from tests.support.kafka_home import KAFKA_HOME
 
-KAFKA_HOME = Path(os.environ.get("HOTDESK_KAFKA_HOME") or Path(__file__).parents[2] / ".parts" / "kafka")
-"""Where `make` puts Kafka's jars."""
 PARTITIONS = 4
 DEADLINE_SECONDS = 60.0
 
@@ -53,9 +52,7 @@ def hotdesk(
         f"--api.port={port}",
         *(f"--api.{name.replace('_', '-')}={value}" for name, value in UNLIMITED.items()),
     ]
-    process = subprocess.Popen(  # noqa: S603 # hotdesk itself
-        command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL)
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
@@ -91,11 +88,3 @@ def _ready(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False).is_success
     except httpx.HTTPError:
         return False
-
-
-def free_port() -> int:
-    """Pick a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,0 +1,65 @@
+"""Outages: when a cluster's database does not answer, records on the log say so each time, and the journal once."""
+
+import structlog
+
+from collectors.metrics import CollectorInstruments
+from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from messages.records import Outage
+from stream.entries import entry_of
+from stream.outbox import Outbox
+
+log = structlog.get_logger()
+
+
+class Outages:
+    """What a collector last said about its database. It belongs to the collector's thread."""
+
+    def __init__(
+        self, cluster: str, settings: DatabaseSettings, outbox: Outbox, instruments: CollectorInstruments, *, name: str
+    ) -> None:
+        """Begin with a database about which nothing was said; `name` is the collector's."""
+        self._cluster = cluster
+        self._settings = settings
+        self._outbox = outbox
+        self._instruments = instruments
+        self._name = name
+        self._missing: tuple[str, ...] = ()
+        self._complaint: str | None = None
+        """What was last said to be wrong with the database; None: nothing."""
+        self._unreachable_since_ms = 0
+        self._say = log.bind(cluster=cluster)
+
+    def note_database(self, database: VicidialDatabase) -> None:
+        """Log once that a database answers again, and which columns it lacks."""
+        if self._complaint is not None:
+            self._complaint = None
+            self._say.info("the database answers again", database=self._settings.where)
+        if database.missing_columns != self._missing:
+            self._missing = database.missing_columns
+            self._say.info("this schema lacks columns, or they are not granted", columns=database.missing_columns)
+
+    def note_outage(
+        self, error: DatabaseError, epoch: int, sequence: int, since_ms: int, *, publish: bool = True
+    ) -> None:
+        """Publish that the database does not answer, each time it was tried; log it once for each complaint.
+
+        `since_ms`: when it last answered, in the log's time. `publish`: False while another collector reaches it.
+        """
+        kind = "refused" if isinstance(error, DatabaseRefusedError) else "unavailable"
+        self._instruments.errors.labels(self._cluster, kind).inc()
+        if self._complaint is None:
+            self._unreachable_since_ms = since_ms
+        if self._complaint != str(error):
+            self._complaint = str(error)
+            self._say.warning("the database cannot be read; trying again", why=str(error))
+        if not publish:
+            return
+        outage = Outage(
+            cluster=self._cluster,
+            epoch=epoch,
+            sequence=sequence,
+            unreachable_since_ms=self._unreachable_since_ms,
+            collector=self._name,
+            why=str(error),
+        )
+        self._outbox.put([entry_of(outage)])

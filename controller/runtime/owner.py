@@ -1,0 +1,173 @@
+"""This process as an owner: its ownership, which its threads share, and the claims that it decides through.
+
+The ownership is a value (`controller.core.ownership`). The membership's thread, the reader's and the event loop change
+it one after the other, under a lock that is held for the change alone; whoever asks reads the value whole, and waits
+for nobody. A claim that a change leaves behind is closed outside that lock, since closing one may wait for the log.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from functools import partial
+
+import structlog
+
+from controller.core.ownership import Ownership, Progress
+from messages.codes import Reason
+from messages.topics import partition_of
+from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Tail
+from stream.warn_once import WarnOnce
+
+GROUP = "hotdesk-controllers"
+POLL_SECONDS = 0.2
+"""How often the group is asked which partitions it assigns to this process."""
+
+Change = Callable[[Ownership[Claim]], Ownership[Claim]]
+
+log = structlog.get_logger()
+
+
+class Owner:
+    """Knows for which clusters this process may decide and act, and stores what it decides."""
+
+    def __init__(self, to: Log) -> None:
+        self._log = to
+        self._ownership: Ownership[Claim] = Ownership()
+        self._changing = threading.Lock()
+        self._warn_once = WarnOnce()
+
+    @property
+    def ownership(self) -> Ownership[Claim]:
+        """Return what is owned at this moment. From any thread."""
+        return self._ownership
+
+    def act_for(self, clusters: Iterable[str]) -> None:
+        """Claim the partitions of these clusters from now on, and no others. From any thread."""
+        partitions = frozenset(map(self._partition_of, clusters))
+        self._change(lambda ownership: ownership.act_for(partitions))
+
+    def why_not(self, cluster: str) -> Reason | None:
+        """Return why this process may not act for a cluster at this moment, or None if it may. From any thread."""
+        return self._ownership.why_not(self._partition_of(cluster), time.monotonic())
+
+    def decides(self, cluster: str) -> bool:
+        """Return True if decisions about a cluster can be stored now. From any thread."""
+        return self._partition_of(cluster) in self._ownership.claims
+
+    async def commit(self, cluster: str, entries: Sequence[Entry]) -> None:
+        """Store decisions through the claim on their partition. A claim that fails is given up and made anew.
+
+        Raises:
+            LogError: they were not stored, or that is not known.
+        """
+        partition = self._partition_of(cluster)
+        claim = self._ownership.claims.get(partition)
+        if claim is None:
+            raise LogUnavailableError(f"the partition of {cluster} is not claimed now")
+        try:
+            await _in_a_thread(partial(claim.append, entries))
+        except LogError:
+            # of no more use; what it left is read before there is another
+            self._change(lambda ownership: ownership.commit_failed(partition, claim))
+            await _in_a_thread(claim.close)
+            raise
+
+    # --- for the threads that follow the log and keep the membership --------------------------------------------------
+
+    def keep_membership(self, stop: threading.Event) -> None:
+        """Be a member of the group, and hear which partitions it assigns, until `stop` is set.
+
+        Raises:
+            LogError: the group cannot be heard; nothing is assigned meanwhile.
+        """
+        membership = self._log.join(GROUP)
+        try:
+            while not stop.is_set() and not self._ownership.outdated:
+                assigned = membership.owned(POLL_SECONDS)
+                self._change(lambda ownership: ownership.assign(assigned, time.monotonic()))  # noqa: B023 # called at once
+        finally:
+            self._change(Ownership.leave)
+            membership.close()
+        # one that is outdated stays away, so that the group reassigns its partitions
+        stop.wait()
+
+    def claim(self, tails: Iterable[tuple[frozenset[int], Tail]]) -> None:
+        """Claim what is to be claimed now, and have it read to its end once more."""
+        tails = list(tails)
+        while due := self._ownership.to_claim(time.monotonic()):
+            try:
+                claim = self._claim(due[0], [tail for partitions, tail in tails if due[0] in partitions])
+            except LogError as error:
+                self._change(lambda ownership: ownership.claim_failed(time.monotonic()))
+                if self._warn_once.is_new(str(error)):
+                    log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
+            else:
+                self._change(lambda ownership: ownership.add_claim(due[0], claim))  # noqa: B023 # called at once
+
+    def settle(self, progress: Progress) -> None:
+        """Apply how far the log is read."""
+        was_outdated = self._ownership.outdated
+        self._close(self._change(lambda ownership: ownership.settle(progress, time.monotonic())))
+        if self._ownership.outdated and not was_outdated:
+            log.warning(
+                "a newer hotdesk decides here: this one decides nothing any more; upgrade it and start it again"
+            )
+
+    def stand_down(self) -> None:
+        """Own nothing that is not known to be assigned."""
+        self._change(lambda ownership: ownership.stand_down(time.monotonic()))
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        """Own these partitions no more, since they are not followed any more or are read anew."""
+        self._close(self._change(lambda ownership: ownership.forget(partitions)))
+
+    def give_up_claims(self) -> None:
+        """Give up every claim: the log broke off, and is read again before anything is decided."""
+        everything = frozenset(range(self._log.partitions))
+        self._close(self._change(lambda ownership: ownership.give_up(everything)))
+
+    def _partition_of(self, cluster: str) -> int:
+        return partition_of(cluster, self._log.partitions)
+
+    def _claim(self, partition: int, tails: Iterable[Tail]) -> Claim:
+        claim = self._log.claim(partition)
+        try:
+            for tail in tails:
+                tail.mark_end()
+        except LogError:
+            claim.close()
+            raise
+        return claim
+
+    def _change(self, change: Change) -> list[Claim]:
+        """Make a change, and return the claims that are held no more."""
+        with self._changing:
+            before, self._ownership = self._ownership, change(self._ownership)
+            return [claim for claim in before.held if claim not in self._ownership.held]
+
+    def _close(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            claim.close()
+
+
+async def _in_a_thread(what: Callable[[], None]) -> None:
+    """Do what may wait for the log. Not as asyncio has it: Python would wait for those threads before a process ends.
+
+    Raises:
+        Exception: what `what` raises.
+    """
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # what has begun cannot be called off
+
+    def work() -> None:
+        try:
+            what()
+        except Exception as error:  # noqa: BLE001 # it is raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=work, name="commit", daemon=True).start()
+    await asyncio.wrap_future(done)

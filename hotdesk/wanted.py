@@ -1,0 +1,36 @@
+"""What a process is to do, and for which clusters."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from collectors.probes.prober import ProbeSettings
+from collectors.vicidial.database import DatabaseSettings
+from controller.core.policy import Policy
+from hotdesk.actuators import ActuatorSettings
+from hotdesk.settings import ApiOptions, LogOptions
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    COLLECT = "collect"
+    CONTROL = "control"
+    SERVE = "serve"
+
+
+class Wanted(NamedTuple):
+    """What to run."""
+
+    roles: frozenset[Role]
+    log: LogOptions
+    api: ApiOptions
+    databases: Mapping[str, DatabaseSettings]
+    """By cluster."""
+    policies: Mapping[str, Policy]
+    """By cluster; a cluster without one is judged by the defaults."""
+    probes: Mapping[str, ProbeSettings] = MappingProxyType({})
+    """By cluster; the dialers of a cluster without one are not probed."""
+    actuators: Mapping[str, ActuatorSettings] = MappingProxyType({})
+    """By cluster: how agents' screens are told; for one without, moves are advice."""

@@ -1,0 +1,93 @@
+"""What is asked last of all, just before an action is carried out: each question alone keeps it from being done."""
+
+import msgspec
+import pytest
+
+from controller.core.actions import attempt_of
+from controller.core.cluster import STALE_SECONDS, Cluster, Permit, Process, no_decisions
+from controller.core.plan import Plan
+from controller.core.policy import Policy
+from messages.codes import ReasonCode
+from messages.records import Pause, Relogin, ReloginStage
+from messages.words import reason
+from tests.support.builders import CLUSTER, MOVE, NOW_MS, ONE, TWO, dialer, poll
+
+NOW = 100.0
+GRANTED = Permit(withheld=None, due=frozenset({attempt_of(MOVE)}), fresh_at=NOW)
+SUSPENDED = reason(ReasonCode.SUSPENDED, by="anna", because="")
+NOT_OWNER = reason(ReasonCode.NOT_OWNER)
+
+
+def test_an_action_that_stands_is_carried_out() -> None:
+    assert GRANTED.objection(MOVE, NOW + STALE_SECONDS, None) is None
+
+
+@pytest.mark.parametrize(
+    ("permit", "now", "not_owner", "code"),
+    [
+        (GRANTED._replace(due=frozenset()), NOW, None, ReasonCode.WITHDRAWN),
+        (GRANTED, NOW + STALE_SECONDS + 0.1, None, ReasonCode.VIEW_STALE),
+        (GRANTED._replace(fresh_at=None), NOW, None, ReasonCode.VIEW_STALE),
+        (GRANTED, NOW, NOT_OWNER, ReasonCode.NOT_OWNER),
+        (GRANTED._replace(withheld=SUSPENDED), NOW, None, ReasonCode.SUSPENDED),
+        (Permit(), NOW, None, ReasonCode.WITHDRAWN),
+    ],
+)
+def test_each_question_alone_keeps_it_from_being_carried_out(
+    permit: Permit, now: float, not_owner: None, code: ReasonCode
+) -> None:
+    objection = permit.objection(MOVE, now, not_owner)
+    assert objection is not None
+    assert objection.code is code
+
+
+def test_another_attempt_about_the_same_session_is_another_action() -> None:
+    again = msgspec.structs.replace(MOVE, attempts=2)
+    assert GRANTED.objection(again, NOW, None) == reason(ReasonCode.WITHDRAWN)
+
+
+def acting() -> Cluster:
+    """Return a cluster that has seen a poll and committed the move."""
+    cluster = Cluster(CLUSTER, Policy(acts=True), Process("me", ""), owned=True, decisions=no_decisions())
+    fold_poll(cluster, 1)
+    cluster.committed(Plan([MOVE], []))
+    return cluster
+
+
+def fold_poll(cluster: Cluster, sequence: int) -> None:
+    """Let a poll come in, one second after the one before, and make its plan."""
+    news, now = poll(dialer(ONE), dialer(TWO), sequence=sequence, at_ms=NOW_MS + 1000 * sequence), NOW + sequence
+    cluster.record_arrival(news, cluster.fold(news, live=True), now)
+    cluster.publish()
+
+
+def test_what_was_committed_may_be_carried_out_at_once_and_what_was_withdrawn_never() -> None:
+    cluster = acting()
+    assert cluster.permit.objection(MOVE, NOW + 1, None) is None
+    sent = msgspec.structs.replace(MOVE, stage=ReloginStage.SENT)
+    cluster.committed(Plan([sent], []))
+    assert cluster.permit.objection(MOVE, NOW + 1, None) == reason(ReasonCode.WITHDRAWN)
+
+
+def test_polls_that_no_longer_come_end_what_waits_in_a_queue() -> None:
+    cluster = acting()
+    assert cluster.permit.objection(MOVE, NOW + 1 + STALE_SECONDS, None) is None
+    assert cluster.permit.objection(MOVE, NOW + 1.1 + STALE_SECONDS, None) == reason(ReasonCode.VIEW_STALE)
+    fold_poll(cluster, 7)
+    assert cluster.permit.objection(MOVE, NOW + 7, None) is None
+
+
+def test_a_suspended_cluster_carries_out_nothing_from_its_next_plan_on() -> None:
+    cluster = acting()
+    cluster.fold(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna"), live=True)
+    cluster.publish()
+    assert cluster.permit.objection(MOVE, NOW + 1, None) == SUSPENDED
+
+
+def test_a_permit_is_never_changed() -> None:
+    cluster = acting()
+    before = cluster.permit
+    assert isinstance(MOVE, Relogin)
+    fold_poll(cluster, 2)
+    assert cluster.permit is not before
+    assert before == Permit(None, frozenset({attempt_of(MOVE)}), before.fresh_at)
