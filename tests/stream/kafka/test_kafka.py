@@ -330,16 +330,16 @@ def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_se
     ):
         stop_between_begin_and_commit(former, kafka_settings)
         began = time.monotonic()
-        with closing(kafka_log.claim(WEST)) as heir:
+        with closing(kafka_log.claim(WEST)) as successor:
             assert time.monotonic() - began < 3, "it need not wait for the time-out of the open transaction"
             seen = read_to_the_end(tail)
             assert seen
             assert len(seen) % TOGETHER == 0
-            heir.append(DECISION)
+            successor.append(DECISION)
             former.send_signal(signal.SIGCONT)
             assert former.stdout is not None
             assert former.stdout.read().split()[-1] == b"LogFencedError"
-            heir.append(DECISION)
+            successor.append(DECISION)
             assert [one.value for one in gather(tail, 2)] == [b"decided"] * 2
 
 
