@@ -1,4 +1,4 @@
-"""Benchmarks: what hotdesk costs and how fast it is, beside what it is compared with, in the same run.
+"""Benchmarks: hotdesk's cost and speed, compared with alternatives in the same run.
 
-Machines are noisy, so goals are ratios where a ratio makes sense, and everything compared runs side by side.
+Machines are noisy, so goals are ratios if a ratio makes sense, and compared things run side by side.
 """

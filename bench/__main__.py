@@ -2,7 +2,7 @@
 
     python -m bench [NAME …]
 
-A name picks the benchmarks whose names contain it. Exit code 1: a goal does not hold.
+A NAME selects the benchmarks whose names contain it. Exit code 1: a goal does not hold.
 """
 
 import os
@@ -34,7 +34,7 @@ BENCHMARKS = {
 
 
 def main(wanted: list[str]) -> int:
-    """Measure, print, write; 0 if all goals hold."""
+    """Run the chosen benchmarks, print and write the results, and return the exit code: 0 if all goals hold."""
     logs.configure(quiet=True)
     console = Console()
     chosen = {name: run for name, run in BENCHMARKS.items() if not wanted or any(word in name for word in wanted)}

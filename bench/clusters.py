@@ -1,4 +1,4 @@
-"""`clusters_held`: how many clusters one controller holds, from a dialer's last heartbeat to the decision."""
+"""`clusters_held`: how many clusters one controller can serve, by the time from a last heartbeat to the decision."""
 
 import re
 import tempfile
@@ -22,23 +22,23 @@ from stream.kafka.log import KafkaLog
 from stream.log import Tail
 
 SIZES = (1, 10, 100, 1000, 1500, 2000)
-"""The first that is not held is the last."""
+"""Numbers of clusters to try, until one is not held."""
 BESIDE_LOUD = 100
 ROUNDS = 2
 SILENCES = 100
-"""Dialers that die in one round; of one cluster so many that less than half of it is gone."""
+"""Dialers that die in one round; with one cluster fewer, so that less than half of it is gone."""
 SILENCES_OF_ONE = 9
 SLACK_SECONDS = 2.0
 MOST_SECONDS = 30.0
 SCRAPE_SECONDS = 15.0
-"""As often as Prometheus scrapes by default."""
+"""Prometheus's default interval."""
 SETTLE_SECONDS = 150.0
 LAG_RECORDS = 4
-"""Offsets a cluster that may be under way: two records a poll, and what is answered to them."""
+"""Offsets per cluster that may be in flight: two records a poll, and the decisions on them."""
 
 
 class _Stage(NamedTuple):
-    """What was measured with so many clusters."""
+    """The measurements with one number of clusters."""
 
     clusters: int
     took: list[float]
@@ -46,7 +46,7 @@ class _Stage(NamedTuple):
     undecided: int
     records_per_second: float
     cores: float
-    """Of the controller."""
+    """The controller's."""
     megabytes: float
     scrape_seconds: float
     late_seconds: float
@@ -57,7 +57,7 @@ class _Stage(NamedTuple):
 
 
 def measure() -> list[Result]:
-    """Let more and more clusters write once a second, and let dialers die in them."""
+    """Simulate more and more clusters that write once a second, and let dialers die in them."""
     stages: list[_Stage] = []
     tried: list[int] = []
     with (
@@ -128,7 +128,7 @@ def _row(stage: _Stage) -> Result:
 
 
 def _settles(size: int, api: httpx.Client) -> bool:
-    """Wait until all that new clusters wrote is folded; tell whether it ever is."""
+    """Wait until all records of new clusters are folded, and return whether that happens in time."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while _metrics(api)("hotdesk_consumer_lag_records") > LAG_RECORDS * size:
         if time.monotonic() > deadline:
@@ -170,7 +170,7 @@ def _stage(size: int, fleet: Fleet, decisions: "_Decisions", api: httpx.Client) 
 
 
 def _metrics(api: httpx.Client) -> Callable[[str], float]:
-    """Scrape once, and give what adds up a metric's samples."""
+    """Scrape once, and return a function that sums a metric's samples."""
     text = api.get("/metrics").content
 
     def total(name: str) -> float:
@@ -181,12 +181,12 @@ def _metrics(api: httpx.Client) -> Callable[[str], float]:
 
 
 class _Decisions:
-    """When each dialer's incident could be read in the log."""
+    """Records when each dialer's incident could be read in the log."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._at: dict[tuple[str, ServerIp], float] = {}
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="decisions", daemon=True)
@@ -201,7 +201,7 @@ class _Decisions:
         self._thread.join()
 
     def seconds(self, silence: Silence) -> float | None:
-        """Tell how long after a dialer's last heartbeat its incident was opened; None: it was not."""
+        """Return the seconds from a dialer's last heartbeat to its incident; None: there is none."""
         at = self._at.get((silence.cluster, silence.server_ip), 0.0)
         return at - silence.last_at if at > silence.last_at else None
 
@@ -209,8 +209,8 @@ class _Decisions:
         return all(self.seconds(each) is not None for each in silenced)
 
     def wait_for(self, silenced: list[Silence], seconds: float) -> None:
-        with self._news:
-            self._news.wait_for(lambda: self.all_of(silenced), seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: self.all_of(silenced), seconds)
 
     def _follow(self) -> None:
         with (
@@ -219,14 +219,14 @@ class _Decisions:
         ):
             self._ready.set()
             while not self._stop.is_set():
-                self._take(tail)
+                self._record(tail)
 
-    def _take(self, tail: Tail) -> None:
+    def _record(self, tail: Tail) -> None:
         for stored in tail.poll(0.2):
             record = None if stored.value is None else decode(Topic.INCIDENTS, stored.value)
             if isinstance(record, Incident) and record.closed_at_ms is None:
-                with self._news:
+                with self._changed:
                     self._at.setdefault((record.cluster, record.server_ip), 0.0)
                     if record.opened_at_ms / 1000 > self._at[record.cluster, record.server_ip]:
                         self._at[record.cluster, record.server_ip] = time.time()
-                    self._news.notify_all()
+                    self._changed.notify_all()

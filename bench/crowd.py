@@ -1,4 +1,4 @@
-"""A large cluster's rows without a database: what a collector would read, 40 dialers and 8,000 agents of it."""
+"""The rows of a large cluster without a database, as a collector would read them."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ ROOMS = 249
 
 
 class Crowd:
-    """A cluster whose agents change their status now and then. The same seed, the same cluster."""
+    """A cluster whose agents change their status now and then; the same seed makes the same cluster."""
 
     def __init__(self, dialers: int, agents: int, *, phones_per_alias: int = PHONES_PER_ALIAS, seed: int = 1) -> None:
         self.plan = ClusterPlan(
@@ -27,7 +27,7 @@ class Crowd:
         ]
 
     def reading(self, *, agents: bool = True, catalogue: bool = False) -> Reading:
-        """Read it as a poll would; every heartbeat advances from one reading to the next."""
+        """Return the rows of one poll; every heartbeat advances from one reading to the next."""
         self._beats += 1
         beat = f"2026-01-01 00:00:{self._beats % 60:02}".encode()
         return Reading(
@@ -45,7 +45,7 @@ class Crowd:
         )
 
     def work(self, share: float) -> None:
-        """Let this share of the agents change their status."""
+        """Change the status of this share of the agents."""
         for _ in range(round(share * len(self._agents))):
             number = self._draw.randrange(len(self._agents))
             row = list(self._agents[number])

@@ -1,7 +1,7 @@
-"""How long a dialer's failure takes, from the fault to an agent's LOGOUT, and what faults of the observer move.
+"""How long a dialer's failure takes, from the fault to an agent's LOGOUT, and how many agents false alarms move.
 
 A collector and two controllers as processes, over Kafka, on a MariaDB with simulated dialers and agents, at default
-settings; the probe is a stand-in that speaks as much AMI as a probe asks for.
+settings; the AMI manager is a stand-in that answers what a probe asks.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ from tests.support.processes import ACT, CLUSTER, grants, site, until
 from tests.support.shift import AT_WORK, Shift, shift
 
 MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
-"""So many that fifty may die one after the other before the first is back, and the brake has no reason to hold."""
+"""So many dialers that all may die in turn, each returning when empty, without a reason for the fleet brake."""
 BETWEEN_SECONDS = 1.3
 """Between two deaths; not a multiple of a poll."""
 BUSY = dataclasses.replace(AT_WORK, talking=(5, 20))
-"""About half of the agents are in a call; who waits is told first."""
+"""About half of the agents are in a call; waiting agents are moved first."""
 CROWD = ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400)
 FOUR = ClusterPlan(dialers=4, agents=24, remote_agents=0)
 JUDGED_SECONDS = 10.0
-"""Longer than a dialer is watched before it loses its agents."""
+"""Longer than hotdesk watches a dialer before it moves its agents."""
 ROUNDS = 2
 LOOK_SECONDS = 0.05
 NEW_LOGOUTS = "SELECT user_log_id, user FROM vicidial_user_log WHERE event = 'LOGOUT' AND user_log_id > %s"
@@ -41,7 +41,7 @@ PERCENTILE = 0.99
 
 
 class Servers(NamedTuple):
-    """What all measurements share."""
+    """The servers that all measurements share."""
 
     folder: Path
     database: Database
@@ -49,7 +49,7 @@ class Servers(NamedTuple):
 
 
 def measure() -> list[Result]:
-    """Kill, switch off, empty, take over, and disturb."""
+    """Measure deaths, switch-offs, evacuation, takeovers, and false moves."""
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         database = stack.enter_context(Database(folder / "mariadb"))
@@ -73,7 +73,7 @@ def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[S
 
 
 def _kills(servers: Servers, *, probes: bool) -> list[Result]:
-    """Kill each of fifty dialers, and see when the first of its agents is logged out; with some switched off before."""
+    """Kill each of fifty dialers and time its first logout; without probes, switch each off and on before."""
     with ExitStack() as stack:
         settings: dict[str, str] = {}
         managers: dict[str, Manager] = {}
@@ -158,14 +158,14 @@ def _kill_one_after_the_other(at: Shift, managers: dict[str, Manager]) -> list[f
 
 
 def _evacuation(servers: Servers) -> list[Result]:
-    """Empty a dialer of two hundred agents; screens log in again by themselves, within a second."""
+    """Kill a dialer with two hundred agents; their screens log in again by themselves, within a second."""
     with _at_work(servers, CROWD) as at:
         victim = at.plan.dialer_plans[0].server_ip
         stranded = len(at.cluster.agents_on(victim))
         at.cluster.kill(victim)
         until(lambda: at.owner.client.metric("hotdesk_dialer_state", server_ip=victim, state="down") == 1, "it is down")
         took = _seconds_until(
-            lambda: not at.cluster.agents_on(victim) and at.cluster.logged_in == at.plan.agents, "everybody is home", 90
+            lambda: not at.cluster.agents_on(victim) and at.cluster.logged_in == at.plan.agents, "all have moved", 90
         )
         counts = [len(at.cluster.agents_on(each.server_ip)) for each in at.plan.dialer_plans[1:]]
     spread = max(counts) - min(counts)
@@ -209,7 +209,7 @@ def _takeovers(servers: Servers) -> list[Result]:
 
 
 def _false_moves(servers: Servers) -> list[Result]:
-    """Count logouts over faults that are the observer's own."""
+    """Count logouts during faults that are hotdesk's own, or its network's."""
     moved = faults = 0
     for number in range(ROUNDS):
         folder = servers.folder / f"round{number}"

@@ -1,4 +1,4 @@
-"""Many clusters at once, written straight to the topics: what collectors would write, and no database behind it."""
+"""Many clusters at once, written straight to the topics as collectors would write them, without databases."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ DIALERS = 20
 AGENTS = 100
 POLL_SECONDS = 1.0
 TICK_SECONDS = 0.02
-"""Polls that fall due within so long go out in one append."""
+"""Polls that are due within this time are written in one append."""
 LOUD_POLLS = 500
 STATUSES = (AgentStatus.READY, AgentStatus.INCALL, AgentStatus.PAUSED)
 
@@ -30,11 +30,11 @@ class Silence(NamedTuple):
     cluster: str
     server_ip: ServerIp
     last_at: float
-    """When its last heartbeat is, by the wall clock, in seconds."""
+    """The time of its last heartbeat, by the wall clock, in seconds."""
 
 
 class _Cluster:
-    """What a cluster's collector writes: with each poll, one agent's new status and the record that closes it."""
+    """Generates the records of a cluster's collector: for each poll, one agent's new status and the closing record."""
 
     def __init__(self, name: str, due: float) -> None:
         self.name = name
@@ -54,7 +54,7 @@ class _Cluster:
         return [each.server_ip for each in self._poll.dialers]
 
     def polled(self, now: float) -> Iterator[Entry]:
-        """Write one poll of `now`, the wall clock in seconds."""
+        """Yield the entries of one poll at `now`, the wall clock in seconds."""
         self._sequence += 1
         now_ms = round(now * 1000)
         session = self._draw.choice(self._sessions)
@@ -70,7 +70,7 @@ class _Cluster:
         yield entry_of(self._poll)
 
     def _read(self, dialer: DialerReading, before_ms: int, now_ms: int) -> DialerReading:
-        """Read a dialer's heartbeat: it advanced if it beat since the poll before."""
+        """Return a dialer's reading, whose heartbeat advanced if it beat since the previous poll."""
         last_at = self.silent.get(dialer.server_ip)
         if last_at is None or last_at * 1000 > before_ms:
             self._progressed[dialer.server_ip] = now_ms
@@ -82,7 +82,7 @@ _CROWD = Crowd(DIALERS, AGENTS)
 
 
 class _Writer:
-    """A thread that writes until it is left."""
+    """A thread that writes until the context ends."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -102,7 +102,7 @@ class _Writer:
     def _run(self) -> None:
         try:
             self._write()
-        except Exception as error:  # noqa: BLE001 # whoever measures raises it
+        except Exception as error:  # noqa: BLE001 # the measuring thread raises it
             self.failure = error
 
     def _write(self) -> None:
@@ -121,10 +121,10 @@ class Fleet(_Writer):
         super().__init__(log)
         self._clusters: list[_Cluster] = []
         self.late_seconds = 0.0
-        """By how much the latest poll was written too late, at most, since this was last set to 0."""
+        """The largest delay of a poll since this was last set to 0."""
 
     def grow(self, to: int) -> None:
-        """Add clusters until there are so many; returns when all they have is written."""
+        """Add clusters up to this number, and return when their first records are written."""
         for number in range(len(self._clusters), to):
             cluster = _Cluster(f"c{number:05}", time.time() + POLL_SECONDS * (number * 0.618 % 1))
             self._log.append([entry(each) for each in cluster.first])
@@ -132,7 +132,7 @@ class Fleet(_Writer):
             self._clusters = [*self._clusters, cluster]
 
     def silence(self, dialers: int, *, seed: int) -> list[Silence]:
-        """Stop the heartbeats of so many dialers, spread over the clusters, each at a moment of the next second."""
+        """Stop the heartbeats of this many dialers, spread over the clusters, each at a moment of the next second."""
         draw = random.Random(seed)
         clusters = draw.sample(self._clusters, min(dialers, len(self._clusters)))
         found = []
@@ -145,7 +145,7 @@ class Fleet(_Writer):
         return found
 
     def speak(self) -> None:
-        """Let all hearts beat again."""
+        """Start all heartbeats again."""
         for cluster in self._clusters:
             cluster.silent.clear()
 
@@ -161,7 +161,7 @@ class Fleet(_Writer):
 
 
 class Loud(_Writer):
-    """One cluster that writes as fast as the log takes it: always the same agents, whose status changes."""
+    """One cluster that writes as fast as the log accepts: always the same agents, whose status changes."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(log)

@@ -1,4 +1,4 @@
-"""`fold_ratio`, `fold_flatness`: what folding costs, beside reading the same topic and doing nothing with it."""
+"""`fold_ratio`, `fold_flatness`: the cost of folding, compared with only reading the same topic."""
 
 import gc
 import tempfile
@@ -33,23 +33,23 @@ CLUSTER = "bench"
 POLLS = 600
 ROUNDS = 5
 CHANGING = 0.01
-"""Of the agents, between two polls."""
+"""Share of the agents whose status changes between two polls."""
 
 
 def measure() -> list[Result]:
-    """Measure both."""
+    """Measure the ratio, and the flatness over dialers and over aliases."""
     return [*_ratio(), *_flatness(), *_alias()]
 
 
 def _ratio() -> Iterator[Result]:
-    """Fold a topic of polls, and beside it read the same topic with a bare kafka-python loop."""
+    """Fold a topic of polls, and read the same topic with a bare kafka-python loop."""
     with _topic() as (settings, log):
         crowd, observer = Crowd(20, 1000), Observer(CLUSTER, "bench", 1)
         for number in range(POLLS):
             crowd.work(CHANGING)
             log.append([entry(each) for each in observer.observe(500 * number, crowd.reading(catalogue=number == 0))])
         folded, bare = [], []
-        # as hotdesk does when it has started; otherwise every full collection walks through all that was imported
+        # As hotdesk does when it has started; otherwise every full collection walks through all imported modules.
         gc.collect()
         gc.freeze()
         for _ in range(ROUNDS):
@@ -67,17 +67,17 @@ def _ratio() -> Iterator[Result]:
 
 
 def _flatness() -> Iterator[Result]:
-    """Fold 10,000 dialers as a thousand clusters of 10 and as one, and compare the cost a dialer.
+    """Fold 10,000 dialers as a thousand clusters of 10 and as one, and compare the cost per dialer.
 
-    The same number of dialers on both sides: a cluster of 10 folded over and over would sit in the processor's
+    The same number of dialers on both sides: a cluster of 10 folded over and over would stay in the processor's
     nearest cache, as it never does in a controller that folds it twice a second.
     """
     few, many = _seconds_a_dialer(10, clusters=1000), _seconds_a_dialer(10_000, clusters=1)
     yield Result(
         name="fold_flatness",
         value=many / few,
-        unit="times the cost a dialer",
-        beside=f"{few * 1e6:.2f} us a dialer in clusters of 10, {many * 1e6:.2f} us in one of 10,000",
+        unit="times the cost per dialer",
+        beside=f"{few * 1e6:.2f} us per dialer in clusters of 10, {many * 1e6:.2f} us in one of 10,000",
         goal="<= 1.2",
         holds=many / few <= 1.2,
     )
@@ -89,7 +89,7 @@ def _alias() -> Iterator[Result]:
     yield Result(
         name="alias_flatness",
         value=many / few,
-        unit="times the cost an alias",
+        unit="times the cost per alias",
         beside=f"{few * 1e6:.1f} us with 10 dialers, {many * 1e6:.1f} us with 10,000",
         goal="<= 1.2",
         holds=many / few <= 1.2,
@@ -107,7 +107,7 @@ def _topic() -> Iterator[tuple[KafkaSettings, Log]]:
 
 
 def _read_bare(settings: KafkaSettings) -> float:
-    place = TopicPartition(settings.topic_name(Topic.OBSERVATIONS), partition_of(CLUSTER, settings.partitions))
+    partition = TopicPartition(settings.topic_name(Topic.OBSERVATIONS), partition_of(CLUSTER, settings.partitions))
     consumer = KafkaConsumer(
         bootstrap_servers=list(settings.bootstrap_servers),
         enable_auto_commit=False,
@@ -115,11 +115,11 @@ def _read_bare(settings: KafkaSettings) -> float:
         fetch_max_bytes=50_000_000,
     )
     try:
-        consumer.assign([place])
-        consumer.seek_to_beginning(place)
-        end = consumer.end_offsets([place])[place]
+        consumer.assign([partition])
+        consumer.seek_to_beginning(partition)
+        end = consumer.end_offsets([partition])[partition]
         began = time.perf_counter()
-        while consumer.position(place) < end:
+        while consumer.position(partition) < end:
             consumer.poll(timeout_ms=200, max_records=5000)
         return time.perf_counter() - began
     finally:
@@ -127,23 +127,23 @@ def _read_bare(settings: KafkaSettings) -> float:
 
 
 def _fold_all(log: Log) -> float:
-    """Take the topic in as an owner does: fold, judge and rank, in the slices of its loop."""
+    """Read and fold the topic as an owner does: fold, judge and rank, in the slices of its loop."""
     clusters = Clusters("bench", "", log.partitions, {})
     clusters.own(frozenset(range(log.partitions)))
     tail = log.tail([Topic.OBSERVATIONS], [partition_of(CLUSTER, log.partitions)], from_start=True)
     began = time.perf_counter()
     try:
         while not tail.caught_up():
-            news = [read(stored) for stored in tail.poll(0.2)]
-            for at in range(0, len(news), SLICE):
-                clusters.fold(news[at : at + SLICE], time.monotonic(), live=True)
+            records = [read(stored) for stored in tail.poll(0.2)]
+            for at in range(0, len(records), SLICE):
+                clusters.fold(records[at : at + SLICE], time.monotonic(), live=True)
         return time.perf_counter() - began
     finally:
         tail.close()
 
 
 def _seconds_a_dialer(dialers: int, clusters: int) -> float:
-    """Decode and fold the closing records of so many clusters; the best of some rounds."""
+    """Decode and fold the closing records of this many clusters; return the best of some rounds."""
     poll, best = _poll(dialers), float("inf")
     states = [ClusterState(f"{CLUSTER}{number}") for number in range(clusters)]
     for sequence in range(ROUNDS * 2):
@@ -156,7 +156,7 @@ def _seconds_a_dialer(dialers: int, clusters: int) -> float:
 
 
 def _seconds_an_alias(dialers: int) -> float:
-    """Rank an alias of 6 phones; the best of many times."""
+    """Rank an alias of 6 phones; return the best of many times."""
     crowd, state = Crowd(10, 200), ClusterState(CLUSTER)
     for outgoing in Observer(CLUSTER, "bench", 1).observe(0, crowd.reading(catalogue=True)):
         assert isinstance(outgoing, Stamped)
@@ -171,7 +171,7 @@ def _seconds_an_alias(dialers: int) -> float:
 
 
 def _poll(dialers: int) -> Poll:
-    """Make the closing record of a cluster with so many dialers, each like one of ten real ones."""
+    """Return the closing record of a cluster with this many dialers, each a copy of one of ten observed ones."""
     poll = Observer(CLUSTER, "bench", 1).observe(0, Crowd(10, 500).reading())[-1]
     assert isinstance(poll, Poll)
     many = [

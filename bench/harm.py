@@ -1,4 +1,4 @@
-"""`harm_ratio`: what reading a large cluster twice a second does to the writes of VICIdial's scripts and screens."""
+"""`harm_ratio`: how reading a large cluster twice a second slows the writes of VICIdial's scripts and screens."""
 
 import multiprocessing
 import tempfile
@@ -25,12 +25,12 @@ from stream.kafka.client import KafkaSettings
 
 DIALERS, AGENTS, PHONES = 40, 8000, 6
 REFRESH_SECONDS = 10.0
-"""Screens write this seldom, since one Python process cannot write 8,000 times a second beside everything else."""
+"""Screens write this seldom, since one Python process cannot also write 8,000 times a second."""
 ROUNDS, SECONDS = 4, 6.0
 
 
 class _Counters(NamedTuple):
-    """What a collector had done, at a moment."""
+    """A collector's counters at a moment."""
 
     at: float
     polls: float
@@ -41,7 +41,7 @@ class _Counters(NamedTuple):
 
 
 def measure() -> list[Result]:
-    """Take turns: the simulated cluster alone, and with a collector reading it."""
+    """Measure in turns: the simulated cluster alone, and with a collector reading it."""
     alone, beside = [], []
     plan = ClusterPlan(dialers=DIALERS, agents=AGENTS, phones_per_alias=PHONES)
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
@@ -92,9 +92,9 @@ def _stated(name: str, value: float, unit: str, beside: str) -> Result:
 def _with_collector(
     settings: KafkaSettings, database: Database, run: Callable[[], list[float]]
 ) -> tuple[list[float], _Counters]:
-    """Run something while a collector reads, and tell what the collector spent meanwhile."""
+    """Call `run` while a collector reads, and return its result and what the collector spent meanwhile."""
     with hotdesk("collect", settings, environment=database_settings(database)) as port:
-        # The first polls publish everything; what is to be measured comes after them.
+        # The first polls publish everything; measure the ones after them.
         wait_until(lambda: _counters(port).polls > 20, "the collector to have begun")
         before = _counters(port)
         result = run()
@@ -121,14 +121,14 @@ def _counters(port: int) -> _Counters:
 
 
 def _writes(simulator: Connection) -> list[float]:
-    """Have the simulator measure its own writes for a while, in seconds each."""
+    """Return the durations of the simulator's own writes for a while, in seconds."""
     simulator.send(SECONDS)
     took: list[float] = simulator.recv()
     return took
 
 
 def _simulate(plan: ClusterPlan, port: int, password: str, orders: Connection) -> None:
-    """Run the cluster in a process of its own, and measure when told to."""
+    """Run the cluster in a process of its own, and measure on each order for that many seconds."""
     cluster = SimulatedCluster(
         lambda: pymysql.connect(
             host="127.0.0.1", port=port, user="root", password=password, database="asterisk", autocommit=True

@@ -1,4 +1,4 @@
-"""`herd_spread`: how evenly a herd of logins between two polls lands, beside VICIdial's rule and a cached ranking."""
+"""`herd_spread`: how evenly many logins between two polls are spread, against VICIdial's rule and a cached ranking."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ POLICY = Policy(stalled_after_seconds=60.0)
 
 
 def measure() -> list[Result]:
-    """Log 300 agents in onto 6 empty, equal dialers in three ways."""
+    """Log 300 agents in on 6 empty, equal dialers in three ways."""
     hotdesk, vicidial, cached = _with_slots(), _by_counts(AT_ONCE), _by_counts(LOGINS)
     return [
         Result(
@@ -32,7 +32,7 @@ def measure() -> list[Result]:
 
 
 def _with_slots() -> int:
-    """Pick for all of them from one poll."""
+    """Return the spread if hotdesk picks for all of them from one poll."""
     crowd, state = _empty_cluster()
     landed: Counter[str] = Counter()
     for agent in crowd.plan.agent_plans:
@@ -43,7 +43,7 @@ def _with_slots() -> int:
 
 
 def _by_counts(at_once: int) -> int:
-    """Choose by what is counted; `at_once` logins read the counts before any of them shows there."""
+    """Return the spread if logins choose by counts, of which `at_once` read them before any of them shows there."""
     crowd, state = _empty_cluster()
     landed: Counter[str] = Counter()
     for start in range(0, LOGINS, at_once):

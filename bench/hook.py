@@ -1,4 +1,4 @@
-"""`hook_added_ms`, `hook_herd_spread`: what the login hook adds beside VICIdial's selection, and how a herd lands."""
+"""`hook_added_ms`, `hook_herd_spread`: the login hook's time compared with VICIdial's selection, and its spread."""
 
 import statistics
 import tempfile
@@ -28,7 +28,7 @@ PHONES = 3
 LOGINS, HERD, WORKERS = 60, 60, 8
 GOAL_MS = 3.0
 MANY_DIALERS = 10
-"""From here on the hook must be quicker than VICIdial's own selection, too."""
+"""From this number on the hook must be quicker than VICIdial's own selection, too."""
 
 
 class _Office(NamedTuple):
@@ -46,7 +46,7 @@ def measure() -> list[Result]:
 def _added(database: Database, folder: Path, dialers: int, agents: int) -> Result:
     plan = ClusterPlan(dialers=dialers, agents=agents, phones_per_alias=min(dialers, PHONES), remote_agents=0)
     with _office(database, folder / f"added-{dialers}", plan, mid_shift=True) as office:
-        # a wrong password: the page asks, and writes nothing
+        # With a wrong password the page asks hotdesk, but writes nothing.
         took = [
             office.web.log_in(each.user, each.alias, VD_pass="wrong").took_ms  # noqa: S106 (meant to be wrong)
             for each in plan.agent_plans[:LOGINS]
@@ -62,7 +62,7 @@ def _added(database: Database, folder: Path, dialers: int, agents: int) -> Resul
         name=f"hook_added_ms_{dialers}",
         value=added,
         unit="ms",
-        beside=f"VICIdial's own selection: {own:.1f} ms; {dialers} dialers, {agents} agents, {PHONES} phones an alias",
+        beside=f"VICIdial's own selection: {own:.1f} ms; {dialers} dialers, {agents} agents, {PHONES} phones per alias",
         goal=f"<= {GOAL_MS:g}" + (", and less than VICIdial's" if dialers >= MANY_DIALERS else ""),
         holds=added <= GOAL_MS and (added < own or dialers < MANY_DIALERS),
     )

@@ -57,7 +57,7 @@ def measure() -> list[Result]:
 
 
 def database_settings(database: Database) -> dict[str, str]:
-    """Give the environment that tells a collector where the database is."""
+    """Return the environment variables with the database for a collector."""
     prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
     return {
         f"{prefix}PORT": str(database.port),

@@ -1,7 +1,7 @@
-"""Offering HTTP requests at a fixed rate, whether the answers come or not.
+"""HTTP requests at a fixed rate, independent of the answers.
 
-Each request has its time, and its latency counts from that time: a server that stalls is charged for every request
-that had to wait, not only for the one it stalled on.
+Each request has its time, and its latency counts from that time: a stall of the server counts for every request that
+had to wait, not only for the one it stalled on.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 CONNECTIONS = 32
 LEAD_SECONDS = 0.0005
-"""The event loop's timers are a millisecond exact; the last bit is waited for actively."""
+"""The event loop's timers are exact to a millisecond; the rest is a busy wait."""
 
 
 class Offered(NamedTuple):
-    """How it went."""
+    """The latencies and the answers."""
 
     latencies_ms: list[float]
     statuses: dict[int, int]

@@ -1,4 +1,4 @@
-"""`page_cost`: what a hundred open status pages cost the controller, and VICIdial's database."""
+"""`page_cost`: the cost of a hundred open status pages for the controller and for VICIdial's database."""
 
 import selectors
 import socket
@@ -33,16 +33,16 @@ BUSY = Habits(arrival=(0, 5), session=(20, 60), relogin=(1, 5))
 
 class _Spent(NamedTuple):
     cpu_seconds: float
-    """Of the controller."""
+    """The controller's."""
     statements: float
-    """Of the collector, which alone asks the database."""
+    """The collector's, which alone reads the database."""
     seconds: float
-    news: float
-    """Bytes that a viewer got each second."""
+    received: float
+    """Bytes per second for each viewer."""
 
 
 def measure() -> list[Result]:
-    """Take turns: nobody looks, and a hundred do."""
+    """Measure in turns: without viewers, and with a hundred."""
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
         with database.connect() as connection:
             schema.create(connection, "asterisk")
@@ -69,15 +69,15 @@ def measure() -> list[Result]:
     statements = [
         sum(each.statements for each in some) / sum(each.seconds for each in some) for some in (alone, watched)
     ]
-    news = sum(each.news for each in watched) / ROUNDS
+    received = sum(each.received for each in watched) / ROUNDS
     return [
         Result(
             name="page_cost",
             value=share[1] - share[0],
             unit="% of a core",
-            beside=f"{VIEWERS} viewers: {share[1]:.1f} %, none: {share[0]:.1f} %; {news / 1000:.1f} kB/s each",
+            beside=f"{VIEWERS} viewers: {share[1]:.1f} %, none: {share[0]:.1f} %; {received / 1000:.1f} kB/s each",
             goal=f"< {MOST_SHARE:g}",
-            holds=share[1] - share[0] < MOST_SHARE and news > 0,
+            holds=share[1] - share[0] < MOST_SHARE and received > 0,
         ),
         Result(
             name="page_database_cost",
@@ -96,9 +96,9 @@ def _spend(collector: int, controller: int, viewers: int) -> _Spent:
         asked, cpu, began, bytes_before = _asked(collector), _cpu(controller), time.monotonic(), sum(got)
         time.sleep(SECONDS)
         seconds = time.monotonic() - began
-        spent, statements, news = _cpu(controller) - cpu, _asked(collector) - asked, sum(got) - bytes_before
+        spent, statements, received = _cpu(controller) - cpu, _asked(collector) - asked, sum(got) - bytes_before
     wait_until(lambda: _metric(controller, "hotdesk_page_viewers") == 0, "the viewers to be gone")
-    return _Spent(spent, statements, seconds, news / seconds / max(1, viewers))
+    return _Spent(spent, statements, seconds, received / seconds / max(1, viewers))
 
 
 def _cpu(port: int) -> float:
@@ -111,7 +111,7 @@ def _asked(port: int) -> float:
 
 @contextmanager
 def _watching(port: int, viewers: int) -> Iterator[list[int]]:
-    """Open the page so many times, and read what comes; gives how many bytes came to each."""
+    """Open the page for each viewer and read its updates; yield the list of bytes that each has received."""
     request = f"GET /clusters/{CLUSTER}/live HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
     got, done = [0] * viewers, threading.Event()
     with ExitStack() as stack, selectors.DefaultSelector() as ready:

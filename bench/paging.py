@@ -1,4 +1,4 @@
-"""`page_to_webhook_s`: how long after a dialer's death somebody is paged, at the intervals that are shipped.
+"""`page_to_webhook_s`: how long after a dialer's death a person is paged, with the shipped intervals.
 
 hotdesk as one process on a file, on a MariaDB with simulated dialers and agents; a real Prometheus with the shipped
 rules, a real Alertmanager with the shipped routes, and a receiver in the pager's place.
@@ -22,14 +22,14 @@ from tests.support.processes import ACT, CLUSTER, Client, Process, Site, grants,
 
 PLAN = ClusterPlan(dialers=12, agents=60, remote_agents=0)
 KILLS = 10
-"""Each another dialer, for one that died before would have to prove itself first."""
+"""Each on another dialer, for one that died before has a probation."""
 APART_SECONDS = 5.0
-"""Deaths come at any moment between two scrapes, two evaluations and two flushes."""
+"""Deaths occur at any moment between two scrapes, two evaluations and two flushes."""
 GOAL_SECONDS = 15.0
 
 
 class Office(NamedTuple):
-    """A cluster at work, and hotdesk that is watched."""
+    """A cluster at work, with hotdesk and Prometheus."""
 
     cluster: SimulatedCluster
     client: Client
@@ -91,7 +91,7 @@ def _environment(folder: Path, west: Site) -> dict[str, str]:
 
 
 def _page(office: Office, victim: str) -> float:
-    """Kill a dialer and bring it back, wait until both are told, and give how long the page took."""
+    """Kill a dialer and bring it back, wait for both notifications, and return how long the page took."""
 
     def came(status: str) -> list[float]:
         found = office.watch.receiver.alerts(status, PAGE)
@@ -102,5 +102,5 @@ def _page(office: Office, victim: str) -> float:
     (paged_at, *_) = until(lambda: came("firing"), f"a page for {victim}", 60)
     until(lambda: not office.cluster.agents_on(victim), "it is empty", 60)
     office.cluster.bring_back(victim)
-    until(lambda: came("resolved"), "the page is taken back", 60)
+    until(lambda: came("resolved"), "the page is resolved", 60)
     return paged_at - began

@@ -1,4 +1,4 @@
-"""`pick_p99_ms`, `pick_times_cheaper`: how long a pick takes under load, beside what VICIdial does at a login."""
+"""`pick_p99_ms`, `pick_times_cheaper`: how long a pick takes under load, compared with VICIdial's own at a login."""
 
 import multiprocessing
 import random
@@ -33,12 +33,12 @@ DIALERS, AGENTS, PHONES = 40, 8000, 6
 PER_SECOND, SECONDS = 500, 20
 POLL_SECONDS = 0.5
 CHANGING = 0.015
-"""Of the agents between two polls: each changes its status every half a minute or so."""
+"""Share of the agents whose status changes between two polls: each about every half a minute."""
 VICIDIAL_LOGINS = 30
 
 
 def measure() -> list[Result]:
-    """Offer picks to a controller on one core, then let VICIdial's statements choose for the same aliases."""
+    """Send picks to a controller on one core, then let VICIdial's statements choose for the same aliases."""
     plan = ClusterPlan(dialers=DIALERS, agents=AGENTS, phones_per_alias=PHONES, remote_agents=0)
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder:
         with (
@@ -77,7 +77,7 @@ def measure() -> list[Result]:
 
 @contextmanager
 def _feed(settings: KafkaSettings) -> Iterator[None]:
-    """Publish what a collector would, from a process of its own."""
+    """Publish a collector's records from a process of its own."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     feeder = context.Process(target=_publish, args=(settings, stop))
@@ -116,7 +116,7 @@ def _bodies(plan: ClusterPlan) -> list[bytes]:
 
 
 def _vicidial_ms(folder: Path, plan: ClusterPlan) -> float:
-    """Time VICIdial's own selection on MariaDB with the same rows, one login at a time on a quiet server."""
+    """Return the median time of VICIdial's own selection on MariaDB with the same rows, one login at a time."""
     draw, took = random.Random(1), []
     with Database(folder / "mariadb") as database, database.connect() as connection:
         schema.create(connection, "asterisk")

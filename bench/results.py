@@ -1,4 +1,4 @@
-"""One line of the benchmarks' table."""
+"""One result of the benchmarks."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ import msgspec
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured figure, what it was measured beside, and whether its goal holds."""
+    """A measured figure, its comparison, and whether its goal holds."""
 
     name: str
     value: float
     unit: str
     beside: str
-    """What it is to be read with: the other side's figure, or the circumstances."""
+    """The comparison: the other side's figure, or the circumstances."""
     goal: str
-    """Empty: stated, with no goal."""
+    """Empty: no goal."""
     holds: bool = True
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """Give the smallest sample that `share` of all do not exceed."""
+    """Return the smallest sample that `share` of all do not exceed."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

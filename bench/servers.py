@@ -1,4 +1,4 @@
-"""The servers and processes that benchmarks run beside each other."""
+"""The servers and processes that benchmarks start."""
 
 import os
 import subprocess
@@ -35,14 +35,14 @@ UNLIMITED = {
     "cluster_picks_per_second": 1_000_000.0,
     "cluster_picks_at_once": 1_000_000,
 }
-"""For `[api]`: what is measured is how many it answers, not how many may ask."""
+"""Settings of `[api]` without limits: the benchmarks measure how many requests it answers."""
 
 
 @contextmanager
 def hotdesk(
     role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a role as a process of its own, on one core if said so, and give its API's port."""
+    """Run a role as a process of its own, on one core if given, and yield its API's port."""
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("hotdesk")),
@@ -65,7 +65,7 @@ def hotdesk(
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Stay on one core, this process and all it starts meanwhile: another one is being measured."""
+    """Keep this process and all that it starts on one core, since another core is being measured."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -75,7 +75,11 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, or give up."""
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it does not hold in time.
+    """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not holds():
         if time.monotonic() > deadline:

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 class Due(NamedTuple):
-    """What one poll reads besides flags and heartbeats."""
+    """The parts that one poll reads besides flags and heartbeats."""
 
     agents: bool
     catalogue: bool
@@ -85,7 +85,7 @@ NO_PROBES = ProbeSettings()
 
 
 class _Askers(NamedTuple):
-    """Who asks the dialers themselves; None: nobody does."""
+    """The parts that ask the dialers themselves; None: the cluster has no such probes."""
 
     prober: Prober | None
     registrations: Registrations | None
@@ -312,14 +312,14 @@ class Collector:
         self._instruments.published.labels(self._cluster).inc(len(entries))
 
     def _hear_probes(self, prober: Prober, reading: Reading) -> Reading:
-        """Have the dialers probed that this reading shows, and add what is known of them; waits for none."""
+        """Probe the dialers that this reading shows, and add their latest results; it waits for none."""
         # What is odd about their rows the observer counts.
         asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
         prober.watch(self._probes.probes_of(asked))
         return reading._replace(probes=prober.latest())
 
     def _asked_again(self, orders: Tail) -> bool:
-        """Tell whether somebody ordered that everything be published again."""
+        """Return True if an order came to publish everything again."""
         asked = False
         try:
             news = orders.poll(0.0)

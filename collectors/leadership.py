@@ -37,7 +37,7 @@ NO_STAMP = (0, 0)
 
 
 class Step(Enum):
-    """What a collector does next."""
+    """The next thing that a collector does."""
 
     FOLLOW = "read the log on, until all is read that stood there"
     TAKE_LOCK = "ask for the lock, and read the log on while another collector has it"
@@ -124,7 +124,7 @@ class Leadership:
     # --- what happened ----------------------------------------------------------------------------------------------
 
     def read(self, batch: Sequence[Stored], now: float, *, caught_up: bool) -> None:
-        """Take note of what the log tells of this cluster and of other collectors.
+        """Record what the log says of this cluster and of other collectors.
 
         Args:
             batch: observations, in the log's order.
@@ -138,7 +138,7 @@ class Leadership:
                 self._read_one(key, stored, stored.value, now)
 
     def lock_taken(self) -> None:
-        """Take note that the database gave the lock to this collector."""
+        """Record that the database gave the lock to this collector."""
         self._holds_lock = True
 
     def lock_lost(self) -> None:

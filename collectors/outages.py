@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 class Outages:
-    """What a collector last said about its database. It belongs to the collector's thread."""
+    """The last complaint about a collector's database. It belongs to the collector's thread."""
 
     def __init__(
         self, cluster: str, settings: DatabaseSettings, outbox: Outbox, instruments: CollectorInstruments, *, name: str
@@ -25,7 +25,7 @@ class Outages:
         self._name = name
         self._missing: tuple[str, ...] = ()
         self._complaint: str | None = None
-        """What was last said to be wrong with the database; None: nothing."""
+        """The last complaint about the database; None: it answers."""
         self._unreachable_since_ms = 0
         self._say = log.bind(cluster=cluster)
 

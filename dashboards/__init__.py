@@ -1,13 +1,13 @@
-"""Grafana's dashboards, written down in Python: `python -m dashboards` makes the JSON beside these files.
+"""Grafana's dashboards, defined in Python: `python -m dashboards` writes the JSON beside these files.
 
-They know of hotdesk what anybody may who reads its metrics: the names in `messages`, and nothing of the other rooms.
+They know only the names of hotdesk's metrics in `messages`, like any reader of the metrics, and no other package.
 """
 
 import importlib
 import warnings
 
 with warnings.catch_warnings():
-    # The SDK would rather have the second schema, which only the newest Grafana reads. The first one is read by all.
+    # The SDK warns in favour of the second schema, which only the newest Grafana reads. All of them read the first one.
     warnings.filterwarnings("ignore", "Prefer using dashboardv2", DeprecationWarning)
     for module in ("dashboard", "stat"):
         importlib.import_module(f"grafana_foundation_sdk.builders.{module}")

@@ -1,4 +1,4 @@
-"""Write the dashboards beside this file, or with --check only say which of them are not up to date."""
+"""Write the dashboards beside this file, or with --check only report which of them are not up to date."""
 
 import sys
 from pathlib import Path
@@ -10,21 +10,21 @@ HERE = Path(__file__).parent
 
 
 def files() -> dict[Path, str]:
-    """Give what the JSON files must contain."""
+    """Return the JSON files' paths and their content."""
     made = [each.dashboard() for each in (fleet, cluster, failover)]
     return {HERE / f"{each.uid}.json": rendered(each) for each in made}
 
 
 def outdated() -> list[str]:
-    """Name the files that differ from what the Python says."""
+    """Return the names of the files that differ from their definitions in Python."""
     return [file.name for file, text in files().items() if not file.is_file() or file.read_text() != text]
 
 
 def main(arguments: list[str]) -> None:
-    """Write, or check.
+    """Write the files, or check them.
 
     Raises:
-        SystemExit: a file is not up to date, or the arguments mean nothing.
+        SystemExit: a file is not up to date, or the arguments are unknown.
     """
     match arguments:
         case []:

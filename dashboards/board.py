@@ -1,4 +1,4 @@
-"""What all dashboards have in common: variables, links to each other, incidents as annotations, and the JSON."""
+"""The frame that all dashboards share: variables, links to each other, incidents as annotations, and the JSON."""
 
 import json
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from dashboards.queries import CLUSTER, JOB, latest
 from messages import metrics
 
 RUNBOOKS = "https://docs.example/hotdesk/runbooks"
-"""Where docs/runbooks/ can be read; everybody has to say so for themselves."""
+"""The address of docs/runbooks/; a placeholder, which each installation replaces in the dashboard's variable."""
 
 FLEET, CLUSTERS, FAILOVER = "hotdesk-fleet", "hotdesk-cluster", "hotdesk-failover"
 TITLES = {FLEET: "hotdesk: fleet", CLUSTERS: "hotdesk: cluster", FAILOVER: "hotdesk: failover"}
 
 _KEPT = "${datasource:queryparam}&${job:queryparam}&${runbooks:queryparam}&${__url_time_range}"
-"""What a link from a panel takes along."""
+"""The variables that a link from a panel passes on."""
 _THIS_CLUSTER = "var-cluster=${{__{where}.cluster}}"
 _THIS_DIALER = _THIS_CLUSTER + "&var-dialer=${{__{where}.server_ip}}"
 _CELL, _SERIES = "data.fields", "field.labels"
@@ -32,14 +32,14 @@ TO_RUNBOOK = ("Runbook", "${runbooks}/${__data.fields.alertname}.md")
 
 
 class Row(NamedTuple):
-    """Panels under a title, laid out from left to right."""
+    """A title and its panels, laid out from left to right."""
 
     title: str
     panels: Sequence[Builder[dashboard.Panel]]
 
 
 def board(uid: str, shows: str, rows: Sequence[Row], *, since: str, by_dialer: bool) -> dashboard.Dashboard:
-    """Make a dashboard of its rows."""
+    """Return the dashboard that shows these rows."""
     builder = (
         boards.Dashboard(TITLES[uid])
         .uid(uid)
@@ -67,13 +67,13 @@ def board(uid: str, shows: str, rows: Sequence[Row], *, since: str, by_dialer: b
 
 
 def rendered(made: dashboard.Dashboard) -> str:
-    """Write a dashboard as JSON that differs only where the dashboard does."""
+    """Return a dashboard as JSON that changes only when the dashboard does."""
     plain = json.loads(JSONEncoder().encode(made))
     return json.dumps(_shown(plain), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _shown(value: object) -> object:
-    """Drop `placement`: this SDK always says that links and annotations are hidden in a menu."""
+    """Return the value without any `placement`: this SDK always hides links and annotations in a menu."""
     match value:
         case dict():
             return {name: _shown(each) for name, each in value.items() if name != "placement"}
@@ -88,13 +88,13 @@ def _variables(*, by_dialer: bool) -> list[Builder[dashboard.VariableModel]]:
     dialer = _chosen("dialer", "Dialer", f"label_values({state}{{{JOB},{CLUSTER}}}, server_ip)")
     return [
         boards.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        # no value of its own for All: what process_… metrics there are besides is not hotdesk's
+        # No value of its own for All: other process_… metrics are not hotdesk's.
         _chosen("job", "Job", f"label_values({metrics.BUILD_INFO.name}, job)"),
         _chosen("cluster", "Cluster", f"label_values({owned}{{{JOB}}}, cluster)").all_value(".*"),
         *([dialer.all_value(".*")] if by_dialer else []),
         boards.TextBoxVariable("runbooks")
         .label("Runbooks")
-        .description("Where docs/runbooks/ can be read: the links of panels and alerts begin with it.")
+        .description("The address of docs/runbooks/: the links of panels and alerts begin with it.")
         .default_value(RUNBOOKS)
         .current(dashboard.VariableOption(text=RUNBOOKS, value=RUNBOOKS))
         .options([dashboard.VariableOption(selected=True, text=RUNBOOKS, value=RUNBOOKS)]),

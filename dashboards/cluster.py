@@ -1,4 +1,4 @@
-"""One cluster, or several beside each other: logins and moves, dialers, and hotdesk's own pipeline below them."""
+"""The dashboard of one cluster or several: logins and moves, dialers, and hotdesk's own pipeline below them."""
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import dashboard as models
@@ -30,15 +30,15 @@ from dashboards.queries import (
     series,
     total,
 )
-from dashboards.shared import EACH_DIALER, holds, probes, stalls
+from dashboards.shared import EACH_DIALER, agent_pauses, probes, stalls
 from messages import metrics
 
 _AGENTS = total(metrics.DIALER_AGENTS)
-_BY_POLLS = "While no polls come it keeps its last value."
+_BY_POLLS = "Without polls it keeps its last value."
 
 
 def dashboard() -> models.Dashboard:
-    """Make it."""
+    """Return the dashboard of clusters."""
     shows = "Logins and moves, dialers, and hotdesk's own pipeline: rate, errors, duration, saturation."
     return board(CLUSTERS, shows, _rows(), since="now-1h", by_dialer=True)
 
@@ -48,7 +48,7 @@ def _rows() -> list[Row]:
         Row("Now", [*_now(), _condition()]),
         Row(
             "Logins and moves",
-            [_agents(), _statuses(), _picks(), _placed(), _slots(), _moves(), _actions(), _holds(), _findings()],
+            [_agents(), _statuses(), _picks(), _placed(), _slots(), _moves(), _actions(), _agent_pauses(), _findings()],
         ),
         Row(
             "Dialers",
@@ -70,9 +70,9 @@ def _rows() -> list[Row]:
 
 def _now() -> list[stat.Panel]:
     return [
-        number(_small("Agents", "Agents logged in, remote agents not among them."), Ask(_AGENTS, "{{cluster}}")),
+        number(_small("Agents", "Agents logged in, without remote agents."), Ask(_AGENTS, "{{cluster}}")),
         number(
-            _small("Dialers up", "Dialers that are judged up. Normally all that are switched on."),
+            _small("Dialers up", "Dialers in state up. Normally all that are switched on."),
             Ask(total(metrics.DIALER_STATE, meanings.UP), "{{cluster}}"),
             limits=((None, RED), (1, GREEN)),
         ),
@@ -92,12 +92,12 @@ def _now() -> list[stat.Panel]:
             limits=ANY_IS_BAD,
         ),
         number(
-            _small("Slots", "Logins handed out and not seen yet. Normally few, and none for longer than 30 s."),
+            _small("Slots", "Logins promised to a dialer and not seen yet. Normally few, each for 30 s at most."),
             Ask(latest(metrics.CLUSTER_SLOTS), "{{cluster}}"),
         ),
         number(
             _small(
-                "Seen",
+                "Poll age",
                 f"Age of the latest poll. Normally below 2 s; above {BLIND_SECONDS} s nothing is offered.",
                 SECONDS,
             ),
@@ -105,7 +105,7 @@ def _now() -> list[stat.Panel]:
             limits=((None, GREEN), (2, YELLOW), (BLIND_SECONDS, RED)),
         ),
         number(
-            _small("Processes that decide", "Owners of the cluster. Exactly one is right."),
+            _small("Owners", "Controllers that own the cluster. Exactly one is right."),
             Ask(f"sum by (cluster) ({series(metrics.CLUSTER_OWNED)})", "{{cluster}}"),
             limits=((None, RED), (1, GREEN), (2, RED)),
         ),
@@ -120,7 +120,7 @@ def _condition() -> statetimeline.Panel:
     return timeline(
         About(
             "Condition",
-            "The worst that can be said of the cluster. Normally well; an incident or a brake should end by itself.",
+            "The worst condition that applies. Normally well; an incident or a fleet brake should end by itself.",
             NUMBER,
             width=24,
             height=4,
@@ -142,7 +142,8 @@ def _agents() -> timeseries.Panel:
     return graph(
         About(
             "Agents by dialer",
-            f"Agents on each of the chosen dialers. Normally even, but for weights and rules of campaigns. {_BY_POLLS}",
+            "Agents on each of the chosen dialers. Normally even, except for weights and rules of campaigns. "
+            + _BY_POLLS,
             runbooks=("HotdeskImbalance",),
         ),
         Ask(total(metrics.DIALER_AGENTS, DIALER, by=BY_DIALER), EACH_DIALER),
@@ -154,7 +155,7 @@ def _statuses() -> timeseries.Panel:
     return graph(
         About(
             "Agents by status",
-            f"What the agents of the chosen dialers do, by VICIdial's status; and remote agents. {_BY_POLLS}",
+            f"Agents of the chosen dialers by VICIdial's status; and remote agents. {_BY_POLLS}",
         ),
         Ask(total(metrics.DIALER_AGENTS, DIALER, by=("status",)), "{{status}}"),
         Ask(f"sum({latest(metrics.DIALER_REMOTE_AGENTS, DIALER)})", "remote agents"),
@@ -166,8 +167,8 @@ def _picks() -> timeseries.Panel:
     return graph(
         About(
             "Picks by outcome",
-            "Answers to logins that asked. Degraded: a replica answered alone, for the owner did not. Refused: "
-            "VICIdial chooses. Normally all are picked.",
+            "Answers to logins. Degraded: a replica answered alone, as the owner did not answer. Refused: VICIdial "
+            "chooses. Normally all are picked.",
             runbooks=("HotdeskHookErrors", "HotdeskNoLogins"),
         ),
         Ask(count(metrics.PICKS, by=("outcome",)), "{{outcome}}"),
@@ -181,8 +182,8 @@ def _placed() -> timeseries.Panel:
     return graph(
         About(
             "Agents by who chose their dialer",
-            "Agents who are where a pick of hotdesk's has sent them, and all others, for whom VICIdial chose. Where "
-            "every web server has the login hook, nearly all are placed by hotdesk.",
+            "Agents on the dialer that hotdesk picked for them, and all others, for whom VICIdial chose. If every web "
+            "server has the login hook, hotdesk chose for nearly all.",
             runbooks=("HotdeskLoginsPastHook",),
         ),
         Ask(latest(metrics.CLUSTER_AGENTS_PLACED), "{{cluster}}: hotdesk"),
@@ -195,8 +196,8 @@ def _slots() -> timeseries.Panel:
     return graph(
         About(
             "Slots by dialer",
-            "Logins handed out and not seen yet: they count as agents until they are seen, or for 30 s. Normally "
-            "few; many that stay are logins that were given a phone and did not take it.",
+            "Logins promised to a dialer and not seen yet: they count as agents until they are seen, or for 30 s. "
+            "Normally few; many that stay are logins that got a phone and did not use it.",
         ),
         Ask(latest(metrics.DIALER_SLOTS, DIALER), EACH_DIALER),
         stacked=True,
@@ -207,8 +208,8 @@ def _moves() -> timeseries.Panel:
     return graph(
         About(
             "Moves by stage",
-            "Moves of open incidents: ordered, told to log out, ended, home. Normally none; in an incident all end "
-            "up home. Advised means that this cluster is only observed.",
+            "Moves of open incidents: planned, sent, ended, moved. Normally none; in an incident all become moved. "
+            "Advised: this cluster has mode advise, or is suspended.",
             runbooks=("HotdeskMoveFailed",),
         ),
         Ask(total(metrics.CLUSTER_MOVES, by=("stage",)), "{{stage}}"),
@@ -221,8 +222,8 @@ def _actions() -> timeseries.Panel:
     return graph(
         About(
             "Actions by reply",
-            "What hotdesk did in VICIdial (relogin, agent_pause, fence), and what came of it. Normally nothing outside "
-            "an incident, and then done. Denied: the account may not, and the cluster is paused.",
+            "hotdesk's actions in VICIdial (relogin, agent_pause, fence), by VICIdial's reply. Normally none outside "
+            "an incident, and then done. Denied: the account lacks a permission, and the cluster is suspended.",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),
         Ask(count(metrics.ACTIONS, by=("action", "reply")) + " > 0", "{{action}}: {{reply}}"),
@@ -230,19 +231,18 @@ def _actions() -> timeseries.Panel:
     )
 
 
-def _holds() -> timeseries.Panel:
-    return holds(
-        "Agents of a dead dialer who are paused so that no call is sent to them, by how far that has come. "
-        "Normally none."
+def _agent_pauses() -> timeseries.Panel:
+    return agent_pauses(
+        "Agents of a dead dialer who are paused so that no call is sent to them, by stage. Normally none."
     )
 
 
 def _findings() -> timeseries.Panel:
     return graph(
         About(
-            "What the audit found",
-            "What hot-desking needs of VICIdial and lacks, by severity; hotdesk readiness says where, and how to mend "
-            "it. Normally no error.",
+            "Readiness findings",
+            "Aliases, phones, rooms and settings that are not fit for hot-desking, by severity; hotdesk readiness "
+            "shows where, and how to mend it. Normally no error.",
             width=24,
             height=6,
             runbooks=("HotdeskAliasDefects",),
@@ -255,7 +255,7 @@ def _states() -> statetimeline.Panel:
     return timeline(
         About(
             "State of each dialer",
-            f"What each dialer is judged to be. Normally up. {_BY_POLLS}",
+            f"The state of each dialer. Normally up. {_BY_POLLS}",
             NUMBER,
             width=24,
             height=10,
@@ -277,8 +277,8 @@ def _eligible() -> statetimeline.Panel:
     return timeline(
         About(
             "Takes new logins",
-            "Whether new logins are sent to each dialer. Normally yes, where it is up; hotdesk explain says why "
-            "not. No too while no polls come.",
+            "Whether new logins are sent to each dialer. Normally yes if it is up; hotdesk explain shows why not. "
+            "Also no without polls.",
             NUMBER,
             height=10,
             runbooks=("HotdeskNoLogins",),
@@ -292,8 +292,7 @@ def _ranks() -> timeseries.Panel:
     return graph(
         About(
             "Rank",
-            "Place of each dialer in the ranking: 1 is next, 0 takes no new logins. Normally it changes with every "
-            "login.",
+            "Rank of each dialer: 1 is next, 0 takes no new logins. Normally it changes with every login.",
             NUMBER,
             height=10,
         ),
@@ -305,8 +304,8 @@ def _skews() -> timeseries.Panel:
     return graph(
         About(
             "Clock skew",
-            "Each dialer's clock minus the database's, about a second exact. Normally within 2 s; beyond 5 s it is "
-            "surely wrong, and VICIdial itself may take the dialer for dead.",
+            "Each dialer's clock minus the database's, to about a second. Normally within 2 s; beyond 5 s it is "
+            "certainly wrong, and VICIdial itself may consider the dialer dead.",
             SECONDS,
             runbooks=("HotdeskDialerSkewed",),
         ),
@@ -318,7 +317,7 @@ def _rooms() -> timeseries.Panel:
     return graph(
         About(
             "Rooms free by dialer",
-            "Free conference rooms of each dialer, slots taken off. A dialer without any takes no login.",
+            "Free conference rooms of each dialer, less the slots. A dialer without any takes no login.",
             runbooks=("HotdeskCapacityLow",),
         ),
         Ask(latest(metrics.DIALER_ROOMS_FREE, DIALER), EACH_DIALER),
@@ -329,8 +328,8 @@ def _places() -> timeseries.Panel:
     return graph(
         About(
             "Places free by dialer",
-            "How many more agents each dialer may take: rooms, or what max_agents leaves; 0 where it takes no "
-            "logins. The others together should have room for the fullest one's agents.",
+            "How many more agents each dialer may take: rooms, or what max_agents leaves; 0 if it takes no logins. "
+            "The others together should have room for the fullest one's agents.",
             runbooks=("HotdeskCapacityLow",),
         ),
         Ask(latest(metrics.DIALER_PLACES_FREE, DIALER), EACH_DIALER),
@@ -342,8 +341,8 @@ def _imbalance() -> timeseries.Panel:
     return graph(
         About(
             "Imbalance",
-            "The fullest dialer's load over the mean of those that take logins. 1 is even; a dialer that has just "
-            "come back makes it rise for a while. Absent while nobody is logged in.",
+            "The fullest dialer's load divided by the mean of those that take logins. 1 is even; a dialer that has "
+            "just come back raises it for a while. Absent without agents.",
             NUMBER,
             runbooks=("HotdeskImbalance",),
         ),

@@ -1,4 +1,4 @@
-"""One incident, while it lasts or afterwards: noticed when, moved how, landed where, and who is left."""
+"""The dashboard of one incident, while it lasts or afterwards: detection, moves, destinations, remaining agents."""
 
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
@@ -23,24 +23,23 @@ from dashboards.panels import (
     timeline,
 )
 from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, coded, count, latest, most, series, total
-from dashboards.shared import EACH_DIALER, holds, probes, stalls
+from dashboards.shared import EACH_DIALER, agent_pauses, probes, stalls
 from messages import metrics
 
 _TO = ("cluster", "server_ip", "to_server_ip")
-_IS_HOME = 'stage="moved"'
-_FAILED = 'stage="failed"'
-_OVER = "In the time shown, so that it can be read afterwards too."
+_MOVED = 'stage="moved"'
+_OVER = "In the shown time, so that it can be read afterwards too."
 
-# a new collector has seen no heartbeat move yet: 0, and not a beat of 1970
+# A new collector has seen no heartbeat advance yet: 0, which is no beat of 1970.
 _BEAT = f"({series(metrics.DIALER_HEARTBEAT, DIALER)} > 0)"
-_STOOD_STILL = f"{series(metrics.INCIDENT_OPENED, DIALER)} - on (cluster, server_ip, instance) group_left () {_BEAT}"
-NOTICED_AFTER = f"max by (cluster, server_ip) (max_over_time(({_STOOD_STILL})[{FINE}]))"
-"""From the last beat until the incident was opened."""
+_STALLED = f"{series(metrics.INCIDENT_OPENED, DIALER)} - on (cluster, server_ip, instance) group_left () {_BEAT}"
+DETECTED_AFTER = f"max by (cluster, server_ip) (max_over_time(({_STALLED})[{FINE}]))"
+"""From the last beat until the incident was opened, in seconds."""
 
 
 def dashboard() -> models.Dashboard:
-    """Make it."""
-    shows = "One incident: choose the dialer and a time that holds it. How it was noticed, and who was moved where."
+    """Return the dashboard of an incident."""
+    shows = "One incident: choose the dialer and a time that includes it. Its detection, and its agents' moves."
     return board(FAILOVER, shows, _rows(), since="now-30m", by_dialer=True)
 
 
@@ -48,9 +47,9 @@ def _rows() -> list[Row]:
     return [
         Row("The incident", [*_figures(), _kinds()]),
         Row("Detection", [_states(), stalls(width=12), _eligible(), probes(width=24, height=6)]),
-        Row("Moves", [_moves(), _actions(), _holds(), _fences()]),
-        Row("Where they landed", [_landed(), _agents()]),
-        Row("Who is left", [_left(), _statuses(), _listed()]),
+        Row("Moves", [_moves(), _actions(), _agent_pauses(), _fences()]),
+        Row("Destinations", [_landed(), _agents()]),
+        Row("Remaining agents", [_left(), _statuses(), _listed()]),
     ]
 
 
@@ -58,39 +57,39 @@ def _figures() -> list[stat.Panel]:
     on_it = total(metrics.DIALER_AGENTS, DIALER, by=("cluster", "server_ip"))
     then = most(metrics.INCIDENT_AGENTS, DIALER)
     with_agents = f"{series(metrics.INCIDENT_AGENTS, DIALER)} > 0"
-    # who left between two scrapes was never seen: that is 0 s, and not nothing
+    # Agents that left between two scrapes were never seen: that is 0 s, not an absent value.
     emptying = f"max by ({', '.join(BY_DIALER)}) (2 * count_over_time(({with_agents})[{FINE}])) or 0 * {then}"
     return [
         number(
             About(
-                "Noticed after",
+                "Detected after",
                 "From the last beat until the incident was opened. Normally below 5 s with a probe and 9 s "
                 f"without. {_OVER}",
                 SECONDS,
                 width=4,
                 height=4,
             ),
-            Ask(NOTICED_AFTER, EACH_DIALER),
+            Ask(DETECTED_AFTER, EACH_DIALER),
             limits=((None, GREEN), (10, ORANGE)),
         ),
         number(
             About(
                 "Agents on it",
-                "Most agents that were on the dialer in the time shown: as many as it had before it died.",
+                "The highest number of agents on the dialer in the shown time: as many as it had before it died.",
                 width=4,
                 height=4,
             ),
             Ask(f"max by (cluster, server_ip) (max_over_time(({on_it})[{FINE}]))", EACH_DIALER),
         ),
         number(
-            About("Came home", f"Agents who were moved and seen on another dialer. {_OVER}", width=4, height=4),
-            Ask(f"sum by (cluster, server_ip) ({most(metrics.INCIDENT_MOVES, DIALER, _IS_HOME, by=_TO)})", EACH_DIALER),
+            About("Moved", f"Agents who logged in on another dialer. {_OVER}", width=4, height=4),
+            Ask(f"sum by (cluster, server_ip) ({most(metrics.INCIDENT_MOVES, DIALER, _MOVED, by=_TO)})", EACH_DIALER),
         ),
         number(
             About(
                 "Empty after",
-                "For how long agents were on the dialer with its incident open, as often as it was scraped. Normally "
-                f"below half a minute. {_OVER}",
+                "How long agents were on the dialer with its incident open, to the scrape interval. Normally below "
+                f"half a minute. {_OVER}",
                 SECONDS,
                 4,
                 4,
@@ -101,7 +100,7 @@ def _figures() -> list[stat.Panel]:
         number(
             About(
                 "Not moved",
-                f"Most agents that were listed and not moved, remote agents among them. {_OVER}",
+                f"The highest number of agents that were listed and not moved, including remote agents. {_OVER}",
                 width=4,
                 height=4,
             ),
@@ -111,7 +110,7 @@ def _figures() -> list[stat.Panel]:
         number(
             About(
                 "Deaths",
-                "How often the dialer died lately; each one doubles its probation. Forgotten after 30 minutes up.",
+                "How often the dialer died lately; each death doubles its probation. Forgotten after 30 minutes up.",
                 width=4,
                 height=4,
                 runbooks=("HotdeskDialerFlapping",),
@@ -126,7 +125,7 @@ def _kinds() -> statetimeline.Panel:
     return timeline(
         About(
             "Incident",
-            "When the dialer had an open incident, and of which kind. Down: agents move at once; draining and "
+            "The dialer's open incidents, by kind. Down: agents move at once; draining and "
             "closed: when their calls end.",
             NUMBER,
             width=24,
@@ -142,7 +141,7 @@ def _states() -> statetimeline.Panel:
     return timeline(
         About(
             "State",
-            "What the dialer was judged to be. A death goes suspect, down, and once it is back recovering, up.",
+            "The dialer's state. A death shows as suspect, down, and once it is back recovering, up.",
             NUMBER,
             width=24,
             height=5,
@@ -157,8 +156,8 @@ def _eligible() -> statetimeline.Panel:
     return timeline(
         About(
             "Takes new logins",
-            "Whether new logins were sent there: no from 2.5 s after the last beat, and yes again with a growing "
-            "share once it is back.",
+            "Whether new logins were sent to the dialer: no from 2.5 s after the last beat, and yes again once it is "
+            "back, with a growing share.",
             NUMBER,
         ),
         Ask(latest(metrics.DIALER_ELIGIBLE, DIALER), EACH_DIALER),
@@ -170,8 +169,9 @@ def _moves() -> timeseries.Panel:
     return graph(
         About(
             "Moves by stage",
-            "Ordered, told to log out, session ended, home on another dialer. Normally all are home within half a "
-            "minute; failed means that the screen did not react. Advised: this cluster is only observed.",
+            "Planned, sent (the screen's logout), ended (the session), moved (on another dialer). Normally all are "
+            "moved within half a minute. Failed: the screen did not react. Advised: this cluster has mode advise, or "
+            "is suspended.",
             runbooks=("HotdeskMoveFailed", "HotdeskAgentsStranded"),
         ),
         Ask(total(metrics.INCIDENT_MOVES, DIALER, by=("stage",)), "{{stage}}"),
@@ -183,9 +183,9 @@ def _moves() -> timeseries.Panel:
 def _actions() -> table.Panel:
     return listing(
         About(
-            "What was done in VICIdial",
-            "Actions of the cluster and what came of each: done is normal, gone means that the agent had left. "
-            f"{_OVER}",
+            "Actions in VICIdial",
+            "hotdesk's actions in the cluster and VICIdial's replies: done is normal, gone means that the agent had "
+            f"left. {_OVER}",
             runbooks=("HotdeskMoveFailed", "HotdeskClusterPaused"),
         ),
         Column("Cluster", label="cluster"),
@@ -194,14 +194,14 @@ def _actions() -> table.Panel:
         Column(
             "How often", ask=f"round({count(metrics.ACTIONS, by=('cluster', 'action', 'reply'), within=RANGE)}) > 0"
         ),
-        empty="Nothing was done",
+        empty="No action",
     )
 
 
-def _holds() -> timeseries.Panel:
-    return holds(
-        "Agents of the cluster's dead dialers who are paused so that no call is sent to them. Normally those "
-        "who wait and are not told to log out at once, and none when all are home."
+def _agent_pauses() -> timeseries.Panel:
+    return agent_pauses(
+        "Agents of the cluster's dead dialers who are paused so that no call is sent to them. Normally agents who "
+        "wait for calls and for their own move, and none once all are moved."
     )
 
 
@@ -209,8 +209,8 @@ def _fences() -> statetimeline.Panel:
     return timeline(
         About(
             "Fence",
-            "Whether hotdesk has closed the dialer to VICIdial's own logins, with fence = true: taken, and given "
-            "back when it is back. Unclear wants a person: hotdesk unfence. Empty where nothing is fenced.",
+            "Whether hotdesk has closed the dialer to VICIdial's own logins, with fence = true: taken, and returned "
+            "when the dialer is back. Unclear needs a person: hotdesk unfence. Empty without fences.",
             NUMBER,
             runbooks=("HotdeskFenceLeft",),
         ),
@@ -223,9 +223,9 @@ def _landed() -> table.Panel:
     by = (*_TO, "stage")
     return listing(
         About(
-            "Moves by where they went",
-            "The dialers that agents were moved to, by how far that came: the most there were of each at a time. "
-            f"Normally as many home on each dialer. {_OVER}",
+            "Moves by destination",
+            "The dialers that agents were moved to, by stage: the highest number of each at any time. Normally about "
+            f"as many moved to each dialer. {_OVER}",
             runbooks=("HotdeskMoveFailed",),
         ),
         Column("Cluster", label="cluster"),
@@ -233,7 +233,7 @@ def _landed() -> table.Panel:
         Column("To", label="to_server_ip"),
         Column("Stage", label="stage"),
         Column("Agents", ask=f"{most(metrics.INCIDENT_MOVES, DIALER, by=by)} > 0"),
-        empty="Nobody was moved",
+        empty="No agent was moved",
     )
 
 
@@ -241,7 +241,7 @@ def _agents() -> timeseries.Panel:
     return graph(
         About(
             "Agents by dialer, before and after",
-            "Agents on every dialer of the cluster, not only the chosen one. Normally the sum dips for some "
+            "Agents on every dialer of the cluster, not only on the chosen one. Normally the sum dips for some "
             "seconds, and the others rise evenly.",
             runbooks=("HotdeskCapacityLow", "HotdeskImbalance"),
         ),
@@ -254,7 +254,7 @@ def _left() -> timeseries.Panel:
     return graph(
         About(
             "Agents left",
-            "Agents still on the dialer, and those of them who are listed and not moved, as remote agents are. "
+            "Agents still on the dialer, and those of them who are listed and not moved, such as remote agents. "
             "Normally 0 within half a minute.",
             width=8,
             runbooks=("HotdeskAgentsStranded",),
@@ -267,9 +267,9 @@ def _left() -> timeseries.Panel:
 def _statuses() -> timeseries.Panel:
     return graph(
         About(
-            "What they do",
-            "Agents on the dialer by VICIdial's status. Who waits is moved first, who is in a call last. While no "
-            "polls come it keeps its last value.",
+            "Agents by status",
+            "Agents on the dialer by VICIdial's status. Waiting agents are moved first, agents in a call last. Without "
+            "polls it keeps its last value.",
             width=8,
         ),
         Ask(total(metrics.DIALER_AGENTS, DIALER, by=("status",)), "{{status}}"),
@@ -281,7 +281,7 @@ def _listed() -> table.Panel:
     return listing(
         About(
             "Open incidents",
-            "What is still open, and whether somebody is on it; hotdesk incidents names every agent and the reason.",
+            "Incidents that are still open, planned or silenced; hotdesk incidents names every agent and the reason.",
             width=8,
             runbooks=("HotdeskAgentsStranded",),
         ),

@@ -1,4 +1,4 @@
-"""All clusters: is each of them well, and if not, where to look."""
+"""The dashboard of all clusters: is each of them well, and if not, what is wrong?"""
 
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
@@ -28,13 +28,13 @@ from dashboards.queries import latest, process, series, total
 from messages import metrics
 
 ALERTS = 'alertname=~"Hotdesk.+",severity!="none",cluster=~"$cluster|"'
-"""Of the chosen clusters, and of none in particular."""
+"""Alerts of the chosen clusters, and those of no cluster."""
 _FIRING = f'ALERTS{{{ALERTS},alertstate="firing"}}'
 _BY_ALERT = "alertname, severity, cluster, server_ip"
 
 
 def dashboard() -> models.Dashboard:
-    """Make it."""
+    """Return the dashboard of all clusters."""
     return board(FLEET, "Which clusters are well, and where to look.", _rows(), since="now-3h", by_dialer=False)
 
 
@@ -48,7 +48,7 @@ def _rows() -> list[Row]:
 
 
 def _or_none(expression: str) -> str:
-    """Give 0 for a cluster of which there is nothing to count."""
+    """Return an expression that is 0 for a cluster without a value."""
     return f"{expression} or 0 * {latest(metrics.CLUSTER_OWNED)}"
 
 
@@ -56,20 +56,20 @@ def _counts() -> list[stat.Panel]:
     states = 'state!="up"'
     return [
         number(
-            About("Clusters", "Clusters that hotdesk's processes tell of. Normally all you have.", width=4, height=4),
+            About("Clusters", "Clusters that hotdesk's processes report. Normally all you have.", width=4, height=4),
             Ask(f"count({latest(metrics.CLUSTER_OWNED)})", "clusters"),
         ),
         number(
-            About("Agents", "Agents logged in, remote agents not among them.", width=4, height=4),
+            About("Agents", "Agents logged in, without remote agents.", width=4, height=4),
             Ask(f"sum({latest(metrics.DIALER_AGENTS)})", "agents"),
         ),
         number(
-            About("Dialers up", "Dialers that are judged up. Normally all that are switched on.", width=4, height=4),
+            About("Dialers up", "Dialers in state up. Normally all that are switched on.", width=4, height=4),
             Ask(f"sum({latest(metrics.DIALER_STATE, meanings.UP)})", "up"),
             limits=((None, RED), (1, GREEN)),
         ),
         number(
-            About("Dialers not up", "Dialers in any other state, one that is switched off too.", width=4, height=4),
+            About("Dialers not up", "Dialers in any other state, including those switched off.", width=4, height=4),
             Ask(f"sum({latest(metrics.DIALER_STATE, states)})", "not up"),
             limits=ANY_IS_DOUBTFUL,
         ),
@@ -90,7 +90,7 @@ def _conditions() -> statetimeline.Panel:
     return timeline(
         About(
             "Condition of each cluster",
-            "The worst that can be said of a cluster. Normally well; an incident or a brake should end by itself.",
+            "The worst condition that applies. Normally well; an incident or a fleet brake should end by itself.",
             NUMBER,
             width=24,
             height=6,
@@ -109,9 +109,9 @@ def _clusters() -> table.Panel:
     return listing(
         About(
             "Each cluster",
-            "What there is of each cluster now; a click on its name leads to its dashboard. Seen is the age of the "
-            f"latest poll, normally below 2 s; above {BLIND_SECONDS} s nothing is offered. Exactly one process "
-            "decides.",
+            "The current figures of each cluster; a click on its name opens its dashboard. The age of the latest poll "
+            f"is normally below 2 s; above {BLIND_SECONDS} s nothing is offered. Exactly one owner and one leader is "
+            "right.",
             width=24,
             height=8,
         ),
@@ -125,18 +125,18 @@ def _clusters() -> table.Panel:
         Column("Incidents", ask=incident, limits=ANY_IS_DOUBTFUL),
         Column("Agents left", ask=left, limits=ANY_IS_DOUBTFUL),
         Column("Not moved", ask=not_moved, limits=ANY_IS_DOUBTFUL),
-        Column("Seen", ask=SEEN_AGO, unit=SECONDS, limits=((None, GREEN), (2, YELLOW), (BLIND_SECONDS, RED))),
+        Column("Poll age", ask=SEEN_AGO, unit=SECONDS, limits=((None, GREEN), (2, YELLOW), (BLIND_SECONDS, RED))),
         Column(
-            "Decide",
+            "Owners",
             ask=f"sum by (cluster) ({series(metrics.CLUSTER_OWNED)})",
             limits=((None, RED), (1, GREEN), (2, RED)),
         ),
         Column(
-            "Collect",
+            "Leaders",
             ask=f"sum by (cluster) ({series(metrics.COLLECTOR_LEADING)})",
             limits=((None, RED), (1, GREEN), (2, RED)),
         ),
-        empty="No hotdesk process tells of any cluster",
+        empty="No hotdesk process reports a cluster",
     )
 
 
@@ -145,8 +145,8 @@ def _alerts() -> table.Panel:
     return listing(
         About(
             "Alerts",
-            "Alerts of hotdesk's that fire, as Prometheus has them, whether or not somebody silenced them; a click "
-            "on the name opens its page. Normally none.",
+            "Alerts of hotdesk's that fire in Prometheus, silenced or not; a click on the name opens its runbook. "
+            "Normally none.",
         ),
         Column("Alert", label="alertname", link=TO_RUNBOOK),
         Column("Severity", label="severity"),
@@ -159,15 +159,15 @@ def _alerts() -> table.Panel:
 
 def _incidents() -> table.Panel:
     def of(metric: metrics.Metric) -> str:
-        """Give a value of each incident, with its kind."""
+        """Return an expression for a value of each incident, with its kind."""
         kind = latest(metrics.INCIDENT_OPEN)
         return f"{latest(metric)} * on (cluster, server_ip, server_id) group_left (kind) {kind}"
 
     return listing(
         About(
             "Incidents now",
-            "Dialers whose agents are being moved, since when, and who is left; a click on the dialer shows how it "
-            "went. Normally none.",
+            "Dialers whose agents are being moved, since when, and how many remain; a click on the dialer opens its "
+            "incident. Normally none.",
             runbooks=("HotdeskDialerDown", "HotdeskAgentsStranded"),
         ),
         Column("Cluster", label="cluster"),
@@ -186,35 +186,35 @@ def _incidents() -> table.Panel:
 def _findings() -> table.Panel:
     return listing(
         About(
-            "What the audit found",
-            "What hot-desking needs of VICIdial and lacks, by kind; hotdesk readiness says where, and how to mend it. "
-            "Normally no error.",
+            "Readiness findings",
+            "Aliases, phones, rooms and settings that are not fit for hot-desking, by kind; hotdesk readiness shows "
+            "where, and how to mend it. Normally no error.",
             runbooks=("HotdeskAliasDefects",),
         ),
         Column("Cluster", label="cluster"),
         Column("Severity", label="severity"),
         Column("Kind", label="kind"),
         Column("Findings", ask=f"{latest(metrics.READINESS_FINDINGS)} > 0"),
-        empty="Nothing was found",
+        empty="No finding",
     )
 
 
 def _odd_rows() -> table.Panel:
     return listing(
         About(
-            "Rows that do not fit",
-            "Rows of VICIdial's tables that hotdesk leaves out, by kind. A few are normal; a growing number is not.",
+            "Skipped rows",
+            "Rows of VICIdial's tables that hotdesk cannot use, by kind. A few are normal; a growing number is not.",
         ),
         Column("Cluster", label="cluster"),
         Column("Kind", label="kind"),
         Column("Rows", ask=latest(metrics.CLUSTER_ODD_ROWS)),
-        empty="All rows fit",
+        empty="No row was skipped",
     )
 
 
 def _agents() -> timeseries.Panel:
     return graph(
-        About("Agents by cluster", "Agents logged in, remote agents not among them. A sudden fall is a failure."),
+        About("Agents by cluster", "Agents logged in, without remote agents. A sudden fall is a failure."),
         Ask(total(metrics.DIALER_AGENTS), "{{cluster}}"),
         stacked=True,
     )
@@ -224,8 +224,7 @@ def _states() -> timeseries.Panel:
     return graph(
         About(
             "Dialers by state",
-            "How many dialers of all chosen clusters are in which state. Normally all are up, but for those "
-            "switched off.",
+            "Dialers of all chosen clusters, by state. Normally all are up, except those switched off.",
             runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
         ),
         Ask(total(metrics.DIALER_STATE, by=("state",)), "{{state}}"),
@@ -239,7 +238,7 @@ def _places() -> timeseries.Panel:
         About(
             "Places free by cluster",
             "How many more agents the dialers that take logins may take: rooms, or what max_agents leaves. It must "
-            "be more than the fullest dialer's agents, or they have nowhere to go.",
+            "be more than the fullest dialer's agents, or those cannot be moved.",
             runbooks=("HotdeskCapacityLow",),
         ),
         Ask(total(metrics.DIALER_PLACES_FREE), "{{cluster}}"),
@@ -250,7 +249,7 @@ def _not_moved() -> timeseries.Panel:
     return graph(
         About(
             "Agents on failed dialers",
-            "Agents still on dialers with an open incident, and those of them who are listed and not moved. "
+            "Agents still on dialers with an open incident, and those of them who are listed as not moved. "
             "Normally 0, and 0 again within half a minute of a death.",
             runbooks=("HotdeskAgentsStranded", "HotdeskMoveFailed"),
         ),
@@ -276,7 +275,7 @@ def _answering() -> statetimeline.Panel:
 
 def _processes() -> table.Panel:
     def of(expression: str) -> str:
-        """Give a value of each process, with what it runs."""
+        """Return an expression for a value of each process, with its versions."""
         with_build = f"on (job, instance) group_left (version, python) {series(metrics.BUILD_INFO)}"
         return f"max by (instance, version, python) ({expression} * {with_build})"
 
@@ -287,8 +286,8 @@ def _processes() -> table.Panel:
     return listing(
         About(
             "Processes",
-            "What runs, in which version and which role, and how many clusters each decides and collects for. "
-            "Normally all run the same version, and somebody else can take over each role.",
+            "hotdesk's processes, their versions and roles, and the number of clusters that each owns and leads. "
+            "Normally all run the same version, and each role has a second process to take over.",
             width=24,
             runbooks=("HotdeskNobodyToTakeOver", "HotdeskTwoDeciders"),
         ),
@@ -298,8 +297,8 @@ def _processes() -> table.Panel:
         Column("Collector", ask=does("collect"), words=meanings.QUIETLY_YES),
         Column("Controller", ask=does("control"), words=meanings.QUIETLY_YES),
         Column("API", ask=does("serve"), words=meanings.QUIETLY_YES),
-        Column("Decides for", ask=of(f"sum by (job, instance) ({series(metrics.CLUSTER_OWNED)})")),
-        Column("Collects for", ask=of(f"sum by (job, instance) ({series(metrics.COLLECTOR_LEADING)})")),
+        Column("Clusters owned", ask=of(f"sum by (job, instance) ({series(metrics.CLUSTER_OWNED)})")),
+        Column("Clusters led", ask=of(f"sum by (job, instance) ({series(metrics.COLLECTOR_LEADING)})")),
         Column("Started", ask=of(f"1000 * {process('process_start_time_seconds')}"), unit=WHEN),
         Column("Memory", ask=of(process("process_resident_memory_bytes")), unit=BYTES),
         Column("Status pages open", ask=of(series(metrics.PAGE_VIEWERS))),

@@ -1,6 +1,6 @@
-"""What hotdesk's words mean to the eye: a colour each, and a number where a timeline needs one.
+"""A colour for each of hotdesk's words, and a number if a timeline needs one.
 
-The later a word stands in its table the worse it is, so that of several the highest number is the one to show.
+The words of each table are ordered from good to bad, so that of several the highest number is the one to show.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ MOVES: Mapping[str, str] = {
     ReloginStage.FAILED: RED,
     ReloginStage.ADVISED: GREY,
 }
-HOLDS: Mapping[str, str] = {
+AGENT_PAUSES: Mapping[str, str] = {
     AgentPauseStage.PAUSED: BLUE,
     AgentPauseStage.RESUMING: LIGHT_BLUE,
     AgentPauseStage.PLANNED: ORANGE,
@@ -59,10 +59,10 @@ QUIETLY_YES: Words = {0: ("no", GREY), 1: ("yes", BLUE)}
 
 
 def codes(table: Mapping[str, str]) -> Mapping[str, int]:
-    """AttemptId the words from 1: nothing is 0."""
+    """Return a number for each word of a table, from 1: no number stands for an absent series."""
     return {word: code for code, word in enumerate(table, start=1)}
 
 
 def words(table: Mapping[str, str]) -> Words:
-    """Give each number its word and colour again."""
+    """Return the word and the colour of each number that `codes` assigns."""
     return {code: (str(word), table[word]) for word, code in codes(table).items()}

@@ -1,7 +1,7 @@
-"""The kinds of panels, each with its looks: what a dashboard says of a panel is what it asks and what it means.
+"""The kinds of panels, with their looks: a dashboard defines only a panel's queries and their meaning.
 
-Colours mean the same everywhere: green is well, yellow in doubt, orange on its way out, red is bad, blue closed by
-somebody's will, grey unknown.
+Colours mean the same everywhere: green is well, yellow in doubt, orange draining or leaving, red bad, blue closed on
+purpose, grey unknown.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 SCRAPES = "2s"
-"""How often Prometheus asks, by alerts/prometheus.example.yml: finer there is nothing to see."""
+"""The scrape interval of alerts/prometheus.example.yml: a finer resolution shows nothing more."""
 
 GREEN, LIGHT_GREEN, YELLOW, ORANGE, RED = "green", "light-green", "yellow", "orange", "red"
 BLUE, LIGHT_BLUE, PURPLE, GREY = "blue", "light-blue", "purple", "#808080"
@@ -28,9 +28,9 @@ NUMBER, COUNT, SHARE, SECONDS, BYTES = "none", "short", "percentunit", "s", "byt
 PER_SECOND, WHEN = "ops", "dateTimeAsIso"
 
 Words = Mapping[int, tuple[str, str]]
-"""What a number is shown as, and its colour."""
+"""The word that stands for each number, and its colour."""
 Limits = tuple[tuple[float | None, str], ...]
-"""From which value on which colour; the first has None."""
+"""The lowest value of each colour; None for the first."""
 
 Link = tuple[str, str]
 """Title and address."""
@@ -41,28 +41,28 @@ PLAIN: Limits = ((None, BLUE),)
 
 
 class About(NamedTuple):
-    """What a panel is about, whatever its kind."""
+    """The description of a panel of any kind."""
 
     title: str
     shows: str
-    """What it shows, and what is normal."""
+    """The meaning of its values, and the normal ones."""
     unit: str = COUNT
     width: int = 12
     """Of 24."""
     height: int = 8
     runbooks: tuple[str, ...] = ()
-    """Alerts whose pages help with what is seen here."""
+    """Alerts whose runbooks help with these values."""
 
 
 class Ask(NamedTuple):
-    """A query, and what its series are called."""
+    """A query and the legend of its series."""
 
     expression: str
     legend: str
 
 
 class Column(NamedTuple):
-    """A column of a table: a label of the queries, or what a query of its own gives."""
+    """A column of a table: a label of the queries, or the value of a query of its own."""
 
     title: str
     label: str = ""
@@ -93,7 +93,7 @@ def graph(
     limits: Limits | None = None,
     stacked: bool = False,
 ) -> timeseries.Panel:
-    """Draw lines over time, those in `colours` in theirs; stacked where their sum means something."""
+    """Return a panel with lines over time, those in `colours` in theirs; stacked if their sum has a meaning."""
     panel = _described(timeseries.Panel(), about)
     for letter, ask in zip(ascii_uppercase, asks, strict=False):
         panel = panel.with_target(_over_time(letter, ask))
@@ -123,7 +123,10 @@ def graph(
 
 
 def timeline(about: About, ask: Ask, words: Words, *, to: Link | None = None) -> statetimeline.Panel:
-    """Draw a bar over time for each series, in the words and colours of its numbers; a click may lead somewhere."""
+    """Return a panel with a bar over time for each series, in the words and colours of its numbers.
+
+    A click on a bar opens `to`, if there is one.
+    """
     panel = (
         _described(statetimeline.Panel(), about)
         .with_target(_over_time("A", ask))
@@ -142,7 +145,7 @@ def timeline(about: About, ask: Ask, words: Words, *, to: Link | None = None) ->
 
 
 def number(about: About, ask: Ask, *, limits: Limits = PLAIN) -> stat.Panel:
-    """Show the value at the end of the time shown, large."""
+    """Return a panel with the value at the end of the shown time, in large print."""
     return (
         _described(stat.Panel(), about)
         .with_target(_query("A", ask.expression).legend_format(ask.legend).instant())
@@ -151,23 +154,23 @@ def number(about: About, ask: Ask, *, limits: Limits = PLAIN) -> stat.Panel:
         .graph_mode(common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.AUTO)
         .reduce_options(parts.ReduceDataOptions().calcs(["lastNotNull"]))
-        .no_value("nothing")
+        .no_value("no data")
     )
 
 
 def listing(about: About, *columns: Column, empty: str) -> table.Panel:
-    """List what is there at the end of the time shown: a row for each set of labels, in the order of `columns`.
+    """Return a table of the values at the end of the shown time: a row for each set of labels, in these columns.
 
-    Each label of the queries has its column.
+    Each label of the queries has its column. `empty` is shown instead of an empty table.
     """
     asked = [column.ask for column in columns if column.ask]
-    # Grafana leaves the letter out where there is one query only
+    # Grafana omits the letter if there is only one query.
     values = iter([f"Value #{letter}" for letter in ascii_uppercase[: len(asked)]] if len(asked) > 1 else ["Value"])
     names = [next(values) if column.ask else column.label for column in columns]
     panel = _described(table.Panel(), about).cell_height(common.TableCellHeight.SM).no_value(empty)
     for letter, expression in zip(ascii_uppercase, asked, strict=False):
         panel = panel.with_target(_query(letter, expression).instant().format(PromQueryFormat.TABLE))
-    arranged = {"excludeByName": {"Time": True}, "indexByName": {name: place for place, name in enumerate(names)}}
+    arranged = {"excludeByName": {"Time": True}, "indexByName": {name: index for index, name in enumerate(names)}}
     for name, options in (("merge", {}), ("organize", {**arranged, "renameByName": {}})):
         panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val=name, options=options))
     for column, name in zip(columns, names, strict=True):
@@ -176,7 +179,7 @@ def listing(about: About, *columns: Column, empty: str) -> table.Panel:
 
 
 def link(title: str, address: str) -> boards.DashboardLink:
-    """Make a link out of a panel or a cell."""
+    """Return a link from a panel or a cell."""
     return boards.DashboardLink(title).type(dashboard.DashboardLinkType.LINK).url(address)
 
 
@@ -199,8 +202,8 @@ def _query(letter: str, expression: str) -> Dataquery:
 
 def _over_time(letter: str, ask: Ask) -> Dataquery:
     query = _query(letter, ask.expression).legend_format(ask.legend).range()
-    # A rate needs two scrapes, and Grafana knows from its data source how far apart they are. What needs one only is
-    # shown as finely as it is scraped: a failover takes seconds.
+    # A rate needs two scrapes, and Grafana knows the interval from its data source. A query that needs only one scrape
+    # is shown at the scrape interval: a failover takes seconds.
     return query if "$__rate_interval" in ask.expression else query.interval(SCRAPES)
 
 
@@ -212,8 +215,8 @@ def _thresholds(limits: Limits) -> boards.ThresholdsConfig:
 def _mapping(words: Words) -> dashboard.ValueMap:
     return dashboard.ValueMap(
         options={
-            str(value): dashboard.ValueMappingResult(text=text, color=colour, index=place)
-            for place, (value, (text, colour)) in enumerate(words.items())
+            str(value): dashboard.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, (text, colour)) in enumerate(words.items())
         }
     )
 

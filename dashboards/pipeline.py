@@ -17,7 +17,7 @@ from messages import metrics
 
 
 def rows() -> list[Row]:
-    """Make the rows that a dashboard shows of it."""
+    """Return a dashboard's rows about the pipeline."""
     return [
         Row("Pipeline: rate", [_polls(), _records(), _pick_rate()]),
         Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens()]),
@@ -30,8 +30,8 @@ def _polls() -> timeseries.Panel:
     return graph(
         About(
             "Polls and statements",
-            "How often a second the collector looks at each cluster's database, and the statements for it. Normally "
-            "2 polls and about 7 statements, however many dialers and agents.",
+            "Polls of each cluster's database per second, and their SQL statements. Normally 2 polls and about 7 "
+            "statements, whatever the number of dialers and agents.",
             PER_SECOND,
             width=8,
         ),
@@ -44,13 +44,13 @@ def _records() -> timeseries.Panel:
     return graph(
         About(
             "Records",
-            "Records a second that collectors hand to the log, and that each process takes in: every process reads "
-            "all of them. Normally some a second, more with agents.",
+            "Records per second that collectors publish, and that each process folds: every process reads all of "
+            "them. Normally some per second, more with agents.",
             PER_SECOND,
             width=8,
         ),
         Ask(rate(metrics.RECORDS_PUBLISHED, by=("cluster",)), "{{cluster}}: published"),
-        Ask(rate(metrics.RECORDS_FOLDED, by=("cluster", "instance")), "{{cluster}}: taken in by {{instance}}"),
+        Ask(rate(metrics.RECORDS_FOLDED, by=("cluster", "instance")), "{{cluster}}: folded by {{instance}}"),
     )
 
 
@@ -58,7 +58,7 @@ def _pick_rate() -> timeseries.Panel:
     return graph(
         About(
             "Picks",
-            "Picks a second that each process answers. Normally as many as there are logins, most at the change of "
+            "Picks per second that each process answers. Normally one for each login, most of them at the change of "
             "shifts.",
             PER_SECOND,
             width=8,
@@ -70,9 +70,9 @@ def _pick_rate() -> timeseries.Panel:
 def _poll_errors() -> timeseries.Panel:
     return graph(
         About(
-            "Polls that failed",
-            "Unavailable: trying again helps. Refused: somebody must mend it, often a grant. Failed: a mistake of "
-            "hotdesk's, its log says more. Normally 0.",
+            "Failed polls",
+            "Unavailable: a retry helps. Refused: a person must mend it, often a grant. Failed: a bug of hotdesk's; "
+            "its log says more. Normally 0.",
             width=6,
             runbooks=("HotdeskCollectorBlind", "HotdeskDatabaseUnreachable"),
         ),
@@ -83,8 +83,8 @@ def _poll_errors() -> timeseries.Panel:
 def _bad_records() -> timeseries.Panel:
     return graph(
         About(
-            "Records of no use",
-            "Stale: older than what is known, a few after a change of collector. Dead: unreadable, put into the "
+            "Skipped records",
+            "Stale: older than the known state, a few after a change of collector. Dead: unreadable, stored in the "
             "topic of dead letters; normally 0.",
             width=6,
             runbooks=("HotdeskDeadLetters",),
@@ -100,9 +100,9 @@ def _bad_picks() -> timeseries.Panel:
     every = rate(metrics.PICKS, by=("cluster",))
     return graph(
         About(
-            "Share of picks that failed",
-            "Picks that were refused, or answered by a replica alone. Normally near 0; somebody who mistypes their "
-            "alias is refused too. 0 while nobody asks.",
+            "Share of failed picks",
+            "Picks that were refused, or answered by a replica alone. Normally near 0; an agent who mistypes the "
+            "alias is refused too. 0 without requests.",
             SHARE,
             width=6,
             runbooks=("HotdeskHookErrors",),
@@ -116,8 +116,8 @@ def _refused_tokens() -> timeseries.Panel:
     return graph(
         About(
             "Wrong tokens",
-            "Requests to each process that were turned away because their token was wrong or absent. Normally 0; a few "
-            "are somebody who mistypes it, a steady number is a web server or a hotdesk with an old one.",
+            "Requests to each process that were rejected because their token was wrong or absent. Normally 0; a few "
+            "are mistyped, a steady number is a web server or a hotdesk process with an old one.",
             width=6,
             runbooks=("HotdeskTokensRefused",),
         ),
@@ -129,8 +129,8 @@ def _poll_seconds() -> timeseries.Panel:
     return graph(
         About(
             "How long a poll takes",
-            "Statements and records together. Normally some tens of milliseconds; beyond 0.5 s polls come later "
-            "than they should.",
+            "From the first statement to the last record. Normally some tens of milliseconds; beyond 0.5 s polls are "
+            "late.",
             SECONDS,
             width=8,
         ),
@@ -142,7 +142,7 @@ def _poll_seconds() -> timeseries.Panel:
 def _fold_seconds() -> timeseries.Panel:
     return graph(
         About(
-            "How long taking in takes",
+            "How long folding takes",
             "For a batch of records, in each process. Normally below 10 ms, longer only just after a start.",
             SECONDS,
             width=8,
@@ -157,8 +157,8 @@ def _pick_seconds() -> timeseries.Panel:
     return graph(
         About(
             "How long a pick takes",
-            "Inside each process, forwarding to the owner included. Normally some milliseconds; the login hook "
-            "waits 150 ms and then lets VICIdial choose. Empty while nobody asks.",
+            "Inside each process, including the forwarding to the owner. Normally some milliseconds; the login hook "
+            "waits 150 ms and then lets VICIdial choose. Empty without requests.",
             SECONDS,
             width=8,
             runbooks=("HotdeskHookSlow",),
@@ -184,8 +184,8 @@ def _lag() -> timeseries.Panel:
 def _outbox() -> timeseries.Panel:
     return graph(
         About(
-            "Records that wait for the log",
-            "What the log has not taken yet. Normally near 0; a number that grows says that the log is away.",
+            "Records waiting for the log",
+            "Records that the log has not acknowledged yet. Normally near 0; it grows while the log is unreachable.",
             width=8,
             runbooks=("HotdeskPipelineStalled",),
         ),
@@ -196,8 +196,8 @@ def _outbox() -> timeseries.Panel:
 def _ages() -> timeseries.Panel:
     return graph(
         About(
-            "Age of what each process knows",
-            f"How old the latest poll is that each process has taken in. Normally below 2 s; above {BLIND_SECONDS} s "
+            "Age of the latest folded poll",
+            f"The age of the latest poll that each process has folded. Normally below 2 s; above {BLIND_SECONDS} s "
             "it offers nothing.",
             SECONDS,
             width=8,
@@ -212,8 +212,8 @@ def _processors() -> timeseries.Panel:
     return graph(
         About(
             "Processor",
-            "Share of a processor core that each hotdesk process uses. Normally far below 1, which is all that one "
-            "can use.",
+            "Share of a processor core that each hotdesk process uses. Normally far below 1, the most that one can "
+            "use.",
             SHARE,
             width=8,
         ),
@@ -226,8 +226,8 @@ def _memory() -> timeseries.Panel:
     return graph(
         About(
             "Memory",
-            "Memory that each hotdesk process holds. Normally steady once it has read the log; a steady rise is a "
-            "mistake of hotdesk's.",
+            "Memory that each hotdesk process uses. Normally steady once it has read the log; a steady rise is a bug "
+            "of hotdesk's.",
             BYTES,
             width=8,
         ),
@@ -239,7 +239,7 @@ def _files() -> timeseries.Panel:
     return graph(
         About(
             "Open files",
-            "Files and connections that each process has open, as a share of what it may. Normally a few percent.",
+            "Files and connections that each process has open, as a share of its limit. Normally a few percent.",
             SHARE,
             width=8,
         ),

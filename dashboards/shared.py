@@ -8,25 +8,25 @@ from dashboards.queries import (
     BY_DIALER,
     DIALER,
     coded,
+    of_owner,
     series,
-    told,
     total,
 )
 from messages import metrics
 
 EACH_DIALER = "{{cluster}} {{server_ip}}"
-"""What a dialer's series are called."""
+"""The legend of a dialer's series."""
 
 
 def stalls(width: int) -> timeseries.Panel:
-    """Make the panel of heartbeats that stand still."""
-    observed, progress = told(series(metrics.CLUSTER_OBSERVED)), series(metrics.DIALER_HEARTBEAT, DIALER)
+    """Return the panel of stalled heartbeats."""
+    observed, progress = of_owner(series(metrics.CLUSTER_OBSERVED)), series(metrics.DIALER_HEARTBEAT, DIALER)
     stalled = f"({observed}) - on (cluster, instance) group_right () ({progress} > 0)"
     return graph(
         About(
-            "Heartbeat stands still",
+            "Heartbeat stalled",
             "How long each dialer's heartbeat has not advanced, at the latest poll. Normally below 2 s. From 2.5 s "
-            "it is suspect; from 3.5 s down if a probe confirms, from 8 s without one.",
+            "the dialer is suspect; from 3.5 s down if a probe confirms, from 8 s without one.",
             SECONDS,
             width=width,
             runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
@@ -37,13 +37,13 @@ def stalls(width: int) -> timeseries.Panel:
 
 
 def probes(width: int, height: int) -> statetimeline.Panel:
-    """Make the panel of what probes tell."""
+    """Return the panel of probe results."""
     return timeline(
         About(
-            "What probes tell",
-            "What each dialer's own ports answer, where hotdesk may ask them. Normally alive. Mute: it hangs; "
-            "refused: nobody listens; unreachable: maybe our path; denied: the account is wrong. Empty where "
-            "nothing is asked.",
+            "Probe results",
+            "How each dialer's AMI and SIP ports answer, if hotdesk probes them. Normally alive. Mute: Asterisk "
+            "hangs; refused: no process listens; unreachable: maybe the network from here; denied: the account is "
+            "wrong. Empty without probes.",
             NUMBER,
             width=width,
             height=height,
@@ -57,11 +57,11 @@ def probes(width: int, height: int) -> statetimeline.Panel:
     )
 
 
-def holds(shows: str) -> timeseries.Panel:
-    """Make the panel of agents who are kept from calls."""
+def agent_pauses(shows: str) -> timeseries.Panel:
+    """Return the panel of agent pauses."""
     return graph(
-        About("Agents kept from calls", shows),
+        About("Agent pauses", shows),
         Ask(total(metrics.CLUSTER_AGENT_PAUSES, by=("stage",)), "{{stage}}"),
-        colours=meanings.HOLDS,
+        colours=meanings.AGENT_PAUSES,
         stacked=True,
     )

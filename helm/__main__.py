@@ -1,4 +1,4 @@
-"""Write the chart's copies and its table of values, or with --check only say which of them are not up to date."""
+"""Write the chart's copies and its table of values, or with --check only report which of them are not up to date."""
 
 import sys
 from pathlib import Path
@@ -7,18 +7,18 @@ from helm.values import CHART, readme
 
 ROOT = CHART.parents[1]
 COPIED = ("alerts/hotdesk.rules.yml", "dashboards/*.json")
-"""What the chart has copies of, from the repository's root."""
+"""The files that the chart contains copies of, relative to the repository's root."""
 
 
 def files() -> dict[Path, str]:
-    """Give what the files must contain."""
+    """Return the generated files' paths and their content."""
     originals = [path for pattern in COPIED for path in sorted(ROOT.glob(pattern))]
     copies = {CHART / "files" / path.relative_to(ROOT): path.read_text() for path in originals}
     return {CHART / "README.md": readme(), **copies}
 
 
 def outdated() -> list[str]:
-    """Name the files that differ, and copies of what is no more."""
+    """Return the names of the files that differ, and of copies whose originals are gone."""
     wanted = files()
     differ = [file for file, text in wanted.items() if not file.is_file() or file.read_text() != text]
     return [str(file.relative_to(ROOT)) for file in (*differ, *_left(wanted))]
@@ -29,10 +29,10 @@ def _left(wanted: dict[Path, str]) -> list[Path]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write, or check.
+    """Write the files, or check them.
 
     Raises:
-        SystemExit: a file is not up to date, or the arguments mean nothing.
+        SystemExit: a file is not up to date, or the arguments are unknown.
     """
     match arguments:
         case []:

@@ -1,7 +1,7 @@
-"""The chart's README: a table of every value, out of the comments in values.yaml and the descriptions in its schema.
+"""The chart's README: a table of every value, from the comments in values.yaml and the descriptions in its schema.
 
-The comment above a value is what it means; a comment `# == Title` begins a section. Values below `clusters` have no
-place in values.yaml, since their names are the user's, so their meaning is in values.schema.json.
+The comment above a value is its meaning; a comment `# == Title` begins a section. Values below `clusters` cannot stand
+in values.yaml, since their names are the user's, so their meaning is in values.schema.json.
 """
 
 import json
@@ -17,16 +17,16 @@ CHART = Path(__file__).parent / "hotdesk"
 KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][A-Za-z0-9_]*):(?: (?P<rest>.*))?")
 SECTION = "# == "
 WHOLE = {"resources", "labels"}
-"""Tables that are one value."""
+"""Tables that count as one value."""
 
 HEAD = """\
 # hotdesk's Helm chart
 
-<!-- Written by `python -m helm` out of values.yaml and values.schema.json: change those. -->
+<!-- Written by `python -m helm` from values.yaml and values.schema.json: change those. -->
 
 [docs/guide/helm.md](../../docs/guide/helm.md) says how to install and upgrade it, which Secrets it needs and what it
-does not do. Helm refuses a value that is not listed here, and values that contradict each other, with what to write
-instead.
+does not do. Helm refuses a value that is not listed here, and values that contradict each other; the error says what to
+write instead.
 """
 
 CLUSTERS = """\
@@ -34,14 +34,14 @@ CLUSTERS = """\
 
 Below `clusters.NAME`. NAME is yours: lower-case letters, digits and `-`, at most 63, with a letter or digit at both
 ends. It is the key of everything hotdesk stores about the cluster, so keep it. The settings are those of
-[docs/reference/settings.md](../../docs/reference/settings.md), which says more of each; those for files and passwords
-are made from `secrets`.
+[docs/reference/settings.md](../../docs/reference/settings.md), which describes each in full; those for files and
+passwords are made from `secrets`.
 """
 
 
 @dataclass(frozen=True)
 class Value:
-    """One value: where it stands, what it is unless set, and what it means."""
+    """One value of the chart: its path, its default and its meaning."""
 
     path: str
     default: object
@@ -49,14 +49,14 @@ class Value:
 
 
 def readme() -> str:
-    """Give the README's text."""
+    """Return the README's text."""
     parts = [HEAD]
     parts += [f"## {title}\n\n{_table(values)}" for title, values in sections().items()]
     return "\n".join([*parts, f"{CLUSTERS}\n{_table(cluster_values())}"])
 
 
 def sections() -> dict[str, list[Value]]:
-    """Give the values of values.yaml by section, as they stand there."""
+    """Return the values of values.yaml by section, in the order of the file."""
     text = (CHART / "values.yaml").read_text()
     defaults = yaml.safe_load(text)
     found: dict[str, list[Value]] = {}
@@ -78,7 +78,7 @@ def sections() -> dict[str, list[Value]]:
             path = [*((at, key) for at, key in path if at < depth), (depth, match["key"])]
             name = ".".join(key for _, key in path)
             if done is not None and name.startswith(f"{done}."):
-                continue  # part of a default that is shown whole
+                continue  # Part of a default that is shown whole.
             done = None
             default = _at(defaults, name)
             if not isinstance(default, dict) or not default or match["key"] in WHOLE:
@@ -89,7 +89,7 @@ def sections() -> dict[str, list[Value]]:
 
 
 def cluster_values() -> list[Value]:
-    """Give the values of a cluster, as the schema describes them."""
+    """Return the values of a cluster, as the schema describes them."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     return list(_described(schema["definitions"]["cluster"], ""))
 

@@ -2,23 +2,23 @@
 // SPDX-FileCopyrightText: The hotdesk authors
 // SPDX-License-Identifier: MIT
 //
-// What options.php and hotdesk.php share: the settings, and asking hotdesk within a time limit. PHP 7.2 to 8.3.
-// Nothing here prints, logs or raises anything, and no password ever comes here.
+// The common part of options.php and hotdesk.php: the settings, and requests to hotdesk within a time limit. PHP 7.2
+// to 8.3. Nothing here prints, logs or raises anything, and no password ever gets here.
 
 if (!function_exists('hotdesk_log_in')) {
-    // What a login may wait at least, and where an outage cannot be remembered.
+    // The shortest time limit of a login, and the limit if an outage cannot be remembered.
     define('HOTDESK_LEAST_MS', 20);
-    // What a screen that was logged out waits for its order; nobody stands in its way.
+    // How long a screen that was logged out waits for its order; nothing else waits for it.
     define('HOTDESK_ORDER_MS', 1000);
 
     /**
-     * Asks where an agent logs in.
+     * Asks hotdesk for the phone of an agent's login.
      *
      * @return array|null 'phone_login' for the page, 'script' for its end; null: leave the page as it is.
      */
     function hotdesk_log_in($user, $alias, $campaign)
     {
-        // One screen, however often the form is sent within this request.
+        // One screen, even if this request asks several times.
         static $known = array();
         $key = $user . "\n" . $alias . "\n" . $campaign;
         if (!array_key_exists($key, $known)) {
@@ -33,13 +33,13 @@ if (!function_exists('hotdesk_log_in')) {
         if ($settings === null) {
             return null;
         }
-        // Without it nobody would give the alias back.
+        // Without the script nothing would restore the alias on the page.
         $script = @file_get_contents(__DIR__ . '/hotdesk.js');
         if ($script === false) {
             return null;
         }
         $screen = bin2hex(random_bytes(16));
-        // hotdesk learns a digest: whoever reads its log cannot pass for this screen.
+        // hotdesk gets a digest: a reader of its log cannot impersonate this screen.
         $asked = array('user' => $user, 'alias' => $alias, 'campaign' => $campaign, 'screen' => hash('sha256', $screen));
         $answer = hotdesk_ask_for_login($settings, $asked);
         if ($answer === null || $answer['status'] !== 201) {
@@ -51,7 +51,7 @@ if (!function_exists('hotdesk_log_in')) {
                 return null;
             }
         }
-        // The very question must come back, and one phone that VICIdial could have been given.
+        // The answer must repeat the question, and name one phone that VICIdial would accept.
         if ($picked['user'] !== $user || $picked['alias'] !== $alias
             || !preg_match('/^[0-9A-Za-z]{1,20}$/D', $picked['phone_login'])) {
             return null;
@@ -62,10 +62,10 @@ if (!function_exists('hotdesk_log_in')) {
         );
     }
 
-    /** Gives the script that puts the alias back, and that asks for a new login after hotdesk has ended this one. */
+    /** Returns the script that restores the alias, and that asks for a new login after hotdesk has ended this one. */
     function hotdesk_script($script, $settings, $alias, $phone_login, $screen)
     {
-        $told = json_encode(
+        $options = json_encode(
             array(
                 'alias' => $alias,
                 'phone' => $phone_login,
@@ -74,17 +74,17 @@ if (!function_exists('hotdesk_log_in')) {
             ),
             JSON_HEX_TAG | JSON_HEX_AMP | JSON_HEX_APOS | JSON_HEX_QUOT | JSON_INVALID_UTF8_SUBSTITUTE
         );
-        return "\n<script>\n" . str_replace('"HOTDESK"', $told, $script) . "</script>\n";
+        return "\n<script>\n" . str_replace('"HOTDESK"', $options, $script) . "</script>\n";
     }
 
-    /** Gives the order for a new login that is meant for a screen; null: there is none; false: nobody could say. */
+    /** Returns the order for a new login of this screen; null: there is none; false: hotdesk did not answer. */
     function hotdesk_order($screen)
     {
         $settings = hotdesk_settings();
         if ($settings === null || !$settings['relogin'] || !preg_match('/^[0-9a-f]{32}$/D', $screen)) {
             return null;
         }
-        // Each time anew: a login that was not answered says nothing about this, and this says nothing about logins.
+        // Without the marks of outages: an unanswered login does not concern this request, nor this request logins.
         $answer = null;
         $until = microtime(true) + HOTDESK_ORDER_MS / 1000;
         foreach ($settings['urls'] as $url) {
@@ -104,7 +104,7 @@ if (!function_exists('hotdesk_log_in')) {
         return array('alias' => $order['alias']);
     }
 
-    /** Reads the ini file once a request; null: there is none, or it lacks something, so nothing is done. */
+    /** Returns the settings, read once per request; null: no ini file, or an incomplete one, so hotdesk is not used. */
     function hotdesk_settings()
     {
         static $settings = false;
@@ -156,8 +156,8 @@ if (!function_exists('hotdesk_log_in')) {
     }
 
     /**
-     * Asks one hotdesk after the other, until one answers or the time is over. Those that did not answer lately are
-     * not asked, so an outage costs one deadline and not one a login; where that cannot be remembered, nobody waits long.
+     * Asks one hotdesk after the other, until one answers or the time is over. An address that did not answer lately is
+     * skipped, so an outage costs one deadline and not one per login; if that cannot be remembered, the limit is short.
      *
      * @return array|null 'status' and 'body'; null: no answer.
      */
@@ -194,7 +194,7 @@ if (!function_exists('hotdesk_log_in')) {
         return null;
     }
 
-    /** Sends one request; null: no answer in time, or one that no working hotdesk gives. */
+    /** Returns the answer to one request; null: no answer in time, or one that no working hotdesk gives. */
     function hotdesk_post($settings, $url, $what, $body, $limit_ms)
     {
         $content = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE);
@@ -203,7 +203,7 @@ if (!function_exists('hotdesk_log_in')) {
         if ($settings['token'] !== '') {
             $headers[] = 'Authorization: Bearer ' . $settings['token'];
         }
-        $said = '';
+        $received = '';
         $curl = curl_init();
         $set = curl_setopt_array($curl, array(
             CURLOPT_URL => $url,
@@ -216,10 +216,10 @@ if (!function_exists('hotdesk_log_in')) {
             CURLOPT_FOLLOWLOCATION => false,
             CURLOPT_PROTOCOLS => CURLPROTO_HTTP | CURLPROTO_HTTPS,
             CURLOPT_PROXY => '',
-            // an answer is a line; whatever is longer comes from something else
-            CURLOPT_WRITEFUNCTION => function ($curl, $part) use (&$said) {
-                $said .= $part;
-                return strlen($said) > 65536 ? 0 : strlen($part);
+            // hotdesk answers with one line; a longer answer comes from something else.
+            CURLOPT_WRITEFUNCTION => function ($curl, $part) use (&$received) {
+                $received .= $part;
+                return strlen($received) > 65536 ? 0 : strlen($part);
             },
         ));
         if ($set && $settings['ca_file'] !== '') {
@@ -228,7 +228,7 @@ if (!function_exists('hotdesk_log_in')) {
         $done = $set && curl_exec($curl);
         $status = $done ? curl_getinfo($curl, CURLINFO_HTTP_CODE) : 0;
         curl_close($curl);
-        $answered = $done ? json_decode($said, true) : null;
+        $answered = $done ? json_decode($received, true) : null;
         if (!is_array($answered) || $status === 401 || $status === 403 || $status >= 500 || $status < 200) {
             return null;
         }

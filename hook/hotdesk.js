@@ -1,41 +1,41 @@
 // SPDX-FileCopyrightText: The hotdesk authors
 // SPDX-License-Identifier: MIT
 //
-// Runs at the end of each page that VICIdial shows after hotdesk has put a phone in place of the alias.
-(function (told) {
+// Runs at the end of each page that VICIdial shows after hotdesk has replaced the alias by a phone.
+(function (options) {
   "use strict";
 
-  // Whatever is sent from this page, or shown again by it, names what was typed.
+  // Forms and links of this page contain the alias that was typed.
   document.querySelectorAll('input[name="phone_login"]').forEach(function (input) {
-    if (input.value === told.phone) { input.value = told.alias; }
+    if (input.value === options.phone) { input.value = options.alias; }
   });
   document.querySelectorAll('a[href*="phone_login="], a[href*="pl="]').forEach(function (link) {
     var url = new URL(link.href);
     ["phone_login", "pl"].forEach(function (name) {
-      if (url.searchParams.get(name) === told.phone) {
-        url.searchParams.set(name, told.alias);
+      if (url.searchParams.get(name) === options.phone) {
+        url.searchParams.set(name, options.alias);
         link.href = url.href;
       }
     });
   });
-  if (typeof window.original_phone_login === "string") { window.original_phone_login = told.alias; }
-  if (!told.screen) { return; }
+  if (typeof window.original_phone_login === "string") { window.original_phone_login = options.alias; }
+  if (!options.screen) { return; }
 
   var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000;
 
-  // An agent who logs out by hand, or whose shift is over, is left alone, whatever hotdesk had in mind. One whose logout
-  // was refused, as in a call, has not left: there is no link back then.
+  // An agent who logs out by hand, or whose shift is over, is not logged in again, even if hotdesk planned a move. An
+  // agent whose logout was refused, as in a call, has not left: there is no link back then.
   var byHand = false, OTHERS = ["NORMAL", "CLOSE", "SHIFT", "TIMEOUT", "READY_TIMEOUT"];
   if (typeof window.LogouT === "function") {
     var logOut = window.LogouT;
     window.LogouT = function (reason) {
-      var said = logOut.apply(this, arguments);
+      var result = logOut.apply(this, arguments);
       if (OTHERS.indexOf(reason) >= 0 && relogin()) { byHand = true; }
-      return said;
+      return result;
     };
   }
 
-  // Only a link with both passwords can log in again; agent_logout_link other than 1 makes none.
+  // Only a link with both passwords can log in again; VICIdial shows none unless agent_logout_link is 1.
   function relogin() {
     var links = document.querySelectorAll('a[href*="relogin=YES"]');
     for (var i = 0; i < links.length; i++) {
@@ -49,7 +49,7 @@
     var url = new URL(link.href), form = document.createElement("form"), box = document.createElement("div");
     url.searchParams.delete("relogin");
     url.searchParams.set("phone_login", order.alias);
-    // the form that people fill in says how large the window is, and without that the page does not come up
+    // VICIdial's login form sends the window's size, and the page does not open without it.
     url.searchParams.set("JS_browser_width", window.innerWidth);
     url.searchParams.set("JS_browser_height", window.innerHeight);
     form.method = "post";
@@ -65,14 +65,14 @@
     box.setAttribute("role", "alert");
     box.style.cssText = "position:fixed;left:0;top:0;right:0;z-index:2147483647;padding:1em;text-align:center;"
       + "font:bold 18px sans-serif;background:#fff3c4;color:#3d2c00;border-bottom:2px solid #8a6d00";
-    box.textContent = told.text;
+    box.textContent = options.text;
     document.body.appendChild(box);
     document.body.appendChild(form);
     leave(form, LOGOUT_MS);
   }
 
-  // The page asks whoever leaves it for a confirmation until the old session has ended, which is well worth waiting for:
-  // what ends late takes the new session's in-groups with it.
+  // The page demands a confirmation from an agent who leaves it until the old session has ended. Wait for that: an old
+  // session that ends late deletes the new session's in-groups.
   function leave(form, left_ms) {
     window.setTimeout(function () {
       if (window.needToConfirmExit === true && left_ms > 0) { leave(form, left_ms - READ_MS); return; }
@@ -85,10 +85,10 @@
     var again = function () {
       if (left > 1) { window.setTimeout(function () { ask(link, left - 1); }, ASK_EVERY_MS); }
     };
-    fetch("hotdesk.php", { method: "POST", body: new URLSearchParams({ screen: told.screen }), credentials: "same-origin" })
+    fetch("hotdesk.php", { method: "POST", body: new URLSearchParams({ screen: options.screen }), credentials: "same-origin" })
       .then(function (answer) { return answer.json(); })
-      .then(function (said) {
-        if (said.order) { follow(link, said.order); } else if (said.again) { again(); }
+      .then(function (answer) {
+        if (answer.order) { follow(link, answer.order); } else if (answer.again) { again(); }
       }, again);
   }
 

@@ -2,9 +2,9 @@
 // SPDX-FileCopyrightText: The hotdesk authors
 // SPDX-License-Identifier: MIT
 //
-// Beside vicidial.php: an agent's screen that was logged out asks here whether hotdesk did it. It answers
-// {"order": {"alias": ...}} once, to the very screen that is meant, and {"order": null} to everybody else; "again" says
-// that nobody could tell.
+// Install beside vicidial.php. An agent's screen that was logged out asks here whether hotdesk did that. The answer is
+// {"order": {"alias": ...}}, once and only for that screen, and {"order": null} otherwise; "again" means that hotdesk
+// did not answer and the screen may ask again.
 
 require_once __DIR__ . '/hotdesk-hook.php';
 

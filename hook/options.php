@@ -2,12 +2,12 @@
 // SPDX-FileCopyrightText: The hotdesk authors
 // SPDX-License-Identifier: MIT
 //
-// Beside vicidial.php as options.php, or required at the end of an options.php that is there already. It has VICIdial's
-// login page follow hotdesk's ranking, and leaves the page alone at the slightest doubt. See docs/guide/login-hook.md.
+// Install beside vicidial.php as options.php, or require it at the end of an existing options.php. It makes VICIdial's
+// login page follow hotdesk's ranking, and changes nothing in case of any doubt. See docs/guide/login-hook.md.
 
 require_once __DIR__ . '/hotdesk-hook.php';
 
-// The page loads this file twice. Only the second time has it read the form; other pages of agc/ never have all of it.
+// The page loads this file twice. Only the second time it has read the form; other pages of agc/ never have all fields.
 if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign)
     && is_string($phone_login) && $phone_login !== '' && (string)$phone_pass !== ''
     && (string)$VD_login !== '' && (string)$VD_pass !== '' && (string)$VD_campaign !== ''
@@ -15,7 +15,7 @@ if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign)
     try {
         $hotdesk_login = hotdesk_log_in((string)$VD_login, $phone_login, (string)$VD_campaign);
     } catch (\Throwable $hotdesk_error) {
-        // whatever this PHP forbids or lacks: the page goes on as it does without hotdesk
+        // If this PHP forbids or lacks something, the page works as it does without hotdesk.
         $hotdesk_login = null;
         unset($hotdesk_error);
     }

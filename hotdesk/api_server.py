@@ -24,7 +24,7 @@ GONE_MS = 20_000
 log = structlog.get_logger()
 
 Beside = Callable[[], AbstractAsyncContextManager[None]]
-"""What goes on beside the answering, on the same loop: entered before the first request, left after the last."""
+"""The work that goes on beside the answers, on the same loop: entered before the first request, left after the last."""
 
 
 class ApiServer(Part):
@@ -106,7 +106,7 @@ class ApiServer(Part):
 
 
 def tokens_of(api: ApiOptions) -> Tokens:
-    """Give the tokens of an API.
+    """Return the tokens of an API.
 
     Raises:
         SettingsError: there are none and others could ask, or they cannot be read.

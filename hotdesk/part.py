@@ -1,4 +1,4 @@
-"""What a process is made of: parts that begin together, take up new settings, and end together."""
+"""The parts of a process: they begin together, apply new settings, and end together."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from stream.outbox import Outbox
 
 
 class Shared(NamedTuple):
-    """What the parts of one process share."""
+    """The objects that the parts of one process share."""
 
     name: str
     """Of this process, as records name it."""
@@ -38,7 +38,7 @@ class Part:
         """Begin. Called once."""
 
     def apply(self, wanted: Wanted) -> None:
-        """Take up settings that were read again; what has not changed goes on undisturbed."""
+        """Apply settings that were read again; what has not changed goes on undisturbed."""
 
     def stop(self) -> None:
         """Ask it to end, and wait for nothing. Called also where it never began."""

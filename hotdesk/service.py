@@ -138,7 +138,7 @@ class Service:
         return [] if self._ending else [name for part in reversed(self._parts) for name in part.ended()]
 
     def change(self, wanted: Wanted) -> None:
-        """Take up what clusters there are now, how they are judged and how they are reached.
+        """Apply the clusters of new settings, how they are judged and how they are reached.
 
         Roles, log and API stay as they are, but for the certificate, whose files are read again. To be called by the
         thread that entered; what has not changed goes on undisturbed.
@@ -194,7 +194,7 @@ def _parts_of(wanted: Wanted, shared: Shared) -> tuple[list[ClusterServer], list
 
 
 class _Appending(Part):
-    """What waits to be appended to the log: it ends last, since all others put something there."""
+    """The records that wait for the log: this part ends last, since all others put something there."""
 
     def __init__(self, outbox: Outbox, registry: CollectorRegistry) -> None:
         self._outbox = outbox
@@ -218,7 +218,7 @@ class _RefusedTokens(PrometheusCollector):
         self._tokens = tokens
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Give the counts."""
+        """Yield the counts."""
         for spec, count in (
             (metrics.TOKENS_REFUSED, self._tokens.refused),
             (metrics.SCOPE_REFUSED, self._tokens.too_low),

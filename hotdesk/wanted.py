@@ -1,4 +1,4 @@
-"""What a process is to do, and for which clusters."""
+"""The work that a process is wanted for, and for which clusters."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -13,7 +13,7 @@ from hotdesk.settings import ApiOptions, LogOptions
 
 
 class Role(StrEnum):
-    """What a process does."""
+    """The roles of a process."""
 
     COLLECT = "collect"
     CONTROL = "control"
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class Wanted(NamedTuple):
-    """What to run."""
+    """The roles, settings and clusters of one process."""
 
     roles: frozenset[Role]
     log: LogOptions

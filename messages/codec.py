@@ -45,7 +45,7 @@ STAMP_HEADER = "stamp"
 """A tombstone has no value; its (epoch, sequence) travels in this header, as `epoch.sequence`."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not a record; the last for JSON nested too deep."""
+"""The exceptions that msgspec raises for bytes that are not a record; the last for JSON nested too deep."""
 
 _STAMP = re.compile(rb"([0-9]{1,15})\.([0-9]{1,15})")
 """Fewer digits than a `Whole` may have: a collector that counts on from such a number still writes a readable one."""

@@ -1,14 +1,14 @@
-"""Asks the package index about every release that a locked file pins: `python packaging/audit.py requirements.lock`.
+"""Checks every release that a locked file pins in the package index: `python packaging/audit.py requirements.lock`.
 
-No advisory service is asked, only the index that is installed from (UV_DEFAULT_INDEX, UV_INDEX_URL or
-PIP_INDEX_URL). Of each release it looks whether
+It queries no advisory service, only the index that packages are installed from (UV_DEFAULT_INDEX, UV_INDEX_URL or
+PIP_INDEX_URL). For each release it checks whether
 
-- the index still has it, and every pinned hash of it: one that is gone was withdrawn, or something put in its place;
+- the index still has it, and every pinned hash of it: a missing one was withdrawn or replaced;
 - it was yanked, and why; whether its project was archived or put into quarantine (PEP 592, 691, 792);
-- the index knows of vulnerabilities in it. PyPI tells them beside the files, at /pypi/NAME/VERSION/json; many mirrors
-  do not, and then the last line says for how many releases nobody could tell.
+- the index knows vulnerabilities of it. PyPI serves them at /pypi/NAME/VERSION/json; many mirrors do not, and then the
+  last line says for how many releases they are unknown.
 
-The exit code is 1 where there is a finding, 2 where the index does not answer.
+The exit code is 1 if there is a finding, 2 if the index does not answer.
 """
 
 # ruff: noqa: INP001, T201 - a script, beside release.py, that prints
@@ -46,17 +46,17 @@ class Pin(NamedTuple):
         return f"{self.name} {self.version}"
 
 
-class Told(NamedTuple):
-    """What the index tells of a release."""
+class Answer(NamedTuple):
+    """The index's answers about a release."""
 
     page: Mapping[str, Any] | None
-    """Its project's page, as PEP 691 has it; None: there is no such project."""
+    """Its project's page, in the form of PEP 691; None: there is no such project."""
     release: Mapping[str, Any] | None
-    """The release, as PyPI's JSON API has it; None: this index does not tell."""
+    """The release, in the form of PyPI's JSON API; None: this index has no such API."""
 
 
 def pins(text: str) -> list[Pin]:
-    """Read a locked file."""
+    """Return the releases that the text of a locked file pins."""
     found: list[Pin] = []
     for line in text.splitlines():
         if named := NAME.match(line):
@@ -66,12 +66,12 @@ def pins(text: str) -> list[Pin]:
     return found
 
 
-def findings(pin: Pin, told: Told) -> Iterator[str]:
-    """Say what is wrong with a release."""
-    if told.page is None:
+def findings(pin: Pin, answer: Answer) -> Iterator[str]:
+    """Yield a line for each finding about a release."""
+    if answer.page is None:
         yield f"{pin}: the index has no such project any more"
         return
-    files = {each["hashes"].get("sha256"): each for each in told.page["files"]}
+    files = {each["hashes"].get("sha256"): each for each in answer.page["files"]}
     gone = pin.hashes - files.keys()
     if not pin.hashes:
         yield f"{pin}: it is pinned without a hash, so anything may be installed in its place"
@@ -80,25 +80,25 @@ def findings(pin: Pin, told: Told) -> Iterator[str]:
     yanked = {files[each]["yanked"] for each in pin.hashes & files.keys() if files[each].get("yanked")}
     for why in sorted(map(str, yanked)):
         yield f"{pin}: it was yanked" + ("" if why == "True" else f": {_line(why)}")
-    status = told.page.get("project-status") or {}
+    status = answer.page.get("project-status") or {}
     if status.get("status") in BAD_STATUS:
         yield f"{pin}: its project is {status['status']}: {_line(status.get('reason') or 'no reason is given')}"
-    for each in (told.release or {}).get("vulnerabilities", ()):
+    for each in (answer.release or {}).get("vulnerabilities", ()):
         if not each.get("withdrawn"):
             fixed = ", ".join(each.get("fixed_in") or ()) or "no release yet"
             yield f"{pin}: {each['id']}, fixed in {fixed}: {_line(each.get('summary') or each.get('details') or '')}"
 
 
-def ask(client: httpx.Client, index: str, pin: Pin) -> Told:
-    """Ask the index about a release.
+def ask(client: httpx.Client, index: str, pin: Pin) -> Answer:
+    """Return the index's answers about a release.
 
     Raises:
-        httpx.HTTPError: it does not answer, or says that something is wrong with it or with the question.
+        httpx.HTTPError: the index does not answer, or reports an error.
     """
     name = re.sub(r"[-_.]+", "-", pin.name).lower()
     page = _json(client, f"{index}/{name}/", PAGE)
     release = _json(client, urljoin(f"{index}/", f"../pypi/{name}/{pin.version}/json"), "application/json")
-    return Told(page, release)
+    return Answer(page, release)
 
 
 def _json(client: httpx.Client, url: str, kind: str) -> Mapping[str, Any] | None:
@@ -115,10 +115,10 @@ def _line(text: str) -> str:
 
 
 def main(files: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Audit; give the exit code."""
+    """Check all pinned releases, print the findings and return the exit code."""
     index = next(filter(None, map(environment.get, INDEX_VARIABLES)), "").rstrip("/")
     if not index:
-        print("no package index is named: set UV_DEFAULT_INDEX to where its simple pages begin", file=sys.stderr)
+        print("no package index is named: set UV_DEFAULT_INDEX to the address of its simple pages", file=sys.stderr)
         return 2
     locked = sorted({pin for file in files for pin in pins(Path(file).read_text())})
     try:
@@ -126,18 +126,18 @@ def main(files: Sequence[str], environment: Mapping[str, str]) -> int:
             httpx.Client(timeout=SECONDS, follow_redirects=True) as client,
             ThreadPoolExecutor(AT_ONCE) as several,
         ):
-            told = dict(zip(locked, several.map(partial(ask, client, index), locked), strict=True))
+            answers = dict(zip(locked, several.map(partial(ask, client, index), locked), strict=True))
     except httpx.HTTPError as error:
-        # the index's address may hold a password
-        print(f"the package index does not answer as it should: {type(error).__name__}", file=sys.stderr)
+        # Without the error's text: the index's address may contain a password.
+        print(f"the package index does not answer properly: {type(error).__name__}", file=sys.stderr)
         return 2
-    found = [line for pin in locked for line in findings(pin, told[pin])]
+    found = [line for pin in locked for line in findings(pin, answers[pin])]
     for line in found:
         print(line)
-    silent = sum(each.release is None for each in told.values())
+    silent = sum(each.release is None for each in answers.values())
     print(
         f"{len(locked)} releases, {len(found)} finding{'' if len(found) == 1 else 's'}"
-        + (f"; of {silent} this index does not tell whether vulnerabilities are known" if silent else "")
+        + (f"; of {silent} releases this index has no data on vulnerabilities" if silent else "")
     )
     return 1 if found else 0
 

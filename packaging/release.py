@@ -1,12 +1,12 @@
-"""What a build says of itself: the version, and the commit it was made from.
+"""The version of a build, and the commit that it was made from.
 
-pyproject.toml names this file twice: hatchling takes the version from `version()`, and lets `BuildInfo` put the commit
-into what it builds. It runs where hatchling runs, and is no part of hotdesk. In this order:
+pyproject.toml names this file twice: hatchling gets the version from `version()`, and `BuildInfo` adds the commit to
+the wheel and the sdist. It runs inside hatchling, and is not part of hotdesk. The sources, in this order:
 
-1. `BUILD_VERSION` and `BUILD_COMMIT`, for a build that has no git, such as the image's;
-2. what an sdist wrote down when it was made;
-3. git: a commit tagged v1.2.3, and nothing changed since, is version 1.2.3;
-4. else the next version, as a development one. That needs neither tag nor git.
+1. `BUILD_VERSION` and `BUILD_COMMIT`, for a build without git, such as the image's;
+2. the version that was stored in an sdist when it was made;
+3. git: a commit tagged v1.2.3, without changes since, is version 1.2.3;
+4. otherwise the next version, as a development one. That needs neither tag nor git.
 """
 
 # ruff: noqa: INP001 - a package of this name would hide PyPI's own `packaging`
@@ -20,13 +20,13 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NEXT = "0.1.0"
-"""What the next tag will be: v and this. CHANGELOG.md and the chart's appVersion say it, too."""
+"""The next tag without its v. CHANGELOG.md and the chart's appVersion contain it, too."""
 COMMIT_FILE = "hotdesk/commit.txt"
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def version(root: Path = ROOT) -> str:
-    """Name the version that a build of `root` has."""
+    """Return the version of a build of `root`."""
     if given := os.environ.get("BUILD_VERSION", ""):
         return given
     if written := _written_down(root):
@@ -36,17 +36,17 @@ def version(root: Path = ROOT) -> str:
 
 
 def commit(root: Path = ROOT) -> str:
-    """Name the commit that a build of `root` is made from; empty: not known."""
+    """Return the commit that a build of `root` is made from; empty: not known."""
     if given := os.environ.get("BUILD_COMMIT", ""):
         return given
     if _written_down(root):
-        return ""  # in an sdist the file is there already
+        return ""  # An sdist contains the file already.
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     return f"{head}-changed" if head and _changed(root) else head
 
 
 class BuildInfo(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore]
-    """Puts the commit into wheel and sdist. Not into an editable installation, whose commit is any that comes."""
+    """Adds the commit to wheel and sdist. Not to an editable installation, whose commit changes."""
 
     _folder: TemporaryDirectory[str] | None = None
 
@@ -67,7 +67,7 @@ class BuildInfo(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore
 
 
 def _written_down(root: Path) -> str:
-    """Read the version that an sdist carries."""
+    """Return the version that an sdist contains; empty: this is no sdist."""
     try:
         lines = (root / "PKG-INFO").read_text().splitlines()
     except FileNotFoundError:
@@ -80,7 +80,7 @@ def _changed(root: Path) -> bool:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Ask git about `root` itself, not about a repository that it happens to lie in; empty: there is no answer."""
+    """Return git's output for `root` itself, not for a repository around it; empty: git does not answer."""
     if not (root / ".git").exists():
         return ""
     try:

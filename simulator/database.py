@@ -71,7 +71,7 @@ exit $code
 
 
 class DatabaseError(Exception):
-    """What keeps a private MariaDB server from running."""
+    """A failure to run a private MariaDB server."""
 
 
 class MariadbMissingError(DatabaseError):
@@ -140,7 +140,7 @@ class Database:
 
     @property
     def running(self) -> bool:
-        """Whether the server's process lives."""
+        """True while the server's process lives."""
         return self._executor is not None and self._executor.running()
 
     def start(self) -> None:

@@ -98,7 +98,7 @@ class Orderer:
         self._order(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
     def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
-        """Take a drain back."""
+        """End a drain."""
         self.admit_order(cluster, client)  # without a check of the dialer, which may be gone by now
         self._revoke(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 

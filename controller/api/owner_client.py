@@ -84,7 +84,7 @@ class OwnerClient:
         return _read(await self._send("POST", url, authorization, body, seconds=RELOGIN_SECONDS), ReloginAnswer)
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
-        """Have the owner release a slot; return True if it did."""
+        """Ask the owner to release a slot; return True if it did."""
         answer = await self._send(
             "DELETE",
             f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks/{quote(user, safe='')}",

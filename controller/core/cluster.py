@@ -85,7 +85,7 @@ class Freshness(msgspec.Struct):
 
 
 class Permit(NamedTuple):
-    """What may be carried out for a cluster, as of its latest plan. Swapped whole: other threads may read it."""
+    """The actions that may be carried out, as of the latest plan. Swapped whole: other threads may read it."""
 
     withheld: Reason | None = reason(ReasonCode.NOTHING_DECIDED)
     """Why no action may be carried out; None: nothing withholds them."""
@@ -129,7 +129,7 @@ class Cluster:
         """The latest, for people to read: nothing is decided by them."""
         self.freshness = Freshness()
         self.permit = Permit()
-        """What executors may carry out."""
+        """The actions that executors may carry out."""
         self._me = me
         self._echoes: Counter[Echo] = Counter()
         """Records committed here that have not come back from the log yet. One that comes back unexpectedly was

@@ -71,7 +71,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ownership(Generic[ClaimT]):
-    """What one process owns at one moment. A change makes a new value, so whoever holds one reads it whole."""
+    """The ownership of one process at one moment. A change makes a new value, so a reader sees it whole."""
 
     assignment: Assignment = Assignment()
     acted_for: frozenset[int] = frozenset()
@@ -132,13 +132,13 @@ class Ownership(Generic[ClaimT]):
         return replace(self, claim_again_at=now + CLAIM_AGAIN_SECONDS)
 
     def commit_failed(self, partition: int, claim: ClaimT) -> Self:
-        """Give up the claim that a commit failed through. A newer one of the same partition stays."""
+        """Drop the claim that a commit failed through. A newer one of the same partition stays."""
         if self.claims.get(partition) is not claim:
             return self
         return replace(self, claims=_without(self.claims, frozenset({partition})))
 
     def give_up(self, partitions: frozenset[int]) -> Self:
-        """Give up the claims of these partitions. What is known of them stays known, and so owned."""
+        """Drop the claims of these partitions. What is known of them stays known, and so owned."""
         return replace(self, claims=_without(self.claims, partitions), unread=_without(self.unread, partitions))
 
     def forget(self, partitions: frozenset[int]) -> Self:

@@ -205,7 +205,7 @@ class StatusPage:
     # --- ordering ---------------------------------------------------------------------------------------------
 
     def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
-        """Give the order of a button, whose value is the order and its subject."""
+        """Return the order of a button, whose value is the order and its subject."""
         visitor = self.ordering_visitor(request, form)
         what, _, subject = form.get("order", "").partition(" ")
         body = OrderBody(by=visitor.name or "status page", why=form.get("why", "")[:500])

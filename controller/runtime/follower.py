@@ -96,11 +96,11 @@ class Follower:
         ]
         self._tails: dict[frozenset[int], Tail] = {}
         self._backlog = Backlog()
-        """What was read once the log had been caught up with, and is not folded yet."""
+        """The records that were read once the log had been caught up with, and are not folded yet."""
         self._desk_owns: frozenset[int] = frozenset()
         self._lag_due = 0.0
         self.caught_up = False
-        """Whether everything was read that stood in the log when this process began."""
+        """True once everything is read that stood in the log when this process began."""
         self.listening_since: float | None = None
         """When it had caught up, on the monotonic clock; None: it has not."""
 
@@ -219,7 +219,7 @@ class Follower:
             self._instruments.lag.set(len(self._backlog) + sum(tail.lag() for tail in self._tails.values()))
 
     def _tell_desk(self) -> None:
-        """Have the clusters decide for what is owned, and for nothing else."""
+        """Let the clusters decide for what is owned, and for nothing else."""
         owned = self._owner.ownership.owned
         if owned != self._desk_owns:
             self._desk_owns = owned

@@ -124,7 +124,7 @@ class Owner:
         self._close(self._change(lambda ownership: ownership.forget(partitions)))
 
     def give_up_claims(self) -> None:
-        """Give up every claim: the log broke off, and is read again before anything is decided."""
+        """Drop every claim: the log broke off, and is read again before anything is decided."""
         everything = frozenset(range(self._log.partitions))
         self._close(self._change(lambda ownership: ownership.give_up(everything)))
 

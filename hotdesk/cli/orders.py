@@ -45,7 +45,7 @@ def drain(server_ip: str, *, why: Why = "", cluster: ClusterName = "", options: 
 
 
 def undrain(server_ip: str, *, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Take a drain back: the dialer takes new logins again."""
+    """End a drain: the dialer takes new logins again."""
     _order(options, cluster, "DELETE", "dialers", server_ip, "drain")
     print(f"ordered: {server_ip} no longer drains")
 
@@ -102,7 +102,7 @@ def unfence(
 
 
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
-    """Have a cluster's collector publish everything again, as it does by itself every few minutes."""
+    """Ask a cluster's collector to publish everything again, as it does by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())

@@ -97,7 +97,7 @@ def test_who_is_no_dialer_any_more_is_not_asked(
     assert eventually(lambda: told(following)[FIRST] == {"ami": ProbeResult.ALIVE})
 
 
-def test_who_stands_by_asks_nobody_until_its_reign_begins(
+def test_who_stands_by_asks_nobody_until_its_term_begins(
     start: StartProbing, following: Following, managers: tuple[Manager, Manager]
 ) -> None:
     first = start("c1")
@@ -113,18 +113,18 @@ def test_who_stands_by_asks_nobody_until_its_reign_begins(
     assert (managers[0].logins, managers[0].connections, probers()) == (2, 1, 1)
 
 
-def test_the_prober_ends_with_the_reign(
+def test_the_prober_ends_with_the_epoch(
     start: StartProbing, following: Following, managers: tuple[Manager, Manager], vicidial: Vicidial
 ) -> None:
     collector = start("c1")
     assert eventually(lambda: bool(told(following).get(FIRST)))
-    # A reign that breaks: the database refuses from now on.
+    # An epoch that breaks off: the database refuses from now on.
     vicidial.run(f"REVOKE SELECT (server_ip, last_update, db_time) ON server_updater FROM `{vicidial.user}`@`%%`")
     assert eventually(lambda: following.state.observed.outage is not None)
     assert eventually(lambda: probers() == 0 and managers[0].connections == 0)
     vicidial.run(f"GRANT SELECT (server_ip, last_update, db_time) ON server_updater TO `{vicidial.user}`@`%%`")
     assert eventually(lambda: following.state.observed.outage is None and bool(told(following)[FIRST]))
-    # A reign that is ended.
+    # An epoch that is ended.
     assert collector.stop() < 3
     assert probers() == 0
     assert eventually(lambda: managers[0].connections == 0)

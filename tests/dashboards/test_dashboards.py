@@ -1,7 +1,7 @@
-"""The committed dashboards: made by their Python, and by the rules of Grafana's dashboard linter that make sense here.
+"""The committed dashboards match their Python, and follow the rules of Grafana's dashboard linter that make sense here.
 
-Left out of its rules: that each query can be narrowed down to an instance. What a cluster is like is told by whoever
-owns it at the moment.
+One of its rules is left out, that each query can be limited to an instance: a cluster's series come from its current
+owner.
 """
 
 import re
@@ -24,7 +24,7 @@ ALERTS = ROOT / "alerts"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"none", "short", "percentunit", "s", "bytes", "ops", "dateTimeAsIso"}
 OTHERS = {"ALERTS", "ALERTS_FOR_STATE", "up"}
-"""What Prometheus tells by itself."""
+"""Series that Prometheus itself adds."""
 PANELS = [(name, panel) for name in NAMES for panel in panels(load(name))]
 QUERIES = list(asked())
 
@@ -35,7 +35,7 @@ each_panel = pytest.mark.parametrize(
 each_query = pytest.mark.parametrize("query", QUERIES, ids=str)
 
 
-def test_there_are_three_and_they_are_what_the_python_makes() -> None:
+def test_there_are_three_and_they_match_the_python() -> None:
     assert sorted(TITLES) == NAMES
     assert outdated() == []
 
@@ -51,7 +51,7 @@ def test_a_file_that_differs_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         main(["--check"])
 
 
-def test_it_comes_out_the_same_each_time() -> None:
+def test_rendering_is_deterministic() -> None:
     assert files() == files()
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_lost_when_the_sdk_reads_it_as_grafana_would(name: str) -> No
     assert rendered(read) == (HERE / f"{name}.json").read_text()
 
 
-def test_what_it_does_not_understand_it_does_not_do() -> None:
+def test_an_unknown_argument_is_refused() -> None:
     with pytest.raises(SystemExit, match="usage"):
         main(["--chek"])
 
@@ -131,7 +131,7 @@ def test_incidents_are_marked_in_every_graph(name: str) -> None:
 
 
 @each_dashboard
-def test_titles_are_told_apart_and_rows_have_them(name: str) -> None:
+def test_titles_are_unique_and_rows_have_them(name: str) -> None:
     made = load(name)
     titles = [panel["title"] for panel in made["panels"]]
     assert all(titles)
@@ -141,16 +141,16 @@ def test_titles_are_told_apart_and_rows_have_them(name: str) -> None:
 
 
 @each_dashboard
-def test_panels_fill_their_lines_and_cover_nothing(name: str) -> None:
-    places = [panel["gridPos"] for panel in load(name)["panels"]]
-    cells = [{(x, y) for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])} for p in places]
+def test_panels_fill_their_lines_and_do_not_overlap(name: str) -> None:
+    boxes = [panel["gridPos"] for panel in load(name)["panels"]]
+    cells = [{(x, y) for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])} for p in boxes]
     assert not any(one & other for one, other in combinations(cells, 2))
-    widest, lowest = 24, max(place["y"] + place["h"] for place in places)
+    widest, lowest = 24, max(box["y"] + box["h"] for box in boxes)
     assert set().union(*cells) == set(product(range(widest), range(lowest)))
 
 
 @each_panel
-def test_a_panel_says_what_it_shows_and_in_which_unit(panel: Json) -> None:
+def test_a_panel_has_a_description_and_a_unit(panel: Json) -> None:
     assert panel["description"].endswith(".")
     assert panel["description"].count(". ") <= 4, "a few plain sentences"
     assert panel["datasource"] == DATASOURCE
@@ -220,7 +220,7 @@ def test_every_selector_keeps_to_the_job_and_the_cluster_that_were_chosen(query:
 
 
 @each_query
-def test_counters_are_asked_how_fast_they_rise_and_rates_over_what_grafana_says(query: Asked) -> None:
+def test_counters_are_queried_as_rates_over_grafanas_interval(query: Asked) -> None:
     expression = query.expression
     for found in re.finditer(r"(\w+\()?(\w+_(?:total|bucket|count))\{[^{}]*\}(\[[^\]]+\])?", expression):
         assert found[1] in {"rate(", "increase("}, found[2]
@@ -230,20 +230,20 @@ def test_counters_are_asked_how_fast_they_rise_and_rates_over_what_grafana_says(
             ("rate", "$__rate_interval"),
             *product(["increase"], ["$__rate_interval", "$__range"]),
         }
-    # finer than it is scraped there is nothing; a rate needs two scrapes, and takes what Grafana knows of them
+    # A step below the scrape interval shows nothing more; a rate needs two scrapes, and uses Grafana's interval.
     if not query.instant and not query.where.startswith("annotation"):
         assert query.step == ("" if "$__rate_interval" in expression else SCRAPES)
 
 
 @each_query
-def test_what_several_processes_show_is_shown_once(query: Asked) -> None:
+def test_series_of_several_processes_are_aggregated(query: Asked) -> None:
     if query.where.startswith("variable"):
         return
     assert re.search(r"\b(sum|max|min|count|histogram_quantile)\b", query.expression)
 
 
 def texts(value: object, name: str) -> list[str]:
-    """Give all texts of this name, wherever they stand."""
+    """Return all texts of this name, at any depth."""
     match value:
         case dict():
             here = [each for key, each in value.items() if key == name and isinstance(each, str)]

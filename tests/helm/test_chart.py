@@ -100,21 +100,21 @@ def test_a_release_with_everything_fits_into_the_secret_that_helm_keeps_it_in() 
     assert len(base64.b64encode(stored)) < RELEASE_BYTES / 2
 
 
-def test_who_installs_it_is_told_what_to_do_next() -> None:
+def test_the_notes_say_what_to_do_next() -> None:
     of = rendered("one-collector")
-    told = notes("one-collector")
+    text = notes("one-collector")
     for each in of.workloads("collect"):
-        assert f"exec deploy/{each.name} -- hotdesk check" in told
+        assert f"exec deploy/{each.name} -- hotdesk check" in text
     assert (
         f"port-forward service/desk-hotdesk 8470:{of.get('Service', 'desk-hotdesk')['spec']['ports'][0]['port']}"
-        in told
+        in text
     )
-    assert "changes nothing in VICIdial: a-cluster" in told
-    assert "No NetworkPolicy" not in told
+    assert "changes nothing in VICIdial: a-cluster" in text
+    assert "No NetworkPolicy" not in text
     alone = notes("forgetful")
     assert "deploy/desk-hotdesk-run -- hotdesk check" in alone
-    assert "No NetworkPolicy limits whom these pods reach" in alone
-    assert "forgotten with the pod" in alone
+    assert "No NetworkPolicy limits the connections of these pods" in alone
+    assert "lost with the pod" in alone
 
 
 # --- the schema of the values

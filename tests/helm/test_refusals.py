@@ -35,12 +35,12 @@ SCRAPED = {"enabled": True, "secrets": {"token": {"existingSecret": "scraping"}}
 MISTAKES = {
     "no image": Mistake(
         {"image": {"repository": ""}},
-        "image.repository is empty, and there is no public image: build the Containerfile, push it, and write where",
+        "image.repository is empty, and there is no public image: build the Containerfile, push it, and write its name",
         {"image": {"repository": "registry.example/hotdesk"}},
     ),
     "several processes without Kafka": Mistake(
         {"log": {"settings": {"bootstrap": []}}},
-        'meet nowhere else: write log.settings.bootstrap: ["kafka1:9092"], or layout: single',
+        'need one log: write log.settings.bootstrap: ["kafka1:9092"], or layout: single',
         {"log": {"settings": {"bootstrap": ["kafka1:9092"]}}},
     ),
     "several processes without Kafka, after all one": Mistake(
@@ -84,9 +84,9 @@ MISTAKES = {
         "kubectl create secret generic hotdesk-tokens --from-file=tokens=FILE",
         {"api": {"secrets": {"tokens": {"existingSecret": "hotdesk-tokens"}}}},
     ),
-    "sources that nobody asks": Mistake(
+    "sources that are not checked": Mistake(
         {"service": {"loadBalancerSourceRanges": ["192.0.2.0/24"]}},
-        "service.type is ClusterIP, which asks nobody where they come from: write service.type: LoadBalancer",
+        "service.type is ClusterIP, which does not check source addresses: write service.type: LoadBalancer",
         {"service": {"type": "LoadBalancer"}},
     ),
     "a node's port without one": Mistake(
@@ -109,7 +109,7 @@ MISTAKES = {
     ),
     "host and port in one": Mistake(
         main(settings={"host": "10.0.0.5:3307"}),
-        "write the port apart, in clusters.main.settings.port",
+        "write the port separately, in clusters.main.settings.port",
         main(settings={"host": "10.0.0.5", "port": 3307}),
     ),
     "a cluster without a password": Mistake(
@@ -119,7 +119,7 @@ MISTAKES = {
     ),
     "a password in the values": Mistake(
         main(settings={"password": "hunter2hunter2"}),
-        "clusters.main.settings.password: no secret and no file stands in the values: put it into a Secret, and write"
+        "clusters.main.settings.password: the values contain no secrets and no files: put it into a Secret, and write"
         " clusters.main.secrets.password.existingSecret",
         main(settings={"password": None}),
     ),
@@ -130,7 +130,7 @@ MISTAKES = {
     ),
     "a socket": Mistake(
         main(settings={"socket": "/run/mysqld/mysqld.sock"}),
-        "a pod reaches no socket of the database's machine: write clusters.main.settings.host",
+        "a pod cannot reach a socket of the database's machine: write clusters.main.settings.host",
         main(settings={"socket": None}),
     ),
     "AMI without its secret": Mistake(
@@ -149,14 +149,14 @@ MISTAKES = {
         ' ["https://web1/agc/api.php"], and its account, or relogin_via: sql, or mode: advise',
         main(settings={"relogin_via": "sql"}),
     ),
-    "acting by nobody": Mistake(
+    "acting by no account": Mistake(
         main(settings={"mode": "act"} | AGENT_API),
         "clusters.main.secrets.agent_api_password.existingSecret, or relogin_via: sql",
         main(secrets=PASSWORD),
     ),
     "acting by two ways": Mistake(
         main(settings={"mode": "act", "relogin_via": "sql"} | AGENT_API, secrets=PASSWORD),
-        "clusters.main.settings.relogin_via is sql, and an agent API is set that nothing would ask",
+        "clusters.main.settings.relogin_via is sql, and an agent API is set that is not used",
         main(settings={"relogin_via": "api"}),
     ),
     "acting by an account without a password": Mistake(
@@ -212,12 +212,12 @@ MISTAKES = {
     ),
     "scraping too seldom for the rules": Mistake(
         {"monitoring": {"serviceMonitor": SCRAPED | {"interval": "15s"}, "prometheusRule": {"enabled": True}}},
-        "interval is 15s, and above 5s some of the alert rules ring falsely: write 5s or less",
+        "interval is 15s, and above 5s some of the alerts fire falsely: write 5s or less",
         {"monitoring": {"serviceMonitor": {"interval": "5s"}}},
     ),
     "labels of the chart's own": Mistake(
         {"commonLabels": {"app.kubernetes.io/name": "mine"}},
-        "commonLabels has app.kubernetes.io/name, by which the chart finds its own pods",
+        "commonLabels has app.kubernetes.io/name, by which the chart selects its own pods",
         {"commonLabels": {"app.kubernetes.io/name": None, "name": "mine"}},
     ),
     "a label twice": Mistake(
@@ -275,7 +275,7 @@ FORMS = {
     "a name that hotdesk refuses": ({"clusters": {"Main": {}}}, "'Main' does not match pattern"),
     "a layout that there is not": ({"layout": "many"}, "value must be one of 'roles', 'single'"),
     "no replicas": ({"serve": {"replicas": 0}}, "minimum: got 0, want 1"),
-    "a budget that lets nobody go": ({"serve": {"podDisruptionBudget": {"maxUnavailable": 0}}}, "want 1"),
+    "a budget that allows no eviction": ({"serve": {"podDisruptionBudget": {"maxUnavailable": 0}}}, "want 1"),
     "a digest that is none": ({"image": {"digest": "latest"}}, "does not match pattern"),
     "a token in place of a Secret's name": (
         {"api": {"secrets": {"tokens": {"existingSecret": "read aaaaaaaaaaaaaaaaaaa"}}}},

@@ -132,9 +132,9 @@ def test_the_roles_work_together_as_the_chart_starts_them(broker: Broker, west: 
 
         tested = charts["serve"].workload("test")
         code, said = node.start(charts["serve"], tested, "api").wait()
-        assert (code, said) == (0, f"ready, and knows {CLUSTER}\n")
+        assert (code, said) == (0, f"ready, with polls of {CLUSTER}\n")
         code, said = node.start(charts["serve"], tested, "topics").wait()
-        assert (code, said) == (0, "all topics are as they should be\n")
+        assert (code, said) == (0, "all topics are as needed\n")
 
         code, said = node.start(charts["collect"], charts["collect"].workload("collect"), args=["check"]).wait()
         assert code == 0, said
@@ -164,7 +164,7 @@ def test_one_process_keeps_its_log_in_its_volume(node: Node, tmp_path: Path) -> 
     run.begins()
     assert (tmp_path / "volumes" / "log" / "hotdesk.db").stat().st_uid == 65532
     code, said = node.start(of, of.workload("test")).wait()
-    assert (code, said) == (1, f"nothing was collected yet of {CLUSTER}: look at the collectors' logs\n")
+    assert (code, said) == (1, f"no poll yet of {CLUSTER}: see the collectors' logs\n")
     ends(run)
     code, said = node.start(of, of.workload("test")).wait()
     assert code == 1

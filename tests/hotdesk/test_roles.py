@@ -126,7 +126,7 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
         until(lambda: len(replica.offered()) == 3 and replica.alias("desk1012"), "the replica knows every desk", 30)
         users = [agent.user for agent in west.plan.agent_plans]
         before = {user: picked_by_owner(replica, user) for user in users}
-        owner, heir = (one, two) if owns(one) else (two, one)
+        owner, successor = (one, two) if owns(one) else (two, one)
         assert {pick.answered_by.rsplit("-", 2)[1] for pick in before.values()} == {str(owner.pid)}
         assert not owner.client.pick(users[0], f"desk{users[0]}").degraded
         until(lambda: replica.metric("hotdesk_cluster_slots") == len(users), "the replica knows the slots")
@@ -150,9 +150,9 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
         for user in reversed(users):
             again = picked_by_owner(replica, user)
             assert again.phone_login == before[user].phone_login
-            assert again.answered_by.rsplit("-", 2)[1] == str(heir.pid)
-        assert heir.client.pick("2001", "desk1001").phone_login == alone.phone_login
-        ends_in_time(collect, heir, serve)
+            assert again.answered_by.rsplit("-", 2)[1] == str(successor.pid)
+        assert successor.client.pick("2001", "desk1001").phone_login == alone.phone_login
+        ends_in_time(collect, successor, serve)
 
 
 def test_what_cannot_be_decoded_is_a_dead_letter_once_and_stops_nothing(roles: Roles, log: KafkaLog) -> None:

@@ -82,7 +82,7 @@ def audited(index: Index, folder: Path, locked: str = LOCKED) -> tuple[int, list
 def test_nothing_is_wrong_with_what_is_there(index: Index, tmp_path: Path) -> None:
     code, lines = audited(index, tmp_path)
     assert code == 0
-    assert lines == ["2 releases, 0 findings; of 2 this index does not tell whether vulnerabilities are known"]
+    assert lines == ["2 releases, 0 findings; of 2 releases this index has no data on vulnerabilities"]
 
 
 def test_what_the_index_says_against_a_release_is_said(index: Index, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_the_index_says_against_a_release_is_said(index: Index, tmp_path: P
         "second.library 3.0: its project is quarantined: no reason is given",
         "second.library 3.0: PYSEC-1, fixed in 3.1: reads too much",
         "some-library 1.2: it was yanked: broken on Mondays",
-        "2 releases, 4 findings; of 1 this index does not tell whether vulnerabilities are known",
+        "2 releases, 4 findings; of 1 releases this index has no data on vulnerabilities",
     ]
 
 
@@ -115,4 +115,4 @@ def test_what_is_gone_or_pinned_without_a_hash_is_a_finding(index: Index, tmp_pa
 
 def test_an_index_that_does_not_answer_is_no_finding(index: Index, tmp_path: Path) -> None:
     index.pages["/root/simple/some-library/"] = "broken"
-    assert audited(index, tmp_path) == (2, ["the package index does not answer as it should: HTTPStatusError"])
+    assert audited(index, tmp_path) == (2, ["the package index does not answer properly: HTTPStatusError"])

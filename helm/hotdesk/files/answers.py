@@ -1,4 +1,4 @@
-"""Ask hotdesk's API whether it is ready and knows its clusters: what `helm test` runs."""  # noqa: INP001 - a pod's program
+"""`helm test`: hotdesk's API must be ready and know its clusters."""  # noqa: INP001 - a pod's program
 
 import json
 import sys
@@ -10,7 +10,11 @@ SECONDS = 10
 
 
 def ask(base: str, path: str, token: str = "") -> bytes:
-    """Give the answer's body; anything but a success ends this with one line."""
+    """Return the answer's body.
+
+    Raises:
+        SystemExit: no answer, or not a success; with one line that says why.
+    """
     connection = HTTPConnection(urlsplit(base).netloc, timeout=SECONDS)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -20,22 +24,26 @@ def ask(base: str, path: str, token: str = "") -> bytes:
         raise SystemExit(f"{base}{path} does not answer: {error}") from error
     finally:
         connection.close()
-    if answer.status >= 300:  # noqa: PLR2004 - whatever is no success
+    if answer.status >= 300:  # noqa: PLR2004 - not a success
         raise SystemExit(f"{base}{path} answers {answer.status}: {body.decode(errors='replace')}")
     return body
 
 
 def main(base: str, token_file: str, *clusters: str) -> None:
-    """Look, and say what was found."""
+    """Ask, and print the result.
+
+    Raises:
+        SystemExit: the API is not ready, or has no poll of one of the clusters.
+    """
     ask(base, "/readyz")
     lines = (line.partition("#")[0].split() for line in Path(token_file).read_text().splitlines())
     token = next(words[1] for words in lines if words)
     answered = json.loads(ask(base, "/v1/clusters", token))
-    # an incident makes a cluster known before its database ever answered
+    # An incident makes a cluster known before its database ever answered.
     known = {each["cluster"] for each in answered if each["age_ms"] is not None}
     if unseen := set(clusters) - known:
-        raise SystemExit(f"nothing was collected yet of {', '.join(sorted(unseen))}: look at the collectors' logs")
-    sys.stdout.write(f"ready, and knows {', '.join(sorted(known))}\n")
+        raise SystemExit(f"no poll yet of {', '.join(sorted(unseen))}: see the collectors' logs")
+    sys.stdout.write(f"ready, with polls of {', '.join(sorted(known))}\n")
 
 
 main(*sys.argv[1:])

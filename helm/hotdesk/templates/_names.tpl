@@ -1,4 +1,4 @@
-{{/* What things are called. */}}
+{{/* Names and labels. */}}
 
 {{- define "hotdesk.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
@@ -14,9 +14,8 @@
 {{- end -}}
 
 {{/*
-The name of an object, from `root` and `of`. A pod's name has 17 characters more than its Deployment's, and what is
-beyond 63 is missing from its host name, by which hotdesk's processes tell each other apart. So a name that is too long
-ends in a hash of all of it.
+The name of an object, from `root` and `of`. A pod's name has 17 characters more than its Deployment's, and its host name,
+which identifies a hotdesk process, is cut off after 63. So a name that is too long ends in a hash of all of it.
 */}}
 {{- define "hotdesk.object" -}}
 {{- $name := printf "%s-%s" (include "hotdesk.fullname" .root) .of -}}
@@ -31,7 +30,7 @@ app.kubernetes.io/name: {{ include "hotdesk.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* How the pods of one Deployment are told from all others: `root`, `component`, and a collector's `group`. */}}
+{{/* The labels that select the pods of one Deployment: `root`, `component`, and a collector's `group`. */}}
 {{- define "hotdesk.selector" -}}
 {{ include "hotdesk.matchLabels" .root }}
 app.kubernetes.io/component: {{ .component }}
@@ -52,7 +51,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Labels of a pod, without the chart's version: that alone is no reason to start it anew. */}}
+{{/* Labels of a pod, without the chart's version: that alone is no reason to restart it. */}}
 {{- define "hotdesk.podLabels" -}}
 {{ include "hotdesk.selector" . }}
 app.kubernetes.io/part-of: hotdesk
@@ -67,7 +66,7 @@ app.kubernetes.io/part-of: hotdesk
 {{- with .Values.serviceAccount.name }}{{ . }}{{ else }}{{ ternary (include "hotdesk.fullname" .) "default" .Values.serviceAccount.create }}{{ end -}}
 {{- end -}}
 
-{{/* The image, from `root` and what a role says of its own in `image`. */}}
+{{/* The image, from `root` and a role's own `image`. */}}
 {{- define "hotdesk.image" -}}
 {{- $of := .root.Values.image -}}
 {{- $own := .image | default dict -}}
@@ -88,7 +87,7 @@ app.kubernetes.io/part-of: hotdesk
 {{- toJson $groups -}}
 {{- end -}}
 
-{{/* The role whose pods the API's Service points to. */}}
+{{/* The role whose pods the API's Service selects. */}}
 {{- define "hotdesk.answering" -}}
 {{- ternary "run" "serve" (eq .Values.layout "single") -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Who may talk to whom. */}}
+{{/* Network policies. */}}
 
 {{- define "hotdesk.peer" -}}
 podSelector:
@@ -6,7 +6,7 @@ podSelector:
     {{- include "hotdesk.selector" . | nindent 4 }}
 {{- end -}}
 
-{{/* A rule to `ports` ([{protocol, port}]) of `cidrs`; without any, of everybody. */}}
+{{/* A rule to `ports` ([{protocol, port}]) of `cidrs`, or of all addresses without any. */}}
 {{- define "hotdesk.egress" -}}
 - ports:
     {{- range .ports }}
@@ -22,7 +22,7 @@ podSelector:
   {{- end }}
 {{- end -}}
 
-{{/* An address as a CIDR in a list, as JSON; a name is an empty list, since policies know no names. */}}
+{{/* An address as a CIDR in a list, as JSON; a host name is an empty list, since policies have no host names. */}}
 {{- define "hotdesk.cidrs" -}}
 {{- if regexMatch "^[0-9]+(\\.[0-9]+){3}$" . -}}
 {{- list (printf "%s/32" .) | toJson -}}
@@ -33,7 +33,7 @@ podSelector:
 {{- end -}}
 {{- end -}}
 
-{{/* The ports at which a cluster's dialers are asked, as JSON: [{protocol, port}]. */}}
+{{/* The ports at which a cluster's dialers are probed, as JSON: [{protocol, port}]. */}}
 {{- define "hotdesk.probePorts" -}}
 {{- $settings := .settings | default dict -}}
 {{- $tcp := list -}}
@@ -50,7 +50,7 @@ podSelector:
 {{- toJson $ports -}}
 {{- end -}}
 
-{{/* What one cluster asks of the network, for a `role`. */}}
+{{/* The outgoing connections that a `role` needs for one cluster. */}}
 {{- define "hotdesk.clusterEgress" -}}
 {{- $settings := .cluster.settings | default dict -}}
 {{- $acts := and (has .role (list "control" "run")) (eq ($settings.mode | default "advise") "act") -}}
@@ -86,8 +86,8 @@ podSelector:
 {{- end -}}
 
 {{/*
-The policy of a `component`: whom it reaches follows from what it is; `from` may ask it, or `anybody`. With `hook` it
-comes and goes with the hook it is for.
+The policy of a `component`, whose outgoing connections follow from its role. Peers in `from` may connect to it, or all
+with `anybody`. With `hook` it is created and deleted with the Helm hook that it serves.
 */}}
 {{- define "hotdesk.networkPolicy" -}}
 {{- $root := .root -}}

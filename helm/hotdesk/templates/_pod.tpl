@@ -1,9 +1,9 @@
-{{/* Pods: what all of them have in common, and the Deployments of them. */}}
+{{/* Pods: their common parts, and their Deployments. */}}
 
 {{- define "hotdesk.podSecurity" -}}
 runAsNonRoot: true
 {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
-{{- /* as a rule Helm takes out what is null */}}
+{{- /* Helm usually drops values that are null. */}}
 {{- if and (hasKey $.Values.podSecurity $name) (not (kindIs "invalid" (get $.Values.podSecurity $name))) }}
 {{ $name }}: {{ get $.Values.podSecurity $name | int64 }}
 {{- end }}
@@ -19,10 +19,10 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* What no pod of the chart is without. */}}
+{{/* The common part of every pod. */}}
 {{- define "hotdesk.podBasics" -}}
 automountServiceAccountToken: false
-# A Service called hotdesk-api would set HOTDESK_API_PORT, which hotdesk would take for a setting.
+# A Service called hotdesk-api would set HOTDESK_API_PORT, which hotdesk would read as a setting.
 enableServiceLinks: false
 securityContext:
   {{- include "hotdesk.podSecurity" . | nindent 2 }}
@@ -32,7 +32,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Where it may run: a role's values. */}}
+{{/* A role's scheduling, from its values. */}}
 {{- define "hotdesk.scheduling" -}}
 {{- range $name := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with get $ $name }}
@@ -60,16 +60,17 @@ imagePullSecrets:
 {{/*
 The pod of a `role`, for some `clusters`, with its values in `of`.
 
-Probes. /readyz says whether a process is of use: it has read the log, and the log takes records. /healthz says that it
-answers. A process that does not answer for a minute is started anew; one that is of no use is not, since that mends
-nothing.
+Probes. /readyz succeeds once a process has read the log and the log accepts records. /healthz succeeds if the process
+answers. A process that does not answer for a minute is restarted; one that is not ready is not, since a restart would
+not help.
 
-collect, control: not ready while /readyz says no. Nobody is sent to them by that; it holds up upgrades.
+collect, control: not ready while /readyz fails. The Service does not select them; readiness only delays upgrades.
 
-serve, run: /readyz decides once, at the start, so that nobody is sent to a replica that has not read the log. It is no
-readiness probe: while Kafka is away every replica says no, and Kubernetes would take all of them out of the Service at
-once. The login hook would then wait for its deadline instead of being told at once to let VICIdial choose, and nobody
-could read what hotdesk still knows. The start may take an hour, for the same reason: Kafka may be away then, too.
+serve, run: /readyz counts once, at the start, so that no request is sent to a replica that has not read the log. It is
+not the readiness probe: while Kafka is unreachable it fails on every replica, and Kubernetes would remove all of them
+from the Service at once. The login hook would then wait for its deadline instead of getting the answer to let VICIdial
+choose, and the status page would be gone. The start may take an hour, for the same reason: Kafka may be unreachable then,
+too.
 */}}
 {{- define "hotdesk.pod" -}}
 {{- $answers := has .role (list "serve" "run") -}}
@@ -87,7 +88,7 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "hotdesk.selector" $labels | nindent 8 }}
-    # those of the version before do not count
+    # Pods of the previous version do not count.
     matchLabelKeys: [pod-template-hash]
   {{- end }}
 {{- end }}
@@ -104,7 +105,7 @@ containers:
         valueFrom:
           fieldRef:
             fieldPath: status.podIP
-      # where replicas reach this process if it owns a cluster: no name leads to a single pod
+      # The address at which replicas reach this process if it owns a cluster: a single pod has no DNS name.
       - name: HOTDESK_API_URL
         value: {{ printf (ternary "http://[$(POD_IP)]:%v" "http://$(POD_IP):%v" .root.Values.api.ipv6) .root.Values.api.port }}
     ports:
@@ -133,7 +134,7 @@ containers:
       timeoutSeconds: 5
       failureThreshold: 6
     {{- if $answers }}
-    # until every node knows that it is leaving, logins are still sent here
+    # Requests still come in until every node knows that the pod is terminating.
     lifecycle:
       preStop:
         sleep:
@@ -154,7 +155,7 @@ containers:
 volumes:
   - name: settings
     projected:
-      # readable for the group in podSecurity.fsGroup and nobody else
+      # Readable only for the group in podSecurity.fsGroup.
       defaultMode: 0440
       sources:
         - configMap:
@@ -210,10 +211,10 @@ spec:
   revisionHistoryLimit: 3
   strategy:
     {{- if eq .role "run" }}
-    # its log is a file that one process owns
+    # The log is a file that only one process may open.
     type: Recreate
     {{- else }}
-    # the new ones first: somebody always collects, decides and answers
+    # New pods first, so that a pod of each role always runs.
     type: RollingUpdate
     rollingUpdate:
       maxSurge: 1
@@ -228,7 +229,7 @@ spec:
         {{- include "hotdesk.podLabels" (merge (dict "more" .of.podLabels) $labels) | nindent 8 }}
         hotdesk/scraped: "true"
       annotations:
-        # other settings are other pods; for another password: kubectl rollout restart
+        # Changed settings replace the pods; for a changed password: kubectl rollout restart
         hotdesk/settings: {{ sha256sum $settings }}
         {{- with .of.podAnnotations }}
         {{- toYaml . | nindent 8 }}
@@ -246,7 +247,7 @@ metadata:
     {{- include "hotdesk.labels" $labels | nindent 4 }}
 spec:
   maxUnavailable: {{ .of.podDisruptionBudget.maxUnavailable }}
-  # While Kafka is away nobody is ready, and nodes must be able to go all the same.
+  # While Kafka is unreachable no pod is ready, and nodes must be drained all the same.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:

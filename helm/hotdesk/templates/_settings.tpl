@@ -1,8 +1,8 @@
-{{/* hotdesk's own settings, out of the values. */}}
+{{/* hotdesk's own settings, from the values. */}}
 
 {{/*
-A value as TOML has it. Helm's own toToml would write 3306 as 3306.0: it takes every number for a float. What JSON
-writes for a text, a number or a truth is TOML, too.
+A value as TOML. Helm's own toToml would write 3306 as 3306.0: it treats every number as a float. JSON's texts, numbers
+and booleans are valid TOML.
 */}}
 {{- define "hotdesk.toml" -}}
 {{- if kindIs "map" . -}}
@@ -14,7 +14,7 @@ writes for a text, a number or a truth is TOML, too.
 {{- end -}}
 {{- end -}}
 
-{{/* A table's lines: of `settings`, those in `keys` that say something. */}}
+{{/* The lines of a table: those of `settings` that are in `keys` and not empty. */}}
 {{- define "hotdesk.table" -}}
 {{- $settings := .settings | default dict -}}
 {{- range $key := .keys -}}
@@ -27,11 +27,11 @@ writes for a text, a number or a truth is TOML, too.
 {{- end -}}
 {{- end -}}
 
-{{/* The folder of the settings' file; the secrets' files lie below it. */}}
+{{/* The folder of the settings' file; the secrets' files are below it. */}}
 {{- define "hotdesk.folder" -}}/etc/hotdesk{{- end -}}
 
 {{/*
-Which settings of a cluster a role needs. Whoever does not act on a cluster's database learns neither where it is nor
+The settings of a cluster that a role needs. A role that does not use a cluster's database gets neither its address nor
 its password.
 */}}
 {{- define "hotdesk.keys" -}}
@@ -46,7 +46,7 @@ its password.
 {{- $keys | uniq | toJson -}}
 {{- end -}}
 
-{{/* The settings of a cluster with `actAs` in them, where the `role` is the one that acts and another reads. */}}
+{{/* The settings of a cluster, with the account of `actAs` if the `role` acts and another one reads. */}}
 {{- define "hotdesk.cluster" -}}
 {{- $settings := deepCopy (.cluster.settings | default dict) -}}
 {{- if and (eq .role "control") (dig "actAs" "user" "" .cluster) -}}
@@ -100,7 +100,7 @@ names the file.
 {{- define "hotdesk.settings" -}}
 {{- $root := .root -}}
 {{- $role := .role -}}
-# Made by the Helm chart for `hotdesk {{ $role }}`; the values are where to change it.
+# Made by the Helm chart for `hotdesk {{ $role }}`; to change it, change the values.
 [log]
 {{- if eq $role "run" }}
 path = "/var/lib/hotdesk/hotdesk.db"

@@ -1,6 +1,6 @@
 {{/*
-Values that contradict each other, or lack something, end here: with everything at once, and for each what to write
-instead. What has the wrong form, values.schema.json refuses before.
+Refuse values that contradict each other or are incomplete: all of them at once, each with what to write instead. Values
+of the wrong form are refused by values.schema.json before.
 */}}
 {{- define "hotdesk.validate" -}}
 {{- $wrong := list -}}
@@ -8,17 +8,17 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $wrong = concat $wrong (include (printf "hotdesk.wrong.%s" $each) $ | fromJsonArray) -}}
 {{- end -}}
 {{- if $wrong -}}
-{{- fail (printf "hotdesk: these values do not fit:\n- %s\n" (join "\n- " $wrong)) -}}
+{{- fail (printf "hotdesk: these values are incomplete or contradict each other:\n- %s\n" (join "\n- " $wrong)) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Names that other charts, or older versions of this one, have for something. A value that is renamed belongs here. */}}
+{{/* Names of values in other charts, or in older versions of this one. Add a renamed value here. */}}
 {{- define "hotdesk.wrong.moved" -}}
 {{- $wrong := list -}}
 {{- range $old, $new := dict
   "replicaCount" "collect.replicas, control.replicas and serve.replicas"
-  "kafka" "log.settings.bootstrap and its neighbours, as docs/reference/settings.md names them"
-  "ingress" "service.type, or an Ingress of your own that leads to the Service"
+  "kafka" "log.settings.bootstrap and the other settings of docs/reference/settings.md"
+  "ingress" "service.type, or an Ingress of your own to the Service"
   "serviceMonitor" "monitoring.serviceMonitor"
   "prometheusRule" "monitoring.prometheusRule"
 -}}
@@ -32,7 +32,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- define "hotdesk.wrong.image" -}}
 {{- $wrong := list -}}
 {{- if not .Values.image.repository -}}
-{{- $wrong = append $wrong "image.repository is empty, and there is no public image: build the Containerfile, push it, and write where, such as image.repository=registry.example/hotdesk" -}}
+{{- $wrong = append $wrong "image.repository is empty, and there is no public image: build the Containerfile, push it, and write its name, such as image.repository=registry.example/hotdesk" -}}
 {{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
@@ -47,7 +47,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- end -}}
 {{- else -}}
 {{- if not $log.bootstrap -}}
-{{- $wrong = append $wrong "log.settings.bootstrap names no Kafka broker, and collectors, controllers and replicas meet nowhere else: write log.settings.bootstrap: [\"kafka1:9092\"], or layout: single for one process with its log in a file" -}}
+{{- $wrong = append $wrong "log.settings.bootstrap names no Kafka broker, and collectors, controllers and replicas need one log: write log.settings.bootstrap: [\"kafka1:9092\"], or layout: single for one process with its log in a file" -}}
 {{- end -}}
 {{- $sasl := hasPrefix "SASL_" $log.security_protocol -}}
 {{- $tls := hasSuffix "SSL" $log.security_protocol -}}
@@ -79,7 +79,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- end -}}
 {{- with .Values.service -}}
 {{- if and .loadBalancerSourceRanges (ne .type "LoadBalancer") -}}
-{{- $wrong = append $wrong (printf "service.loadBalancerSourceRanges is set, and service.type is %s, which asks nobody where they come from: write service.type: LoadBalancer, or use networkPolicy.apiFrom" .type) -}}
+{{- $wrong = append $wrong (printf "service.loadBalancerSourceRanges is set, and service.type is %s, which does not check source addresses: write service.type: LoadBalancer, or use networkPolicy.apiFrom" .type) -}}
 {{- end -}}
 {{- if and .nodePort (eq .type "ClusterIP") -}}
 {{- $wrong = append $wrong "service.nodePort is set, and service.type is ClusterIP, which has none: write service.type: NodePort" -}}
@@ -107,17 +107,17 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $own := .cluster.actAs | default dict -}}
 {{- range $key, $secret := dict "password" "password" "password_file" "password" "ami_secret" "ami_secret" "ami_secret_file" "ami_secret" "agent_api_password" "agent_api_password" "agent_api_password_file" "agent_api_password" "tls_ca" "tls_ca" -}}
 {{- if hasKey $settings $key -}}
-{{- $wrong = append $wrong (printf "%s.settings.%s: no secret and no file stands in the values: put it into a Secret, and write %s.secrets.%s.existingSecret" $at $key $at $secret) -}}
+{{- $wrong = append $wrong (printf "%s.settings.%s: the values contain no secrets and no files: put it into a Secret, and write %s.secrets.%s.existingSecret" $at $key $at $secret) -}}
 {{- end -}}
 {{- end -}}
 {{- if hasKey $settings "socket" -}}
-{{- $wrong = append $wrong (printf "%s.settings.socket: a pod reaches no socket of the database's machine: write %s.settings.host" $at $at) -}}
+{{- $wrong = append $wrong (printf "%s.settings.socket: a pod cannot reach a socket of the database's machine: write %s.settings.host" $at $at) -}}
 {{- end -}}
 {{- $host := $settings.host | default "" -}}
 {{- if or (not $host) (has $host (list "localhost" "127.0.0.1" "::1")) -}}
 {{- $wrong = append $wrong (printf "%s.settings.host is %s, and no database answers within the pod: write the address of VICIdial's database server" $at ($host | default "empty")) -}}
 {{- else if regexMatch "^[^:]+:[0-9]+$" $host -}}
-{{- $wrong = append $wrong (printf "%s.settings.host is %s: write the port apart, in %s.settings.port" $at $host $at) -}}
+{{- $wrong = append $wrong (printf "%s.settings.host is %s: write the port separately, in %s.settings.port" $at $host $at) -}}
 {{- end -}}
 {{- if not (dig "password" "existingSecret" "" $secrets) -}}
 {{- $wrong = append $wrong (printf "%s.secrets.password.existingSecret is empty: kubectl create secret generic %s-database --from-file=password=FILE, and write %s.secrets.password.existingSecret: %s-database" $at .name $at .name) -}}
@@ -137,7 +137,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $wrong = append $wrong (printf "%s.settings.mode is act by VICIdial's agent API, and its account is not complete: write %s.settings.agent_api_user and %s.secrets.agent_api_password.existingSecret, or relogin_via: sql" $at $at $at) -}}
 {{- end -}}
 {{- else if and $acts (or $settings.agent_api $settings.agent_api_user $api) -}}
-{{- $wrong = append $wrong (printf "%s.settings.relogin_via is sql, and an agent API is set that nothing would ask: leave out agent_api, agent_api_user and secrets.agent_api_password, or write relogin_via: api" $at) -}}
+{{- $wrong = append $wrong (printf "%s.settings.relogin_via is sql, and an agent API is set that is not used: leave out agent_api, agent_api_user and secrets.agent_api_password, or write relogin_via: api" $at) -}}
 {{- end -}}
 {{- if and $own.user (not (dig "password" "existingSecret" "" $own)) -}}
 {{- $wrong = append $wrong (printf "%s.actAs.user is %s, and its password is not named: write %s.actAs.password.existingSecret" $at $own.user $at) -}}
@@ -156,7 +156,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $partitions := .Values.log.settings.partitions | int -}}
 {{- if eq .Values.layout "roles" -}}
 {{- if gt (.Values.control.replicas | int) $partitions -}}
-{{- $wrong = append $wrong (printf "control.replicas is %v, and of log.settings.partitions, %d, each has one owner: the rest would have nothing to do, so write control.replicas: %d at most" .Values.control.replicas $partitions $partitions) -}}
+{{- $wrong = append $wrong (printf "control.replicas is %v, and each of the %d log.settings.partitions has one owner: the other replicas would be idle, so write control.replicas: %d at most" .Values.control.replicas $partitions $partitions) -}}
 {{- end -}}
 {{- else -}}
 {{- with .Values.single.persistence -}}
@@ -174,7 +174,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- end -}}
 {{- end -}}
 {{- if and (hasKey .Values.podSecurity "runAsUser") (not (kindIs "invalid" .Values.podSecurity.runAsUser)) (eq (.Values.podSecurity.runAsUser | int64) 0) -}}
-{{- $wrong = append $wrong "podSecurity.runAsUser is 0, and no pod of this chart runs as root: write another user, or null where the cluster chooses one" -}}
+{{- $wrong = append $wrong "podSecurity.runAsUser is 0, and no pod of this chart runs as root: write another user, or null if the cluster chooses one" -}}
 {{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
@@ -191,7 +191,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- $wrong = append $wrong (printf "monitoring.serviceMonitor.scrapeTimeout is %s, longer than the interval, which Prometheus refuses: write %s at most" .scrapeTimeout .interval) -}}
 {{- end -}}
 {{- if and $.Values.monitoring.prometheusRule.enabled (gt $interval 5) -}}
-{{- $wrong = append $wrong (printf "monitoring.serviceMonitor.interval is %s, and above 5s some of the alert rules ring falsely: write 5s or less, or leave monitoring.prometheusRule out" .interval) -}}
+{{- $wrong = append $wrong (printf "monitoring.serviceMonitor.interval is %s, and above 5s some of the alerts fire falsely: write 5s or less, or leave monitoring.prometheusRule out" .interval) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -204,7 +204,7 @@ instead. What has the wrong form, values.schema.json refuses before.
 {{- range $where, $labels := dict "commonLabels" .Values.commonLabels "collect.podLabels" .Values.collect.podLabels "control.podLabels" .Values.control.podLabels "serve.podLabels" .Values.serve.podLabels "single.podLabels" .Values.single.podLabels -}}
 {{- range $label, $_ := $labels -}}
 {{- if has $label $ours -}}
-{{- $wrong = append $wrong (printf "%s has %s, by which the chart finds its own pods: take another name for the label" $where $label) -}}
+{{- $wrong = append $wrong (printf "%s has %s, by which the chart selects its own pods: use another name for the label" $where $label) -}}
 {{- end -}}
 {{- if and (ne $where "commonLabels") (hasKey $.Values.commonLabels $label) -}}
 {{- $wrong = append $wrong (printf "%s and commonLabels both have %s: leave one out" $where $label) -}}

@@ -207,9 +207,9 @@ def test_what_was_decided_is_the_same_for_the_next_owner() -> None:
     floor = Floor(*crowd(3), policy=SLOW)
     floor.judge(ONE=DialerState.DOWN)
     plan = floor.plan()
-    heir = Floor(*crowd(3), policy=SLOW)
-    apply_plan(heir.state, plan)
-    heir.judge(ONE=DialerState.DOWN)
-    assert heir.state.decided.agent_pauses == floor.state.decided.agent_pauses
-    heir.poll(seconds=0.1)
-    assert not [each for each in heir.plan().records if isinstance(each, AgentPause)]
+    successor = Floor(*crowd(3), policy=SLOW)
+    apply_plan(successor.state, plan)
+    successor.judge(ONE=DialerState.DOWN)
+    assert successor.state.decided.agent_pauses == floor.state.decided.agent_pauses
+    successor.poll(seconds=0.1)
+    assert not [each for each in successor.plan().records if isinstance(each, AgentPause)]

@@ -138,7 +138,7 @@ def test_what_came_of_an_act_while_the_log_was_read_anew_is_stored_and_blocks_no
 
 
 def test_what_was_decided_anew_meanwhile_is_given_whatever_came_of_the_former() -> None:
-    anew = msgspec.structs.replace(MOVE, incident="another", planned_at_ms=MOVE.planned_at_ms + 60_000, by="heir")
+    anew = msgspec.structs.replace(MOVE, incident="another", planned_at_ms=MOVE.planned_at_ms + 60_000, by="successor")
 
     async def what(scene: Scene) -> None:
         await scene.give()

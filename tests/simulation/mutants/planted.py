@@ -193,7 +193,7 @@ MUTANTS = (
     ),
     _mutant("act before it is committed", 12, Committer, "commit_plans", _act_before_it_is_committed),
     _mutant("who lost a partition goes on", 16, Clusters, "own", _own_whatever_was_owned),
-    _mutant("what came late to an heir is not its news", 2, Cluster, "_knows", _always(True)),
+    _mutant("a record that came late to a new owner is not new to it", 2, Cluster, "_knows", _always(True)),
     _mutant("a lost order is never repeated", 75, Moves, "_repeat", _tell_nobody_twice),
     _mutant("nothing says why", 2, PlanBuilder, "decide", _say_nothing),
     _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),

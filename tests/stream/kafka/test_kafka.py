@@ -221,17 +221,17 @@ def test_a_member_that_is_stopped_or_killed_loses_its_partitions(kafka_settings:
     ):
         until(lambda: sleeper_told(0) == PARTITIONS)
         until(lambda: victim_told(0) == PARTITIONS)
-        with closing(log.join("sleepers")) as heir_of_sleeper, closing(log.join("victims")) as heir_of_victim:
-            until(lambda: len(owns(heir_of_sleeper)) == len(owns(heir_of_victim)) == PARTITIONS // 2)
+        with closing(log.join("sleepers")) as successor_of_sleeper, closing(log.join("victims")) as successor_of_victim:
+            until(lambda: len(owns(successor_of_sleeper)) == len(owns(successor_of_victim)) == PARTITIONS // 2)
             sleeper.send_signal(signal.SIGSTOP)
             victim.kill()
             began = time.monotonic()
-            until(lambda: owns(heir_of_sleeper) == owns(heir_of_victim) == ALL)
+            until(lambda: owns(successor_of_sleeper) == owns(successor_of_victim) == ALL)
             taken_over = time.monotonic()
             assert taken_over - began < 10
             sleeper.send_signal(signal.SIGCONT)
             assert sleeper_told(taken_over) == 0, "a member that slept may not believe what it knew"
-            until(lambda: len(owns(heir_of_sleeper)) == PARTITIONS // 2)
+            until(lambda: len(owns(successor_of_sleeper)) == PARTITIONS // 2)
 
 
 def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
@@ -330,16 +330,16 @@ def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_se
     ):
         stop_between_begin_and_commit(former, kafka_settings)
         began = time.monotonic()
-        with closing(kafka_log.claim(WEST)) as heir:
+        with closing(kafka_log.claim(WEST)) as successor:
             assert time.monotonic() - began < 3, "it need not wait for the time-out of the open transaction"
             seen = read_to_the_end(tail)
             assert seen
             assert len(seen) % TOGETHER == 0
-            heir.append(DECISION)
+            successor.append(DECISION)
             former.send_signal(signal.SIGCONT)
             assert former.stdout is not None
             assert former.stdout.read().split()[-1] == b"LogFencedError"
-            heir.append(DECISION)
+            successor.append(DECISION)
             assert [one.value for one in gather(tail, 2)] == [b"decided"] * 2
 
 

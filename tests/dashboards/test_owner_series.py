@@ -1,4 +1,4 @@
-"""Whose word a query takes, where several processes show the same cluster: asked of promtool, with made-up series."""
+"""Of several processes that export a cluster a query uses the owner's series: run by promtool, with made-up series."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from dashboards import meanings
 from dashboards.conditions import CONDITION, WORDS
-from dashboards.failover import NOTICED_AFTER
+from dashboards.failover import DETECTED_AFTER
 from dashboards.queries import BY_DIALER, coded, latest, total
 from messages import metrics
 from messages.records import DialerState
@@ -24,7 +24,7 @@ CLUSTER_OF_DIALER = '{cluster="west", server_ip="10.0.0.1", server_id="A"}'
 def shown(
     instance: str, *, owns: bool, state: DialerState = DialerState.UP, agents: int = 0, **cluster: int
 ) -> dict[str, str]:
-    """Give what one process shows of the cluster west and its only dialer."""
+    """Return the series that one process exports of the cluster west and its only dialer."""
     here = f'job="hotdesk",instance="{instance}",cluster="west"'
     dialer = f'{here},server_ip="10.0.0.1",server_id="A"'
     return {
@@ -50,7 +50,7 @@ AWAY = {name: "0" for name in OWNER if "database_up" in name}
 
 
 def incident(instance: str, beat: int) -> dict[str, str]:
-    """Give an incident that was opened at 1,009 s, and when its dialer's heartbeat was last seen to move."""
+    """Return the series of an incident opened at 1,009 s, and of its dialer's last heartbeat progress."""
     dialer = f'{{job="hotdesk",instance="{instance}",cluster="west",server_ip="10.0.0.1",server_id="A"}}'
     return {
         f"hotdesk_incident_opened_timestamp_seconds{dialer}": "1009",
@@ -66,41 +66,39 @@ def incident(instance: str, beat: int) -> dict[str, str]:
             OWNER | LAGGING,
             CLUSTER_OF_DIALER,
             5,
-            id="the owner's word counts",
+            id="the owner's value counts",
         ),
         pytest.param(
             total(metrics.DIALER_AGENTS, by=BY_DIALER),
             LAGGING | OTHER,
             CLUSTER_OF_DIALER,
             10,
-            id="without an owner the most",
+            id="without an owner the highest",
         ),
-        pytest.param(
-            STATE, OWNER | LAGGING, CLUSTER_OF_DIALER, STATES[DialerState.UP], id="the owner's judgement counts"
-        ),
+        pytest.param(STATE, OWNER | LAGGING, CLUSTER_OF_DIALER, STATES[DialerState.UP], id="the owner's state counts"),
         pytest.param(
             STATE, LAGGING | OTHER, CLUSTER_OF_DIALER, STATES[DialerState.DOWN], id="without an owner the worst"
         ),
         pytest.param(CONDITION, OWNER | LAGGING, '{cluster="west"}', "well", id="well"),
-        pytest.param(CONDITION, LAGGING | OTHER, '{cluster="west"}', "nobody decides", id="no owner"),
-        pytest.param(CONDITION, OWNER | BLIND, '{cluster="west"}', "not seen", id="no polls"),
-        pytest.param(CONDITION, OWNER | BLIND | AWAY, '{cluster="west"}', "database away", id="no database"),
+        pytest.param(CONDITION, LAGGING | OTHER, '{cluster="west"}', "no controller", id="no owner"),
+        pytest.param(CONDITION, OWNER | BLIND, '{cluster="west"}', "no polls", id="no polls"),
+        pytest.param(CONDITION, OWNER | BLIND | AWAY, '{cluster="west"}', "database unreachable", id="no database"),
         pytest.param(
-            CONDITION, shown("a", owns=True, paused=1, braked=1), '{cluster="west"}', "braked", id="the worst is told"
+            CONDITION, shown("a", owns=True, paused=1, braked=1), '{cluster="west"}', "braked", id="the worst is shown"
         ),
         pytest.param(
-            NOTICED_AFTER,
+            DETECTED_AFTER,
             incident("a", beat=1000) | incident("b", beat=0),
             '{cluster="west", server_ip="10.0.0.1"}',
             9,
-            id="a heartbeat that a new collector has not seen move is no beat",
+            id="without progress seen by a new collector there is no beat",
         ),
         pytest.param(
             latest(metrics.CLUSTER_PAUSED), OWNER | LAGGING, '{cluster="west"}', 0, id="a gauge of the cluster"
         ),
     ],
 )
-def test_whose_word_counts(
+def test_the_owners_series_count(
     expression: str, series: dict[str, str], labels: str, value: float | str, tmp_path: Path
 ) -> None:
     number = next((code for code, (word, _) in WORDS.items() if word == value), value)
