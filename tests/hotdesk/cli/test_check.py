@@ -132,7 +132,7 @@ def test_check_says_that_a_database_is_none_of_vicidials(command: Command, west:
     }
     outcome = command("check", "--json", **environment)
     assert outcome.code == DATABASE
-    assert "no VICIdial database" in json.loads(outcome.output)[-1]["what"]
+    assert "is not a VICIdial database" in json.loads(outcome.output)[-1]["what"]
 
 
 def test_check_says_of_a_log_where_it_cannot_be(command: Command, tmp_path: Path, west: Site) -> None:
