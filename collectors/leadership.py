@@ -26,7 +26,7 @@ from messages.topics import Key
 from stream.log import Stored
 
 QUIET_SECONDS = 5.0
-"""If no poll came in for so long, no collector works."""
+"""After this time without a poll, no collector works."""
 CLAIM_SECONDS = 10.0
 """How long an epoch may take to claim: until a claim came back from the log, and was not beaten."""
 SHORT_TERM_SECONDS = 5.0

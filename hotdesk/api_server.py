@@ -19,7 +19,7 @@ from hotdesk.tls import Certificate
 from hotdesk.wanted import Wanted
 
 GONE_MS = 20_000
-"""Whoever takes nothing of what is sent for so long is cut off: a status page that nobody looks at any more."""
+"""A client that takes nothing of what is sent is cut off after this time: a status page in a sleeping browser."""
 
 log = structlog.get_logger()
 

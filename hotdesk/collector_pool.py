@@ -13,7 +13,7 @@ from hotdesk.part import Part, Shared
 from hotdesk.wanted import Wanted
 
 CHANGE_SECONDS = 1.5
-"""All that are to end together are waited for so long; one that waits for a database ends a little later. A process
+"""Time that all collectors which end together have for it; one that waits for a database ends a little later. A process
 that is asked to end meanwhile must still do so within five seconds."""
 
 

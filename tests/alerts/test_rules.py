@@ -24,7 +24,7 @@ ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in ALL_RULES i
 INHIBITIONS: list[dict[str, Any]] = yaml.safe_load(ROUTING.read_text())["inhibit_rules"]
 URGENCY = ["page", "warning", "none"]
 BRIDGED_FROM_SECONDS = 300
-"""Who waits for so long looks back over some time, so that what is missing for a moment counts for nothing."""
+"""A rule that waits this long looks back over some time: what is missing for a moment counts for nothing."""
 
 each_alert = pytest.mark.parametrize("name", ALERTS)
 each_inhibition = pytest.mark.parametrize("inhibition", INHIBITIONS, ids=lambda each: each["source_matchers"][0])

@@ -121,7 +121,7 @@ def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, setti
 
         settings.write(api="port = 1", west=(west, ""))
         read_again(process)
-        assert process.lines("[log] and [api] are read when a process begins: they stay as they were")
+        assert process.lines("[log] and [api] are read only when a process starts: they stay as they were")
         assert process.lines("collecting") == collecting
         assert process.client.ranking() is not None
 

@@ -123,7 +123,7 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(command: Co
     key.write_bytes(locked)
     ended = command("serve", **environment)
     assert ended.code == 2
-    assert "give PEM files that belong together, the key without a password" in ended.errors
+    assert "name PEM files that belong together, the key without a password" in ended.errors
     assert len(ended.errors.splitlines()) == 1
 
 

@@ -11,7 +11,7 @@ from messages.records import AgentPause, Fence, FenceStage, Relogin
 from tests.simulation.world import LOGOUT, Live, World
 
 LATEST_SECONDS = 1.5
-"""A request that was given up after its time limit can still be carried out for so long."""
+"""A request that was given up after its time limit can still be carried out within this time."""
 
 
 class Sees(Protocol):

@@ -37,7 +37,7 @@ PARTITIONS = 1
 OURS = frozenset({PARTITION})
 NONE: frozenset[int] = frozenset()
 LOCK_SECONDS = 3.0
-"""The database hangs up on a collector that fell silent for so long, and the lock is free."""
+"""After this silence the database hangs up on a collector, and the lock is free."""
 SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
 PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0

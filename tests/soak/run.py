@@ -74,7 +74,7 @@ class Soak:
         self.moved = 0
 
     def go_on(self, seconds: float, dice: random.Random, say: Callable[[str], None]) -> None:
-        """Bring one fault after the other, for so long."""
+        """Bring one fault after the other, until the time is up."""
         watch = threading.Thread(target=self._watch, name="watch", daemon=True)
         watch.start()
         began = time.monotonic()
