@@ -330,8 +330,7 @@ class Watch:
                 raise BrokenError(Invariant.REPLAY_DIFFERS, f"the actions of {controller.name} are not the log's")
 
     def _says_why(self) -> None:
-        audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
-        said = {(each.subject, each.code) for each in audit if isinstance(each, Decision) and each.why}
+        said = self._said()
         ordered = {user for user, code in said if code is DecisionCode.MOVE_PLANNED}
         for stored in self._wire.topics[Topic.RELOGINS]:
             record = None if stored.value is None else decode(stored.topic, stored.value)
@@ -378,10 +377,13 @@ class Watch:
         return ""
 
     def _given_up(self, user: str) -> bool:
-        """Tell whether it was said that a pause is not taken back, since it may be somebody else's."""
-        subject = f'"subject":"{user}"'.encode()
-        said = [each.value or b"" for each in self._wire.topics[Topic.AUDIT]]
-        return any(b"did not take a pause back" in each and subject in each for each in said)
+        """Return True if hotdesk has said that it leaves the user's pause alone, since it may be somebody else's."""
+        return (user, DecisionCode.PAUSE_NOT_TAKEN_BACK) in self._said()
+
+    def _said(self) -> set[tuple[str, DecisionCode]]:
+        """Return the subject and the code of every decision that was written down with its reason."""
+        audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
+        return {(each.subject, each.code) for each in audit if isinstance(each, Decision) and each.why}
 
     def _is_lost_on(self, dialer: Dialer) -> bool:
         if dialer.hung:
