@@ -13,7 +13,7 @@ UNITS = sorted(SYSTEMD.glob("*.service"))
 SECRETS = SYSTEMD / "secrets.conf"
 INSTALLED = "/opt/hotdesk/current/bin/hotdesk"
 SECRETS_FOLDER = "/etc/hotdesk/secrets"
-DOCUMENT = (ROOT / "docs" / "install.md").read_text()
+DOCUMENT = (ROOT / "docs" / "guide" / "install.md").read_text()
 TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 
 
