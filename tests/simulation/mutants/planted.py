@@ -205,5 +205,5 @@ MUTANTS = (
     _mutant("sure of the membership for a minute", 24, ownership, "SURE_SECONDS", 60.0),
     _mutant("a leader that lost its lock goes on", 4, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 355, Leadership, "is_beaten", property(_always(value=False))),
-    _mutant("a pause is never taken back", 632, AgentPausePlanner, "_release", _let_the_pause_be),
+    _mutant("a pause is never taken back", 4578, AgentPausePlanner, "_release", _let_the_pause_be),
 )
