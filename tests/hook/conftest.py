@@ -24,7 +24,7 @@ def office(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with (
             made.living() as cluster,
             running(folder, made, acts=True) as hotdesk,
-            web_server(folder, made) as web,
+            web_server(folder, made, patient=True) as web,
         ):
             web.set_up(hotdesk.url)
             yield Office(made, cluster, hotdesk, web)
