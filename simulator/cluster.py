@@ -21,6 +21,7 @@ from simulator.desks import Desks, Pick, Seat
 from simulator.dialers import Dialer, DialerScripts
 from simulator.plan import ClusterPlan
 from simulator.sessions import AgentPage, spread
+from simulator.sip import SipPorts
 from simulator.statistics import Counted, Statistics
 
 HEARTBEAT_SECONDS = 0.4
@@ -61,6 +62,7 @@ class SimulatedCluster:
         habits: Habits | None = None,
         refresh_seconds: float = 1.0,
         threads: int = 2,
+        sip_port: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Create the agents; nothing is written yet.
@@ -74,6 +76,8 @@ class SimulatedCluster:
             refresh_seconds: How often each agent's browser writes `last_update_time`. VICIdial's writes every
                 second, which one Python process can do for about 5,000 agents. Screens are read every second anyway.
             threads: Number of threads for the agents; one more writes for the dialers.
+            sip_port: The UDP port at which the dialers with loopback addresses answer SIP while the threads run;
+                None: nowhere.
             clock: Seconds since 1970.
         """
         self.statistics = Statistics()
@@ -107,6 +111,7 @@ class SimulatedCluster:
         self._loops = [
             _Loop(work, connect, self.statistics) for work in (self._run_dialers, *(desk.work for desk in desks))
         ]
+        self._sip = None if sip_port is None else SipPorts(self._dialers, sip_port)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -161,6 +166,8 @@ class SimulatedCluster:
         ]
         for thread in self._threads:
             thread.start()
+        if self._sip is not None:
+            self._sip.start()
 
     def stop(self) -> None:
         """Stop running and close all connections; agents stay logged in, as a power cut would leave them.
@@ -169,6 +176,8 @@ class SimulatedCluster:
             ClusterStuckError: A thread did not end.
         """
         self._stopping.set()
+        if self._sip is not None:
+            self._sip.stop()
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -190,10 +199,14 @@ class SimulatedCluster:
     def kill(self, server_ip: str) -> None:
         """Power off a dialer: heartbeat, scripts and calls end; its rows stay, and browsers keep them fresh."""
         self._dialers[server_ip].dead = True
+        if self._sip is not None:
+            self._sip.close(server_ip)
 
     def hang(self, server_ip: str) -> None:
         """Hang a dialer's Asterisk: its calls end, its scripts go on and its heartbeat advances."""
         self._dialers[server_ip].hung = True
+        if self._sip is not None:
+            self._sip.fall_silent(server_ip)
 
     def stall(self, server_ip: str) -> None:
         """Stall a dialer's heartbeat; its calls and its other scripts go on."""
@@ -208,6 +221,8 @@ class SimulatedCluster:
         dialer = self._dialers[server_ip]
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
         dialer.dead = dialer.hung = dialer.stalled = False
+        if self._sip is not None:
+            self._sip.answer(server_ip)
 
     def restart_updater(self, server_ip: str) -> None:
         """Restart a dialer's heartbeat script, which a database restart makes necessary."""

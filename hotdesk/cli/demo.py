@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.core.explanations import because
@@ -39,6 +40,7 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database, DatabaseError
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
+from simulator.ports import free_udp_port
 from stream.kafka.topics import create_topics
 
 CLUSTER = "demo"
@@ -89,10 +91,11 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
             schema.create(administrator, DATABASE)
             administrator.select_db(DATABASE)
             populate(administrator, plan, now=time.time())
-        service = stack.enter_context(Service(_wanted(database, log)))
+        sip_port = free_udp_port()
+        service = stack.enter_context(Service(_wanted(database, log, sip_port)))
         picks = stack.enter_context(_Picks(service.url))
         cluster = SimulatedCluster(
-            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, refresh_seconds=1.0
+            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, sip_port=sip_port
         )
         stack.enter_context(cluster)
         console.print(f"status page: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
@@ -119,7 +122,7 @@ def _kafka_home() -> Path:
     return Path(home)
 
 
-def _wanted(database: Database, log: LogOptions) -> Wanted:
+def _wanted(database: Database, log: LogOptions, sip_port: int) -> Wanted:
     settings = DatabaseSettings(
         host=database.host, port=database.port, user="root", password=database.password, database=DATABASE
     )
@@ -129,6 +132,7 @@ def _wanted(database: Database, log: LogOptions) -> Wanted:
         api=ApiOptions(port=0),
         databases={CLUSTER: settings},
         policies={CLUSTER: Policy(acts=True)},
+        probes={CLUSTER: ProbeSettings(sip=True, sip_port=sip_port)},
         actuators={CLUSTER: ActuatorSettings(database=settings)},
     )
 
