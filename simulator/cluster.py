@@ -1,7 +1,7 @@
 """A simulated VICIdial cluster: dialers and agents that write VICIdial's tables at VICIdial's pace, and can fail.
 
 It behaves as VICIdial's own parts do where hotdesk can see them, in the database, even where that is unhelpful: a
-dead dialer's rows stay and stay fresh, a hung one's heartbeat advances, and an unanswered pick falls back to
+dead dialer's rows stay and stay fresh, a hung one's heartbeat steps, and an unanswered pick falls back to
 VICIdial's own choice. `agents` has the agents' decisions, `desks` their writes; this module has the threads, and the
 commands that break things.
 """
@@ -25,6 +25,8 @@ from simulator.sip import SipPorts
 from simulator.statistics import Counted, Statistics
 
 HEARTBEAT_SECONDS = 0.4
+HUNG_SECONDS = 11.0
+"""How often the real updater writes while its Asterisk hangs: it waits ten seconds for an answer, and then one more."""
 CHORES_SECONDS = 20.0
 """How often a dialer's slower scripts run."""
 
@@ -203,7 +205,7 @@ class SimulatedCluster:
             self._sip.close(server_ip)
 
     def hang(self, server_ip: str) -> None:
-        """Hang a dialer's Asterisk: its calls end, its scripts go on and its heartbeat advances."""
+        """Hang a dialer's Asterisk: its calls end, its scripts go on, and its heartbeat steps."""
         self._dialers[server_ip].hung = True
         if self._sip is not None:
             self._sip.fall_silent(server_ip)
@@ -221,6 +223,7 @@ class SimulatedCluster:
         dialer = self._dialers[server_ip]
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
         dialer.dead = dialer.hung = dialer.stalled = False
+        dialer.heartbeat_due = 0
         if self._sip is not None:
             self._sip.answer(server_ip)
 
@@ -262,11 +265,11 @@ class SimulatedCluster:
             if now >= dialer.heartbeat_due:
                 if not dialer.stalled:
                     self._scripts.beat(connection, dialer, now)
-                dialer.heartbeat_due = now + HEARTBEAT_SECONDS
+                dialer.heartbeat_due = now + (HUNG_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
             if now >= dialer.chores_due:
                 self._scripts.do_chores(connection, dialer, now)
                 dialer.chores_due = now + CHORES_SECONDS
-        return min((dialer.heartbeat_due for dialer in alive), default=now + HEARTBEAT_SECONDS)
+        return min((now + HEARTBEAT_SECONDS, *(dialer.heartbeat_due for dialer in alive)))
 
     def _execute(self, act: Callable[[Connection], None]) -> None:
         with self._connect() as connection:

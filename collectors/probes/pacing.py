@@ -46,7 +46,7 @@ class Waver(Enum):
 
 @dataclass(slots=True)
 class _Dialer:
-    """What is known of one dialer."""
+    """The requests to one dialer, and their results."""
 
     sent: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_REQUESTS))
     waits: bool = False
@@ -94,7 +94,7 @@ class Pacing:
     """Which dialers of a cluster are asked when. It outlives a prober, so that a new one goes on with its counts."""
 
     def __init__(self) -> None:
-        """Know no dialer."""
+        """Begin without a dialer."""
         self._dialers: dict[ServerIp, _Dialer] = {}
 
     def watch(self, dialers: Collection[ServerIp], *, moved: Collection[ServerIp] = ()) -> None:
@@ -105,7 +105,7 @@ class Pacing:
         }
 
     def doubt(self, now: float, wavers: Mapping[ServerIp, frozenset[Waver]]) -> bool:
-        """Take note of the signs that waver now; return True if a doubt is new."""
+        """Record which signs waver now; return True if a doubt is new."""
         new = False
         for ip, dialer in self._dialers.items():
             signs = wavers.get(ip, frozenset())
@@ -130,7 +130,7 @@ class Pacing:
         return due
 
     def heard(self, now: float, server_ip: ServerIp, result: ProbeResult | None) -> None:
-        """Take note of a request's result; None: it ended without one, by a fault of this host."""
+        """Record a request's result; None: it ended without one, by a fault of this host."""
         dialer = self._dialers.get(server_ip)
         if dialer is None or not dialer.waits:
             return

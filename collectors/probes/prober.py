@@ -203,7 +203,7 @@ class Prober:
         self._wake()
 
     def doubt(self, still: Collection[ServerIp]) -> None:
-        """Take note of the dialers whose heartbeat stands still now; where SIP is paced it is asked about them."""
+        """Record the dialers whose heartbeat stands still now; where SIP is paced it is asked about them."""
         with self._lock:
             self._still = frozenset(still)
             new = self._note_doubts()
@@ -222,7 +222,7 @@ class Prober:
         return keys - frozenset(paced.values())
 
     def _note_doubts(self) -> bool:
-        """Tell the pacing which signs waver; return True if a doubt is new."""
+        """Pass on to the pacing which signs waver; return True if a doubt is new."""
         if self._pacing is None:
             return False
         fails = {key.server_ip for key in self._once_alive if self._results[key].result in FAILS}
@@ -311,7 +311,7 @@ class Prober:
                     await self._asked_now.wait()
 
     async def _ask(self, key: _Key, pacing: Pacing, at_once: asyncio.Semaphore) -> None:
-        """Send one request, and take note of its result. The pacing sends the next one, if one gets lost."""
+        """Send one request, and record its result. The pacing sends the next one, if one gets lost."""
         target = key.target
         result: ProbeResult | None = None
         try:

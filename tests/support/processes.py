@@ -31,7 +31,7 @@ from simulator.desks import Pick
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
 from simulator.ports import free_udp_port
-from simulator.sip import is_loopback
+from simulator.sip import SipPorts, is_loopback
 
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
@@ -246,6 +246,17 @@ class Site:
         with self.connect() as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    @contextmanager
+    def answering(self) -> Iterator[SipPorts]:
+        """Let its dialers answer SIP, and do nothing else."""
+        assert self.sip_port is not None
+        ports = SipPorts([each.server_ip for each in self.plan.dialer_plans], self.sip_port)
+        ports.start()
+        try:
+            yield ports
+        finally:
+            ports.stop()
 
     @contextmanager
     def living(self, pick: Pick = vicidial_chooses, habits: Habits = AT_THE_DOOR) -> Iterator[SimulatedCluster]:
