@@ -49,7 +49,10 @@ class Hands:
         if not self._world.database_up:
             raise VicidialError("the database does not answer")
         rows = [each for each in self._world.rows.values() if each.user == user]
-        return tuple(SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status) for each in rows)
+        return tuple(
+            SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status, each.lead_id)
+            for each in rows
+        )
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`."""
@@ -77,9 +80,8 @@ class Hands:
 
         def land() -> bool:
             for row in self._rows(relogin.user, relogin.live_agent_id, relogin.from_server_ip):
-                if row.external_pause == LOGOUT:
-                    self._seen.hangs_up(row)
-                    row.external_hangup, row.external_status = "1", hang_up_as
+                self._seen.hangs_up(row)
+                row.external_hangup, row.external_status = "1", hang_up_as
             return True
 
         return self._try(land, f"hang-up to {relogin.user}")

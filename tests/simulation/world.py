@@ -13,6 +13,8 @@ ROOMS = 40
 LETTERS = "abcdef"
 LOGOUT = "LOGOUT"
 VICIDIAL_ALIVE_SECONDS = 120.0
+HUNG_STEP_SECONDS = 11.0
+"""The updater of a hung Asterisk writes once in this time."""
 
 
 class Clock:
@@ -45,7 +47,8 @@ class Dialer:
     server_ip: str
     born: float
     dead: bool = False
-    hung: bool = False
+    hung_at: float | None = None
+    """Since when its Asterisk hangs; None: it does not."""
     cut_off: bool = False
     """The collector cannot reach its ports."""
     reached_since: float = 0.0
@@ -73,6 +76,11 @@ class Dialer:
         """Tell whether its Asterisk works."""
         return not (self.dead or self.hung)
 
+    @property
+    def hung(self) -> bool:
+        """True while its Asterisk hangs."""
+        return self.hung_at is not None
+
 
 @dataclass
 class Live:
@@ -86,6 +94,7 @@ class Live:
     external_pause: str = ""
     external_hangup: str = ""
     external_status: str = ""
+    lead_id: int = 0
     born: float = 0.0
     told_at: float | None = None
     """When its screen was told to log out; None: it was not."""
@@ -199,15 +208,16 @@ class World:
         works = self.dialers[row.server_ip].carries_calls
         if agent.wraps_until is not None:
             if row.external_status or now >= agent.wraps_until:
-                agent.wraps_until, row.external_status = None, ""
+                agent.wraps_until, row.external_status, row.lead_id = None, "", 0
                 row.status = "READY"
         elif agent.call_until is not None:
-            # a call that died with its dialer goes on on the screen
-            if row.external_hangup or (works and now >= agent.call_until):
+            # a call that died with its dialer goes on on the screen, until the agent notices
+            noticed = not works and draw.random() < 0.03
+            if row.external_hangup or noticed or (works and now >= agent.call_until):
                 agent.call_until, agent.wraps_until, row.external_hangup = None, now + draw.uniform(5, 30), ""
                 row.status = "PAUSED"
         elif row.status == "READY" and works and row.external_pause != LOGOUT and draw.random() < 0.08:
-            agent.call_until, row.status = now + draw.uniform(2, 15), "INCALL"
+            agent.call_until, row.status, row.lead_id = now + draw.uniform(2, 15), "INCALL", 7
         elif row.status == "PAUSED" and not row.external_pause and draw.random() < 0.2:
             row.status = "READY"
         elif row.status == "READY" and draw.random() < 0.02:
@@ -247,7 +257,10 @@ class World:
     # --- what a collector reads ----------------------------------------------------------------------------------
 
     def _beat(self, dialer: Dialer) -> float:
-        """Tell a heartbeat's value: whole seconds, as the table has them."""
+        """Return a heartbeat's value: whole seconds, as the table has them. That of a hung dialer steps."""
+        if dialer.hung_at is not None and dialer.beats_until is None:
+            steps = (self.clock.now - dialer.hung_at) // HUNG_STEP_SECONDS
+            return float(int(dialer.hung_at + steps * HUNG_STEP_SECONDS))
         until = dialer.beats_until if dialer.beats_until is not None else self.clock.now
         if self.beats_frozen_at is not None:
             until = min(until, self.beats_frozen_at)
@@ -301,6 +314,7 @@ class World:
             row.server_ip.encode() if row.status == "INCALL" else b"",
             row.external_pause.encode(),
             b"N",
+            str(row.lead_id).encode(),
         )
 
     def _catalogue(self) -> CatalogueRows:
@@ -345,7 +359,7 @@ class World:
     def bring_back(self, server_ip: str) -> None:
         """Boot a dialer: sessions on it are deleted."""
         dialer = self.dialers[server_ip]
-        dialer.dead = dialer.hung = False
+        dialer.dead, dialer.hung_at = False, None
         dialer.beats_until, dialer.has_row = None, True
         for row in self.on(server_ip):
             del self.rows[row.live_agent_id]
