@@ -56,8 +56,9 @@ def measure() -> list[Result]:
         broker = stack.enter_context(Broker(KAFKA_HOME, folder / "kafka"))
         servers = Servers(folder, database, broker)
         return [
-            *_kills(servers, probes=False),
-            *_kills(servers, probes=True),
+            *_kills(servers),
+            *_kills_with_ami(servers),
+            *_hangs(servers),
             *_evacuation(servers),
             *_takeovers(servers),
             *_false_moves(servers),
@@ -72,44 +73,60 @@ def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[S
             yield at
 
 
-def _kills(servers: Servers, *, probes: bool) -> list[Result]:
-    """Kill each of fifty dialers and time its first logout; without probes, switch each off and on before."""
-    with ExitStack() as stack:
-        settings: dict[str, str] = {}
-        managers: dict[str, Manager] = {}
-        if probes:
-            port = free_port()
-            settings = {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
-            managers = {
-                each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans
-            }
-        at = stack.enter_context(_at_work(servers, MANY, **settings))
-        switched = [] if probes else _switch_offs(at)
-        took = _kill_one_after_the_other(at, managers)
-    name = "with" if probes else "without"
-    goal = 5 if probes else 10
-    results = [
+def _kills(servers: Servers) -> list[Result]:
+    """Switch each of fifty dialers off and on; then kill each, and time its first logout. Only SIP is asked."""
+    with _at_work(servers, MANY) as at:
+        switched = _switch_offs(at)
+        took = _fail_one_after_the_other(at, at.cluster.kill)
+    return [
+        _first_logouts("kill_to_logout_p99_s_by_sip_alone", took, goal=5),
         Result(
-            name=f"kill_to_logout_p99_s_{name}_probe",
-            value=percentile(took, PERCENTILE),
-            unit=f"s, p99 of {len(took)}",
-            beside=f"median {percentile(took, 0.5):.1f} s, 6 agents on each; VICIdial: up to 120 s, and then a person",
-            goal=f"<= {goal}",
-            holds=percentile(took, PERCENTILE) <= goal,
-        )
+            name="switch_off_p99_s",
+            value=percentile(switched, PERCENTILE),
+            unit=f"s, p99 of {len(switched)}",
+            beside=f"median {percentile(switched, 0.5):.2f} s",
+            goal="<= 1.5",
+            holds=percentile(switched, PERCENTILE) <= 1.5,
+        ),
     ]
-    if switched:
-        results.append(
-            Result(
-                name="switch_off_p99_s",
-                value=percentile(switched, PERCENTILE),
-                unit=f"s, p99 of {len(switched)}",
-                beside=f"median {percentile(switched, 0.5):.2f} s",
-                goal="<= 1.5",
-                holds=percentile(switched, PERCENTILE) <= 1.5,
-            )
-        )
-    return results
+
+
+def _kills_with_ami(servers: Servers) -> list[Result]:
+    """Kill each of fifty dialers that answer AMI too."""
+    port = free_port()
+    with ExitStack() as stack:
+        managers = {each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans}
+        settings = {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
+        at = stack.enter_context(_at_work(servers, MANY, **settings))
+
+        def kill(server_ip: str) -> None:
+            managers[server_ip].freeze()
+            at.cluster.kill(server_ip)
+
+        def bring_back(server_ip: str) -> None:
+            at.cluster.bring_back(server_ip)
+            managers[server_ip].thaw()
+
+        took = _fail_one_after_the_other(at, kill, bring_back)
+    return [_first_logouts("kill_to_logout_p99_s_with_ami", took, goal=4)]
+
+
+def _hangs(servers: Servers) -> list[Result]:
+    """Hang the Asterisk of each of fifty dialers; only SIP is asked."""
+    with _at_work(servers, MANY) as at:
+        took = _fail_one_after_the_other(at, at.cluster.hang)
+    return [_first_logouts("hang_to_logout_p99_s", took, goal=10)]
+
+
+def _first_logouts(name: str, took: list[float], *, goal: float) -> Result:
+    return Result(
+        name=name,
+        value=percentile(took, PERCENTILE),
+        unit=f"s, p99 of {len(took)}",
+        beside=f"median {percentile(took, 0.5):.1f} s, 6 agents on each; VICIdial: up to 120 s, and then a person",
+        goal=f"<= {goal:g}",
+        holds=percentile(took, PERCENTILE) <= goal,
+    )
 
 
 def _switch_offs(at: Shift) -> list[float]:
@@ -123,8 +140,11 @@ def _switch_offs(at: Shift) -> list[float]:
     return took
 
 
-def _kill_one_after_the_other(at: Shift, managers: dict[str, Manager]) -> list[float]:
-    """Kill every dialer once, several at a time; each comes back when it is empty."""
+def _fail_one_after_the_other(
+    at: Shift, fail: Callable[[str], None], bring_back: Callable[[str], None] | None = None
+) -> list[float]:
+    """Let every dialer fail once, several at a time; each comes back when it is empty."""
+    bring_back = bring_back or at.cluster.bring_back
     waiting = [each.server_ip for each in at.plan.dialer_plans]
     dead: dict[str, tuple[float, set[str]]] = {}
     took: dict[str, float] = {}
@@ -133,15 +153,13 @@ def _kill_one_after_the_other(at: Shift, managers: dict[str, Manager]) -> list[f
     with at.site.connect() as connection, connection.cursor() as cursor:
         latest = 0
         while waiting or dead:
-            assert time.monotonic() < deadline, f"{len(waiting)} to be killed, {len(dead)} dead, {len(took)} moved"
+            assert time.monotonic() < deadline, f"{len(waiting)} to fail, {len(dead)} dead, {len(took)} moved"
             if waiting and time.monotonic() >= next_at:
                 victim = next((each for each in waiting if at.cluster.agents_on(each)), waiting[0])
                 waiting.remove(victim)
                 next_at = time.monotonic() + BETWEEN_SECONDS
                 dead[victim] = (time.monotonic(), set(at.cluster.agents_on(victim)))
-                if victim in managers:
-                    managers[victim].freeze()
-                at.cluster.kill(victim)
+                fail(victim)
             cursor.execute(NEW_LOGOUTS, (latest,))
             for number, user in cursor.fetchall():
                 latest = max(latest, number)
@@ -149,9 +167,7 @@ def _kill_one_after_the_other(at: Shift, managers: dict[str, Manager]) -> list[f
                     if user in stranded:
                         took.setdefault(victim, time.monotonic() - since)
             for victim in [each for each in dead if each in took and not at.cluster.agents_on(each)]:
-                at.cluster.bring_back(victim)
-                if victim in managers:
-                    managers[victim].thaw()
+                bring_back(victim)
                 del dead[victim]
             time.sleep(LOOK_SECONDS)
     return list(took.values())

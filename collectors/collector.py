@@ -27,6 +27,7 @@ from collectors.leadership import CLAIM_SECONDS, SHORT_TERM_SECONDS, Leadership,
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
 from collectors.outages import Outages
+from collectors.probes.pacing import Pacing
 from collectors.probes.prober import Prober, ProbeSettings
 from collectors.probes.registrations import Registrations
 from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
@@ -115,6 +116,8 @@ class Collector:
         self._name = name
         self._pace = pace
         self._probes = probes
+        # It outlives the terms: a dialer does not care how often this process loses its database.
+        self._pacing = Pacing() if probes.sip_pace == "in_doubt" else None
         self._outages = Outages(cluster, settings, outbox, instruments, name=name)
         self._warn_once = WarnOnce()
         instruments.start(cluster)
@@ -254,7 +257,7 @@ class Collector:
             with (
                 closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders,
                 # One that stands by asks nobody: dialers answer for each that does.
-                Prober({}) if self._probes.any_probe else nullcontext() as prober,
+                Prober({}, pacing=self._pacing) if self._probes.any_probe else nullcontext() as prober,
                 Registrations() if self._probes.ami_user else nullcontext() as registrations,
             ):
                 mended = self._outbox.mended
@@ -305,6 +308,8 @@ class Collector:
             askers.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
             reading = reading._replace(registered=askers.registrations.latest())
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
+        if askers.prober is not None:
+            askers.prober.doubt(observer.in_doubt)
         self._outbox.put(entries)
         self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)
         self._instruments.statements.labels(self._cluster).inc(database.statements_run - statements)

@@ -6,12 +6,21 @@ from typing import NamedTuple
 from collectors.vicidial.rows import HeartbeatRow
 from messages.records import Heartbeat, ServerIp
 
+DOUBT_SECONDS = 1.5
+"""A heartbeat that stands still this long is in doubt: a sound one advances each second."""
+BEATS = 3
+BEAT_SECONDS = 5.0
+"""The doubt ends when it has advanced `BEATS` times in this time: that of an Asterisk that hangs steps now and then."""
+
 
 class _Watched(NamedTuple):
     """A heartbeat as last seen."""
 
     value: tuple[bytes | None, bytes | None]
     heartbeat: Heartbeat
+    advances: tuple[int, ...] = ()
+    """When it advanced last, `BEATS` times at most."""
+    in_doubt: bool = False
 
 
 class Heartbeats:
@@ -25,11 +34,26 @@ class Heartbeats:
         watched = self._watched.get(server_ip)
         return None if watched is None else watched.heartbeat
 
+    @property
+    def in_doubt(self) -> frozenset[ServerIp]:
+        """The dialers whose heartbeat stands still, or does not yet beat again."""
+        return frozenset(ip for ip, watched in self._watched.items() if watched.in_doubt)
+
     def watch(self, now_ms: int, seen: Mapping[ServerIp, HeartbeatRow]) -> None:
         """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
-        self._watched = {
-            ip: _Watched(row.value, _seen_again(self._watched.get(ip), row, now_ms)) for ip, row in seen.items()
-        }
+        self._watched = {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()}
+
+
+def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watched:
+    heartbeat = _seen_again(before, row, now_ms)
+    progressed_at_ms = heartbeat.progressed_at_ms
+    advances = () if before is None else before.advances
+    if progressed_at_ms is not None and progressed_at_ms not in advances:
+        advances = (*advances, progressed_at_ms)[-BEATS:]
+    still_ms = now_ms - (heartbeat.watched_since_ms if progressed_at_ms is None else progressed_at_ms)
+    beats = len(advances) == BEATS and now_ms - advances[0] <= BEAT_SECONDS * 1000
+    in_doubt = still_ms >= DOUBT_SECONDS * 1000 or (before is not None and before.in_doubt and not beats)
+    return _Watched(row.value, heartbeat, advances, in_doubt)
 
 
 def _seen_again(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> Heartbeat:

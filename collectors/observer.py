@@ -133,6 +133,8 @@ class Observer:
         """As read, with the dialers' own answers filled in."""
         self.unwritten: frozenset[ServerIp] = frozenset()
         """Dialers for which the table does not have the registration of phones."""
+        self.in_doubt: frozenset[ServerIp] = frozenset()
+        """Dialers whose heartbeat stands still or is missing."""
         self._marks: Mapping[str, rows.Marks] | None = None
         """Marks of the phones' secrets; None: this account may not read them."""
         self._shared_logins: frozenset[str] = frozenset()
@@ -178,6 +180,7 @@ class Observer:
         self._odd["dialers"] = odd = OddRows()
         dialers = rows.dialers(reading.dialers, odd)
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
+        self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
         if reading.agents is not None:
             out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()

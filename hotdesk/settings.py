@@ -20,7 +20,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from collectors.probes.ami import AMI_PORT
-from collectors.probes.prober import Port, ProbeException, ProbeSettings
+from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPace
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
@@ -110,8 +110,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ami_secret: str = ""
     ami_secret_file: str = ""
     ami_port: Port = AMI_PORT
-    sip: bool = False
+    sip: bool = True
     sip_port: Port = SIP_PORT
+    sip_pace: SipPace = "in_doubt"
     probes: dict[str, ProbeException] = {}
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
@@ -173,6 +174,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ami_port=self.ami_port,
                 sip=self.sip,
                 sip_port=self.sip_port,
+                sip_pace=self.sip_pace,
                 dialers=self.probes,
             )
         except ValueError as error:

@@ -21,11 +21,12 @@ from simulator.desks import Desks, Pick, Seat
 from simulator.dialers import Dialer, DialerScripts
 from simulator.plan import ClusterPlan
 from simulator.sessions import AgentPage, spread
+from simulator.sip import SipPorts
 from simulator.statistics import Counted, Statistics
 
 HEARTBEAT_SECONDS = 0.4
-HUNG_HEARTBEAT_SECONDS = 11.0
-"""The updater asks Asterisk before each write, and gives up on a hung one after this time."""
+HUNG_SECONDS = 11.0
+"""How often the real updater writes while its Asterisk hangs: it waits ten seconds for an answer, and then one more."""
 CHORES_SECONDS = 20.0
 """How often a dialer's slower scripts run."""
 
@@ -63,6 +64,7 @@ class SimulatedCluster:
         habits: Habits | None = None,
         refresh_seconds: float = 1.0,
         threads: int = 2,
+        sip_port: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Create the agents; nothing is written yet.
@@ -76,6 +78,8 @@ class SimulatedCluster:
             refresh_seconds: How often each agent's browser writes `last_update_time`. VICIdial's writes every
                 second, which one Python process can do for about 5,000 agents. Screens are read every second anyway.
             threads: Number of threads for the agents; one more writes for the dialers.
+            sip_port: The UDP port at which the dialers with loopback addresses answer SIP while the threads run;
+                None: nowhere.
             clock: Seconds since 1970.
         """
         self.statistics = Statistics()
@@ -109,6 +113,7 @@ class SimulatedCluster:
         self._loops = [
             _Loop(work, connect, self.statistics) for work in (self._run_dialers, *(desk.work for desk in desks))
         ]
+        self._sip = None if sip_port is None else SipPorts(self._dialers, sip_port)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -163,6 +168,8 @@ class SimulatedCluster:
         ]
         for thread in self._threads:
             thread.start()
+        if self._sip is not None:
+            self._sip.start()
 
     def stop(self) -> None:
         """Stop running and close all connections; agents stay logged in, as a power cut would leave them.
@@ -171,6 +178,8 @@ class SimulatedCluster:
             ClusterStuckError: A thread did not end.
         """
         self._stopping.set()
+        if self._sip is not None:
+            self._sip.stop()
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -192,11 +201,14 @@ class SimulatedCluster:
     def kill(self, server_ip: str) -> None:
         """Power off a dialer: heartbeat, scripts and calls end; its rows stay, and browsers keep them fresh."""
         self._dialers[server_ip].dead = True
+        if self._sip is not None:
+            self._sip.close(server_ip)
 
     def hang(self, server_ip: str) -> None:
         """Hang a dialer's Asterisk: its calls end, its scripts go on, and its heartbeat steps."""
-        dialer = self._dialers[server_ip]
-        dialer.hung, dialer.heartbeat_due = True, self._clock() + HUNG_HEARTBEAT_SECONDS
+        self._dialers[server_ip].hung = True
+        if self._sip is not None:
+            self._sip.fall_silent(server_ip)
 
     def stall(self, server_ip: str) -> None:
         """Stall a dialer's heartbeat; its calls and its other scripts go on."""
@@ -212,6 +224,8 @@ class SimulatedCluster:
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
         dialer.dead = dialer.hung = dialer.stalled = False
         dialer.heartbeat_due = 0
+        if self._sip is not None:
+            self._sip.answer(server_ip)
 
     def restart_updater(self, server_ip: str) -> None:
         """Restart a dialer's heartbeat script, which a database restart makes necessary."""
@@ -251,11 +265,11 @@ class SimulatedCluster:
             if now >= dialer.heartbeat_due:
                 if not dialer.stalled:
                     self._scripts.beat(connection, dialer, now)
-                dialer.heartbeat_due = now + (HUNG_HEARTBEAT_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
+                dialer.heartbeat_due = now + (HUNG_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
             if now >= dialer.chores_due:
                 self._scripts.do_chores(connection, dialer, now)
                 dialer.chores_due = now + CHORES_SECONDS
-        return min((dialer.heartbeat_due for dialer in alive), default=now + HEARTBEAT_SECONDS)
+        return min((now + HEARTBEAT_SECONDS, *(dialer.heartbeat_due for dialer in alive)))
 
     def _execute(self, act: Callable[[Connection], None]) -> None:
         with self._connect() as connection:

@@ -84,7 +84,7 @@ class ClusterPlan:
         rooms: Conference rooms of each dialer.
         conf_engine: The kind of rooms on the dialers.
         weights: The container AGENT_LOAD_BALANCING_WEIGHT by `server_ip`; empty: no container.
-        first_ip: The first dialer's address; the others follow it.
+        first_ip: The first dialer's address; the others follow it. A dialer at a loopback address answers SIP.
         seed: The same seed makes the same plan.
     """
 
@@ -96,7 +96,7 @@ class ClusterPlan:
     rooms: int = 249
     conf_engine: Literal["MEETME", "CONFBRIDGE"] = "MEETME"
     weights: dict[str, float] = field(default_factory=dict)
-    first_ip: str = "10.20.0.11"
+    first_ip: str = "127.20.0.11"
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -15,6 +15,19 @@ def free_port() -> int:
     return port
 
 
+def free_udp_port() -> int:
+    """Return a UDP port that no address of this machine has in use, so that every simulated dialer can have it.
+
+    Raises:
+        OSError: hundreds were tried in vain.
+    """
+    for port in random.SystemRandom().sample(_PORTS, k=100):
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            tried.bind(("", port))
+            return port
+    raise OSError(f"of 100 UDP ports tried from {_PORTS.start} to {_PORTS.stop - 1} none is free")
+
+
 def free_ports(count: int) -> list[int]:
     """Return so many ports that nobody listens on. Not seeded: two test runs on one machine must not pick the same.
 

@@ -1,23 +1,25 @@
-"""Probe every dialer once a second, in a thread of its own; the results can be read at any moment.
+"""Probe the dialers in a thread of its own; the results can be read at any moment.
 
-A probe that waits for a dead dialer waits in this thread, so that neither the collector's poll nor another dialer's
-probe waits with it. A result is kept for `FRESH_SECONDS`: a prober that stalled has no results, rather than old ones
-that say alive.
+AMI is asked once a second. SIP is asked when `pacing` says so, or once a second too where that does no harm. A probe
+that waits for a dead dialer waits in this thread, so that neither the collector's poll nor another dialer's probe waits
+with it. A result is kept for `FRESH_SECONDS`, or as `pacing` says: a prober that stalled has no results, rather than
+old ones that say alive.
 """
 
 import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import msgspec
 import structlog
 
 from collectors.probes.addresses import family_of
 from collectors.probes.ami import AMI_PORT, AmiProbe, AmiTarget
+from collectors.probes.pacing import Pacing, Waver
 from collectors.probes.sip import SIP_PORT, SipTarget, probe_sip
 from messages.records import ProbeResult, ServerIp
 from stream.warn_once import WarnOnce
@@ -31,6 +33,14 @@ FRESH_SECONDS = 3.0
 AT_ONCE = 256
 """Most probes in progress at a time: both kinds of 128 dialers. More dialers, all mute, are each probed less often."""
 STOP_SECONDS = 1.0
+PACE_SECONDS = 0.25
+"""How often it is asked which requests by SIP are due; a new doubt is not kept waiting."""
+
+FAILS = {ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
+"""Results by which a sign of life wavers. A denied login says nothing about Asterisk."""
+
+SipPace = Literal["in_doubt", "every_second"]
+"""When SIP is asked: in doubt, which stock fail2ban bears; or each second, where nothing bans hotdesk for that."""
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -70,6 +80,7 @@ class ProbeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ami_port: Port = AMI_PORT
     sip: bool = False
     sip_port: Port = SIP_PORT
+    sip_pace: SipPace = "in_doubt"
     dialers: dict[ServerIp, ProbeException] = {}
 
     def __post_init__(self) -> None:
@@ -125,6 +136,7 @@ class Prober:
             is followed at once, never overtaken.
         timeout_seconds: time limit of a probe.
         at_once: most probes in progress at a time.
+        pacing: when SIP is asked; None: as often as AMI.
     """
 
     def __init__(
@@ -134,16 +146,28 @@ class Prober:
         interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float = TIMEOUT_SECONDS,
         at_once: int = AT_ONCE,
+        pacing: Pacing | None = None,
     ) -> None:
         self._interval = interval_seconds
         self._timeout = timeout_seconds
         self._at_once = at_once
         self._lock = threading.Lock()
-        self._watched = _keys(probes)
+        self._pacing = pacing
+        self._paced: dict[ServerIp, _Key] = {}
+        """The probes whose requests are paced, by dialer."""
+        self._still: frozenset[ServerIp] = frozenset()
+        """The dialers whose heartbeat stands still."""
+        self._once_alive: set[_Key] = set()
+        """The AMI probes that have been alive: only those can waver."""
         self._results: dict[_Key, _Latest] = {}
+        if pacing is not None:
+            pacing.doubt(time.monotonic(), {})  # what it doubted under a former prober is doubted anew
+        self._watched = self._pace(_keys(probes))
         self._warn_once = WarnOnce()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
+        self._asked_now = asyncio.Event()
+        """Requests may be due."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
 
@@ -169,22 +193,56 @@ class Prober:
 
     def watch(self, probes: Mapping[ServerIp, DialerProbes]) -> None:
         """Probe these dialers from now on, and no others; unchanged probes go on undisturbed."""
-        keys = _keys(probes)
         with self._lock:
+            keys = self._pace(_keys(probes))
             if keys == self._watched:
                 return
             self._watched = keys
             self._results = {key: latest for key, latest in self._results.items() if key in keys}
+            self._once_alive &= keys
         self._wake()
+
+    def doubt(self, still: Collection[ServerIp]) -> None:
+        """Record the dialers whose heartbeat stands still now; where SIP is paced it is asked about them."""
+        with self._lock:
+            self._still = frozenset(still)
+            new = self._note_doubts()
+        if new:
+            self._wake()
+
+    def _pace(self, keys: frozenset[_Key]) -> frozenset[_Key]:
+        """Hand the probes by SIP over to the pacing, if there is one; return the others."""
+        if self._pacing is None:
+            return keys
+        paced = {key.server_ip: key for key in keys if key.kind == KIND_SIP}
+        if paced != self._paced:
+            moved = [ip for ip, key in paced.items() if ip in self._paced and self._paced[ip] != key]
+            self._paced = paced
+            self._pacing.watch(paced, moved=moved)
+        return keys - frozenset(paced.values())
+
+    def _note_doubts(self) -> bool:
+        """Pass on to the pacing which signs waver; return True if a doubt is new."""
+        if self._pacing is None:
+            return False
+        fails = {key.server_ip for key in self._once_alive if self._results[key].result in FAILS}
+        wavers = {
+            ip: frozenset(waver for waver, found in ((Waver.HEARTBEAT, self._still), (Waver.AMI, fails)) if ip in found)
+            for ip in self._still | fails
+        }
+        return self._pacing.doubt(time.monotonic(), wavers)
 
     def latest(self) -> Mapping[ServerIp, Mapping[str, ProbeResult]]:
         """Return the latest result of each dialer's probes, by `server_ip` and kind; a probe without one is absent.
 
         The answer never changes, and any thread may read it.
         """
-        oldest = time.monotonic() - FRESH_SECONDS
+        now = time.monotonic()
+        oldest = now - FRESH_SECONDS
         read: dict[ServerIp, dict[str, ProbeResult]] = {}
         with self._lock:
+            if self._pacing is not None:
+                read = {ip: {KIND_SIP: result} for ip, result in self._pacing.results(now).items() if ip in self._paced}
             for key, latest in self._results.items():
                 if latest.at >= oldest:
                     read.setdefault(key.server_ip, {})[key.kind] = latest.result
@@ -194,7 +252,11 @@ class Prober:
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._changed.set)
+                loop.call_soon_threadsafe(self._wake_tasks)
+
+    def _wake_tasks(self) -> None:
+        self._changed.set()
+        self._asked_now.set()
 
     def _run(self) -> None:
         asyncio.run(self._watch_over())
@@ -204,6 +266,9 @@ class Prober:
         self._loop = asyncio.get_running_loop()
         at_once = asyncio.Semaphore(self._at_once)
         tasks: dict[_Key, asyncio.Task[None]] = {}
+        if self._pacing is not None:
+            paced = asyncio.create_task(self._ask_on(self._pacing, at_once), name="paced")
+            paced.add_done_callback(_log_failure)
         # A change before the loop was known set no event: so check first, then wait.
         while not self._stopping:
             self._changed.clear()
@@ -229,20 +294,60 @@ class Prober:
         finally:
             close()
 
+    async def _ask_on(self, pacing: Pacing, at_once: asyncio.Semaphore) -> None:
+        """Send each request when it is due."""
+        under_way: set[asyncio.Task[None]] = set()
+        while True:
+            self._asked_now.clear()
+            with self._lock:
+                due = [self._paced[ip] for ip in pacing.ask(time.monotonic())]
+            for key in due:
+                task = asyncio.create_task(self._ask(key, pacing, at_once), name=f"{key.kind} {key.server_ip}")
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                task.add_done_callback(_log_failure)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PACE_SECONDS):
+                    await self._asked_now.wait()
+
+    async def _ask(self, key: _Key, pacing: Pacing, at_once: asyncio.Semaphore) -> None:
+        """Send one request, and record its result. The pacing sends the next one, if one gets lost."""
+        target = key.target
+        result: ProbeResult | None = None
+        try:
+            async with at_once:
+                if isinstance(target, SipTarget):
+                    result = await probe_sip(target, self._timeout, resend=False)
+        except OSError as error:
+            self._warn_of(key, error)
+        finally:
+            with self._lock:
+                if self._paced.get(key.server_ip) == key:
+                    pacing.heard(time.monotonic(), key.server_ip, result)
+            self._asked_now.set()
+
     async def _probe_once(self, key: _Key, probe: Callable[[float], Awaitable[ProbeResult]]) -> None:
         try:
             result = await probe(self._timeout)
         except OSError as error:
-            # An error of this host is no result about the dialer, whose last result grows old.
-            if self._warn_once.is_new(f"{key.kind} {error}"):
-                log.warning("cannot probe", kind=key.kind, why=str(error))
+            self._warn_of(key, error)
             return
         why = f"{key.target.host}:{key.target.port} refuses the login"
         if result is ProbeResult.DENIED and self._warn_once.is_new(why):
             log.warning("a probe is denied", dialer=key.server_ip, why=why)
         with self._lock:
-            if key in self._watched:
-                self._results[key] = _Latest(result, time.monotonic())
+            if key not in self._watched:
+                return
+            self._results[key] = _Latest(result, time.monotonic())
+            if result is ProbeResult.ALIVE and key.kind == KIND_AMI:
+                self._once_alive.add(key)
+            if self._note_doubts():
+                self._asked_now.set()
+
+    def _warn_of(self, key: _Key, error: OSError) -> None:
+        """Log an error of this host: it is no result about the dialer, whose last result grows old."""
+        if self._warn_once.is_new(f"{key.kind} {error}"):
+            log.warning("cannot probe", kind=key.kind, why=str(error))
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -131,8 +131,8 @@ def parse_answer(datagram: bytes) -> Answer:
     return Answer(int(status[1]), _only(headers, "call-id"), int(sequence[1]), sequence[2])
 
 
-async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
-    """Return the result of one probe within the time limit.
+async def probe_sip(target: SipTarget, timeout_seconds: float, *, resend: bool = True) -> ProbeResult:
+    """Return the result of one probe within the time limit; with `resend` it may send its request twice.
 
     Without any answer a host that is gone looks mute too: UDP is not acknowledged.
 
@@ -142,7 +142,8 @@ async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
     with _new_socket(family_of(target.host)) as connection:
         try:
             async with asyncio.timeout(timeout_seconds):
-                return ProbeResult.ALIVE if await _is_answered(connection, target) else ProbeResult.MUTE
+                answered = await _is_answered(connection, target, resend=resend)
+                return ProbeResult.ALIVE if answered else ProbeResult.MUTE
         except TimeoutError:
             return ProbeResult.MUTE
         except ConnectionRefusedError:
@@ -151,8 +152,10 @@ async def probe_sip(target: SipTarget, timeout_seconds: float) -> ProbeResult:
             return ProbeResult.UNREACHABLE
 
 
-async def _is_answered(connection: socket.socket, target: SipTarget) -> bool:
-    """Send a request, and once more if no answer comes; return True for its final answer, False for noise.
+async def _is_answered(connection: socket.socket, target: SipTarget, *, resend: bool) -> bool:
+    """Send a request, and with `resend` once more if no answer comes; return True for its final answer.
+
+    Return False for noise.
 
     Raises:
         OSError: the host, or one on the route to it, refused.
@@ -162,10 +165,11 @@ async def _is_answered(connection: socket.socket, target: SipTarget) -> bool:
     request = options_request(target, local_host, local_port, unique=secrets.token_hex(16))
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(connection, request.text)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(RESEND_SECONDS):
-            return await _receive_answer(connection, request)
-    await loop.sock_sendall(connection, request.text)
+    if resend:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESEND_SECONDS):
+                return await _receive_answer(connection, request)
+        await loop.sock_sendall(connection, request.text)
     return await _receive_answer(connection, request)
 
 

@@ -139,7 +139,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
             yield from _check_actuators(subject, settings)
-        yield from _check_probes(subject, settings.probe_settings(), dialers)
+        yield from _check_probes(subject, settings.probe_settings(), dialers, acts=settings.mode == "act")
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
@@ -270,10 +270,10 @@ _FAILURES = {
 """The meaning of each probe result but alive, and the remedy."""
 
 
-def _check_probes(subject: str, settings: ProbeSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
-    """Send every probe once, all at the same time."""
-    if not settings.any_probe:
-        return
+def _check_probes(
+    subject: str, settings: ProbeSettings, dialers: list[DialerReading], *, acts: bool
+) -> Iterator[Finding]:
+    """Send every probe once, all at the same time; a cluster that `acts` needs one that answers on each dialer."""
     known = {dialer.server_ip: dialer for dialer in dialers}
     sent = []
     for server_ip, probes in settings.probes_of(known).items():
@@ -291,8 +291,11 @@ def _check_probes(subject: str, settings: ProbeSettings, dialers: list[DialerRea
         for each, result in of_kind:
             if result is not ProbeResult.ALIVE:
                 yield _failed(subject, each, result, settings.ami_user)
+    if acts:
+        answered = {each.dialer.server_ip for each, result in results if result is ProbeResult.ALIVE}
+        yield from (_unconfirmed(subject, each) for each in dialers if each.active and each.server_ip not in answered)
     probed = {each.dialer.server_ip for each in sent}
-    for server_ip in (each for each in known if each not in probed):
+    for server_ip in (each for each in known if settings.any_probe and each not in probed):
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
@@ -318,9 +321,22 @@ async def _send(probes: list[_Probe]) -> list[ProbeResult]:
 def _failed(subject: str, probe: _Probe, result: ProbeResult, user: str) -> Finding:
     failure, remedy = _FAILURES[probe.kind, result]
     what = f"dialer {probe.dialer.server_ip}: {probe.kind.upper()} at {probe.where} {failure.format(user=user)}"
+    remedy = remedy.format(user=user)
     if not probe.dialer.active:
         return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy="fine, if the dialer is switched off")
-    return _wrong(HotdeskError(what), subject, remedy.format(user=user))
+    if probe.kind == KIND_SIP:
+        # it is on without having been asked for, and by itself no fault
+        return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
+    return _wrong(HotdeskError(what), subject, remedy)
+
+
+def _unconfirmed(subject: str, dialer: DialerReading) -> Finding:
+    """Return the finding on a dialer whose death hotdesk could not confirm, and whose agents it would not move."""
+    return _wrong(
+        HotdeskError(f'mode is "act", and no probe of dialer {dialer.server_ip} answered'),
+        subject,
+        "let it answer by SIP or AMI (docs/guide/probes.md): a stalled heartbeat alone does not prove that it is dead",
+    )
 
 
 def _ok(subject: str, what: str) -> Finding:

@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.core.explanations import because
@@ -39,6 +40,7 @@ from simulator.cluster import SimulatedCluster
 from simulator.database import Database, DatabaseError
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
+from simulator.ports import free_udp_port
 from stream.kafka.topics import create_topics
 
 CLUSTER = "demo"
@@ -51,6 +53,8 @@ PLAIN_SECONDS = 2.0
 
 KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 34.0
 """When the dialer dies and when it is back; both are sooner in a shorter demonstration."""
+DEAD_SECONDS, BACK_SECONDS = 5.0, 14.0
+"""How long it is dead at least, and how long before the end it is back: it must beat a while to be trusted again."""
 EVENTS_SHOWN = 10
 
 HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
@@ -89,10 +93,11 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
             schema.create(administrator, DATABASE)
             administrator.select_db(DATABASE)
             populate(administrator, plan, now=time.time())
-        service = stack.enter_context(Service(_wanted(database, log)))
+        sip_port = free_udp_port()
+        service = stack.enter_context(Service(_wanted(database, log, sip_port)))
         picks = stack.enter_context(_Picks(service.url))
         cluster = SimulatedCluster(
-            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, refresh_seconds=1.0
+            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, sip_port=sip_port
         )
         stack.enter_context(cluster)
         console.print(f"status page: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
@@ -119,7 +124,7 @@ def _kafka_home() -> Path:
     return Path(home)
 
 
-def _wanted(database: Database, log: LogOptions) -> Wanted:
+def _wanted(database: Database, log: LogOptions, sip_port: int) -> Wanted:
     settings = DatabaseSettings(
         host=database.host, port=database.port, user="root", password=database.password, database=DATABASE
     )
@@ -129,6 +134,7 @@ def _wanted(database: Database, log: LogOptions) -> Wanted:
         api=ApiOptions(port=0),
         databases={CLUSTER: settings},
         policies={CLUSTER: Policy(acts=True)},
+        probes={CLUSTER: ProbeSettings(sip=True, sip_port=sip_port)},
         actuators={CLUSTER: ActuatorSettings(database=settings)},
     )
 
@@ -194,11 +200,12 @@ class _Script:
 
     def __init__(self, plan: ClusterPlan, seconds: float | None) -> None:
         self.victim = plan.dialer_plans[2].server_ip
-        pace = 1.0 if seconds is None else min(1.0, seconds / (BACK_AT_SECONDS + 6.0))
+        kill_at, back_at = KILL_AT_SECONDS, BACK_AT_SECONDS
+        if seconds is not None:
+            kill_at = min(kill_at, seconds / 4)
+            back_at = min(back_at, max(seconds - BACK_SECONDS, kill_at + DEAD_SECONDS))
         self.ends_at = seconds
-        self._due = deque(
-            [(KILL_AT_SECONDS * pace, SimulatedCluster.kill), (BACK_AT_SECONDS * pace, SimulatedCluster.bring_back)]
-        )
+        self._due = deque([(kill_at, SimulatedCluster.kill), (back_at, SimulatedCluster.bring_back)])
 
     def play(self, cluster: SimulatedCluster, at_seconds: float) -> Iterator[_Event]:
         """Play the events that are due, and yield them."""

@@ -337,6 +337,30 @@ def test_the_databases_own_time_stamp_is_progress_too() -> None:
     assert _heartbeat(watching.reads(_beat("12:00:00", db_time="12:00:01"))).progressed_at_ms == watching.now_ms
 
 
+def test_a_heartbeat_that_stands_still_is_in_doubt_until_it_beats_and_one_step_does_not_do() -> None:
+    watching = Watching()
+    watching.reads(_beat("12:00:00"))
+    watching.reads(_beat("12:00:01"))
+    watching.reads(_beat("12:00:01"), after_ms=1499)
+    assert watching.observer.in_doubt == frozenset()
+    watching.reads(_beat("12:00:01"), after_ms=1)
+    assert watching.observer.in_doubt == {ONE}
+    for value, after_ms, in_doubt in (
+        ("12:00:11", 9000, {ONE}),
+        ("12:00:22", 11_000, {ONE}),
+        ("12:00:23", 1000, {ONE}),
+        ("12:00:24", 1000, set()),
+    ):
+        watching.reads(_beat(value), after_ms=after_ms)
+        assert watching.observer.in_doubt == in_doubt, value
+
+
+def test_a_dialer_without_a_row_for_its_heartbeat_is_in_doubt() -> None:
+    watching = Watching()
+    watching.reads(_beat(None, None))
+    assert watching.observer.in_doubt == {ONE}
+
+
 def test_a_row_that_comes_back_is_watched_anew() -> None:
     """A database restart empties the table: an old row's progress says nothing about the new one."""
     watching = Watching()

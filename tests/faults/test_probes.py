@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from collectors.probes.ami import AmiProbe, AmiTarget, probe_ami
+from collectors.probes.pacing import Pacing
 from collectors.probes.prober import Prober, ProbeSettings
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
@@ -23,7 +24,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import CLUSTER, Client, site
 
-SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)
+SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True, sip_pace="every_second")
 SECONDS = 20.0
 ROOT = Path(__file__).parents[2]
 
@@ -149,6 +150,22 @@ def test_what_probes_tell_goes_from_the_dialers_through_log_and_controller_to_th
             west.run(f"UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = '{two.host}'")
             until(lambda: client.metric("hotdesk_probe", server_ip=two.host) == 0)
     until(lambda: set(threading.enumerate()) <= before)
+
+
+def test_in_doubt_each_is_asked_in_time_and_no_oftener_than_fail2ban_bears(dialers: list[Asterisk]) -> None:
+    one, two = dialers
+    by_sip = ProbeSettings(sip=True).probes_of([one.host, two.host])
+    with Prober(by_sip, pacing=Pacing()) as prober:
+        until(lambda: prober.latest() == {ip: {"sip": ProbeResult.ALIVE} for ip in by_sip})
+        until(lambda: prober.latest() == {})
+        one.freeze()
+        prober.doubt({one.host})
+        assert until(lambda: prober.latest().get(one.host) == {"sip": ProbeResult.MUTE}) < 2
+        until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.ALIVE})
+        one.kill()
+        two.kill()
+        prober.doubt({one.host, two.host})
+        assert until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.REFUSED}) < 2
 
 
 def test_nothing_is_left_behind(tree: AsteriskTree, tmp_path: Path) -> None:

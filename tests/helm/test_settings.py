@@ -19,7 +19,7 @@ T = TypeVar("T", LogOptions, ApiOptions)
 
 ROLES = ("collect", "control", "serve", "run")
 DATABASE = {"host", "port", "user", "database", "password_file", "tls_ca"}
-PROBES = {"ami_user", "ami_secret_file", "ami_port", "sip", "sip_port", "probes"}
+PROBES = {"ami_user", "ami_secret_file", "ami_port", "sip", "sip_port", "sip_pace", "probes"}
 ACTING = {"relogin_via", "agent_api", "agent_api_user", "agent_api_password_file"}
 NEVER = {"password", "ami_secret", "agent_api_password", "socket"}
 POLICY = {field.name for field in msgspec.structs.fields(ClusterSettings)} - DATABASE - PROBES - ACTING - NEVER

@@ -131,10 +131,9 @@ def test_a_password_is_never_shown() -> None:
     assert SECRET not in repr({"west": settings, "east": settings.database_settings()})
 
 
-def test_by_default_nobody_is_probed() -> None:
-    probes = ClusterSettings().probe_settings()
-    assert probes == ProbeSettings()
-    assert not probes.any_probe
+def test_by_default_sip_is_asked_in_doubt_and_it_can_be_switched_off() -> None:
+    assert ClusterSettings().probe_settings() == ProbeSettings(sip=True, sip_pace="in_doubt")
+    assert not ClusterSettings(sip=False).probe_settings().any_probe
 
 
 def test_the_settings_say_how_each_dialer_is_probed() -> None:
@@ -161,9 +160,10 @@ def test_the_settings_say_how_each_dialer_is_probed() -> None:
     }
 
 
-def test_sip_alone_needs_no_account_and_may_come_by_variable() -> None:
-    settings = clusters({}, Options(), {"HOTDESK_CLUSTERS__WEST__SIP": "true"})["west"]
-    assert settings.probe_settings() == ProbeSettings(sip=True)
+def test_sip_needs_no_account_and_its_pace_may_come_by_variable() -> None:
+    settings = clusters({}, Options(), {"HOTDESK_CLUSTERS__WEST__SIP_PACE": "every_second"})["west"]
+    assert settings.probe_settings() == ProbeSettings(sip=True, sip_pace="every_second")
+    assert "sip_pace" in refusal({"west": {"sip_pace": "always"}})
 
 
 def test_an_ami_secret_in_the_file_is_refused_and_the_other_ways_are_named() -> None:

@@ -1,5 +1,6 @@
 """The simulated cluster in a real database: it behaves as VICIdial does, above all when something fails."""
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -214,14 +215,14 @@ def test_a_dead_dialers_calls_are_noticed_late_and_no_new_ones_come(floor: Floor
     assert {floor.status_of(user) for user in on_two} <= {"READY", "CLOSER", "PAUSED", "QUEUE"}
 
 
-def test_the_heartbeat_of_a_hung_dialer_steps(floor: Floor) -> None:
+def test_a_hung_dialers_heartbeat_steps(floor: Floor) -> None:
     floor.cluster.hang(ONE)
     ages = []
     for _ in range(25):
         floor.pass_time(1)
         ages.append(floor.heartbeat_ages()[ONE])
-    assert sum(age <= 1 for age in ages) <= 5
-    assert max(ages) in {10, 11}
+    assert 9 <= max(ages) <= 11
+    assert sum(later < earlier for earlier, later in itertools.pairwise(ages)) == 2
     assert "INCALL" not in {floor.status_of(user) for user in floor.cluster.agents_on(ONE)}
     assert floor.rows("SELECT 1 FROM vicidial_live_agents WHERE status = 'INCALL'")
 

@@ -16,7 +16,7 @@ PLAN = ClusterPlan(
     agents=10,
     campaigns=(CampaignPlan("ONE", pllb_grouping="CASCADING", pllb_grouping_limit=7),),
     remote_agents=4,
-    weights={"10.20.0.11": 2, "10.20.0.12": 0.5},
+    weights={"127.20.0.11": 2, "127.20.0.12": 0.5},
 )
 
 
@@ -46,7 +46,7 @@ def test_everything_planned_is_there(connection: Connection) -> None:
     assert counts(connection) == EXPECTED
     assert value(connection, "SELECT pllb_grouping FROM vicidial_campaigns") == "CASCADING"
     assert value(connection, "SELECT container_entry FROM vicidial_settings_containers") == (
-        "10.20.0.11,2\n10.20.0.12,0.5"
+        "127.20.0.11,2\n127.20.0.12,0.5"
     )
     assert value(connection, "SELECT COUNT(*) FROM vicidial_live_agents WHERE extension LIKE 'R/%'") == 4
     assert value(connection, "SELECT logins_list FROM phones_alias WHERE alias_id = 'desk1001'") == (

@@ -18,7 +18,7 @@ from tests.soak.judging import (
 from tests.support.logout_notes import Telling, note_orders, tellings
 from tests.support.processes import site
 
-A, B = "10.20.0.11", "10.20.0.12"
+A, B = "127.20.0.11", "127.20.0.12"
 
 
 def telling(at: float, session: int = 1, server_ip: str = A) -> Telling:

@@ -29,6 +29,7 @@ def running(
         api=ApiOptions(port=0),
         databases={CLUSTER: at.settings},
         policies={CLUSTER: policy or Policy(acts=acts)},
+        probes={CLUSTER: at.probes},
         actuators={CLUSTER: actuators or ActuatorSettings(database=at.settings)} if acts else {},
     )
     with Service(wanted) as service:

@@ -40,10 +40,10 @@ def subjects(outcome: Outcome, verdict: str) -> dict[str, str]:
 
 
 def probeed(folder: Path, west: Site, *ports: int, secret: str = manager.SECRET) -> dict[str, str]:
-    """Write settings by which the dialers of `west` have their AMI at these ports; give the rest of what to set."""
+    """Write settings by which the dialers of `west` have their AMI at these ports, and no SIP; give the others."""
     tables = "".join(
         f"[clusters.west.probes.'{dialer.server_ip}']\nami_host = '{manager.HOST}'\nami_port = {port}\n"
         for dialer, port in zip(west.plan.dialer_plans, ports, strict=True)
     )
     (folder / "hotdesk.toml").write_text(f"[clusters.west]\nami_user = '{manager.USER}'\n{tables}")
-    return west.environment | {"HOTDESK_CLUSTERS__WEST__AMI_SECRET": secret}
+    return west.environment | {"HOTDESK_CLUSTERS__WEST__AMI_SECRET": secret, "HOTDESK_CLUSTERS__WEST__SIP": "false"}

@@ -19,6 +19,7 @@ import httpx
 import msgspec
 from pymysql.connections import Connection
 
+from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer
 from messages.records import RankedDialer
@@ -29,6 +30,8 @@ from simulator.database import Database
 from simulator.desks import Pick
 from simulator.plan import ClusterPlan
 from simulator.populate import populate
+from simulator.ports import free_udp_port
+from simulator.sip import SipPorts, is_loopback
 
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
@@ -200,6 +203,13 @@ class Site:
     name: str
     user: str
     plan: ClusterPlan
+    sip_port: int | None
+    """At which its living dialers answer SIP; None: they have no loopback addresses, and are never asked."""
+
+    @property
+    def probes(self) -> ProbeSettings:
+        """Give the probes by SIP alone, which need no account."""
+        return ProbeSettings() if self.sip_port is None else ProbeSettings(sip=True, sip_port=self.sip_port)
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -223,6 +233,8 @@ class Site:
             f"{prefix}USER": settings.user,
             f"{prefix}PASSWORD": settings.password,
             f"{prefix}DATABASE": settings.database,
+            f"{prefix}SIP": str(self.probes.sip).lower(),
+            f"{prefix}SIP_PORT": str(self.probes.sip_port),
         }
 
     def connect(self) -> Connection:
@@ -236,9 +248,20 @@ class Site:
                 cursor.execute(statement)
 
     @contextmanager
+    def answering(self) -> Iterator[SipPorts]:
+        """Let its dialers answer SIP, and do nothing else."""
+        assert self.sip_port is not None
+        ports = SipPorts([each.server_ip for each in self.plan.dialer_plans], self.sip_port)
+        ports.start()
+        try:
+            yield ports
+        finally:
+            ports.stop()
+
+    @contextmanager
     def living(self, pick: Pick = vicidial_chooses, habits: Habits = AT_THE_DOOR) -> Iterator[SimulatedCluster]:
         """Let its dialers beat and its agents come in; by themselves they do not."""
-        with SimulatedCluster(self.connect, self.plan, pick, habits=habits) as cluster:
+        with SimulatedCluster(self.connect, self.plan, pick, habits=habits, sip_port=self.sip_port) as cluster:
             yield cluster
 
 
@@ -246,7 +269,8 @@ class Site:
 def site(database: Database, plan: ClusterPlan) -> Iterator[Site]:
     """Make a cluster in a database and an account of its own, and drop both at the end."""
     mark = uuid4().hex[:10]
-    made = Site(database, f"asterisk_{mark}", f"hotdesk_{mark}", plan)
+    sip_port = free_udp_port() if all(is_loopback(each.server_ip) for each in plan.dialer_plans) else None
+    made = Site(database, f"asterisk_{mark}", f"hotdesk_{mark}", plan, sip_port)
     with database.connect() as administrator:
         schema.create(administrator, made.name)
         populate(administrator, plan, now=time.time())

@@ -132,7 +132,7 @@ def shift(
         until(
             lambda: all(each.client.http.get("/readyz").is_success for each in made.controllers), "they are ready", 40
         )
-        made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=habits)
+        made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=habits, sip_port=at.sip_port)
         if mid_shift:
             made.cluster.begin_mid_shift()
         stack.enter_context(made.cluster)

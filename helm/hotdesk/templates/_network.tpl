@@ -39,7 +39,7 @@ podSelector:
 {{- $tcp := list -}}
 {{- $udp := list -}}
 {{- if $settings.ami_user }}{{ $tcp = append $tcp (int (default 5038 $settings.ami_port)) }}{{ end -}}
-{{- if $settings.sip }}{{ $udp = append $udp (int (default 5060 $settings.sip_port)) }}{{ end -}}
+{{- if dig "sip" true $settings }}{{ $udp = append $udp (int (default 5060 $settings.sip_port)) }}{{ end -}}
 {{- range $settings.probes -}}
 {{- if and $settings.ami_user .ami_port }}{{ $tcp = append $tcp (int .ami_port) }}{{ end -}}
 {{- if .sip_port }}{{ $udp = append $udp (int .sip_port) }}{{ else if .sip }}{{ $udp = append $udp (int (default 5060 $settings.sip_port)) }}{{ end -}}

@@ -15,10 +15,13 @@ import structlog
 
 from collectors.probes import prober as prober_module
 from collectors.probes.ami import AmiTarget
+from collectors.probes.pacing import MOST_REQUESTS, Pacing
 from collectors.probes.prober import DialerProbes, ProbeException, Prober, ProbeSettings
 from collectors.probes.sip import SipTarget
 from messages.records import ProbeResult
 from simulator.ports import free_port
+from tests.support.ami_manager import SECRET as AMI_SECRET
+from tests.support.ami_manager import USER, Manager
 
 HOST = "127.0.0.1"
 SECONDS = 20.0
@@ -40,6 +43,8 @@ class Dialer:
     def __init__(self) -> None:
         self.answers = True
         self.asked_at: dict[str, float] = {}
+        self.received = 0
+        """Datagrams, those that were sent again too."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, 0))
         self._socket.settimeout(0.05)
@@ -57,6 +62,7 @@ class Dialer:
         while not self._closed.is_set():
             with suppress(TimeoutError):
                 data, address = self._socket.recvfrom(4096)
+                self.received += 1
                 found = dict(line.split(": ", 1) for line in data.decode().split("\r\n")[1:] if line)
                 self.asked_at.setdefault(found["Call-ID"], time.monotonic())
                 if self.answers:
@@ -208,6 +214,49 @@ def test_a_probe_that_breaks_says_so(dialer: Dialer, monkeypatch: pytest.MonkeyP
         until(lambda: bool(said))
     assert said[0]["event"] == "a probe failed by a bug"
     assert said[0]["probe"] == "sip 192.0.2.11"
+
+
+def test_paced_it_is_asked_once_in_calm_and_in_doubt_a_few_times_more_and_every_request_is_counted(
+    dialer: Dialer,
+) -> None:
+    ip = "192.0.2.11"
+    with Prober({ip: dialer.probes}, timeout_seconds=0.2, pacing=Pacing()) as prober:
+        until(lambda: prober.latest().get(ip) == {"sip": ProbeResult.ALIVE})
+        assert dialer.received == 1
+        dialer.answers = False
+        prober.doubt({ip})
+        assert prober.latest() == {}
+        until(lambda: prober.latest().get(ip) == {"sip": ProbeResult.MUTE})
+        until(lambda: dialer.received == 3)
+        dialer.answers = True
+        prober.doubt(())
+        prober.doubt({ip})
+        # one is left, and a silence takes two to be proved: so there is no word, rather than a doubtful one
+        assert prober.latest() == {}
+        assert dialer.received == MOST_REQUESTS - 1
+
+
+def test_paced_an_ami_that_was_alive_and_fails_is_a_doubt_too(dialer: Dialer) -> None:
+    ip = "192.0.2.11"
+    with Manager() as manager:
+        probes = DialerProbes(
+            ami=AmiTarget(host=HOST, port=manager.port, user=USER, secret=AMI_SECRET), sip=dialer.probes.sip
+        )
+        both = {"ami": ProbeResult.ALIVE, "sip": ProbeResult.ALIVE}
+        with Prober({ip: probes}, interval_seconds=0.1, timeout_seconds=0.2, pacing=Pacing()) as prober:
+            until(lambda: prober.latest().get(ip) == both)
+            manager.freeze()
+            until(lambda: prober.latest().get(ip) == both | {"ami": ProbeResult.MUTE})
+            until(lambda: dialer.received == 2)
+
+
+def test_a_new_prober_goes_on_with_the_old_ones_counts(dialer: Dialer) -> None:
+    ip, pacing = "192.0.2.11", Pacing()
+    for _ in range(2):
+        with Prober({ip: dialer.probes}, pacing=pacing) as prober:
+            until(lambda: dialer.received == 1)
+            until(lambda: prober.latest().get(ip) == {"sip": ProbeResult.ALIVE})
+    assert dialer.received == 1
 
 
 def test_by_default_nothing_is_probed() -> None:

@@ -89,25 +89,25 @@ def test_all_that_is_granted_is_reading_columns(vicidial: Vicidial) -> None:
 
 
 def test_the_tables_are_read_as_they_are(vicidial: Vicidial, reader: VicidialDatabase) -> None:
-    vicidial.log_in("1001", "10.20.0.12", status="INCALL")
-    vicidial.run("UPDATE vicidial_conferences SET extension = 'SIP/1' WHERE server_ip = '10.20.0.12' LIMIT 2")
-    vicidial.run("UPDATE servers SET active = 'N', active_agent_login_server = 'N' WHERE server_ip = '10.20.0.11'")
+    vicidial.log_in("1001", "127.20.0.12", status="INCALL")
+    vicidial.run("UPDATE vicidial_conferences SET extension = 'SIP/1' WHERE server_ip = '127.20.0.12' LIMIT 2")
+    vicidial.run("UPDATE servers SET active = 'N', active_agent_login_server = 'N' WHERE server_ip = '127.20.0.11'")
     reading = reader.read(agents=True, catalogue=True)
     odd = OddRows()
 
     dialers = rows.dialers(reading.dialers, odd)
     assert {ip: (each.active, each.agent_logins) for ip, each in dialers.items()} == {
-        "10.20.0.11": (False, False),
-        "10.20.0.12": (True, True),
-        "10.20.0.13": (True, True),
+        "127.20.0.11": (False, False),
+        "127.20.0.12": (True, True),
+        "127.20.0.13": (True, True),
     }
     assert rows.heartbeats(reading.heartbeats, dialers, odd).keys() == dialers.keys()
     assert reading.agents is not None
     (agent,) = [rows.agent(row, odd) for row in reading.agents]
     assert agent is not None
-    assert (agent.user, agent.server_ip, agent.status) == ("1001", "10.20.0.12", "INCALL")
-    assert rows.rooms(reading.conferences, odd)["10.20.0.12"] == (9, 7)
-    assert rows.rooms(reading.confbridges, odd)["10.20.0.12"] == (9, 9)
+    assert (agent.user, agent.server_ip, agent.status) == ("1001", "127.20.0.12", "INCALL")
+    assert rows.rooms(reading.conferences, odd)["127.20.0.12"] == (9, 7)
+    assert rows.rooms(reading.confbridges, odd)["127.20.0.12"] == (9, 9)
     assert reading.catalogue is not None
     phones = rows.phones(reading.catalogue.phones or (), dialers, odd)
     assert len(phones) == 18
@@ -120,9 +120,9 @@ def test_the_tables_are_read_as_they_are(vicidial: Vicidial, reader: VicidialDat
 
 
 def test_a_heartbeats_age_is_the_databases_clock_minus_the_value(vicidial: Vicidial, reader: VicidialDatabase) -> None:
-    vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 1 HOUR WHERE server_ip = '10.20.0.11'")
-    vicidial.run("UPDATE server_updater SET last_update = NOW() + INTERVAL 1 HOUR WHERE server_ip = '10.20.0.12'")
-    vicidial.run("UPDATE server_updater SET last_update = '0000-00-00 00:00:00' WHERE server_ip = '10.20.0.13'")
+    vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 1 HOUR WHERE server_ip = '127.20.0.11'")
+    vicidial.run("UPDATE server_updater SET last_update = NOW() + INTERVAL 1 HOUR WHERE server_ip = '127.20.0.12'")
+    vicidial.run("UPDATE server_updater SET last_update = '0000-00-00 00:00:00' WHERE server_ip = '127.20.0.13'")
     vicidial.run("INSERT INTO server_updater (server_ip, last_update) VALUES ('10.9.9.9', NULL)")
     odd = OddRows()
     reading = reader.read(agents=False, catalogue=False)
@@ -130,9 +130,9 @@ def test_a_heartbeats_age_is_the_databases_clock_minus_the_value(vicidial: Vicid
         ip: each.age_seconds
         for ip, each in rows.heartbeats(reading.heartbeats, rows.dialers(reading.dialers, odd), odd).items()
     }
-    assert ages["10.20.0.11"] == pytest.approx(3600, abs=30)
-    assert ages["10.20.0.12"] == pytest.approx(-3600, abs=30)
-    assert ages["10.20.0.13"] is None
+    assert ages["127.20.0.11"] == pytest.approx(3600, abs=30)
+    assert ages["127.20.0.12"] == pytest.approx(-3600, abs=30)
+    assert ages["127.20.0.13"] is None
     assert odd == {Odd.HEARTBEAT_WITHOUT_SERVER: 1, Odd.HEARTBEAT_NO_DATE: 1}
 
 
@@ -188,7 +188,7 @@ def test_a_control_character_in_one_row_leaves_the_others_readable(
 ) -> None:
     """Somebody pasted it into a form once, and nobody has seen it since."""
     for user in ("1001", "1002"):
-        vicidial.log_in(user, "10.20.0.11")
+        vicidial.log_in(user, "127.20.0.11")
     vicidial.run(f"UPDATE vicidial_live_agents SET extension = X'{mark}' WHERE user = '1001'")
     vicidial.run(f"UPDATE phones_alias SET alias_name = X'{mark}' WHERE alias_id = 'desk1001'")
     vicidial.run(f"UPDATE phones SET extension = X'{mark}' WHERE login = '1001a'")
@@ -248,7 +248,7 @@ PHONE_CHANGES = (
     "UPDATE phones SET peer_status = 'LAGGED' LIMIT 1",
     "UPDATE phones SET peer_status = NULL LIMIT 1",
     "DELETE FROM phones LIMIT 1",
-    "INSERT INTO phones (extension, server_ip, login) VALUES ('9', '10.20.0.11', 'new')",
+    "INSERT INTO phones (extension, server_ip, login) VALUES ('9', '127.20.0.11', 'new')",
     "DELETE FROM phones",
 )
 

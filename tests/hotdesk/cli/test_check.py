@@ -16,19 +16,21 @@ from tests.support.processes import ACT, Site, grants, site
 
 
 def test_check_is_content_with_a_cluster_read_by_the_account_of_the_grants(command: Command, west: Site) -> None:
-    outcome = command("check", **west.environment)
+    with west.answering():
+        outcome = command("check", **west.environment)
+        as_json = command("check", "--json", **west.environment)
     assert outcome.code == 0, outcome
     assert outcome.errors == ""
     lines = outcome.output.splitlines()
-    assert [line.split()[0] for line in lines] == ["ok"] * 4
-    assert "3 active dialers" in lines[-1]
-    as_json = command("check", "--json", **west.environment)
-    assert len(json.loads(as_json.output)) == 4
+    assert [line.split()[0] for line in lines] == ["ok"] * 5
+    assert "3 active dialers" in lines[-2]
+    assert "3 of 3 dialers answer by SIP" in lines[-1]
+    assert len(json.loads(as_json.output)) == 5
     assert west.settings.password not in outcome.output + as_json.output
 
 
 def test_check_says_that_one_dialer_needs_no_alias(command: Command, database: Database) -> None:
-    with site(database, ClusterPlan(dialers=1, agents=2, remote_agents=0)) as lonely:
+    with site(database, ClusterPlan(dialers=1, agents=2, remote_agents=0)) as lonely, lonely.answering():
         outcome = command("check", **lonely.environment)
     assert outcome.code == 0
     (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
@@ -68,13 +70,15 @@ def acts(at: Site, **settings: str) -> dict[str, str]:
 
 
 def test_check_says_whether_screens_may_be_told(command: Command, west: Site) -> None:
-    outcome = command("check", **acts(west))
+    with west.answering():
+        outcome = command("check", **acts(west))
     assert outcome.code == DATABASE
     wrong = [line for line in outcome.output.splitlines() if line.startswith("wrong")]
     assert "UPDATE command denied" in wrong[0]
     assert all("controller/grants.sql" in line for line in wrong)
     west.run(*grants(west, ACT))
-    outcome = command("check", **acts(west))
+    with west.answering():
+        outcome = command("check", **acts(west))
     assert outcome.code == 0
     assert "agents' screens may be sent logouts" in outcome.output
     assert "dead_call_status is not set" in outcome.output
@@ -92,14 +96,37 @@ def test_check_looks_at_every_grant_that_the_settings_need(command: Command, wes
     ]
     for name in ("emergency", "fence"):
         west.run(*grants(west, ACT.with_name(f"grants-{name}.sql")))
-    assert command("check", **wanted).code == 0
+    with west.answering():
+        assert command("check", **wanted).code == 0
     outcome = command("check", **(wanted | {"HOTDESK_CLUSTERS__WEST__DEAD_CALL_STATUS": "NOPE"}))
     assert "no status 'NOPE'" in outcome.output
 
 
+def test_check_says_on_which_dialers_a_death_could_not_be_confirmed(command: Command, west: Site) -> None:
+    west.run(*grants(west, ACT))
+    mute, refused, switched_off = (each.server_ip for each in west.plan.dialer_plans)
+    west.run(f"UPDATE servers SET active = 'N' WHERE server_ip = '{switched_off}'")
+    with west.answering() as ports:
+        ports.fall_silent(mute)
+        ports.close(refused)
+        ports.close(switched_off)
+        advises, acting = command("check", **west.environment), command("check", **acts(west))
+    assert advises.code == 0
+    assert f"{mute}: SIP at {mute}:{west.sip_port} does not answer" in advises.output
+    assert acting.code != 0
+    wrong = [line for line in acting.output.splitlines() if line.startswith("wrong")]
+    assert [ip for line in wrong for ip in (mute, refused, switched_off) if f"{ip} answered" in line] == [mute, refused]
+
+
+def test_check_says_so_where_nothing_is_probed(command: Command, west: Site) -> None:
+    west.run(*grants(west, ACT))
+    outcome = command("check", **acts(west, sip="false"))
+    assert outcome.output.count("a stalled heartbeat alone does not prove") == 3
+
+
 def test_check_tries_the_agent_api(command: Command, west: Site, tmp_path: Path) -> None:
     west.run(*grants(west, ACT))
-    with FakeAgentApi(west.connect, user="hotdesk", password="for-the-api") as web:
+    with FakeAgentApi(west.connect, user="hotdesk", password="for-the-api") as web, west.answering():
         (tmp_path / "hotdesk.toml").write_text(
             f'[clusters.west]\nmode = "act"\nagent_api = ["{web.url}"]\nagent_api_user = "hotdesk"\n'
         )

@@ -39,7 +39,7 @@ def assert_nothing_is_left(process: Process, temporary: Path) -> None:
 
 
 def test_a_demonstration_ends_by_itself_and_has_shown_a_dialer_die(start: Start, temporary: Path) -> None:
-    process = start("demo", "--seconds", "12", environment={"TMPDIR": str(temporary)})
+    process = start("demo", "--seconds", "26", environment={"TMPDIR": str(temporary)})
     until(lambda: processes_naming(temporary), "its database runs")
     assert process.wait(60) == 0
     printed = process.printed.read_text()

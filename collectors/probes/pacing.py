@@ -1,0 +1,177 @@
+"""When to ask a dialer by SIP, and how long its answer stands. Pure: the time is an argument.
+
+On PJSIP each request from a host without an account is a line in the dialer's log, and stock fail2ban bans a host for
+ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
+that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
+when another sign of life wavers, at once and again a second later if it does not answer.
+
+An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. If a dialer
+in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from messages.records import ProbeResult, ServerIp
+
+MOST_REQUESTS = 4
+"""In `WINDOW_SECONDS`, for each dialer."""
+WINDOW_SECONDS = 610.0
+"""Ten minutes, and a little more, since a request may wait for its turn. So often a dialer is asked in calm, and in a
+doubt that is older than this."""
+AGAIN_SECONDS = 1.0
+"""How long after a request without an answer the next one follows: one may get lost."""
+LATER_SECONDS = 10.0
+"""In a doubt that goes on a dialer is asked again after this time, and then whenever the doubt is twice as old."""
+PAIR = 2
+"""Requests that prove a silence. A dialer is not asked in doubt unless both are left."""
+GRAVE_SECONDS = 1.0
+"""A doubt so old may use the last two requests; one that passes sooner leaves them."""
+FRESH_SECONDS = 3.0
+"""How long an answer stands without a doubt."""
+NEAR_SECONDS = 10.0
+"""Another dialer's answer so long before a silence shows that hotdesk reaches its dialers."""
+MOST_OTHERS = 3
+"""Most other dialers that are asked for one silence."""
+
+
+class Waver(Enum):
+    """The sign of life that wavers."""
+
+    HEARTBEAT = "its heartbeat stands still"
+    AMI = "AMI was alive, and no longer is"
+
+
+@dataclass(slots=True)
+class _Dialer:
+    """The requests to one dialer, and their results."""
+
+    sent: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_REQUESTS))
+    waits: bool = False
+    """A request is under way."""
+    result: ProbeResult | None = None
+    asked_at: float = float("-inf")
+    """When the request was sent that has this result, or none yet."""
+    heard_at: float = float("-inf")
+    failures: int = 0
+    """Results in a row that are not alive."""
+    wavers: frozenset[Waver] = frozenset()
+    doubted_at: float = float("inf")
+    """When the latest of these signs began to waver."""
+    silent_at: float = float("-inf")
+    """When it first failed to answer in this doubt."""
+
+    def left(self, now: float) -> int:
+        """Return how many requests it may get now."""
+        return MOST_REQUESTS - sum(now - at < WINDOW_SECONDS for at in self.sent)
+
+    def in_doubt(self, now: float) -> bool:
+        """Return True while a sign wavers, but for one that has wavered too long."""
+        return bool(self.wavers) and now - self.doubted_at < WINDOW_SECONDS
+
+    @property
+    def asked_in_doubt(self) -> bool:
+        return self.asked_at >= self.doubted_at
+
+    def is_due(self, now: float) -> bool:
+        """Return True if it is to be asked now."""
+        if self.waits:
+            return False
+        since = now - self.asked_at
+        doubted = self.in_doubt(now)
+        if self.failures == 1 and (self.asked_in_doubt or not doubted):
+            return since >= AGAIN_SECONDS and self.left(now) > 0
+        if not doubted:
+            return since >= WINDOW_SECONDS and self.left(now) >= PAIR
+        if self.asked_in_doubt:
+            return since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
+        return self.left(now) >= (PAIR if now - self.doubted_at >= GRAVE_SECONDS else PAIR + 1)
+
+
+class Pacing:
+    """Which dialers of a cluster are asked when. It outlives a prober, so that a new one goes on with its counts."""
+
+    def __init__(self) -> None:
+        """Begin without a dialer."""
+        self._dialers: dict[ServerIp, _Dialer] = {}
+
+    def watch(self, dialers: Collection[ServerIp], *, moved: Collection[ServerIp] = ()) -> None:
+        """Ask these dialers from now on, and no others; those that `moved` have a new address, and begin anew."""
+        self._dialers = {
+            ip: known if (known := self._dialers.get(ip)) is not None and ip not in moved else _Dialer()
+            for ip in dialers
+        }
+
+    def doubt(self, now: float, wavers: Mapping[ServerIp, frozenset[Waver]]) -> bool:
+        """Record which signs waver now; return True if a doubt is new."""
+        new = False
+        for ip, dialer in self._dialers.items():
+            signs = wavers.get(ip, frozenset())
+            if not signs <= dialer.wavers:
+                # what it answered before this sign wavered says nothing about it
+                dialer.doubted_at, dialer.silent_at, dialer.failures = now, float("-inf"), 0
+                new = True
+            elif not signs:
+                dialer.doubted_at, dialer.silent_at = float("inf"), float("-inf")
+            dialer.wavers = signs
+        return new
+
+    def ask(self, now: float) -> list[ServerIp]:
+        """Return the dialers to be sent one request now, and count it."""
+        due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now)]
+        if not due and (other := self._other(now)) is not None:
+            due = [other]
+        for ip in due:
+            dialer = self._dialers[ip]
+            dialer.sent.append(now)
+            dialer.asked_at, dialer.waits = now, True
+        return due
+
+    def heard(self, now: float, server_ip: ServerIp, result: ProbeResult | None) -> None:
+        """Record a request's result; None: it ended without one, by a fault of this host."""
+        dialer = self._dialers.get(server_ip)
+        if dialer is None or not dialer.waits:
+            return
+        dialer.waits = False
+        if result is None:
+            return
+        dialer.result, dialer.heard_at = result, now
+        if result is ProbeResult.ALIVE:
+            dialer.failures = 0
+            return
+        dialer.failures += 1
+        if dialer.in_doubt(now) and dialer.asked_in_doubt and dialer.silent_at < dialer.doubted_at:
+            dialer.silent_at = now
+
+    def results(self, now: float) -> dict[ServerIp, ProbeResult]:
+        """Return the results that stand."""
+        near = self._silent_at(now) - NEAR_SECONDS
+        return {
+            ip: dialer.result
+            for ip, dialer in self._dialers.items()
+            if dialer.result is not None and self._stands(dialer, now, near)
+        }
+
+    def _stands(self, dialer: _Dialer, now: float, near: float) -> bool:
+        if dialer.in_doubt(now):
+            return dialer.heard_at >= dialer.doubted_at and now - dialer.heard_at < WINDOW_SECONDS
+        return now - dialer.heard_at < FRESH_SECONDS or dialer.heard_at >= near
+
+    def _silent_at(self, now: float) -> float:
+        """Return when a dialer in doubt last began to be silent; infinite: none is silent."""
+        silent = [each.silent_at for each in self._dialers.values() if each.in_doubt(now) and each.failures]
+        return max((at for at in silent if now - at < WINDOW_SECONDS), default=float("inf"))
+
+    def _other(self, now: float) -> ServerIp | None:
+        """Return a calm dialer to be asked because another one is silent; None: none, or none is needed."""
+        near = self._silent_at(now) - NEAR_SECONDS
+        if near == float("inf"):
+            return None
+        calm = {ip: each for ip, each in self._dialers.items() if not each.in_doubt(now)}
+        asked = [each for each in calm.values() if each.asked_at >= near]
+        if len(asked) >= MOST_OTHERS or any(each.waits or each.result is ProbeResult.ALIVE for each in asked):
+            return None
+        may = [(each.left(now), ip) for ip, each in calm.items() if each.asked_at < near and each.left(now) >= PAIR]
+        return max(may)[1] if may else None

@@ -1,0 +1,212 @@
+"""When a dialer is asked by SIP: seldom in calm, at once in doubt, and never often enough for a ban."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.probes.pacing import (
+    AGAIN_SECONDS,
+    FRESH_SECONDS,
+    MOST_OTHERS,
+    MOST_REQUESTS,
+    WINDOW_SECONDS,
+    Pacing,
+    Waver,
+)
+from messages.records import ProbeResult, ServerIp
+
+A, B, C, D, E = (f"10.0.0.{number}" for number in range(11, 16))
+STILL = frozenset({Waver.HEARTBEAT})
+AMI = frozenset({Waver.AMI})
+TEN_MINUTES = 600.0
+STEP = 0.25
+TIMEOUT_SECONDS = 1.0
+
+
+class Dialers:
+    """Dialers that answer at once, or after a second not at all, on a clock of their own."""
+
+    def __init__(self, *dialers: ServerIp) -> None:
+        self.pacing = Pacing()
+        self.pacing.watch(dialers)
+        self.now = 0.0
+        self.wavers: dict[ServerIp, frozenset[Waver]] = {}
+        self.silent: set[ServerIp] = set()
+        self.refused: set[ServerIp] = set()
+        self.asked: dict[ServerIp, list[float]] = {ip: [] for ip in dialers}
+        self._under_way: list[tuple[float, ServerIp, ProbeResult]] = []
+
+    def go_on(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.now + seconds
+        while self.now < until:
+            for ended in [each for each in self._under_way if each[0] <= self.now]:
+                self._under_way.remove(ended)
+                self.pacing.heard(self.now, ended[1], ended[2])
+            self.pacing.doubt(self.now, self.wavers)
+            for ip in self.pacing.ask(self.now):
+                self.asked[ip].append(self.now)
+                if ip in self.silent:
+                    self._under_way.append((self.now + TIMEOUT_SECONDS, ip, ProbeResult.MUTE))
+                else:
+                    result = ProbeResult.REFUSED if ip in self.refused else ProbeResult.ALIVE
+                    self.pacing.heard(self.now, ip, result)
+            self.now += STEP
+
+    def results(self) -> dict[ServerIp, ProbeResult]:
+        return self.pacing.results(self.now)
+
+
+def most_in_ten_minutes(asked: Iterable[float]) -> int:
+    times = list(asked)
+    return max((sum(0 <= each - first < TEN_MINUTES for each in times) for first in times), default=0)
+
+
+def test_in_calm_a_dialer_is_asked_at_once_and_then_every_ten_minutes() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(3600)
+    assert dialers.asked[A][0] == 0
+    assert len(dialers.asked[A]) == 6
+
+
+def test_a_calm_answer_is_soon_too_old() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(FRESH_SECONDS - STEP)
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+    dialers.go_on(1)
+    assert dialers.results() == {}
+
+
+def test_in_calm_one_that_does_not_answer_is_asked_once_more() -> None:
+    dialers = Dialers(A)
+    dialers.silent = {A}
+    dialers.go_on(500)
+    assert dialers.asked[A] == [0, AGAIN_SECONDS]
+
+
+@pytest.mark.parametrize("fault", ["silent", "refused"])
+def test_in_doubt_it_is_asked_at_once_and_again_and_its_silence_stands(fault: str) -> None:
+    dialers = Dialers(A)
+    dialers.go_on(100)
+    setattr(dialers, fault, {A})
+    dialers.wavers = {A: STILL}
+    dialers.go_on(3)
+    assert dialers.asked[A][1:] == [100, 101]
+    said = {A: ProbeResult.MUTE if fault == "silent" else ProbeResult.REFUSED}
+    assert dialers.results() == said
+    dialers.go_on(60)
+    assert dialers.results() == said
+    dialers.go_on(WINDOW_SECONDS)
+    assert dialers.results() == {}
+
+
+def test_what_it_answered_before_the_doubt_says_nothing_about_it() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(1)
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+    dialers.pacing.doubt(dialers.now, {A: STILL})
+    assert dialers.results() == {}
+
+
+def test_a_second_sign_makes_a_doubt_of_its_own() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(10)
+    dialers.wavers = {A: AMI}
+    dialers.go_on(5)
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+    dialers.silent = {A}
+    dialers.wavers = {A: AMI | STILL}
+    dialers.go_on(4)
+    assert dialers.results() == {A: ProbeResult.MUTE}
+
+
+def test_one_that_answers_in_doubt_stands_as_alive_while_the_doubt_lasts_and_is_asked_again_ever_later() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(1)
+    dialers.wavers = {A: STILL}
+    dialers.go_on(300)
+    assert dialers.asked[A] == [0, 1, 11]
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+    dialers.wavers = {}
+    dialers.go_on(1)
+    assert dialers.results() == {}
+
+
+def test_short_doubts_leave_two_requests_for_a_long_one() -> None:
+    dialers = Dialers(A)
+    dialers.go_on(1)
+    for _ in range(20):
+        dialers.wavers = {A: STILL}
+        dialers.go_on(0.5)
+        dialers.wavers = {}
+        dialers.go_on(2)
+    dialers.refused = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(3)
+    assert len(dialers.asked[A]) == MOST_REQUESTS
+    assert dialers.results() == {A: ProbeResult.REFUSED}
+
+
+def test_when_one_is_silent_another_one_is_asked_so_that_not_all_are_silent() -> None:
+    dialers = Dialers(A, B, C)
+    dialers.go_on(100)
+    dialers.silent = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(30)
+    results = dialers.results()
+    assert results.pop(A) is ProbeResult.MUTE
+    assert list(results.values()) == [ProbeResult.ALIVE]
+    assert len(dialers.asked[B]) + len(dialers.asked[C]) == 3
+
+
+def test_when_nothing_gets_through_a_few_others_are_found_silent_too_and_no_more_are_asked() -> None:
+    dialers = Dialers(A, B, C, D, E)
+    dialers.go_on(100)
+    dialers.silent = {A, B, C, D, E}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(60)
+    results = dialers.results()
+    assert set(results.values()) == {ProbeResult.MUTE}
+    assert len(results) == 1 + MOST_OTHERS
+
+
+def test_one_that_moved_begins_anew_and_one_that_left_is_not_asked() -> None:
+    dialers = Dialers(A, B)
+    dialers.go_on(1)
+    dialers.pacing.watch([A], moved=[A])
+    assert dialers.results() == {}
+    dialers.go_on(1)
+    assert len(dialers.asked[A]) == 2
+    assert len(dialers.asked[B]) == 1
+
+
+def test_a_request_that_this_host_could_not_send_has_no_result() -> None:
+    pacing = Pacing()
+    pacing.watch([A])
+    assert pacing.ask(0) == [A]
+    assert pacing.ask(1) == []
+    pacing.heard(1, A, None)
+    assert pacing.results(1) == {}
+
+
+MOMENT = st.tuples(
+    st.floats(0, 400),
+    st.dictionaries(st.sampled_from([A, B, C]), st.sampled_from([STILL, AMI, STILL | AMI])),
+    st.sets(st.sampled_from([A, B, C])),
+    st.sets(st.sampled_from([A, B, C])),
+)
+
+
+@given(st.lists(MOMENT, max_size=12))
+def test_whatever_happens_nobody_is_asked_more_than_four_times_in_ten_minutes_and_no_old_answer_stands(
+    moments: list[tuple[float, dict[ServerIp, frozenset[Waver]], set[ServerIp], set[ServerIp]]],
+) -> None:
+    dialers = Dialers(A, B, C)
+    for seconds, wavers, silent, refused in moments:
+        dialers.wavers, dialers.silent, dialers.refused = wavers, silent, refused
+        dialers.go_on(seconds)
+        for ip in dialers.results():
+            assert dialers.now - dialers.asked[ip][-1] <= WINDOW_SECONDS + TIMEOUT_SECONDS + STEP
+    assert all(most_in_ten_minutes(each) <= MOST_REQUESTS for each in dialers.asked.values())
