@@ -86,6 +86,8 @@ class Reading(NamedTuple):
     catalogue: CatalogueRows | None = None
     probes: Mapping[ServerIp, Mapping[str, ProbeResult]] = MappingProxyType({})
     """The latest result of each dialer's probes, by kind. It comes from no table, and is as old as the probe."""
+    started: Mapping[ServerIp, str] = MappingProxyType({})
+    """When each dialer's Asterisk started, by its own words, as far as it is known."""
     registered: Registered = NONE_KNOWN
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
 
@@ -198,7 +200,7 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
-                dialers=tuple(self._dialer(each, reading.probes.get(each.server_ip, {})) for each in dialers.values()),
+                dialers=tuple(self._dialer(each, reading) for each in dialers.values()),
                 odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
             )
         )
@@ -301,7 +303,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow, probes: Mapping[str, ProbeResult]) -> DialerReading:
+    def _dialer(self, row: DialerRow, reading: Reading) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         return DialerReading(
@@ -318,7 +320,8 @@ class Observer:
             campaigns={} if counts is None else dict(counts.by_campaign),
             rooms=rooms.total,
             rooms_free=rooms.free,
-            probes=dict(probes),
+            probes=dict(reading.probes.get(row.server_ip, {})),
+            started=reading.started.get(row.server_ip, ""),
         )
 
     def _record(self, row: Known) -> Stamped:

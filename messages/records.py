@@ -124,6 +124,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     rooms_free: Whole = 0
     probes: dict[str, ProbeResult] = {}
     """The latest result of each kind of probe."""
+    started: str = ""
+    """When its Asterisk started, by its own words, as AMI says; empty: not known."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
@@ -408,6 +410,10 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """Since when `active` is N."""
     advances: tuple[Whole, ...] = ()
     """When its heartbeat has advanced lately, if it is not up: it must beat to be up again."""
+    started: str = ""
+    """When its Asterisk started, as last known."""
+    interrupted_at_ms: Whole | None = None
+    """When its Asterisk was seen to have started again: until it is back, its calls and phones count as gone."""
     beating_since_ms: Whole | None = None
     """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}

@@ -53,6 +53,9 @@ BEAT_SECONDS = 5.0
 """A heartbeat beats if it has advanced `BEATS` times in this time. A sound one advances each second."""
 RETURN_SECONDS = 10.0
 """A dialer that is down must beat this long to be back."""
+INTERRUPTED_SECONDS = 20.0
+"""A dialer whose Asterisk has started again is down for at least this long: time to move the agents whose phones are
+gone."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -278,6 +281,12 @@ def _verdict(
 ) -> _Verdict:
     """Return the verdict of one poll on a dialer. The table is in docs/guide/failover.md."""
     life = DialerState.UNKNOWN if before is None else before.life
+    beats = len(_advances(before, dialer.heartbeat, watch.now_ms)) >= BEATS
+    interrupted_at_ms = _interrupted_at_ms(before, dialer, watch.now_ms)
+    if interrupted_at_ms is not None and (not beats or watch.now_ms - interrupted_at_ms < INTERRUPTED_SECONDS * 1000):
+        started = dialer.started or (before.started if before is not None else "")
+        words = f"its Asterisk started again at {started}: every call and phone there is gone"
+        return _Verdict(DialerState.DOWN, words, confirmed=True)
     failing = probed.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
@@ -290,8 +299,7 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        advances = _advances(before, heartbeat, watch.now_ms)
-        return _while_it_advances(probed, failing_for, life, beats=len(advances) >= BEATS)
+        return _while_it_advances(probed, failing_for, life, beats=beats)
     alone_seconds = ALONE_SECONDS
     if heartbeat.progressed_at_ms is None and life is not DialerState.DOWN:
         # it may have died between two collectors; a dialer that was never seen up may have been dead for years
@@ -345,6 +353,14 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
     return _Verdict(DialerState.UP, "")
 
 
+def _interrupted_at_ms(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> int | None:
+    """Return when a dialer's Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
+    if before is None:
+        return None
+    again = "" not in {before.started, dialer.started} and before.started != dialer.started
+    return now_ms if again else before.interrupted_at_ms
+
+
 def _advances(before: DialerHealth | None, heartbeat: Heartbeat | None, now_ms: int) -> tuple[int, ...]:
     """Return when a heartbeat has advanced lately, at most `BEATS` times; kept only while the dialer is not up."""
     known = () if before is None else before.advances
@@ -387,6 +403,8 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         state=state,
         since_ms=known.since_ms if state is known.state else watch.now_ms,
         evidence=evidence,
+        started=dialer.started or known.started,
+        interrupted_at_ms=_interrupted_at_ms(before, dialer, watch.now_ms) if after.life is DialerState.DOWN else None,
         advances=() if after.life is DialerState.UP else _advances(before, dialer.heartbeat, watch.now_ms),
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,

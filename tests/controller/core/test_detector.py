@@ -43,6 +43,7 @@ class Sim:
     steps_seconds: float | None = None
     """How often the heartbeat advances; None: at each poll."""
     row: bool = True
+    started: str = ""
     active: bool = True
     agent_logins: bool = True
     probes: dict[str, ProbeResult] = field(default_factory=dict)
@@ -129,6 +130,7 @@ class Fleet:
             rooms=10,
             rooms_free=10,
             probes=sim.probes,
+            started=sim.started,
         )
 
 
@@ -280,6 +282,46 @@ def test_a_missing_row_and_a_probe_that_fails_for_8_s_is_down() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     fleet[ONE].row, fleet[ONE].probes = False, {"ami": REFUSED}
     assert fleet.seconds_until(ONE, "down") == 8.5
+
+
+def test_an_asterisk_that_started_again_is_down_until_it_beats_and_its_calls_are_gone() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for sim in fleet.sims.values():
+        sim.started = "2026-11-26 08:00:00"
+    fleet.run(1)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(1.5)
+    fleet[ONE].started, fleet[ONE].probes = "2026-11-26 12:00:00", {"ami": ALIVE}
+    fleet.poll()
+    assert (fleet.state(ONE), fleet.of(ONE).confirmed) == ("down", True)
+    assert (
+        fleet.of(ONE).evidence
+        == "its Asterisk started again at 2026-11-26 12:00:00: every call and phone there is gone"
+    )
+    fleet.run(54)
+    assert fleet.of(ONE).verdict is DialerState.DOWN
+    fleet[ONE].beats = True
+    fleet.run(13)
+    assert (fleet.state(ONE), fleet.of(ONE).interrupted_at_ms) == ("recovering", None)
+    assert fleet.seconds_until(ONE, "up") == 28.5
+
+
+def test_one_whose_heartbeat_goes_on_after_a_new_start_is_down_for_a_while_all_the_same() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].started = "2026-11-26 12:00:00"
+    fleet.run(19)
+    assert fleet.of(ONE).verdict is DialerState.DOWN
+    assert fleet.seconds_until(ONE, "recovering") == 11.5
+
+
+def test_a_start_that_is_not_known_for_a_while_is_no_new_one() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for started in ("2026-11-26 08:00:00", "", "2026-11-26 08:00:00"):
+        fleet[ONE].started = started
+        fleet.run(5)
+        assert fleet.state(ONE) == "up"
 
 
 # --- the observer's own trouble ---------------------------------------------------------------------------------
