@@ -235,6 +235,11 @@ class Collector(Stoppable):
         self._lost: LogError | None = None
         self._pause = self._draw.uniform(*BETWEEN_POLLS)
 
+    @property
+    def leads(self) -> bool:
+        """Return True if it polls."""
+        return self._observer is not None
+
     def start(self) -> None:
         """Start anew after a kill: nothing of before is left."""
         self.dead, self.life = False, self.life + 1
