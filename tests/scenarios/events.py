@@ -1,4 +1,4 @@
-"""What can happen in a scenario. Each does to the world what it does to a real cluster, also where hotdesk is blind to it."""
+"""What can happen in a scenario: to the world what it does to a real cluster, also where hotdesk is blind to it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ def _one_by_one(stage: Stage, ends: Iterable[End], apart: Seconds | None) -> End
     return end
 
 
-# --- dialers -----------------------------------------------------------------------------------------------------------
+# --- dialers ---------------------------------------------------------------------------------------------------------
 
 
 def _stop_beating(stage: Stage, dialer: Dialer) -> None:
@@ -228,7 +228,7 @@ def _agent_logins(_: Stage, dialer: Dialer, event: Event) -> End:
     return end
 
 
-# --- the database ------------------------------------------------------------------------------------------------------
+# --- the database ----------------------------------------------------------------------------------------------------
 
 
 def _database_restarts(stage: Stage, event: Event) -> End:
@@ -280,7 +280,7 @@ def _table_locked(stage: Stage, _: Event) -> End:
     return end
 
 
-# --- hotdesk's own parts -----------------------------------------------------------------------------------------------
+# --- hotdesk's own parts ---------------------------------------------------------------------------------------------
 
 
 def _processes(stage: Stage, event: Event, part: str) -> list[Collector] | list[Controller]:
@@ -367,7 +367,7 @@ def _clock_steps(stage: Stage, event: Event) -> End:
     return partial(step, -seconds)
 
 
-# --- web servers -------------------------------------------------------------------------------------------------------
+# --- web servers -----------------------------------------------------------------------------------------------------
 
 
 def _web_returns(stage: Stage, event: Event) -> None:
@@ -387,7 +387,7 @@ def _web_slow(stage: Stage, event: Event) -> End:
     return partial(_web_returns, stage, event)
 
 
-# --- people ------------------------------------------------------------------------------------------------------------
+# --- people ----------------------------------------------------------------------------------------------------------
 
 
 def _phone_dies(stage: Stage, event: Event) -> End:

@@ -44,7 +44,7 @@ class Measure:
         """By agent who has heard something once: when that was last."""
         self._unready_at: dict[str, float] = {}
 
-    # --- `hands.Sees` and `nodes.Sees` --------------------------------------------------------------------------------
+    # --- `hands.Sees` and `nodes.Sees` -------------------------------------------------------------------------------
 
     def claims(self, name: str) -> None:
         """Ignore a claim."""
@@ -106,14 +106,14 @@ class Measure:
         if dead_since is not None and self._world.clock.now - dead_since > KNOWN_AFTER_SECONDS:
             self.logins_lost += 1
 
-    # --- from time to time ---------------------------------------------------------------------------------------------
+    # --- from time to time -------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """Look at everybody."""
         for controller in self.controllers:
             if controller.decides and controller.view is not None:
                 health = controller.view.state.observed.health
-                self.braked |= health.brake is not None
+                self.braked |= health.brake is not None and health.bad_since_ms is not None
                 down = {ip for ip, each in health.dialers.items() if DialerState.DOWN in (each.state, each.life)}
                 self.judged_down |= down
         for agent in self._world.agents.values():
@@ -135,7 +135,7 @@ class Measure:
             self._unready_at[user] = now
         self.ready_unheard = max(self.ready_unheard, now - self._unready_at.setdefault(user, now))
 
-    # --- at the end ------------------------------------------------------------------------------------------------------
+    # --- at the end --------------------------------------------------------------------------------------------------
 
     def dispositions_lost(self) -> int:
         """Return how many dispositions no agent could choose any more."""

@@ -31,6 +31,8 @@ BACK_SECONDS, BACK_BY_HAND_SECONDS, UNASKED_SECONDS = 2.5, 15.0, 60.0
 LOOK_SECONDS = 0.25
 ROOMS = 249
 """Of each dialer, as a stock VICIdial has them."""
+BUDGET = 500
+"""How many records a controller folds in one turn: enough for the largest cluster of a scenario."""
 
 
 class Row(NamedTuple):
@@ -138,6 +140,7 @@ class _Play:
                 hands=hands,
                 draw=draw,
                 seen=measure,
+                budget=BUDGET,
             )
             for name in ("controller-1", "controller-2")
         ]
@@ -165,7 +168,7 @@ class _Play:
             tuple(self._timeline),
         )
 
-    # --- the beginning ----------------------------------------------------------------------------------------------------
+    # --- the beginning -----------------------------------------------------------------------------------------------
 
     def _set_registrations(self) -> None:
         world, story = self._world, self._story
@@ -203,7 +206,7 @@ class _Play:
         if story.calls_last is not None:
             self._clock.at(self._began + first + story.calls_last, lambda: end(agents[:in_calls]))
 
-    # --- people ---------------------------------------------------------------------------------------------------------
+    # --- people ------------------------------------------------------------------------------------------------------
 
     def _back_after(self, agent: Agent, row: Live | None) -> float:
         """Return how soon an agent who was logged out is back."""
@@ -229,7 +232,7 @@ class _Play:
                 return picked.phone_login
         return None
 
-    # --- the clock ------------------------------------------------------------------------------------------------------
+    # --- the clock ---------------------------------------------------------------------------------------------------
 
     async def _until(self, end: float) -> None:
         look_due = self._clock.now
@@ -258,7 +261,7 @@ class _Play:
     def _note(self, what: str) -> None:
         self._timeline.append(f"{self._clock.now - self._began:8.2f}  {what}")
 
-    # --- the end --------------------------------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     def _differences(self) -> Iterator[str]:
         expect, measure = self._story.expect, self._measure

@@ -1,14 +1,15 @@
-"""The format of a scenario, and how a file becomes one. What a file has and this does not know is refused, by its line."""
+"""The format of a scenario, and how a file becomes one. What it does not know it refuses, by its line."""
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from hotdesk.errors import HotdeskError
 from hotdesk.settings import ClusterSettings
 
 MOST_AGENTS, MOST_DIALERS = 2000, 26
@@ -189,7 +190,7 @@ class _Reader:
         events = [self._event(each, number, story) for number, each in enumerate(event)]
         story = msgspec.structs.replace(
             story,
-            settings=self._convert(settings, ClusterSettings, "settings"),
+            settings=self._settings(settings),
             expect=self._convert(expect, Expect, "expect"),
             events=tuple(sorted(events, key=lambda each: each.at)),
         )
@@ -198,22 +199,43 @@ class _Reader:
             raise self._error("in_calls and in_wrapup are more than all agents together", "", "in_wrapup")
         return story
 
+    def _settings(self, table: dict[str, Any]) -> ClusterSettings:
+        settings = self._convert(table, ClusterSettings, "settings")
+        try:
+            settings.policy()
+        except HotdeskError as error:
+            raise self._error(str(error), "settings", "maintenance") from error
+        return settings
+
     def _event(self, table: dict[str, Any], number: int, story: Story) -> Event:
         event = self._convert(table, Event, "event", number)
         takes = self._events.get(event.do)
         if takes is None:
             known = ", ".join(sorted(self._events))
             raise self._error(f"nothing is called {event.do!r}; there are {known}", "event", "do", number)
-        for key in table.keys() - {"at", "do"} - takes.may - takes.must:
-            raise self._error(f"{event.do} has no {key!r}", "event", key, number)
+        for key in table:
+            if key not in {"at", "do", *takes.may, *takes.must}:
+                raise self._error(f"{event.do} has no {key!r}", "event", key, number)
         for key in sorted(takes.must):
             # one of several may be named in the plural
             if not table.keys() & {key, f"{key}s"}:
                 raise self._error(f"{event.do} needs {key!r}", "event", "do", number)
         if event.at > story.duration:
             raise self._error("it is after the end of the scenario", "event", "at", number)
-        self._numbers([event.dialer or 1, *event.dialers], story.dialers, "event", "dialer", number)
-        self._numbers([event.agent or 1, *event.agents], max(story.agents, 1), "event", "agent", number)
+        self._numbers(
+            [event.dialer or 1, *event.dialers],
+            story.dialers,
+            "event",
+            "dialers" if event.dialers else "dialer",
+            number,
+        )
+        self._numbers(
+            [event.agent or 1, *event.agents],
+            max(story.agents, 1),
+            "event",
+            "agents" if event.agents else "agent",
+            number,
+        )
         self._numbers([event.web or 1], story.webs, "event", "web", number)
         return event
 
@@ -238,24 +260,18 @@ class _Reader:
         return StoryError(f"{self._path}, line {self._line_of(table, key, number)}: {what}")
 
     def _line_of(self, table: str, key: str, number: int) -> int:
-        """Return the line of a key in a table, the `number`th of that name, or of the table itself."""
-        inside, seen, at = table == "", -1, 1
+        """Return the line of a key in the `number`th table of this name, or else of that table itself."""
+        inside, seen, at = not table, -1, 1
         for line_number, line in enumerate(self._lines, 1):
-            header = HEADER.match(line)
+            header, found = HEADER.match(line), KEY.match(line)
             if header:
                 name = header[2]
                 seen += name == table
-                if inside and table and name.startswith(f"{table}.") and name.split(".")[1] == key:
+                inside = name == table and seen == number
+                at = line_number if inside else at
+                if name in {key, f"{table}.{key}"}:
                     return line_number
-                inside = (name == table or name.startswith(f"{table}.")) and seen == number if table else False
-                if name == table and seen == number:
-                    at = line_number
-                if not table and name.split(".")[0] == key:
-                    return line_number
-            found = KEY.match(line)
-            if inside and found and found[1] == key:
-                return line_number
-            if not table and found and found[1] == table:
+            elif inside and found and found[1] == key:
                 return line_number
         return at
 
@@ -264,5 +280,3 @@ def _times(kind: type, given: object) -> object:
     if kind is Seconds:
         return seconds_of(given)
     raise NotImplementedError
-
-

@@ -435,10 +435,12 @@ class Controller(Stoppable):
         hands: Hands,
         draw: Random,
         seen: Sees,
+        budget: int = BUDGET,
     ) -> None:
         super().__init__(name, world.clock)
         self._called = name
         self._world = world
+        self._budget = budget
         self.line = Line(wire)
         self.is_slow = False
         """It gets little of its machine, and lags behind the log."""
@@ -471,7 +473,7 @@ class Controller(Stoppable):
     def _begin(self) -> None:
         self.clusters = Clusters(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
         self._tail = Tail(self.line, TOPICS)
-        self._backlog = Backlog(BUDGET)
+        self._backlog = Backlog(self._budget)
         self._known = dict.fromkeys(TOPICS, 0)
         """By topic: up to where everything is folded."""
         self._outbox: deque[Entry] = deque()
@@ -638,10 +640,13 @@ class Controller(Stoppable):
             return
         outcome = self._executor.carry_out(action)
         if (seconds := self._hands.waited()) > 0:
-            life = self.life
-            self.clock.after(seconds, lambda: self.life == life and self.awake(lambda: self._done(action, outcome)))
+            self.clock.after(seconds, partial(self._done_of, self.life, action, outcome))
         else:
             self._done(action, outcome)
+
+    def _done_of(self, life: int, action: Action, outcome: Outcome) -> None:
+        if self.life == life:
+            self.awake(partial(self._done, action, outcome))
 
     def _done(self, action: Action, outcome: Outcome) -> None:
         self._committer.report(action, outcome)

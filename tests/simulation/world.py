@@ -261,7 +261,11 @@ class World:
             self._out(agent, "their session was gone")
             return
         self._call_goes_on(agent, row)
-        if not self.dialers[row.server_ip].carries_calls and agent.call_until is None and self._does(self.habits.leaves_the_dead):
+        if (
+            not self.dialers[row.server_ip].carries_calls
+            and agent.call_until is None
+            and self._does(self.habits.leaves_the_dead)
+        ):
             others = [each.server_ip for each in self.dialers.values() if each.carries_calls and each.logins]
             if others:
                 self.note(f"agent {agent.user} helps themselves")
@@ -499,7 +503,7 @@ class World:
         dialer.dead, dialer.beats_until = True, self.clock.now
 
     def bring_back(self, server_ip: str, *, with_sessions: bool = False) -> None:
-        """Boot a dialer, which deletes the sessions on it; or let it go on with them, as it does that was only stopped."""
+        """Boot a dialer, which deletes the sessions on it; or let it go on with them, as one that was only stopped."""
         dialer = self.dialers[server_ip]
         was_dead = dialer.dead
         dialer.dead = dialer.hung = dialer.vanished = False
