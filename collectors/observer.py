@@ -120,6 +120,8 @@ class Observer:
         self._heartbeats = Heartbeats()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
+        self._since_ms: dict[str, int] = {}
+        """By user: when the present status and lead of the session were first seen."""
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
         self._counts: dict[ServerIp, _Counts] = {}
@@ -177,7 +179,7 @@ class Observer:
         dialers = rows.dialers(reading.dialers, odd)
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         if reading.agents is not None:
-            out += self._agent_records(reading.agents, rows.logins(reading.logins), dialers)
+            out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
@@ -200,7 +202,7 @@ class Observer:
         return out
 
     def _agent_records(
-        self, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
+        self, now_ms: int, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
     ) -> Iterator[Outgoing]:
         self._odd["agents"] = odd = OddRows()
         before, self._sessions = self._sessions, {}
@@ -227,6 +229,10 @@ class Observer:
         self._typed.update(logins)
         changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
+        self._since_ms = {
+            name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms
+            for name, agent in agents.items()
+        }
         self._agents, self._counts = agents, counts
         for agent in changed:
             yield self._record(agent)
@@ -322,6 +328,7 @@ class Observer:
                     epoch=epoch,
                     sequence=sequence,
                     **row._asdict(),
+                    changed_at_ms=self._since_ms[row.user.lower()],
                     remote=row.remote,
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
@@ -345,6 +352,12 @@ class Observer:
 
     def _ended(self, kind: str, name: str) -> Removal:
         return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)
+
+
+def _is_same_work(agent: AgentRow, before: AgentRow | None) -> bool:
+    """Return True if the session, its status and its lead are as before."""
+    work = (agent.live_agent_id, agent.status, agent.lead_id)
+    return before is not None and work == (before.live_agent_id, before.status, before.lead_id)
 
 
 def _read_session(row: Row) -> _Session:

@@ -1,7 +1,7 @@
 """A simulated VICIdial cluster: dialers and agents that write VICIdial's tables at VICIdial's pace, and can fail.
 
 It behaves as VICIdial's own parts do where hotdesk can see them, in the database, even where that is unhelpful: a
-dead dialer's rows stay and stay fresh, a hung one's heartbeat advances, and an unanswered pick falls back to
+dead dialer's rows stay and stay fresh, a hung one's heartbeat steps, and an unanswered pick falls back to
 VICIdial's own choice. `agents` has the agents' decisions, `desks` their writes; this module has the threads, and the
 commands that break things.
 """
@@ -24,6 +24,8 @@ from simulator.sessions import AgentPage, spread
 from simulator.statistics import Counted, Statistics
 
 HEARTBEAT_SECONDS = 0.4
+HUNG_HEARTBEAT_SECONDS = 11.0
+"""The updater asks Asterisk before each write, and gives up on a hung one after this time."""
 CHORES_SECONDS = 20.0
 """How often a dialer's slower scripts run."""
 
@@ -192,8 +194,9 @@ class SimulatedCluster:
         self._dialers[server_ip].dead = True
 
     def hang(self, server_ip: str) -> None:
-        """Hang a dialer's Asterisk: its calls end, its scripts go on and its heartbeat advances."""
-        self._dialers[server_ip].hung = True
+        """Hang a dialer's Asterisk: its calls end, its scripts go on, and its heartbeat steps."""
+        dialer = self._dialers[server_ip]
+        dialer.hung, dialer.heartbeat_due = True, self._clock() + HUNG_HEARTBEAT_SECONDS
 
     def stall(self, server_ip: str) -> None:
         """Stall a dialer's heartbeat; its calls and its other scripts go on."""
@@ -208,6 +211,7 @@ class SimulatedCluster:
         dialer = self._dialers[server_ip]
         self._execute(lambda connection: self._scripts.boot(connection, dialer, self._clock()))
         dialer.dead = dialer.hung = dialer.stalled = False
+        dialer.heartbeat_due = 0
 
     def restart_updater(self, server_ip: str) -> None:
         """Restart a dialer's heartbeat script, which a database restart makes necessary."""
@@ -247,7 +251,7 @@ class SimulatedCluster:
             if now >= dialer.heartbeat_due:
                 if not dialer.stalled:
                     self._scripts.beat(connection, dialer, now)
-                dialer.heartbeat_due = now + HEARTBEAT_SECONDS
+                dialer.heartbeat_due = now + (HUNG_HEARTBEAT_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
             if now >= dialer.chores_due:
                 self._scripts.do_chores(connection, dialer, now)
                 dialer.chores_due = now + CHORES_SECONDS

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.core.actions import ActionChange
+from controller.core.decided import NOT_SENT
 from controller.core.detector import doubt_about
+from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason
 from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentStatus, Incident, Relogin, ReloginStage
@@ -20,7 +22,7 @@ WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Statuses of agents to whom VICIdial sends calls."""
 UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
-_LEAVING = {ReloginStage.ADVISED, ReloginStage.PLANNED, ReloginStage.SENT}
+_LEAVING = {*NOT_SENT, ReloginStage.SENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,14 @@ class AgentPausePlanner:
 
     Attributes:
         state: As of the latest poll.
+        policy: The cluster's.
         relogins: The moves, with those just planned.
         dead: The open incidents of dialers that are down, by id.
         by: Name of the process that decides.
     """
 
     state: ClusterState
+    policy: Policy
     relogins: Mapping[int, Relogin]
     dead: Mapping[str, Incident]
     by: str
@@ -49,7 +53,7 @@ class AgentPausePlanner:
         if withheld is not None:
             return
         for incident in self.dead.values():
-            if doubt_about(self.state, incident.server_ip) is not None:
+            if doubt_about(self.state, self.policy, incident.server_ip) is not None:
                 continue
             for session in sessions.values():
                 if session.server_ip == incident.server_ip and self._needs_pause(session):

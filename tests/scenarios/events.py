@@ -135,7 +135,7 @@ def _updater_steps(stage: Stage, dialer: Dialer, _: Event) -> End:
 
 def _asterisk_ends(stage: Stage, dialer: Dialer) -> None:
     stage.world.kill(dialer.server_ip)
-    dialer.steps_from = None
+    dialer.hung_at = dialer.steps_from = None
     dialer.answers["dead"] = ProbeResult.REFUSED
     stage.world.lose_channels(dialer.server_ip)
 
@@ -153,7 +153,7 @@ def _asterisk_killed(stage: Stage, dialer: Dialer, _: Event) -> End:
 
 
 def _asterisk_hangs(stage: Stage, dialer: Dialer, _: Event) -> End:
-    dialer.hung, dialer.steps_from = True, stage.world.clock.now
+    dialer.hung_at = stage.world.clock.now
     return partial(stage.world.bring_back, dialer.server_ip, with_sessions=True)
 
 

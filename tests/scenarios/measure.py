@@ -29,7 +29,8 @@ class Measure:
         self.logouts: list[tuple[float, str]] = []
         """When which user's screen was told to log out."""
         self.false_logouts = 0
-        self.calls_ended = 0
+        self._calls: set[int] = set()
+        """Calls that hotdesk ended; it may do that twice before a screen hears of it."""
         self.logins_lost = 0
         self.judged_down: set[str] = set()
         self.fenced: set[str] = set()
@@ -80,7 +81,8 @@ class Measure:
 
     def hangs_up(self, row: Live) -> None:
         """Count a call that hotdesk ends."""
-        self.calls_ended += row.status == "INCALL"
+        if row.status == "INCALL":
+            self._calls.add(row.lead_id)
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Note who is paused."""
@@ -98,7 +100,7 @@ class Measure:
     def ends(self, row: Live, relogin: Relogin) -> None:
         """Count an emergency logout."""
         self.logged_out(row)
-        self.calls_ended += row.status == "INCALL"
+        self.hangs_up(row)
 
     def picked(self, server_ip: str) -> None:
         """Look where hotdesk sends a login."""
@@ -136,6 +138,10 @@ class Measure:
         self.ready_unheard = max(self.ready_unheard, now - self._unready_at.setdefault(user, now))
 
     # --- at the end --------------------------------------------------------------------------------------------------
+
+    def calls_ended(self) -> int:
+        """Return how many calls hotdesk ended."""
+        return len(self._calls)
 
     def dispositions_lost(self) -> int:
         """Return how many dispositions no agent could choose any more."""

@@ -55,9 +55,11 @@ class Hands:
         """As `SessionReader.sessions`."""
         if not self._world.database_up:
             raise VicidialError("the database does not answer")
-        read = self._world.seen_as_of or self._world
-        rows = [each for each in read.rows.values() if each.user == user]
-        return tuple(SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status) for each in rows)
+        rows = [each for each in (self._world.seen_as_of or self._world).rows.values() if each.user == user]
+        return tuple(
+            SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status, each.lead_id)
+            for each in rows
+        )
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`."""
@@ -85,9 +87,8 @@ class Hands:
 
         def land() -> bool:
             for row in self._rows(relogin.user, relogin.live_agent_id, relogin.from_server_ip):
-                if row.external_pause == LOGOUT:
-                    self._seen.hangs_up(row)
-                    row.external_hangup, row.external_status = "1", hang_up_as
+                self._seen.hangs_up(row)
+                row.external_hangup, row.external_status = "1", hang_up_as
             return True
 
         return self._try(land, f"hang-up to {relogin.user}")

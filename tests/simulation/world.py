@@ -64,7 +64,8 @@ class Dialer:
     server_ip: str
     born: float
     dead: bool = False
-    hung: bool = False
+    hung_at: float | None = None
+    """Since when its Asterisk hangs; None: it does not."""
     cut_off: bool = False
     """The collector cannot reach its ports."""
     reached_since: float = 0.0
@@ -101,6 +102,11 @@ class Dialer:
     def carries_calls(self) -> bool:
         """Tell whether its Asterisk works, and can be heard."""
         return not (self.dead or self.hung or self.vanished)
+
+    @property
+    def hung(self) -> bool:
+        """True while its Asterisk hangs."""
+        return self.hung_at is not None
 
 
 @dataclass
@@ -157,6 +163,8 @@ class Habits:
     is_called: float = 0.08
     goes_on: float = 0.2
     takes_break: float = 0.02
+    notices: float = 0.03
+    """They hear that their call has died with its dialer, and hang up."""
     leaves_the_dead: float = 0.03
     """They log in elsewhere by hand, since they hear nothing."""
     call_seconds: tuple[float, float] = (2.0, 15.0)
@@ -301,8 +309,9 @@ class World:
             if row.external_status or now >= agent.wraps_until:
                 self.dispose(agent, row)
         elif agent.call_until is not None:
-            # a call that died with its dialer goes on on the screen
-            if row.external_hangup or (works and now >= agent.call_until):
+            # a call that died with its dialer goes on on the screen, until the agent notices
+            noticed = not works and self._does(habits.notices)
+            if row.external_hangup or noticed or (works and now >= agent.call_until):
                 self.end_call(agent, row)
         elif row.status == "READY" and works and row.external_pause != LOGOUT and self._does(habits.is_called):
             self.begin_call(agent, row, self.draw.uniform(*habits.call_seconds))
@@ -367,12 +376,13 @@ class World:
     # --- what a collector reads ----------------------------------------------------------------------------------
 
     def _beat(self, dialer: Dialer) -> float:
-        """Tell a heartbeat's value: whole seconds, as the table has them."""
+        """Return a heartbeat's value: whole seconds, as the table has them. That of a hung dialer steps."""
         until = dialer.beats_until if dialer.beats_until is not None else self.clock.now
         if self.beats_frozen_at is not None:
             until = min(until, self.beats_frozen_at)
-        if dialer.steps_from is not None:
-            until -= max(0.0, until - dialer.steps_from) % STEP_SECONDS
+        steps_from = dialer.steps_from if dialer.hung_at is None else dialer.hung_at
+        if steps_from is not None:
+            until -= max(0.0, until - steps_from) % STEP_SECONDS
         return float(int(until + dialer.clock_ahead))
 
     def hears(self, agent: Agent) -> bool:
@@ -449,6 +459,7 @@ class World:
             row.server_ip.encode() if row.status == "INCALL" else b"",
             row.external_pause.encode(),
             b"N",
+            str(row.lead_id).encode(),
         )
 
     def _logins(self) -> list[Row]:
@@ -506,8 +517,9 @@ class World:
         """Boot a dialer, which deletes the sessions on it; or let it go on with them, as one that was only stopped."""
         dialer = self.dialers[server_ip]
         was_dead = dialer.dead
-        dialer.dead = dialer.hung = dialer.vanished = False
-        dialer.beats_until, dialer.steps_from, dialer.has_row = None, None, True
+        dialer.dead = dialer.vanished = False
+        dialer.hung_at = dialer.beats_until = dialer.steps_from = None
+        dialer.has_row = True
         for row in self.on(server_ip):
             if not with_sessions:
                 del self.rows[row.live_agent_id]

@@ -90,4 +90,4 @@ def test_a_permit_is_never_changed() -> None:
     assert isinstance(MOVE, Relogin)
     fold_poll(cluster, 2)
     assert cluster.permit is not before
-    assert before == Permit(None, frozenset({attempt_of(MOVE)}), before.fresh_at)
+    assert before == Permit(None, frozenset({attempt_of(MOVE)}), {}, before.fresh_at)
