@@ -58,6 +58,10 @@ vectors: $(VENV) ## Compare the ranking with VICIdial's own choices (FILE=select
 simulate: $(VENV) ## Simulate faults on a virtual clock (SEEDS=n SEED=first; SEEDS=1 tells its story)
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),2000) $(or $(SEED),1)
 
+.PHONY: scenarios
+scenarios: $(VENV) ## Play scenarios on a virtual clock (FILE=file or folder; a file alone tells its story)
+	@$(BIN)/python -m tests.scenarios $(FILE)
+
 .PHONY: mutants
 mutants: $(VENV) ## Plant bugs, and look whether the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants

@@ -321,7 +321,7 @@ class Collector:
         # What is odd about their rows the observer counts.
         asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
         prober.watch(self._probes.probes_of(asked))
-        return reading._replace(probes=prober.latest())
+        return reading._replace(probes=prober.latest(), started=prober.started())
 
     def _asked_again(self, orders: Tail) -> bool:
         """Return True if an order came to publish everything again."""

@@ -86,6 +86,8 @@ class Reading(NamedTuple):
     catalogue: CatalogueRows | None = None
     probes: Mapping[ServerIp, Mapping[str, ProbeResult]] = MappingProxyType({})
     """The latest result of each dialer's probes, by kind. It comes from no table, and is as old as the probe."""
+    started: Mapping[ServerIp, str] = MappingProxyType({})
+    """When each dialer's Asterisk started, by its own words, as far as it is known."""
     registered: Registered = NONE_KNOWN
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
 
@@ -120,6 +122,8 @@ class Observer:
         self._heartbeats = Heartbeats()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
+        self._since_ms: dict[str, int] = {}
+        """By user: when the present status and lead of the session were first seen."""
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
         self._counts: dict[ServerIp, _Counts] = {}
@@ -180,7 +184,7 @@ class Observer:
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
         if reading.agents is not None:
-            out += self._agent_records(reading.agents, rows.logins(reading.logins), dialers)
+            out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
@@ -196,14 +200,14 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
-                dialers=tuple(self._dialer(each, reading.probes.get(each.server_ip, {})) for each in dialers.values()),
+                dialers=tuple(self._dialer(each, reading) for each in dialers.values()),
                 odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
             )
         )
         return out
 
     def _agent_records(
-        self, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
+        self, now_ms: int, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
     ) -> Iterator[Outgoing]:
         self._odd["agents"] = odd = OddRows()
         before, self._sessions = self._sessions, {}
@@ -230,6 +234,10 @@ class Observer:
         self._typed.update(logins)
         changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
+        self._since_ms = {
+            name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms
+            for name, agent in agents.items()
+        }
         self._agents, self._counts = agents, counts
         for agent in changed:
             yield self._record(agent)
@@ -295,7 +303,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow, probes: Mapping[str, ProbeResult]) -> DialerReading:
+    def _dialer(self, row: DialerRow, reading: Reading) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         return DialerReading(
@@ -312,7 +320,8 @@ class Observer:
             campaigns={} if counts is None else dict(counts.by_campaign),
             rooms=rooms.total,
             rooms_free=rooms.free,
-            probes=dict(probes),
+            probes=dict(reading.probes.get(row.server_ip, {})),
+            started=reading.started.get(row.server_ip, ""),
         )
 
     def _record(self, row: Known) -> Stamped:
@@ -325,6 +334,7 @@ class Observer:
                     epoch=epoch,
                     sequence=sequence,
                     **row._asdict(),
+                    changed_at_ms=self._since_ms[row.user.lower()],
                     remote=row.remote,
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
@@ -348,6 +358,12 @@ class Observer:
 
     def _ended(self, kind: str, name: str) -> Removal:
         return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)
+
+
+def _is_same_work(agent: AgentRow, before: AgentRow | None) -> bool:
+    """Return True if the session, its status and its lead are as before."""
+    work = (agent.live_agent_id, agent.status, agent.lead_id)
+    return before is not None and work == (before.live_agent_id, before.status, before.lead_id)
 
 
 def _read_session(row: Row) -> _Session:

@@ -127,6 +127,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fence: bool = False
     dead_call_status: str = ""
     moves_per_second: Position = Policy().moves_per_second
+    act_on_heartbeat_alone: bool = False
+    wrapup_seconds: Annotated[float, msgspec.Meta(ge=0)] = Policy().wrapup_seconds
     moves_of_a_user: Annotated[int, msgspec.Meta(ge=1)] = Policy().moves_of_a_user
     move_on_closed: bool = False
     maintenance: tuple[Maintenance, ...] = ()
@@ -213,6 +215,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             acts=self.mode == "act",
             dead_call_status=self.dead_call_status,
             moves_per_second=self.moves_per_second,
+            act_on_heartbeat_alone=self.act_on_heartbeat_alone,
+            wrapup_seconds=self.wrapup_seconds,
             moves_of_a_user=self.moves_of_a_user,
             move_on_closed=self.move_on_closed,
             emergency_logout=self.emergency_logout,

@@ -124,6 +124,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     rooms_free: Whole = 0
     probes: dict[str, ProbeResult] = {}
     """The latest result of each kind of probe."""
+    started: str = ""
+    """When its Asterisk started, by its own words, as AMI says; empty: not known."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
@@ -173,8 +175,17 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     typed: str = ""
     """The phone login that the agent typed, which may be an alias; empty: not known."""
     on_hook: bool = False
+    lead_id: Whole = 0
+    """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
+    changed_at_ms: Whole = 0
+    """When the collector first saw this status and lead."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
+
+    @property
+    def in_wrapup(self) -> bool:
+        """True if the call is over, and the agent has still to choose its disposition."""
+        return self.status is AgentStatus.PAUSED and self.lead_id > 0
 
 
 NO_PEER_STATUS = frozenset({"", "UNKNOWN"})
@@ -397,6 +408,14 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     probation_until_ms: Whole = 0
     switched_off_since_ms: Whole | None = None
     """Since when `active` is N."""
+    advances: tuple[Whole, ...] = ()
+    """When its heartbeat has advanced lately, if it is not up: it must beat to be up again."""
+    started: str = ""
+    """When its Asterisk started, as last known."""
+    interrupted_at_ms: Whole | None = None
+    """When its Asterisk was seen to have started again: until it is back, its calls and phones count as gone."""
+    beating_since_ms: Whole | None = None
+    """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}
 
 
@@ -476,6 +495,7 @@ class NotMoved(Code):
     NO_BETTER = "no_better"
     MOVED_OFTEN = "moved_often"
     IN_CALL = "in_call"
+    IN_WRAPUP = "in_wrapup"
     CALL_LOST = "call_lost"
     STAYED = "stayed"
 
@@ -522,6 +542,10 @@ class ReloginStage(Code):
 
     ADVISED = "advised"
     """The cluster's mode is advise: hotdesk would have planned this."""
+    HANGING_UP = "hanging_up"
+    """The agent's call died with its dialer: the screen is to be sent a hang-up first."""
+    WRAPPING_UP = "wrapping_up"
+    """The screen was sent a hang-up, and the agent chooses the disposition."""
     PLANNED = "planned"
     SENT = "sent"
     """The agent's screen was sent a logout, or may have been: no answer came."""
@@ -550,7 +574,9 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     attempts: Whole = 1
     """The number of this attempt, 1 for the first."""
     in_call: bool = False
-    """The agent was in a call on a dialer that is down: the screen must be sent a hang-up first."""
+    """The agent has a dead call, or has not disposed it in time: the logout goes with a hang-up and a status."""
+    undisposed: bool = False
+    """The time for the agent to choose a disposition is over: the logout is sent without it."""
     dialer_lives: bool = False
     """The dialer is being emptied and is not dead: a room left behind there can still be closed."""
     forced: bool = False

@@ -52,6 +52,7 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
         "moved as often as moves_of_a_user allows in ten minutes", "find out why they come back; hotdesk incidents"
     ),
     NotMoved.IN_CALL: Words("in a call: moved when it ends"),
+    NotMoved.IN_WRAPUP: Words("chooses the disposition of a call: moved after that, or after wrapup_seconds"),
     NotMoved.CALL_LOST: Words("their own dialer is up, but the dialer of their call died", "have them hang up"),
     NotMoved.STAYED: Words(
         "still logged in after several logouts", "have them close the agent screen and log in again"
@@ -86,6 +87,10 @@ REASONS: Mapping[ReasonCode, Words] = {
     ),
     ReasonCode.VIEW_STALE: Words("the latest poll is old: the log or its readers lag"),
     ReasonCode.DEATH_IN_DOUBT: Words("the dialer may not be dead: {evidence}"),
+    ReasonCode.HEARTBEAT_ALONE: Words(
+        "only its heartbeat has stalled, and no probe confirms that it is dead",
+        "give hotdesk a probe (sip = true needs no account), or set act_on_heartbeat_alone",
+    ),
     ReasonCode.NOTHING_DECIDED: Words("nothing has been decided yet"),
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
     ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
@@ -123,6 +128,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.FENCE_NOT_TAKEN: Words("did not fence a dialer"),
     DecisionCode.FENCE_UNCLEAR: Words("left a fence to people"),
     DecisionCode.UNFENCE_PLANNED: Words("planned to open a fenced dialer again"),
+    DecisionCode.HANG_UP_SENT: Words("sent the agent's screen a hang-up of its dead call: {reply}"),
     DecisionCode.LOGOUT_SENT: Words("sent the agent's screen a logout: {reply}"),
     DecisionCode.SESSION_ENDED: Words("ended the agent's session in VICIdial's tables: {reply}"),
     DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
@@ -139,7 +145,9 @@ PRECONDITIONS: Mapping[Precondition, Words] = {
     Precondition.HANG_UP: Words(
         "the screen was already sent a logout, and waits for a call that has died: sent only a hang-up"
     ),
-    Precondition.IN_CALL: Words("the agent is in a call on a dialer that is up: nothing done"),
+    Precondition.IN_CALL: Words("the agent is in a call that may be alive: nothing sent yet"),
+    Precondition.IN_WRAPUP: Words("the agent has still to choose a disposition: nothing sent yet"),
+    Precondition.NO_CALL: Words("the call is over already: nothing sent"),
     Precondition.PAUSED: Words("the agent is already paused: nothing sent"),
     Precondition.NOT_OURS: Words("a person has paused or resumed the agent since: nothing sent"),
     Precondition.TWICE: Words(
@@ -159,6 +167,8 @@ REPLIES: Mapping[Reply, Words] = {
 
 RELOGIN_STAGES: Mapping[ReloginStage, Words] = {
     ReloginStage.ADVISED: Words("advised"),
+    ReloginStage.HANGING_UP: Words("dead call to be hung up"),
+    ReloginStage.WRAPPING_UP: Words("agent chooses the disposition"),
     ReloginStage.PLANNED: Words("planned"),
     ReloginStage.SENT: Words("logout sent"),
     ReloginStage.FAILED: Words("failed", "have the agent close the screen and log in again"),

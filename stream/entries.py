@@ -56,6 +56,11 @@ def end_of_slot(slot: LoginSlot, by: str) -> Entry:
     return Entry(Topic.LOGINS, str(key_of(slot)), None, ((WRITER_HEADER, by.encode()),))
 
 
+def end_of_order(key: Key, by: str) -> Entry:
+    """Return the tombstone that ends an order; `by` is the process that ends it."""
+    return Entry(Topic.ORDERS, str(key), None, ((WRITER_HEADER, by.encode()),))
+
+
 def end_of_action(key: Key, by: str) -> Entry:
     """Return the tombstone that ends a re-login, an agent pause or a fence; `by` is the process that ends it."""
     return Entry(Topic.RELOGINS, str(key), None, ((WRITER_HEADER, by.encode()),))

@@ -2,16 +2,18 @@
 
 An accepted connection proves nothing: the kernel accepts for a process that hangs. So the probe logs in and sends
 `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its table of
-actions. `CoreStatus` would prove no more, as it needs no lock either, and needs a permission; `Status` would prove
-more, but waits for the lock of every channel while it delays new ones, and a probe must do no harm. So an account
-without any permission is enough, and its secret gives access to nothing else:
+actions. `Status` would prove more, but waits for the lock of every channel while it delays new ones, and a probe must
+do no harm. After each login `CoreStatus` is asked once: it says when Asterisk started, and a new start means that every
+call and phone there is gone. It needs the permission `reporting`, which lets an account read and change nothing:
 
     [hotdesk]
     secret = choose-a-password
     deny = 0.0.0.0/0.0.0.0
     permit = 192.0.2.10/255.255.255.255
     read =
-    write =
+    write = reporting
+
+An account without any permission is enough for the signs of life.
 
 The connection is kept between probes. That spares the dialer a session and lines in its log each second, and it keeps
 the result true: in Asterisk about five connections can wait to be accepted, so one that hangs looks unreachable to
@@ -155,6 +157,8 @@ class AmiConversation:
         """A Ping was answered since the last call of `ping`."""
         self.logging_in = False
         """A login was sent and is not answered yet."""
+        self.started = ""
+        """When Asterisk started, by its own words and clock; empty: it has not said."""
 
     def __repr__(self) -> str:
         return f"AmiConversation(user={self._user!r})"
@@ -195,6 +199,8 @@ class AmiConversation:
             raise LoginDeniedError(f"the login as {self._user!r} is refused")
         if on_success == self._pong:
             return self._pong(message)  # a server that refuses a Ping has read it
+        if on_success == self._status:
+            return self._ask("Ping", self._pong)  # the account may not ask that
         raise NotAmiError("it refuses a challenge")
 
     def _log_in(self, challenge: Message) -> bytes:
@@ -203,6 +209,10 @@ class AmiConversation:
 
     def _logged_in(self, _message: Message) -> bytes:
         self.logging_in = False
+        return self._ask("CoreStatus", self._status)
+
+    def _status(self, message: Message) -> bytes:
+        self.started = f"{message.get('corestartupdate', '')} {message.get('corestartuptime', '')}".strip()
         return self._ask("Ping", self._pong)
 
     def _pong(self, _message: Message) -> bytes:
@@ -237,6 +247,11 @@ class AmiProbe:
         self._socket: socket.socket | None = None
         self._conversation = AmiConversation(target.user, target.secret)
         self._denied_at: float | None = None
+
+    @property
+    def started(self) -> str:
+        """When Asterisk started, by its own words and clock; empty: not known on this connection."""
+        return self._conversation.started
 
     async def probe(self, timeout_seconds: float) -> ProbeResult:
         """Return the result of one probe within the time limit; one call at a time.

@@ -125,6 +125,7 @@ class _Key(NamedTuple):
 class _Latest(NamedTuple):
     result: ProbeResult
     at: float
+    started: str = ""
 
 
 class Prober:
@@ -248,6 +249,13 @@ class Prober:
                     read.setdefault(key.server_ip, {})[key.kind] = latest.result
         return MappingProxyType({server_ip: MappingProxyType(probes) for server_ip, probes in read.items()})
 
+    def started(self) -> Mapping[ServerIp, str]:
+        """Return when each dialer's Asterisk started, as AMI has said; a dialer is absent if it is not known."""
+        with self._lock:
+            return MappingProxyType(
+                {key.server_ip: latest.started for key, latest in self._results.items() if latest.started}
+            )
+
     def _wake(self) -> None:
         loop = self._loop
         if loop is not None:
@@ -283,13 +291,13 @@ class Prober:
                 await self._changed.wait()
 
     async def _probe_on(self, key: _Key, at_once: asyncio.Semaphore) -> None:
-        probe, close = _prober_of(key.target)
+        probe, started, close = _prober_of(key.target)
         loop = asyncio.get_running_loop()
         try:
             while True:
                 begin = loop.time()
                 async with at_once:
-                    await self._probe_once(key, probe)
+                    await self._probe_once(key, probe, started)
                 await asyncio.sleep(max(0, begin + self._interval - loop.time()))
         finally:
             close()
@@ -326,7 +334,9 @@ class Prober:
                     pacing.heard(time.monotonic(), key.server_ip, result)
             self._asked_now.set()
 
-    async def _probe_once(self, key: _Key, probe: Callable[[float], Awaitable[ProbeResult]]) -> None:
+    async def _probe_once(
+        self, key: _Key, probe: Callable[[float], Awaitable[ProbeResult]], started: Callable[[], str]
+    ) -> None:
         try:
             result = await probe(self._timeout)
         except OSError as error:
@@ -338,7 +348,7 @@ class Prober:
         with self._lock:
             if key not in self._watched:
                 return
-            self._results[key] = _Latest(result, time.monotonic())
+            self._results[key] = _Latest(result, time.monotonic(), started())
             if result is ProbeResult.ALIVE and key.kind == KIND_AMI:
                 self._once_alive.add(key)
             if self._note_doubts():
@@ -364,8 +374,11 @@ def _keys(probes: Mapping[ServerIp, DialerProbes]) -> frozenset[_Key]:
     )
 
 
-def _prober_of(target: AmiTarget | SipTarget) -> tuple[Callable[[float], Awaitable[ProbeResult]], Callable[[], None]]:
+def _prober_of(
+    target: AmiTarget | SipTarget,
+) -> tuple[Callable[[float], Awaitable[ProbeResult]], Callable[[], str], Callable[[], None]]:
+    """Return what probes a target, what says when its Asterisk started, and what closes the probe."""
     if isinstance(target, AmiTarget):
         probe = AmiProbe(target)
-        return probe.probe, probe.close
-    return lambda timeout_seconds: probe_sip(target, timeout_seconds), lambda: None
+        return probe.probe, lambda: probe.started, probe.close
+    return lambda timeout_seconds: probe_sip(target, timeout_seconds), lambda: "", lambda: None

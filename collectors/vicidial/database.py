@@ -68,6 +68,7 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("server_updater", "db_time"): "NULL",
     ("vicidial_live_agents", "external_pause"): "''",
     ("vicidial_live_agents", "on_hook_agent"): "'N'",
+    ("vicidial_live_agents", "lead_id"): "'0'",
     ("phones", "is_webphone"): "'N'",
     ("phones", "peer_status"): "''",
     ("vicidial_campaigns", "pllb_grouping"): "'DISABLED'",
@@ -100,7 +101,7 @@ _STATEMENTS = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 10, "phones": 7, "aliases": 3, "secrets": 3}
+PACKED = {"agents": 11, "phones": 7, "aliases": 3, "secrets": 3}
 """Statements whose rows come packed, and their number of columns."""
 
 PACKED_BYTES = 64 * 1024 * 1024

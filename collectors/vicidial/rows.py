@@ -57,6 +57,7 @@ class AgentRow(NamedTuple):
     call_server_ip: ServerIp
     external_pause: str
     on_hook: bool
+    lead_id: int
 
     @property
     def remote(self) -> bool:
@@ -195,7 +196,7 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
 
 def agent(row: Row, odd: OddRows) -> AgentRow | None:
     """Decode one row of `agents.sql`; None: it has no user."""
-    live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook = row
+    live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook, lead = row
     name = text(user, odd)
     if not name:
         odd[Odd.NULL_KEY] += 1
@@ -216,6 +217,7 @@ def agent(row: Row, odd: OddRows) -> AgentRow | None:
         text(call_server_ip, odd),
         text(pause, odd),
         on_hook == b"Y",
+        number(lead, 0, odd),
     )
 
 

@@ -1,17 +1,19 @@
 """One cluster: folds its records, judges its dialers, makes its plan and answers its picks."""
 
 from collections import Counter, deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
-from controller.core.actions import AttemptId, attempt_of, is_due
-from controller.core.detector import judge_fleet
+from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
+from controller.core.detector import doubt_about, judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
 from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
-from controller.core.plan import Plan, apply_plan, why_withheld
+from controller.core.plan import Plan, apply_plan, why_withheld, withholds
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
 from controller.core.ranking import imbalance, rank_dialers
@@ -21,6 +23,7 @@ from messages.records import (
     Action,
     AgentPause,
     Decision,
+    DialerState,
     Fence,
     Incident,
     LoginSlot,
@@ -31,7 +34,7 @@ from messages.records import (
 )
 from messages.topics import Key, Topic
 from messages.words import reason
-from stream.entries import end_of_action, end_of_slot, entry_of
+from stream.entries import end_of_action, end_of_order, end_of_slot, entry_of
 from stream.log import Entry
 
 STALE_SECONDS = 5.0
@@ -91,6 +94,8 @@ class Permit(NamedTuple):
     """Why no action may be carried out; None: nothing withholds them."""
     due: frozenset[AttemptId] = frozenset()
     """The attempts that stand: all others were withdrawn."""
+    doubts: Mapping[str, Reason] = MappingProxyType({})
+    """By incident: why its dialer may not be dead."""
     fresh_at: float | None = None
     """When the latest poll was observed, on this process's monotonic clock; None: none came in."""
 
@@ -103,7 +108,11 @@ class Permit(NamedTuple):
             return reason(ReasonCode.WITHDRAWN)
         if self.fresh_at is None or now - self.fresh_at > STALE_SECONDS:
             return reason(ReasonCode.VIEW_STALE)
-        return not_owner or self.withheld
+        return (
+            not_owner
+            or withholds(self.withheld, action)
+            or (None if takes_back(action) else self.doubts.get(action.incident))
+        )
 
 
 Echo = Incident | Action | LoginSlot | Key
@@ -199,14 +208,22 @@ class Cluster:
         apply_plan(self.state, plan)
         self._echoes.update(each for each in plan.records if isinstance(each, Echo))
         self._echoes.update(plan.ended)
-        self.permit = self.permit._replace(due=self._due())
+        self.permit = self.permit._replace(due=self._due(), doubts=self._doubts())
 
     def publish(self, doubt: Reason | None = None) -> None:
         """Publish what may be carried out now; `doubt` is what only the present can know."""
-        self.permit = Permit(why_withheld(self.state, doubt), self._due(), self.freshness.fresh_at)
+        self.permit = Permit(why_withheld(self.state, doubt), self._due(), self._doubts(), self.freshness.fresh_at)
 
     def _due(self) -> frozenset[AttemptId]:
         return frozenset(attempt_of(each) for each in self.state.decided.actions if is_due(each))
+
+    def _doubts(self) -> dict[str, Reason]:
+        return {
+            each.incident: doubt
+            for each in self.state.decided.incidents.values()
+            if each.kind is DialerState.DOWN
+            and (doubt := doubt_about(self.state, self.policy, each.server_ip)) is not None
+        }
 
     def advise(self, plan: Plan) -> list[Entry]:
         """Apply a plan of advice at once; return the entries that store it."""
@@ -281,4 +298,8 @@ class Cluster:
 
 def entries_of(plan: Plan, by: str) -> list[Entry]:
     """Return the entries that store a plan of the process `by`."""
-    return [*map(entry_of, plan.records), *(end_of_action(key, by) for key in plan.ended)]
+    return [
+        *map(entry_of, plan.records),
+        *(end_of_action(key, by) for key in plan.ended),
+        *(end_of_order(key, by) for key in plan.orders_ended),
+    ]

@@ -23,6 +23,8 @@ from messages.records import (
 )
 from messages.topics import Key
 
+NOT_SENT = frozenset({ReloginStage.ADVISED, ReloginStage.HANGING_UP, ReloginStage.WRAPPING_UP, ReloginStage.PLANNED})
+"""Stages of a move before its screen was sent a logout."""
 SENT_KEPT = 20
 """Sessions of a user that were sent a logout: more than any setting allows in ten minutes."""
 CLOSED_KEPT = 50
@@ -83,7 +85,7 @@ class Decided:
         return sum(1 for at_ms in self.sent.get(user.lower(), {}).values() if at_ms > since_ms)
 
     def _note_sent(self, relogin: Relogin) -> None:
-        if relogin.stage in {ReloginStage.ADVISED, ReloginStage.PLANNED} and relogin.attempts == 1:
+        if relogin.stage in NOT_SENT and relogin.attempts == 1:
             return
         known = self.sent.setdefault(relogin.user.lower(), {})
         known.setdefault(relogin.live_agent_id, relogin.planned_at_ms)

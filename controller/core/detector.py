@@ -7,6 +7,10 @@ before and the verdict make the state after.
 A fault that could be the observer's own never counts against a dialer. Silence counts only while polls come without
 a gap; a probe counts only once it has succeeded; probes that fail everywhere at once are blind; and while more than
 half of the fleet looks bad, the fleet brake keeps all agents where they are.
+
+A heartbeat is written by a script beside Asterisk. That script ends whenever the database or Asterisk stumbles, and is
+back within a minute; and while Asterisk hangs it writes every 11 seconds. So a heartbeat that stalls confirms nothing
+by itself, and one that has advanced once does not beat.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -34,18 +38,24 @@ from messages.records import (
 )
 from messages.words import reason
 
-CONFIRMED_SECONDS = 3.5
-"""A heartbeat that has stalled this long while probes fail: down."""
+CONFIRMED_SECONDS = 3.0
+"""A heartbeat that has stalled this long while probes fail: down, by two independent signs."""
 TWICE_SECONDS = 1.0
 """Probes must fail this long to confirm that: they are sent every second, and one answer may get lost."""
-ALONE_SECONDS = 8.0
-"""The time without a probe, and for a dialer whose heartbeat advances while its Asterisk does not answer."""
+ALONE_SECONDS = 75.0
+"""The time without a credible probe: longer than the minute after which VICIdial starts a dead updater again."""
+HUNG_SECONDS = 8.0
+"""Probes must be mute this long beside a heartbeat that advances, or fail this long where there is no row for one."""
 PROBE_DOUBT_SECONDS = 2.5
 """Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
-UNSEEN_SECONDS = 16.0
-"""The time for a dialer that was up under a former collector, and whose heartbeat the present one has never seen
-advance: it may have died between the two. A dialer that was never seen up may have been dead for years, and its agents
-stay."""
+BEATS = 3
+BEAT_SECONDS = 5.0
+"""A heartbeat beats if it has advanced `BEATS` times in this time. A sound one advances each second."""
+RETURN_SECONDS = 10.0
+"""A dialer that is down must beat this long to be back."""
+INTERRUPTED_SECONDS = 20.0
+"""A dialer whose Asterisk has started again is down for at least this long: time to move the agents whose phones are
+gone."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -87,6 +97,7 @@ class _Verdict(NamedTuple):
     confirmed: bool = False
 
 
+_MUST_BEAT = {DialerState.SUSPECT, DialerState.DOWN, DialerState.RECOVERING}
 _FAILING = {_ProbeOutcome.MUTE, _ProbeOutcome.REFUSED, _ProbeOutcome.UNREACHABLE}
 
 
@@ -169,15 +180,20 @@ def _counted_anew(dialer: DialerHealth) -> DialerHealth:
     return msgspec.structs.replace(dialer, verdict=DialerState.SUSPECT, evidence=evidence)
 
 
-def doubt_about(state: ClusterState, server_ip: ServerIp) -> Reason | None:
-    """Return why a dialer that is down may not be dead now; None: the latest poll's verdict is down.
+def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Reason | None:
+    """Return why a dialer that is down may not be dead now; None: the latest poll's verdict is down, and confirmed.
 
-    It stays down until it is seen up; but an earlier verdict alone is no reason to move an agent.
+    It stays down until it is seen up; but an earlier verdict alone is no reason to move an agent, and neither is a
+    stalled heartbeat that no probe confirms, unless the operator wants that.
     """
     health = state.observed.health.dialers.get(server_ip)
-    if health is None or health.verdict is DialerState.DOWN:
+    if health is None:
         return None
-    return reason(ReasonCode.DEATH_IN_DOUBT, evidence=health.evidence)
+    if health.verdict is not DialerState.DOWN:
+        return reason(ReasonCode.DEATH_IN_DOUBT, evidence=health.evidence)
+    if not (health.confirmed or policy.act_on_heartbeat_alone):
+        return reason(ReasonCode.HEARTBEAT_ALONE)
+    return None
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -251,11 +267,7 @@ def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Pr
         return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
     if ProbeResult.REFUSED in told:
         return _Probed(_ProbeOutcome.REFUSED, since_ms, words)
-    # A datagram without an answer may not have arrived; only an accepted connection shows that the host is up and
-    # Asterisk is not.
-    if "ami" in voters:
-        return _Probed(_ProbeOutcome.MUTE, since_ms, words)
-    return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
+    return _Probed(_ProbeOutcome.MUTE, since_ms, words)
 
 
 def _all_fail(probed: Iterable[_Probed]) -> bool:
@@ -268,12 +280,18 @@ def _verdict(
     before: DialerHealth | None, dialer: DialerReading, probed: _Probed, watch: _Watch, policy: Policy
 ) -> _Verdict:
     """Return the verdict of one poll on a dialer. The table is in docs/guide/failover.md."""
-    was_down = before is not None and before.life is DialerState.DOWN
+    life = DialerState.UNKNOWN if before is None else before.life
+    beats = len(_advances(before, dialer.heartbeat, watch.now_ms)) >= BEATS
+    interrupted_at_ms = _interrupted_at_ms(before, dialer, watch.now_ms)
+    if interrupted_at_ms is not None and (not beats or watch.now_ms - interrupted_at_ms < INTERRUPTED_SECONDS * 1000):
+        started = dialer.started or (before.started if before is not None else "")
+        words = f"its Asterisk started again at {started}: every call and phone there is gone"
+        return _Verdict(DialerState.DOWN, words, confirmed=True)
     failing = probed.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
     if heartbeat is None:
-        if failing_for >= ALONE_SECONDS:
+        if failing_for >= HUNG_SECONDS:
             words = f"no heartbeat row, {probed.words} for {failing_for:.1f} s"
             return _Verdict(DialerState.DOWN, words, confirmed=True)
         return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
@@ -281,10 +299,11 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        return _while_it_advances(probed, failing_for, was_down=was_down)
+        return _while_it_advances(probed, failing_for, life, beats=beats)
     alone_seconds = ALONE_SECONDS
-    if heartbeat.progressed_at_ms is None and not was_down:
-        alone_seconds = UNSEEN_SECONDS if before is not None and before.served else float("inf")
+    if heartbeat.progressed_at_ms is None and life is not DialerState.DOWN:
+        # it may have died between two collectors; a dialer that was never seen up may have been dead for years
+        alone_seconds = ALONE_SECONDS if before is not None and before.served else float("inf")
     return _while_stalled(
         heartbeat,
         stalled,
@@ -315,17 +334,40 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stalled_words)
 
 
-def _while_it_advances(probed: _Probed, failing_for: float, *, was_down: bool) -> _Verdict:
+def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *, beats: bool) -> _Verdict:
     """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
 
-    Only mute probes can mean that it hangs: a refusal may be a firewall's word, and a cut may be on our own path.
+    Only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
+    write. A refusal may be a firewall's word, and a cut may be on our own path.
+    `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
-    if failing_for >= ALONE_SECONDS and probed.outcome is _ProbeOutcome.MUTE:
-        words = f"{probed.words} for {failing_for:.1f} s, though its heartbeat advances"
+    if failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and not beats:
+        words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
-    if failing_for >= PROBE_DOUBT_SECONDS or (was_down and probed.outcome in _FAILING):
-        return _Verdict(DialerState.SUSPECT, f"{probed.words}, though its heartbeat advances")
+    if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
+        refused = "though it works: perhaps a firewall or a ban"
+        why = refused if probed.outcome is _ProbeOutcome.REFUSED else "though its heartbeat advances"
+        return _Verdict(DialerState.SUSPECT, f"{probed.words}, {why}")
+    if not beats and life in _MUST_BEAT:
+        return _Verdict(DialerState.SUSPECT, "its heartbeat has advanced, and does not yet beat")
     return _Verdict(DialerState.UP, "")
+
+
+def _interrupted_at_ms(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> int | None:
+    """Return when a dialer's Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
+    if before is None:
+        return None
+    again = "" not in {before.started, dialer.started} and before.started != dialer.started
+    return now_ms if again else before.interrupted_at_ms
+
+
+def _advances(before: DialerHealth | None, heartbeat: Heartbeat | None, now_ms: int) -> tuple[int, ...]:
+    """Return when a heartbeat has advanced lately, at most `BEATS` times; kept only while the dialer is not up."""
+    known = () if before is None else before.advances
+    latest = None if heartbeat is None else heartbeat.progressed_at_ms
+    if latest is not None and (not known or latest > known[-1]):
+        known = (*known, latest)
+    return tuple(each for each in known[-BEATS:] if each > now_ms - BEAT_SECONDS * 1000)
 
 
 def _judge(  # noqa: PLR0913 # the facts of a verdict
@@ -354,11 +396,16 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         elif after.life is DialerState.RECOVERING:
             seconds = (after.probation_until_ms - after.probation_since_ms) / 1000
             evidence = f"back after {after.deaths} deaths, on probation for {seconds:.0f} s"
+    elif after.beating_since_ms is not None:
+        evidence = f"its heartbeat beats again, and must do so for {RETURN_SECONDS:.0f} s"
     return msgspec.structs.replace(
         after,
         state=state,
         since_ms=known.since_ms if state is known.state else watch.now_ms,
         evidence=evidence,
+        started=dialer.started or known.started,
+        interrupted_at_ms=_interrupted_at_ms(before, dialer, watch.now_ms) if after.life is DialerState.DOWN else None,
+        advances=() if after.life is DialerState.UP else _advances(before, dialer.heartbeat, watch.now_ms),
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,
         probes=histories,
@@ -368,7 +415,9 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
 def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealth:
     """Return the state after a verdict, flags and orders aside: a dialer that is down stays down until seen up."""
     life = known.life
-    changes: dict[str, object] = {}
+    if life is DialerState.DOWN and verdict.state is DialerState.UP:
+        return _come_back(known, now_ms)
+    changes: dict[str, object] = {"beating_since_ms": None}
     match verdict.state:
         case DialerState.DOWN:
             if life is not DialerState.DOWN:
@@ -376,11 +425,7 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
             life = DialerState.DOWN
             changes["confirmed"] = verdict.confirmed or (known.life is life and known.confirmed)
         case DialerState.UP:
-            if life is DialerState.DOWN:
-                probation = min(PROBATION_SECONDS * 2 ** (known.deaths - 1), PROBATION_MOST_SECONDS)
-                changes |= {"probation_since_ms": now_ms, "probation_until_ms": now_ms + round(probation * 1000)}
-                life = DialerState.RECOVERING
-            elif now_ms < known.probation_until_ms:
+            if now_ms < known.probation_until_ms:
                 life = DialerState.RECOVERING
             else:
                 life = DialerState.UP
@@ -395,3 +440,20 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
     if life is not known.life:
         changes["life_since_ms"] = now_ms
     return msgspec.structs.replace(known, life=life, **changes)
+
+
+def _come_back(known: DialerHealth, now_ms: int) -> DialerHealth:
+    """Return the state of a dialer that is down and beats: it is on probation once it has done so for a while."""
+    since_ms = now_ms if known.beating_since_ms is None else known.beating_since_ms
+    if now_ms - since_ms < RETURN_SECONDS * 1000:
+        return msgspec.structs.replace(known, beating_since_ms=since_ms)
+    probation = min(PROBATION_SECONDS * 2 ** (known.deaths - 1), PROBATION_MOST_SECONDS)
+    return msgspec.structs.replace(
+        known,
+        life=DialerState.RECOVERING,
+        life_since_ms=now_ms,
+        beating_since_ms=None,
+        probation_since_ms=now_ms,
+        probation_until_ms=now_ms + round(probation * 1000),
+        confirmed=False,
+    )

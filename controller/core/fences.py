@@ -37,7 +37,7 @@ def fence_changes(
         if change is not None:
             yield change
     if policy.fence and withheld is None:
-        yield from _new_fences(state, by, acts=acts)
+        yield from _new_fences(state, policy, by, acts=acts)
 
 
 def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason | None) -> ActionChange | None:
@@ -59,11 +59,11 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
     return None
 
 
-def _new_fences(state: ClusterState, by: str, *, acts: bool) -> Iterator[ActionChange]:
+def _new_fences(state: ClusterState, policy: Policy, by: str, *, acts: bool) -> Iterator[ActionChange]:
     taking = fenced(state)
     for incident in state.decided.incidents.values():
         server_ip = incident.server_ip
-        if not _needs_fence(state, incident):
+        if not _needs_fence(state, policy, incident):
             continue
         fence = Fence(
             cluster=state.cluster,
@@ -85,12 +85,12 @@ def _new_fences(state: ClusterState, by: str, *, acts: bool) -> Iterator[ActionC
             yield ActionChange(fence, DecisionCode.FENCE_PLANNED, incident.why)
 
 
-def _needs_fence(state: ClusterState, incident: Incident) -> bool:
+def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> bool:
     server_ip = incident.server_ip
     dialer = state.observed.dialers.get(server_ip)
     if incident.kind is not DialerState.DOWN or server_ip in state.decided.fences or dialer is None:
         return False
-    return dialer.agent_logins and _is_down(state, server_ip) and doubt_about(state, server_ip) is None
+    return dialer.agent_logins and _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
 
 
 def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:

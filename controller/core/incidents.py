@@ -62,6 +62,8 @@ class Incidents:
         if incident.kind is DialerState.DOWN:
             listed |= self._calls_lost(incident.server_ip)
         withheld = self._plan.withheld or self._doubt_about(incident)
+        if withheld is not None and incident.withheld is not None and withheld.code is incident.withheld.code:
+            withheld = incident.withheld  # its words may change with each poll, and the reason is the same
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
             why = self._moves.move(incident, session, withheld)
@@ -102,7 +104,7 @@ class Incidents:
         """Return why a dialer that is down may not be dead now; None: there is no doubt."""
         if incident.kind is not DialerState.DOWN:
             return None
-        return doubt_about(self._plan.state, incident.server_ip)
+        return doubt_about(self._plan.state, self._plan.policy, incident.server_ip)
 
     def _update(self, before: Incident, after: Incident) -> None:
         """Add the incident if it changed, and a decision for everything newly withheld."""

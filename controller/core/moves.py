@@ -15,11 +15,13 @@ from messages.records import (
     DialerState,
     Incident,
     LoginSlot,
+    Move,
     NotMoved,
     Relogin,
     ReloginStage,
     ServerIp,
 )
+from messages.words import sentence
 
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
@@ -32,10 +34,13 @@ RETRY_SECONDS = 15.0
 """A screen polls every second; a session that is still there this long after its logout is sent another."""
 MOVES_COUNTED_SECONDS = 600
 """A user's moves are counted over this long."""
+DEAD_WRAPUP_SECONDS = 20.0
+"""How long an agent may take to choose the disposition of a call that died with its dialer."""
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; a second attempt finishes the first."""
-_UNDER_WAY = {ReloginStage.PLANNED, ReloginStage.SENT, ReloginStage.ENDED}
+_TO_SEND = {ReloginStage.HANGING_UP, ReloginStage.WRAPPING_UP, ReloginStage.PLANNED}
+_UNDER_WAY = {*_TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
 
 
 class Moves:
@@ -45,7 +50,7 @@ class Moves:
         known = plan.state.decided.relogins.values()
         self._plan = plan
         # moves of this plan count at once, or they would all go to the same dialer
-        ahead = replace(plan.state.decided, slots=plan.state.decided.slots.copy())
+        ahead = replace(plan.state.decided, slots=plan.state.decided.slots.planned())
         self._ahead = replace(plan.state, decided=ahead)
         # advice given in advise mode is not an order once the mode is "act"
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
@@ -75,8 +80,9 @@ class Moves:
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
             return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
-        if session.status in IN_CALL and incident.kind is not DialerState.DOWN:
-            return NotMoved.IN_CALL
+        busy = self._why_busy(session)
+        if busy is not None:
+            return busy
         if self._is_moved_often(session):
             return NotMoved.MOVED_OFTEN
         target = self._targets.choose(session, last_resort=incident.kind is DialerState.DOWN)
@@ -87,22 +93,31 @@ class Moves:
         return None
 
     def move_by_order(self) -> None:
-        """Move the agents whom people named, each to the least-loaded of the other dialers."""
+        """Move the agents whom people named, each to the least-loaded of the other dialers.
+
+        An order ends once its move is planned or advised, or cannot be; until then it waits for the agent and the pace.
+        """
         plan = self._plan
         for name, order in plan.state.decided.orders.moves.items():
             session = plan.state.observed.agents.get(name)
             if session is None or session.live_agent_id != order.live_agent_id:
-                continue
-            if plan.withheld is not None or self._left <= 0 or session.live_agent_id in self.relogins:
-                continue
-            target = self._targets.choose(session, last_resort=False)
-            if not isinstance(target, NotMoved) and not self._is_moved_often(session):
+                self._end_order(order, "the session has ended")
+            elif session.live_agent_id in self.relogins:
+                self._end_order(order, "the agent is being moved already")
+            elif self._is_moved_often(session):
+                self._end_order(order, sentence(NotMoved.MOVED_OFTEN))
+            elif plan.withheld is None and self._left > 0 and self._why_busy(session) is None:
+                target = self._targets.choose(session, last_resort=False)
+                if isinstance(target, NotMoved):
+                    self._end_order(order, sentence(target))
+                    continue
                 self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
+                plan.end_order(order)
 
     def withdraw(self, incident: str, why: str) -> None:
         """End the moves of an incident that is over, and withdraw those that were not sent."""
         for relogin in self.of_incident(incident):
-            if relogin.stage is ReloginStage.PLANNED:
+            if relogin.stage in _TO_SEND:
                 self._plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
                 self._release_slot(relogin)
             self._forget(relogin)
@@ -112,6 +127,10 @@ class Moves:
         for each in self._advice:
             if each.live_agent_id not in self.relogins:
                 self._plan.end(each)
+
+    def _end_order(self, order: Move, why: str) -> None:
+        self._plan.end_order(order)
+        self._plan.decide(DecisionCode.NOT_MOVED, why, order.user)
 
     # --- how many, where to -----------------------------------------------------------------------------------------
 
@@ -126,14 +145,25 @@ class Moves:
         plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
         return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
 
+    def _why_busy(self, session: AgentSession) -> NotMoved | None:
+        """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
+        if session.status in IN_CALL:
+            return NotMoved.IN_CALL if self._lives(session.server_ip) else None
+        return NotMoved.IN_WRAPUP if session.in_wrapup and not self._wrapup_is_over(session) else None
+
+    def _wrapup_is_over(self, session: AgentSession) -> bool:
+        lives = self._lives(session.server_ip)
+        limit = self._plan.policy.wrapup_seconds if lives else DEAD_WRAPUP_SECONDS
+        return self._plan.now_ms - session.changed_at_ms >= limit * SECOND_MS
+
     # --- planning one move ------------------------------------------------------------------------------------------
 
     def _plan_move(
         self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str
     ) -> Relogin:
         plan = self._plan
-        # on a dialer that is up, the screen waits for the call to end
-        lives = self._lives(session.server_ip)
+        lives, in_call = self._lives(session.server_ip), session.status in IN_CALL
+        stage = ReloginStage.HANGING_UP if in_call else ReloginStage.PLANNED
         relogin = Relogin(
             cluster=plan.state.cluster,
             live_agent_id=session.live_agent_id,
@@ -144,9 +174,10 @@ class Moves:
             alias_id=alias_id,
             phone_login=phone.phone_login,
             planned_at_ms=plan.now_ms,
-            stage=ReloginStage.PLANNED if plan.acts else ReloginStage.ADVISED,
+            stage=stage if plan.acts else ReloginStage.ADVISED,
             changed_at_ms=plan.now_ms,
-            in_call=session.status in IN_CALL and not lives,
+            in_call=(in_call or session.in_wrapup) and not lives,
+            undisposed=session.in_wrapup,
             dialer_lives=lives,
             by=plan.by,
         )
@@ -200,10 +231,24 @@ class Moves:
         now = self._plan.state.observed.agents.get(relogin.user.lower())
         if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
             return self._changed(relogin, stage=ReloginStage.MOVED)
-        if relogin.stage in {ReloginStage.PLANNED, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
+        if relogin.stage in {*_TO_SEND, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
             return self._changed(relogin, stage=ReloginStage.ENDED)
+        if relogin.stage in _TO_SEND and now is not None and now.live_agent_id == relogin.live_agent_id:
+            return self._wait_for_disposition(relogin, now)
         late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
         return self._repeat(relogin) if relogin.stage is ReloginStage.SENT and late else relogin
+
+    def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
+        """Plan the logout once the agent has chosen the disposition, or once the time for it is over."""
+        if relogin.stage is ReloginStage.WRAPPING_UP:
+            pending = session.status in IN_CALL or session.in_wrapup
+            if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
+                return relogin
+            return self._changed(relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending)
+        if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
+            over = self._wrapup_is_over(session)
+            return self._changed(relogin, undisposed=True) if over else relogin
+        return relogin
 
     def _repeat(self, relogin: Relogin) -> Relogin:
         """Plan another attempt, or record that the move failed; while moves are withheld, wait."""
@@ -237,8 +282,9 @@ class Moves:
         )
 
     def _lives(self, server_ip: ServerIp) -> bool:
+        """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not."""
         health = self._plan.state.observed.health.dialers.get(server_ip)
-        return health is not None and health.life is not DialerState.DOWN
+        return health is not None and not (health.life is DialerState.DOWN and health.confirmed)
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)

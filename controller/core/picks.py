@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.core.decided import NOT_SENT
 from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
 from controller.core.state import ClusterState
@@ -129,7 +130,7 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
     for slot in state.decided.slots:
         if slot.planned and slot.screen == screen != "":
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
-            if move is not None and move.stage is ReloginStage.PLANNED:
+            if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
                 return NoRelogin.NONE  # it ended before a logout was sent: hotdesk did not end it

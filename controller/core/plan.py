@@ -1,5 +1,6 @@
 """The plan: the decisions of one poll for a cluster, as data. It takes effect once it is stored."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from controller.core.actions import ActionChange, subject_of
@@ -8,6 +9,7 @@ from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.keys import key_of
 from messages.records import (
+    Action,
     AgentPause,
     Decision,
     DialerHealth,
@@ -15,6 +17,7 @@ from messages.records import (
     Fence,
     Incident,
     LoginSlot,
+    Move,
     Record,
     Relogin,
 )
@@ -28,7 +31,9 @@ class Plan(NamedTuple):
     records: list[Record]
     """The records to store, in this order."""
     ended: list[Key]
-    """The keys to end with a tombstone."""
+    """The keys of actions to end with a tombstone."""
+    orders_ended: Sequence[Key] = ()
+    """The keys of orders that are done, or cannot be done."""
 
 
 NOTHING = Plan([], [])
@@ -44,6 +49,8 @@ def apply_plan(state: ClusterState, plan: Plan) -> None:
                 state.add_slot(record)
     for key in plan.ended:
         state.decided.remove_action(key)
+    for key in plan.orders_ended:
+        state.decided.orders.remove(key)
 
 
 def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
@@ -55,6 +62,16 @@ def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
     if pause is not None:
         return reason(ReasonCode.SUSPENDED, by=pause.by, because=f": {pause.why}" if pause.why else "")
     return doubt or state.observed.health.brake
+
+
+def withholds(withheld: Reason | None, action: Action) -> Reason | None:
+    """Return the part of `withheld` that concerns an action; None: it may be carried out.
+
+    The fleet brake does not keep hotdesk from pausing an agent on a dialer that is confirmed dead: a pause can be taken
+    back.
+    """
+    braked = withheld is not None and withheld.code is ReasonCode.FLEET_BRAKE
+    return None if braked and isinstance(action, AgentPause) else withheld
 
 
 def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:
@@ -79,11 +96,12 @@ class PlanBuilder:
         self.now_ms = state.observed.observed_at_ms
         self._records: list[Record] = []
         self._ended: list[Key] = []
+        self._orders_ended: list[Key] = []
 
     @property
     def plan(self) -> Plan:
         """The plan with all decisions so far."""
-        return Plan(self._records, self._ended)
+        return Plan(self._records, self._ended, tuple(self._orders_ended))
 
     def add(self, record: Record) -> None:
         """Add a record to store."""
@@ -92,6 +110,10 @@ class PlanBuilder:
     def end(self, action: Relogin | AgentPause | Fence) -> None:
         """Add the end of an action."""
         self._ended.append(key_of(action))
+
+    def end_order(self, order: Move) -> None:
+        """Add the end of an order."""
+        self._orders_ended.append(key_of(order))
 
     def change(self, change: ActionChange) -> None:
         """Add the change or the end of an action, and its decision if it has one."""

@@ -32,7 +32,7 @@ def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt
     moves.move_by_order()
     for change in fence_changes(state, policy, by, acts=acts, withheld=plan.withheld):
         plan.change(change)
-    pauses = AgentPausePlanner(state, moves.relogins, dead, by)
+    pauses = AgentPausePlanner(state, policy, moves.relogins, dead, by)
     for change in pauses.changes(acts=acts, withheld=plan.withheld):
         plan.change(change)
     moves.end_advice()

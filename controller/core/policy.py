@@ -1,6 +1,6 @@
 """The operator's settings for decisions about a cluster."""
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 import msgspec
 
@@ -27,15 +27,24 @@ class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
         """Return True if the window covers a dialer now, `AHEAD_MINUTES` included."""
         if self.server_ips and server_ip not in self.server_ips:
             return False
-        now = datetime.fromtimestamp(now_ms / 1000, self.zone)
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        today = now.astimezone(self.zone).date()
         # a window that began yesterday may not be over, and one right after midnight begins the day before
-        for days in (-1, 0, 1):
-            day = (now + timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
-            start = day + timedelta(minutes=self.start_minute)
-            begins, ends = start - timedelta(minutes=AHEAD_MINUTES), start + timedelta(minutes=self.minutes)
-            if start.weekday() in self.weekdays and begins <= now < ends:
-                return True
-        return False
+        starts = (self._start_on(today + timedelta(days=days)) for days in (-1, 0, 1))
+        ahead, away = timedelta(minutes=AHEAD_MINUTES), timedelta(minutes=self.minutes)
+        return any(start is not None and start - ahead <= now < start + away for start in starts)
+
+    def _start_on(self, day: date) -> datetime | None:
+        """Return the instant at which the window starts on a day; None: not on that weekday.
+
+        Local times make instants only here. In the night in which clocks go forward, a time that does not exist is
+        taken as so much later; in the one in which they go back, the first of the two counts. So each window happens
+        once, and lasts as long as it says.
+        """
+        if day.weekday() not in self.weekdays:
+            return None
+        start = datetime.combine(day, time(self.start_minute // 60, self.start_minute % 60), self.zone)
+        return start.astimezone(UTC)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +67,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     moves_per_second: float = 10.0
     """Most agents to move in a second: each logs in again at once, and a dialer must place the calls to their
     phones."""
+    act_on_heartbeat_alone: bool = False
+    """Agents also leave a dialer whose death no probe confirms; their calls are not ended."""
     moves_of_a_user: int = 2
     """How often a user is moved at most in ten minutes, whatever the reason: it bounds every loop not thought of."""
+    wrapup_seconds: float = 60.0
+    """How long an agent who has still to choose a disposition is waited for on a dialer that is not dead."""
     move_on_closed: bool = False
     """Agents also leave a dialer that is only closed to new logins."""
     emergency_logout: bool = False

@@ -41,6 +41,14 @@ class Slots:
         other._due = list(self._due)
         return other
 
+    def planned(self) -> "Slots":
+        """Return a copy with the slots of moves only. Slots of logins can be made by typing a name at a login page."""
+        other = Slots()
+        for slot in self:
+            if slot.planned:
+                other.add(slot)
+        return other
+
     def of(self, user: str) -> LoginSlot | None:
         """Return the slot of a user; None: no slot."""
         return self._by_user.get(user.lower())

@@ -15,7 +15,7 @@ import structlog
 from controller.core.actions import Outcome, SessionRow, after_check, check
 from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
-from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin
+from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin, ReloginStage
 from messages.words import reason, sentence
 
 IDLE_SECONDS = 0.5
@@ -112,7 +112,9 @@ class Executor:
             return Outcome(Reply.UNSENT, str(error))
         found = check(action, rows, names_user=actuators.control.names_user)
         if found is Precondition.HANG_UP and isinstance(action, Relogin):
-            return self._withheld(action) or actuators.control.hang_up(action, actuators.dead_call_status)
+            # the agent chooses the disposition, unless the screen was sent a logout already
+            status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
+            return self._withheld(action) or actuators.control.hang_up(action, status)
         if found is not Precondition.SEND:
             return after_check(found)
         return self._withheld(action) or self._act(actuators, action, rows)

@@ -62,12 +62,19 @@ class AgentApi:
         user: A VICIdial user with agent API access.
         password: Their password.
         timeout_seconds: Time limit of a request, from the connection to the last byte.
+        transport: How requests get to these addresses; None: by the network.
     """
 
     names_user = True
 
     def __init__(
-        self, urls: Sequence[str], user: str, password: str, *, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        urls: Sequence[str],
+        user: str,
+        password: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._urls = list(urls)
         self._user = user
@@ -79,6 +86,7 @@ class AgentApi:
             timeout=timeout_seconds,
             follow_redirects=False,
             trust_env=False,
+            transport=transport,
         )
         forms = {password, REMOVED.sub("", password)}
         forms |= {escape(form) for form in forms for escape in (quote, quote_plus, html.escape)}

@@ -16,7 +16,9 @@ from controller.vicidial.ports import VicidialError
 from messages.codes import Reply
 from messages.records import AgentPause, Relogin
 
-LOOK = "SELECT live_agent_id, server_ip, status, external_pause FROM vicidial_live_agents WHERE user = %s"
+LOOK = "SELECT live_agent_id, server_ip, status, external_pause, lead_id FROM vicidial_live_agents WHERE user = %s"
+LOOK_WITHOUT_LEAD = LOOK.replace("lead_id", "0")
+"""For grants of an earlier hotdesk, which leave that column out: then no disposition is waited for."""
 STATUSES = (
     "SELECT status FROM vicidial_statuses WHERE status = %s LIMIT 1",
     "SELECT status FROM vicidial_campaign_statuses WHERE status = %s LIMIT 1",
@@ -34,12 +36,11 @@ HANG_UP_DISPOSE_AND_LOG_OUT = """
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause <> %s
 """
 HANG_UP = """
-    UPDATE vicidial_live_agents SET external_hangup = '1'
-    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
+    UPDATE vicidial_live_agents SET external_hangup = '1' WHERE live_agent_id = %s AND user = %s AND server_ip = %s
 """
 HANG_UP_AND_DISPOSE = """
     UPDATE vicidial_live_agents SET external_hangup = '1', external_status = %s
-    WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
+    WHERE live_agent_id = %s AND user = %s AND server_ip = %s
 """
 # VICIdial's screen obeys each of these once, and recognises a new one by its second
 PAUSE = """
@@ -51,7 +52,8 @@ RESUME = """
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
 """
 _NO_ROW = (0, "", "")
-REFUSED_CODES = {1044, 1045, 1142, 1143}
+COLUMN_DENIED = 1143
+REFUSED_CODES = {1044, 1045, 1142, COLUMN_DENIED}
 """MariaDB's errors for a missing permission: for the database, the login, the table, the column."""
 
 Connect = Callable[[], "pymysql.connections.Connection[Any]"]
@@ -90,6 +92,7 @@ class SqlSessionReader:
 
     def __init__(self, connect: Connect) -> None:
         self._lazy = Lazy(connect)
+        self._look = LOOK
 
     def sessions(self, user: str) -> tuple[SessionRow, ...]:
         """Return every row of a user.
@@ -99,10 +102,16 @@ class SqlSessionReader:
         """
         try:
             with self._lazy.get().cursor() as cursor:
-                cursor.execute(LOOK, (user,))
+                try:
+                    cursor.execute(self._look, (user,))
+                except pymysql.OperationalError as error:
+                    if error.args[0] != COLUMN_DENIED:
+                        raise
+                    self._look = LOOK_WITHOUT_LEAD
+                    cursor.execute(self._look, (user,))
                 return tuple(
-                    SessionRow(int(number), ip, pause or "", status or "")
-                    for number, ip, status, pause in cursor.fetchall()
+                    SessionRow(int(number), ip, pause or "", status or "", int(lead_id or 0))
+                    for number, ip, status, pause, lead_id in cursor.fetchall()
                 )
         except (pymysql.MySQLError, OSError) as error:
             self._lazy.drop()
@@ -143,7 +152,7 @@ class SqlAgentControl:
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
         """As `AgentControl.hang_up`; a row that has the hang-up already is as good as a changed one."""
-        row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
+        row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip)
         statement = HANG_UP_AND_DISPOSE if hang_up_as else HANG_UP
         outcome = write(self._lazy, statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
         if outcome.reply is Reply.GONE:

@@ -115,6 +115,21 @@ def test_a_wrong_password_is_denied_and_tried_once(dialers: list[Asterisk], tmp_
     assert log.count("failed to authenticate") == 1
 
 
+def test_an_asterisk_that_starts_again_says_so(tree: AsteriskTree, tmp_path: Path) -> None:
+    with Asterisk(tree, tmp_path / "one", free_host(), permissions="reporting") as one:
+        probes = SETTINGS.probes_of([one.host])
+        with Prober(probes) as prober:
+            until(lambda: one.host in prober.started())
+            before = prober.started()[one.host]
+            one.kill()
+            until(lambda: prober.latest()[one.host].get("ami") is ProbeResult.REFUSED)
+            # it says whole seconds
+            until(lambda: time.strftime("%Y-%m-%d %H:%M:%S") > before)
+            one.start()
+            until(lambda: prober.started().get(one.host, before) != before)
+            assert prober.latest()[one.host]["ami"] is ProbeResult.ALIVE
+
+
 def test_an_account_without_a_permission_is_enough(dialers: list[Asterisk]) -> None:
     one, _ = dialers
     assert asyncio.run(probe_ami(one.host, one.ami_port, AMI_USER, AMI_SECRET, 1)) is ProbeResult.ALIVE

@@ -121,6 +121,8 @@ def test_a_cluster_comes_out_as_it_was_written(tmp_path: Path) -> None:
     assert policy.acts
     assert policy.emergency_logout
     assert policy.fence
+    assert policy.act_on_heartbeat_alone
+    assert policy.wrapup_seconds == 45
     assert policy.moves_of_a_user == 3
     assert policy.move_on_closed
     assert policy.max_agents == 50

@@ -272,7 +272,7 @@ def _a_dialer_hangs(stage: Stage) -> End:
     dialer = stage.dialer()
     if dialer.dead or dialer.hung:
         return nothing
-    dialer.hung = True
+    dialer.hung_at = stage.world.clock.now
     stage.world.note(f"{dialer.server_ip} hangs")
     return lambda: stage.world.bring_back(dialer.server_ip)
 
@@ -463,6 +463,7 @@ _OF_VICIDIAL: tuple[Fault, ...] = (
     (_a_dialer_dies, 12.0, 60.0),
     (_a_dialer_dies, 1.0, 8.0),
     (_a_heartbeat_pauses, 0.5, 5.5),
+    (_an_updater_dies, 5.0, 60.0),
     (_no_heartbeat_can_be_written, 1.0, 14.0),
     (_the_database_goes_away, 0.5, 10.0),
     (_the_database_restarts, 5.0, 20.0),

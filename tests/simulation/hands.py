@@ -5,13 +5,15 @@ from random import Random
 from typing import Protocol
 
 from controller.core.actions import Outcome, SessionRow
-from controller.vicidial.ports import VicidialError
+from controller.vicidial.ports import AgentControl, VicidialError
 from messages.codes import Reply
 from messages.records import AgentPause, Fence, FenceStage, Relogin
 from tests.simulation.world import LOGOUT, Live, World
 
 LATEST_SECONDS = 1.5
 """A request that was given up after its time limit can still be carried out within this time."""
+STATEMENT_SECONDS = 1.5
+"""The server gives up a statement that waits for so long, so that it is never carried out later."""
 
 
 class Sees(Protocol):
@@ -37,9 +39,14 @@ class Sees(Protocol):
 class Hands:
     """Reads and writes the world's tables. `names_user`: as the agent API does, else by session."""
 
-    def __init__(self, world: World, draw: Random, seen: Sees, *, names_user: bool) -> None:
+    def __init__(self, world: World, draw: Random, seen: Sees, *, names_user: bool, loses: bool = True) -> None:
         self.names_user = names_user
         self.by = ""
+        self.control: AgentControl = self
+        """How screens are reached: by these tables, or by something else."""
+        self._loses = loses
+        """Now and then an act is not sent, or has no answer."""
+        self._waited = 0.0
         self._world = world
         self._draw = draw
         self._seen = seen
@@ -48,8 +55,11 @@ class Hands:
         """As `SessionReader.sessions`."""
         if not self._world.database_up:
             raise VicidialError("the database does not answer")
-        rows = [each for each in self._world.rows.values() if each.user == user]
-        return tuple(SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status) for each in rows)
+        rows = [each for each in (self._world.seen_as_of or self._world).rows.values() if each.user == user]
+        return tuple(
+            SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status, each.lead_id)
+            for each in rows
+        )
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`."""
@@ -77,9 +87,8 @@ class Hands:
 
         def land() -> bool:
             for row in self._rows(relogin.user, relogin.live_agent_id, relogin.from_server_ip):
-                if row.external_pause == LOGOUT:
-                    self._seen.hangs_up(row)
-                    row.external_hangup, row.external_status = "1", hang_up_as
+                self._seen.hangs_up(row)
+                row.external_hangup, row.external_status = "1", hang_up_as
             return True
 
         return self._try(land, f"hang-up to {relogin.user}")
@@ -156,10 +165,24 @@ class Hands:
             return of_user
         return [each for each in of_user if (each.live_agent_id, each.server_ip) == (live_agent_id, server_ip)]
 
+    def wait(self, seconds: float) -> None:
+        """Note that an act had to wait."""
+        self._waited += seconds
+
+    def waited(self) -> float:
+        """Return for how long acts had to wait since this was last asked."""
+        seconds, self._waited = self._waited, 0.0
+        return seconds
+
     def _try(self, land: Callable[[], bool], what: str, *, lands_late: bool = True) -> Outcome:
-        chance = self._draw.random()
+        chance = self._draw.random() if self._loses else 1.0
         self._world.note(f"controller {self.by}: {what}")
         self._seen.acts(self.by)
+        if self._world.locked:
+            self.wait(STATEMENT_SECONDS)
+            return Outcome(Reply.UNSENT, "the statement waited for a table until the server gave it up")
+        if self._world.seen_as_of is not None:
+            return Outcome(Reply.DONE, "done in a database that no screen asks any more")
         if not self._world.database_up or chance < 0.02:
             return Outcome(Reply.UNSENT, "could not connect")
         if chance < 0.04:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from collectors.collector import DEFAULT_PACE, Due, entry
 from collectors.leadership import Leadership, Step, Term
 from collectors.observer import Observer, Reading
+from controller.core.actions import Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.ownership import Ownership, Progress
@@ -68,6 +69,8 @@ class Stoppable:
         self.clock = clock
         self.dead = False
         self.stopped_until = 0.0
+        self.slept = 0.0
+        """For how many seconds its machine was paused: its monotonic clock stood still meanwhile."""
         self.life = 0
         """Counts its starts, so that what an earlier one planned does not happen in a later one."""
 
@@ -75,6 +78,11 @@ class Stoppable:
     def answers(self) -> bool:
         """Tell whether it runs now."""
         return not self.dead and self.clock.now >= self.stopped_until
+
+    @property
+    def awake_for(self) -> float:
+        """The time of its machine's monotonic clock."""
+        return self.clock.now - self.slept
 
     def every(self, seconds: Callable[[], float], what: Callable[[], None]) -> None:
         """Have something done again and again, as long as this life lasts."""
@@ -227,6 +235,11 @@ class Collector(Stoppable):
         self._lost: LogError | None = None
         self._pause = self._draw.uniform(*BETWEEN_POLLS)
 
+    @property
+    def leads(self) -> bool:
+        """Return True if it polls."""
+        return self._observer is not None
+
     def start(self) -> None:
         """Start anew after a kill: nothing of before is left."""
         self.dead, self.life = False, self.life + 1
@@ -254,7 +267,7 @@ class Collector(Stoppable):
         self._flush()
 
     def _take_step(self) -> None:
-        now, leadership = self.clock.now, self._leadership
+        now, leadership = self.awake_for, self._leadership
         if self._connection is None:
             self._follow(leadership)
             if leadership.next is Step.FOLLOW:
@@ -279,16 +292,16 @@ class Collector(Stoppable):
         self._pause = self._draw.uniform(*BETWEEN_STEPS)
 
     def _follow(self, leadership: Leadership) -> None:
-        leadership.read(self._tail.poll(), self.clock.now, caught_up=self._tail.caught_up())
+        leadership.read(self._tail.poll(), self.awake_for, caught_up=self._tail.caught_up())
         error, self._lost = self._lost, None
         if error is not None:
             raise error
-        if leadership.is_overdue(self.clock.now):
+        if leadership.is_overdue(self.awake_for):
             raise LogUnavailableError("the claim did not come back")
 
     @property
     def _wall_ms(self) -> int:
-        return round((self.clock.now + self.wall_ahead) * 1000)
+        return round((self.clock.wall + self.wall_ahead) * 1000)
 
     def _append_claim(self, claim: Entry) -> None:
         """Send a claim to the log. It gets there after a while, whatever becomes of this process meanwhile."""
@@ -304,7 +317,7 @@ class Collector(Stoppable):
         self.clock.after(self._draw.uniform(*(SLOW_APPEND if self.line.is_slow else APPEND)), arrive)
 
     def _poll(self, term: Term, connection: Connection) -> None:
-        now = self.clock.now
+        now = self.awake_for
         if self._observer is None:
             self._observer, self._polls = Observer(CLUSTER, self.name, term.epoch), 0
             self._since_ms = term.began_ms
@@ -320,7 +333,7 @@ class Collector(Stoppable):
         self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
 
     def _note_outage(self, why: str) -> None:
-        now, leadership = self.clock.now, self._leadership
+        now, leadership = self.awake_for, self._leadership
         if self._observer is not None:
             epoch, sequence, since_ms = self._observer.epoch, self._observer.sequence + 1, self._since_ms
         elif leadership.another_polls(now):
@@ -422,10 +435,12 @@ class Controller(Stoppable):
         hands: Hands,
         draw: Random,
         seen: Sees,
+        budget: int = BUDGET,
     ) -> None:
         super().__init__(name, world.clock)
         self._called = name
         self._world = world
+        self._budget = budget
         self.line = Line(wire)
         self.is_slow = False
         """It gets little of its machine, and lags behind the log."""
@@ -458,19 +473,23 @@ class Controller(Stoppable):
     def _begin(self) -> None:
         self.clusters = Clusters(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
         self._tail = Tail(self.line, TOPICS)
-        self._backlog = Backlog(BUDGET)
+        self._backlog = Backlog(self._budget)
         self._known = dict.fromkeys(TOPICS, 0)
         """By topic: up to where everything is folded."""
         self._outbox: deque[Entry] = deque()
         self._ownership: Ownership[Claim] = Ownership(acted_for=OURS if self.policy.acts else NONE)
-        self._asked_at = self._proven_at = self.clock.now
+        self._asked_at = self._proven_at = self.awake_for
         """When the group was last asked, and when it answers again."""
         self._queue: deque[Action] = deque()
         self._executor = Executor(
             CLUSTER,
             self.name,
             Actuators(
-                self._hands, self._hands, self._hands, self.policy.dead_call_status, self.policy.moves_per_second
+                self._hands,
+                self._hands.control,
+                self._hands,
+                self.policy.dead_call_status,
+                self.policy.moves_per_second,
             ),
             objection=self._objection,
             report=lambda _action, _outcome: None,
@@ -489,12 +508,17 @@ class Controller(Stoppable):
 
     def now(self) -> float:
         """Tell the time of this process's monotonic clock."""
-        return self.clock.now + self._ahead
+        return self.awake_for + self._ahead
 
     @property
     def view(self) -> Cluster | None:
         """What it knows of the cluster."""
         return self.clusters.by_name.get(CLUSTER)
+
+    @property
+    def commits_in_progress(self) -> bool:
+        """True while this process, or an earlier life of it, waits for a commit."""
+        return any(each.in_progress for each in (self._committer, *self._former))
 
     @property
     def decides(self) -> bool:
@@ -504,7 +528,7 @@ class Controller(Stoppable):
     # --- what `controller.runtime` does with threads --------------------------------------------------------------
 
     def _belong(self) -> None:
-        now = self.clock.now
+        now = self.awake_for
         if not self.line.up:
             return
         if now - self._asked_at > PROOF_SECONDS:
@@ -619,7 +643,18 @@ class Controller(Stoppable):
         if (seconds := self._executor.wait_before(action)) > 0:
             self.clock.after(seconds + ROUNDING, partial(self._work_of, self.life))
             return
-        self._committer.report(action, self._executor.carry_out(action))
+        outcome = self._executor.carry_out(action)
+        if (seconds := self._hands.waited()) > 0:
+            self.clock.after(seconds, partial(self._done_of, self.life, action, outcome))
+        else:
+            self._done(action, outcome)
+
+    def _done_of(self, life: int, action: Action, outcome: Outcome) -> None:
+        if self.life == life:
+            self.awake(partial(self._done, action, outcome))
+
+    def _done(self, action: Action, outcome: Outcome) -> None:
+        self._committer.report(action, outcome)
         self._queue.popleft()
         if self._queue:
             self._plan_work()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters
-from controller.core.detector import ALONE_SECONDS, DRAIN_SECONDS
+from controller.core.detector import DRAIN_SECONDS, HUNG_SECONDS
 from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
@@ -139,7 +139,6 @@ class Watch:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
         if row.live_agent_id == hold.live_agent_id:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident)
-            self._is_below_the_brake(hold.incident)
 
     def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause that is taken back."""
@@ -216,7 +215,7 @@ class Watch:
         bad = [
             each
             for each in serve
-            if max(self._looks_bad_since(each), self._world.thawed_at) < now - ALONE_SECONDS / 2 - POLL
+            if max(self._looks_bad_since(each), self._world.thawed_at) < now - HUNG_SECONDS / 2 - POLL
         ]
         if len(bad) < 2 or len(bad) <= len(serve) / 2:
             return
@@ -248,11 +247,11 @@ class Watch:
             # its heartbeat goes on, so only probes can tell, from when they reach it
             dead_since = None if self._world.blind else max(dead_since, chosen.reached_since)
         for began, ended in self.blinded:
-            if dead_since is not None and began < dead_since + bound + ALONE_SECONDS:
+            if dead_since is not None and began < dead_since + bound + HUNG_SECONDS:
                 # it could not be known by then, and is watched anew since
                 dead_since = max(dead_since, ended)
         # one whose row was taken by a restart of the database is judged as it was before
-        if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + ALONE_SECONDS:
+        if fine and dead_since is not None and chosen.has_row and self._now - dead_since > bound + HUNG_SECONDS:
             why = f"{chosen.server_ip} is dead for {self._now - dead_since:.1f} s, and {fine[0].server_ip} is not"
             raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{user}: {why}")
         by = next(each for each in self.controllers if each.name == picked.by)
@@ -262,12 +261,12 @@ class Watch:
             # counted here one by one, so that a count that is wrong is seen
             reserved = sum(each.server_ip == chosen.server_ip for each in state.decided.slots)
             load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + reserved
-            if load > most and self._now - self.unsteady_at > 2 * ALONE_SECONDS:
+            if load > most and self._now - self.unsteady_at > 2 * HUNG_SECONDS:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 
     def switched_off(self, server_ip: str, at: float) -> None:
         """Look whether everybody knows by now that a dialer was switched off."""
-        if self.unsteady_at > at - ALONE_SECONDS or self._world.dialers[server_ip].active:
+        if self.unsteady_at > at - HUNG_SECONDS or self._world.dialers[server_ip].active:
             return
         for controller in self.controllers:
             view = controller.view

@@ -1,27 +1,42 @@
 """VICIdial as the simulation has it: tables, dialers and screens on a virtual clock. Nothing in here is hotdesk's."""
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
+from string import ascii_lowercase
 
 from collectors.observer import CatalogueRows, Reading
 from collectors.vicidial.rows import Row
 from messages.records import ProbeResult
 
 ROOMS = 40
-LETTERS = "abcdef"
+LETTERS = ascii_lowercase
 LOGOUT = "LOGOUT"
 VICIDIAL_ALIVE_SECONDS = 120.0
+CALLED_SECONDS = 1.5
+"""From a login to the moment when the phone has answered and is in its room."""
+STEP_SECONDS = 11.0
+"""From one write of a hung Asterisk's updater to the next: its own time limits of 10 s and 1 s."""
+KEEPALIVE_SECONDS = 60.0
+"""Cron starts an updater that has ended once a minute, on the minute."""
+ASLEEP_SECONDS = 60.0
+"""From one poll of a hidden tab to the next."""
 
 
 class Clock:
     """Virtual time, and what is to happen when. Events of one moment happen in the order in which they were planned."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_from: float = 0.0) -> None:
         self.now = 1000.0
+        self._wall_from = wall_from - self.now if wall_from else 0.0
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
+
+    @property
+    def wall(self) -> float:
+        """The time of day, in seconds of the epoch."""
+        return self.now + self._wall_from
 
     def at(self, when: float, what: Callable[[], object]) -> None:
         """Plan something."""
@@ -31,6 +46,10 @@ class Clock:
     def after(self, seconds: float, what: Callable[[], object]) -> None:
         """Plan something in so many seconds."""
         self.at(self.now + seconds, what)
+
+    def at_next_minute(self, what: Callable[[], object]) -> None:
+        """Plan something for the next full minute, as cron does."""
+        self.after(KEEPALIVE_SECONDS - self.wall % KEEPALIVE_SECONDS, what)
 
     def step(self) -> None:
         """Let the next thing happen."""
@@ -45,7 +64,8 @@ class Dialer:
     server_ip: str
     born: float
     dead: bool = False
-    hung: bool = False
+    hung_at: float | None = None
+    """Since when its Asterisk hangs; None: it does not."""
     cut_off: bool = False
     """The collector cannot reach its ports."""
     reached_since: float = 0.0
@@ -67,11 +87,26 @@ class Dialer:
     unfit_since: float | None = None
     """Since when it is switched off or closed; None: it is neither."""
     dead_since: float | None = None
+    vanished: bool = False
+    """Its network is gone: it is there, and nothing reaches it."""
+    answers: dict[str, ProbeResult] = field(default_factory=dict)
+    """By kind of probe: what answers in its place, such as a firewall."""
+    steps_from: float | None = None
+    """Since when its heartbeat is written every 11 s only; None: it beats."""
+    started_at: float = 0.0
+    """When its Asterisk started."""
+    clock_ahead: float = 0.0
+    """How wrong its own clock is, by which it writes its heartbeat."""
 
     @property
     def carries_calls(self) -> bool:
-        """Tell whether its Asterisk works."""
-        return not (self.dead or self.hung)
+        """Tell whether its Asterisk works, and can be heard."""
+        return not (self.dead or self.hung or self.vanished)
+
+    @property
+    def hung(self) -> bool:
+        """True while its Asterisk hangs."""
+        return self.hung_at is not None
 
 
 @dataclass
@@ -89,6 +124,12 @@ class Live:
     born: float = 0.0
     told_at: float | None = None
     """When its screen was told to log out; None: it was not."""
+    lead_id: int = 0
+    """The call that it is in, or whose disposition the agent has yet to choose."""
+    changed_at: float = 0.0
+    """When its status last changed."""
+    phone_at: float | None = None
+    """When its phone came into the room, or will; None: it is not there."""
 
 
 @dataclass
@@ -105,6 +146,31 @@ class Agent:
     obeyed: str = ""
     hangs: bool = False
     """The browser has frozen: it writes nothing and obeys nothing."""
+    hidden: bool = False
+    """The browser shows another tab, and lets this one poll once a minute."""
+    web: int = 0
+    """The web server that its screen asks."""
+    phone_dead: bool = False
+    """The phone is off: it is in no room."""
+    screen_dead: bool = False
+    """VICIdial no longer knows the screen, which can be told nothing."""
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What people do by themselves: how likely at each poll of their screen, and how many seconds it takes them."""
+
+    is_called: float = 0.08
+    goes_on: float = 0.2
+    takes_break: float = 0.02
+    notices: float = 0.03
+    """They hear that their call has died with its dialer, and hang up."""
+    leaves_the_dead: float = 0.03
+    """They log in elsewhere by hand, since they hear nothing."""
+    call_seconds: tuple[float, float] = (2.0, 15.0)
+    wrap_up_seconds: tuple[float, float] = (5.0, 30.0)
+    back_seconds: tuple[float, float] = (2.2, 4.0)
+    """From a logout to the next login."""
 
 
 Choose = Callable[[str, str], str | None]
@@ -135,7 +201,29 @@ class World:
     """The database has restarted, and the heartbeats' rows were gone."""
     note: Callable[[str], None] = lambda _: None
     choose: Choose = lambda _, __: None
+    habits: Habits = Habits()
+    back_after: Callable[[Agent, Live | None], float] | None = None
+    """In how many seconds an agent who was logged out is back; None: as habits have it."""
+    kinds: tuple[str, ...] = ("ami",)
+    """The probes that are asked."""
+    hung_webs: set[int] = field(default_factory=set)
+    """Web servers that hang, and with them the screens that ask them."""
+    locked: bool = False
+    """The tables can be read, and whoever writes waits."""
+    seen_as_of: "World | None" = None
+    """What collectors and executors see instead, which stands still; None: this."""
+    rooms: int = ROOMS
+    """Of each dialer."""
+    keeps_logins: bool = False
+    """Its own table of logins can be read: what was typed at each."""
+    weights: str = ""
+    """VICIdial's own container of weights."""
+    lost: list[str] = field(default_factory=list)
+    """Users whose disposition was lost, since hotdesk logged them out before they had chosen it."""
+    unregistered: set[str] = field(default_factory=set)
+    """Phones that are registered nowhere."""
     _ids: int = 0
+    _leads: int = 0
 
     def login_of(self, user: str, server_ip: str) -> str:
         """Name the phone of a user on a dialer."""
@@ -163,9 +251,10 @@ class World:
 
     def _polling(self, agent: Agent) -> Callable[[], None]:
         def poll() -> None:
-            if self.database_up and not agent.hangs:
+            asleep = agent.hangs or agent.screen_dead or agent.web in self.hung_webs
+            if self.database_up and not self.locked and not asleep:
                 self._poll(agent)
-            self.clock.after(1.0, poll)
+            self.clock.after(ASLEEP_SECONDS if agent.hidden else 1.0, poll)
 
         return poll
 
@@ -180,42 +269,78 @@ class World:
             self._out(agent, "their session was gone")
             return
         self._call_goes_on(agent, row)
-        if not self.dialers[row.server_ip].carries_calls and agent.call_until is None and self.draw.random() < 0.03:
+        if (
+            not self.dialers[row.server_ip].carries_calls
+            and agent.call_until is None
+            and self._does(self.habits.leaves_the_dead)
+        ):
             others = [each.server_ip for each in self.dialers.values() if each.carries_calls and each.logins]
             if others:
                 self.note(f"agent {agent.user} helps themselves")
                 self.log_in(agent, self.draw.choice(others))
             return
-        if row.external_pause == LOGOUT and agent.call_until is None and agent.wraps_until is None:
+        if row.external_pause == LOGOUT and agent.call_until is None:
+            self._loses_disposition(agent, row)
             del self.rows[row.live_agent_id]
-            self._out(agent, "their screen logged out")
+            self._out(agent, "their screen logged out", row)
         elif row.external_pause not in {"", LOGOUT, agent.obeyed}:
             agent.obeyed = row.external_pause
-            if agent.call_until is None:
-                row.status = "PAUSED" if row.external_pause.startswith("PAUSE") else "READY"
+            if agent.call_until is None and agent.wraps_until is None:
+                self.becomes(row, "PAUSED" if row.external_pause.startswith("PAUSE") else "READY")
+
+    def _loses_disposition(self, agent: Agent, row: Live) -> None:
+        """Count a disposition that nobody can choose any more; VICIdial's page does not wait for it."""
+        if agent.wraps_until is not None and not row.external_status:
+            self.lost.append(agent.user)
+            self.note(f"the disposition of {agent.user} is lost")
+
+    def becomes(self, row: Live, status: str) -> None:
+        """Change a session's status."""
+        if row.status != status:
+            row.status, row.changed_at = status, self.clock.now
+
+    def _does(self, likely: float) -> bool:
+        return likely > 0 and self.draw.random() < likely
 
     def _call_goes_on(self, agent: Agent, row: Live) -> None:
-        now, draw = self.clock.now, self.draw
+        now, habits = self.clock.now, self.habits
         works = self.dialers[row.server_ip].carries_calls
         if agent.wraps_until is not None:
             if row.external_status or now >= agent.wraps_until:
-                agent.wraps_until, row.external_status = None, ""
-                row.status = "READY"
+                self.dispose(agent, row)
         elif agent.call_until is not None:
-            # a call that died with its dialer goes on on the screen
-            if row.external_hangup or (works and now >= agent.call_until):
-                agent.call_until, agent.wraps_until, row.external_hangup = None, now + draw.uniform(5, 30), ""
-                row.status = "PAUSED"
-        elif row.status == "READY" and works and row.external_pause != LOGOUT and draw.random() < 0.08:
-            agent.call_until, row.status = now + draw.uniform(2, 15), "INCALL"
-        elif row.status == "PAUSED" and not row.external_pause and draw.random() < 0.2:
-            row.status = "READY"
-        elif row.status == "READY" and draw.random() < 0.02:
-            row.status = "PAUSED"
+            # a call that died with its dialer goes on on the screen, until the agent notices
+            noticed = not works and self._does(habits.notices)
+            if row.external_hangup or noticed or (works and now >= agent.call_until):
+                self.end_call(agent, row)
+        elif row.status == "READY" and works and row.external_pause != LOGOUT and self._does(habits.is_called):
+            self.begin_call(agent, row, self.draw.uniform(*habits.call_seconds))
+        elif row.status == "PAUSED" and not row.external_pause and self._does(habits.goes_on):
+            self.becomes(row, "READY")
+        elif row.status == "READY" and self._does(habits.takes_break):
+            self.becomes(row, "PAUSED")
 
-    def _out(self, agent: Agent, why: str) -> None:
+    def begin_call(self, agent: Agent, row: Live, seconds: float) -> None:
+        """Connect an agent with somebody."""
+        self._leads += 1
+        agent.call_until, row.lead_id = self.clock.now + seconds, self._leads
+        self.becomes(row, "INCALL")
+
+    def end_call(self, agent: Agent, row: Live) -> None:
+        """End a call: the agent is to choose a disposition, unless one was set for them."""
+        agent.call_until, row.external_hangup = None, ""
+        agent.wraps_until = self.clock.now + self.draw.uniform(*self.habits.wrap_up_seconds)
+        self.becomes(row, "PAUSED")
+
+    def dispose(self, agent: Agent, row: Live) -> None:
+        """Have a disposition chosen, after which the agent waits for the next call."""
+        agent.wraps_until, row.external_status, row.lead_id = None, "", 0
+        self.becomes(row, "PAUSED" if agent.obeyed.startswith("PAUSE") else "READY")
+
+    def _out(self, agent: Agent, why: str, row: Live | None = None) -> None:
         agent.row_id, agent.call_until, agent.wraps_until, agent.obeyed = None, None, None, ""
-        agent.back_at = self.clock.now + self.draw.uniform(2.2, 4.0)
+        after = self.draw.uniform(*self.habits.back_seconds) if self.back_after is None else self.back_after(agent, row)
+        agent.back_at = self.clock.now + after
         self.note(f"agent {agent.user}: {why}")
 
     def log_in(self, agent: Agent, server_ip: str | None = None) -> None:
@@ -223,15 +348,19 @@ class World:
         if server_ip is None:
             chosen = self.choose(agent.user, agent.alias)
             server_ip = self.server_of(chosen) if chosen is not None else self._vicidials_choice()
-        if server_ip is None or not self.dialers[server_ip].logins or len(self.on(server_ip)) >= ROOMS:
+        if server_ip is None or not self.dialers[server_ip].logins or len(self.on(server_ip)) >= self.rooms:
             agent.back_at = self.clock.now + 2.0
             return
         for old in [each for each in self.rows.values() if each.user == agent.user]:
             del self.rows[old.live_agent_id]
         self._ids += 1
-        self.rows[self._ids] = Live(
-            self._ids, agent.user, server_ip, f"SIP/{agent.user}", "PAUSED", born=self.clock.now
-        )
+        now = self.clock.now
+        row = Live(self._ids, agent.user, server_ip, f"SIP/{agent.user}", "PAUSED", born=now, changed_at=now)
+        self.rows[self._ids] = row
+        if self.dialers[server_ip].carries_calls and not agent.phone_dead:
+            unheard = self.login_of(agent.user, server_ip) in self.unregistered
+            row.phone_at = None if unheard else now + CALLED_SECONDS
+        agent.screen_dead = False
         agent.row_id, agent.call_until, agent.wraps_until, agent.obeyed = self._ids, None, None, ""
         self.note(f"agent {agent.user} logged in on {server_ip} as session {self._ids}")
 
@@ -247,14 +376,27 @@ class World:
     # --- what a collector reads ----------------------------------------------------------------------------------
 
     def _beat(self, dialer: Dialer) -> float:
-        """Tell a heartbeat's value: whole seconds, as the table has them."""
+        """Return a heartbeat's value: whole seconds, as the table has them. That of a hung dialer steps."""
         until = dialer.beats_until if dialer.beats_until is not None else self.clock.now
         if self.beats_frozen_at is not None:
             until = min(until, self.beats_frozen_at)
-        return float(int(until))
+        steps_from = dialer.steps_from if dialer.hung_at is None else dialer.hung_at
+        if steps_from is not None:
+            until -= max(0.0, until - steps_from) % STEP_SECONDS
+        return float(int(until + dialer.clock_ahead))
+
+    def hears(self, agent: Agent) -> bool:
+        """Return True if an agent's phone is in the room of the session on their screen, on a dialer that works."""
+        row = None if agent.row_id is None else self.rows.get(agent.row_id)
+        if row is None or row.phone_at is None or agent.phone_dead:
+            return False
+        return self.dialers[row.server_ip].carries_calls and self.clock.now >= row.phone_at
 
     def reading(self, *, agents: bool, catalogue: bool, probes: bool) -> Reading:
         """Read the tables, and the dialers' own ports."""
+        if self.seen_as_of is not None:
+            of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False)
+            return of._replace(probes=self._probes() if probes else {})
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
             dialers=[
@@ -276,18 +418,34 @@ class World:
                 if each.has_row
             ],
             agents=[self._agent_row(each) for each in self.rows.values()] if agents else None,
-            conferences=[(ip.encode(), str(ROOMS).encode(), str(ROOMS - taken[ip]).encode()) for ip in self.dialers],
+            conferences=[
+                (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
+            ],
+            logins=self._logins() if agents and self.keeps_logins else (),
             catalogue=self._catalogue() if catalogue else None,
-            probes={ip: {"ami": self._probe(each)} for ip, each in self.dialers.items()} if probes else {},
+            probes=self._probes() if probes else {},
         )
+
+    def stand_still(self) -> "World":
+        """Return the tables as they are now."""
+        clock = Clock()
+        clock.now = self.clock.now
+        dialers = {ip: replace(each) for ip, each in self.dialers.items()}
+        rows = {number: replace(each) for number, each in self.rows.items()}
+        return replace(self, clock=clock, dialers=dialers, rows=rows)
 
     def _age(self, dialer: Dialer) -> float:
         return self.clock.now - self._beat(dialer)
 
-    def _probe(self, dialer: Dialer) -> ProbeResult:
-        if self.blind or dialer.cut_off or dialer.dead:
+    def _probes(self) -> Mapping[str, Mapping[str, ProbeResult]]:
+        return {ip: {kind: self._probe(each, kind) for kind in self.kinds} for ip, each in self.dialers.items()}
+
+    def _probe(self, dialer: Dialer, kind: str) -> ProbeResult:
+        if self.blind or dialer.cut_off or dialer.vanished:
             return ProbeResult.UNREACHABLE
-        return ProbeResult.MUTE if dialer.hung else ProbeResult.ALIVE
+        if dialer.dead or dialer.hung:
+            return dialer.answers.get("dead", ProbeResult.UNREACHABLE) if dialer.dead else ProbeResult.MUTE
+        return dialer.answers.get(kind, ProbeResult.ALIVE)
 
     def _agent_row(self, row: Live) -> Row:
         return (
@@ -301,7 +459,15 @@ class World:
             row.server_ip.encode() if row.status == "INCALL" else b"",
             row.external_pause.encode(),
             b"N",
+            str(row.lead_id).encode(),
         )
+
+    def _logins(self) -> list[Row]:
+        return [
+            (str(each.live_agent_id).encode(), each.user.encode(), each.server_ip.encode(), alias.encode())
+            for each in self.rows.values()
+            for alias in (self.agents[each.user].alias,)
+        ]
 
     def _catalogue(self) -> CatalogueRows:
         phones: list[Row] = []
@@ -310,7 +476,7 @@ class World:
             logins = [self.login_of(agent.user, ip) for ip in self.dialers]
             aliases.append((agent.alias.encode(), b"", ",".join(logins).encode()))
             phones += [
-                (login.encode(), ip.encode(), agent.user.encode(), b"Y", b"SIP", b"N", b"")
+                (login.encode(), ip.encode(), agent.user.encode(), b"Y", b"SIP", b"N", self._peer_status(login))
                 for login, ip in zip(logins, self.dialers, strict=True)
             ]
         return CatalogueRows(
@@ -318,9 +484,14 @@ class World:
             aliases=aliases,
             campaigns=[(b"CAMP", b"DISABLED", b"50")],
             settings=[(b"100", b"1")],
-            weights=[],
+            weights=[(self.weights.encode(),)] if self.weights else [],
             missing_columns=(),
         )
+
+    def _peer_status(self, login: str) -> bytes:
+        if not self.unregistered:
+            return b""  # an older VICIdial, which has no such column
+        return b"UNREGISTERED" if login in self.unregistered else b"REGISTERED"
 
     # --- what can happen -----------------------------------------------------------------------------------------
 
@@ -342,10 +513,21 @@ class World:
         dialer = self.dialers[server_ip]
         dialer.dead, dialer.beats_until = True, self.clock.now
 
-    def bring_back(self, server_ip: str) -> None:
-        """Boot a dialer: sessions on it are deleted."""
+    def bring_back(self, server_ip: str, *, with_sessions: bool = False) -> None:
+        """Boot a dialer, which deletes the sessions on it; or let it go on with them, as one that was only stopped."""
         dialer = self.dialers[server_ip]
-        dialer.dead = dialer.hung = False
-        dialer.beats_until, dialer.has_row = None, True
+        was_dead = dialer.dead
+        dialer.dead = dialer.vanished = False
+        dialer.hung_at = dialer.beats_until = dialer.steps_from = None
+        dialer.has_row = True
         for row in self.on(server_ip):
-            del self.rows[row.live_agent_id]
+            if not with_sessions:
+                del self.rows[row.live_agent_id]
+            elif was_dead:
+                row.phone_at = None
+
+    def lose_channels(self, server_ip: str) -> None:
+        """Let Asterisk forget its calls and its phones in rooms; nothing calls them back by itself."""
+        self.dialers[server_ip].started_at = self.clock.now
+        for row in self.on(server_ip):
+            row.phone_at = None

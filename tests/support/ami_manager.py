@@ -21,6 +21,8 @@ class Manager(socketserver.ThreadingTCPServer):
         self.port = int(self.server_address[1])
         self._goes_on = threading.Event()
         self._goes_on.set()
+        self.started = "2026-11-26 08:00:00"
+        """What it says of its start."""
         self.pings = 0
         self.logins = 0
         self.connections = 0
@@ -69,6 +71,9 @@ class _Session(socketserver.StreamRequestHandler):
                     self._say(_response(action, "Success", "Challenge: 123456\r\n"))
                 case "Login":
                     self._log_in(action)
+                case "CoreStatus":
+                    day, _, hour = self.server.started.partition(" ")
+                    self._say(_response(action, "Success", f"CoreStartupDate: {day}\r\nCoreStartupTime: {hour}\r\n"))
                 case "Ping":
                     # counted first: whoever has the answer may look at the count at once
                     self._count("pings")

@@ -77,7 +77,7 @@ class Floor:
 
     def moves(self) -> list[Relogin]:
         """Make a plan, and return the moves that it began."""
-        began = {ReloginStage.PLANNED, ReloginStage.ADVISED}
+        began = {ReloginStage.HANGING_UP, ReloginStage.PLANNED, ReloginStage.ADVISED}
         return [each for each in self.plan().records if isinstance(each, Relogin) and each.stage in began]
 
     @property
@@ -92,8 +92,17 @@ class Floor:
 
 
 def health(state: DialerState) -> DialerHealth:
-    life = DialerState.DOWN if state is DialerState.DOWN else DialerState.UP
-    return DialerHealth(state=state, since_ms=NOW_MS, verdict=life, life=life, served=True, evidence=f"it is {state}")
+    down = state is DialerState.DOWN
+    life = state if down else DialerState.UP
+    return DialerHealth(
+        state=state,
+        since_ms=NOW_MS,
+        verdict=life,
+        life=life,
+        confirmed=down,
+        served=True,
+        evidence=f"it is {state}",
+    )
 
 
 def users(sessions: Iterable[AgentSession]) -> list[str]:
@@ -126,6 +135,8 @@ def agent(  # noqa: PLR0913 # a session has this many sides, and a test names th
     number: int | None = None,
     remote: bool = False,
     call_server_ip: str = "",
+    lead_id: int = 0,
+    changed_at_ms: int = NOW_MS,
 ) -> AgentSession:
     return AgentSession(
         cluster=CLUSTER,
@@ -138,6 +149,8 @@ def agent(  # noqa: PLR0913 # a session has this many sides, and a test names th
         status=status,
         remote=remote,
         call_server_ip=call_server_ip,
+        lead_id=lead_id,
+        changed_at_ms=changed_at_ms,
     )
 
 

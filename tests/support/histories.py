@@ -187,6 +187,7 @@ def rows_of(tables: Tables, *, agents: bool, catalogue: bool, unchanged: Tables 
                 "",
                 "",
                 "N",
+                "0",
             )
             for each in tables.agents
         ]

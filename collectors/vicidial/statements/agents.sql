@@ -2,6 +2,6 @@ SELECT COUNT(*),
        GROUP_CONCAT(
          CONCAT_WS(x'1F', live_agent_id, IFNULL(user, ''), IFNULL(server_ip, ''), IFNULL(extension, ''),
                    IFNULL(conf_exten, ''), IFNULL(status, ''), IFNULL(campaign_id, ''), IFNULL(call_server_ip, ''),
-                   IFNULL(external_pause, ''), IFNULL(on_hook_agent, ''))
+                   IFNULL(external_pause, ''), IFNULL(on_hook_agent, ''), IFNULL(lead_id, 0))
          SEPARATOR x'1E')
 FROM vicidial_live_agents

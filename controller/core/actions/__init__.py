@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from controller.core.actions import agent_pause, fence, relogin
 from controller.core.actions.kind import ActionChange, ActionKind, AttemptId, Outcome, SessionRow
 from messages.codes import DecisionCode, Precondition, Reply
-from messages.records import Action, AgentPause, Fence, Relogin
+from messages.records import Action, AgentPause, AgentPauseStage, Fence, FenceStage, Relogin
 from messages.words import sentence
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "is_due",
     "may_be_repeated",
     "subject_of",
+    "takes_back",
 ]
 
 KINDS: dict[type[Action], ActionKind] = {Relogin: relogin.KIND, AgentPause: agent_pause.KIND, Fence: fence.KIND}
@@ -40,6 +41,11 @@ def is_due(action: Action) -> bool:
 def may_be_repeated(action: Action) -> bool:
     """Return True if a second time does nothing: an action with an unclear outcome is then simply retried."""
     return action.stage in KINDS[type(action)].repeatable
+
+
+def takes_back(action: Action) -> bool:
+    """Return True if an action takes an earlier one back."""
+    return action.stage in {AgentPauseStage.RESUMING, FenceStage.RETURNING}
 
 
 def attempt_of(action: Action) -> AttemptId:
@@ -85,4 +91,7 @@ _UNSENT_REPLIES = {
     Precondition.PAUSED: Reply.GONE,
     Precondition.NOT_OURS: Reply.GONE,
     Precondition.TOLD: Reply.DONE,
+    Precondition.NO_CALL: Reply.DONE,
+    Precondition.IN_CALL: Reply.UNSENT,
+    Precondition.IN_WRAPUP: Reply.UNSENT,
 }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from messages.codes import DecisionCode, Reply
 from messages.keys import key_of
-from messages.records import Action, ServerIp
+from messages.records import Action, AgentStatus, ServerIp
 from messages.topics import Key
 
 
@@ -40,6 +40,12 @@ class SessionRow(NamedTuple):
     server_ip: ServerIp
     external_pause: str
     status: str = ""
+    lead_id: int = 0
+
+    @property
+    def in_wrapup(self) -> bool:
+        """True if the call is over, and the agent has still to choose its disposition."""
+        return self.status == AgentStatus.PAUSED and self.lead_id > 0
 
 
 class Outcome(NamedTuple):

@@ -22,31 +22,46 @@ def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> 
         return Precondition.GONE
     if row.server_ip != relogin.from_server_ip:
         return Precondition.ELSEWHERE
-    in_call = row.status in IN_CALL
+    if row.status in IN_CALL and relogin.dialer_lives:
+        return Precondition.IN_CALL
     if relogin.forced:
-        return Precondition.IN_CALL if relogin.dialer_lives and in_call else Precondition.SEND
-    told = row.external_pause == LOGOUT
-    # a screen that was sent a logout waits for its call to end, and this call is dead with its dialer
-    if told and not (relogin.in_call and in_call):
-        return Precondition.TOLD
-    if names_user and len(rows) > 1:
-        return Precondition.TWICE
-    return Precondition.HANG_UP if told else Precondition.SEND
+        return Precondition.SEND
+    found = _what_to_send(relogin, row)
+    sends = found in {Precondition.SEND, Precondition.HANG_UP}
+    return Precondition.TWICE if sends and names_user and len(rows) > 1 else found
+
+
+def _what_to_send(relogin: Relogin, row: SessionRow) -> Precondition:
+    in_call = row.status in IN_CALL
+    if relogin.stage is ReloginStage.HANGING_UP:
+        return Precondition.HANG_UP if in_call else Precondition.NO_CALL
+    if row.external_pause == LOGOUT:
+        # a screen that was sent a logout waits for its call to end, and this call is dead with its dialer
+        return Precondition.HANG_UP if in_call and relogin.in_call else Precondition.TOLD
+    return Precondition.IN_WRAPUP if row.in_wrapup and not relogin.undisposed else Precondition.SEND
 
 
 def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
-    # a refused logout is retried after a while, and fails in the end
-    stage = ReloginStage.ENDED if outcome.reply is Reply.GONE else ReloginStage.SENT
+    # a refused logout is retried after a while, and fails in the end; a hang-up is sent again with the logout
+    stage = ReloginStage.WRAPPING_UP if relogin.stage is ReloginStage.HANGING_UP else ReloginStage.SENT
+    if outcome.reply is Reply.GONE:
+        stage = ReloginStage.ENDED
     return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
+
+
+def _done_code(relogin: Relogin) -> DecisionCode:
+    if relogin.stage is ReloginStage.HANGING_UP:
+        return DecisionCode.HANG_UP_SENT
+    return DecisionCode.SESSION_ENDED if relogin.forced else DecisionCode.LOGOUT_SENT
 
 
 KIND = ActionKind(
     name="relogin",
-    due=frozenset({ReloginStage.PLANNED}),
+    due=frozenset({ReloginStage.HANGING_UP, ReloginStage.PLANNED}),
     repeatable=frozenset(),
     subject_of=lambda relogin: relogin.user,
     planned_at_ms_of=lambda relogin: relogin.planned_at_ms,
     attempts_of=lambda relogin: relogin.attempts,
-    done_code=lambda relogin: DecisionCode.SESSION_ENDED if relogin.forced else DecisionCode.LOGOUT_SENT,
+    done_code=_done_code,
     after=_after,
 )

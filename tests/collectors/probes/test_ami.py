@@ -84,12 +84,15 @@ def response(action: dict[str, str], kind: str = "Success", **more: str) -> byte
 
 
 async def log_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Do as Asterisk does up to the login."""
+    """Do as Asterisk does up to the login, and to the question that follows it."""
     writer.write(GREETING)
     writer.write(response(await asked(reader), Challenge="123456"))
     login = await asked(reader)
     good = login["Key"] == md5(f"123456{SECRET}".encode(), usedforsecurity=False).hexdigest()
     writer.write(response(login, "Success" if good else "Error"))
+    status = await asked(reader)
+    assert status["Action"] == "CoreStatus"
+    writer.write(response(status, CoreStartupDate="2026-11-26", CoreStartupTime="08:00:00"))
 
 
 async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -246,6 +249,26 @@ def test_lines_and_messages_have_a_longest_length() -> None:
 
 def test_it_works() -> None:
     assert probed(work) is ProbeResult.ALIVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "started"),
+    [
+        ("Success", {"CoreStartupDate": "2026-11-26", "CoreStartupTime": "08:00:00"}, "2026-11-26 08:00:00"),
+        ("Success", {}, ""),
+        ("Error", {"Message": "Permission denied"}, ""),
+    ],
+)
+def test_it_is_asked_once_when_asterisk_started(kind: str, facts: dict[str, str], started: str) -> None:
+    conversation = AmiConversation("hotdesk", SECRET)
+    sent = conversation.receive(GREETING)
+    for answer in ({"Challenge": "1"}, {}):
+        number = re.findall(rb"ActionID: (\S+)", sent)[0].decode()
+        sent = conversation.receive(response({"ActionID": number}, **answer))
+    assert b"Action: CoreStatus" in sent
+    number = re.findall(rb"ActionID: (\S+)", sent)[0].decode()
+    assert b"Action: Ping" in conversation.receive(response({"ActionID": number}, kind, **facts))
+    assert conversation.started == started
 
 
 def test_events_and_foreign_answers_in_between_do_not_matter() -> None:

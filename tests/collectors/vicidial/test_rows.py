@@ -44,6 +44,7 @@ def _agent(**columns: bytes | None) -> Row:
         "call_server_ip": b"",
         "pause": b"",
         "on_hook": b"N",
+        "lead": b"0",
     }
     return tuple((usual | columns).values())
 
@@ -116,7 +117,7 @@ def test_an_agent_is_read() -> None:
     odd = OddRows()
     agent = rows.agent(_agent(on_hook=b"Y", pause=b"LOGOUT", call_server_ip=TWO.encode()), odd)
     assert agent is not None
-    assert agent == (7, "1001", ONE, "SIP/1001", "8600051", AgentStatus.READY, "SALES", TWO, "LOGOUT", True)
+    assert agent == (7, "1001", ONE, "SIP/1001", "8600051", AgentStatus.READY, "SALES", TWO, "LOGOUT", True, 0)
     assert not agent.remote
     assert not odd
 
@@ -330,7 +331,7 @@ def test_any_servers_and_heartbeats(servers: list[Row], beats: list[Row]) -> Non
     assert all(each.age_seconds is None or isfinite(each.age_seconds) for each in read.values())
 
 
-@given(_rows(10))
+@given(_rows(11))
 def test_any_agents(agents: list[Row]) -> None:
     odd = OddRows()
     read = [rows.agent(row, odd) for row in agents]

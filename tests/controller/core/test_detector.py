@@ -40,7 +40,10 @@ class Sim:
     """One dialer as the tests turn it."""
 
     beats: bool = True
+    steps_seconds: float | None = None
+    """How often the heartbeat advances; None: at each poll."""
     row: bool = True
+    started: str = ""
     active: bool = True
     agent_logins: bool = True
     probes: dict[str, ProbeResult] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class Fleet:
         if sim.row:
             if sim.watched_since_ms is None:
                 sim.watched_since_ms = self.now_ms
-            elif sim.beats:
+            elif sim.beats and self.now_ms - (sim.progressed_at_ms or 0) >= (sim.steps_seconds or 0) * 1000:
                 sim.progressed_at_ms = self.now_ms
             heartbeat = Heartbeat(
                 progressed_at_ms=sim.progressed_at_ms, watched_since_ms=sim.watched_since_ms, age_seconds=0.5
@@ -127,6 +130,7 @@ class Fleet:
             rooms=10,
             rooms_free=10,
             probes=sim.probes,
+            started=sim.started,
         )
 
 
@@ -144,21 +148,48 @@ def test_dialers_whose_heartbeat_advances_are_up_and_nothing_is_said_against_the
     assert fleet.health.brake is None
 
 
-def test_without_a_probe_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_8() -> None:
+def test_without_a_probe_a_silent_dialer_is_suspect_after_2_5_s_and_down_after_75() -> None:
     fleet = healthy(ONE, TWO, THREE)
     fleet[ONE].beats = False
     assert fleet.seconds_until(ONE, "suspect") == 2.5
-    assert fleet.seconds_until(ONE, "down") == 5.5
-    assert fleet.of(ONE).evidence == "heartbeat stalled for 8.0 s, no probe"
+    assert fleet.seconds_until(ONE, "down", 80) == 72.5
+    assert fleet.of(ONE).evidence == "heartbeat stalled for 75.0 s, no probe"
     assert (fleet.of(ONE).confirmed, fleet.state(TWO)) == (False, "up")
 
 
+def test_an_updater_that_is_started_again_within_a_minute_kills_no_dialer() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    fleet.run(60)
+    fleet[ONE].beats = True
+    fleet.run(3)
+    assert (fleet.state(ONE), fleet.of(ONE).deaths) == ("up", 0)
+
+
+def test_a_suspect_dialer_must_beat_to_be_up_again() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].steps_seconds = 11
+    fleet.run(20)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].steps_seconds = 1
+    assert fleet.seconds_until(ONE, "up") <= 4
+
+
+def test_a_hung_asterisk_without_a_probe_is_suspect_and_not_up_at_each_step() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].steps_seconds = 11
+    fleet.seconds_until(ONE, "suspect")
+    for _ in range(300):
+        fleet.poll()
+        assert fleet.state(ONE) == "suspect"
+
+
 @pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
-def test_with_a_probe_that_fails_too_it_is_down_after_3_5(answer: ProbeResult) -> None:
+def test_with_a_probe_that_fails_too_it_is_down_after_3(answer: ProbeResult) -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet[ONE].beats, fleet[ONE].probes = False, {"ami": answer}
-    assert fleet.seconds_until(ONE, "down") == 3.5
-    assert fleet.of(ONE).evidence == f"heartbeat stalled for 3.5 s, AMI {answer}"
+    assert fleet.seconds_until(ONE, "down") == 3.0
+    assert fleet.of(ONE).evidence == f"heartbeat stalled for 3.0 s, AMI {answer}"
     assert fleet.of(ONE).confirmed
 
 
@@ -170,15 +201,19 @@ def test_a_probe_that_lives_keeps_a_silent_dialer_from_ever_being_down() -> None
     assert "perhaps only its updater has died" in fleet.of(ONE).evidence
 
 
-def test_a_hung_asterisk_behind_a_living_heartbeat_is_down_after_8() -> None:
-    fleet = healthy(ONE, TWO, ami=ALIVE, sip=ALIVE)
-    fleet[ONE].probes = {"ami": MUTE, "sip": MUTE}
+@pytest.mark.parametrize("probes", [{"ami": MUTE, "sip": MUTE}, {"ami": MUTE}, {"sip": MUTE}])
+def test_a_hung_asterisk_whose_heartbeat_steps_is_down_after_8(probes: dict[str, ProbeResult]) -> None:
+    fleet = healthy(ONE, TWO, **dict.fromkeys(probes, ALIVE))
+    fleet[ONE].probes, fleet[ONE].steps_seconds = probes, 2.4
     assert fleet.seconds_until(ONE, "suspect") == 3.0
     assert fleet.seconds_until(ONE, "down") == 5.5
-    assert fleet.of(ONE).evidence == "AMI mute, SIP mute for 8.0 s, though its heartbeat advances"
+    assert fleet.of(ONE).confirmed
+    assert fleet.of(ONE).evidence.endswith("for 8.0 s, and its heartbeat steps")
 
 
-@pytest.mark.parametrize("answers", [{"ami": CUT, "sip": CUT}, {"sip": MUTE}, {"ami": MUTE, "sip": CUT}])
+@pytest.mark.parametrize(
+    "answers", [{"ami": CUT, "sip": CUT}, {"sip": MUTE}, {"ami": MUTE, "sip": CUT}, {"ami": MUTE, "sip": MUTE}]
+)
 def test_what_may_be_our_own_path_makes_it_suspect_and_no_more(answers: dict[str, ProbeResult]) -> None:
     fleet = healthy(ONE, TWO, **dict.fromkeys(answers, ALIVE))
     fleet[ONE].probes = answers
@@ -206,7 +241,7 @@ def test_a_probe_that_never_succeeded_has_no_vote() -> None:
     fleet.run(60)
     assert fleet.state(ONE) == "up"
     fleet[ONE].beats = False
-    assert fleet.seconds_until(ONE, "down") == 8.0
+    assert fleet.seconds_until(ONE, "down", 80) == 75.0
 
 
 def test_a_refused_password_is_no_vote() -> None:
@@ -224,12 +259,12 @@ def test_probes_that_all_fail_are_blind() -> None:
     assert fleet.health.blind_since_ms is not None
     assert [fleet.state(each) for each in (ONE, TWO, THREE)] == ["up"] * 3
     fleet[ONE].beats = False
-    assert fleet.seconds_until(ONE, "down") == 8.0
+    assert fleet.seconds_until(ONE, "down", 80) == 75.0
 
 
 def test_a_hung_dialer_stays_down_while_the_probes_are_blind() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
-    fleet[ONE].probes = {"ami": MUTE}
+    fleet[ONE].probes, fleet[ONE].steps_seconds = {"ami": MUTE}, 11
     fleet.seconds_until(ONE, "down")
     fleet[TWO].probes = {"ami": MUTE}
     fleet.run(20)
@@ -249,6 +284,46 @@ def test_a_missing_row_and_a_probe_that_fails_for_8_s_is_down() -> None:
     assert fleet.seconds_until(ONE, "down") == 8.5
 
 
+def test_an_asterisk_that_started_again_is_down_until_it_beats_and_its_calls_are_gone() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for sim in fleet.sims.values():
+        sim.started = "2026-11-26 08:00:00"
+    fleet.run(1)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(1.5)
+    fleet[ONE].started, fleet[ONE].probes = "2026-11-26 12:00:00", {"ami": ALIVE}
+    fleet.poll()
+    assert (fleet.state(ONE), fleet.of(ONE).confirmed) == ("down", True)
+    assert (
+        fleet.of(ONE).evidence
+        == "its Asterisk started again at 2026-11-26 12:00:00: every call and phone there is gone"
+    )
+    fleet.run(54)
+    assert fleet.of(ONE).verdict is DialerState.DOWN
+    fleet[ONE].beats = True
+    fleet.run(13)
+    assert (fleet.state(ONE), fleet.of(ONE).interrupted_at_ms) == ("recovering", None)
+    assert fleet.seconds_until(ONE, "up") == 28.5
+
+
+def test_one_whose_heartbeat_goes_on_after_a_new_start_is_down_for_a_while_all_the_same() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].started = "2026-11-26 12:00:00"
+    fleet.run(19)
+    assert fleet.of(ONE).verdict is DialerState.DOWN
+    assert fleet.seconds_until(ONE, "recovering") == 11.5
+
+
+def test_a_start_that_is_not_known_for_a_while_is_no_new_one() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for started in ("2026-11-26 08:00:00", "", "2026-11-26 08:00:00"):
+        fleet[ONE].started = started
+        fleet.run(5)
+        assert fleet.state(ONE) == "up"
+
+
 # --- the observer's own trouble ---------------------------------------------------------------------------------
 
 
@@ -259,14 +334,14 @@ def test_silence_while_nobody_looked_is_not_held_against_a_dialer() -> None:
     fleet.poll()
     assert fleet.state(ONE) == "suspect"
     assert fleet.health.brake
-    assert fleet.seconds_until(ONE, "down") == 8.0
+    assert fleet.seconds_until(ONE, "down", 80) == 75.0
 
 
-def test_one_that_died_while_collectors_changed_is_judged_dead_after_twice_the_time() -> None:
+def test_one_that_died_between_two_collectors_is_down_as_any_other() -> None:
     fleet = healthy(ONE, TWO)
     fleet.take_over()
     fleet[ONE].beats = False
-    fleet.run(15.5)
+    fleet.run(74.5)
     assert (fleet.state(ONE), fleet.state(TWO)) == ("suspect", "up")
     fleet.run(2)  # until the other one was seen to beat, the brake held, and what is silent counts from then
     assert (fleet.state(ONE), fleet.state(TWO)) == ("down", "up")
@@ -304,17 +379,17 @@ def test_nobody_is_moved_for_a_minute_after_all_probes_went_blind() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip in (ONE, TWO, THREE):
         fleet[server_ip].probes = {"ami": REFUSED}
+    fleet.run(20)
     fleet[ONE].beats = False
     fleet.run(20)
-    assert (fleet.state(ONE), fleet.health.brake) == ("down", reason(ReasonCode.PROBES_BLIND))
+    assert (fleet.state(ONE), fleet.health.brake) == ("suspect", reason(ReasonCode.PROBES_BLIND))
     fleet.run(45)
     assert fleet.health.brake is None, "a firewall that keeps them out for good must not keep everybody where they are"
 
 
 def test_what_was_down_stays_down_under_a_new_collector() -> None:
-    fleet = healthy(ONE, TWO)
-    fleet[ONE].beats = False
-    fleet.seconds_until(ONE, "down")
+    fleet = healthy(ONE, TWO, THREE)
+    die(fleet, ONE)
     fleet.take_over()
     fleet.run(30)
     assert fleet.state(ONE) == "down"
@@ -323,22 +398,55 @@ def test_what_was_down_stays_down_under_a_new_collector() -> None:
 # --- states -----------------------------------------------------------------------------------------------------
 
 
-def test_a_dialer_that_comes_back_is_on_probation_for_30_s() -> None:
+def die(fleet: Fleet, server_ip: str) -> None:
+    """Let a dialer die, and be judged down."""
+    for sim in fleet.sims.values():
+        sim.probes = sim.probes or {"sip": ALIVE}
+    fleet.poll()
+    fleet[server_ip].beats, fleet[server_ip].probes = False, {"sip": CUT}
+    fleet.seconds_until(server_ip, "down")
+
+
+def come_back(fleet: Fleet, server_ip: str) -> None:
+    """Let it work again."""
+    fleet[server_ip].beats, fleet[server_ip].probes = True, {"sip": ALIVE}
+
+
+def test_a_dialer_that_comes_back_beats_for_10_s_and_is_on_probation_for_30() -> None:
     fleet = healthy(ONE, TWO, THREE)
-    fleet[ONE].beats = False
-    fleet.seconds_until(ONE, "down")
-    fleet[ONE].beats = True
-    assert fleet.seconds_until(ONE, "recovering") == 0.5
+    die(fleet, ONE)
+    come_back(fleet, ONE)
+    assert fleet.seconds_until(ONE, "recovering") == 11.0, "three advances, then ten seconds"
     assert fleet.seconds_until(ONE, "up") == 30.0
+
+
+def test_a_dialer_that_is_down_and_steps_does_not_come_back() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    die(fleet, ONE)
+    fleet[ONE].beats, fleet[ONE].steps_seconds = True, 11
+    for _ in range(300):
+        fleet.poll()
+        assert fleet.state(ONE) == "down"
+
+
+def test_a_dialer_that_is_down_and_falls_silent_again_waits_anew() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    die(fleet, ONE)
+    come_back(fleet, ONE)
+    fleet.run(6)
+    fleet[ONE].beats = False
+    fleet.run(5)
+    fleet[ONE].beats = True
+    assert fleet.seconds_until(ONE, "recovering") > 10
+    assert fleet.of(ONE).deaths == 1
 
 
 def test_each_death_doubles_the_probation_up_to_ten_minutes() -> None:
     fleet = healthy(ONE, TWO, THREE)
     probations = []
     for _ in range(7):
-        fleet[ONE].beats = False
-        fleet.seconds_until(ONE, "down")
-        fleet[ONE].beats = True
+        die(fleet, ONE)
+        come_back(fleet, ONE)
         fleet.seconds_until(ONE, "recovering")
         probations.append(fleet.seconds_until(ONE, "up", 700))
     assert probations == [30, 60, 120, 240, 480, 600, 600]
@@ -347,9 +455,8 @@ def test_each_death_doubles_the_probation_up_to_ten_minutes() -> None:
 def test_half_an_hour_without_a_death_is_a_new_beginning() -> None:
     fleet = healthy(ONE, TWO, THREE)
     for _ in range(2):
-        fleet[ONE].beats = False
-        fleet.seconds_until(ONE, "down")
-        fleet[ONE].beats = True
+        die(fleet, ONE)
+        come_back(fleet, ONE)
         fleet.seconds_until(ONE, "up", 100)
         fleet.run(1801)
     assert fleet.of(ONE).deaths == 0
@@ -357,15 +464,13 @@ def test_half_an_hour_without_a_death_is_a_new_beginning() -> None:
 
 def test_a_short_suspicion_does_not_cut_the_probation_short() -> None:
     fleet = healthy(ONE, TWO, THREE)
-    fleet[ONE].beats = False
-    fleet.seconds_until(ONE, "down")
-    fleet[ONE].beats = True
-    fleet.run(5)
+    die(fleet, ONE)
+    come_back(fleet, ONE)
+    fleet.seconds_until(ONE, "recovering")
     fleet[ONE].beats = False
     fleet.seconds_until(ONE, "suspect")
     fleet[ONE].beats = True
-    fleet.poll()
-    assert fleet.state(ONE) == "recovering"
+    assert fleet.seconds_until(ONE, "recovering") < 5
 
 
 def test_switched_off_for_ten_seconds_means_draining() -> None:
@@ -389,10 +494,8 @@ def test_one_that_was_switched_off_for_a_moment_is_as_before() -> None:
     fleet.poll()
     assert fleet.seconds_until(ONE, "draining") == 10.0, "it was on since"
     fleet[ONE].active = True
-    fleet[FOUR].beats = False
-    fleet.seconds_until(FOUR, "down")
-    fleet[THREE].beats = False
-    fleet.seconds_until(THREE, "down")
+    die(fleet, FOUR)
+    die(fleet, THREE)
     assert fleet.health.brake is None, "all four are in service"
 
 
@@ -405,7 +508,8 @@ def test_closed_to_logins_is_closed_and_no_more() -> None:
 
 def test_down_outranks_the_flags() -> None:
     fleet = healthy(ONE, TWO, THREE)
-    fleet[ONE].active = fleet[ONE].agent_logins = fleet[ONE].beats = False
+    fleet[ONE].active = fleet[ONE].agent_logins = False
+    die(fleet, ONE)
     fleet.run(20)
     assert fleet.state(ONE) == "down"
 
@@ -443,19 +547,20 @@ def test_a_window_holds_on_its_weekdays_only() -> None:
 
 def test_with_two_dialers_one_dying_is_no_fleets_trouble() -> None:
     fleet = healthy(ONE, TWO)
-    fleet[ONE].beats = False
-    fleet.seconds_until(ONE, "down")
+    die(fleet, ONE)
     assert fleet.health.brake is None
 
 
 def test_more_than_half_at_once_is_braked_until_they_are_back() -> None:
     fleet = healthy(ONE, TWO, THREE)
     fleet[ONE].beats = fleet[TWO].beats = False
-    fleet.seconds_until(ONE, "down")
+    fleet.seconds_until(ONE, "down", 80)
     assert fleet.health.brake == reason(ReasonCode.FLEET_BRAKE, bad=2, service=3)
     fleet.run(600)
     fleet[TWO].beats = True
-    fleet.poll()
+    fleet.run(11)
+    assert fleet.health.brake is not None
+    fleet.run(1)
     assert fleet.health.bad_since_ms is None
     assert fleet.health.brake is None
 
@@ -482,7 +587,7 @@ def test_deaths_that_probes_confirm_do_not_release_the_brake_by_time() -> None:
     fleet.run(900)
     assert fleet.health.brake
     fleet[TWO].beats, fleet[TWO].probes = True, {"ami": ALIVE}
-    fleet.run(1)
+    fleet.run(12)
     assert fleet.health.brake is None
 
 
@@ -504,10 +609,9 @@ def test_an_operator_releases_the_brake_at_once_and_only_that_one() -> None:
 
 def test_dialers_that_died_long_ago_or_never_served_do_not_brake() -> None:
     fleet = healthy(ONE, TWO, THREE)
-    fleet[ONE].beats = False
+    die(fleet, ONE)
     fleet.run(700)
-    fleet[TWO].beats = False
-    fleet.run(20)
+    die(fleet, TWO)
     assert (fleet.state(ONE), fleet.state(TWO), fleet.health.brake) == ("down", "down", None)
 
 
@@ -533,18 +637,30 @@ def test_what_was_silent_under_the_brake_counts_anew_when_it_lets_go() -> None:
     fleet = healthy(ONE, TWO, THREE)
     for server_ip in (ONE, TWO, THREE):
         fleet[server_ip].beats = False
-    fleet.run(20)
+    fleet.run(100)
     fleet[ONE].beats = True
-    fleet.run(1.5)
+    fleet.run(12)
     assert fleet.health.braked == (TWO, THREE)
     fleet[TWO].beats = True
-    fleet.poll()
+    fleet.run(12)
     assert fleet.of(THREE).verdict is DialerState.SUSPECT
     assert fleet.health.brake is None
-    fleet.run(6)
+    fleet.run(73)
     assert fleet.of(THREE).verdict is DialerState.SUSPECT
     fleet.run(3)
     assert fleet.of(THREE).verdict is DialerState.DOWN
+
+
+def test_dialers_that_come_back_one_by_one_are_never_down() -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].beats = False
+    fleet.run(45)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].beats = True
+        fleet.run(1.5)
+    fleet.run(3)
+    assert [(fleet.state(each), fleet.of(each).deaths) for each in (ONE, TWO, THREE)] == [("up", 0)] * 3
 
 
 def test_a_refusal_beside_a_heartbeat_that_goes_on_is_suspect_however_long_it_lasts() -> None:

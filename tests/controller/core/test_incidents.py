@@ -1,6 +1,7 @@
 """Incidents and moves: who is moved where and in which order, who is not and why, and what is written down."""
 
 import msgspec
+import pytest
 
 from controller.core.actions import Outcome, after
 from controller.core.picks import answer_relogin
@@ -8,6 +9,7 @@ from controller.core.plan import Plan
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply
 from messages.records import (
+    AgentSession,
     AgentStatus,
     DialerState,
     FleetHealth,
@@ -340,16 +342,153 @@ def test_nobody_is_told_again_while_moves_are_withheld() -> None:
     assert floor.moves() == []
 
 
-def test_an_order_says_whether_the_screen_must_hang_up_first() -> None:
+# --- calls and dispositions -------------------------------------------------------------------------------------
+
+IN_WRAPUP = agent("1001", status=AgentStatus.PAUSED, lead_id=7)
+
+
+def test_a_dead_call_is_hung_up_before_the_logout() -> None:
     floor = Floor(agent("1001"), agent("1002", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DOWN)
-    assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False), ("1002", True)]
+    assert [(each.user, each.stage) for each in floor.moves()] == [
+        ("1001", ReloginStage.PLANNED),
+        ("1002", ReloginStage.HANGING_UP),
+    ]
 
 
-def test_an_agent_whom_somebody_moves_is_not_made_to_hang_up_on_a_dialer_that_lives() -> None:
+def hung_up() -> Floor:
+    """Give an agent whose dead call was just hung up."""
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
-    floor.state.decided.orders.add(Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=1001))
-    assert [(each.user, each.in_call) for each in floor.moves()] == [("1001", False)]
+    floor.judge(ONE=DialerState.DOWN)
+    (move,) = floor.moves()
+    answered = after(move, Outcome(Reply.DONE, "done"), floor.state.observed.observed_at_ms, "c")
+    assert isinstance(answered, Relogin)
+    assert answered.stage is ReloginStage.WRAPPING_UP
+    floor.state.decided.add(answered)
+    return floor
+
+
+def test_the_logout_follows_when_the_agent_has_chosen_the_disposition() -> None:
+    floor = hung_up()
+    floor.poll(IN_WRAPUP, seconds=5)
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    floor.poll(agent("1001"), seconds=5)
+    floor.judge(ONE=DialerState.DOWN)
+    assert [(each.in_call, each.undisposed) for each in floor.moves()] == [(False, False)]
+
+
+def test_the_logout_of_a_dead_call_waits_20_s_for_the_disposition() -> None:
+    floor = hung_up()
+    floor.poll(IN_WRAPUP, seconds=19)
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    floor.poll(seconds=1)
+    floor.judge(ONE=DialerState.DOWN)
+    assert [(each.in_call, each.undisposed) for each in floor.moves()] == [(True, True)]
+
+
+@pytest.mark.parametrize(("state", "limit"), [(DialerState.DRAINING, 60), (DialerState.DOWN, 20)])
+def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over(
+    state: DialerState, limit: int
+) -> None:
+    floor = Floor(IN_WRAPUP)
+    began_ms = floor.state.observed.observed_at_ms
+    floor.state.observed.agents["1001"] = msgspec.structs.replace(IN_WRAPUP, changed_at_ms=began_ms)
+    floor.poll(seconds=limit - 1)
+    floor.judge(ONE=state)
+    assert floor.moves() == []
+    assert floor.listed() == {"1001": NotMoved.IN_WRAPUP}
+    floor.poll(seconds=1)
+    floor.judge(ONE=state)
+    dead = state is DialerState.DOWN
+    assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
+
+
+def test_a_death_that_only_the_heartbeat_shows_ends_no_call() -> None:
+    policy = msgspec.structs.replace(CALM, act_on_heartbeat_alone=True)
+    floor = Floor(agent("1001"), agent("1002", status=AgentStatus.INCALL), policy=policy)
+    floor.judge(ONE=DialerState.DOWN)
+    dead = floor.state.observed.health.dialers[ONE]
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(dead, confirmed=False)
+    assert [each.user for each in floor.moves()] == ["1001"]
+    assert floor.listed() == {"1002": NotMoved.IN_CALL}
+
+
+def test_a_death_that_only_the_heartbeat_shows_moves_no_agent_unless_the_operator_wants_that() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(ONE=DialerState.DOWN)
+    dead = floor.state.observed.health.dialers[ONE]
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(dead, confirmed=False)
+    assert floor.moves() == []
+    assert floor.incident.withheld == reason(ReasonCode.HEARTBEAT_ALONE)
+    assert floor.state.decided.agent_pauses == {}
+
+
+# --- people's orders --------------------------------------------------------------------------------------------
+
+
+def ordered(*sessions: AgentSession, live_agent_id: int = 1001) -> Floor:
+    """Give a floor with an order to move user 1001."""
+    floor = Floor(*sessions)
+    floor.state.decided.orders.add(
+        Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=live_agent_id)
+    )
+    return floor
+
+
+@pytest.mark.parametrize("busy", [agent("1001", status=AgentStatus.INCALL), IN_WRAPUP])
+def test_an_order_waits_for_the_call_and_its_disposition(busy: AgentSession) -> None:
+    floor = ordered(busy)
+    floor.state.observed.agents["1001"] = msgspec.structs.replace(
+        busy, changed_at_ms=floor.state.observed.observed_at_ms
+    )
+    assert floor.moves() == []
+    assert floor.state.decided.orders.moves
+    floor.poll(agent("1001"))
+    assert [each.user for each in floor.moves()] == ["1001"]
+
+
+def test_an_order_ends_when_its_move_is_planned() -> None:
+    floor = ordered(agent("1001"))
+    plan = floor.plan()
+    assert [str(each) for each in plan.orders_ended] == [f"{CLUSTER}/move/1001"]
+    assert floor.state.decided.orders.moves == {}
+
+
+def test_an_order_that_was_answered_with_advice_is_no_order_later() -> None:
+    floor = ordered(agent("1001"))
+    floor.acts = False
+    assert [each.stage for each in floor.moves()] == [ReloginStage.ADVISED]
+    floor.acts = True
+    assert floor.moves() == []
+
+
+def test_an_order_ends_with_its_session_and_says_so() -> None:
+    floor = ordered(agent("1001"), live_agent_id=7)
+    assert decisions(floor.plan()) == [(DecisionCode.NOT_MOVED, "the session has ended", "1001")]
+    assert floor.state.decided.orders.moves == {}
+
+
+def test_an_order_whose_screen_does_not_react_is_not_carried_out_anew() -> None:
+    floor = ordered(agent("1001"))
+    for _ in range(20):
+        for move in floor.moves():
+            answered = after(move, Outcome(Reply.DONE, "done"), floor.state.observed.observed_at_ms, "c")
+            assert isinstance(answered, Relogin)
+            floor.state.decided.add(answered)
+        floor.poll(seconds=15)
+    assert floor.state.decided.relogins == {}
+    assert floor.moves() == []
+
+
+def test_slots_that_a_login_page_makes_close_no_dialer_to_a_move() -> None:
+    floor = Floor(*crowd(2))
+    floor.policy = msgspec.structs.replace(CALM, max_agents=5)
+    for number in range(20):
+        floor.state.decided.slots.add(slot(f"visitor{number}", (TWO, THREE)[number % 2]))
+    floor.judge(ONE=DialerState.DOWN)
+    assert [each.to_server_ip for each in floor.moves()] == [THREE, TWO]
 
 
 # --- emergency logouts -----------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_by_sql_that_is_the_same_and_may_be_said_again(
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
     sql = SqlAgentControl(vicidial.connect)
     assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
-    assert row(vicidial)[:2] == ("", ""), "who was not told to log out is not told to hang up either"
+    assert row(vicidial)[:2] == ("", "1"), "a dead call is hung up before the logout"
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
     for _ in range(2):
         assert sql.hang_up(order, hang_up_as).reply is Reply.DONE

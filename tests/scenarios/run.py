@@ -1,0 +1,320 @@
+"""One scenario: a cluster, hotdesk's real core on a virtual clock, the events of the file, and what came of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import structlog
+
+from controller.vicidial.agent_api import AgentApi
+from messages.codes import DecisionCode
+from tests.scenarios.events import TAKES, Stage, happen
+from tests.scenarios.measure import LISTED, Measure
+from tests.scenarios.story import Bound, Count, Seconds, Story, StoryError, read_story
+from tests.scenarios.webs import Webs
+from tests.simulation.hands import Hands
+from tests.simulation.nodes import Collector, Controller, Database, Group
+from tests.simulation.wire import Wire
+from tests.simulation.world import Agent, Clock, Dialer, Habits, Live, World
+
+WARM_UP_SECONDS = 15.0
+"""Before a scenario's own time begins: everybody is there, and hotdesk has seen every heartbeat advance."""
+PLACED_AFTER_SECONDS = 3.0
+ENDED_BEFORE_SECONDS = 2.0
+"""So long before the first event ended the calls of those who are in wrap-up then."""
+WRAP_UP_SECONDS = (5.0, 30.0)
+BACK_SECONDS, BACK_BY_HAND_SECONDS, UNASKED_SECONDS = 2.5, 15.0, 60.0
+"""From a logout to the next login: through the hook, by hand, and by hand where the agent does not expect it."""
+LOOK_SECONDS = 0.25
+ROOMS = 249
+"""Of each dialer, as a stock VICIdial has them."""
+BUDGET = 500
+"""How many records a controller folds in one turn: enough for the largest cluster of a scenario."""
+
+
+class Row(NamedTuple):
+    """What came of one scenario."""
+
+    name: str
+    logouts: int
+    arrived: int
+    calls_ended: int
+    dispositions_lost: int
+    most_moves: int
+    silence: float
+    differences: tuple[str, ...]
+    """What differs from what is expected."""
+    timeline: tuple[str, ...]
+
+
+def files(place: Path) -> list[Path]:
+    """Return the scenarios of a folder, or the one file.
+
+    Raises:
+        StoryError: there are none.
+    """
+    found = sorted(place.glob("*.toml")) if place.is_dir() else [place]
+    if not found:
+        raise StoryError(f"{place} has no scenarios: they are files that end with .toml")
+    return found
+
+
+def play_file(path: Path) -> Row:
+    """Read a file, and play it.
+
+    Raises:
+        StoryError: it is no scenario.
+    """
+    return play(read_story(path, TAKES))
+
+
+def play(story: Story) -> Row:
+    """Play a scenario to its end."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        return asyncio.run(_Play(story).run())
+    finally:
+        structlog.configure(wrapper_class=before)
+
+
+class _Play:
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._draw = draw = Random(story.seed)  # noqa: S311 # it must repeat
+        self._clock = Clock(story.starts.timestamp() - WARM_UP_SECONDS)
+        self._began = self._clock.now + WARM_UP_SECONDS
+        self._timeline: list[str] = []
+        ips = [f"10.0.0.{number}" for number in range(1, story.dialers + 1)]
+        wrapup = WRAP_UP_SECONDS if story.wrapup is None else (story.wrapup, story.wrapup)
+        self._world = world = World(
+            clock=self._clock,
+            draw=draw,
+            dialers={ip: Dialer(ip, born=self._clock.now, started_at=self._clock.now) for ip in ips},
+            agents={
+                str(1000 + number): Agent(str(1000 + number), f"desk{1000 + number}", web=1 + (number - 1) % story.webs)
+                for number in range(1, story.agents + 1)
+            },
+            note=self._note,
+            choose=self._choose,
+            habits=Habits(0.0, 0.0, 0.0, 0.0, 0.0, wrap_up_seconds=wrapup),
+            back_after=self._back_after,
+            kinds=story.probes,
+            weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
+            rooms=ROOMS,
+            keeps_logins=True,
+        )
+        self._set_registrations()
+        policy = story.settings.policy()
+        wire, group, database = Wire(self._clock, draw, loses=False), Group(self._clock, draw), Database(world)
+        self._measure = measure = Measure(world, wire, policy)
+        by_api = story.settings.relogin_via == "api"
+        hands = Hands(world, draw, measure, names_user=by_api, loses=False)
+        webs = Webs(world, measure)
+        webs.hands = hands
+        if by_api:
+            urls = [f"http://web{number}/agc/api.php" for number in range(1, story.webs + 1)]
+            hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs)
+        collectors = [
+            Collector(
+                name,
+                world=world,
+                wire=wire,
+                database=database,
+                draw=draw,
+                seen=measure,
+                probes=bool(story.probes),
+            )
+            for name in ("collector-1", "collector-2")
+        ]
+        self._controllers = [
+            Controller(
+                name,
+                world=world,
+                wire=wire,
+                group=group,
+                policy=policy,
+                hands=hands,
+                draw=draw,
+                seen=measure,
+                budget=BUDGET,
+            )
+            for name in ("controller-1", "controller-2")
+        ]
+        measure.controllers = self._controllers
+        self._stage = Stage(world, wire, database, collectors, self._controllers, webs, measure)
+
+    async def run(self) -> Row:
+        """Play it."""
+        self._place_agents()
+        self._world.start()
+        for event in self._story.events:
+            self._clock.at(self._began + event.at, lambda event=event: happen(self._stage, event))  # type: ignore[misc]
+        await self._until(self._began + self._story.duration)
+        await self._end_tasks()
+        measure = self._measure
+        return Row(
+            self._story.name,
+            len(measure.logouts),
+            len(measure.arrived_at),
+            measure.calls_ended(),
+            measure.dispositions_lost(),
+            measure.most_moves(),
+            measure.silence,
+            tuple(self._differences()),
+            tuple(self._timeline),
+        )
+
+    # --- the beginning -----------------------------------------------------------------------------------------------
+
+    def _set_registrations(self) -> None:
+        world, story = self._world, self._story
+        everybody = list(world.agents.values())
+        agents = [everybody[number - 1] for number in story.unregistered_agents] or everybody
+        dialers = [f"10.0.0.{number}" for number in story.unregistered]
+        world.unregistered = {world.login_of(each.user, ip) for each in agents for ip in dialers}
+
+    def _place_agents(self) -> None:
+        """Have everybody logged in, spread evenly: some in calls, some whose calls will end, and the others waiting."""
+        world, story = self._world, self._story
+        ips, agents = list(world.dialers), list(world.agents.values())
+        for number, agent in enumerate(agents):
+            world.log_in(agent, ips[number % len(ips)])
+        in_calls, in_wrapup = round(story.in_calls * len(agents)), round(story.in_wrapup * len(agents))
+        first = min((each.at for each in story.events), default=Seconds(0))
+
+        def begin() -> None:
+            for number, agent in enumerate(agents):
+                row = world.rows[agent.row_id or 0]
+                if number < in_calls + in_wrapup:
+                    world.begin_call(agent, row, float("inf"))
+                else:
+                    world.becomes(row, "READY")
+
+        def end(some: list[Agent]) -> None:
+            for agent in some:
+                row = world.rows.get(agent.row_id or 0)
+                if row is not None and agent.call_until is not None:
+                    world.end_call(agent, row)
+
+        self._clock.after(PLACED_AFTER_SECONDS, begin)
+        wraps_at = self._began + first - ENDED_BEFORE_SECONDS
+        self._clock.at(wraps_at, lambda: end(agents[in_calls : in_calls + in_wrapup]))
+        if story.calls_last is not None:
+            self._clock.at(self._began + first + story.calls_last, lambda: end(agents[:in_calls]))
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    def _back_after(self, agent: Agent, row: Live | None) -> float:
+        """Return how soon an agent who was logged out is back."""
+        if not self._story.hook:
+            return BACK_BY_HAND_SECONDS
+        if row is None:
+            return UNASKED_SECONDS
+        for controller in self._controllers:
+            view = controller.view
+            if view is not None and controller.answers and row.live_agent_id in view.state.decided.relogins:
+                return BACK_SECONDS
+        self._note(f"the screen of {agent.user} finds no re-login")
+        return UNASKED_SECONDS
+
+    def _choose(self, user: str, alias: str) -> str | None:
+        """Ask hotdesk as the login hook does: each of its processes, until one answers."""
+        if not self._story.hook:
+            return None
+        for asked in self._controllers:
+            picked = asked.pick(user, alias, self._controllers) if asked.answers else None
+            if picked is not None:
+                self._measure.picked(self._world.server_of(picked.phone_login))
+                return picked.phone_login
+        return None
+
+    # --- the clock ---------------------------------------------------------------------------------------------------
+
+    async def _until(self, end: float) -> None:
+        look_due = self._clock.now
+        ended = False
+
+        def stop() -> None:
+            nonlocal ended
+            ended = True
+
+        self._clock.at(end, stop)
+        while not ended:
+            self._clock.step()
+            # what was committed meanwhile is taken in, and may begin the next commit
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if self._clock.now >= look_due:
+                look_due = self._clock.now + LOOK_SECONDS
+                self._measure.look()
+
+    async def _end_tasks(self) -> None:
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _note(self, what: str) -> None:
+        self._timeline.append(f"{self._clock.now - self._began:8.2f}  {what}")
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _differences(self) -> Iterator[str]:
+        expect, measure = self._story.expect, self._measure
+        counted: dict[str, Callable[[], int]] = {
+            "logouts": lambda: len(measure.logouts),
+            "false_logouts": lambda: measure.false_logouts,
+            "calls_ended": measure.calls_ended,
+            "dispositions_lost": measure.dispositions_lost,
+            "moves_of_a_user": measure.most_moves,
+            "listed": lambda: measure.said(LISTED),
+            "paused": lambda: len(measure.paused),
+            "advised": lambda: measure.said({DecisionCode.MOVE_ADVISED}),
+            "logins_lost": lambda: measure.logins_lost,
+            "unheard": measure.still_unheard,
+            "still_ready": measure.still_ready,
+        }
+        for name, count in counted.items():
+            wanted: Count | None = getattr(expect, name)
+            if wanted is not None and not _allows(wanted, count()):
+                yield f"{name} {count()}, not {wanted}"
+        sets = {
+            "judged_down": measure.judged_down,
+            "fenced": measure.fenced,
+            "emptied": {ip for ip in self._world.dialers if not self._world.on(ip)},
+        }
+        for name, found in sets.items():
+            numbers = sorted(int(ip.rpartition(".")[2]) for ip in found)
+            named: tuple[int, ...] | None = getattr(expect, name)
+            if named is not None and numbers != sorted(named):
+                yield f"{name} {numbers}, not {sorted(named)}"
+        if expect.braked is not None and measure.braked is not expect.braked:
+            yield f"braked {measure.braked}, not {expect.braked}"
+        yield from self._too_long()
+
+    def _too_long(self) -> Iterator[str]:
+        expect, measure = self._story.expect, self._measure
+        if expect.arrived_within is not None:
+            arrived = measure.arrived_seconds()
+            if arrived is None:
+                yield f"{len(measure.told) - len(measure.arrived_at)} of {len(measure.told)} never arrived"
+            elif arrived > expect.arrived_within:
+                yield f"arrived within {arrived:.0f} s, not {expect.arrived_within:.0f}"
+        first = min((each.at for each in self._story.events), default=Seconds(0))
+        last = max((at - self._began - first for at, _ in measure.logouts), default=0.0)
+        limits = {
+            "last logout after": (last, expect.last_logout_within),
+            "silence": (measure.silence, expect.silence),
+            "ready without being heard": (measure.ready_unheard, expect.ready_unheard),
+        }
+        for name, (seconds, most) in limits.items():
+            if most is not None and seconds > most:
+                yield f"{name} {seconds:.0f} s, not at most {most:.0f}"
+
+
+def _allows(wanted: Count, number: int) -> bool:
+    return wanted.allows(number) if isinstance(wanted, Bound) else wanted == number

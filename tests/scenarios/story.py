@@ -1,0 +1,282 @@
+"""The format of a scenario, and how a file becomes one. What it does not know it refuses, by its line."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from hotdesk.errors import HotdeskError
+from hotdesk.settings import ClusterSettings
+
+MOST_AGENTS, MOST_DIALERS = 2000, 26
+LONGEST_SECONDS = 24 * 3600.0
+TIME = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+QUOTED = re.compile(r"`([^`]+)`")
+HEADER = re.compile(r"\s*(\[\[?)\s*([\w.]+)\s*\]\]?")
+KEY = re.compile(r"""\s*["']?([\w.-]+)["']?\s*=""")
+
+START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+"""A Monday morning."""
+
+
+class StoryError(Exception):
+    """A file that is no scenario; `str()` is one line that names the file and the place."""
+
+
+class Seconds(float):
+    """A time, written as 45s, 2m or 1h30m."""
+
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Whole = Annotated[int, msgspec.Meta(ge=0)]
+Number = Annotated[int, msgspec.Meta(ge=1)]
+Kind = Literal["ami", "sip"]
+Ordered = Literal["drain", "undrain", "move", "pause", "resume", "unbrake"]
+Clocked = Literal["log", "collector", "dialer"]
+Part = Literal["collector", "controller"]
+
+
+class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a number may be."""
+
+    at_least: Whole = msgspec.field(name="from", default=0)
+    to: Whole | None = None
+    at_most: Whole | None = None
+
+    def allows(self, number: int) -> bool:
+        """Return True if the number lies within."""
+        most = self.to if self.at_most is None else self.at_most
+        return self.at_least <= number and (most is None or number <= most)
+
+    def __str__(self) -> str:
+        if self.at_most is not None:
+            return f"at most {self.at_most}"
+        return f"at least {self.at_least}" if self.to is None else f"{self.at_least} to {self.to}"
+
+
+Count = Whole | Bound
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that happens; `tests.scenarios.events` has what each `do` is, and takes."""
+
+    at: Seconds
+    do: str
+    dialer: Number | None = None
+    dialers: tuple[Number, ...] = ()
+    agent: Number | None = None
+    agents: tuple[Number, ...] = ()
+    web: Number | None = None
+    lasts: Seconds | None = msgspec.field(name="for", default=None)
+    with_sessions: bool | None = None
+    apart: Seconds | None = None
+    order: Ordered | None = None
+    value: Literal["Y", "N"] | None = None
+    probes: tuple[Kind, ...] | None = None
+    of: Clocked | None = None
+    by: Seconds | None = None
+    part: Part | None = None
+    all: bool | None = None
+    back_after: Seconds | None = None
+
+
+class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to come of it. What a file does not name is not looked at."""
+
+    logouts: Count | None = None
+    false_logouts: Count | None = None
+    calls_ended: Count | None = None
+    dispositions_lost: Count | None = None
+    moves_of_a_user: Count | None = None
+    judged_down: tuple[Number, ...] | None = None
+    fenced: tuple[Number, ...] | None = None
+    listed: Count | None = None
+    paused: Count | None = None
+    advised: Count | None = None
+    logins_lost: Count | None = None
+    unheard: Count | None = None
+    still_ready: Count | None = None
+    emptied: tuple[Number, ...] | None = None
+    braked: bool | None = None
+    arrived_within: Seconds | None = None
+    last_logout_within: Seconds | None = None
+    silence: Seconds | None = None
+    ready_unheard: Seconds | None = None
+
+
+class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    dialers: Annotated[int, msgspec.Meta(ge=1, le=MOST_DIALERS)]
+    agents: Annotated[int, msgspec.Meta(ge=0, le=MOST_AGENTS)]
+    duration: Seconds
+    starts: datetime = START
+    in_calls: Share = 0.0
+    in_wrapup: Share = 0.0
+    calls_last: Seconds | None = None
+    wrapup: Seconds | None = None
+    probes: tuple[Kind, ...] = ("ami", "sip")
+    hook: bool = True
+    webs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    weights: dict[str, Whole] = {}
+    unregistered: tuple[Number, ...] = ()
+    unregistered_agents: tuple[Number, ...] = ()
+    seed: Whole = 1
+    settings: ClusterSettings = ClusterSettings()
+    events: tuple[Event, ...] = msgspec.field(name="event", default=())
+    expect: Expect = Expect()
+
+
+class Takes(NamedTuple):
+    """What an event may have besides its time, and what it must."""
+
+    may: frozenset[str] = frozenset()
+    must: frozenset[str] = frozenset()
+
+
+def seconds_of(text: object) -> Seconds:
+    """Return a time.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = TIME.fullmatch(text) if isinstance(text, str) else None
+    if not text or found is None:
+        raise ValueError(f'{text!r} is no time: write one such as "45s", "2m" or "1h30m"')
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > LONGEST_SECONDS:
+        raise ValueError(f"{text!r} is longer than a day")
+    return Seconds(total)
+
+
+def read_story(path: Path, events: Mapping[str, Takes]) -> Story:
+    """Read a file; `events`: what there is to do.
+
+    Raises:
+        StoryError: it cannot be read, or is no scenario.
+    """
+    try:
+        text = path.read_text()
+        tables = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoryError(f"{path}: {error}") from error
+    return _Reader(path, text, events).story(tables)
+
+
+_T = TypeVar("_T")
+
+
+class _Reader:
+    """Turns one file's tables into a scenario, and knows on which line each of them stands."""
+
+    def __init__(self, path: Path, text: str, events: Mapping[str, Takes]) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+        self._events = events
+
+    def story(self, tables: dict[str, Any]) -> Story:
+        """Return the scenario."""
+        event, settings, expect = tables.pop("event", []), tables.pop("settings", {}), tables.pop("expect", {})
+        if not isinstance(event, list) or not all(isinstance(each, dict) for each in event):
+            raise self._error("an event is a table of its own: write [[event]]", "", "event")
+        story = self._convert(tables, Story, "")
+        events = [self._event(each, number, story) for number, each in enumerate(event)]
+        story = msgspec.structs.replace(
+            story,
+            settings=self._settings(settings),
+            expect=self._convert(expect, Expect, "expect"),
+            events=tuple(sorted(events, key=lambda each: each.at)),
+        )
+        self._numbers(story.expect.judged_down or (), story.dialers, "expect", "judged_down", 0)
+        if story.in_calls + story.in_wrapup > 1:
+            raise self._error("in_calls and in_wrapup are more than all agents together", "", "in_wrapup")
+        return story
+
+    def _settings(self, table: dict[str, Any]) -> ClusterSettings:
+        settings = self._convert(table, ClusterSettings, "settings")
+        try:
+            settings.policy()
+        except HotdeskError as error:
+            raise self._error(str(error), "settings", "maintenance") from error
+        return settings
+
+    def _event(self, table: dict[str, Any], number: int, story: Story) -> Event:
+        event = self._convert(table, Event, "event", number)
+        takes = self._events.get(event.do)
+        if takes is None:
+            known = ", ".join(sorted(self._events))
+            raise self._error(f"nothing is called {event.do!r}; there are {known}", "event", "do", number)
+        for key in table:
+            if key not in {"at", "do", *takes.may, *takes.must}:
+                raise self._error(f"{event.do} has no {key!r}", "event", key, number)
+        for key in sorted(takes.must):
+            # one of several may be named in the plural
+            if not table.keys() & {key, f"{key}s"}:
+                raise self._error(f"{event.do} needs {key!r}", "event", "do", number)
+        if event.at > story.duration:
+            raise self._error("it is after the end of the scenario", "event", "at", number)
+        self._numbers(
+            [event.dialer or 1, *event.dialers],
+            story.dialers,
+            "event",
+            "dialers" if event.dialers else "dialer",
+            number,
+        )
+        self._numbers(
+            [event.agent or 1, *event.agents],
+            max(story.agents, 1),
+            "event",
+            "agents" if event.agents else "agent",
+            number,
+        )
+        self._numbers([event.web or 1], story.webs, "event", "web", number)
+        return event
+
+    def _numbers(self, given: Sequence[int], most: int, table: str, key: str, number: int) -> None:
+        for each in given:
+            if each > most:
+                raise self._error(f"{key} {each}: there are {most} only", table, key, number)
+
+    def _convert(self, given: object, kind: type[_T], table: str, number: int = 0) -> _T:
+        try:
+            return msgspec.convert(given, kind, strict=True, dec_hook=_times)
+        except msgspec.ValidationError as error:
+            what = str(error)
+            place = PLACE.search(what)
+            what = PLACE.sub("", what)
+            named = place[1].lstrip(".").partition(".")[0].partition("[")[0] if place else ""
+            unknown = QUOTED.search(what) if "unknown field" in what else None
+            key = unknown[1] if unknown and not named else named
+            raise self._error(f"{what}{f' ({key})' if key and key not in what else ''}", table, key, number) from error
+
+    def _error(self, what: str, table: str, key: str, number: int = 0) -> StoryError:
+        return StoryError(f"{self._path}, line {self._line_of(table, key, number)}: {what}")
+
+    def _line_of(self, table: str, key: str, number: int) -> int:
+        """Return the line of a key in the `number`th table of this name, or else of that table itself."""
+        inside, seen, at = not table, -1, 1
+        for line_number, line in enumerate(self._lines, 1):
+            header, found = HEADER.match(line), KEY.match(line)
+            if header:
+                name = header[2]
+                seen += name == table
+                inside = name == table and seen == number
+                at = line_number if inside else at
+                if name in {key, f"{table}.{key}"}:
+                    return line_number
+            elif inside and found and found[1] == key:
+                return line_number
+        return at
+
+
+def _times(kind: type, given: object) -> object:
+    if kind is Seconds:
+        return seconds_of(given)
+    raise NotImplementedError
