@@ -77,6 +77,10 @@ class _Dialer:
         """Return True while a sign wavers, but for one that has wavered too long."""
         return bool(self.wavers) and now - self.doubted_at < WINDOW_SECONDS
 
+    def speaks(self, now: float) -> bool:
+        """Return True if it is calm, and its result is not a failure of a doubt that is over."""
+        return not self.in_doubt(now) and (self.result is ProbeResult.ALIVE or self.asked_at >= self.calm_since)
+
     @property
     def asked_in_doubt(self) -> bool:
         return self.asked_at >= self.doubted_at
@@ -88,10 +92,8 @@ class _Dialer:
         since = now - self.asked_at
         doubted = self.in_doubt(now)
         back = not doubted and self.asked_at < self.calm_since
-        if not self.answered:
-            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= PAIR
-        if back and self.failures:
-            return self.left(now) > 0
+        if not self.answered or (back and self.failures):
+            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= (1 if self.answered else PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
             return since >= AGAIN_SECONDS and self.left(now) > 0
         if not doubted:
@@ -161,7 +163,7 @@ class Pacing:
     def results(self, now: float) -> dict[ServerIp, ProbeResult]:
         """Return the results that stand."""
         near = self._silent_at(now) - NEAR_SECONDS
-        others = {each.result for each in self._dialers.values() if not each.in_doubt(now) and each.heard_at >= near}
+        others = {each.result for each in self._dialers.values() if each.speaks(now) and each.heard_at >= near}
         # while one is silent the others' last answers show that hotdesk reaches its dialers, unless one fails to now
         reached = near < float("inf") and (not others or ProbeResult.ALIVE in others)
         return {
@@ -175,7 +177,7 @@ class Pacing:
         if dialer.in_doubt(now):
             return dialer.heard_at >= dialer.doubted_at and since < WINDOW_SECONDS
         if since < FRESH_SECONDS or dialer.heard_at >= near:
-            return True
+            return dialer.speaks(now)
         return reached and dialer.result is ProbeResult.ALIVE and since < WINDOW_SECONDS
 
     def _silent_at(self, now: float) -> float:

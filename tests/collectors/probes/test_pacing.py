@@ -191,6 +191,8 @@ def test_one_that_is_back_is_asked_once_so_that_its_answer_stands_beside_the_sil
     dialers.wavers = {A: STILL}
     dialers.go_on(20)
     dialers.refused, dialers.wavers = set(), {}
+    dialers.pacing.doubt(dialers.now, {})
+    assert dialers.results() == {}
     dialers.go_on(200)
     dialers.refused, dialers.wavers = {B}, {B: STILL}
     dialers.go_on(5)
