@@ -31,6 +31,8 @@ PAIR = 2
 """Requests that prove a silence. A dialer is not asked in doubt unless both are left."""
 GRAVE_SECONDS = 1.0
 """A doubt so old may use the last two requests; one that passes sooner leaves them."""
+MANY_SECONDS = 5.0
+"""The same while more than half of the dialers waver together: most often the database stumbles, and no dialer."""
 FRESH_SECONDS = 3.0
 """How long an answer stands without a doubt."""
 NEAR_SECONDS = 10.0
@@ -85,8 +87,8 @@ class _Dialer:
     def asked_in_doubt(self) -> bool:
         return self.asked_at >= self.doubted_at
 
-    def is_due(self, now: float) -> bool:
-        """Return True if it is to be asked now."""
+    def is_due(self, now: float, *, many: bool) -> bool:
+        """Return True if it is to be asked now; `many`: more than half of the dialers are in doubt."""
         if self.waits:
             return False
         since = now - self.asked_at
@@ -100,7 +102,8 @@ class _Dialer:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:
             return since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
-        return self.left(now) >= (PAIR if now - self.doubted_at >= GRAVE_SECONDS else PAIR + 1)
+        grave = now - self.doubted_at >= (MANY_SECONDS if many else GRAVE_SECONDS)
+        return self.left(now) >= PAIR and (grave or not (many or self.left(now) == PAIR))
 
 
 class Pacing:
@@ -135,7 +138,9 @@ class Pacing:
 
     def ask(self, now: float) -> list[ServerIp]:
         """Return the dialers to be sent one request now, and count it."""
-        due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now)]
+        doubtful = sum(dialer.in_doubt(now) for dialer in self._dialers.values())
+        many = doubtful > max(1, len(self._dialers) / 2)
+        due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now, many=many)]
         if not due and (other := self._other(now)) is not None:
             due = [other]
         for ip in due:
