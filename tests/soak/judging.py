@@ -7,8 +7,8 @@ from enum import StrEnum
 from tests.support.logout_notes import Telling
 
 SURE_SECONDS = 1.5
-"""No dialer may lose its agents earlier: its heartbeat has to stand still for 3 s. The value counts whole seconds and is
-written every 0.4 s, so it may have changed last 1.4 s before the dialer died."""
+"""No dialer may lose its agents earlier: its heartbeat has to stand still for 3 s. The value counts whole seconds and
+is written every 0.4 s, so it may have changed last 1.4 s before the dialer died."""
 DRAIN_SECONDS = 8.5
 """The same for one that is switched off: it is left alone for 10 s, by a poll that may be 1 s older."""
 UNDERWAY_SECONDS = 3.0
