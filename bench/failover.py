@@ -26,6 +26,8 @@ from tests.support.shift import AT_WORK, Shift, shift
 
 MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
 """So many dialers that all may die in turn, each returning when empty, without a reason for the fleet brake."""
+OFTEN = {"moves_of_a_user": "50"}
+"""When fifty dialers die within minutes, some agents are on several of them."""
 BETWEEN_SECONDS = 2.3
 """Between two deaths; not a multiple of a poll. Each dialer is away for half a minute, and fewer than half must be."""
 BUSY = dataclasses.replace(AT_WORK, talking=(5, 20))
@@ -75,7 +77,7 @@ def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[S
 
 def _kills(servers: Servers) -> list[Result]:
     """Switch each of fifty dialers off and on; then kill each, and time its first logout. Only SIP is asked."""
-    with _at_work(servers, MANY) as at:
+    with _at_work(servers, MANY, **OFTEN) as at:
         switched = _switch_offs(at)
         took = _fail_one_after_the_other(at, at.cluster.kill)
     return [
@@ -96,7 +98,7 @@ def _kills_with_ami(servers: Servers) -> list[Result]:
     port = free_port()
     with ExitStack() as stack:
         managers = {each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans}
-        settings = {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
+        settings = OFTEN | {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
         at = stack.enter_context(_at_work(servers, MANY, **settings))
 
         def kill(server_ip: str) -> None:
@@ -113,7 +115,7 @@ def _kills_with_ami(servers: Servers) -> list[Result]:
 
 def _hangs(servers: Servers) -> list[Result]:
     """Hang the Asterisk of each of fifty dialers; only SIP is asked."""
-    with _at_work(servers, MANY) as at:
+    with _at_work(servers, MANY, **OFTEN) as at:
         took = _fail_one_after_the_other(at, at.cluster.hang)
     return [_first_logouts("hang_to_logout_p99_s", took, goal=10)]
 
