@@ -1,7 +1,7 @@
 """Agent pauses: keep calls away from agents who cannot hear them. Pure.
 
 VICIdial's routing goes on choosing agents who wait for calls on a dead dialer. An agent who is not logged out at once,
-because moves are paced or because there is nowhere to go, is paused until they are moved, or until the dialer is back;
+because moves are paced, because there is nowhere to go or because the fleet brake holds, is paused until they are moved, or until the dialer is back;
 then the pause is taken back, unless a person has paused or resumed them since.
 """
 
@@ -15,7 +15,7 @@ from controller.core.decided import NOT_SENT
 from controller.core.detector import doubt_about
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
-from messages.codes import DecisionCode, Reason
+from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentStatus, Incident, Relogin, ReloginStage
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
@@ -50,10 +50,12 @@ class AgentPausePlanner:
             change = self._reconsider(pause, sessions.get(pause.live_agent_id))
             if change is not None:
                 yield change
-        if withheld is not None:
+        if withheld is not None and withheld.code is not ReasonCode.FLEET_BRAKE:
             return
         for incident in self.dead.values():
             if doubt_about(self.state, self.policy, incident.server_ip) is not None:
+                continue
+            if withheld is not None and not incident.confirmed:
                 continue
             for session in sessions.values():
                 if session.server_ip == incident.server_ip and self._needs_pause(session):

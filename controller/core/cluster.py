@@ -13,7 +13,7 @@ from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
 from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
-from controller.core.plan import Plan, apply_plan, why_withheld
+from controller.core.plan import Plan, apply_plan, why_withheld, withholds
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
 from controller.core.ranking import imbalance, rank_dialers
@@ -108,7 +108,11 @@ class Permit(NamedTuple):
             return reason(ReasonCode.WITHDRAWN)
         if self.fresh_at is None or now - self.fresh_at > STALE_SECONDS:
             return reason(ReasonCode.VIEW_STALE)
-        return not_owner or self.withheld or (None if takes_back(action) else self.doubts.get(action.incident))
+        return (
+            not_owner
+            or withholds(self.withheld, action)
+            or (None if takes_back(action) else self.doubts.get(action.incident))
+        )
 
 
 Echo = Incident | Action | LoginSlot | Key

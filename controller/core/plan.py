@@ -9,6 +9,7 @@ from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.keys import key_of
 from messages.records import (
+    Action,
     AgentPause,
     Decision,
     DialerHealth,
@@ -61,6 +62,16 @@ def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
     if pause is not None:
         return reason(ReasonCode.SUSPENDED, by=pause.by, because=f": {pause.why}" if pause.why else "")
     return doubt or state.observed.health.brake
+
+
+def withholds(withheld: Reason | None, action: Action) -> Reason | None:
+    """Return the part of `withheld` that concerns an action; None: it may be carried out.
+
+    The fleet brake does not keep hotdesk from pausing an agent on a dialer that is confirmed dead: a pause can be taken
+    back.
+    """
+    braked = withheld is not None and withheld.code is ReasonCode.FLEET_BRAKE
+    return None if braked and isinstance(action, AgentPause) else withheld
 
 
 def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:

@@ -25,7 +25,7 @@ from controller.core.actions import (
 )
 from controller.core.cluster import Cluster, entries_of
 from controller.core.clusters import Clusters
-from controller.core.plan import Plan
+from controller.core.plan import Plan, withholds
 from messages.codes import Reply
 from messages.keys import key_of
 from messages.records import Action, Decision, Pause
@@ -188,7 +188,7 @@ class Committer:
     def _submit(self, name: str) -> None:
         """Submit every due action that is committed and that the executor does not have, also a former owner's."""
         cluster, executor = self._clusters.by_name.get(name), self._executors.get(name)
-        if cluster is None or not cluster.owned or executor is None or cluster.withheld is not None:
+        if cluster is None or not cluster.owned or executor is None:
             return
         before, now = self._submitted.get(name, {}), self._clock()
         submitted: dict[AttemptId, float] = {}
@@ -197,7 +197,8 @@ class Committer:
                 continue
             attempt = attempt_of(action)
             unsent_at = before.get(attempt, NEVER)
-            if unsent_at != UNDER_WAY and now - unsent_at >= RESEND_SECONDS:
+            withheld = withholds(cluster.withheld, action) is not None
+            if not withheld and unsent_at != UNDER_WAY and now - unsent_at >= RESEND_SECONDS:
                 executor.submit(action)
                 unsent_at = UNDER_WAY
             submitted[attempt] = unsent_at

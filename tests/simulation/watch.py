@@ -141,7 +141,6 @@ class Watch:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
         if row.live_agent_id == hold.live_agent_id:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident)
-            self._is_below_the_brake(hold.incident)
 
     def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause that is taken back."""

@@ -7,8 +7,9 @@ from controller.core.actions import Outcome, SessionRow, after, check
 from controller.core.actions.relogin import LOGOUT
 from controller.core.plan import apply_plan
 from controller.core.policy import Policy
-from messages.codes import DecisionCode, Precondition, Reply
+from messages.codes import DecisionCode, Precondition, ReasonCode, Reply
 from messages.records import AgentPause, AgentPauseStage, AgentStatus, DialerState, Relogin, ReloginStage
+from messages.words import reason
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
 from tests.support.floor import BRAKE, Floor, agent, crowd, decisions
 
@@ -63,11 +64,23 @@ def test_on_a_dialer_that_is_not_down_nobody_is_paused(state: DialerState) -> No
     assert stages(floor) == {}
 
 
-def test_while_moves_are_withheld_nobody_is_paused_and_advice_is_only_advice() -> None:
-    floor = Floor(*crowd(3), policy=SLOW)
-    floor.judge(BRAKE, ONE=DialerState.DOWN)
+def test_the_fleet_brake_moves_no_agent_and_pauses_those_on_a_confirmed_dead_dialer() -> None:
+    floor = Floor(*crowd(2), agent("1003", TWO))
+    floor.judge(BRAKE, ONE=DialerState.DOWN, TWO=DialerState.DOWN)
+    dead = floor.state.observed.health.dialers[TWO]
+    floor.state.observed.health.dialers[TWO] = msgspec.structs.replace(dead, confirmed=False)
+    assert floor.moves() == []
+    assert stages(floor) == {"1001": AgentPauseStage.PLANNED, "1002": AgentPauseStage.PLANNED}
+
+
+def test_while_the_cluster_is_suspended_no_agent_is_paused() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(reason(ReasonCode.WATCHING_ANEW), ONE=DialerState.DOWN)
     floor.plan()
     assert stages(floor) == {}
+
+
+def test_in_advise_mode_a_pause_is_only_advice() -> None:
     advising = Floor(*crowd(2), policy=SLOW, acts=False)
     advising.judge(ONE=DialerState.DOWN)
     plan = advising.plan()

@@ -8,7 +8,7 @@ from controller.core.cluster import STALE_SECONDS, Cluster, Permit, Process, no_
 from controller.core.plan import Plan
 from controller.core.policy import Policy
 from messages.codes import ReasonCode
-from messages.records import Pause, Relogin, ReloginStage
+from messages.records import AgentPause, AgentPauseStage, Pause, Relogin, ReloginStage
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, NOW_MS, ONE, TWO, dialer, poll
 
@@ -39,6 +39,25 @@ def test_each_question_alone_keeps_it_from_being_carried_out(
     objection = permit.objection(MOVE, now, not_owner)
     assert objection is not None
     assert objection.code is code
+
+
+BRAKE = reason(ReasonCode.FLEET_BRAKE, bad=2, service=3)
+DOUBT = reason(ReasonCode.DEATH_IN_DOUBT, evidence="it beats")
+PAUSE = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
+
+
+def test_the_fleet_brake_keeps_an_agent_from_being_moved_and_not_from_being_paused() -> None:
+    permit = GRANTED._replace(withheld=BRAKE, due=frozenset({attempt_of(MOVE), attempt_of(PAUSE)}))
+    assert permit.objection(MOVE, NOW, None) == BRAKE
+    assert permit.objection(PAUSE, NOW, None) is None
+    assert permit._replace(withheld=SUSPENDED).objection(PAUSE, NOW, None) == SUSPENDED
+
+
+def test_a_death_in_doubt_holds_back_what_is_done_about_it_and_not_what_takes_it_back() -> None:
+    resume = msgspec.structs.replace(PAUSE, stage=AgentPauseStage.RESUMING)
+    due = frozenset(map(attempt_of, (MOVE, PAUSE, resume)))
+    permit = GRANTED._replace(due=due, doubts={"i": DOUBT})
+    assert [permit.objection(each, NOW, None) for each in (MOVE, PAUSE, resume)] == [DOUBT, DOUBT, None]
 
 
 def test_another_attempt_about_the_same_session_is_another_action() -> None:
