@@ -164,7 +164,7 @@ def _host_killed(stage: Stage, dialer: Dialer, _: Event) -> End:
 
 def _boots(stage: Stage, dialer: Dialer) -> None:
     stage.world.bring_back(dialer.server_ip)
-    dialer.started_at, dialer.beats_until = stage.world.clock.now, stage.world.clock.now
+    dialer.beats_until = stage.world.clock.now
     stage.world.clock.at_next_minute(partial(_beat_again, dialer))
 
 
