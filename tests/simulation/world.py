@@ -163,7 +163,7 @@ class Habits:
     is_called: float = 0.08
     goes_on: float = 0.2
     takes_break: float = 0.02
-    notices: float = 0.03
+    notices: float = 0.08
     """They hear that their call has died with its dialer, and hang up."""
     leaves_the_dead: float = 0.03
     """They log in elsewhere by hand, since they hear nothing."""
