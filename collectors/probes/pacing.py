@@ -87,9 +87,11 @@ class _Dialer:
             return False
         since = now - self.asked_at
         doubted = self.in_doubt(now)
+        back = not doubted and self.asked_at < self.calm_since
         if not self.answered:
-            came_up = not doubted and self.asked_at < self.calm_since
-            return (since >= WINDOW_SECONDS / 2 or came_up) and self.left(now) >= PAIR
+            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= PAIR
+        if back and self.failures:
+            return self.left(now) > 0
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
             return since >= AGAIN_SECONDS and self.left(now) > 0
         if not doubted:

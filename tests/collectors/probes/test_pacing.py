@@ -184,6 +184,19 @@ def test_when_nothing_gets_through_a_few_others_are_found_silent_too_and_no_more
     assert len(results) == 1 + MOST_OTHERS
 
 
+def test_one_that_is_back_is_asked_once_so_that_its_answer_stands_beside_the_silence_of_others() -> None:
+    dialers = Dialers(A, B)
+    dialers.go_on(1)
+    dialers.refused = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(20)
+    dialers.refused, dialers.wavers = set(), {}
+    dialers.go_on(200)
+    dialers.refused, dialers.wavers = {B}, {B: STILL}
+    dialers.go_on(5)
+    assert dialers.results() == {A: ProbeResult.ALIVE, B: ProbeResult.REFUSED}
+
+
 def test_when_no_other_may_be_asked_the_last_answers_of_those_in_calm_stand() -> None:
     dialers = Dialers(A, B)
     dialers.go_on(1)
