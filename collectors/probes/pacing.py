@@ -3,10 +3,12 @@
 On PJSIP each request from a host without an account is a line in the dialer's log, and stock fail2ban bans a host for
 ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
 that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
-when another sign of life wavers, at once and again a second later if it does not answer.
+when another sign of life wavers, at once and again a second later if it does not answer. One that has never answered is
+asked every five minutes, and when its heartbeat begins to beat.
 
 An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. If a dialer
-in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own.
+in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own. If it
+answers, or none may be asked, the calm dialers' last answers stand beside the silence.
 """
 
 from collections import deque
@@ -57,6 +59,10 @@ class _Dialer:
     heard_at: float = float("-inf")
     failures: int = 0
     """Results in a row that are not alive."""
+    answered: bool = False
+    """It has been alive at least once: before that its silence proves nothing, and is not looked into."""
+    calm_since: float = float("-inf")
+    """When its last doubt ended."""
     wavers: frozenset[Waver] = frozenset()
     doubted_at: float = float("inf")
     """When the latest of these signs began to waver."""
@@ -81,6 +87,11 @@ class _Dialer:
             return False
         since = now - self.asked_at
         doubted = self.in_doubt(now)
+        back = not doubted and self.asked_at < self.calm_since
+        if not self.answered:
+            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= PAIR
+        if back and self.failures:
+            return self.left(now) > 0
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
             return since >= AGAIN_SECONDS and self.left(now) > 0
         if not doubted:
@@ -114,6 +125,8 @@ class Pacing:
                 dialer.doubted_at, dialer.silent_at, dialer.failures = now, float("-inf"), 0
                 new = True
             elif not signs:
+                if dialer.wavers:
+                    dialer.calm_since = now
                 dialer.doubted_at, dialer.silent_at = float("inf"), float("-inf")
             dialer.wavers = signs
         return new
@@ -139,25 +152,31 @@ class Pacing:
             return
         dialer.result, dialer.heard_at = result, now
         if result is ProbeResult.ALIVE:
-            dialer.failures = 0
+            dialer.failures, dialer.answered = 0, True
             return
         dialer.failures += 1
-        if dialer.in_doubt(now) and dialer.asked_in_doubt and dialer.silent_at < dialer.doubted_at:
+        if dialer.answered and dialer.in_doubt(now) and dialer.silent_at < dialer.doubted_at <= dialer.asked_at:
             dialer.silent_at = now
 
     def results(self, now: float) -> dict[ServerIp, ProbeResult]:
         """Return the results that stand."""
         near = self._silent_at(now) - NEAR_SECONDS
+        others = {each.result for each in self._dialers.values() if not each.in_doubt(now) and each.heard_at >= near}
+        # while one is silent the others' last answers show that hotdesk reaches its dialers, unless one fails to now
+        reached = near < float("inf") and (not others or ProbeResult.ALIVE in others)
         return {
             ip: dialer.result
             for ip, dialer in self._dialers.items()
-            if dialer.result is not None and self._stands(dialer, now, near)
+            if dialer.result is not None and self._stands(dialer, now, near, reached=reached)
         }
 
-    def _stands(self, dialer: _Dialer, now: float, near: float) -> bool:
+    def _stands(self, dialer: _Dialer, now: float, near: float, *, reached: bool) -> bool:
+        since = now - dialer.heard_at
         if dialer.in_doubt(now):
-            return dialer.heard_at >= dialer.doubted_at and now - dialer.heard_at < WINDOW_SECONDS
-        return now - dialer.heard_at < FRESH_SECONDS or dialer.heard_at >= near
+            return dialer.heard_at >= dialer.doubted_at and since < WINDOW_SECONDS
+        if since < FRESH_SECONDS or dialer.heard_at >= near:
+            return True
+        return reached and dialer.result is ProbeResult.ALIVE and since < WINDOW_SECONDS
 
     def _silent_at(self, now: float) -> float:
         """Return when a dialer in doubt last began to be silent; infinite: none is silent."""

@@ -147,18 +147,22 @@ class Ownership(Generic[ClaimT]):
 
     def stand_down(self, now: float) -> Self:
         """Own nothing that the group was not heard lately to have assigned."""
-        return replace(self, owned=self.owned & self.assignment.believed(now))
+        believed = self.owned & self.assignment.believed(now)
+        return self if believed == self.owned else replace(self, owned=believed)
 
     def settle(self, progress: Progress, now: float) -> Self:
         """Apply how far the log is read: what is owned, which claims count, and which are given up."""
         assigned = self.assignment.partitions
         if self.outdated or not progress.newer.isdisjoint(assigned & progress.read):
             return replace(self, outdated=True, owned=frozenset(), claims={}, unread={})
+        owned = self.assignment.believed(now) & progress.read
+        if owned == self.owned and not self.unread and self.claims.keys() <= assigned:
+            return self  # nearly always
         counting = self._counting(progress)
         counted = {each: claim for each, claim in self.unread.items() if each in counting}
         return replace(
             self,
-            owned=self.assignment.believed(now) & progress.read,
+            owned=owned,
             claims={each: claim for each, claim in {**self.claims, **counted}.items() if each in assigned},
             unread={each: claim for each, claim in self.unread.items() if each in assigned - counting},
         )

@@ -93,6 +93,11 @@ class Committer:
         """By cluster: outcomes that are not stored yet; no more than actions were submitted."""
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def in_progress(self) -> bool:
+        """True while a commit is in progress."""
+        return bool(self._tasks)
+
     def commit_plans(self, plans: Mapping[str, Plan]) -> None:
         """Commit plans; skip a cluster whose last commit is in progress, since its next poll decides again."""
         for name, plan in plans.items():

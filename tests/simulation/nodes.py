@@ -516,6 +516,11 @@ class Controller(Stoppable):
         return self.clusters.by_name.get(CLUSTER)
 
     @property
+    def commits_in_progress(self) -> bool:
+        """True while this process, or an earlier life of it, waits for a commit."""
+        return any(each.in_progress for each in (self._committer, *self._former))
+
+    @property
     def decides(self) -> bool:
         """Tell whether it believes to own the cluster."""
         return self.view is not None and self.view.owned

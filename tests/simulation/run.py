@@ -178,9 +178,10 @@ class _Simulation:
         look_due = self._clock.now
         while not ended:
             self._clock.step()
-            # what was committed meanwhile is taken in, and may begin the next commit
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            if any(each.commits_in_progress for each in self._controllers):
+                # what was committed meanwhile is taken in, and may begin the next commit
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             if self._clock.now >= look_due:
                 look_due = self._clock.now + 0.25
                 self._watch.look()

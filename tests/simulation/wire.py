@@ -136,26 +136,29 @@ class Tail:
         self._wire = line.wire
         self._next = dict.fromkeys(topics, 0)
         self._marked = self._ends()
+        self._caught_up = False
 
     def mark_end(self) -> None:
         """As `stream.log.Tail.mark_end`."""
         self._line.look_up()
         self._marked = self._ends()
+        self._caught_up = False
 
     def caught_up(self) -> bool:
         """As `stream.log.Tail.caught_up`."""
-        return all(self._next[topic] >= end for topic, end in self._marked.items())
+        self._caught_up = self._caught_up or all(self._next[topic] >= end for topic, end in self._marked.items())
+        return self._caught_up
 
     def poll(self) -> list[Stored]:
         """Give some of what is new."""
         if not self._line.up:
             return []
         found: list[Stored] = []
-        topics = list(self._next)
+        topics = [topic for topic, at in self._next.items() if at < len(self._wire.topics[topic])]
         self._wire.draw.shuffle(topics)
         for topic in topics:
             stored = self._wire.topics[topic]
-            if self._next[topic] == len(stored) or (self._wire.loses and self._wire.draw.random() < LATE_SECONDS):
+            if self._wire.loses and self._wire.draw.random() < LATE_SECONDS:
                 continue
             found += stored[self._next[topic] :]
             self._next[topic] = len(stored)

@@ -121,7 +121,7 @@ def shift(
         **at.environment,
         **{f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__{name.upper()}": value for name, value in acts.items()},
     }
-    with ExitStack() as stack:
+    with ExitStack() as stack, at.living() as dialers:
 
         def start(role: str, program: tuple[str, ...] = (COMMAND,)) -> Process:
             process = Process(folder, (role,), environment, program)
@@ -132,6 +132,10 @@ def shift(
         until(
             lambda: all(each.client.http.get("/readyz").is_success for each in made.controllers), "they are ready", 40
         )
+        until(
+            lambda: made.owner.client.metric("hotdesk_dialer_state", state="up") == at.plan.dialers, "they are up", 40
+        )
+        dialers.stop()
         made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=habits, sip_port=at.sip_port)
         if mid_shift:
             made.cluster.begin_mid_shift()

@@ -81,9 +81,22 @@ def test_a_calm_answer_is_soon_too_old() -> None:
 
 def test_in_calm_one_that_does_not_answer_is_asked_once_more() -> None:
     dialers = Dialers(A)
+    dialers.go_on(WINDOW_SECONDS)
     dialers.silent = {A}
     dialers.go_on(500)
-    assert dialers.asked[A] == [0, AGAIN_SECONDS]
+    assert dialers.asked[A] == [0, WINDOW_SECONDS, WINDOW_SECONDS + AGAIN_SECONDS]
+
+
+def test_one_that_has_never_answered_is_asked_seldom_whatever_wavers_and_when_it_comes_up() -> None:
+    dialers = Dialers(A)
+    dialers.silent = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(400)
+    assert dialers.asked[A] == [0, WINDOW_SECONDS / 2]
+    dialers.wavers, dialers.silent = {}, set()
+    dialers.go_on(1)
+    assert dialers.asked[A][2:] == [400]
+    assert dialers.results() == {A: ProbeResult.ALIVE}
 
 
 @pytest.mark.parametrize("fault", ["silent", "refused"])
@@ -156,8 +169,7 @@ def test_when_one_is_silent_another_one_is_asked_so_that_not_all_are_silent() ->
     dialers.wavers = {A: STILL}
     dialers.go_on(30)
     results = dialers.results()
-    assert results.pop(A) is ProbeResult.MUTE
-    assert list(results.values()) == [ProbeResult.ALIVE]
+    assert results == {A: ProbeResult.MUTE, B: ProbeResult.ALIVE, C: ProbeResult.ALIVE}
     assert len(dialers.asked[B]) + len(dialers.asked[C]) == 3
 
 
@@ -170,6 +182,35 @@ def test_when_nothing_gets_through_a_few_others_are_found_silent_too_and_no_more
     results = dialers.results()
     assert set(results.values()) == {ProbeResult.MUTE}
     assert len(results) == 1 + MOST_OTHERS
+
+
+def test_one_that_is_back_is_asked_once_so_that_its_answer_stands_beside_the_silence_of_others() -> None:
+    dialers = Dialers(A, B)
+    dialers.go_on(1)
+    dialers.refused = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(20)
+    dialers.refused, dialers.wavers = set(), {}
+    dialers.go_on(200)
+    dialers.refused, dialers.wavers = {B}, {B: STILL}
+    dialers.go_on(5)
+    assert dialers.results() == {A: ProbeResult.ALIVE, B: ProbeResult.REFUSED}
+
+
+def test_when_no_other_may_be_asked_the_last_answers_of_those_in_calm_stand() -> None:
+    dialers = Dialers(A, B)
+    dialers.go_on(1)
+    for seconds in (11, 11, 20):
+        dialers.wavers = {B: STILL}
+        dialers.go_on(seconds)
+        dialers.wavers = {}
+        dialers.go_on(1)
+    spent = len(dialers.asked[B])
+    dialers.refused = {A}
+    dialers.wavers = {A: STILL}
+    dialers.go_on(3)
+    assert len(dialers.asked[B]) == spent
+    assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.ALIVE}
 
 
 def test_one_that_moved_begins_anew_and_one_that_left_is_not_asked() -> None:
