@@ -26,8 +26,8 @@ from tests.support.shift import AT_WORK, Shift, shift
 
 MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
 """So many dialers that all may die in turn, each returning when empty, without a reason for the fleet brake."""
-BETWEEN_SECONDS = 1.3
-"""Between two deaths; not a multiple of a poll."""
+BETWEEN_SECONDS = 2.3
+"""Between two deaths; not a multiple of a poll. Each dialer is away for half a minute, and fewer than half must be."""
 BUSY = dataclasses.replace(AT_WORK, talking=(5, 20))
 """About half of the agents are in a call; waiting agents are moved first."""
 CROWD = ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400)

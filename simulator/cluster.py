@@ -90,8 +90,10 @@ class SimulatedCluster:
             dialer.server_ip: Dialer(
                 plan=dialer,
                 remote_agents=tuple(agent for agent in plan.remote_agent_plans if agent.server_ip == dialer.server_ip),
+                # one after the other: real dialers do not hold up each other's heartbeats
+                chores_due=now + CHORES_SECONDS * number / plan.dialers,
             )
-            for dialer in plan.dialer_plans
+            for number, dialer in enumerate(plan.dialer_plans)
         }
         self._scripts = DialerScripts(self.statistics)
         self._plan = plan

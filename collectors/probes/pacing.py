@@ -31,6 +31,8 @@ PAIR = 2
 """Requests that prove a silence. A dialer is not asked in doubt unless both are left."""
 GRAVE_SECONDS = 1.0
 """A doubt so old may use the last two requests; one that passes sooner leaves them."""
+MANY_SECONDS = 5.0
+"""The same while more than half of the dialers waver together: most often the database stumbles, and no dialer."""
 FRESH_SECONDS = 3.0
 """How long an answer stands without a doubt."""
 NEAR_SECONDS = 10.0
@@ -77,28 +79,31 @@ class _Dialer:
         """Return True while a sign wavers, but for one that has wavered too long."""
         return bool(self.wavers) and now - self.doubted_at < WINDOW_SECONDS
 
+    def speaks(self, now: float) -> bool:
+        """Return True if it is calm, and its result is not a failure of a doubt that is over."""
+        return not self.in_doubt(now) and (self.result is ProbeResult.ALIVE or self.asked_at >= self.calm_since)
+
     @property
     def asked_in_doubt(self) -> bool:
         return self.asked_at >= self.doubted_at
 
-    def is_due(self, now: float) -> bool:
-        """Return True if it is to be asked now."""
+    def is_due(self, now: float, *, many: bool) -> bool:
+        """Return True if it is to be asked now; `many`: more than half of the dialers are in doubt."""
         if self.waits:
             return False
         since = now - self.asked_at
         doubted = self.in_doubt(now)
         back = not doubted and self.asked_at < self.calm_since
-        if not self.answered:
-            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= PAIR
-        if back and self.failures:
-            return self.left(now) > 0
+        if not self.answered or (back and self.failures):
+            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= (1 if self.answered else PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
             return since >= AGAIN_SECONDS and self.left(now) > 0
         if not doubted:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:
             return since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
-        return self.left(now) >= (PAIR if now - self.doubted_at >= GRAVE_SECONDS else PAIR + 1)
+        grave = now - self.doubted_at >= (MANY_SECONDS if many else GRAVE_SECONDS)
+        return self.left(now) >= PAIR and (grave or not (many or self.left(now) == PAIR))
 
 
 class Pacing:
@@ -133,7 +138,9 @@ class Pacing:
 
     def ask(self, now: float) -> list[ServerIp]:
         """Return the dialers to be sent one request now, and count it."""
-        due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now)]
+        doubtful = sum(dialer.in_doubt(now) for dialer in self._dialers.values())
+        many = doubtful > max(1, len(self._dialers) / 2)
+        due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now, many=many)]
         if not due and (other := self._other(now)) is not None:
             due = [other]
         for ip in due:
@@ -161,7 +168,7 @@ class Pacing:
     def results(self, now: float) -> dict[ServerIp, ProbeResult]:
         """Return the results that stand."""
         near = self._silent_at(now) - NEAR_SECONDS
-        others = {each.result for each in self._dialers.values() if not each.in_doubt(now) and each.heard_at >= near}
+        others = {each.result for each in self._dialers.values() if each.speaks(now) and each.heard_at >= near}
         # while one is silent the others' last answers show that hotdesk reaches its dialers, unless one fails to now
         reached = near < float("inf") and (not others or ProbeResult.ALIVE in others)
         return {
@@ -175,7 +182,7 @@ class Pacing:
         if dialer.in_doubt(now):
             return dialer.heard_at >= dialer.doubted_at and since < WINDOW_SECONDS
         if since < FRESH_SECONDS or dialer.heard_at >= near:
-            return True
+            return dialer.speaks(now)
         return reached and dialer.result is ProbeResult.ALIVE and since < WINDOW_SECONDS
 
     def _silent_at(self, now: float) -> float:

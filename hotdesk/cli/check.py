@@ -139,7 +139,12 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
             yield from _check_actuators(subject, settings)
-        yield from _check_probes(subject, settings.probe_settings(), dialers, acts=settings.mode == "act")
+        yield from _check_probes(
+            subject,
+            settings.probe_settings(),
+            dialers,
+            needed=settings.mode == "act" and not settings.act_on_heartbeat_alone,
+        )
     except DatabaseError as error:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
@@ -271,9 +276,9 @@ _FAILURES = {
 
 
 def _check_probes(
-    subject: str, settings: ProbeSettings, dialers: list[DialerReading], *, acts: bool
+    subject: str, settings: ProbeSettings, dialers: list[DialerReading], *, needed: bool
 ) -> Iterator[Finding]:
-    """Send every probe once, all at the same time; a cluster that `acts` needs one that answers on each dialer."""
+    """Send every probe once, all at the same time; where they are `needed`, one must answer on each dialer."""
     known = {dialer.server_ip: dialer for dialer in dialers}
     sent = []
     for server_ip, probes in settings.probes_of(known).items():
@@ -291,7 +296,7 @@ def _check_probes(
         for each, result in of_kind:
             if result is not ProbeResult.ALIVE:
                 yield _failed(subject, each, result, settings.ami_user)
-    if acts:
+    if needed:
         answered = {each.dialer.server_ip for each, result in results if result is ProbeResult.ALIVE}
         yield from (_unconfirmed(subject, each) for each in dialers if each.active and each.server_ip not in answered)
     probed = {each.dialer.server_ip for each in sent}
@@ -335,7 +340,8 @@ def _unconfirmed(subject: str, dialer: DialerReading) -> Finding:
     return _wrong(
         HotdeskError(f'mode is "act", and no probe of dialer {dialer.server_ip} answered'),
         subject,
-        "let it answer by SIP or AMI (docs/guide/probes.md): a stalled heartbeat alone does not prove that it is dead",
+        "let it answer by SIP or AMI (docs/guide/probes.md): a stalled heartbeat alone does not prove that it is dead,"
+        " and its agents would stay, unless act_on_heartbeat_alone is set",
     )
 
 

@@ -260,9 +260,14 @@ class Soak:
     # --- how things are -----------------------------------------------------------------------------------------
 
     @property
+    def _ailing(self) -> set[str]:
+        """The dialers in trouble."""
+        return {each.server_ip for each in self._warn_once if each.ended is None}
+
+    @property
     def _lost(self) -> set[str]:
         """The dialers that agents must leave."""
-        return {each.server_ip for each in self._warn_once if each.ended is None}
+        return {each.server_ip for each in self._warn_once if each.ended is None and each.why is not Why.STALLED}
 
     def _well(self) -> bool:
         """Tell whether it is known which dialers are lost, and everybody is at work on another one."""
@@ -273,8 +278,8 @@ class Soak:
             return False
         if ranking is None or ranking.stale or ranking.brake or not decided:
             return False
-        lost = self._lost
-        fit = all(each.state in {"up", "recovering"} for each in ranking.dialers if each.server_ip not in lost)
+        lost, ailing = self._lost, self._ailing
+        fit = all(each.state in {"up", "recovering"} for each in ranking.dialers if each.server_ip not in ailing)
         seen = all(each.state in {"down", "draining"} for each in ranking.dialers if each.server_ip in lost)
         stranded = any(self._at.cluster.agents_on(each) for each in lost)
         return fit and seen and not stranded and self._at.cluster.logged_in == PLAN.agents
@@ -310,7 +315,7 @@ class Soak:
                 self._sample()
 
     def _look_at_offers(self, said: set[str]) -> None:
-        if not self._lost:
+        if not self._ailing:
             return
         for process in (self._replica, *self._at.controllers):
             ranking = process.client.ranking() if process is self._replica or decides(process) else None
@@ -390,5 +395,7 @@ def soaking(kafka_home: Path) -> Iterator[Soak]:
         west.run(*grants(west, ACT))
         note_orders(west)
         cable = stack.enter_context(Cable(database.port))
-        at = stack.enter_context(shift(folder, broker, west, habits=BUSY, port=str(cable.port)))
+        at = stack.enter_context(
+            shift(folder, broker, west, habits=BUSY, port=str(cable.port), sip_pace="every_second")
+        )
         yield Soak(at, database, broker, cable, at.start("serve"))

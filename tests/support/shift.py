@@ -135,10 +135,10 @@ def shift(
         until(
             lambda: made.owner.client.metric("hotdesk_dialer_state", state="up") == at.plan.dialers, "they are up", 40
         )
-        dialers.stop()
         made.cluster = SimulatedCluster(at.connect, at.plan, made.ask, habits=habits, sip_port=at.sip_port)
         if mid_shift:
             made.cluster.begin_mid_shift()
+        dialers.stop()  # last of all: a gap in all heartbeats would be looked into
         stack.enter_context(made.cluster)
         until(made.all_is_well, "everybody is at work", 40)
         yield made

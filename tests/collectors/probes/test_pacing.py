@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from collectors.probes.pacing import (
     AGAIN_SECONDS,
     FRESH_SECONDS,
+    MANY_SECONDS,
     MOST_OTHERS,
     MOST_REQUESTS,
     WINDOW_SECONDS,
@@ -191,10 +192,23 @@ def test_one_that_is_back_is_asked_once_so_that_its_answer_stands_beside_the_sil
     dialers.wavers = {A: STILL}
     dialers.go_on(20)
     dialers.refused, dialers.wavers = set(), {}
+    dialers.pacing.doubt(dialers.now, {})
+    assert dialers.results() == {}
     dialers.go_on(200)
     dialers.refused, dialers.wavers = {B}, {B: STILL}
     dialers.go_on(5)
     assert dialers.results() == {A: ProbeResult.ALIVE, B: ProbeResult.REFUSED}
+
+
+def test_when_most_stand_still_together_a_stumbling_database_costs_no_request() -> None:
+    dialers = Dialers(A, B, C)
+    dialers.go_on(100)
+    dialers.wavers = dict.fromkeys((A, B), STILL)
+    dialers.go_on(MANY_SECONDS - STEP)
+    assert [len(each) for each in dialers.asked.values()] == [1, 1, 1]
+    dialers.refused = {A, B}
+    dialers.go_on(2)
+    assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.REFUSED, C: ProbeResult.ALIVE}
 
 
 def test_when_no_other_may_be_asked_the_last_answers_of_those_in_calm_stand() -> None:

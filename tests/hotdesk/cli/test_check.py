@@ -122,6 +122,8 @@ def test_check_says_so_where_nothing_is_probed(command: Command, west: Site) -> 
     west.run(*grants(west, ACT))
     outcome = command("check", **acts(west, sip="false"))
     assert outcome.output.count("a stalled heartbeat alone does not prove") == 3
+    outcome = command("check", **acts(west, sip="false", act_on_heartbeat_alone="true"))
+    assert "a stalled heartbeat alone" not in outcome.output
 
 
 def test_check_tries_the_agent_api(command: Command, west: Site, tmp_path: Path) -> None:
