@@ -28,12 +28,12 @@ from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
 from collectors.outages import Outages
 from collectors.probes.pacing import Pacing
-from collectors.probes.prober import Prober, ProbeSettings
+from collectors.probes.prober import KIND_AMI, Prober, ProbeSettings
 from collectors.probes.registrations import Registrations
 from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
 from collectors.vicidial.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
-from messages.records import Resynchronise
+from messages.records import ProbeResult, Resynchronise, ServerIp
 from messages.topics import Key, Topic, partition_of
 from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
@@ -304,7 +304,8 @@ class Collector:
         if askers.prober is not None:
             reading = self._hear_probes(askers.prober, reading)
         if askers.registrations is not None:
-            probes = self._probes.probes_of(observer.unwritten)
+            # a login that is refused now is not tried a second time for this
+            probes = self._probes.probes_of(ip for ip in observer.unwritten if _is_alive(reading, ip))
             askers.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
             reading = reading._replace(registered=askers.registrations.latest())
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
@@ -343,6 +344,10 @@ class Collector:
         error = retry.outcome.exception() if retry.outcome is not None else None
         if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
             self._say.warning("the log cannot be read; trying again", why=str(error))
+
+
+def _is_alive(reading: Reading, server_ip: ServerIp) -> bool:
+    return reading.probes.get(server_ip, {}).get(KIND_AMI) is ProbeResult.ALIVE
 
 
 def _wall_ms() -> int:

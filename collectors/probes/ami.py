@@ -47,9 +47,9 @@ MOST_LISTED = 16 * 1024 * 1024
 """Most bytes of a list of peers: room for some 40,000 phones."""
 CHUNK = 4096
 BANNER = b"Asterisk Call Manager/"
-DENIED_SECONDS = 30.0
-"""Time between a refused login and the next attempt. Asterisk logs each refusal, and tools such as fail2ban ban a host
-with too many."""
+DENIED_SECONDS, DENIED_MOST_SECONDS = 60.0, 960.0
+"""Time between a refused login and the next attempt: at first, and at most; it doubles with each refusal. Asterisk logs
+each, and tools such as fail2ban ban a host with too many, which would silence the probes that work."""
 DEAD_HOST_SECONDS = 2
 """A kept connection ends if its host acknowledges nothing for this long; it is checked each second."""
 
@@ -239,6 +239,11 @@ def _login(challenge: Message, user: str, secret: str) -> Message:
 LOGOFF = b"Action: Logoff\r\n\r\n"
 
 
+def denied_seconds(denials: int) -> float:
+    """Return how long no login is tried after so many refused ones in a row."""
+    return min(DENIED_SECONDS * 2.0 ** (denials - 1), DENIED_MOST_SECONDS)
+
+
 class AmiProbe:
     """Probes one dialer's AMI again and again, on a connection that it keeps. Belongs to one event loop."""
 
@@ -247,6 +252,8 @@ class AmiProbe:
         self._socket: socket.socket | None = None
         self._conversation = AmiConversation(target.user, target.secret)
         self._denied_at: float | None = None
+        self._denials = 0
+        """Refused logins in a row."""
 
     @property
     def started(self) -> str:
@@ -259,7 +266,7 @@ class AmiProbe:
         Raises:
             OSError: this host has no socket left, which is no result about the dialer.
         """
-        if self._denied_at is not None and time.monotonic() - self._denied_at < DENIED_SECONDS:
+        if self._denied_at is not None and time.monotonic() - self._denied_at < denied_seconds(self._denials):
             return ProbeResult.DENIED
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -322,12 +329,12 @@ class AmiProbe:
             return ProbeResult.MUTE
         except LoginDeniedError:
             self._disconnect()
-            self._denied_at = time.monotonic()
+            self._denied_at, self._denials = time.monotonic(), self._denials + 1
             return ProbeResult.DENIED
         except OSError:
             self._disconnect()
             raise
-        self._denied_at = None
+        self._denied_at, self._denials = None, 0
         return ProbeResult.ALIVE
 
     async def _receive_answer(self, connection: socket.socket) -> None:

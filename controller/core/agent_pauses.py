@@ -1,8 +1,8 @@
 """Agent pauses: keep calls away from agents who cannot hear them. Pure.
 
 VICIdial's routing goes on choosing agents who wait for calls on a dead dialer. An agent who is not logged out at once,
-because moves are paced, because there is nowhere to go or because the fleet brake holds, is paused until they are moved,
-or until the dialer is back; then the pause is taken back, unless a person has paused or resumed them since.
+because moves are paced, because there is nowhere to go or because the fleet brake holds, is paused until they are
+moved, or until the dialer is back; then the pause is taken back, unless a person has paused or resumed them since.
 """
 
 from collections.abc import Iterator, Mapping

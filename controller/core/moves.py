@@ -282,9 +282,13 @@ class Moves:
         )
 
     def _lives(self, server_ip: ServerIp) -> bool:
-        """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not."""
+        """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not.
+
+        Nor does it that the dialer was down a moment ago, and is not up yet.
+        """
         health = self._plan.state.observed.health.dialers.get(server_ip)
-        return health is not None and not (health.life is DialerState.DOWN and health.confirmed)
+        is_dead = health is not None and health.life is health.verdict is DialerState.DOWN and health.confirmed
+        return health is not None and not is_dead
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)

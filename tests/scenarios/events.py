@@ -164,7 +164,7 @@ def _host_killed(stage: Stage, dialer: Dialer, _: Event) -> End:
 
 def _boots(stage: Stage, dialer: Dialer) -> None:
     stage.world.bring_back(dialer.server_ip)
-    dialer.started_at, dialer.beats_until = stage.world.clock.now, stage.world.clock.now
+    dialer.beats_until = stage.world.clock.now
     stage.world.clock.at_next_minute(partial(_beat_again, dialer))
 
 
@@ -443,6 +443,15 @@ def _logs_out(stage: Stage, event: Event) -> None:
         agent.row_id, agent.call_until, agent.wraps_until, agent.back_at = None, None, None, NEVER
 
 
+def _names_typed(stage: Stage, event: Event) -> None:
+    """Have hotdesk asked for logins that never come, by somebody who knows no password."""
+    alias = next(iter(stage.world.agents.values())).alias
+    for number in range(event.count or 0):
+        for controller in stage.controllers:
+            if controller.answers and controller.pick(f"name{number}", alias, stage.controllers) is not None:
+                break
+
+
 def _order(stage: Stage, event: Event) -> None:
     at, by = round(stage.world.clock.wall * 1000), "anna"
     match event.order:
@@ -519,6 +528,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "disposes": Happening(_disposes, _SOME_AGENTS),
     "logs_in": Happening(_logs_in, _takes("agent", "agents dialer")),
     "logs_out": Happening(_logs_out, _takes("agent", "agents")),
+    "names_typed": Happening(_names_typed, _takes("count")),
     "order": Happening(_order, _takes("order", "dialer dialers agent agents")),
 }
 

@@ -103,6 +103,7 @@ class _Play:
             habits=Habits(0.0, 0.0, 0.0, 0.0, 0.0, wrap_up_seconds=wrapup),
             back_after=self._back_after,
             kinds=story.probes,
+            tells_start="ami" in story.probes,
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
             rooms=ROOMS,
             keeps_logins=True,

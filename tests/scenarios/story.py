@@ -83,6 +83,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: Part | None = None
     all: bool | None = None
     back_after: Seconds | None = None
+    count: Number | None = None
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -141,6 +141,7 @@ def test_an_event_can_happen(do: str) -> None:
         "part": "collector",
         "of": "log",
         "by": "1s",
+        "count": 3,
     }
     takes = HAPPENINGS[do].takes
     raw = {"at": "5s", "do": do} | {key: given[key] for key in given if key in takes.must}

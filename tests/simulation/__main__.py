@@ -1,7 +1,7 @@
 """Simulate seeds: `python -m tests.simulation SEEDS [FIRST]`.
 
-Ends with the line `seeds N, faults F, broken B`; exit code 1 if something is broken. A seed that runs alone tells its
-story.
+Ends with the line `seeds N, faults F, hours H, broken B`; exit code 1 if something is broken. A seed that runs alone
+tells its story.
 """
 
 import os
@@ -31,7 +31,8 @@ def main(seeds: int, first: int) -> int:
     if seeds == 1:
         _say(reports[0].story())
     _say(f"{sum(each.moves for each in reports)} screens told to log out, {time.monotonic() - began:.0f} s")
-    _say(f"seeds {len(reports)}, faults {sum(each.faults for each in reports)}, broken {len(broken)}")
+    faults, hours = sum(each.faults for each in reports), sum(each.seconds for each in reports) / 3600
+    _say(f"seeds {len(reports)}, faults {faults}, hours {hours:.0f}, broken {len(broken)}")
     return 1 if broken else 0
 
 

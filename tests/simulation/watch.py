@@ -103,6 +103,8 @@ class Watch:
     def sending(self, relogin: Relogin) -> None:
         """Look at a LOGOUT that is about to be sent."""
         self._may_change("a LOGOUT")
+        if relogin.stage is ReloginStage.HANGING_UP:
+            return  # its LOGOUT is still to come, and is counted then
         self._sent.append(self._now)
         while self._now - self._sent[0] >= 1.0:
             self._sent.popleft()

@@ -163,7 +163,7 @@ class Habits:
     is_called: float = 0.08
     goes_on: float = 0.2
     takes_break: float = 0.02
-    notices: float = 0.03
+    notices: float = 0.08
     """They hear that their call has died with its dialer, and hang up."""
     leaves_the_dead: float = 0.03
     """They log in elsewhere by hand, since they hear nothing."""
@@ -206,6 +206,8 @@ class World:
     """In how many seconds an agent who was logged out is back; None: as habits have it."""
     kinds: tuple[str, ...] = ("ami",)
     """The probes that are asked."""
+    tells_start: bool = False
+    """AMI says when Asterisk started."""
     hung_webs: set[int] = field(default_factory=set)
     """Web servers that hang, and with them the screens that ask them."""
     locked: bool = False
@@ -396,7 +398,7 @@ class World:
         """Read the tables, and the dialers' own ports."""
         if self.seen_as_of is not None:
             of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False)
-            return of._replace(probes=self._probes() if probes else {})
+            return of._replace(probes=self._probes() if probes else {}, started=self._started() if probes else {})
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
             dialers=[
@@ -424,6 +426,7 @@ class World:
             logins=self._logins() if agents and self.keeps_logins else (),
             catalogue=self._catalogue() if catalogue else None,
             probes=self._probes() if probes else {},
+            started=self._started() if probes else {},
         )
 
     def stand_still(self) -> "World":
@@ -439,6 +442,11 @@ class World:
 
     def _probes(self) -> Mapping[str, Mapping[str, ProbeResult]]:
         return {ip: {kind: self._probe(each, kind) for kind in self.kinds} for ip, each in self.dialers.items()}
+
+    def _started(self) -> Mapping[str, str]:
+        """Return when each Asterisk started, as AMI says where it answers."""
+        alive = [each for each in self.dialers.values() if self._probe(each, "ami") is ProbeResult.ALIVE]
+        return {each.server_ip: str(each.started_at) for each in alive} if self.tells_start else {}
 
     def _probe(self, dialer: Dialer, kind: str) -> ProbeResult:
         if self.blind or dialer.cut_off or dialer.vanished:
@@ -520,6 +528,8 @@ class World:
         dialer.dead = dialer.vanished = False
         dialer.hung_at = dialer.beats_until = dialer.steps_from = None
         dialer.has_row = True
+        if not with_sessions:
+            dialer.started_at = self.clock.now
         for row in self.on(server_ip):
             if not with_sessions:
                 del self.rows[row.live_agent_id]

@@ -25,6 +25,7 @@ from collectors.probes.ami import (
     AmiTarget,
     LoginDeniedError,
     NotAmiError,
+    denied_seconds,
     probe_ami,
     registered_peers,
 )
@@ -348,6 +349,10 @@ def test_a_denied_login_is_not_tried_again_at_once() -> None:
 
     assert asyncio.run(run()) == [ProbeResult.DENIED] * 3
     assert logins == 1
+
+
+def test_a_denied_login_is_tried_again_after_minutes_and_more_of_them_each_time() -> None:
+    assert [denied_seconds(denials) for denials in range(1, 8)] == [60, 120, 240, 480, 960, 960, 960]
 
 
 def test_a_refusal_that_takes_its_second_is_heard_by_the_next_probe() -> None:

@@ -55,7 +55,7 @@ def test_the_fleet_brake_keeps_an_agent_from_being_moved_and_not_from_being_paus
 
 def test_a_death_in_doubt_holds_back_what_is_done_about_it_and_not_what_takes_it_back() -> None:
     resume = msgspec.structs.replace(PAUSE, stage=AgentPauseStage.RESUMING)
-    due = frozenset(map(attempt_of, (MOVE, PAUSE, resume)))
+    due = frozenset(attempt_of(each) for each in (MOVE, PAUSE, resume))
     permit = GRANTED._replace(due=due, doubts={"i": DOUBT})
     assert [permit.objection(each, NOW, None) for each in (MOVE, PAUSE, resume)] == [DOUBT, DOUBT, None]
 
