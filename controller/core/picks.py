@@ -3,6 +3,7 @@
 A request names user and alias. Asked again, the answer is the same slot, while that slot's dialer still takes logins.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -103,12 +104,13 @@ def _pick_while_moved(
     """Return the pick for a user who is being moved, and so has a planned slot.
 
     The login page asks before it has checked a password, so this may be any person who knows the user's name: in any
-    case the slot and the re-login stay with the screen that is moved.
+    case the slot and the re-login stay with the screen that is moved. For the same reason only slots of moves count.
     """
     same_alias = reserved.alias_id.lower() == request.alias.lower()
     slot = reserved
-    if not (same_alias and _still_good(state, policy, reserved, request)):
-        ranking = rank_alias(state, policy, request.alias, request.campaign_id)
+    moves_only = replace(state, decided=replace(state.decided, slots=state.decided.slots.planned()))
+    if not (same_alias and _still_good(moves_only, policy, reserved, request)):
+        ranking = rank_alias(moves_only, policy, request.alias, request.campaign_id)
         if ranking is None:
             return Refused(NoPick.UNKNOWN_ALIAS, ())
         if ranking.best is None:

@@ -1,10 +1,10 @@
 """Targets: the alias and the phone that an agent is moved to, or why there is none. Pure."""
 
 from controller.core.picks import resolve
-from controller.core.plan import PlanBuilder, trouble_of
+from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone, rank_phones
 from controller.core.state import ClusterState
-from messages.records import AgentSession, NotMoved, ServerIp
+from messages.records import AgentSession, NotMoved
 
 
 class Targets:
@@ -31,14 +31,10 @@ class Targets:
         for phone in rank_phones(self._ahead, self._plan.policy, logins, session.campaign_id).phones:
             if phone.rank is None or phone.server_ip == session.server_ip:
                 continue
-            if last_resort or not (phone.ineligible_because or self._is_troubled(phone.server_ip)):
+            if last_resort or not phone.ineligible_because:
                 return alias_id, phone
             worse = True
         return NotMoved.NO_BETTER if worse else NotMoved.NOWHERE
-
-    def _is_troubled(self, server_ip: ServerIp) -> bool:
-        health = self._plan.state.observed.health.dialers.get(server_ip)
-        return health is not None and trouble_of(self._plan.policy, health) is not None
 
     def _alias_of(self, session: AgentSession) -> str | NotMoved:
         """Return the alias of an agent's login: the recorded one, or else the only alias with that phone."""

@@ -470,6 +470,16 @@ def test_a_planned_place_that_is_no_good_any_more_is_kept_elsewhere() -> None:
     assert taken.server_ip == TWO
 
 
+def test_names_typed_at_a_login_page_take_no_planned_slot_away() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    state.decided.reserve(_planned())
+    for number in range(20):
+        state.decided.reserve(slot(f"visitor{number}", (ONE, TWO)[number % 2]))
+    answer = pick(state, Policy(max_agents=5), PickRequest("1001", "desk", "", OTHER), "me")
+    assert isinstance(answer, Picked)
+    assert answer.slot.server_ip == ONE
+
+
 def _moving(stage: ReloginStage, answer: str = "") -> ClusterState:
     state = desk_state(dialer(ONE), dialer(TWO))
     state.decided.reserve(msgspec.structs.replace(_planned(), replaces=7))

@@ -13,9 +13,9 @@ def main() -> int:
     searches = []
     for each in search_all():
         searches.append(each)
-        shown = f"seed {each.seed}: {each.broken[:100]}" if each.seed is not None else "NOT FOUND"
+        shown = f"{each.found_by}: {each.broken[:100]}" if each.found_by else "NOT FOUND"
         sys.stdout.write(f"{each.mutant}: {shown}\n")
-    found = sum(each.seed is not None for each in searches)
+    found = sum(bool(each.found_by) for each in searches)
     sys.stdout.write(f"planted {len(searches)}, found {found}\n")
     return 0 if found == len(searches) else 1
 

@@ -5,30 +5,34 @@ A bug is planted by replacing an attribute of the real code, so it stands or fal
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
 from collectors.heartbeats import Heartbeats, _Watched
 from collectors.leadership import Leadership
-from controller.core import agent_pauses, detector, fences, incidents, moves, ownership, ranking
-from controller.core.actions import ActionChange
+from controller.core import agent_pauses, cluster, detector, fences, incidents, moves, ownership, planning, ranking
+from controller.core import fleet_brake as fleet_brake_rules
+from controller.core.actions import ActionChange, SessionRow, agent_pause
 from controller.core.actions.relogin import IN_CALL
 from controller.core.agent_pauses import AgentPausePlanner
-from controller.core.cluster import Cluster
+from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
 from controller.core.moves import Moves
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
 from controller.core.ownership import Ownership, Progress
-from controller.core.plan import PlanBuilder, apply_plan
+from controller.core.plan import PlanBuilder, apply_plan, trouble_of
+from controller.core.policy import MaintenanceWindow
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
-from controller.runtime import executor
+from controller.core.targets import Targets
+from controller.runtime import committer, executor
 from controller.runtime.committer import Committer
 from messages.codes import Precondition
-from messages.records import Heartbeat, Ineligible, Pause
+from messages.records import AgentSession, DialerState, Fence, Heartbeat, Ineligible, Pause, ProbeResult
 
 
 class Change(NamedTuple):
@@ -44,8 +48,9 @@ class Mutant(NamedTuple):
 
     name: str
     changes: tuple[Change, ...]
-    shown_by: int
-    """A seed that has shown it, looked at first; which one does changes with the simulation."""
+    shown_by: int | str
+    """A seed that has shown it, looked at first, since which one does changes with the simulation; or the scenario in
+    `tests/scenarios` that is to show it."""
 
 
 @contextmanager
@@ -108,11 +113,11 @@ _plan_move = Moves._plan_move
 
 
 def _act_before_it_is_committed(self: Committer, plans: Any) -> None:
-    for cluster, plan in plans.items():
+    for name, plan in plans.items():
         if self._executors:
-            view = self._clusters.by_name[cluster]
+            view = self._clusters.by_name[name]
             apply_plan(view.state, plan)
-            self._submit(cluster)
+            self._submit(name)
     _commit_plans(self, plans)
 
 
@@ -167,7 +172,96 @@ def _keep_the_term(self: Leadership) -> None:
     """Go on with the term by another connection."""
 
 
-def _mutant(name: str, shown_by: int, place: Any, attribute: str, instead: Any) -> Mutant:
+def _let_it_be(*_: object, **__: object) -> None:
+    return None
+
+
+def _ask_once(self: executor.Executor, action: Any) -> Any:
+    """Ask before the first action whether it may be carried out, and never again."""
+    if getattr(self, "_asked", False):
+        return None
+    self._asked = True  # type: ignore[attr-defined]
+    return _withheld(self, action)
+
+
+_withheld = executor.Executor._withheld
+
+
+def _take_every_fence_for_its_own(self: executor.Executor, action: Any) -> Any:
+    """Take a fence of an earlier owner for one that was not tried yet."""
+    return _carry_out(self, msgspec.structs.replace(action, by=self._name) if isinstance(action, Fence) else action)
+
+
+_carry_out = executor.Executor.carry_out
+
+
+def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, beats: bool) -> Any:
+    """Take a refusal for Asterisk's own word, however well its heartbeat beats."""
+    if failing_for >= detector.HUNG_SECONDS:
+        return detector._Verdict(DialerState.DOWN, "refused", confirmed=True)
+    return _while_it_advances(probed, failing_for, life, beats=beats)
+
+
+_while_it_advances = detector._while_it_advances
+
+
+def _no_row_is_dead(before: Any, dialer: Any, *rest: Any) -> Any:
+    if dialer.heartbeat is None:
+        return detector._Verdict(DialerState.DOWN, "no row", confirmed=True)
+    return _verdict(before, dialer, *rest)
+
+
+_verdict = detector._verdict
+
+
+def _dead_by_its_heartbeat(self: Moves, server_ip: str) -> bool:
+    """Take a dialer for dead as soon as it is down, confirmed or not."""
+    return self._plan.state.observed.health.dialers[server_ip].life is not DialerState.DOWN
+
+
+def _take_the_last_resort(self: Targets, session: Any, *, last_resort: bool) -> Any:
+    return _choose(self, session, last_resort=True)
+
+
+_choose = Targets.choose
+
+
+def _start_by_the_clock_on_the_wall(self: MaintenanceWindow, day: Any) -> Any:
+    """Count from midnight, as if no day had 23 or 25 hours."""
+    if day.weekday() not in self.weekdays:
+        return None
+    midnight = datetime.combine(day, time(), self.zone).astimezone(UTC)
+    return midnight + timedelta(minutes=self.start_minute)
+
+
+def _leave_what_is_closed(policy: Any, health: Any) -> Any:
+    return health.state if health.state is DialerState.CLOSED else _trouble_of(policy, health)
+
+
+_trouble_of = trouble_of
+
+
+def _forget_what_was_judged(self: ClusterState, ranking_snapshot: Any) -> Folded:
+    return _publish(self, msgspec.structs.replace(ranking_snapshot, health=None))
+
+
+_publish = ClusterState._publish
+
+
+def _offer_what_is_suspect(state: ClusterState, policy: Any, dialer: Any, load: int, slots: int) -> Any:
+    return tuple(
+        each for each in _reasons_against(state, policy, dialer, load, slots) if each is not Ineligible.SUSPECT
+    )
+
+
+def _settle_under_the_brake(dialer: Any, now_ms: int, *, braked: bool) -> bool:
+    return _in_service(dialer, now_ms, braked=False)
+
+
+_in_service = fleet_brake_rules._in_service
+
+
+def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
 
@@ -206,4 +300,94 @@ MUTANTS = (
     _mutant("a leader that lost its lock goes on", 4, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 355, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", 4578, AgentPausePlanner, "_release", _let_the_pause_be),
+    _mutant(
+        "it is never asked whether an action may be carried out", "withdrawn_and_slow", Permit, "objection", _let_it_be
+    ),
+    _mutant("it is asked once, and never again", "withdrawn_and_slow", executor.Executor, "_withheld", _ask_once),
+    _mutant("old polls are fresh", "polls_stop_and_slow", cluster, "STALE_SECONDS", 10.0**6),
+    _mutant("a death in doubt is acted on", "withdrawn_and_slow", Cluster, "_doubts", _always({})),
+    _mutant("a gap in the polls is no gap", 11, detector, "GAP_SECONDS", 10.0**6),
+    _mutant("no doubt after a gap", 11, detector, "DOUBT_SECONDS", 0.0),
+    _mutant(
+        "a suspect dialer is as good as any",
+        "drain_towards_suspect",
+        ranking,
+        "_reasons_against",
+        _offer_what_is_suspect,
+    ),
+    _mutant("no agent is paused", "two_of_three_die", AgentPausePlanner, "_needs_pause", _always(value=False)),
+    _mutant(
+        "the brake keeps agents from being paused",
+        "two_of_three_die",
+        committer,
+        "withholds",
+        lambda withheld, _: withheld,
+    ),
+    _mutant(
+        "dialers settle under the brake",
+        "all_links_cut_without_probes",
+        fleet_brake_rules,
+        "_in_service",
+        _settle_under_the_brake,
+    ),
+    _mutant("settled after 20 s", 11, fleet_brake_rules, "SETTLED_SECONDS", 20.0),
+    _mutant("silence under the brake counts", "six_back_one_by_one", detector, "lets_go", _always(value=False)),
+    _mutant("a refusal is a death", "refused_for_two_minutes", detector, "_while_it_advances", _refused_is_dead),
+    _mutant("a missing row is a death", "database_restarts", detector, "_verdict", _no_row_is_dead),
+    _mutant("a denied login is a sign", "denied_and_updater_restarts", detector, "VOTES", {*ProbeResult}),
+    _mutant("a step is a beat", "hang_and_logins", detector, "BEATS", 1),
+    _mutant("8 s without a probe", "updater_killed_without_probes", detector, "ALONE_SECONDS", 8.0),
+    _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Moves, "_lives", _dead_by_its_heartbeat),
+    _mutant("a new start of Asterisk is nothing", "asterisk_restarts", detector, "_interrupted_at_ms", _let_it_be),
+    Mutant(
+        "no disposition is waited for",
+        tuple(Change(place, "in_wrapup", property(_always(value=False))) for place in (AgentSession, SessionRow)),
+        shown_by="drain_in_wrapup",
+    ),
+    _mutant(
+        "a disposition is waited for without end",
+        "drain_in_endless_wrapup",
+        Moves,
+        "_wrapup_is_over",
+        _always(value=False),
+    ),
+    _mutant("a dead call is not waited for", "asterisk_killed", moves, "DEAD_WRAPUP_SECONDS", 0.0),
+    _mutant("a dead call is waited for without end", "dead_call_status", moves, "DEAD_WRAPUP_SECONDS", 10.0**6),
+    _mutant("a drain takes the last resort", "drain_into_silence", Targets, "choose", _take_the_last_resort),
+    _mutant("a user is moved without end", "without_the_hook", Moves, "_is_moved_often", _always(value=False)),
+    _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", Slots.copy),
+    _mutant("a fence is left behind", "fence_given_back", fences, "_reconsider", _let_it_be),
+    _mutant(
+        "a fence of an earlier owner is its own", 11, executor.Executor, "carry_out", _take_every_fence_for_its_own
+    ),
+    _mutant("a pause of other people is taken back", 632, agent_pause, "check", _always(Precondition.SEND)),
+    _mutant("the next owner judges from nothing", 1, ClusterState, "_publish", _forget_what_was_judged),
+    _mutant(
+        "windows by the clock on the wall",
+        "clocks_go_forward",
+        MaintenanceWindow,
+        "_start_on",
+        _start_by_the_clock_on_the_wall,
+    ),
+    Mutant(
+        "closed dialers are emptied",
+        tuple(Change(place, "trouble_of", _leave_what_is_closed) for place in (incidents, planning)),
+        shown_by="closed",
+    ),
+    _mutant("switched off for a moment is switched off", 5, detector, "DRAIN_SECONDS", 0.0),
+    Mutant(
+        "an order never ends",
+        (Change(PlanBuilder, "end_order", _let_it_be), Change(Moves, "_is_moved_often", _always(value=False))),
+        shown_by="ordered_move_unheard",
+    ),
+    Mutant(
+        "what was planned is not withdrawn",
+        (Change(Moves, "withdraw", _let_it_be), Change(Cluster, "_doubts", _always({}))),
+        shown_by="withdrawn_and_slow",
+    ),
+    Mutant(
+        "an order to suspend withholds nothing",
+        tuple(Change(place, "why_withheld", _let_it_be) for place in (planning, cluster)),
+        shown_by="suspended",
+    ),
 )
