@@ -169,6 +169,8 @@ class _Simulation:
             raise BrokenError(Invariant.STRANDED, f"{HOME_SECONDS:.0f} s after everything healed, {missing}")
 
     async def _come_to_rest(self) -> None:
+        # a slot that was released by the last decision ends with the poll after it
+        await self._until(1.0)
         for collector in self._stage.collectors:
             collector.kill()
         await self._until(3.0)
