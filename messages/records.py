@@ -177,6 +177,8 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     on_hook: bool = False
     lead_id: Whole = 0
     """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
+    seen_since_ms: Whole = 0
+    """When the collector first saw this session."""
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
     remote: bool = False
@@ -383,6 +385,8 @@ class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """Since when it has been this result, without a gap between polls."""
     credible: bool = False
     """The probe has found the dialer alive once, so its results count."""
+    contradicted: bool = False
+    """It has failed for a while beside a heartbeat that beats, and was not alive since: it confirms no death."""
 
 
 class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -498,6 +502,7 @@ class NotMoved(Code):
     IN_WRAPUP = "in_wrapup"
     CALL_LOST = "call_lost"
     STAYED = "stayed"
+    NEWER = "newer"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

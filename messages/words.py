@@ -57,6 +57,7 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.STAYED: Words(
         "still logged in after several logouts", "have them close the agent screen and log in again"
     ),
+    NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
 }
 
 ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {

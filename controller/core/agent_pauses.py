@@ -12,7 +12,7 @@ import msgspec
 
 from controller.core.actions import ActionChange
 from controller.core.decided import NOT_SENT
-from controller.core.detector import doubt_about
+from controller.core.detector import began_after_restart, doubt_about
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -65,6 +65,7 @@ class AgentPausePlanner:
         return (
             session.status in WAITING
             and not session.remote
+            and not began_after_restart(self.state, session)
             and session.live_agent_id not in self.state.decided.agent_pauses
             and not self._is_leaving(session.live_agent_id)
         )

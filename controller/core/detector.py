@@ -26,6 +26,7 @@ from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import Reason, ReasonCode
 from messages.records import (
+    AgentSession,
     DialerHealth,
     DialerReading,
     DialerState,
@@ -46,6 +47,9 @@ ALONE_SECONDS = 75.0
 """The time without a credible probe: longer than the minute after which VICIdial starts a dead updater again."""
 HUNG_SECONDS = 8.0
 """Probes must be mute this long beside a heartbeat that advances, or fail this long where there is no row for one."""
+CONTRADICTED_SECONDS = 10.0
+"""A probe that fails this long beside a heartbeat that beats confirms no death until it has succeeded again: a firewall
+or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second sign."""
 PROBE_DOUBT_SECONDS = 2.5
 """Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
 BEATS = 3
@@ -89,6 +93,8 @@ class _Probed(NamedTuple):
     since_ms: int
     """Since when this is the result."""
     words: str
+    confirms: bool = False
+    """It may be the second sign of a death."""
 
 
 class _Verdict(NamedTuple):
@@ -196,6 +202,13 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
     return None
 
 
+def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
+    """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
+    health = state.observed.health.dialers.get(session.server_ip)
+    at_ms = None if health is None else health.interrupted_at_ms
+    return at_ms is not None and session.seen_since_ms > at_ms
+
+
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
     """Return True if a dialer is up as before, with nothing new to record: nearly all are, at nearly every poll.
 
@@ -238,18 +251,30 @@ def _watch(
 ) -> dict[str, ProbeHistory]:
     """Return the history of each probe: its result, and since when."""
     known = {} if before is None else before.probes
+    works = _works(before, dialer, now_ms)
     # a probe without a result now (its collector has just started) is as credible as before once it has one again
     histories = {kind: each for kind, each in known.items() if kind not in dialer.probes}
     for kind, told in dialer.probes.items():
         earlier = known.get(kind)
         lasted = earlier is not None and earlier.told is told
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
-        credible = told is ProbeResult.ALIVE or (earlier is not None and earlier.credible)
-        if earlier is not None and lasted and (earlier.since_ms, earlier.credible) == (since_ms, credible):
-            histories[kind] = earlier
-        else:
-            histories[kind] = ProbeHistory(told=told, since_ms=since_ms, credible=credible)
+        alive = told is ProbeResult.ALIVE
+        long = lasted and now_ms - since_ms >= CONTRADICTED_SECONDS * 1000
+        history = ProbeHistory(
+            told=told,
+            since_ms=since_ms,
+            credible=alive or (earlier is not None and earlier.credible),
+            contradicted=not alive and ((long and works) or (earlier is not None and earlier.contradicted)),
+        )
+        histories[kind] = earlier if earlier is not None and earlier == history else history
     return histories
+
+
+def _works(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
+    """Return True if a dialer's heartbeat beats, whatever its probes say."""
+    stalled = stalled_seconds(dialer.heartbeat, now_ms)
+    advancing = stalled is not None and stalled < PROBE_DOUBT_SECONDS
+    return advancing and _beats(before, dialer, now_ms)
 
 
 def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
@@ -263,11 +288,12 @@ def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Pr
     if ProbeResult.ALIVE in told:
         return _Probed(_ProbeOutcome.ALIVE, 0, words)
     since_ms = max(each.since_ms for each in voters.values())
+    confirms = any(not each.contradicted for each in voters.values())
     if ProbeResult.UNREACHABLE in told:
-        return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words)
+        return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words, confirms)
     if ProbeResult.REFUSED in told:
-        return _Probed(_ProbeOutcome.REFUSED, since_ms, words)
-    return _Probed(_ProbeOutcome.MUTE, since_ms, words)
+        return _Probed(_ProbeOutcome.REFUSED, since_ms, words, confirms)
+    return _Probed(_ProbeOutcome.MUTE, since_ms, words, confirms)
 
 
 def _all_fail(probed: Iterable[_Probed]) -> bool:
@@ -281,12 +307,6 @@ def _verdict(
 ) -> _Verdict:
     """Return the verdict of one poll on a dialer. The table is in docs/guide/failover.md."""
     life = DialerState.UNKNOWN if before is None else before.life
-    beats = len(_advances(before, dialer.heartbeat, watch.now_ms)) >= BEATS
-    interrupted_at_ms = _interrupted_at_ms(before, dialer, watch.now_ms)
-    if interrupted_at_ms is not None and (not beats or watch.now_ms - interrupted_at_ms < INTERRUPTED_SECONDS * 1000):
-        started = dialer.started or (before.started if before is not None else "")
-        words = f"its Asterisk started again at {started}: every call and phone there is gone"
-        return _Verdict(DialerState.DOWN, words, confirmed=True)
     failing = probed.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
@@ -299,7 +319,7 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        return _while_it_advances(probed, failing_for, life, beats=beats)
+        return _while_it_advances(probed, failing_for, life, beats=_beats(before, dialer, watch.now_ms))
     alone_seconds = ALONE_SECONDS
     if heartbeat.progressed_at_ms is None and life is not DialerState.DOWN:
         # it may have died between two collectors; a dialer that was never seen up may have been dead for years
@@ -328,7 +348,7 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
     if probed.outcome is _ProbeOutcome.ALIVE:
         return _Verdict(DialerState.SUSPECT, f"{stalled_words}: perhaps only its updater has died")
-    if failing_for is not None:
+    if failing_for is not None and probed.confirms:
         sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
         return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stalled_words, confirmed=sure)
     return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stalled_words)
@@ -351,6 +371,24 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
     if not beats and life in _MUST_BEAT:
         return _Verdict(DialerState.SUSPECT, "its heartbeat has advanced, and does not yet beat")
     return _Verdict(DialerState.UP, "")
+
+
+def _beats(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
+    return len(_advances(before, dialer.heartbeat, now_ms)) >= BEATS
+
+
+def _unless_interrupted(
+    verdict: _Verdict, before: DialerHealth | None, dialer: DialerReading, watch: _Watch
+) -> tuple[_Verdict, int | None]:
+    """Return the verdict, and when Asterisk was seen to have started again, if that alone is why the dialer is down."""
+    at_ms = _interrupted_at_ms(before, dialer, watch.now_ms)
+    if verdict.state is DialerState.DOWN or at_ms is None:
+        return verdict, None
+    if watch.now_ms - at_ms >= INTERRUPTED_SECONDS * 1000 and _beats(before, dialer, watch.now_ms):
+        return verdict, at_ms
+    started = dialer.started or (before.started if before is not None else "")
+    words = f"its Asterisk started again at {started}: every call and phone there is gone"
+    return _Verdict(DialerState.DOWN, words, confirmed=True), at_ms
 
 
 def _interrupted_at_ms(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> int | None:
@@ -382,6 +420,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     fenced: bool,
 ) -> DialerHealth:
     verdict = _verdict(before, dialer, probed, watch, policy)
+    verdict, interrupted_at_ms = _unless_interrupted(verdict, before, dialer, watch)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     after = _live_on(known, verdict, watch.now_ms)
     switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
@@ -404,7 +443,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         since_ms=known.since_ms if state is known.state else watch.now_ms,
         evidence=evidence,
         started=dialer.started or known.started,
-        interrupted_at_ms=_interrupted_at_ms(before, dialer, watch.now_ms) if after.life is DialerState.DOWN else None,
+        interrupted_at_ms=interrupted_at_ms if after.life is DialerState.DOWN else None,
         advances=() if after.life is DialerState.UP else _advances(before, dialer.heartbeat, watch.now_ms),
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
+from controller.core.detector import began_after_restart
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone
 from controller.core.targets import Targets
@@ -80,6 +81,8 @@ class Moves:
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
             return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
+        if began_after_restart(self._plan.state, session):
+            return NotMoved.NEWER
         busy = self._why_busy(session)
         if busy is not None:
             return busy

@@ -74,7 +74,7 @@ class _Simulation:
             note=self._note,
             choose=self._choose,
         )
-        probes = draw.random() < 0.5
+        probes = self._world.tells_start = draw.random() < 0.5
         policy = Policy(
             acts=draw.random() < 0.93,
             dead_call_status="DROP",

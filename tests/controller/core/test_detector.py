@@ -324,6 +324,20 @@ def test_a_start_that_is_not_known_for_a_while_is_no_new_one() -> None:
         assert fleet.state(ONE) == "up"
 
 
+def test_a_refusal_that_stood_beside_a_beating_heartbeat_confirms_no_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(15)
+    fleet[ONE].beats = False
+    fleet.run(45)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].beats, fleet[ONE].probes = True, {"ami": ALIVE}
+    fleet.run(5)
+    assert fleet.state(ONE) == "up"
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") == 3.0, "it was alive since"
+
+
 # --- the observer's own trouble ---------------------------------------------------------------------------------
 
 
