@@ -416,8 +416,12 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """When its heartbeat has advanced lately, if it is not up: it must beat to be up again."""
     started: str = ""
     """When its Asterisk started, as last known."""
+    started_known_ms: Whole = 0
+    """When AMI last said so."""
     interrupted_at_ms: Whole | None = None
     """When its Asterisk was seen to have started again: until it is back, its calls and phones count as gone."""
+    phones_lost_ms: Whole = 0
+    """When the earlier Asterisk was last seen: only sessions that were there by then have lost their phones."""
     beating_since_ms: Whole | None = None
     """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}

@@ -205,8 +205,9 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
 def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
     health = state.observed.health.dialers.get(session.server_ip)
-    at_ms = None if health is None else health.interrupted_at_ms
-    return at_ms is not None and session.seen_since_ms > at_ms
+    if health is None or health.interrupted_at_ms is None:
+        return False
+    return session.seen_since_ms > health.phones_lost_ms
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -443,6 +444,8 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         since_ms=known.since_ms if state is known.state else watch.now_ms,
         evidence=evidence,
         started=dialer.started or known.started,
+        started_known_ms=watch.now_ms if dialer.started else known.started_known_ms,
+        phones_lost_ms=known.started_known_ms if interrupted_at_ms == watch.now_ms else known.phones_lost_ms,
         interrupted_at_ms=interrupted_at_ms if after.life is DialerState.DOWN else None,
         advances=() if after.life is DialerState.UP else _advances(before, dialer.heartbeat, watch.now_ms),
         verdict=verdict.state,

@@ -90,6 +90,9 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
     dialer = state.observed.dialers.get(server_ip)
     if incident.kind is not DialerState.DOWN or server_ip in state.decided.fences or dialer is None:
         return False
+    health = state.observed.health.dialers.get(server_ip)
+    if health is not None and health.interrupted_at_ms is not None:
+        return False  # its Asterisk works again
     return dialer.agent_logins and _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
 
 
