@@ -130,6 +130,8 @@ class Observer:
         self._heartbeats = Heartbeats()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
+        self._agents_seen = False
+        """Agents were read before in this epoch."""
         self._since: dict[str, _Since] = {}
         """By user: since when the session, and its present status and lead, are seen."""
         self._typed: dict[str, LoginRow] = {}
@@ -243,9 +245,12 @@ class Observer:
         changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._since = {
-            name: _since(agent, self._agents.get(name), self._since.get(name), now_ms) for name, agent in agents.items()
+            name: _since(
+                agent, self._agents.get(name), self._since.get(name), now_ms if self._agents_seen else 0, now_ms
+            )
+            for name, agent in agents.items()
         }
-        self._agents, self._counts = agents, counts
+        self._agents, self._counts, self._agents_seen = agents, counts, True
         for agent in changed:
             yield self._record(agent)
         for user in ended:
@@ -368,10 +373,10 @@ class Observer:
         return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)
 
 
-def _since(agent: AgentRow, before: AgentRow | None, known: _Since | None, now_ms: int) -> _Since:
-    """Return since when a session, and its present status and lead, are seen."""
+def _since(agent: AgentRow, before: AgentRow | None, known: _Since | None, new_ms: int, now_ms: int) -> _Since:
+    """Return since when a session, and its present status and lead, are seen; `new_ms`: what a new session gets."""
     if before is None or known is None or agent.live_agent_id != before.live_agent_id:
-        return _Since(now_ms, now_ms)
+        return _Since(new_ms, now_ms)
     same = (agent.status, agent.lead_id) == (before.status, before.lead_id)
     return known if same else known._replace(work_ms=now_ms)
 

@@ -178,7 +178,7 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     lead_id: Whole = 0
     """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
     seen_since_ms: Whole = 0
-    """When the collector first saw this session."""
+    """When the collector first saw this session; 0: it was there when this collector began."""
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
     remote: bool = False
@@ -386,7 +386,9 @@ class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     credible: bool = False
     """The probe has found the dialer alive once, so its results count."""
     contradicted: bool = False
-    """It has failed for a while beside a heartbeat that beats, and was not alive since: it confirms no death."""
+    """It has failed beside a heartbeat that beats, in this same way, and was not alive since: it confirms no death."""
+    absent: bool = False
+    """There is no result now: the next one begins anew."""
 
 
 class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -413,13 +415,15 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     switched_off_since_ms: Whole | None = None
     """Since when `active` is N."""
     advances: tuple[Whole, ...] = ()
-    """When its heartbeat has advanced lately, if it is not up: it must beat to be up again."""
+    """When its heartbeat has advanced lately."""
     started: str = ""
     """When its Asterisk started, as last known."""
     started_known_ms: Whole = 0
     """When AMI last said so."""
     interrupted_at_ms: Whole | None = None
-    """When its Asterisk was seen to have started again: until it is back, its calls and phones count as gone."""
+    """When its Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
+    interrupted: bool = False
+    """That alone is why it is down now: only the calls and phones of sessions from before are gone."""
     phones_lost_ms: Whole = 0
     """When the earlier Asterisk was last seen: only sessions that were there by then have lost their phones."""
     beating_since_ms: Whole | None = None

@@ -22,6 +22,8 @@ WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Statuses of agents to whom VICIdial sends calls."""
 UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
+RESTART_SECONDS = 120.0
+"""An Asterisk that started again this long before a pause, or after it, is the one for which the agent was paused."""
 _LEAVING = {*NOT_SENT, ReloginStage.SENT}
 
 
@@ -58,23 +60,24 @@ class AgentPausePlanner:
             if withheld is not None and not incident.confirmed:
                 continue
             for session in sessions.values():
-                if session.server_ip == incident.server_ip and self._needs_pause(session):
+                if session.server_ip == incident.server_ip and self._needs_pause(session, held=withheld is not None):
                     yield self._new(session, incident, acts=acts)
 
-    def _needs_pause(self, session: AgentSession) -> bool:
+    def _needs_pause(self, session: AgentSession, *, held: bool) -> bool:
         return (
             session.status in WAITING
             and not session.remote
             and not began_after_restart(self.state, session)
             and session.live_agent_id not in self.state.decided.agent_pauses
-            and not self._is_leaving(session.live_agent_id)
+            and not self._is_leaving(session.live_agent_id, held=held)
         )
 
-    def _is_leaving(self, live_agent_id: int) -> bool:
+    def _is_leaving(self, live_agent_id: int, *, held: bool = False) -> bool:
+        """Return True if an agent is about to be logged out; `held`: what was not yet sent is not sent now."""
         move, before = self.relogins.get(live_agent_id), self.state.decided.relogins.get(live_agent_id)
         # a planned move can still be withdrawn; a screen that was sent a logout will log out
         sent = before is not None and before.stage is ReloginStage.SENT
-        return sent or (move is not None and move.stage in _LEAVING)
+        return sent or (move is not None and move.stage in (_LEAVING - NOT_SENT if held else _LEAVING))
 
     def _new(self, session: AgentSession, incident: Incident, *, acts: bool) -> ActionChange:
         pause = AgentPause(
@@ -96,7 +99,7 @@ class AgentPausePlanner:
         if pause.stage is AgentPauseStage.RESUMING:
             return None
         if pause.incident not in self.dead:
-            return self._release(pause)
+            return self._release(pause, session)
         if pause.stage is AgentPauseStage.PAUSED:
             if session.status is AgentStatus.PAUSED and not pause.seen:
                 return ActionChange(self._changed(pause, seen=True), None)
@@ -107,7 +110,13 @@ class AgentPausePlanner:
                 return ActionChange(given_up, DecisionCode.PAUSE_GIVEN_UP, why)
         return None
 
-    def _release(self, pause: AgentPause) -> ActionChange | None:
+    def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
+        """Return True if Asterisk started again about when the agent was paused: it rings no more."""
+        health = self.state.observed.health.dialers.get(session.server_ip)
+        lost_ms = 0 if health is None else health.phones_lost_ms
+        return session.seen_since_ms <= lost_ms and lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
+
+    def _release(self, pause: AgentPause, session: AgentSession) -> ActionChange | None:
         never_sent = pause.stage in {AgentPauseStage.ADVISED, AgentPauseStage.GIVEN_UP}
         if never_sent or self._is_leaving(pause.live_agent_id):
             return ActionChange(pause, None, over=True)
@@ -118,6 +127,9 @@ class AgentPausePlanner:
             return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, why, over=True) if late else None
         if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
             why = "it is not known whether the pause is hotdesk's"
+            return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
+        if self._has_lost_phone(pause, session):
+            why = "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
         why = "the dialer is no longer down, and the agent is still there"
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)

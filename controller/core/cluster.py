@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
-from controller.core.detector import doubt_about, judge_fleet
+from controller.core.detector import doubt_about, is_dead, judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
@@ -31,6 +31,7 @@ from messages.records import (
     Poll,
     RankingSnapshot,
     Relogin,
+    ServerIp,
 )
 from messages.topics import Key, Topic
 from messages.words import reason
@@ -96,6 +97,8 @@ class Permit(NamedTuple):
     """The attempts that stand: all others were withdrawn."""
     doubts: Mapping[str, Reason] = MappingProxyType({})
     """By incident: why its dialer may not be dead."""
+    dead: frozenset[ServerIp] = frozenset()
+    """The dialers that are dead now, by two signs: whatever was planned for a dead one is carried out on no other."""
     fresh_at: float | None = None
     """When the latest poll was observed, on this process's monotonic clock; None: none came in."""
 
@@ -108,11 +111,14 @@ class Permit(NamedTuple):
             return reason(ReasonCode.WITHDRAWN)
         if self.fresh_at is None or now - self.fresh_at > STALE_SECONDS:
             return reason(ReasonCode.VIEW_STALE)
-        return (
-            not_owner
-            or withholds(self.withheld, action)
-            or (None if takes_back(action) else self.doubts.get(action.incident))
-        )
+        return not_owner or withholds(self.withheld, action) or self._doubt_about(action)
+
+    def _doubt_about(self, action: Action) -> Reason | None:
+        if takes_back(action):
+            return None
+        if isinstance(action, Relogin) and not action.dialer_lives and action.from_server_ip not in self.dead:
+            return reason(ReasonCode.DEATH_IN_DOUBT, evidence="it is no longer confirmed")
+        return self.doubts.get(action.incident)
 
 
 Echo = Incident | Action | LoginSlot | Key
@@ -208,11 +214,13 @@ class Cluster:
         apply_plan(self.state, plan)
         self._echoes.update(each for each in plan.records if isinstance(each, Echo))
         self._echoes.update(plan.ended)
-        self.permit = self.permit._replace(due=self._due(), doubts=self._doubts())
+        self.permit = self.permit._replace(due=self._due(), doubts=self._doubts(), dead=self._dead())
 
     def publish(self, doubt: Reason | None = None) -> None:
         """Publish what may be carried out now; `doubt` is what only the present can know."""
-        self.permit = Permit(why_withheld(self.state, doubt), self._due(), self._doubts(), self.freshness.fresh_at)
+        self.permit = Permit(
+            why_withheld(self.state, doubt), self._due(), self._doubts(), self._dead(), self.freshness.fresh_at
+        )
 
     def _due(self) -> frozenset[AttemptId]:
         return frozenset(attempt_of(each) for each in self.state.decided.actions if is_due(each))
@@ -224,6 +232,10 @@ class Cluster:
             if each.kind is DialerState.DOWN
             and (doubt := doubt_about(self.state, self.policy, each.server_ip)) is not None
         }
+
+    def _dead(self) -> frozenset[ServerIp]:
+        dialers = self.state.observed.health.dialers
+        return frozenset(server_ip for server_ip, health in dialers.items() if is_dead(health))
 
     def advise(self, plan: Plan) -> list[Entry]:
         """Apply a plan of advice at once; return the entries that store it."""

@@ -57,9 +57,9 @@ BEAT_SECONDS = 5.0
 """A heartbeat beats if it has advanced `BEATS` times in this time. A sound one advances each second."""
 RETURN_SECONDS = 10.0
 """A dialer that is down must beat this long to be back."""
-INTERRUPTED_SECONDS = 20.0
+INTERRUPTED_SECONDS = 45.0
 """A dialer whose Asterisk has started again is down for at least this long: time to move the agents whose phones are
-gone."""
+gone, after their dispositions."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -183,7 +183,7 @@ def _counted_anew(dialer: DialerHealth) -> DialerHealth:
     if dialer.verdict is not DialerState.DOWN:
         return dialer
     evidence = "its silence counts anew, since most dialers are back"
-    return msgspec.structs.replace(dialer, verdict=DialerState.SUSPECT, evidence=evidence)
+    return msgspec.structs.replace(dialer, verdict=DialerState.SUSPECT, confirmed=False, evidence=evidence)
 
 
 def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Reason | None:
@@ -202,12 +202,15 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
     return None
 
 
+def is_dead(health: DialerHealth) -> bool:
+    """Return True if the latest poll itself shows by two signs that a dialer is dead, and its calls with it."""
+    return health.life is health.verdict is DialerState.DOWN and health.confirmed
+
+
 def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
     health = state.observed.health.dialers.get(session.server_ip)
-    if health is None or health.interrupted_at_ms is None:
-        return False
-    return session.seen_since_ms > health.phones_lost_ms
+    return health is not None and health.interrupted and session.seen_since_ms > health.phones_lost_ms
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -253,11 +256,19 @@ def _watch(
     """Return the history of each probe: its result, and since when."""
     known = {} if before is None else before.probes
     works = _works(before, dialer, now_ms)
-    # a probe without a result now (its collector has just started) is as credible as before once it has one again
-    histories = {kind: each for kind, each in known.items() if kind not in dialer.probes}
+    # a probe without a result now (its collector has just started) is as credible as before once it has one again; a
+    # failure that the heartbeat outlives was none of Asterisk's
+    histories = {
+        kind: msgspec.structs.replace(
+            each, absent=True, contradicted=each.contradicted or (works and each.told is not ProbeResult.ALIVE)
+        )
+        for kind, each in known.items()
+        if kind not in dialer.probes
+    }
     for kind, told in dialer.probes.items():
         earlier = known.get(kind)
-        lasted = earlier is not None and earlier.told is told
+        same = earlier is not None and earlier.told is told
+        lasted = same and earlier is not None and not earlier.absent
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
         alive = told is ProbeResult.ALIVE
         long = lasted and now_ms - since_ms >= CONTRADICTED_SECONDS * 1000
@@ -265,7 +276,7 @@ def _watch(
             told=told,
             since_ms=since_ms,
             credible=alive or (earlier is not None and earlier.credible),
-            contradicted=not alive and ((long and works) or (earlier is not None and earlier.contradicted)),
+            contradicted=not alive and ((long and works) or (earlier is not None and same and earlier.contradicted)),
         )
         histories[kind] = earlier if earlier is not None and earlier == history else history
     return histories
@@ -312,7 +323,7 @@ def _verdict(
     failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
     if heartbeat is None:
-        if failing_for >= HUNG_SECONDS:
+        if failing_for >= HUNG_SECONDS and probed.confirms:
             words = f"no heartbeat row, {probed.words} for {failing_for:.1f} s"
             return _Verdict(DialerState.DOWN, words, confirmed=True)
         return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
@@ -362,7 +373,8 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
     write. A refusal may be a firewall's word, and a cut may be on our own path.
     `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
-    if failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and not beats:
+    hung = failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and probed.confirms
+    if hung and not beats:
         words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
@@ -378,30 +390,28 @@ def _beats(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> b
     return len(_advances(before, dialer.heartbeat, now_ms)) >= BEATS
 
 
-def _unless_interrupted(
+def _interruption(
     verdict: _Verdict, before: DialerHealth | None, dialer: DialerReading, watch: _Watch
-) -> tuple[_Verdict, int | None]:
-    """Return the verdict, and when Asterisk was seen to have started again, if that alone is why the dialer is down."""
-    at_ms = _interrupted_at_ms(before, dialer, watch.now_ms)
-    if verdict.state is DialerState.DOWN or at_ms is None:
-        return verdict, None
-    if watch.now_ms - at_ms >= INTERRUPTED_SECONDS * 1000 and _beats(before, dialer, watch.now_ms):
-        return verdict, at_ms
-    started = dialer.started or (before.started if before is not None else "")
-    words = f"its Asterisk started again at {started}: every call and phone there is gone"
-    return _Verdict(DialerState.DOWN, words, confirmed=True), at_ms
+) -> tuple[int | None, bool]:
+    """Return when Asterisk was seen to have started again, and whether that alone is why the dialer is down now.
 
-
-def _interrupted_at_ms(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> int | None:
-    """Return when a dialer's Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
+    Its updater ends with the old Asterisk: if the heartbeat beats all along, another start time comes from another
+    Asterisk, as when the address to probe was corrected.
+    """
     if before is None:
-        return None
+        return None, False
     again = "" not in {before.started, dialer.started} and before.started != dialer.started
-    return now_ms if again else before.interrupted_at_ms
+    at_ms = watch.now_ms if again else before.interrupted_at_ms
+    if at_ms is None or verdict.state is DialerState.DOWN:
+        return at_ms, False
+    lasted, down = watch.now_ms - at_ms, before.life is DialerState.DOWN
+    if not _beats(before, dialer, watch.now_ms) or (down and lasted < INTERRUPTED_SECONDS * 1000):
+        return at_ms, True
+    return (None if not down and lasted >= RETURN_SECONDS * 1000 else at_ms), False
 
 
 def _advances(before: DialerHealth | None, heartbeat: Heartbeat | None, now_ms: int) -> tuple[int, ...]:
-    """Return when a heartbeat has advanced lately, at most `BEATS` times; kept only while the dialer is not up."""
+    """Return when a heartbeat has advanced lately, at most `BEATS` times."""
     known = () if before is None else before.advances
     latest = None if heartbeat is None else heartbeat.progressed_at_ms
     if latest is not None and (not known or latest > known[-1]):
@@ -421,8 +431,11 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     fenced: bool,
 ) -> DialerHealth:
     verdict = _verdict(before, dialer, probed, watch, policy)
-    verdict, interrupted_at_ms = _unless_interrupted(verdict, before, dialer, watch)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
+    interrupted_at_ms, interrupted = _interruption(verdict, before, dialer, watch)
+    if interrupted:
+        words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
+        verdict = _Verdict(DialerState.DOWN, words, confirmed=True)
     after = _live_on(known, verdict, watch.now_ms)
     switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
     state, evidence = after.life, verdict.evidence
@@ -446,8 +459,9 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         started=dialer.started or known.started,
         started_known_ms=watch.now_ms if dialer.started else known.started_known_ms,
         phones_lost_ms=known.started_known_ms if interrupted_at_ms == watch.now_ms else known.phones_lost_ms,
-        interrupted_at_ms=interrupted_at_ms if after.life is DialerState.DOWN else None,
-        advances=() if after.life is DialerState.UP else _advances(before, dialer.heartbeat, watch.now_ms),
+        interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
+        interrupted=interrupted,
+        advances=_advances(before, dialer.heartbeat, watch.now_ms),
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,
         probes=histories,
@@ -459,7 +473,7 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
     life = known.life
     if life is DialerState.DOWN and verdict.state is DialerState.UP:
         return _come_back(known, now_ms)
-    changes: dict[str, object] = {"beating_since_ms": None}
+    changes: dict[str, object] = {"beating_since_ms": None, "confirmed": False}
     match verdict.state:
         case DialerState.DOWN:
             if life is not DialerState.DOWN:
@@ -473,7 +487,7 @@ def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealt
                 life = DialerState.UP
                 if now_ms - known.probation_until_ms >= FLAP_MEMORY_SECONDS * 1000:
                     changes["deaths"] = 0
-            changes |= {"confirmed": False, "served": True}
+            changes["served"] = True
         case DialerState.SUSPECT:
             if life is not DialerState.DOWN:
                 life = DialerState.SUSPECT

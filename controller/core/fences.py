@@ -91,7 +91,7 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
     if incident.kind is not DialerState.DOWN or server_ip in state.decided.fences or dialer is None:
         return False
     health = state.observed.health.dialers.get(server_ip)
-    if health is not None and health.interrupted_at_ms is not None:
+    if health is not None and health.interrupted:
         return False  # its Asterisk works again
     return dialer.agent_logins and _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
-from controller.core.detector import began_after_restart
+from controller.core.detector import began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone
 from controller.core.targets import Targets
@@ -151,11 +151,11 @@ class Moves:
     def _why_busy(self, session: AgentSession) -> NotMoved | None:
         """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
         if session.status in IN_CALL:
-            return NotMoved.IN_CALL if self._lives(session.server_ip) else None
+            return NotMoved.IN_CALL if self._call_lives(session) else None
         return NotMoved.IN_WRAPUP if session.in_wrapup and not self._wrapup_is_over(session) else None
 
     def _wrapup_is_over(self, session: AgentSession) -> bool:
-        lives = self._lives(session.server_ip)
+        lives = self._call_lives(session)
         limit = self._plan.policy.wrapup_seconds if lives else DEAD_WRAPUP_SECONDS
         return self._plan.now_ms - session.changed_at_ms >= limit * SECOND_MS
 
@@ -165,7 +165,7 @@ class Moves:
         self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str
     ) -> Relogin:
         plan = self._plan
-        lives, in_call = self._lives(session.server_ip), session.status in IN_CALL
+        lives, in_call = self._call_lives(session), session.status in IN_CALL
         stage = ReloginStage.HANGING_UP if in_call else ReloginStage.PLANNED
         relogin = Relogin(
             cluster=plan.state.cluster,
@@ -242,7 +242,15 @@ class Moves:
         return self._repeat(relogin) if relogin.stage is ReloginStage.SENT and late else relogin
 
     def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
-        """Plan the logout once the agent has chosen the disposition, or once the time for it is over."""
+        """Plan the logout once the agent has chosen the disposition, or once the time for it is over.
+
+        A dialer may come back or die before anything was sent: then a call lives, or has died, after all.
+        """
+        lives, in_call = self._call_lives(session), session.status in IN_CALL
+        if lives is not relogin.dialer_lives:
+            dead_call = in_call and not lives
+            stage = ReloginStage.HANGING_UP if dead_call else ReloginStage.PLANNED
+            return self._changed(relogin, stage=stage, dialer_lives=lives, in_call=dead_call, undisposed=False)
         if relogin.stage is ReloginStage.WRAPPING_UP:
             pending = session.status in IN_CALL or session.in_wrapup
             if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
@@ -284,14 +292,17 @@ class Moves:
             and not self._lives(session.server_ip)
         )
 
+    def _call_lives(self, session: AgentSession) -> bool:
+        """Return True if an agent's call may be alive."""
+        return self._lives(session.server_ip) or began_after_restart(self._plan.state, session)
+
     def _lives(self, server_ip: ServerIp) -> bool:
         """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not.
 
         Nor does it that the dialer was down a moment ago, and is not up yet.
         """
         health = self._plan.state.observed.health.dialers.get(server_ip)
-        is_dead = health is not None and health.life is health.verdict is DialerState.DOWN and health.confirmed
-        return health is not None and not is_dead
+        return health is not None and not is_dead(health)
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)

@@ -43,10 +43,13 @@ def _what_to_send(relogin: Relogin, row: SessionRow) -> Precondition:
 
 def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
     # a refused logout is retried after a while, and fails in the end; a hang-up is sent again with the logout
-    stage = ReloginStage.WRAPPING_UP if relogin.stage is ReloginStage.HANGING_UP else ReloginStage.SENT
+    hung_up = relogin.stage is ReloginStage.HANGING_UP
+    stage = ReloginStage.WRAPPING_UP if hung_up else ReloginStage.SENT
     if outcome.reply is Reply.GONE:
         stage = ReloginStage.ENDED
-    return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
+    # an answer means that a logout was sent: the screen may ask for its re-login then
+    answer = relogin.answer if hung_up else outcome.said
+    return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=answer, by=by)
 
 
 def _done_code(relogin: Relogin) -> DecisionCode:

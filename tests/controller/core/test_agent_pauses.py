@@ -73,6 +73,30 @@ def test_the_fleet_brake_moves_no_agent_and_pauses_those_on_a_confirmed_dead_dia
     assert stages(floor) == {"1001": AgentPauseStage.PLANNED, "1002": AgentPauseStage.PLANNED}
 
 
+def test_a_move_that_the_brake_holds_back_leaves_its_agent_to_be_paused() -> None:
+    floor = Floor(*crowd(1))
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves()
+    floor.poll()
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PLANNED}
+
+
+def test_a_pause_is_not_taken_back_from_an_agent_whose_phone_was_lost_with_the_old_asterisk() -> None:
+    floor = Floor(*crowd(1), policy=Policy(moves_of_a_user=0))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    floor.judge()
+    up = floor.state.observed.health.dialers[ONE]
+    lost = msgspec.structs.replace(up, phones_lost_ms=floor.state.observed.observed_at_ms)
+    floor.state.observed.health.dialers[ONE] = lost
+    assert DecisionCode.PAUSE_NOT_TAKEN_BACK in [code for code, _, _ in decisions(floor.plan())]
+    assert stages(floor) == {}
+
+
 def test_while_the_cluster_is_suspended_no_agent_is_paused() -> None:
     floor = Floor(*crowd(2))
     floor.judge(reason(ReasonCode.WATCHING_ANEW), ONE=DialerState.DOWN)

@@ -405,6 +405,28 @@ def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over
     assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
 
 
+@pytest.mark.parametrize("hung", [False, True])
+def test_a_dialer_that_comes_back_while_it_is_drained_has_living_calls_after_all(hung: bool) -> None:
+    floor = hung_up() if hung else Floor(agent("1001", status=AgentStatus.INCALL))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=30)
+    floor.judge(ONE=DialerState.DRAINING)
+    (move,) = [each for each in floor.plan().records if isinstance(each, Relogin)]
+    assert (move.stage, move.dialer_lives, move.in_call) == (ReloginStage.PLANNED, True, False)
+
+
+def test_a_call_that_dies_with_its_dialer_before_a_drained_agent_is_logged_out_is_hung_up() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(ONE=DialerState.DRAINING)
+    assert [each.dialer_lives for each in floor.moves()] == [True]
+    floor.poll(agent("1001", status=AgentStatus.INCALL))
+    floor.judge(ONE=DialerState.DOWN)
+    assert [(each.stage, each.in_call, each.dialer_lives) for each in floor.moves()] == [
+        (ReloginStage.HANGING_UP, True, False)
+    ]
+
+
 def test_a_death_that_only_the_heartbeat_shows_ends_no_call() -> None:
     policy = msgspec.structs.replace(CALM, act_on_heartbeat_alone=True)
     floor = Floor(agent("1001"), agent("1002", status=AgentStatus.INCALL), policy=policy)

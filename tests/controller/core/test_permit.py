@@ -13,7 +13,7 @@ from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, NOW_MS, ONE, TWO, dialer, poll
 
 NOW = 100.0
-GRANTED = Permit(withheld=None, due=frozenset({attempt_of(MOVE)}), fresh_at=NOW)
+GRANTED = Permit(withheld=None, due=frozenset({attempt_of(MOVE)}), dead=frozenset({ONE}), fresh_at=NOW)
 SUSPENDED = reason(ReasonCode.SUSPENDED, by="anna", because="")
 NOT_OWNER = reason(ReasonCode.NOT_OWNER)
 
@@ -60,16 +60,27 @@ def test_a_death_in_doubt_holds_back_what_is_done_about_it_and_not_what_takes_it
     assert [permit.objection(each, NOW, None) for each in (MOVE, PAUSE, resume)] == [DOUBT, DOUBT, None]
 
 
+def test_what_was_planned_for_a_dead_dialer_is_not_carried_out_once_its_death_is_not_confirmed() -> None:
+    objection = GRANTED._replace(dead=frozenset({TWO})).objection(MOVE, NOW, None)
+    assert objection is not None
+    assert objection.code is ReasonCode.DEATH_IN_DOUBT
+    living = msgspec.structs.replace(MOVE, dialer_lives=True)
+    assert GRANTED._replace(dead=frozenset()).objection(living, NOW, None) is None
+
+
 def test_another_attempt_about_the_same_session_is_another_action() -> None:
     again = msgspec.structs.replace(MOVE, attempts=2)
     assert GRANTED.objection(again, NOW, None) == reason(ReasonCode.WITHDRAWN)
+
+
+LIVING = msgspec.structs.replace(MOVE, dialer_lives=True)
 
 
 def acting() -> Cluster:
     """Return a cluster that has seen a poll and committed the move."""
     cluster = Cluster(CLUSTER, Policy(acts=True), Process("me", ""), owned=True, decisions=no_decisions())
     fold_poll(cluster, 1)
-    cluster.committed(Plan([MOVE], []))
+    cluster.committed(Plan([LIVING], []))
     return cluster
 
 
@@ -82,31 +93,31 @@ def fold_poll(cluster: Cluster, sequence: int) -> None:
 
 def test_what_was_committed_may_be_carried_out_at_once_and_what_was_withdrawn_never() -> None:
     cluster = acting()
-    assert cluster.permit.objection(MOVE, NOW + 1, None) is None
+    assert cluster.permit.objection(LIVING, NOW + 1, None) is None
     sent = msgspec.structs.replace(MOVE, stage=ReloginStage.SENT)
     cluster.committed(Plan([sent], []))
-    assert cluster.permit.objection(MOVE, NOW + 1, None) == reason(ReasonCode.WITHDRAWN)
+    assert cluster.permit.objection(LIVING, NOW + 1, None) == reason(ReasonCode.WITHDRAWN)
 
 
 def test_polls_that_no_longer_come_end_what_waits_in_a_queue() -> None:
     cluster = acting()
-    assert cluster.permit.objection(MOVE, NOW + 1 + STALE_SECONDS, None) is None
-    assert cluster.permit.objection(MOVE, NOW + 1.1 + STALE_SECONDS, None) == reason(ReasonCode.VIEW_STALE)
+    assert cluster.permit.objection(LIVING, NOW + 1 + STALE_SECONDS, None) is None
+    assert cluster.permit.objection(LIVING, NOW + 1.1 + STALE_SECONDS, None) == reason(ReasonCode.VIEW_STALE)
     fold_poll(cluster, 7)
-    assert cluster.permit.objection(MOVE, NOW + 7, None) is None
+    assert cluster.permit.objection(LIVING, NOW + 7, None) is None
 
 
 def test_a_suspended_cluster_carries_out_nothing_from_its_next_plan_on() -> None:
     cluster = acting()
     cluster.fold(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna"), live=True)
     cluster.publish()
-    assert cluster.permit.objection(MOVE, NOW + 1, None) == SUSPENDED
+    assert cluster.permit.objection(LIVING, NOW + 1, None) == SUSPENDED
 
 
 def test_a_permit_is_never_changed() -> None:
     cluster = acting()
     before = cluster.permit
-    assert isinstance(MOVE, Relogin)
+    assert isinstance(LIVING, Relogin)
     fold_poll(cluster, 2)
     assert cluster.permit is not before
-    assert before == Permit(None, frozenset({attempt_of(MOVE)}), {}, before.fresh_at)
+    assert before == Permit(None, frozenset({attempt_of(LIVING)}), {}, frozenset(), before.fresh_at)
