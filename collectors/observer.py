@@ -100,14 +100,6 @@ class _Session(NamedTuple):
     odd: OddRows
 
 
-class _Since(NamedTuple):
-    """Since when a session is seen, in the log's time."""
-
-    session_ms: int
-    work_ms: int
-    """The present status and lead."""
-
-
 class _Counts(NamedTuple):
     """The agents of one dialer."""
 
@@ -130,10 +122,8 @@ class Observer:
         self._heartbeats = Heartbeats()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
-        self._agents_seen = False
-        """Agents were read before in this epoch."""
-        self._since: dict[str, _Since] = {}
-        """By user: since when the session, and its present status and lead, are seen."""
+        self._since_ms: dict[str, int] = {}
+        """By user: when the present status and lead of the session were first seen."""
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
         self._counts: dict[ServerIp, _Counts] = {}
@@ -244,13 +234,11 @@ class Observer:
         self._typed.update(logins)
         changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
-        self._since = {
-            name: _since(
-                agent, self._agents.get(name), self._since.get(name), now_ms if self._agents_seen else 0, now_ms
-            )
+        self._since_ms = {
+            name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms
             for name, agent in agents.items()
         }
-        self._agents, self._counts, self._agents_seen = agents, counts, True
+        self._agents, self._counts = agents, counts
         for agent in changed:
             yield self._record(agent)
         for user in ended:
@@ -346,8 +334,7 @@ class Observer:
                     epoch=epoch,
                     sequence=sequence,
                     **row._asdict(),
-                    seen_since_ms=self._since[row.user.lower()].session_ms,
-                    changed_at_ms=self._since[row.user.lower()].work_ms,
+                    changed_at_ms=self._since_ms[row.user.lower()],
                     remote=row.remote,
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
@@ -373,12 +360,10 @@ class Observer:
         return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)
 
 
-def _since(agent: AgentRow, before: AgentRow | None, known: _Since | None, new_ms: int, now_ms: int) -> _Since:
-    """Return since when a session, and its present status and lead, are seen; `new_ms`: what a new session gets."""
-    if before is None or known is None or agent.live_agent_id != before.live_agent_id:
-        return _Since(new_ms, now_ms)
-    same = (agent.status, agent.lead_id) == (before.status, before.lead_id)
-    return known if same else known._replace(work_ms=now_ms)
+def _is_same_work(agent: AgentRow, before: AgentRow | None) -> bool:
+    """Return True if the session, its status and its lead are as before."""
+    work = (agent.live_agent_id, agent.status, agent.lead_id)
+    return before is not None and work == (before.live_agent_id, before.status, before.lead_id)
 
 
 def _read_session(row: Row) -> _Session:

@@ -177,8 +177,6 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     on_hook: bool = False
     lead_id: Whole = 0
     """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
-    seen_since_ms: Whole = 0
-    """When the collector first saw this session; 0: it was there when this collector began."""
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
     remote: bool = False
@@ -420,12 +418,16 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """When its Asterisk started, as last known."""
     started_known_ms: Whole = 0
     """When AMI last said so."""
+    started_known_session: Whole = 0
+    """The newest `live_agent_id` by then."""
     interrupted_at_ms: Whole | None = None
     """When its Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
     interrupted: bool = False
     """That alone is why it is down now: only the calls and phones of sessions from before are gone."""
     phones_lost_ms: Whole = 0
-    """When the earlier Asterisk was last seen: only sessions that were there by then have lost their phones."""
+    """When the earlier Asterisk was last seen."""
+    phones_lost_session: Whole = 0
+    """The newest `live_agent_id` by then: only those sessions have lost their phones."""
     beating_since_ms: Whole | None = None
     """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}

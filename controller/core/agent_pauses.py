@@ -113,8 +113,9 @@ class AgentPausePlanner:
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
         """Return True if Asterisk started again about when the agent was paused: it rings no more."""
         health = self.state.observed.health.dialers.get(session.server_ip)
-        lost_ms = 0 if health is None else health.phones_lost_ms
-        return session.seen_since_ms <= lost_ms and lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
+        if health is None or session.live_agent_id > health.phones_lost_session:
+            return False
+        return health.phones_lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
 
     def _release(self, pause: AgentPause, session: AgentSession) -> ActionChange | None:
         never_sent = pause.stage in {AgentPauseStage.ADVISED, AgentPauseStage.GIVEN_UP}

@@ -195,7 +195,12 @@ class Cluster:
         observed, decided = self.state.observed, self.state.decided
         if observed.poll is not None:
             observed.health = judge_fleet(
-                observed.health, observed.poll, self.policy, decided.orders, fenced=fenced(self.state)
+                observed.health,
+                observed.poll,
+                self.policy,
+                decided.orders,
+                fenced=fenced(self.state),
+                newest_session=observed.newest_session,
             )
         ended = [
             end_of_slot(slot, self._me.name) if over else entry_of(slot) for slot, over in decided.slots_ended.values()

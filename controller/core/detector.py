@@ -107,12 +107,19 @@ _MUST_BEAT = {DialerState.SUSPECT, DialerState.DOWN, DialerState.RECOVERING}
 _FAILING = {_ProbeOutcome.MUTE, _ProbeOutcome.REFUSED, _ProbeOutcome.UNREACHABLE}
 
 
-def judge_fleet(
-    before: FleetHealth, poll: Poll, policy: Policy, orders: Orders, *, fenced: Collection[ServerIp] = frozenset()
+def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
+    before: FleetHealth,
+    poll: Poll,
+    policy: Policy,
+    orders: Orders,
+    *,
+    fenced: Collection[ServerIp] = frozenset(),
+    newest_session: int = 0,
 ) -> FleetHealth:
     """Return the state of every dialer of a poll, from the states before and people's orders.
 
     `fenced`: dialers that hotdesk itself has closed to new logins; for them that flag does not count.
+    `newest_session`: the highest `live_agent_id` so far.
     """
     now_ms = poll.observed_at_ms
     gap_ms = now_ms - before.polled_at_ms
@@ -146,7 +153,7 @@ def judge_fleet(
             dialer,
             histories=watched[dialer.server_ip],
             probed=probed[dialer.server_ip],
-            watch=_Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind=blind),
+            watch=_Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind, newest_session),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
@@ -210,7 +217,7 @@ def is_dead(health: DialerHealth) -> bool:
 def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
     health = state.observed.health.dialers.get(session.server_ip)
-    return health is not None and health.interrupted and session.seen_since_ms > health.phones_lost_ms
+    return health is not None and health.interrupted and session.live_agent_id > health.phones_lost_session
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:
@@ -244,6 +251,7 @@ class _Watch(NamedTuple):
     now_ms: int
     steady_since_ms: int
     blind: bool
+    newest_session: int
 
     def seconds_since(self, ms: int) -> float:
         """Return the seconds since `ms`, counted only while polls came without a gap."""
@@ -458,7 +466,11 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         evidence=evidence,
         started=dialer.started or known.started,
         started_known_ms=watch.now_ms if dialer.started else known.started_known_ms,
+        started_known_session=watch.newest_session if dialer.started else known.started_known_session,
         phones_lost_ms=known.started_known_ms if interrupted_at_ms == watch.now_ms else known.phones_lost_ms,
+        phones_lost_session=known.started_known_session
+        if interrupted_at_ms == watch.now_ms
+        else known.phones_lost_session,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
         advances=_advances(before, dialer.heartbeat, watch.now_ms),

@@ -66,6 +66,8 @@ class Observed:
     settings: SystemSettings | None = None
     weight_shares: dict[ServerIp, float] = field(default_factory=dict)
     """Each weighted dialer's share of the weights; empty if the cluster has no weights."""
+    newest_session: int = field(default=0, compare=False)
+    """The highest `live_agent_id` that was ever seen: VICIdial counts up."""
     outage: Outage | None = None
     health: FleetHealth = field(default_factory=FleetHealth)
     """The states of the dialers by `controller.core.detector`; empty before its first verdicts."""
@@ -140,6 +142,7 @@ class Observed:
         match news:
             case AgentSession():
                 self.agents[news.user.lower()] = news
+                self.newest_session = max(self.newest_session, news.live_agent_id)
             case Phone():
                 self.phones[news.login.lower()] = news
             case PhoneAlias():

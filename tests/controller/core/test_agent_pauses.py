@@ -91,7 +91,7 @@ def test_a_pause_is_not_taken_back_from_an_agent_whose_phone_was_lost_with_the_o
     floor.poll(agent("1001", status=AgentStatus.PAUSED))
     floor.judge()
     up = floor.state.observed.health.dialers[ONE]
-    lost = msgspec.structs.replace(up, phones_lost_ms=floor.state.observed.observed_at_ms)
+    lost = msgspec.structs.replace(up, phones_lost_ms=floor.state.observed.observed_at_ms, phones_lost_session=1001)
     floor.state.observed.health.dialers[ONE] = lost
     assert DecisionCode.PAUSE_NOT_TAKEN_BACK in [code for code, _, _ in decisions(floor.plan())]
     assert stages(floor) == {}
