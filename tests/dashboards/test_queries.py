@@ -54,7 +54,7 @@ def test_the_failover_dashboard_shows_detection_moves_and_return(failover: Failo
 
     assert figure("Moved") == failover.moved
     assert figure("Agents on it") == failover.moved
-    assert 7 < figure("Detected after") < 15
+    assert 2 < figure("Detected after") < 10
     assert figure("Empty after") < 30
     landed = {
         series["metric"]["to_server_ip"]: int(series["values"][-1][1])
@@ -64,8 +64,9 @@ def test_the_failover_dashboard_shows_detection_moves_and_return(failover: Failo
     assert sum(landed.values()) == failover.moved
     assert len(landed) == 2
     assert max(landed.values()) - min(landed.values()) <= 1
-    # up, suspect, down, and recovering once it was back
-    assert words("State", failover)[:4] == ["up", "suspect", "down", "recovering"]
+    # and suspect between the first two, for half a second, which a scrape may miss
+    seen = [each for each in words("State", failover) if each != "suspect"]
+    assert seen[:3] == ["up", "down", "recovering"]
     assert words("Incident", failover) == ["down"]
 
 

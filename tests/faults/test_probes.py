@@ -180,7 +180,8 @@ def test_in_doubt_each_is_asked_in_time_and_no_oftener_than_fail2ban_bears(diale
         one.kill()
         two.kill()
         prober.doubt({one.host, two.host})
-        assert until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.REFUSED}) < 2
+        # while most signs waver together it waits five seconds
+        assert until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.REFUSED}) < 8
 
 
 def test_nothing_is_left_behind(tree: AsteriskTree, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Settings:
         """Write the clusters, each with more settings of its own."""
         tables = [
             f"[clusters.{name}]\nhost = '{at.settings.host}'\nport = {at.settings.port}\nuser = '{at.user}'\n"
-            f"database = '{at.name}'\npassword_file = '{self._password}'\n{more}\n"
+            f"database = '{at.name}'\npassword_file = '{self._password}'\n"
+            f"sip = {str(at.probes.sip).lower()}\nsip_port = {at.probes.sip_port}\n{more}\n"
             for name, (at, more) in clusters.items()
         ]
         self.path.write_text("\n".join([f"[api]\n{api}\n", *tables]))

@@ -12,7 +12,7 @@ import msgspec
 from controller.core.policy import Policy
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions
-from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Record
+from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, ProbeResult, Record
 from messages.topics import Topic, partition_of
 from stream.entries import entry_of
 from stream.kafka.client import KafkaSettings
@@ -38,7 +38,7 @@ class Scene:
         self.http.headers["authorization"] = f"Bearer {TOKENS['admin']}"
         self.server_ips = tuple(server_ips)
         self.silent: set[str] = set()
-        """Dialers whose heartbeat stands still."""
+        """Dialers that are dead: their heartbeat stands still, and SIP finds nobody there."""
         self.descriptions: dict[str, str] = {}
         self.agents: dict[str, str] = {}
         """Users, and the dialer each is on."""
@@ -127,7 +127,8 @@ class Scene:
             self._beats[server_ip] = now_ms
         beat = Heartbeat(progressed_at_ms=self._beats.get(server_ip, now_ms), watched_since_ms=NOW_MS, age_seconds=0.5)
         reading = dialer(server_ip, agents, heartbeat=beat)
-        return msgspec.structs.replace(reading, description=self.descriptions.get(server_ip, ""))
+        sip = ProbeResult.UNREACHABLE if server_ip in self.silent else ProbeResult.ALIVE
+        return msgspec.structs.replace(reading, description=self.descriptions.get(server_ip, ""), probes={"sip": sip})
 
 
 @contextmanager
