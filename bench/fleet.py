@@ -11,7 +11,7 @@ import msgspec
 from bench.crowd import Crowd
 from collectors.collector import entry
 from collectors.observer import Observer
-from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ServerIp
+from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ProbeResult, ServerIp
 from stream.entries import entry_of
 from stream.log import Entry, Log
 
@@ -75,9 +75,14 @@ class _Cluster:
         if last_at is None or last_at * 1000 > before_ms:
             self._progressed[dialer.server_ip] = now_ms
         beat = Heartbeat(progressed_at_ms=self._progressed[dialer.server_ip], watched_since_ms=0, age_seconds=0.5)
-        return msgspec.structs.replace(dialer, heartbeat=beat)
+        # as SIP is asked: once at the start, and in doubt
+        calm = {"sip": ProbeResult.ALIVE} if self._sequence <= CALM_POLLS else {}
+        silent = last_at is not None and last_at * 1000 <= before_ms
+        probes = {"sip": ProbeResult.UNREACHABLE} if silent else calm
+        return msgspec.structs.replace(dialer, heartbeat=beat, probes=probes)
 
 
+CALM_POLLS = 3
 _CROWD = Crowd(DIALERS, AGENTS)
 
 

@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from collectors.heartbeats import Heartbeats, _Watched
 from collectors.leadership import Leadership
-from controller.core import agent_pauses, cluster, detector, fences, incidents, moves, ownership, planning, ranking
+from controller.core import cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
-from controller.core.actions import ActionChange, SessionRow, agent_pause
-from controller.core.actions.relogin import IN_CALL
+from controller.core.actions import ActionChange, SessionRow
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
@@ -32,7 +30,7 @@ from controller.core.targets import Targets
 from controller.runtime import committer, executor
 from controller.runtime.committer import Committer
 from messages.codes import Precondition
-from messages.records import AgentSession, DialerState, Fence, Heartbeat, Ineligible, Pause, ProbeResult
+from messages.records import AgentSession, DialerState, Ineligible, Pause, ProbeResult
 
 
 class Change(NamedTuple):
@@ -67,21 +65,6 @@ def _always(value: object) -> Callable[..., object]:
     return lambda *_, **__: value
 
 
-def _watch_by_the_wall_clock(self: Heartbeats, now_ms: int, seen: dict[str, Any]) -> None:
-    """Take a heartbeat for advancing as long as its value is young, as VICIdial does, instead of looking at it."""
-    self._watched = {
-        server_ip: _Watched(
-            row.value,
-            Heartbeat(
-                progressed_at_ms=now_ms if (row.age_seconds or 0) < 120 else now_ms - 120_000,
-                watched_since_ms=now_ms - 120_000,
-                age_seconds=row.age_seconds,
-            ),
-        )
-        for server_ip, row in seen.items()
-    }
-
-
 def _fold_at_once(self: Observed, stamp: tuple[int, int], news: Any) -> Folded:
     """File what belongs to a poll before the record that closes it is there."""
     if stamp <= self.stamp:
@@ -99,14 +82,6 @@ def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> 
 
 
 _close = Observed._close
-
-
-def _hang_everybody_up(self: Moves, incident: str, session: Any, *rest: Any, why: str) -> Any:
-    relogin = _plan_move(self, incident, session, *rest, why=why)
-    records = self._plan.plan.records
-    at = records.index(relogin)
-    records[at] = msgspec.structs.replace(relogin, in_call=session.status in IN_CALL)
-    return records[at]
 
 
 _plan_move = Moves._plan_move
@@ -131,10 +106,6 @@ def _own_whatever_was_owned(self: Clusters, partitions: frozenset[int]) -> None:
 _own = Clusters.own
 
 
-def _tell_nobody_twice(self: Moves, relogin: Any) -> Any:
-    return relogin
-
-
 def _say_nothing(self: PlanBuilder, code: Any, why: str, subject: str, **facts: object) -> None:
     return None
 
@@ -151,7 +122,7 @@ def _offer_what_is_down(state: ClusterState, policy: Any, dialer: Any, load: int
 _reasons_against = ranking._reasons_against
 
 
-def _let_the_pause_be(self: AgentPausePlanner, pause: Any) -> ActionChange:
+def _let_the_pause_be(self: AgentPausePlanner, pause: Any, session: Any) -> ActionChange:
     return ActionChange(pause, None, over=True)
 
 
@@ -185,14 +156,6 @@ def _ask_once(self: executor.Executor, action: Any) -> Any:
 
 
 _withheld = executor.Executor._withheld
-
-
-def _take_every_fence_for_its_own(self: executor.Executor, action: Any) -> Any:
-    """Take a fence of an earlier owner for one that was not tried yet."""
-    return _carry_out(self, msgspec.structs.replace(action, by=self._name) if isinstance(action, Fence) else action)
-
-
-_carry_out = executor.Executor.carry_out
 
 
 def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, beats: bool) -> Any:
@@ -267,47 +230,39 @@ def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead:
 
 MUTANTS = (
     _mutant("slots do not count", 3, Slots, "on", _always(0)),
-    _mutant("act without looking at VICIdial's row", 135, executor, "check", _always(Precondition.SEND)),
-    _mutant("no fleet brake", 27, detector, "fleet_brake", _always(FleetBrake())),
-    _mutant("blind probes are believed", 511, detector, "_all_fail", _always(False)),
-    Mutant(
-        "what was seen before is enough",
-        tuple(Change(place, "doubt_about", _always(None)) for place in (incidents, agent_pauses, fences)),
-        shown_by=52,
-    ),
-    _mutant("a heartbeat's age instead of its progress", 11, Heartbeats, "watch", _watch_by_the_wall_clock),
+    _mutant("act without looking at VICIdial's row", 473, executor, "check", _always(Precondition.SEND)),
+    _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
+    _mutant("blind probes are believed", 127, detector, "_all_fail", _always(False)),
     _mutant("half a poll is folded", 8, Observed, "_wait", _fold_at_once),
-    _mutant("an older poll overwrites a newer one", 191, Observed, "_close", _close_whatever_comes),
-    _mutant("a pause is not heeded", 39, Orders, "add", _ignore_a_pause),
-    _mutant("calls on living dialers are hung up", 177, Moves, "_plan_move", _hang_everybody_up),
+    _mutant("an older poll overwrites a newer one", 139, Observed, "_close", _close_whatever_comes),
+    _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
         "no pace",
         (Change(Moves, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
-        shown_by=31,
+        shown_by="undrained",
     ),
-    _mutant("act before it is committed", 12, Committer, "commit_plans", _act_before_it_is_committed),
-    _mutant("who lost a partition goes on", 16, Clusters, "own", _own_whatever_was_owned),
-    _mutant("a record that came late to a new owner is not new to it", 2, Cluster, "_knows", _always(True)),
-    _mutant("a lost order is never repeated", 75, Moves, "_repeat", _tell_nobody_twice),
+    _mutant("act before it is committed", 3, Committer, "commit_plans", _act_before_it_is_committed),
+    _mutant("who lost a partition goes on", 36, Clusters, "own", _own_whatever_was_owned),
+    _mutant("a record that came late to a new owner is not new to it", 19, Cluster, "_knows", _always(True)),
     _mutant("nothing says why", 2, PlanBuilder, "decide", _say_nothing),
-    _mutant("switched off is offered", 23, ranking, "_reasons_against", _offer_what_is_switched_off),
-    _mutant("down is offered", 77, ranking, "_reasons_against", _offer_what_is_down),
-    _mutant("emergency logout of who was never told", 71, moves, "MOST_ATTEMPTS", 0),
+    _mutant("switched off is offered", 20, ranking, "_reasons_against", _offer_what_is_switched_off),
+    _mutant("down is offered", 132, ranking, "_reasons_against", _offer_what_is_down),
     _mutant(
-        "a claim counts before what was read under it is folded", 66, Ownership, "_counting", _count_before_it_is_folded
+        "a claim counts before what was read under it is folded",
+        890,
+        Ownership,
+        "_counting",
+        _count_before_it_is_folded,
     ),
-    _mutant("sure of the membership for a minute", 24, ownership, "SURE_SECONDS", 60.0),
-    _mutant("a leader that lost its lock goes on", 4, Leadership, "lock_lost", _keep_the_term),
-    _mutant("an epoch used twice", 355, Leadership, "is_beaten", property(_always(value=False))),
-    _mutant("a pause is never taken back", 4578, AgentPausePlanner, "_release", _let_the_pause_be),
+    _mutant("sure of the membership for a minute", 57, ownership, "SURE_SECONDS", 60.0),
+    _mutant("a leader that lost its lock goes on", 9, Leadership, "lock_lost", _keep_the_term),
+    _mutant("an epoch used twice", 41, Leadership, "is_beaten", property(_always(value=False))),
+    _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
     _mutant(
         "it is never asked whether an action may be carried out", "withdrawn_and_slow", Permit, "objection", _let_it_be
     ),
     _mutant("it is asked once, and never again", "withdrawn_and_slow", executor.Executor, "_withheld", _ask_once),
     _mutant("old polls are fresh", "polls_stop_and_slow", cluster, "STALE_SECONDS", 10.0**6),
-    _mutant("a death in doubt is acted on", "withdrawn_and_slow", Cluster, "_doubts", _always({})),
-    _mutant("a gap in the polls is no gap", 11, detector, "GAP_SECONDS", 10.0**6),
-    _mutant("no doubt after a gap", 11, detector, "DOUBT_SECONDS", 0.0),
     _mutant(
         "a suspect dialer is as good as any",
         "drain_towards_suspect",
@@ -330,7 +285,6 @@ MUTANTS = (
         "_in_service",
         _settle_under_the_brake,
     ),
-    _mutant("settled after 20 s", 11, fleet_brake_rules, "SETTLED_SECONDS", 20.0),
     _mutant("silence under the brake counts", "six_back_one_by_one", detector, "lets_go", _always(value=False)),
     _mutant("a refusal is a death", "refused_for_two_minutes", detector, "_while_it_advances", _refused_is_dead),
     _mutant("a missing row is a death", "database_restarts", detector, "_verdict", _no_row_is_dead),
@@ -338,7 +292,9 @@ MUTANTS = (
     _mutant("a step is a beat", "hang_and_logins", detector, "BEATS", 1),
     _mutant("8 s without a probe", "updater_killed_without_probes", detector, "ALONE_SECONDS", 8.0),
     _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Moves, "_lives", _dead_by_its_heartbeat),
-    _mutant("a new start of Asterisk is nothing", "asterisk_restarts", detector, "_interrupted_at_ms", _let_it_be),
+    _mutant(
+        "a new start of Asterisk is nothing", "asterisk_restarts", detector, "_interruption", _always((None, False))
+    ),
     Mutant(
         "no disposition is waited for",
         tuple(Change(place, "in_wrapup", property(_always(value=False))) for place in (AgentSession, SessionRow)),
@@ -357,10 +313,6 @@ MUTANTS = (
     _mutant("a user is moved without end", "without_the_hook", Moves, "_is_moved_often", _always(value=False)),
     _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", Slots.copy),
     _mutant("a fence is left behind", "fence_given_back", fences, "_reconsider", _let_it_be),
-    _mutant(
-        "a fence of an earlier owner is its own", 11, executor.Executor, "carry_out", _take_every_fence_for_its_own
-    ),
-    _mutant("a pause of other people is taken back", 632, agent_pause, "check", _always(Precondition.SEND)),
     _mutant("the next owner judges from nothing", 1, ClusterState, "_publish", _forget_what_was_judged),
     _mutant(
         "windows by the clock on the wall",
