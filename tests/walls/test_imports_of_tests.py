@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHARED = "tests.support"
 OURS = ("tests", "bench")
+ONE_WORLD = ("tests.scenarios", "tests.simulation")
+"""Scenarios are played in the simulation's world, and show the bugs that are planted there."""
 
 
 def imported(file: PurePosixPath, text: str) -> Iterator[str]:
@@ -40,7 +42,8 @@ def may_import(file: PurePosixPath, module: str) -> bool:
         return False
     home, folder = file.parts[0], ".".join(file.parts[:2])
     # of `from tests import …` it is the names that count
-    of = {"tests": (SHARED, folder), "bench": (SHARED, "bench")}.get(home, ())
+    beside = ONE_WORLD if folder in ONE_WORLD else (folder,)
+    of = {"tests": (SHARED, *beside), "bench": (SHARED, "bench")}.get(home, ())
     return any(within(module, each) for each in of) or (home in OURS and module == "tests")
 
 
