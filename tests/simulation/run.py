@@ -25,7 +25,7 @@ LAST_LINES = 60
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
 LONG, QUIET_SECONDS = 20, 900.0
-"""Of fifty seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
+"""Of a hundred seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
 forgotten by then, and what it must not forget is not."""
 
 
@@ -136,7 +136,7 @@ class _Simulation:
             self._world.start()
             await self._until(CALM_SECONDS)
             await self._go_wrong()
-            if self._seed % 50 == LONG:
+            if self._seed % 100 == LONG:
                 await self._until(QUIET_SECONDS)
                 await self._go_wrong()
             self._stage.heal()
