@@ -387,7 +387,8 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
         return _Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
         refused = "though it works: perhaps a firewall or a ban"
-        why = refused if probed.outcome is _ProbeOutcome.REFUSED else "though its heartbeat advances"
+        by_firewall = probed.outcome is _ProbeOutcome.REFUSED and life is not DialerState.DOWN
+        why = refused if by_firewall else "though its heartbeat advances"
         return _Verdict(DialerState.SUSPECT, f"{probed.words}, {why}")
     if not beats and life in _MUST_BEAT:
         return _Verdict(DialerState.SUSPECT, "its heartbeat has advanced, and does not yet beat")
