@@ -85,14 +85,14 @@ class Measure:
             self._calls.add(row.lead_id)
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
-        """Note who is paused."""
+        """Count an agent who is paused."""
         self.paused.add(row.user)
 
     def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Ignore a pause that is taken back."""
 
     def fences(self, fence: Fence) -> None:
-        """Note a dialer that is closed to VICIdial's own logins."""
+        """Record a dialer that is closed to VICIdial's own logins, or opened again."""
         if fence.stage is FenceStage.PLANNED:
             self.fenced.add(fence.server_ip)
         self._world.dialers[fence.server_ip].fenced = fence.stage is FenceStage.PLANNED
@@ -103,7 +103,7 @@ class Measure:
         self.hangs_up(row)
 
     def picked(self, server_ip: str) -> None:
-        """Look where hotdesk sends a login."""
+        """Count a login that hotdesk sends to a dead dialer."""
         dead_since = self._world.dialers[server_ip].dead_since
         if dead_since is not None and self._world.clock.now - dead_since > KNOWN_AFTER_SECONDS:
             self.logins_lost += 1
@@ -111,7 +111,7 @@ class Measure:
     # --- from time to time -------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look at everybody."""
+        """Record what hotdesk believes, and what each agent hears."""
         for controller in self.controllers:
             if controller.decides and controller.view is not None:
                 health = controller.view.state.observed.health

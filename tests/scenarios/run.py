@@ -1,13 +1,9 @@
 """One scenario: a cluster, hotdesk's real core on a virtual clock, the events of the file, and what came of them."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
-
-import structlog
 
 from controller.vicidial.agent_api import AgentApi
 from messages.codes import DecisionCode
@@ -16,7 +12,8 @@ from tests.scenarios.measure import LISTED, Measure
 from tests.scenarios.story import Bound, Count, Seconds, Story, StoryError, read_story
 from tests.scenarios.webs import Webs
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import Collector, Controller, Database, Group
+from tests.simulation.nodes import Database, Group
+from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, Habits, Live, World
 
@@ -28,7 +25,6 @@ ENDED_BEFORE_SECONDS = 2.0
 WRAP_UP_SECONDS = (5.0, 30.0)
 BACK_SECONDS, BACK_BY_HAND_SECONDS, UNASKED_SECONDS = 2.5, 15.0, 60.0
 """From a logout to the next login: through the hook, by hand, and by hand where the agent does not expect it."""
-LOOK_SECONDS = 0.25
 ROOMS = 249
 """Of each dialer, as a stock VICIdial has them."""
 BUDGET = 500
@@ -73,12 +69,7 @@ def play_file(path: Path) -> Row:
 
 def play(story: Story) -> Row:
     """Play a scenario to its end."""
-    before = structlog.get_config()["wrapper_class"]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        return asyncio.run(_Play(story).run())
-    finally:
-        structlog.configure(wrapper_class=before)
+    return run_silently(_Play(story).run)
 
 
 class _Play:
@@ -119,32 +110,18 @@ class _Play:
         if by_api:
             urls = [f"http://web{number}/agc/api.php" for number in range(1, story.webs + 1)]
             hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs)
-        collectors = [
-            Collector(
-                name,
-                world=world,
-                wire=wire,
-                database=database,
-                draw=draw,
-                seen=measure,
-                probes=bool(story.probes),
-            )
-            for name in ("collector-1", "collector-2")
-        ]
-        self._controllers = [
-            Controller(
-                name,
-                world=world,
-                wire=wire,
-                group=group,
-                policy=policy,
-                hands=hands,
-                draw=draw,
-                seen=measure,
-                budget=BUDGET,
-            )
-            for name in ("controller-1", "controller-2")
-        ]
+        collectors, self._controllers = two_of_each(
+            world,
+            wire,
+            group,
+            database,
+            draw,
+            policy=policy,
+            hands=hands,
+            seen=measure,
+            probes=bool(story.probes),
+            budget=BUDGET,
+        )
         measure.controllers = self._controllers
         self._stage = Stage(world, wire, database, collectors, self._controllers, webs, measure)
 
@@ -154,8 +131,8 @@ class _Play:
         self._world.start()
         for event in self._story.events:
             self._clock.at(self._began + event.at, lambda event=event: happen(self._stage, event))  # type: ignore[misc]
-        await self._until(self._began + self._story.duration)
-        await self._end_tasks()
+        await pass_until(self._began + self._story.duration, self._clock, self._controllers, self._measure.look)
+        await end_tasks()
         measure = self._measure
         return Row(
             self._story.name,
@@ -232,32 +209,6 @@ class _Play:
                 self._measure.picked(self._world.server_of(picked.phone_login))
                 return picked.phone_login
         return None
-
-    # --- the clock ---------------------------------------------------------------------------------------------------
-
-    async def _until(self, end: float) -> None:
-        look_due = self._clock.now
-        ended = False
-
-        def stop() -> None:
-            nonlocal ended
-            ended = True
-
-        self._clock.at(end, stop)
-        while not ended:
-            self._clock.step()
-            # what was committed meanwhile is taken in, and may begin the next commit
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if self._clock.now >= look_due:
-                look_due = self._clock.now + LOOK_SECONDS
-                self._measure.look()
-
-    async def _end_tasks(self) -> None:
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _note(self, what: str) -> None:
         self._timeline.append(f"{self._clock.now - self._began:8.2f}  {what}")

@@ -1,16 +1,13 @@
 """One seed: a cluster, hotdesk, some faults, and whether everything that must hold has held."""
 
-import asyncio
-import logging
 from random import Random
 from typing import NamedTuple
-
-import structlog
 
 from controller.core.policy import Policy
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import Collector, Controller, Database, Group
+from tests.simulation.nodes import Database, Group
+from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
 from tests.simulation.watch import BrokenError, Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, World
@@ -49,12 +46,7 @@ class Report(NamedTuple):
 
 def simulate(seed: int) -> Report:
     """Run one seed to its end, or until something is broken."""
-    before = structlog.get_config()["wrapper_class"]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        return asyncio.run(_Simulation(seed).run())
-    finally:
-        structlog.configure(wrapper_class=before)
+    return run_silently(_Simulation(seed).run)
 
 
 class _Simulation:
@@ -88,31 +80,9 @@ class _Simulation:
         self._watch = Watch(self._world, wire, group, policy, probes=probes)
         names_user = draw.random() < 0.4
         hands = Hands(self._world, draw, self._watch, names_user=names_user)
-        collectors = [
-            Collector(
-                name,
-                world=self._world,
-                wire=wire,
-                database=database,
-                draw=draw,
-                seen=self._watch,
-                probes=probes,
-            )
-            for name in ("collector-1", "collector-2")
-        ]
-        self._controllers = [
-            Controller(
-                name,
-                world=self._world,
-                wire=wire,
-                group=group,
-                policy=policy,
-                hands=hands,
-                draw=draw,
-                seen=self._watch,
-            )
-            for name in ("controller-1", "controller-2")
-        ]
+        collectors, self._controllers = two_of_each(
+            self._world, wire, group, database, draw, policy=policy, hands=hands, seen=self._watch, probes=probes
+        )
         self._watch.controllers = self._controllers
         self._stage = Stage(
             self._world,
@@ -147,7 +117,7 @@ class _Simulation:
         except BrokenError as error:
             broken = str(error)
             self._note(f"-- broken: {error}")
-        await self._end_tasks()
+        await end_tasks()
         moves = sum("LOGOUT" in line for line in self._timeline)
         return Report(self._seed, self._faults, self._clock.now - began, moves, broken, self._timeline)
 
@@ -178,29 +148,7 @@ class _Simulation:
 
     async def _until(self, seconds: float) -> None:
         """Let that much time pass."""
-        ended = False
-
-        def end() -> None:
-            nonlocal ended
-            ended = True
-
-        self._clock.after(seconds, end)
-        look_due = self._clock.now
-        while not ended:
-            self._clock.step()
-            if any(each.commits_in_progress for each in self._controllers):
-                # what was committed meanwhile is taken in, and may begin the next commit
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            if self._clock.now >= look_due:
-                look_due = self._clock.now + 0.25
-                self._watch.look()
-
-    async def _end_tasks(self) -> None:
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await pass_until(self._clock.now + seconds, self._clock, self._controllers, self._watch.look)
 
     def _choose(self, user: str, alias: str) -> str | None:
         """Ask hotdesk as the login hook does: any of its processes, once."""

@@ -357,7 +357,7 @@ def test_a_dead_call_is_hung_up_before_the_logout() -> None:
 
 
 def hung_up() -> Floor:
-    """Give an agent whose dead call was just hung up."""
+    """Return a floor with an agent whose dead call was just hung up."""
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DOWN)
     (move,) = floor.moves()
@@ -451,7 +451,7 @@ def test_a_death_that_only_the_heartbeat_shows_moves_no_agent_unless_the_operato
 
 
 def ordered(*sessions: AgentSession, live_agent_id: int = 1001) -> Floor:
-    """Give a floor with an order to move user 1001."""
+    """Return a floor with an order to move user 1001."""
     floor = Floor(*sessions)
     floor.state.decided.orders.add(
         Move(cluster=CLUSTER, ordered_at_ms=1, by="anna", user="1001", live_agent_id=live_agent_id)
