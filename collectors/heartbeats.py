@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from collectors.vicidial.rows import HeartbeatRow
+from messages.beats import advances, beats
 from messages.records import Heartbeat, ServerIp
 
 DOUBT_SECONDS = 1.5
-"""A heartbeat that stands still this long is in doubt: a sound one advances each second."""
-BEATS = 3
-BEAT_SECONDS = 5.0
-"""The doubt ends when it has advanced `BEATS` times in this time: that of an Asterisk that hangs steps now and then."""
+"""A heartbeat that stands still this long is in doubt until it beats again: a sound one advances each second."""
 
 
 class _Watched(NamedTuple):
@@ -19,7 +17,7 @@ class _Watched(NamedTuple):
     value: tuple[bytes | None, bytes | None]
     heartbeat: Heartbeat
     advances: tuple[int, ...] = ()
-    """When it advanced last, `BEATS` times at most."""
+    """When it has advanced lately."""
     in_doubt: bool = False
 
 
@@ -47,13 +45,10 @@ class Heartbeats:
 def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watched:
     heartbeat = _seen_again(before, row, now_ms)
     progressed_at_ms = heartbeat.progressed_at_ms
-    advances = () if before is None else before.advances
-    if progressed_at_ms is not None and progressed_at_ms not in advances:
-        advances = (*advances, progressed_at_ms)[-BEATS:]
+    advanced = advances(() if before is None else before.advances, progressed_at_ms, now_ms)
     still_ms = now_ms - (heartbeat.watched_since_ms if progressed_at_ms is None else progressed_at_ms)
-    beats = len(advances) == BEATS and now_ms - advances[0] <= BEAT_SECONDS * 1000
-    in_doubt = still_ms >= DOUBT_SECONDS * 1000 or (before is not None and before.in_doubt and not beats)
-    return _Watched(row.value, heartbeat, advances, in_doubt)
+    in_doubt = still_ms >= DOUBT_SECONDS * 1000 or (before is not None and before.in_doubt and not beats(advanced))
+    return _Watched(row.value, heartbeat, advanced, in_doubt)
 
 
 def _seen_again(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> Heartbeat:

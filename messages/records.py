@@ -159,6 +159,11 @@ class EpochClaim(Stamped, frozen=True, kw_only=True, gc=False):
     collector: str
 
 
+def is_wrapup(status: str, lead_id: int) -> bool:
+    """Return True for an agent who has still to choose a disposition: paused, and with the lead of the call."""
+    return status == AgentStatus.PAUSED and lead_id > 0
+
+
 class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster/agent/USER`: one row of `vicidial_live_agents`. A tombstone: the session ended."""
 
@@ -185,7 +190,7 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     @property
     def in_wrapup(self) -> bool:
         """True if the call is over, and the agent has still to choose its disposition."""
-        return self.status is AgentStatus.PAUSED and self.lead_id > 0
+        return is_wrapup(self.status, self.lead_id)
 
 
 NO_PEER_STATUS = frozenset({"", "UNKNOWN"})
@@ -593,7 +598,7 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     undisposed: bool = False
     """The time for the agent to choose a disposition is over: the logout is sent without it."""
     dialer_lives: bool = False
-    """The dialer is being emptied and is not dead: a room left behind there can still be closed."""
+    """Calls on the dialer may be alive, as of the latest plan: none is ended, and a room left behind can be closed."""
     forced: bool = False
     """An emergency logout: the screen did not react, so the session is to be ended in VICIdial's own tables."""
     answer: str = ""

@@ -250,11 +250,11 @@ class Prober:
         return MappingProxyType({server_ip: MappingProxyType(probes) for server_ip, probes in read.items()})
 
     def started(self) -> Mapping[ServerIp, str]:
-        """Return when each dialer's Asterisk started, as AMI has said; a dialer is absent if it is not known."""
+        """Return when each dialer's Asterisk started, as AMI has just said; a dialer is absent if it is not known."""
+        oldest = time.monotonic() - FRESH_SECONDS
         with self._lock:
-            return MappingProxyType(
-                {key.server_ip: latest.started for key, latest in self._results.items() if latest.started}
-            )
+            fresh = {key.server_ip: each for key, each in self._results.items() if each.at >= oldest}
+        return MappingProxyType({server_ip: each.started for server_ip, each in fresh.items() if each.started})
 
     def _wake(self) -> None:
         loop = self._loop

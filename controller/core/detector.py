@@ -24,6 +24,7 @@ from controller.core.observed import stalled_seconds
 from controller.core.orders import Orders
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
+from messages.beats import advances, beats
 from messages.codes import Reason, ReasonCode
 from messages.records import (
     AgentSession,
@@ -52,9 +53,6 @@ CONTRADICTED_SECONDS = 10.0
 or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second sign."""
 PROBE_DOUBT_SECONDS = 2.5
 """Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
-BEATS = 3
-BEAT_SECONDS = 5.0
-"""A heartbeat beats if it has advanced `BEATS` times in this time. A sound one advances each second."""
 RETURN_SECONDS = 10.0
 """A dialer that is down must beat this long to be back."""
 INTERRUPTED_SECONDS = 45.0
@@ -194,7 +192,7 @@ def _counted_anew(dialer: DialerHealth) -> DialerHealth:
 
 
 def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Reason | None:
-    """Return why a dialer that is down may not be dead now; None: the latest poll's verdict is down, and confirmed.
+    """Return why a dialer that is down may not be dead now; None: there is no doubt, or the dialer is not judged.
 
     It stays down until it is seen up; but an earlier verdict alone is no reason to move an agent, and neither is a
     stalled heartbeat that no probe confirms, unless the operator wants that.
@@ -339,11 +337,10 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        return _while_it_advances(probed, failing_for, life, beats=_beats(before, dialer, watch.now_ms))
-    alone_seconds = ALONE_SECONDS
-    if heartbeat.progressed_at_ms is None and life is not DialerState.DOWN:
-        # it may have died between two collectors; a dialer that was never seen up may have been dead for years
-        alone_seconds = ALONE_SECONDS if before is not None and before.served else float("inf")
+        return _while_it_advances(probed, failing_for, life, is_beating=_beats(before, dialer, watch.now_ms))
+    # it may have died between two collectors; a dialer that was never seen up may have been dead for years
+    was_up = heartbeat.progressed_at_ms is not None or (before is not None and before.served)
+    alone_seconds = ALONE_SECONDS if was_up or life is DialerState.DOWN else float("inf")
     return _while_stalled(
         heartbeat,
         stalled,
@@ -374,7 +371,7 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stalled_words)
 
 
-def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *, beats: bool) -> _Verdict:
+def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *, is_beating: bool) -> _Verdict:
     """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
 
     Only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
@@ -382,7 +379,7 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
     `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
     hung = failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and probed.confirms
-    if hung and not beats:
+    if hung and not is_beating:
         words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
@@ -390,13 +387,13 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
         by_firewall = probed.outcome is _ProbeOutcome.REFUSED and life is not DialerState.DOWN
         why = refused if by_firewall else "though its heartbeat advances"
         return _Verdict(DialerState.SUSPECT, f"{probed.words}, {why}")
-    if not beats and life in _MUST_BEAT:
+    if not is_beating and life in _MUST_BEAT:
         return _Verdict(DialerState.SUSPECT, "its heartbeat has advanced, and does not yet beat")
     return _Verdict(DialerState.UP, "")
 
 
 def _beats(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
-    return len(_advances(before, dialer.heartbeat, now_ms)) >= BEATS
+    return beats(_advances(before, dialer, now_ms))
 
 
 def _interruption(
@@ -419,13 +416,10 @@ def _interruption(
     return (None if not down and lasted >= RETURN_SECONDS * 1000 else at_ms), False
 
 
-def _advances(before: DialerHealth | None, heartbeat: Heartbeat | None, now_ms: int) -> tuple[int, ...]:
-    """Return when a heartbeat has advanced lately, at most `BEATS` times."""
-    known = () if before is None else before.advances
-    latest = None if heartbeat is None else heartbeat.progressed_at_ms
-    if latest is not None and (not known or latest > known[-1]):
-        known = (*known, latest)
-    return tuple(each for each in known[-BEATS:] if each > now_ms - BEAT_SECONDS * 1000)
+def _advances(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> tuple[int, ...]:
+    heartbeat = dialer.heartbeat
+    latest_ms = None if heartbeat is None else heartbeat.progressed_at_ms
+    return advances(() if before is None else before.advances, latest_ms, now_ms)
 
 
 def _judge(  # noqa: PLR0913 # the facts of a verdict
@@ -445,6 +439,9 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     if interrupted:
         words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
         verdict = _Verdict(DialerState.DOWN, words, confirmed=True)
+    if ProbeResult.DENIED in dialer.probes.values():
+        # who refuses a login is alive: what earlier polls confirmed is refuted
+        known = msgspec.structs.replace(known, confirmed=False)
     after = _live_on(known, verdict, watch.now_ms)
     switched_off_since_ms = None if dialer.active else (known.switched_off_since_ms or watch.now_ms)
     state, evidence = after.life, verdict.evidence
@@ -474,7 +471,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         else known.phones_lost_session,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
-        advances=_advances(before, dialer.heartbeat, watch.now_ms),
+        advances=_advances(before, dialer, watch.now_ms),
         verdict=verdict.state,
         switched_off_since_ms=switched_off_since_ms,
         probes=histories,

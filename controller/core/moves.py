@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
+from controller.core.decided import NOT_SENT
 from controller.core.detector import began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone
@@ -40,7 +41,7 @@ DEAD_WRAPUP_SECONDS = 20.0
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; a second attempt finishes the first."""
-_TO_SEND = {ReloginStage.HANGING_UP, ReloginStage.WRAPPING_UP, ReloginStage.PLANNED}
+_TO_SEND = NOT_SENT - {ReloginStage.ADVISED}
 _UNDER_WAY = {*_TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
 
 
@@ -144,7 +145,7 @@ class Moves:
         return max(0, round(self._plan.policy.moves_per_second) - lately)
 
     def _is_moved_often(self, session: AgentSession) -> bool:
-        """Return whether a user has been moved as often lately as is allowed, whatever the reasons were."""
+        """Return True if a user has been moved as often lately as is allowed, whatever the reasons were."""
         plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
         return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
 
@@ -239,7 +240,7 @@ class Moves:
         if relogin.stage in _TO_SEND and now is not None and now.live_agent_id == relogin.live_agent_id:
             return self._wait_for_disposition(relogin, now)
         late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
-        return self._repeat(relogin) if relogin.stage is ReloginStage.SENT and late else relogin
+        return self._repeat(relogin, now) if relogin.stage is ReloginStage.SENT and late else relogin
 
     def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
         """Plan the logout once the agent has chosen the disposition, or once the time for it is over.
@@ -261,11 +262,16 @@ class Moves:
             return self._changed(relogin, undisposed=True) if over else relogin
         return relogin
 
-    def _repeat(self, relogin: Relogin) -> Relogin:
-        """Plan another attempt, or record that the move failed; while moves are withheld, wait."""
+    def _repeat(self, relogin: Relogin, now: AgentSession | None) -> Relogin:
+        """Plan another attempt, or record that the move failed; while moves are withheld, wait.
+
+        `now`: the user's latest session. If that is another one on the same dialer, the call is as it was.
+        """
         plan = self._plan
         if plan.withheld is not None:
             return relogin
+        same = now if now is not None and now.live_agent_id == relogin.live_agent_id else None
+        lives = self._lives(relogin.from_server_ip) if same is None else self._call_lives(same)
         forced = relogin.attempts >= MOST_ATTEMPTS
         if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if plan.policy.emergency_logout else 0):
             why = f"the session is still there after {relogin.attempts} attempts"
@@ -278,18 +284,8 @@ class Moves:
             stage=ReloginStage.PLANNED,
             attempts=relogin.attempts + 1,
             forced=forced,
-            in_call=relogin.in_call or self._in_dead_call(relogin),
-            dialer_lives=relogin.dialer_lives and self._lives(relogin.from_server_ip),
-        )
-
-    def _in_dead_call(self, relogin: Relogin) -> bool:
-        """Return True if the agent got a call after the move was planned, and it died with its dialer."""
-        session = self._plan.state.observed.agents.get(relogin.user.lower())
-        return (
-            session is not None
-            and session.live_agent_id == relogin.live_agent_id
-            and session.status in IN_CALL
-            and not self._lives(session.server_ip)
+            in_call=not lives and (relogin.in_call or (same is not None and same.status in IN_CALL)),
+            dialer_lives=lives,
         )
 
     def _call_lives(self, session: AgentSession) -> bool:

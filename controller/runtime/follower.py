@@ -97,7 +97,7 @@ class Follower:
         self._tails: dict[frozenset[int], Tail] = {}
         self._backlog = Backlog()
         """The records that were read once the log had been caught up with, and are not folded yet."""
-        self._desk_owns: frozenset[int] = frozenset()
+        self._clusters_own: frozenset[int] = frozenset()
         self._lag_due = 0.0
         self.caught_up = False
         """True once everything is read that stood in the log when this process began."""
@@ -178,7 +178,7 @@ class Follower:
 
     def _fold_turn(self) -> None:
         self._owner.stand_down()
-        self._tell_desk()
+        self._tell_clusters()
         records, passed_over = self._backlog.turn()
         self._instruments.note_passed_over(passed_over)
         if records:
@@ -193,7 +193,7 @@ class Follower:
             if not partitions <= wanted:
                 # of those that stay nothing is known, either, until they are read anew
                 self._owner.forget(partitions)
-                self._tell_desk()
+                self._tell_clusters()
                 tail.close()
                 del self._tails[partitions]
                 followed -= partitions
@@ -212,17 +212,17 @@ class Follower:
         read_to_the_end = frozenset().union(*ends)
         newer = frozenset(each for each in read_to_the_end if self._clusters.outdated_in(frozenset({each})))
         self._owner.settle(Progress(read_to_the_end, folded=not self._backlog, newer=newer))
-        self._tell_desk()
+        self._tell_clusters()
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + LAG_SECONDS
             self._instruments.lag.set(len(self._backlog) + sum(tail.lag() for tail in self._tails.values()))
 
-    def _tell_desk(self) -> None:
+    def _tell_clusters(self) -> None:
         """Let the clusters decide for what is owned, and for nothing else."""
         owned = self._owner.ownership.owned
-        if owned != self._desk_owns:
-            self._desk_owns = owned
+        if owned != self._clusters_own:
+            self._clusters_own = owned
             log.info("owning partitions", partitions=sorted(owned))
             self._on_loop(_call(self._clusters.own, owned))
 

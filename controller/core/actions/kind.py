@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from messages.codes import DecisionCode, Reply
 from messages.keys import key_of
-from messages.records import Action, AgentStatus, ServerIp
+from messages.records import Action, ServerIp, is_wrapup
 from messages.topics import Key
 
 
@@ -45,7 +45,7 @@ class SessionRow(NamedTuple):
     @property
     def in_wrapup(self) -> bool:
         """True if the call is over, and the agent has still to choose its disposition."""
-        return self.status == AgentStatus.PAUSED and self.lead_id > 0
+        return is_wrapup(self.status, self.lead_id)
 
 
 class Outcome(NamedTuple):

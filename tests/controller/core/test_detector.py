@@ -416,6 +416,16 @@ def test_a_refusal_that_stood_beside_a_beating_heartbeat_confirms_no_death() -> 
     assert fleet.seconds_until(ONE, "down") == 3.0, "it was alive since"
 
 
+def test_a_refused_login_refutes_a_confirmed_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(80)
+    assert fleet.of(ONE).confirmed
+    fleet[ONE].probes = {"ami": DENIED}
+    fleet.poll()
+    assert (fleet.of(ONE).verdict, fleet.of(ONE).confirmed) == (DialerState.DOWN, False)
+
+
 # --- the observer's own trouble ---------------------------------------------------------------------------------
 
 

@@ -405,6 +405,21 @@ def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over
     assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
 
 
+def test_a_logout_that_is_repeated_once_the_dialer_lives_again_ends_no_call() -> None:
+    floor = Floor(IN_WRAPUP)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.poll(seconds=20)
+    floor.judge(ONE=DialerState.DOWN)
+    (move,) = floor.moves()
+    assert move.in_call
+    sent = after(move, Outcome(Reply.DONE, "done"), floor.state.observed.observed_at_ms, "c")
+    assert isinstance(sent, Relogin)
+    floor.state.decided.add(sent)
+    floor.poll(agent("1001", status=AgentStatus.INCALL), seconds=16)
+    floor.judge(ONE=DialerState.DRAINING)
+    assert [(each.attempts, each.in_call, each.dialer_lives) for each in floor.moves()] == [(2, False, True)]
+
+
 @pytest.mark.parametrize("hung", [False, True])
 def test_a_dialer_that_comes_back_while_it_is_drained_has_living_calls_after_all(hung: bool) -> None:
     floor = hung_up() if hung else Floor(agent("1001", status=AgentStatus.INCALL))

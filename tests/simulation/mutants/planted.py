@@ -29,6 +29,7 @@ from controller.core.state import ClusterState
 from controller.core.targets import Targets
 from controller.runtime import committer, executor
 from controller.runtime.committer import Committer
+from messages import beats
 from messages.codes import Precondition
 from messages.records import AgentSession, DialerState, Ineligible, Pause, ProbeResult
 
@@ -158,11 +159,11 @@ def _ask_once(self: executor.Executor, action: Any) -> Any:
 _withheld = executor.Executor._withheld
 
 
-def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, beats: bool) -> Any:
+def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool) -> Any:
     """Take a refusal for Asterisk's own word, however well its heartbeat beats."""
     if failing_for >= detector.HUNG_SECONDS:
         return detector._Verdict(DialerState.DOWN, "refused", confirmed=True)
-    return _while_it_advances(probed, failing_for, life, beats=beats)
+    return _while_it_advances(probed, failing_for, life, is_beating=is_beating)
 
 
 _while_it_advances = detector._while_it_advances
@@ -289,7 +290,7 @@ MUTANTS = (
     _mutant("a refusal is a death", "refused_for_two_minutes", detector, "_while_it_advances", _refused_is_dead),
     _mutant("a missing row is a death", "database_restarts", detector, "_verdict", _no_row_is_dead),
     _mutant("a denied login is a sign", "denied_and_updater_restarts", detector, "VOTES", {*ProbeResult}),
-    _mutant("a step is a beat", "hang_and_logins", detector, "BEATS", 1),
+    _mutant("a step is a beat", "hang_and_logins", beats, "BEATS", 1),
     _mutant("8 s without a probe", "updater_killed_without_probes", detector, "ALONE_SECONDS", 8.0),
     _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Moves, "_lives", _dead_by_its_heartbeat),
     _mutant(

@@ -1,0 +1,42 @@
+"""The rows of single agents, read right before an act, with the grants of this hotdesk and of an earlier one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from controller.vicidial.sql import SqlSessionReader
+from hotdesk.actuators import ActuatorSettings, reach
+from simulator.database import Database
+from simulator.plan import ClusterPlan
+from tests.support.processes import Site, site
+
+USER = "1001"
+
+
+@pytest.fixture
+def at(database: Database) -> Iterator[Site]:
+    """Return a cluster in which an agent has still to choose a disposition."""
+    with site(database, ClusterPlan(dialers=2, agents=2, remote_agents=0)) as made:
+        with made.living() as cluster:
+            cluster.stop()
+            cluster.begin_mid_shift()
+        made.run(f"UPDATE vicidial_live_agents SET status = 'PAUSED', lead_id = 77 WHERE user = '{USER}'")
+        yield made
+
+
+def wrapping_up(at: Site) -> bool:
+    reader = reach(ActuatorSettings(database=at.settings)).reader
+    assert isinstance(reader, SqlSessionReader)
+    # twice, since a missing grant is found out once
+    ((first,), (second,)) = reader.sessions(USER), reader.sessions(USER)
+    assert first == second
+    return first.in_wrapup
+
+
+def test_the_row_says_that_an_agent_has_a_disposition_to_choose(at: Site) -> None:
+    assert wrapping_up(at)
+
+
+def test_with_the_grants_of_an_earlier_hotdesk_the_row_is_read_without_it(at: Site) -> None:
+    at.run(f"REVOKE SELECT (lead_id) ON `{at.name}`.vicidial_live_agents FROM '{at.user}'@'%'")
+    assert not wrapping_up(at)
