@@ -13,7 +13,9 @@ from stream.log import Entry, LogError
 from tests.scenarios.measure import NEVER, Measure
 from tests.scenarios.story import Event, Seconds, Takes
 from tests.scenarios.webs import Webs
-from tests.simulation.nodes import CLUSTER, Collector, Controller, Database
+from tests.simulation.collecting import Collector, Database
+from tests.simulation.controlling import Controller
+from tests.simulation.processes import CLUSTER
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Dialer, Live, World
 

@@ -8,7 +8,7 @@ from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import AgentPause, Decision, DialerState, Fence, FenceStage, Relogin
 from messages.topics import Topic
-from tests.simulation.nodes import Controller
+from tests.simulation.controlling import Controller
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Live, World
 
@@ -45,7 +45,7 @@ class Measure:
         """By agent who has heard something once: when that was last."""
         self._unready_at: dict[str, float] = {}
 
-    # --- `hands.Sees` and `nodes.Sees` -------------------------------------------------------------------------------
+    # --- `hands.Sees` and `processes.Sees` -------------------------------------------------------------------------------
 
     def claims(self, name: str) -> None:
         """Ignore a claim."""

@@ -11,8 +11,9 @@ from tests.scenarios.events import TAKES, Stage, happen
 from tests.scenarios.measure import LISTED, Measure
 from tests.scenarios.story import Bound, Count, Seconds, Story, StoryError, read_story
 from tests.scenarios.webs import Webs
+from tests.simulation.collecting import Database
+from tests.simulation.controlling import Group
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import Database, Group
 from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, Habits, Live, World

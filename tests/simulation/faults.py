@@ -11,7 +11,9 @@ from messages.records import AnyOrder, Drain, Fence, FenceStage, Move, Pause, Un
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
-from tests.simulation.nodes import CLUSTER, Collector, Controller, Database, Group, Stoppable
+from tests.simulation.collecting import Collector, Database
+from tests.simulation.controlling import Controller, Group
+from tests.simulation.processes import CLUSTER, Stoppable
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Dialer, World

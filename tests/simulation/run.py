@@ -4,9 +4,10 @@ from random import Random
 from typing import NamedTuple
 
 from controller.core.policy import Policy
+from tests.simulation.collecting import Database
+from tests.simulation.controlling import Group
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import Database, Group
 from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
 from tests.simulation.watch import BrokenError, Watch
 from tests.simulation.wire import Wire

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import structlog
 
 from controller.core.policy import Policy
+from tests.simulation.collecting import Collector, Database
+from tests.simulation.controlling import BUDGET, Controller, Group
 from tests.simulation.hands import Hands
-from tests.simulation.nodes import BUDGET, Collector, Controller, Database, Group, Sees
+from tests.simulation.processes import Sees
 from tests.simulation.wire import Wire
 from tests.simulation.world import Clock, World
 

@@ -18,7 +18,8 @@ from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import AgentPause, Decision, Fence, FenceStage, Relogin, ReloginStage
 from messages.topics import Topic
-from tests.simulation.nodes import CLUSTER, PARTITIONS, Controller, Group, Picked
+from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked
+from tests.simulation.processes import CLUSTER
 from tests.simulation.wire import Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
 from tests.support.invariants import Invariant
@@ -69,7 +70,7 @@ class Watch:
     def _now(self) -> float:
         return self._world.clock.now
 
-    # --- whose the cluster is: `nodes.Sees`, `hands.Sees` ---------------------------------------------------------
+    # --- whose the cluster is: `processes.Sees`, `hands.Sees` ---------------------------------------------------------
 
     def claims(self, name: str) -> None:
         """Look at a claim."""

@@ -1,15 +1,12 @@
-"""hotdesk's processes as the simulation has them: the real core, with adapters of the simulation around it."""
+"""Controllers as the simulation has them: the real clusters, committer and executor, and the group that assigns."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from collectors.collector import DEFAULT_PACE, Due, entry
-from collectors.leadership import Leadership, Step, Term
-from collectors.observer import Observer, Reading
 from controller.core.actions import Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
@@ -24,21 +21,18 @@ from controller.runtime.follower import SLICE, TOPICS
 from controller.runtime.owner import POLL_SECONDS
 from controller.vicidial.ports import Actuators
 from messages.codes import Reason, ReasonCode
-from messages.records import Action, Outage
+from messages.records import Action
 from messages.topics import Topic
 from messages.words import reason
-from stream.entries import entry_of
 from stream.log import Entry, LogError, LogUnavailableError, Stored
 from tests.simulation.hands import Hands
+from tests.simulation.processes import CLUSTER, Sees, Stoppable
 from tests.simulation.wire import PARTITION, Claim, Line, Tail, Wire
 from tests.simulation.world import Clock, World
 
-CLUSTER = "west"
 PARTITIONS = 1
 OURS = frozenset({PARTITION})
 NONE: frozenset[int] = frozenset()
-LOCK_SECONDS = 3.0
-"""After this silence the database hangs up on a collector, and the lock is free."""
 SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
 PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
@@ -46,337 +40,11 @@ PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
 takes up to the second: as `stream.kafka.membership` has it."""
 BUDGET = 10
 """How many records are folded in one turn: as few for this small cluster as the product's are for a large one."""
-STANDS_STILL = 0.05
-"""How often it is looked whether a stopped process goes on."""
 ROUNDING = 1e-6
 TURN, SLOW_TURN = (0.02, 0.12), (0.5, 2.5)
 """How long a turn takes: from, to."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
 """What only an owner writes, through its claim."""
-PACE = DEFAULT_PACE
-BETWEEN_POLLS = (PACE.flags - 0.01, PACE.flags + 0.02)
-BETWEEN_STEPS = (0.001, 0.02)
-"""From one step towards a term to the next."""
-APPEND, SLOW_APPEND = (0.001, 0.02), (0.5, 4.0)
-"""How long an append takes: from, to."""
-
-
-class Stoppable:
-    """A process that can be stopped, killed and started."""
-
-    def __init__(self, name: str, clock: Clock) -> None:
-        self.name = name
-        self.clock = clock
-        self.dead = False
-        self.stopped_until = 0.0
-        self.slept = 0.0
-        """For how many seconds its machine was paused: its monotonic clock stood still meanwhile."""
-        self.life = 0
-        """Counts its starts, so that what an earlier one planned does not happen in a later one."""
-
-    @property
-    def answers(self) -> bool:
-        """Tell whether it runs now."""
-        return not self.dead and self.clock.now >= self.stopped_until
-
-    @property
-    def awake_for(self) -> float:
-        """The time of its machine's monotonic clock."""
-        return self.clock.now - self.slept
-
-    def every(self, seconds: Callable[[], float], what: Callable[[], None]) -> None:
-        """Have something done again and again, as long as this life lasts."""
-        life = self.life
-
-        def tick() -> None:
-            if self.dead or self.life != life:
-                return
-            if self.clock.now < self.stopped_until:
-                self.clock.after(STANDS_STILL, tick)
-                return
-            what()
-            self.clock.after(seconds(), tick)
-
-        self.clock.after(seconds(), tick)
-
-    def awake(self, what: Callable[[], None]) -> None:
-        """Do something as soon as the process runs, if this life lasts till then."""
-        life = self.life
-
-        def try_it() -> None:
-            if self.dead or self.life != life:
-                return
-            if self.clock.now < self.stopped_until:
-                self.clock.after(STANDS_STILL, try_it)
-            else:
-                what()
-
-        try_it()
-
-
-class Sees(Protocol):
-    """Is shown what hotdesk's processes do to each other, when they do it."""
-
-    def claims(self, name: str) -> None: ...
-
-    def decides(self, name: str, unknown: int) -> None: ...
-
-    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None: ...
-
-
-class DatabaseError(Exception):
-    """The database does not answer, or has hung up."""
-
-
-class Database:
-    """The cluster's database as collectors meet it: whoever has the lock keeps it as long as its connection lasts."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.holder: Connection | None = None
-
-    def hang_up(self) -> None:
-        """Hang up on whoever has the lock, who hears of it when they ask something."""
-        if self.holder is not None:
-            self.holder.heard_at -= LOCK_SECONDS
-
-    def connect(self) -> "Connection":
-        """Connect.
-
-        Raises:
-            DatabaseError: it does not answer.
-        """
-        if not self._world.database_up:
-            raise DatabaseError("it does not answer")
-        return Connection(self, self._world)
-
-
-class Connection:
-    """A connection to the database. After an error it is of no more use."""
-
-    def __init__(self, database: Database, world: World) -> None:
-        self._database = database
-        self._world = world
-        self.heard_at = world.clock.now
-
-    @property
-    def is_hung_up(self) -> bool:
-        """Return True if the server has hung up on a client that fell silent."""
-        return self._world.clock.now - self.heard_at >= LOCK_SECONDS
-
-    def take_lock(self) -> bool:
-        """As `VicidialDatabase.take_lock`."""
-        self._ask()
-        holder = self._database.holder
-        if holder is None or holder.is_hung_up:
-            self._database.holder = self
-        return self.holds_lock()
-
-    def holds_lock(self) -> bool:
-        """As `VicidialDatabase.holds_lock`."""
-        self._ask()
-        return self._database.holder is self
-
-    def read(self, due: Due, *, probes: bool) -> Reading:
-        """As `VicidialDatabase.read`, with what the probes tell."""
-        self._ask()
-        return self._world.reading(agents=due.agents, catalogue=due.catalogue, probes=probes)
-
-    def close(self) -> None:
-        """Hang up: with the connection goes the lock."""
-        if self._database.holder is self:
-            self._database.holder = None
-
-    def _ask(self) -> None:
-        if not self._world.database_up or self.is_hung_up:
-            raise DatabaseError("it does not answer")
-        self.heard_at = self._world.clock.now
-
-
-class Collector(Stoppable):
-    """A collector: the real leadership and observer, and an outbox of the simulation's."""
-
-    def __init__(  # noqa: PLR0913 # what it connects, each once
-        self,
-        name: str,
-        *,
-        world: World,
-        wire: Wire,
-        database: Database,
-        draw: Random,
-        seen: Sees,
-        probes: bool,
-    ) -> None:
-        super().__init__(name, world.clock)
-        self._called = name
-        self._world = world
-        self.line = Line(wire)
-        self._database = database
-        self._draw = draw
-        self._seen = seen
-        self._probes = probes
-        self.wall_ahead = 0.0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._connection: Connection | None = None
-        self._observer: Observer | None = None
-        self._outbox: deque[Entry] = deque()
-        self._append_again_at = 0.0
-        self._failing = False
-        self._again = False
-        self._begin_anew()
-        self.every(lambda: self._pause, self._work)
-
-    def _begin_anew(self) -> None:
-        """Be on the way to the next term, as a process is that has just started."""
-        self._leadership = Leadership(CLUSTER, self.name)
-        self._tail = Tail(self.line, [Topic.OBSERVATIONS])
-        self._lost: LogError | None = None
-        self._pause = self._draw.uniform(*BETWEEN_POLLS)
-
-    @property
-    def leads(self) -> bool:
-        """Return True if it polls."""
-        return self._observer is not None
-
-    def start(self) -> None:
-        """Start anew after a kill: nothing of before is left."""
-        self.dead, self.life = False, self.life + 1
-        # as a process does, which is another one than before
-        self.name = f"{self._called}-{self.life}"
-        self._begin()
-
-    def kill(self) -> None:
-        """End at once."""
-        self.dead = True
-        if self._connection is not None:
-            self._connection.close()
-
-    # --- what `collectors.collector` does in a thread ----------------------------------------------------------------
-
-    def _work(self) -> None:
-        self._pause = self._draw.uniform(*BETWEEN_POLLS)
-        try:
-            self._take_step()
-        except DatabaseError as error:
-            self._note_outage(str(error))
-            self._hang_up()
-        except LogError:
-            self._hang_up()
-        self._flush()
-
-    def _take_step(self) -> None:
-        now, leadership = self.awake_for, self._leadership
-        if self._connection is None:
-            self._follow(leadership)
-            if leadership.next is Step.FOLLOW:
-                return
-            self._connection = self._database.connect()
-        connection = self._connection
-        match leadership.next:
-            case Step.TAKE_LOCK:
-                if not connection.take_lock():
-                    self._follow(leadership)
-                    return
-                leadership.lock_taken()
-            case Step.CLAIM:
-                self._append_claim(entry_of(leadership.claim(now)))
-            case Step.READ_BACK:
-                self._follow(leadership)
-            case Step.LOOK_AT_LOCK:
-                leadership.look_at_lock(now, self._wall_ms, held=connection.holds_lock())
-            case Step.LEAD if leadership.term is not None:
-                self._poll(leadership.term, connection)
-                return
-        self._pause = self._draw.uniform(*BETWEEN_STEPS)
-
-    def _follow(self, leadership: Leadership) -> None:
-        leadership.read(self._tail.poll(), self.awake_for, caught_up=self._tail.caught_up())
-        error, self._lost = self._lost, None
-        if error is not None:
-            raise error
-        if leadership.is_overdue(self.awake_for):
-            raise LogUnavailableError("the claim did not come back")
-
-    @property
-    def _wall_ms(self) -> int:
-        return round((self.clock.wall + self.wall_ahead) * 1000)
-
-    def _append_claim(self, claim: Entry) -> None:
-        """Send a claim to the log. It gets there after a while, whatever becomes of this process meanwhile."""
-        way_there = self._leadership
-
-        def arrive() -> None:
-            try:
-                self.line.append([claim])
-            except LogError as error:
-                if self._leadership is way_there:
-                    self._lost = error
-
-        self.clock.after(self._draw.uniform(*(SLOW_APPEND if self.line.is_slow else APPEND)), arrive)
-
-    def _poll(self, term: Term, connection: Connection) -> None:
-        now = self.awake_for
-        if self._observer is None:
-            self._observer, self._polls = Observer(CLUSTER, self.name, term.epoch), 0
-            self._since_ms = term.began_ms
-            self._world.note(f"collector {self.name} leads, epoch {term.epoch}")
-        number, self._polls = self._polls, self._polls + 1
-        due = PACE.due(number, again=self._again or PACE.is_everything_due(number))
-        self._again = False
-        if due.everything:
-            self._observer.publish_everything_again()
-        reading = connection.read(due, probes=self._probes and number > 0)
-        self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)
-        self._since_ms = term.at_ms(now)
-        self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
-
-    def _note_outage(self, why: str) -> None:
-        now, leadership = self.awake_for, self._leadership
-        if self._observer is not None:
-            epoch, sequence, since_ms = self._observer.epoch, self._observer.sequence + 1, self._since_ms
-        elif leadership.another_polls(now):
-            return
-        else:
-            epoch, sequence = leadership.epoch, leadership.sequence + 1
-            since_ms = leadership.log_time_ms(self._wall_ms)
-        self._outbox.append(
-            entry_of(
-                Outage(
-                    cluster=CLUSTER,
-                    epoch=epoch,
-                    sequence=sequence,
-                    unreachable_since_ms=since_ms,
-                    collector=self.name,
-                    why=why,
-                )
-            )
-        )
-
-    def _hang_up(self) -> None:
-        """Let go of the connection; a term that ends with it is over."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-        self._leadership.lock_lost()
-        if self._observer is not None and self._leadership.term is None:
-            self._observer = None
-            self._begin_anew()
-
-    def _flush(self) -> None:
-        if not self._outbox or self.clock.now < self._append_again_at:
-            return
-        if self.line.is_slow:
-            self._append_again_at = self.clock.now + self._draw.uniform(*SLOW_APPEND)
-        try:
-            self.line.append(list(self._outbox))
-        except LogError:
-            self._failing = True
-        else:
-            self._outbox.clear()
-            # what was stored in part may have come late, and was dropped then
-            self._again, self._failing = self._again or self._failing, False
 
 
 class Group:

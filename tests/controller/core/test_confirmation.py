@@ -1,0 +1,159 @@
+"""What confirms a death, and what only looks as if it did: probes, firewalls, and an Asterisk that starts again."""
+
+import pytest
+
+from messages.records import (
+    DialerState,
+    ProbeResult,
+)
+from tests.support.builders import ONE, THREE, TWO
+from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, healthy
+
+
+def test_an_asterisk_that_started_again_is_down_until_it_beats_and_its_calls_are_gone() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for sim in fleet.sims.values():
+        sim.started = "2026-11-26 08:00:00"
+    fleet.run(1)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(1.5)
+    fleet[ONE].started, fleet[ONE].probes = "2026-11-26 12:00:00", {"ami": ALIVE}
+    assert fleet.seconds_until(ONE, "down") <= 4
+    assert fleet.of(ONE).confirmed
+    assert fleet.of(ONE).evidence.startswith("its Asterisk started again at 2026-11-26 12:00:00: every call")
+    fleet[ONE].probes = {"ami": MUTE}  # for a moment, while it boots
+    fleet.run(2)
+    fleet[ONE].probes = {"ami": ALIVE}
+    fleet.run(54)
+    assert (fleet.of(ONE).verdict, fleet.of(ONE).interrupted) == (DialerState.DOWN, True)
+    fleet[ONE].beats = True
+    fleet.run(13)
+    assert (fleet.state(ONE), fleet.of(ONE).interrupted_at_ms) == ("recovering", None)
+
+
+def test_one_that_beats_again_soon_after_a_new_start_is_down_long_enough_to_move_its_agents() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].started, fleet[ONE].beats = "2026-11-26 12:00:00", False
+    fleet.seconds_until(ONE, "down")
+    fleet[ONE].beats = True
+    fleet.run(38)
+    assert fleet.of(ONE).verdict is DialerState.DOWN
+    assert fleet.seconds_until(ONE, "recovering") <= 15
+
+
+def test_another_start_beside_a_heartbeat_that_beats_comes_from_another_asterisk() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].started = "2026-11-26 12:00:00"
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) == "up"
+    fleet[ONE].beats = False
+    fleet.run(20)
+    assert fleet.state(ONE) == "suspect"
+
+
+@pytest.mark.parametrize("pace", ["in_doubt", "every_second"])
+@pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
+def test_a_failure_that_a_beating_heartbeat_outlives_confirms_no_death_later(answer: ProbeResult, pace: str) -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    fleet[ONE].probes = {"sip": answer}
+    fleet.run(3 if pace == "in_doubt" else 60)
+    if pace == "in_doubt":  # its result is shown for three seconds
+        fleet[ONE].probes = {}
+        fleet.run(60)
+    fleet[ONE].beats = False
+    fleet.run(2)
+    fleet[ONE].probes = {"sip": answer}
+    for _ in range(90):
+        fleet.poll()
+        assert fleet.state(ONE) in {"up", "suspect"}
+    fleet[ONE].beats, fleet[ONE].steps_seconds = True, 11  # the first step is no beat, and no proof either
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) == "suspect"
+
+
+def test_a_mute_ami_beside_sip_and_a_beating_heartbeat_is_no_hang_when_sip_has_no_result() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].probes = {"ami": MUTE, "sip": ALIVE}
+    fleet.run(100)
+    fleet[ONE].probes = {"ami": MUTE}
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) in {"up", "suspect"}
+
+
+def test_when_blind_probes_come_back_one_by_one_the_last_is_not_dead() -> None:
+    fleet = healthy(ONE, TWO, THREE, FOUR, ami=ALIVE)
+    for sim in fleet.sims.values():
+        sim.probes = {"ami": MUTE}
+    fleet.run(70)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].probes = {"ami": ALIVE}
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(FOUR) in {"up", "suspect"}
+
+
+def test_a_missing_row_and_a_contradicted_probe_is_no_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(60)
+    fleet[ONE].row = False
+    fleet.run(60)
+    assert fleet.state(ONE) == "suspect"
+
+
+def test_a_confirmation_that_was_refuted_does_not_come_back_by_the_heartbeat_alone() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.seconds_until(ONE, "down")
+    assert fleet.of(ONE).confirmed
+    fleet[ONE].probes = {"ami": ALIVE}
+    fleet.run(5)
+    fleet[ONE].probes = {"ami": DENIED}
+    fleet.run(90)
+    assert (fleet.of(ONE).verdict, fleet.of(ONE).confirmed) == (DialerState.DOWN, False)
+
+
+def test_a_start_that_is_not_known_for_a_while_is_no_new_one() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for started in ("2026-11-26 08:00:00", "", "2026-11-26 08:00:00"):
+        fleet[ONE].started = started
+        fleet.run(5)
+        assert fleet.state(ONE) == "up"
+
+
+def test_a_refusal_that_stood_beside_a_beating_heartbeat_confirms_no_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(15)
+    fleet[ONE].beats = False
+    fleet.run(45)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].beats, fleet[ONE].probes = True, {"ami": ALIVE}
+    fleet.run(5)
+    assert fleet.state(ONE) == "up"
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") == 3.0, "it was alive since"
+
+
+def test_a_refused_login_refutes_a_confirmed_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(80)
+    assert fleet.of(ONE).confirmed
+    fleet[ONE].probes = {"ami": DENIED}
+    fleet.poll()
+    assert (fleet.of(ONE).verdict, fleet.of(ONE).confirmed) == (DialerState.DOWN, False)
+
+
+def test_a_refusal_beside_a_heartbeat_that_goes_on_is_suspect_however_long_it_lasts() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(300)
+    assert fleet.state(ONE) == "suspect"
