@@ -45,7 +45,7 @@ class Measure:
         """By agent who has heard something once: when that was last."""
         self._unready_at: dict[str, float] = {}
 
-    # --- `hands.Sees` and `processes.Sees` -------------------------------------------------------------------------------
+    # --- `hands.Sees` and `processes.Sees` ---------------------------------------------------------------------------
 
     def claims(self, name: str) -> None:
         """Ignore a claim."""
