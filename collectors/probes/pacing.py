@@ -4,7 +4,8 @@ On PJSIP each request from a host without an account is a line in the dialer's l
 ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
 that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
 when another sign of life wavers, at once and again a second later if it does not answer. One that has never answered is
-asked every five minutes, and when its heartbeat begins to beat.
+asked every five minutes, and when its heartbeat begins to beat; in doubt as any other, but only twice: it may have
+answered the collector before this one.
 
 An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. If a dialer
 in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own. If it
@@ -62,7 +63,7 @@ class _Dialer:
     failures: int = 0
     """Results in a row that are not alive."""
     answered: bool = False
-    """It has been alive at least once: before that its silence proves nothing, and is not looked into."""
+    """It has been alive at least once: before that its silence is not looked into again and again."""
     calm_since: float = float("-inf")
     """When its last doubt ended."""
     wavers: frozenset[Waver] = frozenset()
@@ -94,7 +95,8 @@ class _Dialer:
         since = now - self.asked_at
         doubted = self.in_doubt(now)
         back = not doubted and self.asked_at < self.calm_since
-        if not self.answered or (back and self.failures):
+        unknown = not self.answered and (not doubted or (self.asked_in_doubt and self.failures >= PAIR))
+        if unknown or (back and self.failures):
             return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= (1 if self.answered else PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
             return since >= AGAIN_SECONDS and self.left(now) > 0
@@ -162,7 +164,7 @@ class Pacing:
             dialer.failures, dialer.answered = 0, True
             return
         dialer.failures += 1
-        if dialer.answered and dialer.in_doubt(now) and dialer.silent_at < dialer.doubted_at <= dialer.asked_at:
+        if dialer.in_doubt(now) and dialer.silent_at < dialer.doubted_at <= dialer.asked_at:
             dialer.silent_at = now
 
     def results(self, now: float) -> dict[ServerIp, ProbeResult]:

@@ -63,9 +63,18 @@ def told(following: Following) -> dict[str, dict[str, ProbeResult]]:
     return {server_ip: dialer.probes for server_ip, dialer in following.state.observed.dialers.items()}
 
 
-def probers() -> int:
-    """Count the probers of this process."""
-    return sum(thread.name == "prober" for thread in threading.enumerate())
+Probers = Callable[[], int]
+
+
+def all_probers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "prober"}
+
+
+@pytest.fixture
+def probers() -> Probers:
+    """Give what counts the probers begun in this test; a service that other tests share may have some too."""
+    others = all_probers()
+    return lambda: len(all_probers() - others)
 
 
 def test_what_probes_tell_stands_in_the_poll_and_changes_with_it(
@@ -98,7 +107,7 @@ def test_who_is_no_dialer_any_more_is_not_asked(
 
 
 def test_who_stands_by_asks_nobody_until_its_term_begins(
-    start: StartProbing, following: Following, managers: tuple[Manager, Manager]
+    start: StartProbing, following: Following, managers: tuple[Manager, Manager], probers: Probers
 ) -> None:
     first = start("c1")
     assert eventually(lambda: bool(told(following).get(FIRST)))
@@ -114,7 +123,11 @@ def test_who_stands_by_asks_nobody_until_its_term_begins(
 
 
 def test_the_prober_ends_with_the_epoch(
-    start: StartProbing, following: Following, managers: tuple[Manager, Manager], vicidial: Vicidial
+    start: StartProbing,
+    following: Following,
+    managers: tuple[Manager, Manager],
+    vicidial: Vicidial,
+    probers: Probers,
 ) -> None:
     collector = start("c1")
     assert eventually(lambda: bool(told(following).get(FIRST)))
@@ -130,7 +143,9 @@ def test_the_prober_ends_with_the_epoch(
     assert eventually(lambda: managers[0].connections == 0)
 
 
-def test_without_a_probe_there_is_no_prober(log: EmbeddedLog, vicidial: Vicidial, following: Following) -> None:
+def test_without_a_probe_there_is_no_prober(
+    log: EmbeddedLog, vicidial: Vicidial, following: Following, probers: Probers
+) -> None:
     running = Running(log, vicidial.settings, "c1", 100_000)
     try:
         assert eventually(lambda: following.state.observed.poll is not None)

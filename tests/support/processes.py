@@ -136,6 +136,7 @@ class Process:
                 stderr=errors,
             )
         self._client: Client | None = None
+        self._making_client = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -144,10 +145,11 @@ class Process:
     @property
     def client(self) -> Client:
         """Give its API, when it answers."""
-        if self._client is None:
-            (ready,) = until(lambda: self.lines("ready to answer"), "the process is ready", 40.0)
-            self._client = Client(ready["url"])
-        return self._client
+        with self._making_client:
+            if self._client is None:
+                (ready,) = until(lambda: self.lines("ready to answer"), "the process is ready", 40.0)
+                self._client = Client(ready["url"])
+            return self._client
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """Give what it logged: all, or the lines of one event."""

@@ -88,16 +88,30 @@ def test_in_calm_one_that_does_not_answer_is_asked_once_more() -> None:
     assert dialers.asked[A] == [0, WINDOW_SECONDS, WINDOW_SECONDS + AGAIN_SECONDS]
 
 
-def test_one_that_has_never_answered_is_asked_seldom_whatever_wavers_and_when_it_comes_up() -> None:
+def test_one_that_has_never_answered_is_asked_seldom_and_when_it_comes_up() -> None:
     dialers = Dialers(A)
     dialers.silent = {A}
-    dialers.wavers = {A: STILL}
     dialers.go_on(400)
     assert dialers.asked[A] == [0, WINDOW_SECONDS / 2]
+    dialers.wavers = {A: STILL}
+    dialers.go_on(0.5)
     dialers.wavers, dialers.silent = {}, set()
     dialers.go_on(1)
-    assert dialers.asked[A][2:] == [400]
+    assert dialers.asked[A][2:] == [400.5]
     assert dialers.results() == {A: ProbeResult.ALIVE}
+
+
+def test_one_that_was_dead_before_this_collector_began_is_found_silent_as_long_as_the_doubt_lasts() -> None:
+    dialers = Dialers(A, B)
+    dialers.refused = {A}
+    dialers.go_on(1.5)
+    dialers.wavers = {A: STILL}
+    dialers.go_on(4)
+    assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.ALIVE}
+    assert dialers.asked[A] == [0, 1.5, 1.5 + AGAIN_SECONDS]
+    dialers.go_on(250)
+    assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.ALIVE}
+    assert len(dialers.asked[A]) == 3
 
 
 @pytest.mark.parametrize("fault", ["silent", "refused"])
