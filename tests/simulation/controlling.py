@@ -41,8 +41,10 @@ takes up to the second: as `stream.kafka.membership` has it."""
 BUDGET = 10
 """How many records are folded in one turn: as few for this small cluster as the product's are for a large one."""
 ROUNDING = 1e-6
-TURN, SLOW_TURN = (0.02, 0.12), (0.5, 2.5)
+TURN, SLOW_TURN, TURN_IN_A_LULL = (0.02, 0.12), (0.5, 2.5), (0.8, 1.2)
 """How long a turn takes: from, to."""
+BELONGS_IN_A_LULL = 1.0
+"""How often the group is asked in a lull, in seconds."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
 """What only an owner writes, through its claim."""
 
@@ -171,12 +173,18 @@ class Controller(Stoppable):
             lambda _: PARTITION in self._ownership.claims,
             clock=self.now,
         )
-        self.every(lambda: POLL_SECONDS, self._belong)
-        self.every(lambda: self._draw.uniform(*(SLOW_TURN if self.is_slow else TURN)), self._follow)
+        self.every(lambda: BELONGS_IN_A_LULL if self.clock.lull else POLL_SECONDS, self._belong)
+        self.every(lambda: self._draw.uniform(*self._turn), self._follow)
 
     def now(self) -> float:
         """Tell the time of this process's monotonic clock."""
         return self.awake_for + self._ahead
+
+    @property
+    def _turn(self) -> tuple[float, float]:
+        if self.is_slow:
+            return SLOW_TURN
+        return TURN_IN_A_LULL if self.clock.lull else TURN
 
     @property
     def view(self) -> Cluster | None:
@@ -210,7 +218,8 @@ class Controller(Stoppable):
         batch = self._tail.poll()
         if live:
             self._backlog.put(batch)
-            self._fold_turn()
+            if self._backlog:
+                self._fold_turn()
         else:
             while self._backlog:
                 self._fold_turn()

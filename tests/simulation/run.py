@@ -22,9 +22,11 @@ HOME_SECONDS = 190.0
 LAST_LINES = 60
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
-LONG, QUIET_SECONDS = 20, 900.0
-"""Of a hundred seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
+EVERY, LONG, QUIET_SECONDS = 100, 20, 10_800.0
+"""Of so many seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
 forgotten by then, and what it must not forget is not."""
+SETTLES_SECONDS = 60.0
+"""How long before the lull."""
 
 
 class Report(NamedTuple):
@@ -107,8 +109,12 @@ class _Simulation:
             self._world.start()
             await self._until(CALM_SECONDS)
             await self._go_wrong()
-            if self._seed % 100 == LONG:
+            if self._seed % EVERY == LONG:
+                await self._until(SETTLES_SECONDS)
+                self._clock.lull = True
                 await self._until(QUIET_SECONDS)
+                self._clock.lull = False
+                await self._until(SETTLES_SECONDS)
                 await self._go_wrong()
             self._stage.heal()
             self._world.look()

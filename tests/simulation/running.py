@@ -16,7 +16,7 @@ from tests.simulation.processes import Sees
 from tests.simulation.wire import Wire
 from tests.simulation.world import Clock, World
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS, LOOK_IN_A_LULL = 0.25, 2.0
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ async def pass_until(end: float, clock: Clock, controllers: Sequence[Controller]
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if clock.now >= look_due:
-            look_due = clock.now + LOOK_SECONDS
+            look_due = clock.now + (LOOK_IN_A_LULL if clock.lull else LOOK_SECONDS)
             look()
 
 

@@ -22,6 +22,8 @@ KEEPALIVE_SECONDS = 60.0
 """Cron starts an updater that has ended once a minute, on the minute."""
 ASLEEP_SECONDS = 60.0
 """From one poll of a hidden tab to the next."""
+LULL_SECONDS = 5.0
+"""From one poll of a screen to the next, in a lull."""
 
 
 class Clock:
@@ -29,6 +31,9 @@ class Clock:
 
     def __init__(self, wall_from: float = 0.0) -> None:
         self.now = 1000.0
+        self.lull = False
+        """Nothing goes wrong for a long time: all that is done again and again is done less often, as far as the bounds
+        of hotdesk allow, so that hours cost little."""
         self._wall_from = wall_from - self.now if wall_from else 0.0
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
@@ -256,7 +261,7 @@ class World:
             asleep = agent.hangs or agent.screen_dead or agent.web in self.hung_webs
             if self.database_up and not self.locked and not asleep:
                 self._poll(agent)
-            self.clock.after(ASLEEP_SECONDS if agent.hidden else 1.0, poll)
+            self.clock.after(ASLEEP_SECONDS if agent.hidden else LULL_SECONDS if self.clock.lull else 1.0, poll)
 
         return poll
 
