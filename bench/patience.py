@@ -42,7 +42,7 @@ LATER_SECONDS = 60.0
 
 
 class Seen(NamedTuple):
-    """What people suffered from one fault."""
+    """The logouts of one fault, and the calls that it ended."""
 
     logouts: int
     calls_ended: int
@@ -108,7 +108,7 @@ def _updaters_restart(servers: Servers) -> Seen:
 
 
 def _ami_is_refused(servers: Servers) -> Seen:
-    """Have a firewall refuse one dialer's AMI, which is the only probe, and its updater restart meanwhile."""
+    """Refuse one dialer's AMI, the only probe, as a firewall does, and restart its updater meanwhile."""
     port = free_port()
     with ExitStack() as stack:
         first, *others = (each.server_ip for each in REFUSED.dialer_plans)
