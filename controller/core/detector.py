@@ -156,7 +156,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
         )
-    brake = fleet_brake(before, dialers, orders, now_ms)
+    brake = fleet_brake(before, dialers, orders, now_ms, steady_since_ms=steady_since_ms)
     counted_since_ms = before.counted_since_ms
     if lets_go(before, brake):
         counted_since_ms = now_ms
@@ -216,6 +216,15 @@ def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
     health = state.observed.health.dialers.get(session.server_ip)
     return health is not None and health.interrupted and session.live_agent_id > health.phones_lost_session
+
+
+def call_began_after_restart(state: ClusterState, session: AgentSession) -> bool:
+    """Return True if a session in a call may have been given it by the Asterisk that has started again.
+
+    The agent does not hear it, since their phone is gone; but the customer is there.
+    """
+    health = state.observed.health.dialers.get(session.server_ip)
+    return health is not None and health.interrupted and session.changed_at_ms > health.phones_lost_ms
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:

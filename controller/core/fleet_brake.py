@@ -13,7 +13,8 @@ from messages.records import DialerHealth, DialerState, FleetHealth, ServerIp
 from messages.words import reason
 
 SETTLED_SECONDS = 600.0
-"""A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at."""
+"""A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at. Only
+the time that was watched without a gap counts: the next collector's clock may be an hour ahead."""
 SEVERAL = 2
 """A single dead dialer never sets the brake, however small the fleet."""
 
@@ -30,10 +31,21 @@ class FleetBrake(NamedTuple):
 
 
 def fleet_brake(
-    before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
+    before: FleetHealth,
+    dialers: Mapping[ServerIp, DialerHealth],
+    orders: Orders,
+    now_ms: int,
+    *,
+    steady_since_ms: int,
 ) -> FleetBrake:
-    """Return the brake at this poll, from how the fleet was judged before and how it is judged now."""
-    service = {ip: each for ip, each in dialers.items() if _in_service(each, now_ms, braked=ip in before.braked)}
+    """Return the brake at this poll, from how the fleet was judged before and how it is judged now.
+
+    `steady_since_ms`: since when polls have come without a gap.
+    """
+    watched_ms = now_ms - steady_since_ms
+    service = {
+        ip: each for ip, each in dialers.items() if _in_service(each, now_ms, watched_ms, braked=ip in before.braked)
+    }
     bad = {ip for ip, each in service.items() if _looks_bad(each)}
     if len(bad) < SEVERAL or len(bad) <= len(service) / 2:
         return FleetBrake()
@@ -63,7 +75,8 @@ def _looks_bad(dialer: DialerHealth) -> bool:
     return dialer.verdict is not DialerState.UP or dialer.life is DialerState.DOWN
 
 
-def _in_service(dialer: DialerHealth, now_ms: int, *, braked: bool) -> bool:
+def _in_service(dialer: DialerHealth, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
     """Return whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
-    settled = dialer.life is DialerState.DOWN and now_ms - dialer.life_since_ms >= SETTLED_SECONDS * 1000
+    down_ms = min(now_ms - dialer.life_since_ms, watched_ms)
+    settled = dialer.life is DialerState.DOWN and down_ms >= SETTLED_SECONDS * 1000
     return dialer.served and dialer.switched_off_since_ms is None and not (settled and not braked)

@@ -6,7 +6,7 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.decided import NOT_SENT
-from controller.core.detector import began_after_restart, is_dead
+from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone
 from controller.core.targets import Targets
@@ -290,7 +290,10 @@ class Moves:
 
     def _call_lives(self, session: AgentSession) -> bool:
         """Return True if an agent's call may be alive."""
-        return self._lives(session.server_ip) or began_after_restart(self._plan.state, session)
+        state = self._plan.state
+        if self._lives(session.server_ip) or began_after_restart(state, session):
+            return True
+        return session.status in IN_CALL and call_began_after_restart(state, session)
 
     def _lives(self, server_ip: ServerIp) -> bool:
         """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not.

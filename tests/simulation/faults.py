@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 
 from messages.keys import key_of
-from messages.records import AnyOrder, Drain, Fence, FenceStage, Move, Pause, Unbrake, Unfence
+from messages.records import AnyOrder, Drain, Fence, FenceStage, Move, Pause, ProbeResult, Unbrake, Unfence
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
@@ -169,6 +169,33 @@ def _a_heartbeat_pauses(stage: Stage) -> End:
     return end
 
 
+def _an_asterisk_restarts(stage: Stage) -> End:
+    """Its updater ends with it, and cron starts that again; sessions and screens know nothing of it."""
+    dialer, world = stage.dialer(), stage.world
+    if not dialer.carries_calls or dialer.beats_until is not None:
+        return nothing
+    world.lose_channels(dialer.server_ip)
+    dialer.beats_until = world.clock.now
+    world.note(f"the Asterisk of {dialer.server_ip} restarts")
+
+    def starts_again() -> None:
+        if not dialer.dead and dialer.beats_until is not None:
+            dialer.beats_until, dialer.silent_until = None, world.clock.now
+
+    world.clock.at_next_minute(starts_again)
+    return starts_again
+
+
+def _a_host_vanishes(stage: Stage) -> End:
+    """Its network is gone: when it is back, it goes on with its sessions."""
+    dialer = stage.dialer()
+    if not dialer.carries_calls or dialer.beats_until is not None:
+        return nothing
+    dialer.vanished, dialer.beats_until = True, stage.world.clock.now
+    stage.world.note(f"{dialer.server_ip} vanishes")
+    return partial(stage.world.bring_back, dialer.server_ip, with_sessions=True)
+
+
 def _no_heartbeat_can_be_written(stage: Stage) -> End:
     if stage.world.beats_frozen_at is not None:
         return nothing
@@ -260,6 +287,27 @@ def _a_screen_freezes(stage: Stage) -> End:
     return end
 
 
+def _a_tab_is_hidden(stage: Stage) -> End:
+    """The browser lets its screen poll once a minute."""
+    agent = stage.draw.choice(list(stage.world.agents.values()))
+    agent.hidden = True
+
+    def end() -> None:
+        agent.hidden = False
+
+    return end
+
+
+def _the_tables_are_locked(stage: Stage) -> End:
+    """Lock them as a dump does: they can be read, and whoever writes waits."""
+    stage.world.locked = True
+
+    def end() -> None:
+        stage.world.locked = False
+
+    return end
+
+
 def _an_agent_goes_elsewhere_by_hand(stage: Stage) -> End:
     agent, dialer = stage.draw.choice(list(stage.world.agents.values())), stage.dialer()
     if stage.world.database_up and dialer.carries_calls and not agent.hangs and agent.call_until is None:
@@ -285,6 +333,26 @@ def _a_dialer_cannot_be_reached(stage: Stage) -> End:
 
     def end() -> None:
         dialer.cut_off, dialer.reached_since = False, stage.world.clock.now
+
+    return end
+
+
+def _a_firewall_refuses(stage: Stage) -> End:
+    return _answered_in_its_place(stage, ProbeResult.REFUSED)
+
+
+def _an_account_is_denied(stage: Stage) -> End:
+    return _answered_in_its_place(stage, ProbeResult.DENIED)
+
+
+def _answered_in_its_place(stage: Stage, result: ProbeResult) -> End:
+    dialer = stage.dialer()
+    dialer.answers["ami"] = result
+    stage.world.note(f"{dialer.server_ip} is {result} to probes")
+
+    def end() -> None:
+        dialer.answers.pop("ami", None)
+        dialer.reached_since = stage.world.clock.now
 
     return end
 
@@ -464,6 +532,7 @@ _OF_VICIDIAL: tuple[Fault, ...] = (
     (_a_dialer_dies, 12.0, 60.0),
     (_a_dialer_dies, 12.0, 60.0),
     (_a_dialer_dies, 1.0, 8.0),
+    (_a_host_vanishes, 1.0, 60.0),
     (_a_heartbeat_pauses, 0.5, 5.5),
     (_an_updater_dies, 5.0, 60.0),
     (_no_heartbeat_can_be_written, 1.0, 14.0),
@@ -472,13 +541,18 @@ _OF_VICIDIAL: tuple[Fault, ...] = (
     (_a_dialer_is_switched_off, 2.0, 40.0),
     (_a_dialer_is_closed_to_logins, 2.0, 20.0),
     (_a_screen_freezes, 5.0, 40.0),
+    (_a_tab_is_hidden, 5.0, 60.0),
+    (_the_tables_are_locked, 0.5, 14.0),
     (_vicidial_takes_its_time, 3.0, 30.0),
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
     (_an_agent_goes_elsewhere_by_hand, 0.0, 1.0),
 )
 _OF_PROBES: tuple[Fault, ...] = (
     (_a_dialer_hangs, 15.0, 50.0),
+    (_an_asterisk_restarts, 61.0, 62.0),
     (_a_dialer_cannot_be_reached, 1.0, 30.0),
+    (_a_firewall_refuses, 1.0, 90.0),
+    (_an_account_is_denied, 1.0, 90.0),
     (_probes_are_blind, 1.0, 30.0),
     (_an_updater_dies, 5.0, 30.0),
 )

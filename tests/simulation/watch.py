@@ -16,7 +16,7 @@ from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.codes import DecisionCode
-from messages.records import AgentPause, Decision, Fence, FenceStage, Relogin, ReloginStage
+from messages.records import AgentPause, Decision, Fence, FenceStage, ProbeResult, Relogin, ReloginStage
 from messages.topics import Topic
 from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked
 from tests.simulation.processes import CLUSTER
@@ -39,6 +39,9 @@ BELIEF_SECONDS = 1.01
 NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
+RESTARTED_SECONDS = 90.0
+"""So long after the start of its Asterisk a dialer's sessions from before may be moved: the minute that its updater
+takes, and the agents' dispositions."""
 UNDER_WAY_SECONDS = POLL + 1.1
 """The same from the last poll that did not know of it, where the act takes VICIdial a second."""
 
@@ -124,14 +127,15 @@ class Watch:
             return  # within the window that the agent API leaves, and the documents state
         if row.told_at is not None:
             raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"session {row.live_agent_id} of {row.user}, again")
-        self._has_cause(row.user, dialer, relogin.incident)
+        self._has_cause(row.user, dialer, relogin.incident, row.born)
         self._is_below_the_brake(relogin.incident)
         if hangs_up:
             self.hangs_up(row)
 
     def hangs_up(self, row: Live) -> None:
         """Look at a call that is ended."""
-        if row.status == "INCALL" and self._has_lived(self._world.dialers[row.server_ip]):
+        dialer = self._world.dialers[row.server_ip]
+        if row.status == "INCALL" and row.changed_at > dialer.started_at and self._has_lived(dialer):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
@@ -141,7 +145,7 @@ class Watch:
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
         if row.live_agent_id == hold.live_agent_id:
-            self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident)
+            self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident, row.born)
 
     def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause that is taken back."""
@@ -172,12 +176,12 @@ class Watch:
         self._may_change("an emergency logout")
         self._acted.append((row.user, "ended the agent's session in VICIdial's tables"))
         dialer = self._world.dialers[row.server_ip]
-        self._has_cause(row.user, dialer, relogin.incident)
+        self._has_cause(row.user, dialer, relogin.incident, row.born)
         if not self._policy.emergency_logout:
             raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, "an emergency logout was never allowed")
         if row.told_at is None:
             raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"{row.user} was ended without having been told")
-        if row.status == "INCALL" and self._has_lived(dialer):
+        if row.status == "INCALL" and row.changed_at > dialer.started_at and self._has_lived(dialer):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was ended in a call on {row.server_ip}")
 
     def _may_change(self, what: str) -> None:
@@ -191,7 +195,10 @@ class Watch:
             return False
         return dialer.carries_calls and self._now - dialer.well_since > 2 * NEWS_SECONDS
 
-    def _has_cause(self, who: str, dialer: Dialer, incident: str) -> None:
+    def _has_cause(self, who: str, dialer: Dialer, incident: str, born: float = 0.0) -> None:
+        """Look whether something was wrong with a dialer, or with the sessions on it that began at `born`."""
+        if born < dialer.started_at and self._now - dialer.started_at < RESTARTED_SECONDS:
+            return  # the phone of that session is gone
         if incident.startswith("order/") or self._is_excused(dialer):
             return
         if dialer.troubled is None:
@@ -206,7 +213,8 @@ class Watch:
         """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
         silent = silent or self._now - max(dialer.silent_until, self._world.thawed_at) < UNDER_WAY_SECONDS
-        unseen = dialer.cut_off or self._now - dialer.reached_since < NEWS_SECONDS
+        refused = ProbeResult.REFUSED in dialer.answers.values()
+        unseen = dialer.cut_off or refused or self._now - dialer.reached_since < NEWS_SECONDS
         return silent and (unseen or self.unbraked)
 
     def _is_below_the_brake(self, incident: str) -> None:

@@ -37,6 +37,18 @@ def test_half_is_not_more_than_half() -> None:
     assert fleet.health.brake is None
 
 
+def test_the_next_collectors_clock_makes_no_death_an_old_one() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(10)
+    fleet.sleep(3600)
+    fleet.take_over()
+    fleet.run(10)
+    fleet[TWO].beats, fleet[TWO].probes = False, {"ami": REFUSED}
+    fleet.run(5)
+    assert fleet.health.brake == reason(ReasonCode.FLEET_BRAKE, bad=2, service=3)
+
+
 def test_missing_rows_everywhere_are_braked() -> None:
     fleet = healthy(ONE, TWO, THREE)
     for server_ip in (ONE, TWO, THREE):

@@ -124,6 +124,20 @@ def test_the_pace_is_kept_over_the_whole_cluster() -> None:
     assert [sum(pair) for pair in zip(ordered[::2], ordered[1::2], strict=True)] == [10] * 6
 
 
+@pytest.mark.parametrize(("began_ms", "moved"), [(-1, [("1001", ReloginStage.HANGING_UP)]), (1, [])])
+def test_of_an_asterisk_that_started_again_only_the_calls_from_before_are_dead(
+    began_ms: int, moved: list[tuple[str, ReloginStage]]
+) -> None:
+    in_call = msgspec.structs.replace(agent("1001", status=AgentStatus.INCALL), changed_at_ms=NOW_MS + began_ms)
+    floor = Floor(in_call)
+    floor.judge(ONE=DialerState.DOWN)
+    dead = msgspec.structs.replace(floor.state.observed.health.dialers[ONE], life=DialerState.DOWN, confirmed=True)
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(
+        dead, interrupted=True, phones_lost_ms=NOW_MS, phones_lost_session=in_call.live_agent_id
+    )
+    assert [(each.user, each.stage) for each in floor.moves()] == moved
+
+
 def test_draining_waits_for_calls_to_end() -> None:
     floor = Floor(agent("1001", status=AgentStatus.INCALL), agent("1002"))
     floor.judge(ONE=DialerState.DRAINING)

@@ -218,8 +218,8 @@ def _offer_what_is_suspect(state: ClusterState, policy: Any, dialer: Any, load: 
     )
 
 
-def _settle_under_the_brake(dialer: Any, now_ms: int, *, braked: bool) -> bool:
-    return _in_service(dialer, now_ms, braked=False)
+def _settle_under_the_brake(dialer: Any, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
+    return _in_service(dialer, now_ms, watched_ms, braked=False)
 
 
 _in_service = fleet_brake_rules._in_service
