@@ -240,11 +240,14 @@ def test_a_heartbeat_may_stand_still_while_calls_go_on(floor: Floor) -> None:
 
 def _calls_written(floor: Floor, server_ip: str, seconds: int) -> int:
     """Return how many calls a dialer's listener writes down in so many seconds; the chores clear them away."""
-    seen: set[int] = set()
-    before = set(floor.rows("SELECT man_id FROM vicidial_manager WHERE server_ip = %s", server_ip))
+
+    def written() -> set[int]:
+        return {row[0] for row in floor.rows("SELECT man_id FROM vicidial_manager WHERE server_ip = %s", server_ip)}
+
+    before, seen = written(), set[int]()
     for _ in range(seconds):
         floor.pass_time(1)
-        seen |= set(floor.rows("SELECT man_id FROM vicidial_manager WHERE server_ip = %s", server_ip))
+        seen |= written()
     return len(seen - before)
 
 
