@@ -222,6 +222,17 @@ class SimulatedCluster:
         """Let the heartbeat advance again."""
         self._dialers[server_ip].stalled = False
 
+    def cut_off(self, server_ip: str) -> None:
+        """Cut a dialer's network: no heartbeat of it arrives and it answers nothing; its calls go on."""
+        self.stall(server_ip)
+        if self._sip is not None:
+            self._sip.fall_silent(server_ip)
+
+    def reconnect(self, server_ip: str) -> None:
+        """Mend a dialer's network: it answers at once, with the sessions that it had; its updater is yet to start."""
+        if self._sip is not None:
+            self._sip.answer(server_ip)
+
     def bring_back(self, server_ip: str) -> None:
         """Boot a dialer, dead or not: its sessions are deleted, and its heartbeat starts again."""
         dialer = self._dialers[server_ip]

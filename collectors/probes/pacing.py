@@ -7,7 +7,9 @@ when another sign of life wavers, at once and again a second later if it does no
 asked every five minutes, and when its heartbeat begins to beat; in doubt as any other, but only twice: it may have
 answered the collector before this one.
 
-An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. If a dialer
+An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. When most
+dialers waver together and some are back, the doubt about the others begins anew: their network may be back as well, and
+only their updaters, which take up to a minute, may not. If a dialer
 in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own. If it
 answers, or none may be asked, the calm dialers' last answers stand beside the silence.
 """
@@ -71,6 +73,12 @@ class _Dialer:
     """When the latest of these signs began to waver."""
     silent_at: float = float("-inf")
     """When it first failed to answer in this doubt."""
+    among_many: bool = False
+    """More than half of the dialers have wavered together with it, and still do."""
+
+    def doubt_anew(self, now: float) -> None:
+        """Let what it answered before say nothing about it."""
+        self.doubted_at, self.silent_at, self.failures = now, float("-inf"), 0
 
     def left(self, now: float) -> int:
         """Return how many requests it may get now."""
@@ -103,7 +111,7 @@ class _Dialer:
         if not doubted:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:
-            return since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
+            return not many and since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
         grave = now - self.doubted_at >= (MANY_SECONDS if many else GRAVE_SECONDS)
         return self.left(now) >= PAIR and (grave or not (many or self.left(now) == PAIR))
 
@@ -128,20 +136,24 @@ class Pacing:
         for ip, dialer in self._dialers.items():
             signs = wavers.get(ip, frozenset())
             if not signs <= dialer.wavers:
-                # what it answered before this sign wavered says nothing about it
-                dialer.doubted_at, dialer.silent_at, dialer.failures = now, float("-inf"), 0
+                dialer.doubt_anew(now)
                 new = True
             elif not signs:
                 if dialer.wavers:
                     dialer.calm_since = now
                 dialer.doubted_at, dialer.silent_at = float("inf"), float("-inf")
             dialer.wavers = signs
+        many = self._many(now)
+        for dialer in self._dialers.values():
+            if dialer.among_many and dialer.wavers and not many:
+                dialer.doubt_anew(now)
+                new = True
+            dialer.among_many = many and bool(dialer.wavers)
         return new
 
     def ask(self, now: float) -> list[ServerIp]:
         """Return the dialers to be sent one request now, and count it."""
-        doubtful = sum(dialer.in_doubt(now) for dialer in self._dialers.values())
-        many = doubtful > max(1, len(self._dialers) / 2)
+        many = self._many(now)
         due = [ip for ip, dialer in self._dialers.items() if dialer.is_due(now, many=many)]
         if not due and (other := self._other(now)) is not None:
             due = [other]
@@ -186,6 +198,10 @@ class Pacing:
         if since < FRESH_SECONDS or dialer.heard_at >= near:
             return dialer.speaks(now)
         return reached and dialer.result is ProbeResult.ALIVE and since < WINDOW_SECONDS
+
+    def _many(self, now: float) -> bool:
+        """Return True if more than half of the dialers are in doubt."""
+        return sum(dialer.in_doubt(now) for dialer in self._dialers.values()) > max(1, len(self._dialers) / 2)
 
     def _silent_at(self, now: float) -> float:
         """Return when a dialer in doubt last began to be silent; infinite: none is silent."""

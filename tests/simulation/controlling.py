@@ -194,7 +194,7 @@ class Controller(Stoppable):
     @property
     def commits_in_progress(self) -> bool:
         """True while this process, or an earlier life of it, waits for a commit."""
-        return any(each.in_progress for each in (self._committer, *self._former))
+        return self._committer.in_progress or any(each.in_progress for each in self._former)
 
     @property
     def decides(self) -> bool:

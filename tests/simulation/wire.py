@@ -155,6 +155,8 @@ class Tail:
             return []
         found: list[Stored] = []
         topics = [topic for topic, at in self._next.items() if at < len(self._wire.topics[topic])]
+        if not topics:
+            return found
         self._wire.draw.shuffle(topics)
         for topic in topics:
             stored = self._wire.topics[topic]

@@ -1,5 +1,6 @@
 """A manager (AMI) on loopback that does as Asterisk's does, as far as a probe asks, and notes who asked."""
 
+import socket
 import socketserver
 import threading
 from contextlib import suppress
@@ -28,6 +29,8 @@ class Manager(socketserver.ThreadingTCPServer):
         self.connections = 0
         """Open ones."""
         self.guard = threading.Lock()
+        self.sockets: set[socket.socket] = set()
+        """Those of its connections."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="manager")
         self._thread.start()
 
@@ -43,7 +46,12 @@ class Manager(socketserver.ThreadingTCPServer):
         self._goes_on.wait()
 
     def __exit__(self, *_: object) -> None:
+        """End as a process does: its connections end with it, and nothing listens any more."""
         self.thaw()
+        with self.guard:
+            for each in self.sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -58,10 +66,12 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with self.server.guard:
             self.server.connections += 1
+            self.server.sockets.add(self.request)
         with suppress(OSError):
             self._talk()
         with self.server.guard:
             self.server.connections -= 1
+            self.server.sockets.discard(self.request)
 
     def _talk(self) -> None:
         self._say("Asterisk Call Manager/5.0.5\r\n")
