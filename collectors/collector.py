@@ -300,7 +300,9 @@ class Collector:
         statements, read = database.statements_run, database.rows_read
         if due.everything:
             observer.publish_everything_again()
-        reading = database.read(agents=due.agents, catalogue=due.catalogue, everything=due.everything)
+        reading = database.read(
+            agents=due.agents, catalogue=due.catalogue, everything=due.everything, work=observer.work_to_read
+        )
         if askers.prober is not None:
             reading = self._hear_probes(askers.prober, reading)
         if askers.registrations is not None:

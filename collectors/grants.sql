@@ -15,3 +15,5 @@ GRANT SELECT (campaign_id, pllb_grouping, pllb_grouping_limit) ON asterisk.vicid
 GRANT SELECT (pllb_grouping_limit, agent_logout_link) ON asterisk.system_settings TO 'hotdesk'@'%';
 GRANT SELECT (container_id, container_entry) ON asterisk.vicidial_settings_containers TO 'hotdesk'@'%';
 GRANT SELECT (user_log_id, user, event, server_ip, phone_login) ON asterisk.vicidial_user_log TO 'hotdesk'@'%';
+-- Optional: a sign of life where a heartbeat stands still; read only then.
+GRANT SELECT (server_ip, status) ON asterisk.vicidial_manager TO 'hotdesk'@'%';

@@ -25,6 +25,7 @@ from collectors.vicidial.rows import (
     Row,
     SettingsRow,
 )
+from collectors.work import Work
 from messages.codes import Odd
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
@@ -90,6 +91,8 @@ class Reading(NamedTuple):
     """When each dialer's Asterisk started, by its own words, as far as it is known."""
     registered: Registered = NONE_KNOWN
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
+    work: Iterable[Row] | None = None
+    """The work of the dialers in `Observer.work_to_read`."""
 
 
 class _Session(NamedTuple):
@@ -120,6 +123,7 @@ class Observer:
         self._epoch = epoch
         self._sequence = 0
         self._heartbeats = Heartbeats()
+        self._work = Work()
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
         self._since_ms: dict[str, int] = {}
@@ -160,6 +164,11 @@ class Observer:
         return self._sequence
 
     @property
+    def work_to_read(self) -> tuple[ServerIp, ...]:
+        """The dialers whose work the next poll should read: those whose heartbeat is in doubt."""
+        return self._work.to_read
+
+    @property
     def waiting(self) -> int:
         """The number of records that wait for their slice."""
         return len(self._to_publish)
@@ -183,6 +192,8 @@ class Observer:
         dialers = rows.dialers(reading.dialers, odd)
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
+        doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk and dialers[ip].active]
+        self._work.watch(now_ms, doubted, None if reading.work is None else rows.work(reading.work))
         if reading.agents is not None:
             out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)
             self._odd["rooms"] = odd = OddRows()
@@ -322,6 +333,7 @@ class Observer:
             rooms_free=rooms.free,
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
+            worked_at_ms=self._work.of(row.server_ip),
         )
 
     def _record(self, row: Known) -> Stamped:

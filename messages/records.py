@@ -126,6 +126,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """The latest result of each kind of probe."""
     started: str = ""
     """When its Asterisk started, by its own words, as AMI says; empty: not known."""
+    worked_at_ms: Whole | None = None
+    """When it was last seen to work while its heartbeat was in doubt; None: not seen, or not looked at."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):

@@ -27,6 +27,8 @@ from simulator.statistics import Counted, Statistics
 HEARTBEAT_SECONDS = 0.4
 HUNG_SECONDS = 11.0
 """How often the real updater writes while its Asterisk hangs: it waits ten seconds for an answer, and then one more."""
+CALL_SECONDS = 2.0
+"""How often a call rings on a dialer, as far as its listener writes it down: real ones do so more often."""
 CHORES_SECONDS = 20.0
 """How often a dialer's slower scripts run."""
 
@@ -279,6 +281,9 @@ class SimulatedCluster:
                 if not dialer.stalled:
                     self._scripts.beat(connection, dialer, now)
                 dialer.heartbeat_due = now + (HUNG_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
+            if dialer.carries_calls and now >= dialer.call_due:
+                self._scripts.write_call(connection, dialer, now)
+                dialer.call_due = now + CALL_SECONDS
             if now >= dialer.chores_due:
                 self._scripts.do_chores(connection, dialer, now)
                 dialer.chores_due = now + CHORES_SECONDS

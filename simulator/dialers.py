@@ -1,4 +1,4 @@
-"""The scripts of a simulated dialer, which write to the database: heartbeat, remote agents, rooms.
+"""The scripts of a simulated dialer, which write to the database: heartbeat, calls, remote agents, rooms.
 
 They all stop when the dialer dies; since no other script does their work, a dead dialer looks alive in VICIdial's
 tables.
@@ -37,6 +37,11 @@ _FREE_LEFT_ROOMS = (
     WHERE server_ip = %s AND extension <> '' AND extension NOT IN %s
     """,
 )
+_WRITE_CALL = """
+    INSERT INTO vicidial_manager (uniqueid, entry_date, status, response, server_ip, action, callerid)
+    VALUES (%s, %s, 'UPDATED', 'N', %s, 'Originate', %s)
+"""
+_CLEAR_CALLS = "DELETE FROM vicidial_manager WHERE server_ip = %s AND status = 'UPDATED'"
 _SET_ACTIVE = "UPDATE servers SET active = %s WHERE server_ip = %s"
 _SET_LOGINS = "UPDATE servers SET active_agent_login_server = %s WHERE server_ip = %s"
 _EXTENSIONS = "SELECT extension FROM vicidial_live_agents WHERE server_ip = %s"
@@ -54,6 +59,7 @@ class Dialer:
     """Its heartbeat script has stalled; all else goes on."""
     skew_seconds: float = 0
     heartbeat_due: float = 0
+    call_due: float = 0
     chores_due: float = 0
     rooms: threading.Lock = field(default_factory=threading.Lock)
     """Locked from the reservation of a room until the row of its agent, so that the clean-up does not free it."""
@@ -82,12 +88,20 @@ class DialerScripts:
             cursor.execute(_HEARTBEAT, (vicidial_time(now + dialer.skew_seconds), dialer.server_ip))
         self._statistics.wrote(Counted.HEARTBEATS, time.perf_counter() - started)
 
+    def write_call(self, connection: Connection, dialer: Dialer, now: float) -> None:
+        """Write, as the listener does, that Asterisk has announced that a call rings."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _WRITE_CALL, (f"{now:.3f}", vicidial_time(now), dialer.server_ip, f"V{int(now * 1000)}"[:20])
+            )
+
     def do_chores(self, connection: Connection, dialer: Dialer, now: float) -> None:
-        """Refresh the remote agents' rows, and free the rooms without an agent."""
+        """Refresh the remote agents' rows, forget the calls that have ended, and free the rooms without an agent."""
         at = vicidial_time(now)
         with connection.cursor() as cursor:
             for agent in dialer.remote_agents:
                 cursor.execute(_REFRESH_REMOTE_AGENT, (at, agent.user))
+            cursor.execute(_CLEAR_CALLS, (dialer.server_ip,))
             with dialer.rooms:
                 cursor.execute(_EXTENSIONS, (dialer.server_ip,))
                 taken = [row[0] for row in cursor.fetchall()] or [""]

@@ -264,5 +264,5 @@ CREATE TABLE vicidial_manager (
   cmd_line_j VARCHAR(100),
   cmd_line_k VARCHAR(100),
   PRIMARY KEY (man_id),
-  KEY server_status (server_ip, status)
+  KEY serverstat (server_ip, status)
 ) ENGINE=MyISAM;

@@ -18,9 +18,14 @@ from pymysql.converters import conversions
 
 from collectors.observer import CatalogueRows, Reading
 from collectors.vicidial.rows import Row
+from messages.records import ServerIp
 
 STATEMENT_SECONDS = 1.5
 """Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
+
+WORK_SECONDS = 0.2
+"""Time limit of the statement for work done: VICIdial's clean-up locks that table for longer, and no poll waits for it.
+The statement itself has it for MySQL."""
 
 IDLE_SECONDS = 3
 """The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
@@ -87,6 +92,9 @@ OPTIONAL_TABLES = {
 }
 """Statements whose table an older VICIdial lacks, or the grants leave out: no rows are read then."""
 
+TRIED = {"work": "vicidial_manager"}
+"""Statements that need an index as well as a grant: tried when connecting, and left out where they are refused."""
+
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
 """Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
 
@@ -142,7 +150,7 @@ class VicidialDatabase:
                 f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
             ) from error
         try:
-            self._limit_time()
+            self._work_limit = self._limit_time()
             self._statements, self.missing_columns = self._fit_statements()
         except BaseException:
             self.close()
@@ -170,13 +178,16 @@ class VicidialDatabase:
         """Return True if this connection still has the lock."""
         return self._run("lock_held")[0][0] == b"1"
 
-    def read(self, *, agents: bool, catalogue: bool, everything: bool = False) -> Reading:
+    def read(
+        self, *, agents: bool, catalogue: bool, everything: bool = False, work: Sequence[ServerIp] = ()
+    ) -> Reading:
         """Read the rows of a poll, with a constant number of statements.
 
         Args:
             agents: read agents and rooms too.
             catalogue: read settings and campaigns too, and phones and aliases if their checksum has changed.
             everything: read the whole catalogue, whatever the checksums.
+            work: dialers whose work to read.
         """
         return Reading(
             dialers=self._run("dialers"),
@@ -186,6 +197,7 @@ class VicidialDatabase:
             conferences=self._run("conferences") if agents else (),
             confbridges=self._run("confbridges") if agents else (),
             catalogue=self._read_catalogue(everything=everything) if catalogue else None,
+            work=self._read_work(work) if work else None,
         )
 
     def run_each(self) -> dict[str, DatabaseError | None]:
@@ -210,6 +222,15 @@ class VicidialDatabase:
             self._after_login = int(read[-1][0] or 0)
         return read
 
+    def _read_work(self, dialers: Sequence[ServerIp]) -> Sequence[Row] | None:
+        """Read the work of some dialers; None: it could not be read in time, and the poll goes on without."""
+        try:
+            return self._run("work", dialers)
+        except DatabaseUnavailableError:
+            if not self._connection.open:
+                raise
+            return None
+
     def _read_catalogue(self, *, everything: bool) -> CatalogueRows:
         phones_sum, aliases_sum = self._run("phones_sum"), self._run("aliases_sum")
         phones_changed = everything or phones_sum != self._sums.get("phones")
@@ -227,16 +248,18 @@ class VicidialDatabase:
         self._sums = {"phones": phones_sum, "aliases": aliases_sum}
         return read
 
-    def _limit_time(self) -> None:
-        server = self._connection.get_server_info()  # type: ignore[no-untyped-call]
+    def _limit_time(self) -> str:
+        """Set the time limit of every statement, and return what a statement begins with to have that of `work`."""
+        mariadb = "MariaDB" in self._connection.get_server_info()  # type: ignore[no-untyped-call]
         limit = (
             f"max_statement_time = {STATEMENT_SECONDS}"
-            if "MariaDB" in server
+            if mariadb
             else f"max_execution_time = {round(STATEMENT_SECONDS * 1000)}"
         )
         self._execute(
             f"SET SESSION {limit}, SESSION wait_timeout = {IDLE_SECONDS}, SESSION group_concat_max_len = {PACKED_BYTES}"
         )
+        return f"SET STATEMENT max_statement_time = {WORK_SECONDS} FOR " if mariadb else ""
 
     def _fit_statements(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return the statements fitted to this schema and account, and the columns that are missing there."""
@@ -260,13 +283,31 @@ class VicidialDatabase:
             for name, statement in fitted.items():
                 if re.search(rf"\bFROM {table}\b", statement):
                     fitted[name] = re.sub(rf"\b{column}\b", instead, statement)
+        for name, table in TRIED.items():
+            fitted[name] = self._work_limit + fitted[name]
+            if self._is_refused(fitted[name]):
+                del fitted[name]
+                missing.append(f"{table}.*")
         return fitted, tuple(sorted(missing))
 
-    def _run(self, name: str) -> Sequence[Row]:
+    def _is_refused(self, statement: str) -> bool:
+        """Try a statement for no dialer."""
+        try:
+            self._execute(statement, [("",)])
+        except DatabaseRefusedError:
+            return True
+        except DatabaseUnavailableError:
+            if not self._connection.open:
+                raise
+        return False
+
+    def _run(self, name: str, dialers: Sequence[ServerIp] = ("",)) -> Sequence[Row]:
         statement = self._statements.get(name)
         if statement is None:
             return ()
-        rows = self._execute(statement.format(after=self._after_login or 0) if name == "logins" else statement)
+        if name == "logins":
+            statement = statement.format(after=self._after_login or 0)
+        rows = self._execute(statement, [tuple(dialers)] if name in TRIED else None)
         if name in PACKED:
             rows = self._unpack(name, rows)
         self.rows_read += len(rows)
@@ -286,10 +327,10 @@ class VicidialDatabase:
         columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
-    def _execute(self, statement: str) -> Sequence[Row]:
+    def _execute(self, statement: str, values: Sequence[object] | None = None) -> Sequence[Row]:
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(statement)
+                cursor.execute(statement, values)
                 rows: Sequence[Row] = cursor.fetchall()
         except (pymysql.MySQLError, OSError) as error:
             raise _explain(error, self._settings) from error

@@ -232,6 +232,12 @@ def logins(rows: Iterable[Row]) -> dict[str, LoginRow]:
     return read
 
 
+def work(rows: Iterable[Row]) -> dict[ServerIp, int]:
+    """Decode `work.sql`; a dialer without a row has done none."""
+    ignored = OddRows()
+    return {text(ip, ignored): number(count, 0, ignored) for ip, count in rows}
+
+
 def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:
     """Decode `conferences.sql` or `confbridges.sql`."""
     return {text(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}

@@ -11,6 +11,9 @@ half of the fleet looks bad, the fleet brake keeps all agents where they are.
 A heartbeat is written by a script beside Asterisk. That script ends whenever the database or Asterisk stumbles, and is
 back within a minute; and while Asterisk hangs it writes every 11 seconds. So a heartbeat that stalls confirms nothing
 by itself, and one that has advanced once does not beat.
+
+Work done is a sign of life beside it: the dialer's listener writes what Asterisk announces. Collectors read it only
+while a heartbeat is in doubt. Seen lately, it makes a dialer suspect at most; its absence says nothing.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -49,8 +52,11 @@ ALONE_SECONDS = 75.0
 HUNG_SECONDS = 8.0
 """Probes must be mute this long beside a heartbeat that advances, or fail this long where there is no row for one."""
 CONTRADICTED_SECONDS = 10.0
-"""A probe that fails this long beside a heartbeat that beats confirms no death until it has succeeded again: a firewall
-or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second sign."""
+"""A probe that fails this long beside a heartbeat that beats, or beside work, confirms no death until it has succeeded
+again: a firewall or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second
+sign."""
+WORK_SECONDS = 5.0
+"""A dialer that was seen to work this lately is not dead, whatever its heartbeat and its probes say."""
 PROBE_DOUBT_SECONDS = 2.5
 """Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
 RETURN_SECONDS = 10.0
@@ -298,10 +304,14 @@ def _watch(
 
 
 def _works(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
-    """Return True if a dialer's heartbeat beats, whatever its probes say."""
+    """Return True if a dialer's heartbeat beats, or it was seen to work lately, whatever its probes say."""
     stalled = stalled_seconds(dialer.heartbeat, now_ms)
     advancing = stalled is not None and stalled < PROBE_DOUBT_SECONDS
-    return advancing and _beats(before, dialer, now_ms)
+    return (advancing and _beats(before, dialer, now_ms)) or _worked_lately(dialer, now_ms)
+
+
+def _worked_lately(dialer: DialerReading, now_ms: int) -> bool:
+    return dialer.worked_at_ms is not None and now_ms - dialer.worked_at_ms < WORK_SECONDS * 1000
 
 
 def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
@@ -337,8 +347,9 @@ def _verdict(
     failing = probed.outcome in _FAILING and not watch.blind
     failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
     heartbeat = dialer.heartbeat
+    works = _worked_lately(dialer, watch.now_ms)
     if heartbeat is None:
-        if failing_for >= HUNG_SECONDS and probed.confirms:
+        if failing_for >= HUNG_SECONDS and probed.confirms and not works:
             words = f"no heartbeat row, {probed.words} for {failing_for:.1f} s"
             return _Verdict(DialerState.DOWN, words, confirmed=True)
         return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
@@ -346,11 +357,13 @@ def _verdict(
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        return _while_it_advances(probed, failing_for, life, is_beating=_beats(before, dialer, watch.now_ms))
+        is_beating = _beats(before, dialer, watch.now_ms)
+        return _while_it_advances(probed, failing_for, life, is_beating=is_beating, works=works)
     # it may have died between two collectors; a dialer that was never seen up may have been dead for years
     was_up = heartbeat.progressed_at_ms is not None or (before is not None and before.served)
     alone_seconds = ALONE_SECONDS if was_up or life is DialerState.DOWN else float("inf")
     return _while_stalled(
+        dialer,
         heartbeat,
         stalled,
         probed,
@@ -361,6 +374,7 @@ def _verdict(
 
 
 def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
+    dialer: DialerReading,
     heartbeat: Heartbeat,
     stalled: float,
     probed: _Probed,
@@ -371,16 +385,22 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
 ) -> _Verdict:
     """Return the verdict on a dialer whose heartbeat has stalled; `failing_for` None: its probes do not fail."""
     stalled_words = f"heartbeat stalled for {stalled:.1f} s, {probed.words}"
-    steady = watch.seconds_since(heartbeat.progressed_at_ms or heartbeat.watched_since_ms)
+    since_ms = heartbeat.progressed_at_ms or heartbeat.watched_since_ms
+    steady, silent = watch.seconds_since(since_ms), watch.seconds_since(max(since_ms, dialer.worked_at_ms or 0))
+    works = _worked_lately(dialer, watch.now_ms)
+    if works:
+        stalled_words += ", though it works"
     if probed.outcome is _ProbeOutcome.ALIVE:
         return _Verdict(DialerState.SUSPECT, f"{stalled_words}: perhaps only its updater has died")
     if failing_for is not None and probed.confirms:
-        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS
+        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS and not works
         return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stalled_words, confirmed=sure)
-    return _Verdict(DialerState.DOWN if steady >= alone_seconds else DialerState.SUSPECT, stalled_words)
+    return _Verdict(DialerState.DOWN if silent >= alone_seconds else DialerState.SUSPECT, stalled_words)
 
 
-def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *, is_beating: bool) -> _Verdict:
+def _while_it_advances(
+    probed: _Probed, failing_for: float, life: DialerState, *, is_beating: bool, works: bool
+) -> _Verdict:
     """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
 
     Only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
@@ -388,7 +408,7 @@ def _while_it_advances(probed: _Probed, failing_for: float, life: DialerState, *
     `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
     hung = failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and probed.confirms
-    if hung and not is_beating:
+    if hung and not is_beating and not works:
         words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
         return _Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):

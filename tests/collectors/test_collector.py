@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from collectors.heartbeats import DOUBT_SECONDS
 from collectors.vicidial.database import DatabaseSettings
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
@@ -126,6 +127,25 @@ def test_a_heartbeat_that_advances_is_seen_to_advance(start: Start, vicidial: Vi
     assert heartbeat is not None
     assert heartbeat.progressed_at_ms is not None
     assert heartbeat.clock_skew_seconds == pytest.approx(-59 * 60, abs=30)
+
+
+def test_a_dialer_whose_heartbeat_stands_still_is_seen_to_work_by_what_its_listener_writes(
+    start: Start, vicidial: Vicidial, following: Following
+) -> None:
+    start()
+    following.until(lambda state: bool(state.observed.dialers))
+    vicidial.run("UPDATE server_updater SET last_update = NOW() + INTERVAL 1 SECOND")
+
+    def worked(state: ClusterState) -> bool:
+        vicidial.run("INSERT INTO vicidial_manager (status, server_ip) VALUES ('SENT', %s)", SECOND)
+        vicidial.run("INSERT INTO vicidial_manager (status, server_ip) VALUES ('UPDATED', %s)", FIRST)
+        return state.observed.dialers[FIRST].worked_at_ms is not None
+
+    dialers = following.until(worked).observed.dialers
+    heartbeat = dialers[FIRST].heartbeat
+    assert heartbeat is not None
+    assert (dialers[FIRST].worked_at_ms or 0) - (heartbeat.progressed_at_ms or 0) > DOUBT_SECONDS * 1000
+    assert dialers[SECOND].worked_at_ms is None
 
 
 def test_an_older_schema_is_collected_and_what_it_lacks_is_told(

@@ -361,6 +361,27 @@ def test_a_dialer_without_a_row_for_its_heartbeat_is_in_doubt() -> None:
     assert watching.observer.in_doubt == {ONE}
 
 
+def test_the_work_of_a_dialer_in_doubt_is_read_and_what_it_did_since_then_published() -> None:
+    watching = Watching()
+    watching.reads(_beat("12:00:00"))
+    watching.reads(_beat("12:00:01"))
+    assert not list(watching.observer.work_to_read)
+    watching.reads(_beat("12:00:01"), after_ms=1500)
+    assert watching.observer.work_to_read == (ONE,)
+    before = _dialer(watching.reads(_beat("12:00:01")._replace(work=[(ONE.encode(), b"7")])))
+    worked = _dialer(watching.reads(_beat("12:00:01")._replace(work=[(ONE.encode(), b"8")])))
+    assert (before.worked_at_ms, worked.worked_at_ms) == (None, watching.now_ms)
+
+
+def test_the_work_of_one_without_an_asterisk_or_switched_off_is_not_read() -> None:
+    watching = Watching()
+    for active, asterisk in ((b"Y", b"N"), (b"N", b"Y")):
+        server = (ONE.encode(), b"D1", b"", active, b"Y", asterisk, b"", b"MEETME")
+        watching.reads(Reading(dialers=[server], heartbeats=[]))
+        assert watching.observer.in_doubt == {ONE}
+        assert not list(watching.observer.work_to_read)
+
+
 def test_a_row_that_comes_back_is_watched_anew() -> None:
     """A database restart empties the table: an old row's progress says nothing about the new one."""
     watching = Watching()

@@ -118,6 +118,7 @@ def _stop_beating(stage: Stage, dialer: Dialer) -> None:
 
 
 def _beat_again(dialer: Dialer) -> None:
+    dialer.link_cut = False
     if dialer.carries_calls:
         dialer.beats_until = dialer.steps_from = None
         dialer.has_row = True
@@ -186,6 +187,7 @@ def _comes_back(stage: Stage, dialer: Dialer, event: Event) -> None:
 
 
 def _link_cut(stage: Stage, dialer: Dialer, _: Event) -> End:
+    dialer.link_cut = True
     _stop_beating(stage, dialer)
     return partial(_beat_again, dialer)
 

@@ -99,6 +99,7 @@ class _Play:
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
             rooms=ROOMS,
             keeps_logins=True,
+            calls_every=story.calls_every,
         )
         self._set_registrations()
         policy = story.settings.policy()

@@ -122,6 +122,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_wrapup: Share = 0.0
     calls_last: Seconds | None = None
     wrapup: Seconds | None = None
+    calls_every: Seconds | None = None
     probes: tuple[Kind, ...] = ("ami", "sip")
     hook: bool = True
     webs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1

@@ -79,10 +79,10 @@ class Connection:
         self._ask()
         return self._database.holder is self
 
-    def read(self, due: Due, *, probes: bool) -> Reading:
+    def read(self, due: Due, *, probes: bool, work: tuple[str, ...]) -> Reading:
         """As `VicidialDatabase.read`, with what the probes tell."""
         self._ask()
-        return self._world.reading(agents=due.agents, catalogue=due.catalogue, probes=probes)
+        return self._world.reading(agents=due.agents, catalogue=due.catalogue, probes=probes, work=work)
 
     def close(self) -> None:
         """Hang up: with the connection goes the lock."""
@@ -232,7 +232,7 @@ class Collector(Stoppable):
         self._again = False
         if due.everything:
             self._observer.publish_everything_again()
-        reading = connection.read(due, probes=self._probes and number > 0)
+        reading = connection.read(due, probes=self._probes and number > 0, work=self._observer.work_to_read)
         self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)
         self._since_ms = term.at_ms(now)
         self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))

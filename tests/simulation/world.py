@@ -102,6 +102,10 @@ class Dialer:
     """When its Asterisk started."""
     clock_ahead: float = 0.0
     """How wrong its own clock is, by which it writes its heartbeat."""
+    link_cut: bool = False
+    """Its way to the database is cut."""
+    announced: int = 0
+    """How many calls its listener has written down."""
 
     @property
     def carries_calls(self) -> bool:
@@ -225,6 +229,8 @@ class World:
     """Its own table of logins can be read: what was typed at each."""
     weights: str = ""
     """VICIdial's own container of weights."""
+    calls_every: float | None = None
+    """How often a call rings that no agent hears; None: never."""
     lost: list[str] = field(default_factory=list)
     """Users whose disposition was lost, since hotdesk logged them out before they had chosen it."""
     unregistered: set[str] = field(default_factory=set)
@@ -255,6 +261,19 @@ class World:
         for number, agent in enumerate(self.agents.values()):
             agent.back_at = self.clock.now
             self.clock.after(1.0 + number / len(self.agents), self._polling(agent))
+        if self.calls_every is not None:
+            self.clock.after(self.calls_every, self._calls_ring)
+
+    def _calls_ring(self) -> None:
+        for dialer in self.dialers.values():
+            self._announce(dialer)
+        if self.calls_every is not None:
+            self.clock.after(self.calls_every, self._calls_ring)
+
+    def _announce(self, dialer: Dialer) -> None:
+        """Have a dialer's listener write down that a call rings, if it can."""
+        if dialer.carries_calls and not dialer.link_cut and self.database_up and self.beats_frozen_at is None:
+            dialer.announced += 1
 
     def _polling(self, agent: Agent) -> Callable[[], None]:
         def poll() -> None:
@@ -330,6 +349,7 @@ class World:
     def begin_call(self, agent: Agent, row: Live, seconds: float) -> None:
         """Connect an agent with somebody."""
         self._leads += 1
+        self._announce(self.dialers[row.server_ip])
         agent.call_until, row.lead_id = self.clock.now + seconds, self._leads
         self.becomes(row, "INCALL")
 
@@ -399,10 +419,10 @@ class World:
             return False
         return self.dialers[row.server_ip].carries_calls and self.clock.now >= row.phone_at
 
-    def reading(self, *, agents: bool, catalogue: bool, probes: bool) -> Reading:
+    def reading(self, *, agents: bool, catalogue: bool, probes: bool, work: tuple[str, ...]) -> Reading:
         """Read the tables, and the dialers' own ports."""
         if self.seen_as_of is not None:
-            of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False)
+            of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False, work=work)
             return of._replace(probes=self._probes() if probes else {}, started=self._started() if probes else {})
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
@@ -432,6 +452,7 @@ class World:
             catalogue=self._catalogue() if catalogue else None,
             probes=self._probes() if probes else {},
             started=self._started() if probes else {},
+            work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
         )
 
     def stand_still(self) -> "World":
@@ -530,7 +551,7 @@ class World:
         """Boot a dialer, which deletes the sessions on it; or let it go on with them, as one that was only stopped."""
         dialer = self.dialers[server_ip]
         was_dead = dialer.dead
-        dialer.dead = dialer.vanished = False
+        dialer.dead = dialer.vanished = dialer.link_cut = False
         dialer.hung_at = dialer.beats_until = dialer.steps_from = None
         dialer.has_row = True
         if not with_sessions:

@@ -232,9 +232,30 @@ def test_a_heartbeat_may_stand_still_while_calls_go_on(floor: Floor) -> None:
     floor.pass_time(25)
     assert floor.heartbeat_ages()[ONE] >= 25
     assert "INCALL" in {floor.status_of(user) for user in floor.cluster.agents_on(ONE)}
+    assert _calls_written(floor, ONE, 4)
     floor.cluster.unstall(ONE)
     floor.pass_time(2)
     assert floor.heartbeat_ages()[ONE] <= 1
+
+
+def _calls_written(floor: Floor, server_ip: str, seconds: int) -> int:
+    """Return how many calls a dialer's listener writes down in so many seconds; the chores clear them away."""
+
+    def written() -> set[int]:
+        return {row[0] for row in floor.rows("SELECT man_id FROM vicidial_manager WHERE server_ip = %s", server_ip)}
+
+    before, seen = written(), set[int]()
+    for _ in range(seconds):
+        floor.pass_time(1)
+        seen |= written()
+    return len(seen - before)
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang"])
+def test_the_listener_of_a_dead_asterisk_writes_no_call(floor: Floor, fault: str) -> None:
+    assert _calls_written(floor, ONE, 5)
+    getattr(floor.cluster, fault)(ONE)
+    assert not _calls_written(floor, ONE, 10)
 
 
 def test_a_skewed_clock_shows_in_the_heartbeat_and_it_advances_all_the_same(floor: Floor) -> None:

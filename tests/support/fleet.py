@@ -17,6 +17,8 @@ from messages.records import (
 from tests.support.builders import CLUSTER, NOW_MS
 
 TICK_MS = 500
+SEEN_TO_WORK_MS = 2500
+"""From the last advance of a heartbeat until work can first be seen: the doubt, a first count and a second one."""
 FOUR = "10.0.0.4"
 ALIVE, MUTE, REFUSED, CUT, DENIED = (
     ProbeResult.ALIVE,
@@ -36,6 +38,9 @@ class Sim:
     """How often the heartbeat advances; None: at each poll."""
     row: bool = True
     started: str = ""
+    works_seconds: float | None = None
+    """How often it is seen to work once its heartbeat is in doubt; None: never."""
+    worked_at_ms: int | None = None
     active: bool = True
     agent_logins: bool = True
     probes: dict[str, ProbeResult] = field(default_factory=dict)
@@ -114,6 +119,11 @@ class Fleet:
             heartbeat = Heartbeat(
                 progressed_at_ms=sim.progressed_at_ms, watched_since_ms=sim.watched_since_ms, age_seconds=0.5
             )
+        doubted = sim.progressed_at_ms is None or self.now_ms - sim.progressed_at_ms >= SEEN_TO_WORK_MS
+        if not doubted:
+            sim.worked_at_ms = None
+        elif sim.works_seconds is not None and self.now_ms - (sim.worked_at_ms or 0) >= sim.works_seconds * 1000:
+            sim.worked_at_ms = self.now_ms
         return DialerReading(
             server_ip=server_ip,
             active=sim.active,
@@ -123,6 +133,7 @@ class Fleet:
             rooms_free=10,
             probes=sim.probes,
             started=sim.started,
+            worked_at_ms=sim.worked_at_ms,
         )
 
 

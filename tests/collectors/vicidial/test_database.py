@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib import resources
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from collectors.vicidial import rows
 from collectors.vicidial.database import (
     IDLE_SECONDS,
     STATEMENT_SECONDS,
+    WORK_SECONDS,
     DatabaseError,
     DatabaseRefusedError,
     DatabaseSettings,
@@ -21,7 +23,7 @@ from collectors.vicidial.database import (
 from collectors.vicidial.rows import OddRows
 from messages.codes import Odd
 from simulator.plan import ClusterPlan
-from tests.support.builders import eventually
+from tests.support.builders import ONE, THREE, TWO, eventually
 from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 
 
@@ -330,6 +332,65 @@ def test_a_column_that_is_not_granted_is_as_good_as_absent(vicidial: Vicidial) -
     with VicidialDatabase(vicidial.settings) as database:
         assert database.missing_columns == ("phones.peer_status", "vicidial_settings_containers.*")
         assert len(list(_catalogue(database).phones or ())) == 18
+
+
+# --- work done --------------------------------------------------------------------------------------------------
+
+
+def _call(vicidial: Vicidial, server_ip: str, status: str) -> None:
+    vicidial.run("INSERT INTO vicidial_manager (status, server_ip, callerid) VALUES (%s, %s, 'V1')", status, server_ip)
+
+
+def _work(database: VicidialDatabase, *dialers: str) -> dict[str, int] | None:
+    read = database.read(agents=False, catalogue=False, work=dialers).work
+    return None if read is None else rows.work(read)
+
+
+def test_work_is_what_the_listener_wrote_and_not_what_the_sender_took(
+    vicidial: Vicidial, reader: VicidialDatabase
+) -> None:
+    assert _work(reader, ONE) == {}
+    for status in ("NEW", "QUEUE", "SENT", "DEAD", "UPDATED"):
+        _call(vicidial, ONE, status)
+    _call(vicidial, TWO, "UPDATED")
+    assert _work(reader, ONE) == {ONE: 1}
+    assert _work(reader, ONE, TWO) == {ONE: 1, TWO: 1}
+    assert _work(reader) is None
+
+
+def test_work_is_read_by_an_index_alone(vicidial: Vicidial) -> None:
+    for status in ("SENT", "UPDATED", "DEAD"):
+        for server_ip in (ONE, TWO, THREE) * 20:
+            _call(vicidial, server_ip, status)
+    statement = resources.files("collectors.vicidial").joinpath("statements", "work.sql").read_text()
+    ((*_, extra),) = vicidial.run(f"EXPLAIN {statement}", (ONE, TWO))
+    assert "Using index" in extra.split("; ")
+
+
+def test_without_the_grant_or_the_index_work_is_not_read_and_all_else_is(vicidial: Vicidial) -> None:
+    vicidial.run("ALTER TABLE vicidial_manager DROP KEY serverstat")
+    with VicidialDatabase(vicidial.settings) as database:
+        assert database.missing_columns == ("vicidial_manager.*",)
+        assert _work(database, ONE) == {}
+        assert {name: error for name, error in database.run_each().items() if error is not None} == {}
+    vicidial.run("ALTER TABLE vicidial_manager ADD KEY serverstat (server_ip, status)")
+    vicidial.run(f"REVOKE SELECT (status) ON vicidial_manager FROM `{vicidial.user}`@`%%`")
+    with VicidialDatabase(vicidial.settings) as database:
+        assert database.missing_columns == ("vicidial_manager.*",)
+        assert _work(database, ONE) == {}
+
+
+def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicidial, reader: VicidialDatabase) -> None:
+    """VICIdial's clean-up optimises it once an hour."""
+    _call(vicidial, ONE, "UPDATED")
+    with vicidial.server.connect(database=vicidial.name) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLES vicidial_manager WRITE")
+        began = time.monotonic()
+        assert _work(reader, ONE) is None
+        assert time.monotonic() - began < WORK_SECONDS + 1
+        with VicidialDatabase(vicidial.settings) as another:
+            assert another.missing_columns == ()
+    assert _work(reader, ONE) == {ONE: 1}
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------

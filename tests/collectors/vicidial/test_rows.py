@@ -331,6 +331,11 @@ def test_any_servers_and_heartbeats(servers: list[Row], beats: list[Row]) -> Non
     assert all(each.age_seconds is None or isfinite(each.age_seconds) for each in read.values())
 
 
+@given(_rows(2))
+def test_any_work(counts: list[Row]) -> None:
+    assert all(abs(count) <= rows.LARGEST for count in rows.work(counts).values())
+
+
 @given(_rows(11))
 def test_any_agents(agents: list[Row]) -> None:
     odd = OddRows()

@@ -157,3 +157,87 @@ def test_a_refusal_beside_a_heartbeat_that_goes_on_is_suspect_however_long_it_la
     fleet[ONE].probes = {"ami": REFUSED}
     fleet.run(300)
     assert fleet.state(ONE) == "suspect"
+
+
+def test_one_whose_updater_is_dead_is_suspect_as_long_as_it_is_seen_to_work() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats, fleet[ONE].works_seconds = False, 60
+    for _ in range(20 * 60 * 2):
+        fleet.poll()
+        assert fleet.state(ONE) in {"up", "suspect"}
+    assert fleet.of(ONE).evidence.startswith("heartbeat stalled for 1")
+    fleet[ONE].works_seconds = 1
+    fleet.run(2)
+    assert fleet.of(ONE).evidence.endswith(" s, no probe, though it works")
+    fleet[ONE].works_seconds = None
+    assert 70 < fleet.seconds_until(ONE, "down", 90) <= 76
+    assert not fleet.of(ONE).confirmed
+
+
+@pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
+def test_a_probe_that_fails_as_the_updater_dies_confirms_no_death_of_one_that_works(answer: ProbeResult) -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes, fleet[ONE].works_seconds = False, {"sip": answer}, 1
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) in {"up", "suspect"}
+    fleet[ONE].works_seconds = None  # no calls for a while
+    fleet.run(60)
+    assert fleet.state(ONE) == "suspect"
+
+
+def test_a_refusal_beside_work_is_contradicted_as_beside_a_heartbeat() -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    fleet[ONE].beats, fleet[ONE].works_seconds = False, 1
+    fleet.run(30)
+    fleet[ONE].probes = {"sip": REFUSED}
+    fleet.run(12)
+    assert fleet.of(ONE).probes["sip"].contradicted
+
+
+@pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
+def test_work_that_ended_with_the_dialer_delays_its_death_by_nothing(answer: ProbeResult) -> None:
+    """What it did before its heartbeat stalled is not read at all."""
+    idle, busy = healthy(ONE, TWO, THREE, sip=ALIVE), healthy(ONE, TWO, THREE, sip=ALIVE)
+    busy[ONE].works_seconds = 0.5
+    busy.run(5)
+    busy[ONE].works_seconds = None
+    for fleet in (idle, busy):
+        fleet[ONE].beats, fleet[ONE].probes = False, {"sip": answer}
+    assert busy.seconds_until(ONE, "down") == idle.seconds_until(ONE, "down") <= 3.5
+    assert busy.of(ONE).confirmed
+
+
+def test_one_that_dies_after_its_updater_is_down_a_few_seconds_after_its_last_work() -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    fleet[ONE].beats, fleet[ONE].works_seconds = False, 1
+    fleet.run(30)
+    fleet[ONE].probes, fleet[ONE].works_seconds = {"sip": CUT}, None
+    assert 4 <= fleet.seconds_until(ONE, "down") <= 5.5
+    assert fleet.of(ONE).confirmed
+
+
+def test_one_that_is_down_by_its_heartbeat_alone_and_is_seen_to_work_is_in_doubt() -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].beats = False
+    fleet.seconds_until(ONE, "down", 90)
+    fleet[ONE].works_seconds = 1
+    fleet.run(1)
+    assert (fleet.of(ONE).life, fleet.of(ONE).verdict) == (DialerState.DOWN, DialerState.SUSPECT)
+
+
+def test_a_mute_ami_beside_a_step_is_no_hang_of_one_that_works() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].steps_seconds, fleet[ONE].probes, fleet[ONE].works_seconds = 11, {"ami": MUTE}, 1
+    for _ in range(120):
+        fleet.poll()
+        assert fleet.state(ONE) in {"up", "suspect"}
+
+
+def test_a_missing_row_and_a_failing_probe_is_no_death_of_one_that_works() -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    fleet[ONE].row, fleet[ONE].probes, fleet[ONE].works_seconds = False, {"sip": REFUSED}, 1
+    fleet[ONE].progressed_at_ms = None
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) != "down"

@@ -159,11 +159,11 @@ def _ask_once(self: executor.Executor, action: Any) -> Any:
 _withheld = executor.Executor._withheld
 
 
-def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool) -> Any:
+def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool, works: bool) -> Any:
     """Take a refusal for Asterisk's own word, however well its heartbeat beats."""
     if failing_for >= detector.HUNG_SECONDS:
         return detector._Verdict(DialerState.DOWN, "refused", confirmed=True)
-    return _while_it_advances(probed, failing_for, life, is_beating=is_beating)
+    return _while_it_advances(probed, failing_for, life, is_beating=is_beating, works=works)
 
 
 _while_it_advances = detector._while_it_advances
