@@ -52,12 +52,12 @@ class _Camera:
         self._end = end
         self._calm = False
 
-    def show(self, at_seconds: float, ranking: RankingAnswer | None, _: list[demo._Act]) -> None:
+    def show(self, at_seconds: float, ranking: RankingAnswer | None, _: list[demo._Event]) -> None:
         if not self._calm and at_seconds >= CALM_SECONDS and ranking is not None:
             self._calm = True
             self._page.goto(self._url)
             self._take("healthy")
-        elif self._calm and ranking is not None and "moved agents are home" in ranking.summary:
+        elif self._calm and ranking is not None and "moved agents are logged in" in ranking.summary:
             self._go_through(ranking)
             self._end.ask()
 

@@ -38,7 +38,7 @@ class _Camera(demo._Screen):  # noqa: SLF001 # the demonstration's own screen, l
         self._seen_at: float | None = None
         self.kept: RenderableType | None = None
 
-    def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[demo._Act]) -> None:
+    def show(self, at_seconds: float, ranking: RankingAnswer | None, news: list[demo._Event]) -> None:
         self._events.extend(news)
         if (
             ranking is not None

@@ -270,7 +270,8 @@ def _about_incidents(reported: dict[str, _Reported], found: list[IncidentAnswer]
         if now.withheld and now.withheld != old.withheld:
             yield f"hotdesk: no agent is moved: {now.withheld}"
         if now.moves > old.moves:
-            yield f"hotdesk: {now.moves - old.moves} agents are moved off {incident.server_ip}"
+            more = " more" if old.moves else ""
+            yield f"hotdesk: {now.moves - old.moves}{more} agents are moved off {incident.server_ip}"
         if now.moved > old.moved and (now.moved == now.moves or now.moved // 10 > old.moved // 10):
             yield f"hotdesk: {now.moved} of {now.moves} agents of {incident.server_ip} are logged in on other dialers"
         if now.closed and not old.closed:

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collectors.metrics import CollectorInstruments
+from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer, ReloginAnswer
 from controller.runtime.metrics import ControllerInstruments
 from hotdesk import settings
 from hotdesk.cli.main import app
@@ -40,6 +41,9 @@ NOT_IN_THE_EXAMPLE = {
     *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; settings.md has them
     *("password", "ami_secret", "agent_api_password"),  # they may not stand in the file
 }
+
+ANSWERS = [PickAnswer, AliasAnswer, ReloginAnswer, RankingAnswer, list[IncidentAnswer]]
+"""Of the first examples of `reference/api.md`, in this order."""
 
 NO_TEXT = {".png", ".pyc"}
 NO_LABELS = "\u2013"
@@ -305,3 +309,19 @@ def test_the_simulation_numbers_the_invariants_as_their_page_does() -> None:
     numbers = re.findall(r"^## (\d+)\. ", (DOCS / "design" / "invariants.md").read_text(), re.MULTILINE)
     assert [int(number) for number in numbers] == [*range(1, 21)]
     assert {each.value for each in Invariant} == {*range(1, 13), 19, 20} - {11}
+
+
+def holds(shown: object, known: object) -> bool:
+    """Return True if all that is shown is known, by the same names."""
+    if isinstance(shown, dict) and isinstance(known, dict):
+        return all(name in known and holds(each, known[name]) for name, each in shown.items())
+    if isinstance(shown, list) and isinstance(known, list):
+        return all(holds(each, other) for each, other in zip(shown, known, strict=True))
+    return bool(shown == known)
+
+
+def test_answers_in_the_documents_have_the_fields_and_the_codes_of_real_ones() -> None:
+    shown = re.findall(r"```json\n(.*?)```", (DOCS / "reference" / "api.md").read_text(), re.DOTALL)
+    for text, answer in zip(shown, ANSWERS, strict=False):
+        example = msgspec.json.decode(re.sub(r",\s*…(?=\s*])|…", "", text))
+        assert holds(example, msgspec.to_builtins(msgspec.convert(example, answer)))
