@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from messages.keys import key_of
-from messages.records import AnyOrder, Drain, Move, Pause, ProbeResult, Unbrake
+from messages.records import AnyOrder, Drain, Move, Pause, ProbeResult, Unbrake, Unfence
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
@@ -447,6 +447,12 @@ def _logs_out(stage: Stage, event: Event) -> None:
         agent.row_id, agent.call_until, agent.wraps_until, agent.back_at = None, None, None, NEVER
 
 
+def _manager_pauses(stage: Stage, event: Event) -> None:
+    """Pause agents as VICIdial's real-time report does, whose mark is another one than hotdesk's."""
+    for _, row in stage.sessions(event):
+        row.external_pause = f"PAUSE!{round(stage.world.clock.wall)}"
+
+
 def _names_typed(stage: Stage, event: Event) -> None:
     """Have hotdesk asked for logins that never come, by somebody who knows no password."""
     alias = next(iter(stage.world.agents.values())).alias
@@ -473,11 +479,26 @@ def _order(stage: Stage, event: Event) -> None:
         case "pause" | "resume":
             pause = Pause(cluster=CLUSTER, ordered_at_ms=at, by=by)
             stage.order(entry_of(pause) if event.order == "pause" else _taken_back(pause))
+        case "unfence":
+            fences = _fences_of(stage, event)
+            for server_ip, planned_at_ms in fences.items():
+                unfence = Unfence(
+                    cluster=CLUSTER, ordered_at_ms=at, by=by, server_ip=server_ip, planned_at_ms=planned_at_ms
+                )
+                stage.order(entry_of(unfence))
         case _:
             owner = stage.owner()
             since_ms = None if owner is None or owner.view is None else owner.view.state.observed.health.bad_since_ms
             if since_ms is not None:
                 stage.order(entry_of(Unbrake(cluster=CLUSTER, ordered_at_ms=at, by=by, bad_since_ms=since_ms)))
+
+
+def _fences_of(stage: Stage, event: Event) -> dict[str, int]:
+    """Return when the fences of an event's dialers were planned, of those that hotdesk knows of."""
+    owner = stage.owner()
+    fences = {} if owner is None or owner.view is None else owner.view.state.decided.fences
+    ips = [each.server_ip for each in stage.dialers(event)]
+    return {ip: fences[ip].planned_at_ms for ip in ips if ip in fences}
 
 
 def _taken_back(order: AnyOrder) -> Entry:
@@ -532,6 +553,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "disposes": Happening(_disposes, _SOME_AGENTS),
     "logs_in": Happening(_logs_in, _takes("agent", "agents dialer")),
     "logs_out": Happening(_logs_out, _takes("agent", "agents")),
+    "manager_pauses": Happening(_manager_pauses, _takes("agent", "agents")),
     "names_typed": Happening(_names_typed, _takes("count")),
     "order": Happening(_order, _takes("order", "dialer dialers agent agents")),
 }

@@ -239,6 +239,7 @@ class _Play:
         sets = {
             "judged_down": measure.judged_down,
             "fenced": measure.fenced,
+            "closed": {each.server_ip for each in self._world.dialers.values() if not each.logins},
             "emptied": {ip for ip in self._world.dialers if not self._world.on(ip)},
         }
         for name, found in sets.items():

@@ -36,7 +36,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
 Number = Annotated[int, msgspec.Meta(ge=1)]
 Kind = Literal["ami", "sip"]
-Ordered = Literal["drain", "undrain", "move", "pause", "resume", "unbrake"]
+Ordered = Literal["drain", "undrain", "move", "pause", "resume", "unbrake", "unfence"]
 Clocked = Literal["log", "collector", "dialer"]
 Part = Literal["collector", "controller"]
 
@@ -96,6 +96,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     moves_of_a_user: Count | None = None
     judged_down: tuple[Number, ...] | None = None
     fenced: tuple[Number, ...] | None = None
+    closed: tuple[Number, ...] | None = None
     listed: Count | None = None
     paused: Count | None = None
     advised: Count | None = None
@@ -196,7 +197,8 @@ class _Reader:
             expect=self._convert(expect, Expect, "expect"),
             events=tuple(sorted(events, key=lambda each: each.at)),
         )
-        self._numbers(story.expect.judged_down or (), story.dialers, "expect", "judged_down", 0)
+        for name in ("judged_down", "fenced", "closed", "emptied"):
+            self._numbers(getattr(story.expect, name) or (), story.dialers, "expect", name, 0)
         if story.in_calls + story.in_wrapup > 1:
             raise self._error("in_calls and in_wrapup are more than all agents together", "", "in_wrapup")
         return story

@@ -88,6 +88,7 @@ def test_what_is_no_time_is_refused(given: object) -> None:
         ('at = "20s"', 'at = "2m"', 17, "after the end"),
         ("logouts =", "logout =", 22, "unknown field `logout`"),
         ("{ at_most = 3 }", "{ most = 3 }", 22, "unknown field `most`"),
+        ('silence = "30s"', "closed = [3]", 23, "closed 3: there are 2 only"),
         ('silence = "30s"', "silence = 30", 23, "no time"),
         ("[expect]", "[expects]", 21, "unknown field `expects`"),
         ('[[event]]\nat = "10s"', '[event]\nat = "10s"', 16, "Cannot overwrite a value"),

@@ -14,6 +14,7 @@ from collectors.leadership import Leadership
 from controller.core import cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
 from controller.core.actions import ActionChange, SessionRow
+from controller.core.actions import agent_pause as agent_pause_action
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
@@ -31,7 +32,7 @@ from controller.runtime import committer, executor
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
-from messages.records import AgentSession, DialerState, Ineligible, Pause, ProbeResult
+from messages.records import AgentSession, DialerState, Fence, Ineligible, Pause, ProbeResult
 
 
 class Change(NamedTuple):
@@ -83,6 +84,13 @@ def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> 
 
 
 _close = Observed._close
+
+
+def _plan_a_move_as_the_first(self: Moves, incident: str, session: Any, *target: Any, why: str) -> Any:
+    """Plan a move, and forget its slot before the next one of the same poll."""
+    move = _plan_move(self, incident, session, *target, why=why)
+    self._ahead.decided.slots.release(session.user)
+    return move
 
 
 _plan_move = Moves._plan_move
@@ -225,12 +233,36 @@ def _settle_under_the_brake(dialer: Any, now_ms: int, watched_ms: int, *, braked
 _in_service = fleet_brake_rules._in_service
 
 
+def _check_whose_pause_it_is_never(pause: Any, rows: Any, *, names_user: bool) -> Precondition:
+    done = _check_pause(pause, rows, names_user=names_user)
+    return Precondition.SEND if done is Precondition.NOT_OURS else done
+
+
+_check_pause = agent_pause_action.check
+
+
+def _carry_out_as_the_first(self: executor.Executor, action: Any) -> Any:
+    """Carry out a fence as if no earlier owner could have done so."""
+    first = msgspec.structs.replace(action, by=self._name) if isinstance(action, Fence) else action
+    return _carry_out(self, first)
+
+
+_carry_out = executor.Executor.carry_out
+
+
 def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
 
 MUTANTS = (
     _mutant("slots do not count", 3, Slots, "on", _always(0)),
+    _mutant(
+        "a mover's slot does not count for the next mover",
+        "room_for_some",
+        Moves,
+        "_plan_move",
+        _plan_a_move_as_the_first,
+    ),
     _mutant("act without looking at VICIdial's row", 473, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 127, detector, "_all_fail", _always(False)),
@@ -255,7 +287,7 @@ MUTANTS = (
         "_counting",
         _count_before_it_is_folded,
     ),
-    _mutant("sure of the membership for a minute", 57, ownership, "SURE_SECONDS", 60.0),
+    _mutant("sure of the membership for a minute", 8, ownership, "SURE_SECONDS", 60.0),
     _mutant("a leader that lost its lock goes on", 9, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 41, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
@@ -313,6 +345,13 @@ MUTANTS = (
     _mutant("a drain takes the last resort", "drain_into_silence", Targets, "choose", _take_the_last_resort),
     _mutant("a user is moved without end", "without_the_hook", Moves, "_is_moved_often", _always(value=False)),
     _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", Slots.copy),
+    _mutant(
+        "a fence that an earlier owner may have taken is no longer hotdesk's",
+        "fence_of_an_earlier_owner",
+        executor.Executor,
+        "carry_out",
+        _carry_out_as_the_first,
+    ),
     _mutant("a fence is left behind", "fence_given_back", fences, "_reconsider", _let_it_be),
     _mutant("the next owner judges from nothing", 1, ClusterState, "_publish", _forget_what_was_judged),
     _mutant(
@@ -328,6 +367,21 @@ MUTANTS = (
         shown_by="closed",
     ),
     _mutant("switched off for a moment is switched off", 17, detector, "DRAIN_SECONDS", 0.0),
+    _mutant("a gap in the polls is none", "vanishes_in_a_gap", detector, "GAP_SECONDS", 10.0**6),
+    _mutant("no doubt after a gap", "switched_off_around_a_gap", detector, "DOUBT_SECONDS", 0.0),
+    _mutant("no probation", "back_and_dead_again", detector, "PROBATION_SECONDS", 0.0),
+    Mutant(
+        "a death in doubt moves agents",
+        (Change(Cluster, "_doubts", _always({})), Change(incidents, "doubt_about", _always(None))),
+        shown_by="heartbeat_alone",
+    ),
+    _mutant(
+        "anybody's pause is taken back",
+        "paused_by_a_manager",
+        agent_pause_action,
+        "check",
+        _check_whose_pause_it_is_never,
+    ),
     Mutant(
         "what was planned is not withdrawn",
         (Change(Moves, "withdraw", _let_it_be), Change(Cluster, "_doubts", _always({}))),
