@@ -22,7 +22,7 @@ HOME_SECONDS = 190.0
 LAST_LINES = 60
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
-EVERY, LONG, QUIET_SECONDS = 100, 20, 10_800.0
+EVERY, LONG, QUIET_SECONDS = 200, 20, 10_800.0
 """Of so many seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
 forgotten by then, and what it must not forget is not."""
 SETTLES_SECONDS = 60.0

@@ -233,6 +233,10 @@ def _settle_under_the_brake(dialer: Any, now_ms: int, watched_ms: int, *, braked
 _in_service = fleet_brake_rules._in_service
 
 
+def _settle_by_any_clock(dialer: Any, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
+    return _in_service(dialer, now_ms, max(watched_ms, now_ms), braked=braked)
+
+
 def _check_whose_pause_it_is_never(pause: Any, rows: Any, *, names_user: bool) -> Precondition:
     done = _check_pause(pause, rows, names_user=names_user)
     return Precondition.SEND if done is Precondition.NOT_OURS else done
@@ -263,11 +267,11 @@ MUTANTS = (
         "_plan_move",
         _plan_a_move_as_the_first,
     ),
-    _mutant("act without looking at VICIdial's row", 473, executor, "check", _always(Precondition.SEND)),
+    _mutant("act without looking at VICIdial's row", 1292, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
-    _mutant("blind probes are believed", 127, detector, "_all_fail", _always(False)),
-    _mutant("half a poll is folded", 8, Observed, "_wait", _fold_at_once),
-    _mutant("an older poll overwrites a newer one", 139, Observed, "_close", _close_whatever_comes),
+    _mutant("blind probes are believed", 111, detector, "_all_fail", _always(False)),
+    _mutant("half a poll is folded", 2, Observed, "_wait", _fold_at_once),
+    _mutant("an older poll overwrites a newer one", 55, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
         "no pace",
@@ -275,21 +279,21 @@ MUTANTS = (
         shown_by="undrained",
     ),
     _mutant("act before it is committed", 3, Committer, "commit_plans", _act_before_it_is_committed),
-    _mutant("who lost a partition goes on", 36, Clusters, "own", _own_whatever_was_owned),
-    _mutant("a record that came late to a new owner is not new to it", 19, Cluster, "_knows", _always(True)),
-    _mutant("nothing says why", 2, PlanBuilder, "decide", _say_nothing),
-    _mutant("switched off is offered", 20, ranking, "_reasons_against", _offer_what_is_switched_off),
-    _mutant("down is offered", 132, ranking, "_reasons_against", _offer_what_is_down),
+    _mutant("who lost a partition goes on", 39, Clusters, "own", _own_whatever_was_owned),
+    _mutant("a record that came late to a new owner is not new to it", 8, Cluster, "_knows", _always(True)),
+    _mutant("nothing says why", 1, PlanBuilder, "decide", _say_nothing),
+    _mutant("switched off is offered", 14, ranking, "_reasons_against", _offer_what_is_switched_off),
+    _mutant("down is offered", 133, ranking, "_reasons_against", _offer_what_is_down),
     _mutant(
         "a claim counts before what was read under it is folded",
-        890,
+        353,
         Ownership,
         "_counting",
         _count_before_it_is_folded,
     ),
     _mutant("sure of the membership for a minute", 8, ownership, "SURE_SECONDS", 60.0),
-    _mutant("a leader that lost its lock goes on", 9, Leadership, "lock_lost", _keep_the_term),
-    _mutant("an epoch used twice", 41, Leadership, "is_beaten", property(_always(value=False))),
+    _mutant("a leader that lost its lock goes on", 50, Leadership, "lock_lost", _keep_the_term),
+    _mutant("an epoch used twice", 50, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
     _mutant(
         "it is never asked whether an action may be carried out", "withdrawn_and_slow", Permit, "objection", _let_it_be
@@ -366,7 +370,11 @@ MUTANTS = (
         tuple(Change(place, "trouble_of", _leave_what_is_closed) for place in (incidents, planning)),
         shown_by="closed",
     ),
-    _mutant("switched off for a moment is switched off", 17, detector, "DRAIN_SECONDS", 0.0),
+    _mutant("switched off for a moment is switched off", 14, detector, "DRAIN_SECONDS", 0.0),
+    _mutant(
+        "a call that the new Asterisk began is ended", 512, moves, "call_began_after_restart", _always(value=False)
+    ),
+    _mutant("a clock makes a death an old one", 737, fleet_brake_rules, "_in_service", _settle_by_any_clock),
     _mutant("a gap in the polls is none", "vanishes_in_a_gap", detector, "GAP_SECONDS", 10.0**6),
     _mutant("no doubt after a gap", "switched_off_around_a_gap", detector, "DOUBT_SECONDS", 0.0),
     _mutant("no probation", "back_and_dead_again", detector, "PROBATION_SECONDS", 0.0),
