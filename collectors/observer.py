@@ -192,7 +192,7 @@ class Observer:
         dialers = rows.dialers(reading.dialers, odd)
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
-        doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk and dialers[ip].active]
+        doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk]
         self._work.watch(now_ms, doubted, None if reading.work is None else rows.work(reading.work))
         if reading.agents is not None:
             out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)

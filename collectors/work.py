@@ -14,6 +14,8 @@ from messages.records import ServerIp
 LOOK_SECONDS = 120.0
 """A dialer that has shown no work for this long is not read any more until its heartbeat has beaten: longer than a
 heartbeat alone needs to be judged, so that one which is gone for good costs nothing."""
+GAP_SECONDS = 2.0
+"""After a longer gap between polls a rise does not show when it came."""
 MOST = 10
 """Most dialers that are read at one poll, those in doubt since the latest time first: if more heartbeats stand still,
 it is hardly the dialers."""
@@ -34,6 +36,7 @@ class Work:
 
     def __init__(self) -> None:
         self._doubted: dict[ServerIp, _Doubted] = {}
+        self._watched_ms = 0
         self.to_read: tuple[ServerIp, ...] = ()
         """The dialers whose rows the next poll should count."""
 
@@ -45,12 +48,13 @@ class Work:
     def watch(self, now_ms: int, in_doubt: Collection[ServerIp], counts: Mapping[ServerIp, int] | None) -> None:
         """Compare the counts of the dialers in `to_read` with those of the poll before; None: they were not read."""
         self._doubted = {ip: self._doubted.get(ip) or _Doubted(now_ms) for ip in in_doubt}
+        gap, self._watched_ms = now_ms - self._watched_ms > GAP_SECONDS * 1000, now_ms
         for ip, doubted in self._doubted.items():
             before, doubted.rows = doubted.rows, None
             if counts is None or ip not in self.to_read:
                 continue
             doubted.rows = counts.get(ip, 0)
-            if before is not None and doubted.rows > before:
+            if before is not None and doubted.rows > before and not gap:
                 doubted.worked_at_ms = now_ms
         looked_at = {
             ip: each.since_ms

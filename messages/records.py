@@ -413,6 +413,8 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """A probe confirms that the dialer is down."""
     served: bool = False
     """The dialer has been up once: one that never was is not in service."""
+    settled: bool = False
+    """It has been down so long that the fleet brake no longer counts it."""
     deaths: Whole = 0
     """How often the dialer went down lately; each time doubles the probation."""
     probation_since_ms: Whole = 0

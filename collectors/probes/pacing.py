@@ -8,10 +8,11 @@ asked every five minutes, and when its heartbeat begins to beat; in doubt as any
 answered the collector before this one.
 
 An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. When most
-dialers waver together and some are back, the doubt about the others begins anew: their network may be back as well, and
-only their updaters, which take up to a minute, may not. If a dialer
-in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be hotdesk's own. If it
-answers, or none may be asked, the calm dialers' last answers stand beside the silence.
+dialers waver together each is asked once, which shows no silence, and when some are back, the doubt about the others
+begins anew: their network may be back as well, and only their updaters, which take up to a minute, may not.
+
+If a dialer in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be
+hotdesk's own. If it answers, or none may be asked, the calm dialers' last answers stand beside the silence.
 """
 
 from collections import deque
@@ -107,7 +108,8 @@ class _Dialer:
         if unknown or (back and self.failures):
             return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= (1 if self.answered else PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
-            return since >= AGAIN_SECONDS and self.left(now) > 0
+            # among many one request is enough, since two must be left for when some are back
+            return since >= AGAIN_SECONDS and self.left(now) > 0 and not (many and doubted)
         if not doubted:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:
@@ -194,6 +196,8 @@ class Pacing:
     def _stands(self, dialer: _Dialer, now: float, near: float, *, reached: bool) -> bool:
         since = now - dialer.heard_at
         if dialer.in_doubt(now):
+            if dialer.among_many and dialer.result is ProbeResult.MUTE and dialer.failures < PAIR:
+                return False  # one datagram may have been lost
             return dialer.heard_at >= dialer.doubted_at and since < WINDOW_SECONDS
         if since < FRESH_SECONDS or dialer.heard_at >= near:
             return dialer.speaks(now)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.fleet_brake import SEVERAL, fleet_brake, lets_go
+from controller.core.fleet_brake import SEVERAL, fleet_brake, lets_go, settles
 from controller.core.observed import stalled_seconds
 from controller.core.orders import Orders
 from controller.core.policy import Policy
@@ -162,7 +162,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
         )
-    brake = fleet_brake(before, dialers, orders, now_ms, steady_since_ms=steady_since_ms)
+    brake = fleet_brake(before, dialers, orders, now_ms)
     counted_since_ms = before.counted_since_ms
     if lets_go(before, brake):
         counted_since_ms = now_ms
@@ -276,12 +276,14 @@ def _watch(
 ) -> dict[str, ProbeHistory]:
     """Return the history of each probe: its result, and since when."""
     known = {} if before is None else before.probes
-    works = _works(before, dialer, now_ms)
+    beats_on, works = _beats_on(before, dialer, now_ms), _worked_lately(dialer, now_ms)
     # a probe without a result now (its collector has just started) is as credible as before once it has one again; a
     # failure that the heartbeat outlives was none of Asterisk's
     histories = {
         kind: msgspec.structs.replace(
-            each, absent=True, contradicted=each.contradicted or (works and each.told is not ProbeResult.ALIVE)
+            each,
+            absent=True,
+            contradicted=each.contradicted or ((beats_on or works) and each.told is not ProbeResult.ALIVE),
         )
         for kind, each in known.items()
         if kind not in dialer.probes
@@ -292,22 +294,23 @@ def _watch(
         lasted = same and earlier is not None and not earlier.absent
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
         alive = told is ProbeResult.ALIVE
-        long = lasted and now_ms - since_ms >= CONTRADICTED_SECONDS * 1000
+        beaten_ms = now_ms - since_ms if beats_on else 0
+        worked_ms = 0 if dialer.worked_at_ms is None else dialer.worked_at_ms - since_ms
+        long = lasted and max(beaten_ms, worked_ms) >= CONTRADICTED_SECONDS * 1000
         history = ProbeHistory(
             told=told,
             since_ms=since_ms,
             credible=alive or (earlier is not None and earlier.credible),
-            contradicted=not alive and ((long and works) or (earlier is not None and same and earlier.contradicted)),
+            contradicted=not alive and (long or (earlier is not None and same and earlier.contradicted)),
         )
         histories[kind] = earlier if earlier is not None and earlier == history else history
     return histories
 
 
-def _works(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
-    """Return True if a dialer's heartbeat beats, or it was seen to work lately, whatever its probes say."""
+def _beats_on(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
+    """Return True if a dialer's heartbeat beats, whatever its probes say."""
     stalled = stalled_seconds(dialer.heartbeat, now_ms)
-    advancing = stalled is not None and stalled < PROBE_DOUBT_SECONDS
-    return (advancing and _beats(before, dialer, now_ms)) or _worked_lately(dialer, now_ms)
+    return stalled is not None and stalled < PROBE_DOUBT_SECONDS and _beats(before, dialer, now_ms)
 
 
 def _worked_lately(dialer: DialerReading, now_ms: int) -> bool:
@@ -502,6 +505,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         interrupted=interrupted,
         advances=_advances(before, dialer, watch.now_ms),
         verdict=verdict.state,
+        settled=settles(known, after.life, after.life_since_ms, watch.now_ms, watch.steady_since_ms),
         switched_off_since_ms=switched_off_since_ms,
         probes=histories,
     )

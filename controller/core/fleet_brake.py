@@ -14,7 +14,7 @@ from messages.words import reason
 
 SETTLED_SECONDS = 600.0
 """A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at. Only
-the time that was watched without a gap counts: the next collector's clock may be an hour ahead."""
+time that was watched without a gap counts: the next collector's clock may be an hour ahead. Settled it stays so."""
 SEVERAL = 2
 """A single dead dialer never sets the brake, however small the fleet."""
 
@@ -31,21 +31,10 @@ class FleetBrake(NamedTuple):
 
 
 def fleet_brake(
-    before: FleetHealth,
-    dialers: Mapping[ServerIp, DialerHealth],
-    orders: Orders,
-    now_ms: int,
-    *,
-    steady_since_ms: int,
+    before: FleetHealth, dialers: Mapping[ServerIp, DialerHealth], orders: Orders, now_ms: int
 ) -> FleetBrake:
-    """Return the brake at this poll, from how the fleet was judged before and how it is judged now.
-
-    `steady_since_ms`: since when polls have come without a gap.
-    """
-    watched_ms = now_ms - steady_since_ms
-    service = {
-        ip: each for ip, each in dialers.items() if _in_service(each, now_ms, watched_ms, braked=ip in before.braked)
-    }
+    """Return the brake at this poll, from how the fleet was judged before and how it is judged now."""
+    service = {ip: each for ip, each in dialers.items() if _in_service(each, braked=ip in before.braked)}
     bad = {ip for ip, each in service.items() if _looks_bad(each)}
     if len(bad) < SEVERAL or len(bad) <= len(service) / 2:
         return FleetBrake()
@@ -75,8 +64,13 @@ def _looks_bad(dialer: DialerHealth) -> bool:
     return dialer.verdict is not DialerState.UP or dialer.life is DialerState.DOWN
 
 
-def _in_service(dialer: DialerHealth, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
+def _in_service(dialer: DialerHealth, *, braked: bool) -> bool:
     """Return whether a dialer counts for the brake: it has served, is switched on, and did not die long ago."""
-    down_ms = min(now_ms - dialer.life_since_ms, watched_ms)
-    settled = dialer.life is DialerState.DOWN and down_ms >= SETTLED_SECONDS * 1000
-    return dialer.served and dialer.switched_off_since_ms is None and not (settled and not braked)
+    return dialer.served and dialer.switched_off_since_ms is None and (braked or not dialer.settled)
+
+
+def settles(known: DialerHealth, life: DialerState, life_since_ms: int, now_ms: int, steady_since_ms: int) -> bool:
+    """Return True if a dialer has been down for so long, watched without a gap, that it is no part of the fleet."""
+    if life is not DialerState.DOWN:
+        return False
+    return known.settled or now_ms - max(life_since_ms, steady_since_ms) >= SETTLED_SECONDS * 1000

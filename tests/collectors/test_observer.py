@@ -373,13 +373,13 @@ def test_the_work_of_a_dialer_in_doubt_is_read_and_what_it_did_since_then_publis
     assert (before.worked_at_ms, worked.worked_at_ms) == (None, watching.now_ms)
 
 
-def test_the_work_of_one_without_an_asterisk_or_switched_off_is_not_read() -> None:
+@pytest.mark.parametrize(("asterisk", "read"), [(b"N", []), (b"Y", [ONE])])
+def test_work_is_read_of_one_with_an_asterisk_also_while_it_is_switched_off(asterisk: bytes, read: list[str]) -> None:
+    """Agents stay on one that is drained until their calls end."""
     watching = Watching()
-    for active, asterisk in ((b"Y", b"N"), (b"N", b"Y")):
-        server = (ONE.encode(), b"D1", b"", active, b"Y", asterisk, b"", b"MEETME")
-        watching.reads(Reading(dialers=[server], heartbeats=[]))
-        assert watching.observer.in_doubt == {ONE}
-        assert not list(watching.observer.work_to_read)
+    watching.reads(Reading(dialers=[(ONE.encode(), b"D1", b"", b"N", b"Y", asterisk, b"", b"MEETME")], heartbeats=[]))
+    assert watching.observer.in_doubt == {ONE}
+    assert list(watching.observer.work_to_read) == read
 
 
 def test_a_row_that_comes_back_is_watched_anew() -> None:

@@ -228,17 +228,30 @@ def test_when_most_stand_still_together_a_stumbling_database_costs_no_request() 
 def test_when_some_of_many_are_back_the_silence_of_the_others_says_nothing_until_they_are_asked_again() -> None:
     dialers = Dialers(A, B, C)
     dialers.go_on(WINDOW_SECONDS - 10)
-    dialers.silent, dialers.wavers = {A, B, C}, dict.fromkeys((A, B, C), STILL)
+    dialers.refused, dialers.wavers = {A, B, C}, dict.fromkeys((A, B, C), STILL)
     dialers.go_on(60)
-    assert dialers.results() == dict.fromkeys((A, B, C), ProbeResult.MUTE)
+    assert dialers.results() == dict.fromkeys((A, B, C), ProbeResult.REFUSED)
     before = {ip: len(each) for ip, each in dialers.asked.items()}
     # the network is back, and one of the updaters is not
-    dialers.silent, dialers.wavers = set(), {B: STILL}
+    dialers.refused, dialers.wavers = set(), {B: STILL}
     dialers.pacing.doubt(dialers.now, dialers.wavers)
     assert dialers.results() == {}
     dialers.go_on(3)
     assert dialers.results()[B] is ProbeResult.ALIVE
     assert len(dialers.asked[B]) == before[B] + 1
+
+
+def test_when_some_of_many_are_back_the_death_of_the_others_is_proven_by_two_requests() -> None:
+    dialers = Dialers(A, B, C)
+    dialers.go_on(20)
+    dialers.silent, dialers.wavers = {A, B}, dict.fromkeys((A, B), STILL)
+    dialers.go_on(30)
+    assert dialers.results() == {C: ProbeResult.ALIVE}, "one datagram each may have been lost"
+    assert len(dialers.asked[A]) == 2
+    dialers.silent, dialers.wavers = {A}, {A: STILL}
+    dialers.go_on(4)
+    assert dialers.results()[A] is ProbeResult.MUTE
+    assert len(dialers.asked[A]) == MOST_REQUESTS
 
 
 def test_when_no_other_may_be_asked_the_last_answers_of_those_in_calm_stand() -> None:

@@ -387,7 +387,7 @@ def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicid
         cursor.execute("LOCK TABLES vicidial_manager WRITE")
         began = time.monotonic()
         assert _work(reader, ONE) is None
-        assert time.monotonic() - began < WORK_SECONDS + 1
+        assert time.monotonic() - began < 10 * WORK_SECONDS + 1
         with VicidialDatabase(vicidial.settings) as another:
             assert another.missing_columns == ()
     assert _work(reader, ONE) == {ONE: 1}

@@ -49,6 +49,17 @@ def test_the_next_collectors_clock_makes_no_death_an_old_one() -> None:
     assert fleet.health.brake == reason(ReasonCode.FLEET_BRAKE, bad=2, service=3)
 
 
+def test_a_death_of_long_ago_stays_one_when_polls_were_missing() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(620)
+    fleet.sleep(3)
+    fleet.run(60)
+    fleet[TWO].beats, fleet[TWO].probes = False, {"ami": REFUSED}
+    fleet.run(5)
+    assert (fleet.state(TWO), fleet.health.brake) == ("down", None)
+
+
 def test_missing_rows_everywhere_are_braked() -> None:
     fleet = healthy(ONE, TWO, THREE)
     for server_ip in (ONE, TWO, THREE):

@@ -65,7 +65,7 @@ def traces(at: Site) -> tuple[int, int, int]:
     """Count what a logout leaves behind: LOGOUT events, notes for admins, orders to end the room."""
     events = rows(at, f"SELECT COUNT(*) FROM vicidial_user_log WHERE user = '{USER}' AND event = 'LOGOUT'")
     notes = rows(at, f"SELECT COUNT(*) FROM vicidial_admin_log WHERE record_id = '{USER}'")
-    rooms = rows(at, "SELECT COUNT(*) FROM vicidial_manager")
+    rooms = rows(at, "SELECT COUNT(*) FROM vicidial_manager WHERE status = 'NEW'")
     return events[0][0], notes[0][0], rooms[0][0]
 
 

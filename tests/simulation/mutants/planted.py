@@ -226,15 +226,18 @@ def _offer_what_is_suspect(state: ClusterState, policy: Any, dialer: Any, load: 
     )
 
 
-def _settle_under_the_brake(dialer: Any, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
-    return _in_service(dialer, now_ms, watched_ms, braked=False)
+def _settle_under_the_brake(dialer: Any, *, braked: bool) -> bool:
+    return _in_service(dialer, braked=False)
 
 
 _in_service = fleet_brake_rules._in_service
 
 
-def _settle_by_any_clock(dialer: Any, now_ms: int, watched_ms: int, *, braked: bool) -> bool:
-    return _in_service(dialer, now_ms, max(watched_ms, now_ms), braked=braked)
+def _settle_by_any_clock(known: Any, life: Any, life_since_ms: int, now_ms: int, _: int) -> bool:
+    return _settles(known, life, life_since_ms, now_ms, 0)
+
+
+_settles = fleet_brake_rules.settles
 
 
 def _check_whose_pause_it_is_never(pause: Any, rows: Any, *, names_user: bool) -> Precondition:
@@ -374,7 +377,7 @@ MUTANTS = (
     _mutant(
         "a call that the new Asterisk began is ended", 512, moves, "call_began_after_restart", _always(value=False)
     ),
-    _mutant("a clock makes a death an old one", 737, fleet_brake_rules, "_in_service", _settle_by_any_clock),
+    _mutant("a clock makes a death an old one", 737, detector, "settles", _settle_by_any_clock),
     _mutant("a gap in the polls is none", "vanishes_in_a_gap", detector, "GAP_SECONDS", 10.0**6),
     _mutant("no doubt after a gap", "switched_off_around_a_gap", detector, "DOUBT_SECONDS", 0.0),
     _mutant("no probation", "back_and_dead_again", detector, "PROBATION_SECONDS", 0.0),
