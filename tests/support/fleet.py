@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from controller.core.detector import judge_fleet
 from controller.core.orders import Orders
 from controller.core.policy import Policy
+from messages.beats import advances, beats
 from messages.records import (
     DialerHealth,
     DialerReading,
@@ -46,6 +47,9 @@ class Sim:
     probes: dict[str, ProbeResult] = field(default_factory=dict)
     progressed_at_ms: int | None = None
     watched_since_ms: int | None = None
+    advances: tuple[int, ...] = ()
+    doubted: bool = False
+    """As a collector doubts it: until it beats again."""
 
 
 class Fleet:
@@ -119,8 +123,10 @@ class Fleet:
             heartbeat = Heartbeat(
                 progressed_at_ms=sim.progressed_at_ms, watched_since_ms=sim.watched_since_ms, age_seconds=0.5
             )
-        doubted = sim.progressed_at_ms is None or self.now_ms - sim.progressed_at_ms >= SEEN_TO_WORK_MS
-        if not doubted:
+        sim.advances = advances(sim.advances, sim.progressed_at_ms, self.now_ms)
+        still = sim.progressed_at_ms is None or self.now_ms - sim.progressed_at_ms >= SEEN_TO_WORK_MS
+        sim.doubted = still or (sim.doubted and not beats(sim.advances))
+        if not sim.doubted:
             sim.worked_at_ms = None
         elif sim.works_seconds is not None and self.now_ms - (sim.worked_at_ms or 0) >= sim.works_seconds * 1000:
             sim.worked_at_ms = self.now_ms

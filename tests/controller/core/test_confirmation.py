@@ -226,9 +226,12 @@ def test_one_that_is_down_by_its_heartbeat_alone_and_is_seen_to_work_is_in_doubt
     assert (fleet.of(ONE).life, fleet.of(ONE).verdict) == (DialerState.DOWN, DialerState.SUSPECT)
 
 
-def test_a_mute_ami_beside_a_step_is_no_hang_of_one_that_works() -> None:
+@pytest.mark.parametrize("after_seconds", [0, 1.5, 3])
+def test_a_mute_ami_beside_a_step_is_no_hang_of_one_that_works(after_seconds: float) -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
-    fleet[ONE].steps_seconds, fleet[ONE].probes, fleet[ONE].works_seconds = 11, {"ami": MUTE}, 1
+    fleet[ONE].steps_seconds, fleet[ONE].works_seconds = 11, 1
+    fleet.run(after_seconds)
+    fleet[ONE].probes = {"ami": MUTE}
     for _ in range(120):
         fleet.poll()
         assert fleet.state(ONE) in {"up", "suspect"}
