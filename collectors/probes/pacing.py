@@ -204,8 +204,12 @@ class Pacing:
         return reached and dialer.result is ProbeResult.ALIVE and since < WINDOW_SECONDS
 
     def _many(self, now: float) -> bool:
-        """Return True if more than half of the dialers are in doubt."""
-        return sum(dialer.in_doubt(now) for dialer in self._dialers.values()) > max(1, len(self._dialers) / 2)
+        """Return True if more than half of the dialers are in doubt, of those that have ever answered.
+
+        Rows of machines that are long gone stand still for ever, and must not keep a true death from being proven.
+        """
+        known = [dialer for dialer in self._dialers.values() if dialer.answered]
+        return sum(dialer.in_doubt(now) for dialer in known) > max(1, len(known) / 2)
 
     def _silent_at(self, now: float) -> float:
         """Return when a dialer in doubt last began to be silent; infinite: none is silent."""

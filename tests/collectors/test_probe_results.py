@@ -72,7 +72,7 @@ def all_probers() -> set[threading.Thread]:
 
 @pytest.fixture
 def probers() -> Probers:
-    """Give what counts the probers begun in this test; a service that other tests share may have some too."""
+    """Return a function that counts the probers begun in this test; a service of other tests may have some too."""
     others = all_probers()
     return lambda: len(all_probers() - others)
 

@@ -25,7 +25,7 @@ class Stoppable:
 
     @property
     def answers(self) -> bool:
-        """Tell whether it runs now."""
+        """Return True if it runs now."""
         return not self.dead and self.clock.now >= self.stopped_until
 
     @property

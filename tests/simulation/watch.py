@@ -196,7 +196,7 @@ class Watch:
         return dialer.carries_calls and self._now - dialer.well_since > 2 * NEWS_SECONDS
 
     def _has_cause(self, who: str, dialer: Dialer, incident: str, born: float = 0.0) -> None:
-        """Look whether something was wrong with a dialer, or with the sessions on it that began at `born`."""
+        """Check that something was wrong with a dialer, or with the sessions on it that began at `born`."""
         if born < dialer.started_at and self._now - dialer.started_at < RESTARTED_SECONDS:
             return  # the phone of that session is gone
         if incident.startswith("order/") or self._is_excused(dialer):

@@ -254,6 +254,17 @@ def test_when_some_of_many_are_back_the_death_of_the_others_is_proven_by_two_req
     assert len(dialers.asked[A]) == MOST_REQUESTS
 
 
+def test_rows_of_machines_that_are_long_gone_keep_no_death_from_being_proven() -> None:
+    dialers = Dialers(A, B, C, D, E)
+    dialers.silent = {C, D, E}
+    dialers.wavers = dict.fromkeys((C, D, E), STILL)
+    dialers.go_on(2 * WINDOW_SECONDS)
+    dialers.silent |= {A}
+    dialers.wavers |= {A: STILL}
+    dialers.go_on(4)
+    assert dialers.results()[A] is ProbeResult.MUTE
+
+
 def test_when_no_other_may_be_asked_the_last_answers_of_those_in_calm_stand() -> None:
     dialers = Dialers(A, B)
     dialers.go_on(1)
