@@ -6,7 +6,7 @@ Both are off unless the operator turns them on, and each needs grants of its own
 """
 
 from controller.core.actions import Outcome
-from controller.vicidial.sql import Connect, Lazy, write
+from controller.vicidial.statements import Statements
 from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
 
@@ -61,10 +61,10 @@ END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND use
 
 
 class SqlInterventions:
-    """The fence and the emergency logout, over one connection."""
+    """The fence and the emergency logout, by statements of their own."""
 
-    def __init__(self, connect: Connect) -> None:
-        self._lazy = Lazy(connect)
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
         """Close a dialer to new logins, or open it again; `first`: no process can have tried this before.
@@ -72,8 +72,7 @@ class SqlInterventions:
         The outcome says whether hotdesk changed the flag: only then may it set the flag back.
         """
         back = fence.stage is FenceStage.RETURNING
-        done = write(
-            self._lazy,
+        done = self._statements.write(
             OPEN if back else CLOSE,
             (fence.server_ip,),
             f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
@@ -103,14 +102,14 @@ class SqlInterventions:
         if relogin.dialer_lives:
             steps.append((END_ROOM, (room, room, *row, room)))
         for statement, values in steps:
-            outcome = write(self._lazy, statement, values, "")
+            outcome = self._statements.write(statement, values, "")
             if outcome.reply not in {Reply.DONE, Reply.GONE}:
                 return outcome
-        return write(self._lazy, END_SESSION, row, "ended the session in VICIdial's tables")
+        return self._statements.write(END_SESSION, row, "ended the session in VICIdial's tables")
 
     def missing_fence_rights(self) -> str | None:
         """Try the statement on a dialer that does not exist; return the missing right, None: none is missing."""
-        tried = write(self._lazy, CLOSE, ("",), "")
+        tried = self._statements.write(CLOSE, ("",), "")
         return None if tried.reply is Reply.GONE else tried.said
 
     def missing_end_rights(self, impossible: Relogin) -> str | None:

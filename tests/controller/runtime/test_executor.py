@@ -12,6 +12,7 @@ from controller.core.actions import Outcome, SessionRow
 from controller.runtime.executor import Executor
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
+from controller.vicidial.statements import Statements
 from messages.codes import Reply
 from messages.records import Action, AgentPause, Fence, Relogin
 from tests.support.builders import CLUSTER, MOVE, ONE
@@ -115,4 +116,4 @@ def test_a_database_that_cannot_be_named_like_that_is_one_that_cannot_be_asked()
         return pymysql.connect(host="db..example", user="hotdesk")
 
     with pytest.raises(VicidialError, match=r"could not be read for '1001': .*check host, tls_ca and password"):
-        SqlSessionReader(connect).sessions("1001")
+        SqlSessionReader(Statements(connect)).sessions("1001")

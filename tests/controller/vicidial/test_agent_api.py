@@ -12,6 +12,7 @@ import pytest
 from controller.core.actions import Outcome
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.sql import SqlAgentControl
+from controller.vicidial.statements import Statements
 from hotdesk.actuators import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Relogin
@@ -111,7 +112,7 @@ def test_by_sql_that_is_the_same_and_may_be_said_again(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlAgentControl(vicidial.connect)
+    sql = SqlAgentControl(Statements(vicidial.connect))
     assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial)[:2] == ("", "1"), "a dead call is hung up before the logout"
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
@@ -133,7 +134,7 @@ def test_by_sql_one_row_is_told_the_same(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlAgentControl(vicidial.connect)
+    sql = SqlAgentControl(Statements(vicidial.connect))
     assert sql.log_out(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial) == written
     assert sql.log_out(order, hang_up_as).reply is Reply.GONE
