@@ -105,7 +105,7 @@ class _Play:
         policy = story.settings.policy()
         wire, group, database = Wire(self._clock, draw, loses=False), Group(self._clock, draw), Database(world)
         self._measure = measure = Measure(world, wire, policy)
-        by_api = story.settings.relogin_via == "api"
+        by_api = story.settings.acts_by == "api"
         hands = Hands(world, draw, measure, names_user=by_api, loses=False)
         webs = Webs(world, measure)
         webs.hands = hands
