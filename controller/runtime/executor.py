@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from controller.core.actions import Outcome, SessionRow, after_check, check
+from controller.core.actions import AttemptId, Outcome, SessionRow, after_check, attempt_of, check
 from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin, ReloginStage
@@ -52,6 +52,8 @@ class Executor:
         self._clock = clock
         self._sent_at: deque[float] = deque()
         """When screens were lately sent a logout."""
+        self._unclear: set[AttemptId] = set()
+        """Fences whose outcome is not known yet; no more than there are dialers."""
         self._queue: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
@@ -104,8 +106,7 @@ class Executor:
         if actuators is None:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
-            # an earlier owner may have carried out its own fence already
-            return self._withheld(action) or actuators.interventions.fence(action, first=action.by == self._name)
+            return self._withheld(action) or self._fence(actuators, action)
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
@@ -118,6 +119,16 @@ class Executor:
         if found is not Precondition.SEND:
             return after_check(found)
         return self._withheld(action) or self._act(actuators, action, rows)
+
+    def _fence(self, actuators: Actuators, fence: Fence) -> Outcome:
+        # an earlier owner, or an attempt whose answer was lost, may have closed it already
+        first = fence.by == self._name and attempt_of(fence) not in self._unclear
+        outcome = actuators.interventions.fence(fence, first=first)
+        if outcome.reply is Reply.UNCLEAR:
+            self._unclear.add(attempt_of(fence))
+        elif outcome.reply is not Reply.UNSENT:
+            self._unclear.discard(attempt_of(fence))
+        return outcome
 
     def _act(self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
         match action:

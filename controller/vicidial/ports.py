@@ -57,7 +57,7 @@ class Interventions(Protocol):
     """Changes VICIdial's own tables, for what a screen cannot do."""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
-        """Close a dialer to new logins, or open it again; `first`: no process can have tried this before."""
+        """Close a dialer to new logins, or open it again; `first`: no attempt can have been made before."""
         ...
 
     def end_session(self, relogin: Relogin) -> Outcome:

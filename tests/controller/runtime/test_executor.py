@@ -117,3 +117,30 @@ def test_a_database_that_cannot_be_named_like_that_is_one_that_cannot_be_asked()
 
     with pytest.raises(VicidialError, match=r"could not be read for '1001': .*check host, tls_ca and password"):
         SqlSessionReader(Statements(connect)).sessions("1001")
+
+
+class Fencing(Vicidial):
+    """Loses the first answer about a fence."""
+
+    def __init__(self) -> None:
+        super().__init__("fencing")
+        self.firsts: list[bool] = []
+
+    def fence(self, _fence: Fence, *, first: bool) -> Outcome:
+        self.firsts.append(first)
+        return Outcome(Reply.UNCLEAR if len(self.firsts) == 1 else Reply.DONE, "")
+
+
+def test_a_fence_whose_answer_was_lost_may_have_been_taken_and_a_new_one_not() -> None:
+    fencing = Fencing()
+    executor = Executor(
+        CLUSTER,
+        "me",
+        Actuators(fencing, fencing, fencing, dead_call_status="", per_second=100),
+        objection=lambda _: None,
+        report=lambda *_: None,
+    )
+    fence = Fence(cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=1, by="me")
+    assert [executor.carry_out(fence).reply for _ in range(3)] == [Reply.UNCLEAR, Reply.DONE, Reply.DONE]
+    executor.carry_out(msgspec.structs.replace(fence, by="another"))
+    assert fencing.firsts == [True, False, True, False]
