@@ -107,18 +107,27 @@ class Executor:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
             return self._withheld(action) or self._fence(actuators, action)
+        tried: Outcome | None = None
+        for ways_left in range(actuators.control.ways, -1, -1):
+            # the last time only looks
+            outcome = self._look_and_act(actuators, action, acts=ways_left > 0)
+            tried = _together(tried, outcome)
+            if outcome is None or not outcome.look:
+                break
+        return tried or Outcome(Reply.UNSENT, "")
+
+    def _look_and_act(self, actuators: Actuators, action: Relogin | AgentPause, *, acts: bool) -> Outcome | None:
+        """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
         found = check(action, rows, names_user=actuators.control.names_user)
-        if found is Precondition.HANG_UP and isinstance(action, Relogin):
-            # the agent chooses the disposition, unless the screen was sent a logout already
-            status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
-            return self._withheld(action) or actuators.control.hang_up(action, status)
-        if found is not Precondition.SEND:
+        if found not in {Precondition.SEND, Precondition.HANG_UP}:
             return after_check(found)
-        return self._withheld(action) or self._act(actuators, action, rows)
+        if not acts:
+            return None
+        return self._withheld(action) or self._act(actuators, action, rows, hangs_up=found is Precondition.HANG_UP)
 
     def _fence(self, actuators: Actuators, fence: Fence) -> Outcome:
         # an earlier owner, or an attempt whose answer was lost, may have closed it already
@@ -130,8 +139,14 @@ class Executor:
             self._unclear.discard(attempt_of(fence))
         return outcome
 
-    def _act(self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
+    def _act(
+        self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow], *, hangs_up: bool
+    ) -> Outcome:
         match action:
+            case Relogin() if hangs_up:
+                # the agent chooses the disposition, unless the screen was sent a logout already
+                status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
+                return actuators.control.hang_up(action, status)
             case Relogin(forced=True):
                 return actuators.interventions.end_session(action)
             case Relogin():
@@ -145,6 +160,18 @@ class Executor:
     def _withheld(self, action: Action) -> Outcome | None:
         why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._objection(action)
         return None if why is None else Outcome(Reply.UNSENT, why.text)
+
+
+def _together(before: Outcome | None, now: Outcome | None) -> Outcome | None:
+    """Return the outcome of an action that was tried in one way, and then in another; None: it was not tried."""
+    if before is None or now is None:
+        return now or before
+    late = before.late + now.late
+    if now.reply is Reply.DONE and now.said == sentence(Precondition.TOLD):
+        late -= 1  # one that was given up is no longer on its way: the row shows it
+    if before.reply is Reply.UNCLEAR and now.reply in {Reply.UNSENT, Reply.REFUSED}:
+        now = before  # it may have been done the first time
+    return now._replace(late=max(0, late))
 
 
 def _pause(actuators: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:

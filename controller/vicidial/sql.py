@@ -96,6 +96,7 @@ class SqlAgentControl:
     """Agent control by one UPDATE on the agent's own row."""
 
     names_user = False
+    ways = 1
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements

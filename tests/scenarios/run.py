@@ -112,7 +112,7 @@ class _Play:
         webs.hands = hands
         if by_api:
             urls = [f"http://web{number}/agc/api.php" for number in range(1, story.webs + 1)]
-            hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs)
+            hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs, clock=lambda: self._clock.now)
         collectors, self._controllers = two_of_each(
             world,
             wire,

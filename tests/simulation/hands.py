@@ -41,6 +41,7 @@ class Hands:
 
     def __init__(self, world: World, draw: Random, seen: Sees, *, names_user: bool, loses: bool = True) -> None:
         self.names_user = names_user
+        self.ways = 1
         self.by = ""
         self.control: AgentControl = self
         """How screens are reached: by these tables, or by something else."""
