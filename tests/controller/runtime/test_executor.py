@@ -1,5 +1,6 @@
 """The actuators of a cluster: other means while it works, and a mistake that must not end them."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import pymysql
 import pytest
 
-from controller.core.actions import Outcome, SessionRow
+from controller.core.actions import Outcome, SessionRow, attempt_of
 from controller.runtime.executor import Executor
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
@@ -18,7 +19,7 @@ from messages.records import Action, AgentPause, Fence, Relogin
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, ONE
 
-NEXT = msgspec.structs.replace(MOVE, user="1002")
+NEXT = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
 
 
 class Vicidial:
@@ -32,7 +33,7 @@ class Vicidial:
         self._failure = failure
 
     def sessions(self, _user: str) -> Sequence[SessionRow]:
-        return [SessionRow(1, ONE, "")]
+        return [SessionRow(number, ONE, "") for number in (1, 2, 3)]
 
     def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
         if self._failure is not None:
@@ -207,3 +208,39 @@ def test_before_another_address_is_asked_everything_is_asked_again() -> None:
 
     outcome = executor_with(webs, objection).carry_out(MOVE)
     assert (outcome.reply, webs.asked, asked) == (Reply.UNCLEAR, 1, [0, 1])
+
+
+class Slow(Vicidial):
+    """One screen is sent its logout so slowly that others are sent theirs meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("slow")
+        self.others = threading.Event()
+
+    def log_out(self, relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+        if relogin == MOVE:
+            return Outcome(Reply.DONE if self.others.wait(10) else Reply.UNCLEAR, "slow")
+        self.others.set()
+        return self._said
+
+
+def test_one_that_hangs_holds_up_no_other(executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]) -> None:
+    slow = Slow()
+    executor.use(Actuators(slow, slow, slow, dead_call_status="", per_second=100))
+    executor.submit(MOVE)
+    executor.submit(NEXT)
+    assert [came.get(timeout=10) for _ in range(2)][-1] == (MOVE, Outcome(Reply.DONE, "slow"))
+
+
+def test_what_is_withdrawn_before_it_began_is_never_carried_out(
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]
+) -> None:
+    slow = Slow()
+    executor.use(Actuators(slow, slow, slow, dead_call_status="", per_second=1))
+    executor.submit(MOVE)
+    executor.submit(NEXT)  # waits for the pace
+    assert executor.withdraw([attempt_of(NEXT)]) == [NEXT]
+    slow.others.set()
+    assert came.get(timeout=10)[0] == MOVE
+    executor.submit(msgspec.structs.replace(NEXT, live_agent_id=3, user="1003"))
+    assert came.get(timeout=10)[0] != NEXT
