@@ -56,7 +56,7 @@ class Hands:
         """As `SessionReader.sessions`."""
         if not self._world.database_up:
             raise VicidialError("the database does not answer")
-        rows = [each for each in (self._world.seen_as_of or self._world).rows.values() if each.user == user]
+        rows = (self._world.seen_as_of or self._world).rows_of(user)
         return tuple(
             SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status, each.lead_id)
             for each in rows
@@ -168,7 +168,7 @@ class Hands:
         return self._try(land, f"emergency logout of {relogin.user}", lands_late=False)
 
     def _rows(self, user: str, live_agent_id: int, server_ip: str) -> list[Live]:
-        of_user = [each for each in self._world.rows.values() if each.user == user]
+        of_user = self._world.rows_of(user)
         if self.names_user:
             return of_user
         return [each for each in of_user if (each.live_agent_id, each.server_ip) == (live_agent_id, server_ip)]
