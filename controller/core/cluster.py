@@ -145,6 +145,8 @@ class Cluster:
         self.freshness = Freshness()
         self.permit = Permit()
         """The actions that executors may carry out."""
+        self.submitted: frozenset[AttemptId] = frozenset()
+        """The attempts that an executor has, and has not reported."""
         self._me = me
         self._echoes: Counter[Echo] = Counter()
         """Records committed here that have not come back from the log yet. One that comes back unexpectedly was
@@ -212,7 +214,9 @@ class Cluster:
         """Return the plan of the latest poll. It takes effect once it is stored, and `committed` is called."""
         doubt = reason(ReasonCode.VIEW_STALE) if self.stale(now) else None
         self.publish(doubt)
-        return make_plan(self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt)
+        return make_plan(
+            self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt, submitted=self.submitted
+        )
 
     def committed(self, plan: Plan) -> None:
         """Apply a plan that was just committed."""

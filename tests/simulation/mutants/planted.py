@@ -28,6 +28,7 @@ from controller.core.policy import AHEAD_MINUTES, MaintenanceWindow
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
+from controller.core.withdrawals import Withdrawals
 from controller.runtime import committer, executor
 from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
@@ -258,6 +259,10 @@ def _carry_out_as_the_first(self: executor.Executor, action: Any) -> Any:
 _carry_out = executor.Executor.carry_out
 
 
+def _leave_as_it_is(_: Any, action: Any) -> Any:
+    return action
+
+
 def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
@@ -399,6 +404,13 @@ MUTANTS = (
         "what was planned is not withdrawn",
         (Change(Moves, "withdraw", _let_it_be), Change(Cluster, "_doubts", _always({}))),
         shown_by="withdrawn_and_slow",
+    ),
+    _mutant(
+        "a logout that comes late is forgotten",
+        "web_hangs_in_failover",
+        Withdrawals,
+        "expect_late_logout",
+        _leave_as_it_is,
     ),
     Mutant(
         "an order to suspend withholds nothing",
