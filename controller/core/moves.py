@@ -8,7 +8,9 @@ from controller.core.actions import attempt_of
 from controller.core.actions.relogin import IN_CALL
 from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
+from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
+from controller.core.state import ClusterState
 from controller.core.targets import Targets
 from controller.core.withdrawals import PLANNED_SLOT_SECONDS, SECOND_MS, TO_SEND, Withdrawals
 from messages.codes import DecisionCode, Reason
@@ -40,6 +42,13 @@ MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; a second attempt finishes the first."""
 _UNDER_WAY = {*TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
+
+
+def is_moved_often(state: ClusterState, policy: Policy, relogin: Relogin) -> bool:
+    """Return True if a move that is to be sent would be one more than the user's other sessions leave."""
+    since_ms = state.observed.observed_at_ms - MOVES_COUNTED_SECONDS * SECOND_MS
+    others = state.decided.moves_of(relogin.user, since_ms, apart_from=relogin.live_agent_id)
+    return relogin.stage in TO_SEND and others >= policy.moves_of_a_user
 
 
 class Moves:
@@ -77,7 +86,7 @@ class Moves:
         """Plan an agent's move, or return why not; also None if it only has to wait for the pace."""
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
-            return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
+            return self._why_it_stays(known)
         if began_after_restart(self._plan.state, session):
             return NotMoved.NEWER
         busy = self._why_busy(session)
@@ -145,6 +154,11 @@ class Moves:
         """Return True if a user has been moved as often lately as is allowed, whatever the reasons were."""
         plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
         return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
+
+    def _why_it_stays(self, relogin: Relogin) -> NotMoved | None:
+        if relogin.stage is ReloginStage.FAILED:
+            return NotMoved.STAYED
+        return NotMoved.MOVED_OFTEN if is_moved_often(self._plan.state, self._plan.policy, relogin) else None
 
     def _why_busy(self, session: AgentSession) -> NotMoved | None:
         """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
