@@ -48,7 +48,12 @@
   function follow(link, order) {
     var url = new URL(link.href), form = document.createElement("form"), box = document.createElement("div");
     url.searchParams.delete("relogin");
-    url.searchParams.set("phone_login", order.alias);
+    if (options.record) {
+      // This agent types no phone. The page reads it from the user's record, where it may have signs that cannot be typed.
+      ["phone_login", "phone_pass"].forEach(function (name) { url.searchParams.delete(name); });
+    } else {
+      url.searchParams.set("phone_login", order.alias);
+    }
     // VICIdial's login form sends the window's size, and the page does not open without it.
     url.searchParams.set("JS_browser_width", window.innerWidth);
     url.searchParams.set("JS_browser_height", window.innerHeight);
