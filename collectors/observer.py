@@ -242,8 +242,9 @@ class Observer:
                 agent = max(agent, other, key=lambda each: each.live_agent_id)
             agents[agent.user.lower()] = agent
         # VICIdial writes the log of a login after the session's row
+        new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
-        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in logins]
+        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in new]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._since_ms = {
             name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms

@@ -95,6 +95,7 @@ class _Play:
             habits=Habits(0.0, 0.0, 0.0, 0.0, 0.0, wrap_up_seconds=wrapup),
             back_after=self._back_after,
             kinds=story.probes,
+            sip_is_paced="sip" in story.probes and story.settings.sip_pace == "in_doubt",
             tells_start="ami" in story.probes,
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
             rooms=ROOMS,

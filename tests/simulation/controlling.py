@@ -194,7 +194,10 @@ class Controller(Stoppable):
     @property
     def commits_in_progress(self) -> bool:
         """True while this process, or an earlier life of it, waits for a commit."""
-        return self._committer.in_progress or any(each.in_progress for each in self._former)
+        if self._committer.in_progress:
+            return True
+        # asked after every event, and most processes have had one life only
+        return bool(self._former) and any(each.in_progress for each in self._former)
 
     @property
     def decides(self) -> bool:

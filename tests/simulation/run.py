@@ -47,6 +47,10 @@ class Report(NamedTuple):
         return "\n".join([*self.timeline, "" if self.broken else "nothing is broken"])
 
 
+KINDS = (("ami",), ("ami", "sip"), ("sip",))
+"""The probes of one seed after the other, where there are any."""
+
+
 def simulate(seed: int) -> Report:
     """Run one seed to its end, or until something is broken."""
     return run_silently(_Simulation(seed).run)
@@ -69,7 +73,10 @@ class _Simulation:
             note=self._note,
             choose=self._choose,
         )
-        probes = self._world.tells_start = draw.random() < 0.5
+        probes = draw.random() < 0.5
+        kinds = KINDS[seed % len(KINDS)]
+        self._world.kinds, self._world.sip_is_paced = kinds, "sip" in kinds
+        self._world.tells_start = probes and "ami" in kinds
         policy = Policy(
             acts=draw.random() < 0.93,
             dead_call_status="DROP",

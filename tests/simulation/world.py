@@ -215,6 +215,8 @@ class World:
     """In how many seconds an agent who was logged out is back; None: as habits have it."""
     kinds: tuple[str, ...] = ("ami",)
     """The probes that are asked."""
+    sip_is_paced: bool = False
+    """SIP is asked a few times only, and mostly in doubt; else at each poll."""
     tells_start: bool = False
     """AMI says when Asterisk started."""
     hung_webs: set[int] = field(default_factory=set)
@@ -466,8 +468,14 @@ class World:
     def _age(self, dialer: Dialer) -> float:
         return self.clock.now - self._beat(dialer)
 
+    def by_sip(self, server_ip: str) -> ProbeResult:
+        """Return what comes of one request by SIP."""
+        dialer = self.dialers[server_ip]
+        return ProbeResult.MUTE if dialer.vanished else self._probe(dialer, "sip")
+
     def _probes(self) -> Mapping[str, Mapping[str, ProbeResult]]:
-        return {ip: {kind: self._probe(each, kind) for kind in self.kinds} for ip, each in self.dialers.items()}
+        kinds = [kind for kind in self.kinds if kind != "sip" or not self.sip_is_paced]
+        return {ip: {kind: self._probe(each, kind) for kind in kinds} for ip, each in self.dialers.items()}
 
     def _started(self) -> Mapping[str, str]:
         """Return when each Asterisk started, as AMI says where it answers."""
