@@ -30,6 +30,7 @@ from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
 from controller.runtime import committer, executor
+from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
@@ -279,7 +280,7 @@ MUTANTS = (
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
         "no pace",
-        (Change(Moves, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
+        (Change(Moves, "_moves_left", _always(10**6)), Change(ActionQueue, "_paced", _always(value=True))),
         shown_by="undrained",
     ),
     _mutant("act before it is committed", 3, Committer, "commit_plans", _act_before_it_is_committed),
