@@ -619,6 +619,14 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Calls on the dialer may be alive, as of the latest plan: none is ended, and a room left behind can be closed."""
     forced: bool = False
     """An emergency logout: the screen did not react, so the session is to be ended in VICIdial's own tables."""
+    withdrawn: bool = False
+    """The reason for it is over. An executor may have begun with it: what it reports decides what is said."""
+    late_logouts: Whole = 0
+    """LOGOUTs that were given up, and that a web server may still carry out, on the user's next session by then."""
+    late_session: Whole | None = None
+    """The session for which a slot is reserved because of them."""
+    late_until_ms: Whole = 0
+    """When hotdesk no longer expects them."""
     answer: str = ""
     """VICIdial's answer, without secrets."""
     by: str = ""

@@ -80,9 +80,10 @@ class Decided:
             case Fence():
                 self.fences[record.server_ip] = record
 
-    def moves_of(self, user: str, since_ms: int) -> int:
-        """Return how many sessions of a user were sent a logout that was planned after then."""
-        return sum(1 for at_ms in self.sent.get(user.lower(), {}).values() if at_ms > since_ms)
+    def moves_of(self, user: str, since_ms: int, *, apart_from: int | None = None) -> int:
+        """Return how many sessions of a user, `apart_from` this one, were sent a logout that was planned after then."""
+        known = self.sent.get(user.lower(), {})
+        return sum(1 for number, at_ms in known.items() if at_ms > since_ms and number != apart_from)
 
     def _note_sent(self, relogin: Relogin) -> None:
         if relogin.stage in NOT_SENT and relogin.attempts == 1:
