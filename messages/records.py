@@ -673,8 +673,10 @@ class FenceStage(Code):
     """`active_agent_login_server` was Y, and hotdesk made it N."""
     NOT_TAKEN = "not_taken"
     """It was N already, so it is not hotdesk's to set back to Y."""
+    LOOKING = "looking"
+    """The dialer is back before the outcome was known: whether hotdesk made it N is to be read."""
     UNCLEAR = "unclear"
-    """It is not known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
+    """It cannot be known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
     RETURNING = "returning"
     RETURNED = "returned"
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from controller.core.actions import Outcome
+from controller.core.actions import AttemptId, Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.ownership import Ownership, Progress
@@ -16,7 +16,7 @@ from controller.core.policy import Policy
 from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
 from controller.runtime.decoding import read
-from controller.runtime.executor import Executor
+from controller.runtime.executor import AT_ONCE, Executor
 from controller.runtime.follower import SLICE, TOPICS
 from controller.runtime.owner import POLL_SECONDS
 from controller.vicidial.ports import Actuators
@@ -26,7 +26,7 @@ from messages.topics import Topic
 from messages.words import reason
 from stream.log import Entry, LogError, LogUnavailableError, Stored
 from tests.simulation.hands import Hands
-from tests.simulation.processes import CLUSTER, Sees, Stoppable
+from tests.simulation.processes import CLUSTER, STANDS_STILL, Sees, Stoppable
 from tests.simulation.wire import PARTITION, Claim, Line, Tail, Wire
 from tests.simulation.world import Clock, World
 
@@ -43,6 +43,8 @@ BUDGET = 10
 ROUNDING = 1e-6
 TURN, SLOW_TURN, TURN_IN_A_LULL = (0.02, 0.12), (0.5, 2.5), (0.8, 1.2)
 """How long a turn takes: from, to."""
+IDLE = (0.2, 0.3)
+"""How long until the next turn if nothing new comes."""
 BELONGS_IN_A_LULL = 1.0
 """How often the group is asked in a lull, in seconds."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
@@ -150,7 +152,8 @@ class Controller(Stoppable):
         self._ownership: Ownership[Claim] = Ownership(acted_for=OURS if self.policy.acts else NONE)
         self._asked_at = self._proven_at = self.awake_for
         """When the group was last asked, and when it answers again."""
-        self._queue: deque[Action] = deque()
+        self._free = AT_ONCE
+        """Threads of the executor that have nothing to do."""
         self._executor = Executor(
             CLUSTER,
             self.name,
@@ -174,7 +177,11 @@ class Controller(Stoppable):
             clock=self.now,
         )
         self.every(lambda: BELONGS_IN_A_LULL if self.clock.lull else POLL_SECONDS, self._belong)
-        self.every(lambda: self._draw.uniform(*self._turn), self._follow)
+        self._turns = 0
+        """Counts the turns that were planned: only the last one is taken."""
+        self._waits = False
+        """Nothing is to be done before something new is in the log, or for a while."""
+        self._plan_turn()
 
     def now(self) -> float:
         """Tell the time of this process's monotonic clock."""
@@ -215,6 +222,27 @@ class Controller(Stoppable):
         self._asked_at = now
         if now >= self._proven_at:
             self._own(self._ownership.assign(OURS if self._group.heard(self.name) else NONE, self.now()))
+
+    def wake(self) -> None:
+        """Take a turn soon, since something new is in the log."""
+        if self._waits and not self.clock.lull:
+            self._waits = False
+            self._plan_turn()
+
+    def _plan_turn(self) -> None:
+        self._turns += 1
+        takes = self._draw.uniform(*(IDLE if self._waits else self._turn))
+        self.clock.after(takes, partial(self._take_turn, self.life, self._turns))
+
+    def _take_turn(self, life: int, number: int) -> None:
+        if self.dead or self.life != life or self._turns != number:
+            return
+        if not self.answers:
+            self.clock.after(STANDS_STILL, partial(self._take_turn, life, number))
+            return
+        self._follow()
+        self._waits = not (self.is_slow or self.clock.lull or self._backlog or self._tail.is_behind)
+        self._plan_turn()
 
     def _follow(self) -> None:
         live = self._tail.caught_up()
@@ -305,39 +333,39 @@ class Controller(Stoppable):
 
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
-        self._queue.append(action)
-        if len(self._queue) == 1:
-            self._plan_work()
+        self._executor.submit(action)
+        self._plan_work()
+
+    def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
+        """Take back what has not begun, as an executor does."""
+        return self._executor.withdraw(attempts)
 
     def _plan_work(self) -> None:
-        takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
-        self.clock.after(takes, partial(self._work_of, self.life))
+        """Let each free thread begin with an action; where the pace holds moves up, look again later."""
+        while self._free > 0 and (action := self._executor.begin()) is not None:
+            self._free -= 1
+            takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
+            self.clock.after(takes, partial(self._in_life, self.life, partial(self._work, action)))
+        if self._free > 0 and (seconds := self._executor.seconds_until_paced()) is not None:
+            self.clock.after(seconds + ROUNDING, partial(self._in_life, self.life, self._plan_work))
 
-    def _work_of(self, life: int) -> None:
+    def _in_life(self, life: int, what: Callable[[], None]) -> None:
         if self.life == life:
-            self.awake(self._work)
+            self.awake(what)
 
-    def _work(self) -> None:
+    def _work(self, action: Action) -> None:
         self._hands.by = self.name
-        action = self._queue[0]
-        if (seconds := self._executor.wait_before(action)) > 0:
-            self.clock.after(seconds + ROUNDING, partial(self._work_of, self.life))
-            return
         outcome = self._executor.carry_out(action)
         if (seconds := self._hands.waited()) > 0:
-            self.clock.after(seconds, partial(self._done_of, self.life, action, outcome))
+            self.clock.after(seconds, partial(self._in_life, self.life, partial(self._done, action, outcome)))
         else:
             self._done(action, outcome)
 
-    def _done_of(self, life: int, action: Action, outcome: Outcome) -> None:
-        if self.life == life:
-            self.awake(partial(self._done, action, outcome))
-
     def _done(self, action: Action, outcome: Outcome) -> None:
+        self._free += 1
+        self._executor.end(action)
         self._committer.report(action, outcome)
-        self._queue.popleft()
-        if self._queue:
-            self._plan_work()
+        self._plan_work()
 
     # --- the API ----------------------------------------------------------------------------------------------------
 

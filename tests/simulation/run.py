@@ -20,6 +20,7 @@ FAULT_SECONDS = 35.0
 HOME_SECONDS = 190.0
 """After the last fault has ended: longest of all takes an agent whose screen was told three times and did not hear."""
 LAST_LINES = 60
+REMOTE_AGENTS = ("9001", "9002")
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
 EVERY, LONG, QUIET_SECONDS = 200, 20, 10_800.0
@@ -73,6 +74,8 @@ class _Simulation:
             note=self._note,
             choose=self._choose,
         )
+        for user, server_ip in zip(REMOTE_AGENTS, ips, strict=False):
+            self._world.add_remote(user, server_ip)
         probes = draw.random() < 0.5
         kinds = KINDS[seed % len(KINDS)]
         self._world.kinds, self._world.sip_is_paced = kinds, "sip" in kinds

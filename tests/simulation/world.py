@@ -195,6 +195,8 @@ class World:
     dialers: dict[str, Dialer]
     agents: dict[str, Agent]
     rows: dict[int, Live] = field(default_factory=dict)
+    remotes: dict[str, Live] = field(default_factory=dict)
+    """By user: rows of remote agents, who have no screen, so that nothing can be told to them."""
     database_up: bool = True
     beats_frozen_at: float | None = None
     """Since when no heartbeat can be written, for whatever reason; None: they can."""
@@ -251,6 +253,15 @@ class World:
     def row_of(self, user: str) -> Live | None:
         """Give a user's row."""
         return next((each for each in self.rows.values() if each.user == user), None)
+
+    def rows_of(self, user: str) -> list[Live]:
+        """Give all rows of a user, whether there is a screen or not."""
+        return [each for each in (*self.rows.values(), *self.remotes.values()) if each.user == user]
+
+    def add_remote(self, user: str, server_ip: str) -> None:
+        """Add a remote agent to a dialer."""
+        self._ids += 1
+        self.remotes[user] = Live(self._ids, user, server_ip, f"R/{user}", "READY", born=self.clock.now)
 
     def on(self, server_ip: str) -> list[Live]:
         """Give the rows on a dialer."""
@@ -446,7 +457,9 @@ class World:
                 for each in self.dialers.values()
                 if each.has_row
             ],
-            agents=[self._agent_row(each) for each in self.rows.values()] if agents else None,
+            agents=[self._agent_row(each) for each in (*self.rows.values(), *self.remotes.values())]
+            if agents
+            else None,
             conferences=[
                 (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
             ],
