@@ -359,6 +359,14 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that reserved it; that process ignores the record when it reads it back."""
 
 
+class HookSight(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/hook/WEB`: when the login hook of a web server last asked, to about a minute."""
+
+    web: str
+    """The web server's own name."""
+    seen_at_ms: Whole
+
+
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
@@ -725,4 +733,4 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     value_base64: str
 
 
-AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Action | Decision | DeadLetter
+AnyRecord = Observation | AnyOrder | LoginSlot | HookSight | RankingSnapshot | Incident | Action | Decision | DeadLetter

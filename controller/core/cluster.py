@@ -11,6 +11,7 @@ from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
 from controller.core.decided import SlotEnd
 from controller.core.detector import doubt_about, is_dead, judge_fleet
 from controller.core.fences import fenced
+from controller.core.hooks import is_news, seen
 from controller.core.moves import is_moved_often
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
@@ -27,6 +28,7 @@ from messages.records import (
     Decision,
     DialerState,
     Fence,
+    HookSight,
     Incident,
     LoginSlot,
     Outage,
@@ -305,6 +307,15 @@ class Cluster:
         """Release a user's slot, if a login asked for it, and return the entries for the log."""
         end = self.state.decided.release(user)
         return [] if end is None else [self._entry_of(end)]
+
+    def see_hook(self, web: str) -> list[Entry]:
+        """Record that the login hook of a web server asks, and return the entries for the log."""
+        hooks, now_ms = self.state.decided.hooks, self.state.observed.observed_at_ms
+        if not now_ms or not is_news(hooks, web, now_ms):
+            return []
+        sight = HookSight(cluster=self.name, web=web, seen_at_ms=now_ms)
+        self.state.decided.hooks = seen(hooks, sight)
+        return [entry_of(sight)]
 
     def _entry_of(self, end: SlotEnd) -> Entry:
         if end.over:

@@ -14,6 +14,7 @@ from messages.records import (
     AgentPause,
     AgentSession,
     Fence,
+    HookSight,
     Incident,
     LoginSlot,
     Relogin,
@@ -49,6 +50,8 @@ class Decided:
     slots_ended: dict[str, SlotEnd] = field(default_factory=dict, compare=False)
     """By user: ends of slots and logins that are not in the log yet. The owner publishes them; replicas keep them too,
     since one of them may be the next owner."""
+    hooks: dict[str, HookSight] = field(default_factory=dict)
+    """By web server: when its login hook asked last."""
     incidents: dict[str, Incident] = field(default_factory=dict)
     """The open incidents, by id."""
     closed: list[Incident] = field(default_factory=list)
@@ -153,6 +156,13 @@ class Decided:
             return None
         self.slots.release(user)
         return self._end_of(slot)
+
+    def remove_login(self, key: Key) -> None:
+        """Remove what the topic of logins holds under a key."""
+        if key.kind == keys.KIND_HOOK:
+            self.hooks.pop(key.name, None)
+        else:
+            self.remove_slot(key.name)
 
     def remove_slot(self, user: str) -> None:
         """Remove a user's slot and login."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.core.decided import Decided
+from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
@@ -21,6 +22,7 @@ from messages.records import (
     EpochClaim,
     Fence,
     FleetHealth,
+    HookSight,
     Incident,
     LoginSlot,
     Outage,
@@ -84,6 +86,8 @@ class ClusterState:
                 return self._end(news)
             case LoginSlot():
                 self.add_slot(news)
+            case HookSight():
+                self.decided.hooks = seen(self.decided.hooks, news)
             case RankingSnapshot():
                 return self._publish(news)
             case Incident() | Relogin() | AgentPause() | Fence():
@@ -126,7 +130,7 @@ class ClusterState:
             case Topic.RELOGINS:
                 self.decided.remove_action(ended.key)
             case Topic.LOGINS:
-                self.decided.remove_slot(ended.key.name)
+                self.decided.remove_login(ended.key)
             case _:
                 pass
         return Folded.RECORDED
