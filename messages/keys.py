@@ -8,6 +8,7 @@ from messages.records import (
     Drain,
     EpochClaim,
     Fence,
+    HookSight,
     Incident,
     LoginSlot,
     Move,
@@ -31,6 +32,7 @@ KIND_PHONE = "phone"
 KIND_SESSION = "session"
 KIND_AGENT_PAUSE = "agent_pause"
 KIND_FENCE = "fence"
+KIND_HOOK = "hook"
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentSession: (KIND_AGENT, "user"),
@@ -48,6 +50,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Unbrake: ("unbrake", ""),
     Unfence: ("unfence", "server_ip"),
     LoginSlot: ("user", "user"),
+    HookSight: (KIND_HOOK, "web"),
     Incident: ("incident", "incident"),
     Relogin: (KIND_SESSION, "live_agent_id"),
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),

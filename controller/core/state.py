@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.core.decided import Decided
+from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
@@ -21,6 +22,7 @@ from messages.records import (
     EpochClaim,
     Fence,
     FleetHealth,
+    HookSight,
     Incident,
     LoginSlot,
     Outage,
@@ -78,12 +80,14 @@ class ClusterState:
             ):
                 folded, changes = self.observed.fold(news)
                 if folded is Folded.POLL:
-                    self.decided.end_slots(changes, self.observed.observed_at_ms)
+                    self.decided.end_slots(changes, self.observed)
                 return folded
             case Tombstone():
                 return self._end(news)
             case LoginSlot():
                 self.add_slot(news)
+            case HookSight():
+                self.decided.hooks = seen(self.decided.hooks, news)
             case RankingSnapshot():
                 return self._publish(news)
             case Incident() | Relogin() | AgentPause() | Fence():
@@ -96,8 +100,7 @@ class ClusterState:
 
     def add_slot(self, slot: LoginSlot) -> None:
         """Add a slot, or the login that it became."""
-        session = self.observed.agents.get(slot.user.lower())
-        self.decided.add_slot(slot, session, self.observed.observed_at_ms)
+        self.decided.add_slot(slot, self.observed)
 
     def _publish(self, ranking: RankingSnapshot) -> Folded:
         stamp = (ranking.epoch, ranking.sequence)
@@ -127,7 +130,7 @@ class ClusterState:
             case Topic.RELOGINS:
                 self.decided.remove_action(ended.key)
             case Topic.LOGINS:
-                self.decided.remove_slot(ended.key.name)
+                self.decided.remove_login(ended.key)
             case _:
                 pass
         return Folded.RECORDED
