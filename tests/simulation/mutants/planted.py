@@ -298,7 +298,7 @@ MUTANTS = (
     ),
     _mutant("act without looking at VICIdial's row", 113, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
-    _mutant("blind probes are believed", 111, detector, "_all_fail", _always(False)),
+    _mutant("blind probes are believed", 338, detector, "_all_fail", _always(False)),
     _mutant("half a poll is folded", 2, Observed, "_wait", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 55, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
