@@ -300,7 +300,7 @@ MUTANTS = (
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 338, detector, "_all_fail", _always(False)),
     _mutant("half a poll is folded", 2, Observed, "_wait", _fold_at_once),
-    _mutant("an older poll overwrites a newer one", 55, Observed, "_close", _close_whatever_comes),
+    _mutant("an older poll overwrites a newer one", 475, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
         "no pace",
@@ -312,7 +312,7 @@ MUTANTS = (
     _mutant("a record that came late to a new owner is not new to it", 8, Cluster, "_knows", _always(True)),
     _mutant("nothing says why", 1, PlanBuilder, "decide", _say_nothing),
     _mutant("switched off is offered", 14, ranking, "_reasons_against", _offer_what_is_switched_off),
-    _mutant("down is offered", 133, ranking, "_reasons_against", _offer_what_is_down),
+    _mutant("down is offered", 127, ranking, "_reasons_against", _offer_what_is_down),
     _mutant(
         "a claim counts before what was read under it is folded",
         353,
@@ -321,8 +321,8 @@ MUTANTS = (
         _count_before_it_is_folded,
     ),
     _mutant("sure of the membership for a minute", 8, ownership, "SURE_SECONDS", 60.0),
-    _mutant("a leader that lost its lock goes on", 50, Leadership, "lock_lost", _keep_the_term),
-    _mutant("an epoch used twice", 50, Leadership, "is_beaten", property(_always(value=False))),
+    _mutant("a leader that lost its lock goes on", 3, Leadership, "lock_lost", _keep_the_term),
+    _mutant("an epoch used twice", 124, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
     _mutant(
         "it is never asked whether an action may be carried out", "withdrawn_and_slow", Permit, "objection", _let_it_be
@@ -407,9 +407,7 @@ MUTANTS = (
         shown_by="closed",
     ),
     _mutant("switched off for a moment is switched off", 14, detector, "DRAIN_SECONDS", 0.0),
-    _mutant(
-        "a call that the new Asterisk began is ended", 512, moves, "call_began_after_restart", _always(value=False)
-    ),
+    _mutant("a call that the new Asterisk began is ended", 4, moves, "call_began_after_restart", _always(value=False)),
     _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
     _mutant("a clock makes a death an old one", 737, detector, "settles", _settle_by_any_clock),
     _mutant("a crowd in doubt is asked as each alone", "six_back_by_sip", Pacing, "_many", _always(value=False)),
