@@ -186,6 +186,9 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
+    phone_in_room: bool | None = None
+    """Whether its phone was in its conference room when that was last looked at, which is while the session is new, and
+    after its Asterisk has started again; None: not known."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
 
