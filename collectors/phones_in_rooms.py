@@ -1,4 +1,4 @@
-"""Phones in rooms: whether an agent's phone is in the conference room of their session. Pure.
+"""Phones in rooms: is an agent's phone in the conference room of their session? Pure.
 
 A session's row says nothing of it: the row exists before the phone has answered, and stays when the phone is gone. A
 dialer's updater writes which channels its Asterisk has, and at which extension; that of a phone in its room is the
@@ -54,7 +54,7 @@ class PhonesInRooms:
         return changed
 
     def look_again(self, now_ms: int, dialers: Collection[ServerIp]) -> None:
-        """Look again at the sessions of dialers whose Asterisk has started again: every phone there is gone."""
+        """Begin to look again at sessions of dialers whose Asterisk has started again: their phones are gone."""
         for number, session in self._sessions.items():
             if session.room.server_ip in dialers:
                 session.since_ms = now_ms

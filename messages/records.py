@@ -187,7 +187,7 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
     phone_in_room: bool | None = None
-    """Whether its phone was in its conference room when that was last looked at, which is while the session is new, and
+    """Its phone was in its conference room when that was last looked at, which is while the session is new, and
     after its Asterisk has started again; None: not known."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
