@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from messages.codes import Reason
-from messages.records import AgentPause, Fence, Grouping, Incident, Ineligible, RankedDialer, Relogin, ServerIp
+from messages.records import AgentPause, Arrival, Fence, Grouping, Incident, Ineligible, RankedDialer, Relogin, ServerIp
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
@@ -146,6 +146,8 @@ class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Relogin, ...]
     agent_pauses: tuple[AgentPause, ...] = ()
     """The agents who are paused until they are moved, or until the dialer is back."""
+    arrivals: tuple[Arrival, ...] = ()
+    """The agents who were moved and are logged in again."""
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):

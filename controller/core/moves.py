@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
+from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
 from controller.core.decided import NOT_SENT
 from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
@@ -12,6 +13,7 @@ from controller.core.ranking import RankedPhone
 from controller.core.targets import Targets
 from messages.codes import DecisionCode, Reason
 from messages.records import (
+    AgentPauseStage,
     AgentSession,
     AgentStatus,
     DialerState,
@@ -25,6 +27,8 @@ from messages.records import (
 )
 from messages.words import sentence
 
+WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
+"""Statuses of agents to whom VICIdial sends calls."""
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
@@ -58,6 +62,8 @@ class Moves:
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
         """By session, with the changes of this plan."""
+        self.logged_in: list[LoggedIn] = []
+        """The agents who were just seen logged in elsewhere."""
         self._left = self._moves_left()
         self._targets = Targets(plan, self._ahead)
 
@@ -74,7 +80,7 @@ class Moves:
             if after is not relogin:
                 self.relogins[relogin.live_agent_id] = after
                 plan.add(after)
-            if relogin.incident not in plan.state.decided.incidents and after.stage not in _UNDER_WAY:
+            if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
@@ -119,12 +125,16 @@ class Moves:
                 plan.end_order(order)
 
     def withdraw(self, incident: str, why: str) -> None:
-        """End the moves of an incident that is over, and withdraw those that were not sent."""
+        """End the moves of an incident that is over, and withdraw those that were not sent.
+
+        Agents who are logged out just now are still to arrive.
+        """
         for relogin in self.of_incident(incident):
             if relogin.stage in _TO_SEND:
                 self._plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
                 self._release_slot(relogin)
-            self._forget(relogin)
+            if relogin.stage is not ReloginStage.ENDED:
+                self._forget(relogin)
 
     def end_advice(self) -> None:
         """End the advice from before the mode became act, except for moves that have been planned since."""
@@ -182,6 +192,7 @@ class Moves:
             changed_at_ms=plan.now_ms,
             in_call=(in_call or session.in_wrapup) and not lives,
             undisposed=session.in_wrapup,
+            waited=self._waits(session),
             dialer_lives=lives,
             by=plan.by,
         )
@@ -201,6 +212,13 @@ class Moves:
             phone_login=phone.phone_login,
         )
         return relogin
+
+    def _waits(self, session: AgentSession) -> bool:
+        """Return True if an agent waits for calls, or does not do so only because hotdesk has yet to give that back."""
+        decided = self._plan.state.decided
+        pause, arrival = decided.agent_pauses.get(session.live_agent_id), decided.arrivals.get(session.live_agent_id)
+        paused = pause is not None and pause.stage in {AgentPauseStage.PLANNED, AgentPauseStage.PAUSED}
+        return session.status in WAITING or paused or (arrival is not None and arrival.resume)
 
     def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
         plan = self._plan
@@ -234,6 +252,9 @@ class Moves:
     def _follow_up(self, relogin: Relogin, sessions: set[int]) -> Relogin:
         now = self._plan.state.observed.agents.get(relogin.user.lower())
         if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
+            if relogin.stage is ReloginStage.MOVED:
+                return relogin
+            self.logged_in.append(LoggedIn(relogin, now))
             return self._changed(relogin, stage=ReloginStage.MOVED)
         if relogin.stage in {*_TO_SEND, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
             return self._changed(relogin, stage=ReloginStage.ENDED)
@@ -241,6 +262,12 @@ class Moves:
             return self._wait_for_disposition(relogin, now)
         late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
         return self._repeat(relogin, now) if relogin.stage is ReloginStage.SENT and late else relogin
+
+    def _is_over(self, relogin: Relogin) -> bool:
+        """Return True if a move without an open incident has nothing left to wait for."""
+        if relogin.stage is ReloginStage.ENDED:
+            return self._plan.now_ms - relogin.changed_at_ms > LOGIN_SECONDS * SECOND_MS
+        return relogin.stage not in _UNDER_WAY
 
     def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
         """Plan the logout once the agent has chosen the disposition, or once the time for it is over.
@@ -256,7 +283,10 @@ class Moves:
             pending = session.status in IN_CALL or session.in_wrapup
             if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
                 return relogin
-            return self._changed(relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending)
+            waited = session.status in WAITING
+            return self._changed(
+                relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited
+            )
         if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
             over = self._wrapup_is_over(session)
             return self._changed(relogin, undisposed=True) if over else relogin

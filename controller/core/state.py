@@ -15,6 +15,7 @@ from messages.records import (
     AgentPause,
     AgentSession,
     AnyRecord,
+    Arrival,
     Campaign,
     DeadLetter,
     Decision,
@@ -86,7 +87,7 @@ class ClusterState:
                 self.add_slot(news)
             case RankingSnapshot():
                 return self._publish(news)
-            case Incident() | Relogin() | AgentPause() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 self.decided.add(news)
             case Decision() | DeadLetter():
                 pass  # for people to read

@@ -15,7 +15,16 @@ import structlog
 from controller.core.actions import Outcome, SessionRow, after_check, check
 from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
-from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin, ReloginStage
+from messages.records import (
+    Action,
+    AgentPause,
+    AgentPauseStage,
+    Arrival,
+    ArrivalStage,
+    Fence,
+    Relogin,
+    ReloginStage,
+)
 from messages.words import reason, sentence
 
 IDLE_SECONDS = 0.5
@@ -119,14 +128,16 @@ class Executor:
             return after_check(found)
         return self._withheld(action) or self._act(actuators, action, rows)
 
-    def _act(self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow]) -> Outcome:
+    def _act(self, actuators: Actuators, action: Relogin | AgentPause | Arrival, rows: Sequence[SessionRow]) -> Outcome:
         match action:
             case Relogin(forced=True):
                 return actuators.interventions.end_session(action)
             case Relogin():
                 self._sent_at.append(self._clock())
                 return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
-            case AgentPause(stage=AgentPauseStage.RESUMING):
+            case Arrival(stage=ArrivalStage.CALLING):
+                return actuators.control.call(action)
+            case AgentPause(stage=AgentPauseStage.RESUMING) | Arrival():
                 return actuators.control.resume(action)
             case AgentPause():
                 return _pause(actuators, action, rows)

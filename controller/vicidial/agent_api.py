@@ -23,7 +23,7 @@ import httpx
 from controller.core.actions import Outcome
 from controller.core.actions.relogin import LOGOUT
 from messages.codes import Reply
-from messages.records import AgentPause, Relogin
+from messages.records import AgentPause, Arrival, Relogin
 
 TIMEOUT_SECONDS = 2.0
 MOST_BYTES = 64 * 1024
@@ -35,6 +35,7 @@ SAFE_USER = re.compile(r"[0-9A-Za-z]+")
 """VICIdial removes other characters from a user's name, which may then be another user's."""
 NOT_LOGGED_IN = "agent_user is not logged in"
 NOT_PAUSED = "agent is not paused"
+NO_PERMISSION = "DOES NOT HAVE PERMISSION"
 DENIALS = re.compile(r"Invalid Username/Password|DOES NOT HAVE PERMISSION|API NOT ACTIVE|LOCK|BAD\|", re.IGNORECASE)
 ANY_STATUS = "A"
 """A status for the permission check if none is configured."""
@@ -47,6 +48,7 @@ class Function(StrEnum):
     PAUSE = "external_pause"
     HANG_UP = "external_hangup"
     STATUS = "external_status"
+    CALL = "call_agent"
 
 
 class _Answer(NamedTuple):
@@ -115,11 +117,18 @@ class AgentApi:
         """As `AgentControl.pause`."""
         return self._ask(Function.PAUSE, pause.user, "PAUSE")
 
-    def resume(self, pause: AgentPause) -> Outcome:
+    def resume(self, action: AgentPause | Arrival) -> Outcome:
         """As `AgentControl.resume`."""
-        outcome = self._ask(Function.PAUSE, pause.user, "RESUME")
+        outcome = self._ask(Function.PAUSE, action.user, "RESUME")
         if outcome.reply is Reply.REFUSED and NOT_PAUSED in outcome.said:
             return Outcome(Reply.GONE, outcome.said)
+        return outcome
+
+    def call(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.call`; an account that lacks this permission alone suspends nothing."""
+        outcome = self._ask(Function.CALL, arrival.user, "CALL")
+        if outcome.reply is Reply.DENIED and NO_PERMISSION in outcome.said:
+            return Outcome(Reply.REFUSED, outcome.said)
         return outcome
 
     def missing_rights(self, dead_call_status: str) -> str | None:
@@ -130,6 +139,7 @@ class AgentApi:
             Function.PAUSE: "PAUSE",
             Function.HANG_UP: "1",
             Function.STATUS: dead_call_status or ANY_STATUS,
+            Function.CALL: "CALL",
         }
         for function, value in asked.items():
             outcome = self._ask(function, no_user, value)

@@ -16,7 +16,7 @@ from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.codes import DecisionCode
-from messages.records import AgentPause, Decision, Fence, FenceStage, ProbeResult, Relogin, ReloginStage
+from messages.records import AgentPause, Arrival, Decision, Fence, FenceStage, ProbeResult, Relogin, ReloginStage
 from messages.topics import Topic
 from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked
 from tests.simulation.processes import CLUSTER
@@ -147,14 +147,23 @@ class Watch:
         if row.live_agent_id == hold.live_agent_id:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident, row.born)
 
-    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
-        """Look at a pause that is taken back."""
+    def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
+        """Look at a pause that is taken back, or an agent who is to wait again after a move."""
         self._may_change("a resume")
         self._acted.append((row.user, "told the agent's screen to resume"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a resume took the place of the LOGOUT of {row.user}")
-        if row.live_agent_id == hold.live_agent_id and row.external_pause != hold.mark and row.told_at is None:
+        mark = action.mark if isinstance(action, AgentPause) else ""
+        if row.live_agent_id == action.live_agent_id and row.external_pause != mark and row.told_at is None:
             raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"somebody else had paused {row.user}")
+
+    def calls(self, row: Live, arrival: Arrival) -> None:
+        """Look at a phone that is called again."""
+        self._may_change("a call of a phone")
+        self._acted.append((row.user, "had the agent's phone called again"))
+        there = row.phone_at is not None and self._now - row.phone_at > NEWS_SECONDS
+        if there and row.live_agent_id == arrival.live_agent_id and self._world.phone_is_there(row):
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"the phone of {row.user} was called, and is in its room")
 
     def fences(self, fence: Fence) -> None:
         """Look at a fence that is taken or given back."""

@@ -397,12 +397,16 @@ class World:
         now = self.clock.now
         row = Live(self._ids, agent.user, server_ip, f"SIP/{agent.user}", "PAUSED", born=now, changed_at=now)
         self.rows[self._ids] = row
-        if self.dialers[server_ip].carries_calls and not agent.phone_dead:
-            unheard = self.login_of(agent.user, server_ip) in self.unregistered
-            row.phone_at = None if unheard else now + CALLED_SECONDS
+        self.call_phone(row)
         agent.screen_dead = False
         agent.row_id, agent.call_until, agent.wraps_until, agent.obeyed = self._ids, None, None, ""
         self.note(f"agent {agent.user} logged in on {server_ip} as session {self._ids}")
+
+    def call_phone(self, row: Live) -> None:
+        """Call the phone of a session into its room, where it comes if it can."""
+        dead = not self.dialers[row.server_ip].carries_calls or self.agents[row.user].phone_dead
+        if not dead and self.login_of(row.user, row.server_ip) not in self.unregistered:
+            row.phone_at = self.clock.now + CALLED_SECONDS
 
     def _vicidials_choice(self) -> str | None:
         now = self.clock.now
@@ -428,9 +432,9 @@ class World:
     def hears(self, agent: Agent) -> bool:
         """Return True if an agent's phone is in the room of the session on their screen, on a dialer that works."""
         row = None if agent.row_id is None else self.rows.get(agent.row_id)
-        return row is not None and self._phone_is_there(row)
+        return row is not None and self.phone_is_there(row)
 
-    def _phone_is_there(self, row: Live) -> bool:
+    def phone_is_there(self, row: Live) -> bool:
         """Return True if the phone of a session is in its room, on a dialer that works."""
         if row.phone_at is None or self.agents[row.user].phone_dead:
             return False
@@ -442,7 +446,7 @@ class World:
             if not dialer.has_row:
                 dialer.channels = frozenset()  # the tables are in memory, and the database has restarted
             elif dialer.updates and self.beats_frozen_at is None:
-                there = [each for each in self.on(dialer.server_ip) if self._phone_is_there(each)]
+                there = [each for each in self.on(dialer.server_ip) if self.phone_is_there(each)]
                 dialer.channels = frozenset(room_of(each) for each in there)
         found = [each for each in rooms if each.conf_exten in self.dialers[each.server_ip].channels]
         return [(each.server_ip.encode(), each.conf_exten.encode()) for each in found]

@@ -49,7 +49,10 @@ def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
         stage = ReloginStage.ENDED
     # an answer means that a logout was sent: the screen may ask for its re-login then
     answer = relogin.answer if hung_up else outcome.said
-    return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=answer, by=by)
+    sent_at_ms = now_ms if stage is ReloginStage.SENT and outcome.reply is not Reply.REFUSED else relogin.sent_at_ms
+    return msgspec.structs.replace(
+        relogin, stage=stage, changed_at_ms=now_ms, sent_at_ms=sent_at_ms, answer=answer, by=by
+    )
 
 
 def _done_code(relogin: Relogin) -> DecisionCode:

@@ -13,7 +13,7 @@ from controller.runtime.executor import Executor
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
 from messages.codes import Reply
-from messages.records import Action, AgentPause, Fence, Relogin
+from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin
 from tests.support.builders import CLUSTER, MOVE, ONE
 
 NEXT = msgspec.structs.replace(MOVE, user="1002")
@@ -29,7 +29,7 @@ class Vicidial:
         self._failure = failure
 
     def sessions(self, _user: str) -> Sequence[SessionRow]:
-        return [SessionRow(1, ONE, "")]
+        return [SessionRow(1, ONE, "", "PAUSED")]
 
     def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
         if self._failure is not None:
@@ -42,8 +42,11 @@ class Vicidial:
     def pause(self, _hold: AgentPause) -> Outcome:
         return self._said
 
-    def resume(self, _hold: AgentPause) -> Outcome:
+    def resume(self, _action: AgentPause | Arrival) -> Outcome:
         return self._said
+
+    def call(self, _arrival: Arrival) -> Outcome:
+        return Outcome(Reply.DONE, "called")
 
     def fence(self, _fence: Fence, *, first: bool) -> Outcome:  # noqa: ARG002 # as it is asked
         return self._said
@@ -95,6 +98,18 @@ def test_without_means_everything_comes_back_undone(
     executor.use(means("again"))
     executor.submit(MOVE)
     assert came.get(timeout=10) == (MOVE, Outcome(Reply.DONE, "again"))
+
+
+@pytest.mark.parametrize(("stage", "said"), [(ArrivalStage.CALLING, "called"), (ArrivalStage.RESUMING, "resumed")])
+def test_an_arrival_is_a_call_or_a_resume(
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]], stage: ArrivalStage, said: str
+) -> None:
+    executor.use(means("resumed"))
+    arrival = Arrival(
+        cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE, since_ms=1, stage=stage
+    )
+    executor.submit(arrival)
+    assert came.get(timeout=10) == (arrival, Outcome(Reply.DONE, said))
 
 
 def test_a_mistake_is_an_answer_that_is_not_clear_and_ends_nothing(
