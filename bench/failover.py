@@ -69,7 +69,7 @@ def measure() -> list[Result]:
 
 @contextmanager
 def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[Shift]:
-    with site(servers.database, plan) as west:
+    with site(servers.database, plan, sip_pace="in_doubt") as west:
         west.run(*grants(west, ACT))
         with shift(servers.folder, servers.broker, west, mid_shift=True, habits=BUSY, **settings) as at:
             yield at
@@ -236,7 +236,7 @@ def _false_moves(servers: Servers) -> list[Result]:
             Database(folder / "mariadb") as database,
             Broker(KAFKA_HOME, folder / "kafka") as broker,
             Cable(database.port) as cable,
-            site(database, FOUR) as west,
+            site(database, FOUR, sip_pace="in_doubt") as west,
         ):
             west.run(*grants(west, ACT))
             with shift(folder, broker, west, mid_shift=True, port=str(cable.port)) as at:

@@ -82,7 +82,7 @@ def _suffered(servers: Servers, plan: ClusterPlan, happens: Callable[[Shift], No
     """Return what the people of a cluster at work suffer from what happens."""
     folder = servers.folder / plan.first_ip
     folder.mkdir()
-    with site(servers.database, plan) as west:
+    with site(servers.database, plan, sip_pace="in_doubt") as west:
         west.run(*grants(west, ACT))
         with shift(folder, servers.broker, west, mid_shift=True, habits=BUSY, **settings) as at:
             happens(at)

@@ -256,6 +256,7 @@ class Observer:
                 agent = max(agent, other, key=lambda each: each.live_agent_id)
             agents[agent.user.lower()] = agent
         # VICIdial writes the log of a login after the session's row
+        new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
         found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
         self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt)
@@ -263,7 +264,7 @@ class Observer:
         changed = [
             agent
             for name, agent in agents.items()
-            if agent != self._agents.get(name) or name in logins or agent.live_agent_id in phones_changed
+            if agent != self._agents.get(name) or name in new or agent.live_agent_id in phones_changed
         ]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._since_ms = {

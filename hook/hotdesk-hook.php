@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The common part of options.php and hotdesk.php: the settings, and requests to hotdesk within a time limit. PHP 7.2
-// to 8.3. Nothing here prints, logs or raises anything, and no password ever gets here.
+// to 8.3. Nothing here prints or logs anything, and no password ever leaves this machine by it.
 
 if (!function_exists('hotdesk_log_in')) {
     // The shortest time limit of a login, and the limit if an outage cannot be remembered.
@@ -12,22 +12,31 @@ if (!function_exists('hotdesk_log_in')) {
     define('HOTDESK_ORDER_MS', 1000);
 
     /**
-     * Asks hotdesk for the phone of an agent's login.
+     * Asks hotdesk for the phone of an agent's login. $from_record: the alias stands in the user's record.
      *
      * @return array|null 'phone_login' for the page, 'script' for its end; null: leave the page as it is.
      */
-    function hotdesk_log_in($user, $alias, $campaign)
+    function hotdesk_log_in($user, $alias, $campaign, $from_record)
     {
         // One screen, even if this request asks several times.
         static $known = array();
         $key = $user . "\n" . $alias . "\n" . $campaign;
         if (!array_key_exists($key, $known)) {
-            $known[$key] = hotdesk_pick($user, $alias, $campaign);
+            $known[$key] = hotdesk_pick($user, $alias, $campaign, $from_record);
         }
         return $known[$key];
     }
 
-    function hotdesk_pick($user, $alias, $campaign)
+    /** Returns the phone login and its password in the record of a user who may log in; null: there are none. */
+    function hotdesk_user_record($link, $user)
+    {
+        $found = mysqli_query($link, "SELECT phone_login, phone_pass FROM vicidial_users WHERE user = '"
+            . mysqli_real_escape_string($link, $user) . "' AND user_level > 0 AND active = 'Y' AND api_only_user <> '1'");
+        $row = $found ? mysqli_fetch_row($found) : null;
+        return $row ? array((string)$row[0], (string)$row[1]) : null;
+    }
+
+    function hotdesk_pick($user, $alias, $campaign, $from_record)
     {
         $settings = hotdesk_settings();
         if ($settings === null) {
@@ -51,27 +60,28 @@ if (!function_exists('hotdesk_log_in')) {
                 return null;
             }
         }
-        // The answer must repeat the question, and name one phone that VICIdial would accept.
+        // The answer must repeat the question, and name one phone that VICIdial would accept. It cleans what is typed, so
+        // before this; what an administrator may enter for a phone is wider: letters of any script, and - and _.
         if ($picked['user'] !== $user || $picked['alias'] !== $alias
-            || !preg_match('/^[0-9A-Za-z]{1,20}$/D', $picked['phone_login'])) {
+            || !preg_match('/^[-_0-9\p{L}]{1,20}$/Du', $picked['phone_login'])) {
             return null;
         }
         return array(
             'phone_login' => $picked['phone_login'],
-            'script' => hotdesk_script($script, $settings, $alias, $picked['phone_login'], $screen),
+            'script' => hotdesk_script($script, $settings, array(
+                'alias' => $alias,
+                'phone' => $picked['phone_login'],
+                'record' => $from_record,
+                'screen' => $settings['relogin'] ? $screen : '',
+            )),
         );
     }
 
     /** Returns the script that restores the alias, and that asks for a new login after hotdesk has ended this one. */
-    function hotdesk_script($script, $settings, $alias, $phone_login, $screen)
+    function hotdesk_script($script, $settings, $login)
     {
         $options = json_encode(
-            array(
-                'alias' => $alias,
-                'phone' => $phone_login,
-                'screen' => $settings['relogin'] ? $screen : '',
-                'text' => $settings['text'],
-            ),
+            $login + array('text' => $settings['text']),
             JSON_HEX_TAG | JSON_HEX_AMP | JSON_HEX_APOS | JSON_HEX_QUOT | JSON_INVALID_UTF8_SUBSTITUTE
         );
         return "\n<script>\n" . str_replace('"HOTDESK"', $options, $script) . "</script>\n";

@@ -23,6 +23,32 @@
 
   var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000;
 
+  // A browser slows the timers of a hidden page down, to one a minute in the end, and not those of a Web Worker. A page
+  // that may have no worker, as a Content-Security-Policy can say, has its own timers; they count in any case.
+  var waiting = {}, numbers = 0, worker = null;
+  try {
+    worker = new Worker(URL.createObjectURL(new Blob(
+      ["onmessage = function (asked) { setTimeout(function () { postMessage(asked.data.number); }, asked.data.ms); };"],
+      { type: "text/javascript" })));
+    worker.onmessage = function (told) { run(told.data); };
+    worker.onerror = function (refused) { worker = null; refused.preventDefault(); };
+  } catch (refused) {
+    worker = null;
+  }
+
+  function later(what, ms) {
+    var number = ++numbers;
+    waiting[number] = what;
+    window.setTimeout(function () { run(number); }, ms);
+    if (worker) { worker.postMessage({ number: number, ms: ms }); }
+  }
+
+  function run(number) {
+    var what = waiting[number];
+    delete waiting[number];
+    if (what) { what(); }
+  }
+
   // An agent who logs out by hand, or whose shift is over, is not logged in again, even if hotdesk planned a move. An
   // agent whose logout was refused, as in a call, has not left: there is no link back then.
   var byHand = false, OTHERS = ["NORMAL", "CLOSE", "SHIFT", "TIMEOUT", "READY_TIMEOUT"];
@@ -48,7 +74,12 @@
   function follow(link, order) {
     var url = new URL(link.href), form = document.createElement("form"), box = document.createElement("div");
     url.searchParams.delete("relogin");
-    url.searchParams.set("phone_login", order.alias);
+    if (options.record) {
+      // This agent types no phone. The page reads it from the user's record, where it may have signs that cannot be typed.
+      ["phone_login", "phone_pass"].forEach(function (name) { url.searchParams.delete(name); });
+    } else {
+      url.searchParams.set("phone_login", order.alias);
+    }
     // VICIdial's login form sends the window's size, and the page does not open without it.
     url.searchParams.set("JS_browser_width", window.innerWidth);
     url.searchParams.set("JS_browser_height", window.innerHeight);
@@ -74,7 +105,7 @@
   // The page demands a confirmation from an agent who leaves it until the old session has ended. Wait for that: an old
   // session that ends late deletes the new session's in-groups.
   function leave(form, left_ms) {
-    window.setTimeout(function () {
+    later(function () {
       if (window.needToConfirmExit === true && left_ms > 0) { leave(form, left_ms - READ_MS); return; }
       window.needToConfirmExit = false;
       form.submit();
@@ -83,7 +114,7 @@
 
   function ask(link, left) {
     var again = function () {
-      if (left > 1) { window.setTimeout(function () { ask(link, left - 1); }, ASK_EVERY_MS); }
+      if (left > 1) { later(function () { ask(link, left - 1); }, ASK_EVERY_MS); }
     };
     fetch("hotdesk.php", { method: "POST", body: new URLSearchParams({ screen: options.screen }), credentials: "same-origin" })
       .then(function (answer) { return answer.json(); })
@@ -92,9 +123,9 @@
       }, again);
   }
 
-  var looking = window.setInterval(function () {
+  function look() {
     var link = byHand ? null : relogin();
-    if (byHand || link) { window.clearInterval(looking); }
-    if (link) { ask(link, ASK_AT_MOST); }
-  }, LOOK_EVERY_MS);
+    if (link) { ask(link, ASK_AT_MOST); } else if (!byHand) { later(look, LOOK_EVERY_MS); }
+  }
+  later(look, LOOK_EVERY_MS);
 })("HOTDESK");

@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Install beside vicidial.php. An agent's screen that was logged out asks here whether hotdesk did that. The answer is
-// {"order": {"alias": ...}}, once and only for that screen, and {"order": null} otherwise; "again" means that hotdesk
-// did not answer and the screen may ask again.
+// {"order": {"alias": ...}}, for that screen alone, and {"order": null} otherwise; "again" means that hotdesk did not
+// answer and the screen may ask again.
 
 require_once __DIR__ . '/hotdesk-hook.php';
 

@@ -118,7 +118,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
     stalled_after_seconds: Position = Policy().stalled_after_seconds
     mode: Literal["advise", "act"] = "advise"
-    relogin_via: Literal["api", "sql"] = "api"
+    relogin_via: Literal["sql", "api"] | None = None
     agent_api: tuple[str, ...] = ()
     agent_api_user: str = ""
     agent_api_password: str = ""
@@ -181,18 +181,23 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         except ValueError as error:
             raise SettingsError(str(error)) from error
 
+    @property
+    def acts_by(self) -> Literal["sql", "api"]:
+        """How screens are reached: by SQL, unless there is an agent API to use."""
+        return self.relogin_via or ("api" if self.agent_api else "sql")
+
     def actuator_settings(self) -> ActuatorSettings:
         """Return the controller's settings to reach agents' screens, with the password from its file.
 
         Raises:
             SettingsError: something is missing, or the password's file cannot be read.
         """
-        if self.relogin_via == "sql":
+        if self.acts_by == "sql":
             return ActuatorSettings(database=self.database_settings())
         if not self.agent_api:
             raise SettingsError(
-                'mode is "act", and agent_api is not set: set it to the addresses of VICIdial\'s agent API, such as'
-                ' ["https://web1/agc/api.php"], or set relogin_via = "sql"'
+                'relogin_via is "api", and agent_api is not set: set it to the addresses of VICIdial\'s agent API,'
+                ' such as ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
             if not _is_web_address(url):

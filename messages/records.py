@@ -318,6 +318,17 @@ AnyOrder = Resynchronise | Pause | Drain | Acknowledge | Move | Unbrake | Unfenc
 # --- logins -----------------------------------------------------------------------------------------------------
 
 
+class LoginClaim(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A login form that asked in a user's name, and the phone that was picked for it."""
+
+    alias_id: str
+    """The phone login that was typed: an alias, or one phone's."""
+    phone_login: str
+    server_ip: ServerIp
+    screen: str = ""
+    """The screen that asked, as a digest of something that only that screen knows; empty: not known."""
+
+
 class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """Key `cluster/user/USER`: a slot on a dialer that a pick promised, then the login that it became.
 
@@ -338,12 +349,15 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """The `live_agent_id` of the login it became: it is a slot no more, and records the alias of that agent."""
     planned: bool = False
     """Reserved for an agent who is being moved; otherwise reserved for a login."""
+    claims: tuple[LoginClaim, ...] = ()
+    """In a slot: the login forms that asked since the user's latest session was seen. In a login: those that may have
+    been this session's, whose screens may ask for its re-login."""
+    login: "LoginSlot | None" = None
+    """In a slot: the login of the session that the user has meanwhile, since one key holds both."""
     screen: str = ""
-    """The screen that asked, as a digest of something that only that screen knows. In a planned slot: the screen that
-    is moved, which may ask once for its re-login."""
+    """The screen of the claim that the other fields repeat; in a planned slot that of the session that is moved."""
     asked_by: str = ""
-    """The screen that logs in to a planned slot: perhaps the agent's next one, perhaps that of a stranger who
-    only knows the agent's name. The re-login stays with `screen` until a session is seen."""
+    """In a planned slot of an earlier build, which kept one claim alone: the screen that asked last."""
     handed_out_by: str
     """Name of the process that reserved it; that process ignores the record when it reads it back."""
 
@@ -713,8 +727,10 @@ class FenceStage(Code):
     """`active_agent_login_server` was Y, and hotdesk made it N."""
     NOT_TAKEN = "not_taken"
     """It was N already, so it is not hotdesk's to set back to Y."""
+    LOOKING = "looking"
+    """The dialer is back before the outcome was known: whether hotdesk made it N is to be read."""
     UNCLEAR = "unclear"
-    """It is not known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
+    """It cannot be known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
     RETURNING = "returning"
     RETURNED = "returned"
 

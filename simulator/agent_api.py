@@ -44,12 +44,16 @@ class Misbehavior(Enum):
     HANG = auto()
     """It reads, does nothing and never answers."""
     HANG_AFTER_ACT = auto()
+    WARNINGS = auto()
+    """PHP's warnings before the answer."""
     RESET = auto()
     """The connection breaks in the middle of the answer."""
     REDIRECT = auto()
     """A redirect to a login page."""
     DRIBBLE = auto()
     """A byte now and then."""
+    DRIBBLED_HEADERS = auto()
+    """A header line now and then."""
     HUGE = auto()
 
 
@@ -136,6 +140,10 @@ class FakeAgentApi:
         return f"SUCCESS: {asked.function} function set - {asked.value}|{asked.agent_user}"
 
 
+_ACTS = {Misbehavior.HANG_AFTER_ACT, Misbehavior.WARNINGS, Misbehavior.RESET, Misbehavior.DRIBBLE}
+"""Those that carry out what they are asked."""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = False
 
@@ -151,10 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length", 0))
         form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
         wrong = self.server.api.misbehavior
-        if wrong in {None, Misbehavior.HANG_AFTER_ACT, Misbehavior.RESET, Misbehavior.DRIBBLE}:
+        if form.get("function") == "version" and wrong is not Misbehavior.HANG:
+            self._send("VERSION: 2.14-47|BUILD: 240101-0000|DATE: 2024-01-01 00:00:00|EPOCH: 1704067200\n")
+            return
+        if wrong in {None, *_ACTS}:
             text = self.server.api.answer(form) + "\n"
         else:
-            self.server.api.asked.append(Asked(form["function"], form["agent_user"], form["value"]))
+            asked = Asked(form.get("function", ""), form.get("agent_user", ""), form.get("value", ""))
+            self.server.api.asked += [] if asked.function == "version" else [asked]
             text = "ERROR: the moon is full\n"
         self._misbehave(wrong, text)
 
@@ -174,8 +186,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("location", "/login.php")
                 self.send_header("content-length", "0")
                 self.end_headers()
+            case Misbehavior.WARNINGS:
+                self._send(f"<br />\n<b>Warning</b>:  Undefined variable $DB in <b>api.php</b><br />\n{text}")
             case Misbehavior.DRIBBLE:
                 self._dribble(text)
+            case Misbehavior.DRIBBLED_HEADERS:
+                self._dribble_headers()
             case Misbehavior.HUGE:
                 self._send("x" * HUGE_BYTES)
             case _:
@@ -202,6 +218,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 if self.server.api.wait_for_release(DRIBBLE_SECONDS):
                     return
+        except OSError:
+            self.close_connection = True
+
+    def _dribble_headers(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        try:
+            while not self.server.api.wait_for_release(DRIBBLE_SECONDS):
+                self.send_header("x-patience", "please")
+                self.flush_headers()
         except OSError:
             self.close_connection = True
 

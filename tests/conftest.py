@@ -5,7 +5,7 @@ test does to them no test of the other process sees.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,6 +32,7 @@ LONGEST = (
     *("tests/soak/", "tests/packaging/", "tests/hook/", "tests/dashboards/", "tests/helm/", "tests/simulator/"),
 )
 """What takes longest begins first, so that nothing long is left for one process at the end."""
+LAST_LINES = 20
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +42,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, folder in enumerate(LONGEST) if item.nodeid.startswith(folder)), len(LONGEST))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test said last."""
+    report = yield
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if report.failed and folder is not None:
+        for said in sorted(folder.glob("*.stderr")):
+            report.sections.append((said.name, "\n".join(said.read_text(errors="replace").splitlines()[-LAST_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ when another sign of life wavers, at once and again a second later if it does no
 asked every five minutes, and when its heartbeat begins to beat; in doubt as any other, but only twice: it may have
 answered the collector before this one.
 
-An answer stands while the doubt lasts for which it was asked; otherwise it is soon too old to say anything. When most
-dialers waver together each is asked once, which shows no silence, and when some are back, the doubt about the others
-begins anew: their network may be back as well, and only their updaters, which take up to a minute, may not.
+An answer stands while the doubt lasts for which it was asked, and no sign joins or leaves it; otherwise it is soon too
+old to say anything. When most dialers waver together each is asked once, which shows no silence, and when some are
+back, the doubt about the others begins anew: their network may be back as well, and only their updaters, which take up
+to a minute, may not.
 
 If a dialer in doubt does not answer, another one is asked too: if that one is silent as well, the fault may be
 hotdesk's own. If it answers, or none may be asked, the calm dialers' last answers stand beside the silence.
@@ -137,7 +138,8 @@ class Pacing:
         new = False
         for ip, dialer in self._dialers.items():
             signs = wavers.get(ip, frozenset())
-            if not signs <= dialer.wavers:
+            if signs and signs != dialer.wavers:
+                # one more sign wavers, or one of them is back: what it answered before says nothing about it now
                 dialer.doubt_anew(now)
                 new = True
             elif not signs:

@@ -79,15 +79,14 @@ class Picker:
         return answer
 
     async def relogin(self, name: str, body: ReloginBody, asker: Asker) -> ReloginAnswer:
-        """Return the re-login of a screen. Only the owner answers: two processes could answer twice.
+        """Return the re-login of a screen. Only the owner answers: it knows how far the move is.
 
         Raises:
             ProblemDetailsException: there is none, or the owner does not answer.
         """
         cluster = cluster_or_404(self._clusters, name)
         if cluster.owned:
-            slot, entries = cluster.answer_relogin(body.screen)
-            self._put(entries)
+            slot = cluster.answer_relogin(body.screen)
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
                     status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -119,9 +118,9 @@ class Picker:
         return answer
 
     async def release(self, name: str, user: str, asker: Asker) -> None:
-        """Release a slot, here and at the owner."""
+        """Release a slot that a login asked for, here and at the owner."""
         cluster = cluster_or_404(self._clusters, name)
-        _, entries = cluster.release(user)
+        entries = cluster.release(user)
         if _passes_on(cluster, asker) and await self._owners.release(
             cluster.state.published.owner_url, name, user, asker.authorization
         ):
@@ -196,7 +195,7 @@ def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandl
     @post(
         "/v1/clusters/{cluster:str}/relogins",
         tags=["pick"],
-        summary="Did hotdesk log this screen out, and should it log in again? Answered once",
+        summary="Did hotdesk log this screen out, and should it log in again?",
         guards=guards,
         security=SECURED,
         responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
+from controller.core.decided import SlotEnd
 from controller.core.detector import doubt_about, is_dead, judge_fleet
 from controller.core.fences import fenced
 from controller.core.news import News, Stamp, Tombstone, Undecodable
@@ -203,9 +204,7 @@ class Cluster:
                 fenced=fenced(self.state),
                 newest_session=observed.newest_session,
             )
-        ended = [
-            end_of_slot(slot, self._me.name) if over else entry_of(slot) for slot, over in decided.slots_ended.values()
-        ]
+        ended = list(map(self._entry_of, decided.slots_ended.values()))
         decided.slots_ended.clear()
         return ended
 
@@ -268,23 +267,30 @@ class Cluster:
 
     def pick(self, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:
         """Return the pick for a login, with its slot reserved, and the entries for the log."""
-        slots = self.state.decided.slots
-        before = slots.of(request.user)
         picked = pick(self.state, self.policy, request, self._me.name)
         if isinstance(picked, Refused):
-            released = before is not None and slots.of(request.user) is None
-            return picked, [end_of_slot(before, self._me.name)] if before is not None and released else []
-        return picked, [entry_of(picked.slot)] if picked.is_new else []
+            return picked, [] if picked.ended is None else [self._entry_of(picked.ended)]
+        if picked.stored is None:
+            return picked, []
+        if picked.stored.planned:
+            self._echoes[picked.stored] += 1
+        return picked, [entry_of(picked.stored)]
 
-    def answer_relogin(self, screen: str) -> tuple[LoginSlot | NoRelogin, list[Entry]]:
-        """Return the slot for the re-login of a screen, once, and the entries for the log."""
-        slot = answer_relogin(self.state, screen)
-        return slot, [] if isinstance(slot, NoRelogin) else [entry_of(slot)]
+    def answer_relogin(self, screen: str) -> LoginSlot | NoRelogin:
+        """Return the slot for the re-login of a screen."""
+        return answer_relogin(self.state, screen)
 
-    def release(self, user: str) -> tuple[LoginSlot | None, list[Entry]]:
-        """Release a user's slot, and return it with the entries for the log."""
-        slot = self.state.decided.slots.release(user)
-        return slot, [] if slot is None else [end_of_slot(slot, self._me.name)]
+    def release(self, user: str) -> list[Entry]:
+        """Release a user's slot, if a login asked for it, and return the entries for the log."""
+        end = self.state.decided.release(user)
+        return [] if end is None else [self._entry_of(end)]
+
+    def _entry_of(self, end: SlotEnd) -> Entry:
+        if end.over:
+            return end_of_slot(end.slot, self._me.name)
+        login = msgspec.structs.replace(end.slot, handed_out_by=self._me.name)
+        self.state.decided.logins[login.user.lower()] = login
+        return entry_of(login)
 
     def _is_echo(self, news: News, *, live: bool) -> bool:
         """Return True if this record is the echo of our own commit: it is known, and may be out of date."""

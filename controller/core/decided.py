@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
-from controller.core.observed import Entity
+from controller.core.claims import login_of
+from controller.core.observed import Entity, Observed
 from controller.core.orders import Orders
 from controller.core.slots import Slots
 from messages import keys
@@ -33,10 +32,11 @@ CLOSED_KEPT = 50
 
 
 class SlotEnd(NamedTuple):
-    """A slot that became a login, or a slot or login that has ended."""
+    """The end of a slot or of a login."""
 
     slot: LoginSlot
     over: bool
+    """It has ended; otherwise this is the login that is left under its key."""
 
 
 @dataclass
@@ -129,8 +129,8 @@ class Decided:
 
     # --- slots and logins -------------------------------------------------------------------------------------------
 
-    def add_slot(self, slot: LoginSlot, session: AgentSession | None, seen_at_ms: int) -> None:
-        """Add a slot, or the login it became; `session` is its user's, in the poll of `seen_at_ms`.
+    def add_slot(self, slot: LoginSlot, observed: Observed) -> None:
+        """Add a slot, or the login it became.
 
         Logins and sessions travel on different topics, so the session may be known before the slot.
         """
@@ -141,13 +141,24 @@ class Decided:
             self.logins[name] = slot
             return
         self.reserve(slot)
+        session = observed.agents.get(name)
+        if slot.login is not None and (session is None or session.live_agent_id == slot.login.used_by):
+            self.logins.setdefault(name, slot.login)
         if session is not None:
-            self._use_slot(session, seen_at_ms)
+            self._use_slot(session, observed)
 
     def reserve(self, slot: LoginSlot) -> None:
         """Reserve a new slot; the end of an earlier one of its user no longer matters."""
         self.slots_ended.pop(slot.user.lower(), None)
         self.slots.add(slot)
+
+    def release(self, user: str) -> SlotEnd | None:
+        """Release a user's slot and return its end; None: no slot, or one of a move, which no login takes away."""
+        slot = self.slots.of(user)
+        if slot is None or slot.planned:
+            return None
+        self.slots.release(user)
+        return self._end_of(slot)
 
     def remove_slot(self, user: str) -> None:
         """Remove a user's slot and login."""
@@ -155,26 +166,33 @@ class Decided:
         self.slots_ended.pop(user.lower(), None)
         self.logins.pop(user.lower(), None)
 
-    def end_slots(self, changes: list[Entity | Key], now_ms: int) -> None:
+    def end_slots(self, changes: list[Entity | Key], observed: Observed) -> None:
         """Turn slots into logins, and end slots and logins, by the changes of a poll."""
         if not (self.slots or self.logins):
             return
         for news in changes:
             if isinstance(news, AgentSession):
                 self._end_login(news.user, news.live_agent_id)
-                self._use_slot(news, now_ms)
+                self._use_slot(news, observed)
             elif isinstance(news, Key) and news.kind == keys.KIND_AGENT:
                 self._end_login(news.name, None)
-        for slot in self.slots.expire(now_ms):
-            self.slots_ended[slot.user.lower()] = SlotEnd(slot, over=True)
+        for slot in self.slots.expire(observed.observed_at_ms):
+            self.slots_ended[slot.user.lower()] = self._end_of(slot)
 
-    def _use_slot(self, session: AgentSession, seen_at_ms: int) -> None:
-        slot = self.slots.fulfil(session, seen_at_ms)
-        if slot is not None:
-            screen = slot.asked_by or slot.screen
-            login = msgspec.structs.replace(slot, used_by=session.live_agent_id, screen=screen, asked_by="")
-            self.logins[session.user.lower()] = login
-            self.slots_ended[session.user.lower()] = SlotEnd(login, over=False)
+    def _use_slot(self, session: AgentSession, observed: Observed) -> None:
+        slot = self.slots.fulfil(session, observed.observed_at_ms)
+        if slot is None:
+            return
+        name = session.user.lower()
+        login = login_of(observed, slot, session)
+        if login is not None:
+            self.logins[name] = login
+        self.slots_ended[name] = self._end_of(slot)
+
+    def _end_of(self, slot: LoginSlot) -> SlotEnd:
+        """Return the end of a slot: its user's login, which has the same key, is all that is left of it."""
+        login = self.logins.get(slot.user.lower())
+        return SlotEnd(slot, over=True) if login is None else SlotEnd(login, over=False)
 
     def _end_login(self, user: str, live_agent_id: int | None) -> None:
         """Remove a user's login unless it is that of the session `live_agent_id`."""

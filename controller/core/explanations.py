@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from controller.core.picks import rank_alias, resolve
+from controller.core.claims import resolve
+from controller.core.picks import rank_alias
 from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_dialers
 from controller.core.readiness import alias_findings
@@ -68,7 +69,7 @@ def explain(
     known_agent = user in state.observed.agents or state.decided.slots.of(name) is not None
     if known_agent or (about_user and not found):
         found.append(Explanation(kind="agent", name=name, words=(*notice, *_agent_words(state, name))))
-    if resolve(state, name):
+    if resolve(state.observed, name):
         found.append(Explanation(kind="alias", name=name, words=(*notice, *_alias_words(state, policy, name))))
     return [
         msgspec.structs.replace(
@@ -196,7 +197,7 @@ def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> 
 
 def _alias_words(state: ClusterState, policy: Policy, typed: str) -> Iterator[str]:
     alias = state.observed.aliases.get(typed.lower())
-    logins = resolve(state, typed)
+    logins = resolve(state.observed, typed)
     if alias is not None:
         yield f"A phone alias that stands for {', '.join(logins)}."
     elif len(logins) > 1:

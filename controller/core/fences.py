@@ -2,8 +2,8 @@
 
 VICIdial's own page goes on choosing a dead dialer for up to two minutes, and without the login hook only
 `servers.active_agent_login_server` stops that. The switch belongs to other people, so hotdesk records its plan before
-it touches the switch, sets it back only if hotdesk itself had changed it, and leaves a plan without a known outcome to
-people.
+it touches the switch, and sets it back only if hotdesk itself had changed it. A plan without a known outcome is looked
+at until it is known.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason
 from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp
 
-_OURS = {FenceStage.PLANNED, FenceStage.TAKEN, FenceStage.RETURNING}
+_OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
 _OVER = {FenceStage.NOT_TAKEN, FenceStage.RETURNED}
@@ -48,7 +48,7 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
         return ActionChange(fence, None, over=True)
     if fence.stage is FenceStage.PLANNED and not down:
         answer = "the dialer came back before hotdesk knew whether it had closed it"
-        return ActionChange(_changed(state, fence, FenceStage.UNCLEAR, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
+        return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
     if withheld is not None:
         return None
     returning = _changed(state, fence, FenceStage.RETURNING, by)

@@ -223,6 +223,9 @@ class Moves:
     def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
         plan = self._plan
         login = plan.state.decided.logins.get(session.user.lower())
+        if login is not None and login.used_by != session.live_agent_id:
+            login = None
+        asked = plan.state.decided.slots.of(session.user)
         return LoginSlot(
             cluster=plan.state.cluster,
             user=session.user,
@@ -234,7 +237,9 @@ class Moves:
             until_ms=plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
             replaces=session.live_agent_id,
             planned=True,
-            screen="" if login is None or login.used_by != session.live_agent_id else login.screen,
+            claims=() if asked is None else asked.claims,
+            login=login,
+            screen="" if login is None else login.screen,
             handed_out_by=plan.by,
         )
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.decided import NOT_SENT
+from controller.core.claims import resolve, screens_of, with_claim
+from controller.core.decided import NOT_SENT, SlotEnd
 from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
-from messages.records import LoginSlot, ReloginStage
+from messages.records import LoginClaim, LoginSlot, ReloginStage, ServerIp
 
 
 class PickRequest(NamedTuple):
@@ -28,10 +29,11 @@ class PickRequest(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """A slot; `is_new`: the slot, or the screen that it is for, is new."""
+    """The pick for a login."""
 
     slot: LoginSlot
-    is_new: bool
+    stored: LoginSlot | None
+    """The user's slot, if it or one of its claims is new; None: nothing has changed."""
 
 
 class Refused(NamedTuple):
@@ -40,20 +42,13 @@ class Refused(NamedTuple):
     why: NoPick
     phones: tuple[RankedPhone, ...]
     """Each phone with its own reasons; empty for an unknown alias."""
-
-
-def resolve(state: ClusterState, typed: str) -> tuple[str, ...]:
-    """Return the phone logins that `typed` stands for, in VICIdial's order; empty: an unknown login."""
-    alias = state.observed.aliases.get(typed.lower())
-    if alias is not None:
-        return alias.logins
-    logins = tuple(login for login in typed.split(",") if login)
-    return logins if any(login.lower() in state.observed.phones for login in logins) else ()
+    ended: SlotEnd | None = None
+    """The end of the user's slot, whose dialer takes logins no more; None: no slot has ended."""
 
 
 def rank_alias(state: ClusterState, policy: Policy, typed: str, campaign_id: str) -> AliasRanking | None:
     """Rank the phones behind `typed`; None: an unknown login."""
-    logins = resolve(state, typed)
+    logins = resolve(state.observed, typed)
     return rank_phones(state, policy, logins, campaign_id) if logins else None
 
 
@@ -63,27 +58,44 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     if reserved is not None and reserved.planned:
         return _pick_while_moved(state, policy, reserved, request, by)
     if reserved is not None and _still_good(state, policy, reserved, request):
-        if request.screen in {"", reserved.screen}:
-            return Picked(reserved, is_new=False)
-        reserved = msgspec.structs.replace(reserved, screen=request.screen, handed_out_by=by)
-        state.decided.slots.add(reserved)
-        return Picked(reserved, is_new=True)
-    if reserved is not None:
-        state.decided.slots.release(request.user)
+        claimed = with_claim(reserved, _claim(request, reserved.phone_login, reserved.server_ip), by)
+        if claimed is reserved:
+            return Picked(reserved, None)
+        slot = msgspec.structs.replace(claimed, screen=request.screen or claimed.screen)
+    else:
+        ended = state.decided.release(request.user)
+        best = _best(state, policy, request)
+        if isinstance(best, Refused):
+            if reserved is None or reserved.alias_id.lower() == request.alias.lower():
+                return best._replace(ended=ended)
+            state.decided.slots.add(reserved)
+            return best
+        slot = _slot_for(state, policy, request, best, by, () if reserved is None else reserved.claims)
+    state.decided.reserve(slot)
+    return Picked(slot, slot)
+
+
+def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPhone | Refused:
     ranking = rank_alias(state, policy, request.alias, request.campaign_id)
     if ranking is None:
         return Refused(NoPick.UNKNOWN_ALIAS, ())
-    best = ranking.best
-    if best is None:
-        return Refused(NoPick.NO_DIALER, ranking.phones)
-    slot = _slot_for(state, policy, request, best, by)
-    state.decided.reserve(slot)
-    return Picked(slot, is_new=True)
+    return ranking.best or Refused(NoPick.NO_DIALER, ranking.phones)
 
 
-def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: RankedPhone, by: str) -> LoginSlot:
+def _claim(request: PickRequest, phone_login: str, server_ip: ServerIp) -> LoginClaim:
+    return LoginClaim(alias_id=request.alias, phone_login=phone_login, server_ip=server_ip, screen=request.screen)
+
+
+def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
+    state: ClusterState,
+    policy: Policy,
+    request: PickRequest,
+    best: RankedPhone,
+    by: str,
+    claims: tuple[LoginClaim, ...] = (),
+) -> LoginSlot:
     session = state.observed.agents.get(request.user.lower())
-    return LoginSlot(
+    slot = LoginSlot(
         cluster=state.cluster,
         user=request.user,
         alias_id=request.alias,
@@ -93,9 +105,12 @@ def _slot_for(state: ClusterState, policy: Policy, request: PickRequest, best: R
         handed_out_at_ms=state.observed.observed_at_ms,
         until_ms=state.observed.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
+        claims=claims,
+        login=state.decided.logins.get(request.user.lower()),
         screen=request.screen,
         handed_out_by=by,
     )
+    return with_claim(slot, _claim(request, best.phone_login, best.server_ip), by)
 
 
 def _pick_while_moved(
@@ -103,43 +118,50 @@ def _pick_while_moved(
 ) -> Picked | Refused:
     """Return the pick for a user who is being moved, and so has a planned slot.
 
-    The login page asks before it has checked a password, so this may be any person who knows the user's name: in any
-    case the slot and the re-login stay with the screen that is moved. For the same reason only slots of moves count.
+    The login page asks before it has checked a password, so this may be any person who knows the user's name: the slot
+    stays that of the move, and the re-login that of the screens that are moved. For the same reason only slots of
+    moves count.
     """
     same_alias = reserved.alias_id.lower() == request.alias.lower()
-    slot = reserved
+    slot, picked = reserved, reserved
     moves_only = replace(state, decided=replace(state.decided, slots=state.decided.slots.planned()))
     if not (same_alias and _still_good(moves_only, policy, reserved, request)):
-        ranking = rank_alias(moves_only, policy, request.alias, request.campaign_id)
-        if ranking is None:
-            return Refused(NoPick.UNKNOWN_ALIAS, ())
-        if ranking.best is None:
-            return Refused(NoPick.NO_DIALER, ranking.phones)
-        if not same_alias:
-            return Picked(_slot_for(state, policy, request, ranking.best, by), is_new=False)
-        slot = msgspec.structs.replace(
-            reserved, phone_login=ranking.best.phone_login, server_ip=ranking.best.server_ip, handed_out_by=by
-        )
-    if request.screen not in {"", reserved.screen, reserved.asked_by}:
-        slot = msgspec.structs.replace(slot, asked_by=request.screen, handed_out_by=by)
+        best = _best(moves_only, policy, request)
+        if isinstance(best, Refused):
+            return best
+        if same_alias:
+            slot = picked = msgspec.structs.replace(
+                reserved, phone_login=best.phone_login, server_ip=best.server_ip, handed_out_by=by
+            )
+        else:
+            picked = _slot_for(state, policy, request, best, by)
+    slot = with_claim(slot, _claim(request, picked.phone_login, picked.server_ip), by)
     if slot is not reserved:
         state.decided.slots.add(slot)
-    return Picked(slot, is_new=slot is not reserved)
+    return Picked(slot if same_alias else picked, None if slot is reserved else slot)
 
 
 def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
-    """Return the slot for the re-login of a screen that hotdesk logged out, once: it is a login's from then on."""
+    """Return the slot for the re-login of a screen that hotdesk logged out.
+
+    Each screen that claims the login is answered, as often as it asks, until a new session is seen: which one is the
+    agent's is not known, and what is answered is no secret.
+    """
     for slot in state.decided.slots:
-        if slot.planned and slot.screen == screen != "":
+        if slot.planned and screen in _moved_screens(slot):
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
                 return NoRelogin.NONE  # it ended before a logout was sent: hotdesk did not end it
-            answered = msgspec.structs.replace(slot, planned=False)
-            state.decided.slots.add(answered)
-            return answered
+            return slot
     return NoRelogin.NONE
+
+
+def _moved_screens(slot: LoginSlot) -> frozenset[str]:
+    """Return the screens of the session that a planned slot replaces."""
+    screens = frozenset({slot.screen} - {""})
+    return screens if slot.login is None else screens | screens_of(slot.login)
 
 
 def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
@@ -151,6 +173,6 @@ def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, reques
     if phone is None or not phone.active or phone.server_ip != reserved.server_ip or dialer is None:
         return False
     state.decided.slots.release(reserved.user)
-    ranking = rank_phones(state, policy, resolve(state, request.alias), request.campaign_id)
+    ranking = rank_phones(state, policy, resolve(state.observed, request.alias), request.campaign_id)
     state.decided.slots.add(reserved)
     return any(each.phone_login == reserved.phone_login and each.rank is not None for each in ranking.phones)

@@ -79,7 +79,7 @@ class ClusterState:
             ):
                 folded, changes = self.observed.fold(news)
                 if folded is Folded.POLL:
-                    self.decided.end_slots(changes, self.observed.observed_at_ms)
+                    self.decided.end_slots(changes, self.observed)
                 return folded
             case Tombstone():
                 return self._end(news)
@@ -97,8 +97,7 @@ class ClusterState:
 
     def add_slot(self, slot: LoginSlot) -> None:
         """Add a slot, or the login that it became."""
-        session = self.observed.agents.get(slot.user.lower())
-        self.decided.add_slot(slot, session, self.observed.observed_at_ms)
+        self.decided.add_slot(slot, self.observed)
 
     def _publish(self, ranking: RankingSnapshot) -> Folded:
         stamp = (ranking.epoch, ranking.sequence)

@@ -1,6 +1,6 @@
 """Targets: the alias and the phone that an agent is moved to, or why there is none. Pure."""
 
-from controller.core.picks import resolve
+from controller.core.claims import resolve, station_of, station_of_session
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone, rank_phones
 from controller.core.state import ClusterState
@@ -27,7 +27,7 @@ class Targets:
         alias_id = self._alias_of(session)
         if isinstance(alias_id, NotMoved):
             return alias_id
-        logins, worse = resolve(self._ahead, alias_id), False
+        logins, worse = resolve(self._ahead.observed, alias_id), False
         for phone in rank_phones(self._ahead, self._plan.policy, logins, session.campaign_id).phones:
             if phone.rank is None or phone.server_ip == session.server_ip:
                 continue
@@ -37,11 +37,16 @@ class Targets:
         return NotMoved.NO_BETTER if worse else NotMoved.NOWHERE
 
     def _alias_of(self, session: AgentSession) -> str | NotMoved:
-        """Return the alias of an agent's login: the recorded one, or else the only alias with that phone."""
+        """Return the alias of an agent's login: the recorded one, or else the only alias with that phone.
+
+        A login by a single phone is no reason to stay: whoever knows the user's name can ask for one.
+        """
         state = self._plan.state
         login = state.decided.logins.get(session.user.lower())
-        if login is not None and login.used_by == session.live_agent_id and resolve(state, login.alias_id):
-            return login.alias_id
+        if login is not None and login.used_by == session.live_agent_id:
+            several = len(resolve(state.observed, login.alias_id)) > 1
+            if several or login.alias_id.lower() in state.observed.aliases:
+                return login.alias_id
         if session.typed.lower() in state.observed.aliases:
             return session.typed
         found = self._aliases_with(session)
@@ -53,7 +58,7 @@ class Targets:
         """Return the aliases that list the phone of an agent's session."""
         if self._aliases_of is None:
             self._aliases_of = _aliases_by_phone(self._plan)
-        return self._aliases_of.get(f"{session.server_ip}/{session.extension}".lower(), set())
+        return self._aliases_of.get(station_of_session(session), set())
 
 
 def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
@@ -63,6 +68,5 @@ def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
         for login in alias.logins:
             phone = observed.phones.get(login.lower())
             if phone is not None:
-                station = f"{phone.server_ip}/{phone.protocol}/{phone.extension}".lower()
-                found.setdefault(station, set()).add(alias.alias_id)
+                found.setdefault(station_of(phone), set()).add(alias.alias_id)
     return found

@@ -1,18 +1,17 @@
-"""The executor: a thread for each cluster that carries out committed actions, one after the other.
+"""The executor: a few threads for each cluster that carry out committed actions.
 
 It decides nothing. Just before it sends anything it reads VICIdial's own rows, and last of all it asks whether this
 process still owns the cluster; between that answer and the effect lie at most the time limits of the request.
 """
 
-import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
-from controller.core.actions import Outcome, SessionRow, after_check, check
+from controller.core.actions import AttemptId, Outcome, SessionRow, after_check, attempt_of, check
+from controller.runtime.action_queue import ActionQueue
 from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
 from messages.records import (
@@ -27,21 +26,22 @@ from messages.records import (
 )
 from messages.words import reason, sentence
 
-IDLE_SECONDS = 0.5
-SECOND = 1.0
+AT_ONCE = 4
+"""Most actions of a cluster in progress: a web server or a table that makes some of them wait holds up no others."""
+NO_PACE = 1e6
 
 log = structlog.get_logger()
 
 
 class Executor:
-    """Carries out one cluster's actions, one after the other: a cluster never has two in progress at once.
+    """Carries out one cluster's actions, a few at once, and never two for the same agent or dialer.
 
     Args:
         cluster: the cluster's name.
         name: this process's name, which its own actions have in `by`.
-        actuators: the first ones to use.
+        actuators: the first ones to use, by several threads at once.
         objection: asked last of all, and each time; returns why this action must not be carried out now; None: it may.
-        report: called with each action and its outcome, in this thread.
+        report: called with each action and its outcome, in the thread that carried it out.
     """
 
     def __init__(  # noqa: PLR0913 # its parts, each once
@@ -59,53 +59,82 @@ class Executor:
         self._objection = objection
         self._report = report
         self._clock = clock
-        self._sent_at: deque[float] = deque()
-        """When screens were lately sent a logout."""
-        self._queue: queue.SimpleQueue[Action] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"executor-{cluster}", daemon=True)
+        self._unclear: set[AttemptId] = set()
+        """Fences whose outcome is not known yet; no more than there are dialers."""
+        self._changed = threading.Condition()
+        """Guards the queue, and says that another action may begin."""
+        self._queue = ActionQueue()
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"executor-{cluster}-{number}", daemon=True)
+            for number in range(AT_ONCE)
+        ]
 
     def use(self, actuators: Actuators | None) -> None:
         """Use these actuators from the next action on; None: carry out no more actions. From any thread."""
         self._actuators = actuators
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; queued actions are not carried out."""
-        self._stop.set()
+        """Ask the threads to end; queued actions are not carried out."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
 
     def submit(self, action: Action) -> None:
         """Queue a committed action."""
-        self._queue.put(action)
+        with self._changed:
+            self._queue.add(action)
+            self._changed.notify()
+
+    def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
+        """Take back those of these attempts that have not begun, and return them: nothing comes of them."""
+        with self._changed:
+            return self._queue.withdraw(attempts)
+
+    def begin(self) -> Action | None:
+        """Return the action to carry out next; None: none may begin now."""
+        actuators = self._actuators
+        with self._changed:
+            return self._queue.begin(self._clock(), NO_PACE if actuators is None else actuators.per_second)
+
+    def end(self, action: Action) -> None:
+        """Record that an action is over, so that another of its agent or dialer may begin."""
+        with self._changed:
+            self._queue.end(action)
+            self._changed.notify_all()
+
+    def seconds_until_paced(self) -> float | None:
+        """Return how long moves must wait for the pace; None: they need not."""
+        with self._changed:
+            return self._queue.seconds_until_paced(self._clock())
 
     def _work(self) -> None:
-        while not self._stop.is_set():
-            try:
-                action = self._queue.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                continue
-            self._report(action, self._carry_out(action))
+        while (action := self._wait_for_one()) is not None:
+            outcome = self._carry_out(action)
+            self.end(action)
+            self._report(action, outcome)
+
+    def _wait_for_one(self) -> Action | None:
+        """Return the action to carry out next, once there is one; None: this thread is to end."""
+        with self._changed:
+            while not self._stopping:
+                action = self.begin()
+                if action is not None:
+                    return action
+                self._changed.wait(self.seconds_until_paced())
+        return None
 
     def _carry_out(self, action: Action) -> Outcome:
         try:
-            self._stop.wait(self.wait_before(action))
             return self.carry_out(action)
         except Exception as error:  # this thread must not end while the process reports that it acts
             log.exception("an action failed", cluster=action.cluster)
             return Outcome(Reply.UNCLEAR, f"hotdesk made a mistake ({type(error).__name__}); its log says more")
-
-    def wait_before(self, action: Action) -> float:
-        """Return how many seconds an action must wait for the pace: a backlog is not carried out all at once."""
-        actuators = self._actuators
-        if not isinstance(action, Relogin) or actuators is None:
-            return 0.0
-        pace = max(1, round(actuators.per_second))
-        while len(self._sent_at) > pace:
-            self._sent_at.popleft()
-        return max(0.0, self._sent_at[0] + SECOND - self._clock()) if len(self._sent_at) == pace else 0.0
 
     def carry_out(self, action: Action) -> Outcome:
         """Check the precondition, ask whether this process still may act, and act, in this thread."""
@@ -113,27 +142,59 @@ class Executor:
         if actuators is None:
             return Outcome(Reply.UNSENT, sentence(ReasonCode.NO_ACTUATORS))
         if isinstance(action, Fence):
-            # an earlier owner may have carried out its own fence already
-            return self._withheld(action) or actuators.interventions.fence(action, first=action.by == self._name)
+            return self._withheld(action) or self._fence(actuators, action)
+        tried: Outcome | None = None
+        for ways_left in range(actuators.control.ways, -1, -1):
+            # the last time only looks
+            outcome = self._look_and_act(actuators, action, acts=ways_left > 0)
+            tried = _together(tried, outcome)
+            if outcome is None or not outcome.look:
+                break
+        return tried or Outcome(Reply.UNSENT, "")
+
+    def _look_and_act(
+        self, actuators: Actuators, action: Relogin | AgentPause | Arrival, *, acts: bool
+    ) -> Outcome | None:
+        """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
             return Outcome(Reply.UNSENT, str(error))
         found = check(action, rows, names_user=actuators.control.names_user)
-        if found is Precondition.HANG_UP and isinstance(action, Relogin):
-            # the agent chooses the disposition, unless the screen was sent a logout already
-            status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
-            return self._withheld(action) or actuators.control.hang_up(action, status)
-        if found is not Precondition.SEND:
+        if found not in {Precondition.SEND, Precondition.HANG_UP}:
             return after_check(found)
-        return self._withheld(action) or self._act(actuators, action, rows)
+        if not acts:
+            return None
+        return self._withheld(action) or self._act(actuators, action, rows, hangs_up=found is Precondition.HANG_UP)
 
-    def _act(self, actuators: Actuators, action: Relogin | AgentPause | Arrival, rows: Sequence[SessionRow]) -> Outcome:
+    def _fence(self, actuators: Actuators, fence: Fence) -> Outcome:
+        # an earlier owner, or an attempt whose answer was lost, may have closed it already
+        first = fence.by == self._name and attempt_of(fence) not in self._unclear
+        outcome = actuators.interventions.fence(fence, first=first)
+        if outcome.reply is Reply.UNCLEAR:
+            self._unclear.add(attempt_of(fence))
+        elif outcome.reply is not Reply.UNSENT:
+            self._unclear.discard(attempt_of(fence))
+        return outcome
+
+    def _act(
+        self,
+        actuators: Actuators,
+        action: Relogin | AgentPause | Arrival,
+        rows: Sequence[SessionRow],
+        *,
+        hangs_up: bool,
+    ) -> Outcome:
         match action:
+            case Relogin() if hangs_up:
+                # the agent chooses the disposition, unless the screen was sent a logout already
+                status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
+                return actuators.control.hang_up(action, status)
             case Relogin(forced=True):
                 return actuators.interventions.end_session(action)
             case Relogin():
-                self._sent_at.append(self._clock())
+                with self._changed:
+                    self._queue.note_sent(self._clock())
                 return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
             case Arrival(stage=ArrivalStage.CALLING):
                 return actuators.control.call(action)
@@ -143,8 +204,20 @@ class Executor:
                 return _pause(actuators, action, rows)
 
     def _withheld(self, action: Action) -> Outcome | None:
-        why = reason(ReasonCode.STOPPING) if self._stop.is_set() else self._objection(action)
+        why = reason(ReasonCode.STOPPING) if self._stopping else self._objection(action)
         return None if why is None else Outcome(Reply.UNSENT, why.text)
+
+
+def _together(before: Outcome | None, now: Outcome | None) -> Outcome | None:
+    """Return the outcome of an action that was tried in one way, and then in another; None: it was not tried."""
+    if before is None or now is None:
+        return now or before
+    late = before.late + now.late
+    if now.reply is Reply.DONE and now.said == sentence(Precondition.TOLD):
+        late -= 1  # one that was given up is no longer on its way: the row shows it
+    if before.reply is Reply.UNCLEAR and now.reply in {Reply.UNSENT, Reply.REFUSED}:
+        now = before  # it may have been done the first time
+    return now._replace(late=max(0, late))
 
 
 def _pause(actuators: Actuators, pause: AgentPause, before: Sequence[SessionRow]) -> Outcome:

@@ -1,8 +1,10 @@
 """Agent control by VICIdial's agent API, `agc/api.php` on its web servers.
 
 The API addresses a user and not a session: its LOGOUT would end whatever session that user has when it arrives. So the
-caller reads the user's rows just before, and a request's time limit is short. Without an answer it is not known whether
-the request was carried out; no second web server is asked then, since the first may still be working on it.
+caller reads the user's rows just before, and a request's time limit is short. A web server that hangs may carry out
+what it was sent when it goes on, an hour later if need be: nothing here can prevent that. So an address that has not
+answered lately is asked for its version first, and one that hangs is put last and costs its time limit once. Without an
+answer, the caller looks at the row before another address is asked.
 
 VICIdial answers 200 whatever happens, so the text counts. An answer about a wrong password repeats that password, and
 some wrong passwords lock the user: every answer is cleaned before it is passed on, and the caller stops.
@@ -12,16 +14,19 @@ import html
 import re
 import secrets
 import ssl
+import threading
 import time
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import httpx
 
 from controller.core.actions import Outcome
 from controller.core.actions.relogin import LOGOUT
+from controller.vicidial.exchange import BoundedTransport
+from controller.vicidial.names import Names
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 
@@ -37,6 +42,14 @@ NOT_LOGGED_IN = "agent_user is not logged in"
 NOT_PAUSED = "agent is not paused"
 NO_PERMISSION = "DOES NOT HAVE PERMISSION"
 DENIALS = re.compile(r"Invalid Username/Password|DOES NOT HAVE PERMISSION|API NOT ACTIVE|LOCK|BAD\|", re.IGNORECASE)
+MOST_QUOTED = 80
+"""How much of an answer that is none of VICIdial's is quoted."""
+ANSWER = re.compile(r"^\s*((?:SUCCESS|ERROR):.*)$", re.MULTILINE)
+"""VICIdial's answer, wherever it stands: PHP may print warnings before it."""
+ALIVE_SECONDS = 1.0
+"""An address that has answered so lately is not asked whether it works."""
+VERSION = {"source": "hotdesk", "function": "version"}
+"""A request that needs no account and changes nothing."""
 ANY_STATUS = "A"
 """A status for the permission check if none is configured."""
 
@@ -51,25 +64,40 @@ class Function(StrEnum):
     CALL = "call_agent"
 
 
+class Heard(Enum):
+    """The kind of what came back from an address."""
+
+    ANSWER = auto()
+    """VICIdial's answer."""
+    STRANGE = auto()
+    """Something else. It may have been done all the same."""
+    NOTHING = auto()
+
+
 class _Answer(NamedTuple):
     status: int
     text: str
 
 
+class _Got(NamedTuple):
+    heard: Heard
+    outcome: Outcome
+
+
 class AgentApi:
-    """A `controller.vicidial.ports.AgentControl`, by VICIdial's agent API.
+    """A `controller.vicidial.ports.AgentControl`, by VICIdial's agent API. Several threads may use it.
 
     Args:
-        urls: Addresses of the same VICIdial's `api.php`; the next is asked only if one cannot be connected to.
+        urls: Addresses of the same VICIdial's `api.php`.
         user: A VICIdial user with agent API access.
         password: Their password.
-        timeout_seconds: Time limit of a request, from the connection to the last byte.
+        timeout_seconds: Time limit of a request, from the look-up of the name to the last byte.
         transport: How requests get to these addresses; None: by the network.
     """
 
     names_user = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # an address, an account, and what a test puts in their place
         self,
         urls: Sequence[str],
         user: str,
@@ -77,22 +105,30 @@ class AgentApi:
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
         transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._urls = list(urls)
+        """Those that failed lately are last. Replaced whole."""
+        self._lock = threading.Lock()
+        self._answered_at: dict[str, float] = {}
         self._user = user
         self._password = password
-        self._timeout = timeout_seconds
-        self._client = httpx.Client(
+        self._clock = clock
+        if transport is None:
+            names = Names()
+            for url in urls:
+                names.prepare(urlsplit(url).hostname or "")
             # by default httpx trusts only public authorities, and not those that this machine trusts
-            verify=ssl.create_default_context(),
-            timeout=timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-        )
+            transport = BoundedTransport(timeout_seconds, ssl.create_default_context(), names)
+        self._client = httpx.Client(follow_redirects=False, trust_env=False, transport=transport)
         forms = {password, REMOVED.sub("", password)}
         forms |= {escape(form) for form in forms for escape in (quote, quote_plus, html.escape)}
         self._secret_forms = sorted(filter(None, forms), key=len, reverse=True)
+
+    @property
+    def ways(self) -> int:
+        """As `AgentControl.ways`."""
+        return len(self._urls)
 
     def __repr__(self) -> str:
         return f"AgentApi({self._urls}, user={self._user!r})"
@@ -106,33 +142,32 @@ class AgentApi:
         """As `AgentControl.hang_up`."""
         return self._ask_each(relogin.user, _hanging_up(hang_up_as))
 
-    def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]]) -> Outcome:
-        for function, value in steps:
-            outcome = self._ask(function, user, value)
-            if outcome.reply is not Reply.DONE:
-                break
-        return outcome
-
     def pause(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.pause`."""
-        return self._ask(Function.PAUSE, pause.user, "PAUSE")
+        return self._ask_each(pause.user, [(Function.PAUSE, "PAUSE")])
 
     def resume(self, action: AgentPause | Arrival) -> Outcome:
         """As `AgentControl.resume`."""
-        outcome = self._ask(Function.PAUSE, action.user, "RESUME")
+        outcome = self._ask_each(action.user, [(Function.PAUSE, "RESUME")])
         if outcome.reply is Reply.REFUSED and NOT_PAUSED in outcome.said:
             return Outcome(Reply.GONE, outcome.said)
         return outcome
 
     def call(self, arrival: Arrival) -> Outcome:
-        """As `AgentControl.call`; an account that lacks this permission alone suspends nothing."""
-        outcome = self._ask(Function.CALL, arrival.user, "CALL")
+        """As `AgentControl.call`; an account that lacks this permission alone suspends nothing.
+
+        The row does not show whether a phone was called, so no other address is asked unless nothing was sent.
+        """
+        outcome = self._ask_each(arrival.user, [(Function.CALL, "CALL")])
         if outcome.reply is Reply.DENIED and NO_PERMISSION in outcome.said:
             return Outcome(Reply.REFUSED, outcome.said)
-        return outcome
+        return outcome if outcome.reply is Reply.UNSENT else outcome._replace(look=False)
 
     def missing_rights(self, dead_call_status: str) -> str | None:
-        """As `AgentControl.missing_rights`; VICIdial checks permission before it looks up the user."""
+        """As `AgentControl.missing_rights`, at every address.
+
+        VICIdial checks permission before it looks up the user.
+        """
         no_user = secrets.token_hex(10)
         asked = {
             Function.LOGOUT: LOGOUT,
@@ -141,16 +176,55 @@ class AgentApi:
             Function.STATUS: dead_call_status or ANY_STATUS,
             Function.CALL: "CALL",
         }
-        for function, value in asked.items():
-            outcome = self._ask(function, no_user, value)
-            if outcome.reply is not Reply.GONE:
-                return f"{function}: {outcome.said}"
-        return None
+        missing = []
+        for url in self._urls:
+            for function, value in asked.items():
+                got = self._ask(url, function, no_user, value)
+                if got.outcome.reply is Reply.DENIED:
+                    return f"{function}: {got.outcome.said}"  # each further attempt may lock the account
+                if got.outcome.reply is not Reply.GONE:
+                    missing.append(f"{function}: {got.outcome.said}")
+                    break
+        return "; ".join(missing) or None
 
-    def _ask(self, function: Function, user: str, value: str) -> Outcome:
+    def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]]) -> Outcome:
+        """Ask one address for each step, and go on unless it answers that a step failed."""
         if not SAFE_USER.fullmatch(user):
             why = f"VICIdial's agent API would take {user!r} for another user: use relogin_via = 'sql'"
             return Outcome(Reply.REFUSED, why)
+        url = self._urls[0]
+        hangs = self._why_it_hangs(url)
+        if hangs is not None:
+            return hangs
+        for function, value in steps:
+            got = self._ask(url, function, user, value)
+            if not (got.outcome.reply is Reply.DONE or got.heard is Heard.STRANGE):
+                break
+        if got.heard is not Heard.ANSWER:
+            self._put_last(url)
+        return got.outcome
+
+    def _why_it_hangs(self, url: str) -> Outcome | None:
+        """Ask an address that has not answered lately for its version, so that nothing is left lying at one that hangs.
+
+        Returns:
+            The outcome of an act that was not sent; None: it works.
+        """
+        if self._clock() - self._answered_at.get(url, float("-inf")) <= ALIVE_SECONDS:
+            return None
+        try:
+            self._post(url, VERSION)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._put_last(url)
+            why = str(error) or type(error).__name__
+            return Outcome(Reply.UNSENT, self._clean(f"{url} does not answer, so it is sent nothing: {why}"), look=True)
+        return None
+
+    def _put_last(self, url: str) -> None:
+        with self._lock:
+            self._urls = [*(each for each in self._urls if each != url), url]
+
+    def _ask(self, url: str, function: Function, user: str, value: str) -> _Got:
         form = {
             "source": "hotdesk",
             "user": self._user,
@@ -159,58 +233,57 @@ class AgentApi:
             "function": function.value,
             "value": value,
         }
-        unreached = []
-        for url in list(self._urls):
-            try:
-                answer = self._post(url, form)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                unreached.append(f"{url} cannot be connected to: {error}")
-                continue
-            except (httpx.HTTPError, TimeoutError) as error:
-                why = str(error) or type(error).__name__
-                return Outcome(Reply.UNCLEAR, self._clean(f"{url} did not answer {function} in time: {why}"))
-            except httpx.InvalidURL as error:
-                return Outcome(Reply.REFUSED, self._clean(f"{url} is not an address: {error}"))
-            # a server that works is asked first the next time
-            self._urls.remove(url)
-            self._urls.insert(0, url)
-            return self._read(function, url, answer)
-        return Outcome(Reply.UNSENT, self._clean("; ".join(unreached)))
+        try:
+            answer = self._post(url, form)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            said = self._clean(f"{url} cannot be connected to: {error}")
+            return _Got(Heard.NOTHING, Outcome(Reply.UNSENT, said, look=True))
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            return self._unclear(function, f"{url} did not answer {function} in time: {why}")
+        except httpx.InvalidURL as error:
+            return _Got(Heard.STRANGE, Outcome(Reply.REFUSED, self._clean(f"{url} is not an address: {error}")))
+        if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return self._unclear(function, f"{url} answers {answer.status} to {function}")
+        return self._read(url, answer)
+
+    def _unclear(self, function: Function, said: str) -> _Got:
+        late = int(function is Function.LOGOUT)
+        return _Got(Heard.NOTHING, Outcome(Reply.UNCLEAR, self._clean(said), late=late, look=True))
 
     def _post(self, url: str, form: dict[str, str]) -> _Answer:
-        """Send a request and return its answer within the time limit, which httpx has only for each single step.
+        """Send a request and return its answer, within the time limit.
 
         Raises:
             httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
-            httpx.HTTPError, TimeoutError: it was sent, and may have arrived.
+            httpx.HTTPError: it was sent, and may have arrived.
+            httpx.InvalidURL: no server can have this address.
         """
-        deadline = time.monotonic() + self._timeout
         body = b""
         with self._client.stream("POST", url, data=form) as response:
             for part in response.iter_raw():
                 body += part
                 if len(body) > MOST_BYTES:
                     break
-                if time.monotonic() > deadline:
-                    raise TimeoutError("its answer came too slowly")
+        self._answered_at[url] = self._clock()
         return _Answer(response.status_code, body[:MOST_BYTES].decode(errors="replace"))
 
-    def _read(self, function: Function, url: str, answer: _Answer) -> Outcome:
+    def _read(self, url: str, answer: _Answer) -> _Got:
         """Return the outcome that the text of an answer means."""
-        text = answer.text.strip()
-        said = self._clean(text)
         if answer.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            return Outcome(Reply.DENIED, f"{url} answers {answer.status}: this user lacks the permission")
-        if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return Outcome(Reply.UNCLEAR, f"{url} answers {answer.status} to {function}")
-        if answer.status != httpx.codes.OK or not text.startswith(("SUCCESS:", "ERROR:")):
-            why = f"{url} answers {answer.status}, unlike VICIdial's agent API: check agent_api in the settings"
-            return Outcome(Reply.REFUSED, why)
+            said = f"{url} answers {answer.status}: this user lacks the permission"
+            return _Got(Heard.ANSWER, Outcome(Reply.DENIED, said))
+        found = ANSWER.search(answer.text) if answer.status == httpx.codes.OK else None
+        if found is None:
+            quoted = self._clean(answer.text)[:MOST_QUOTED]
+            why = f"{url} answers {answer.status}, unlike VICIdial's agent API: {quoted!r}; check agent_api"
+            return _Got(Heard.STRANGE, Outcome(Reply.REFUSED, why, look=True))
+        text, said = found[1], self._clean(found[1])
         if text.startswith("SUCCESS:"):
-            return Outcome(Reply.DONE, said)
+            return _Got(Heard.ANSWER, Outcome(Reply.DONE, said))
         if NOT_LOGGED_IN in text:
-            return Outcome(Reply.GONE, said)
-        return Outcome(Reply.DENIED if DENIALS.search(text) else Reply.REFUSED, said)
+            return _Got(Heard.ANSWER, Outcome(Reply.GONE, said))
+        return _Got(Heard.ANSWER, Outcome(Reply.DENIED if DENIALS.search(text) else Reply.REFUSED, said))
 
     def _clean(self, text: str) -> str:
         """Return a line that may be shown and stored: without the password, and without control characters."""

@@ -5,8 +5,10 @@ Logouts and pauses are told to screens: by `sql` or by `agent_api`.
 Both are off unless the operator turns them on, and each needs grants of its own (controller/grants-*.sql).
 """
 
+import pymysql
+
 from controller.core.actions import Outcome
-from controller.vicidial.sql import Connect, Lazy, write
+from controller.vicidial.statements import DENIED_CODES, Statements, error_text
 from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
 
@@ -16,6 +18,14 @@ CLOSE = """
 OPEN = """
     UPDATE servers SET active_agent_login_server = 'Y' WHERE server_ip = %s AND active_agent_login_server = 'N'
 """
+LOOK = """
+    SELECT active_agent_login_server, EXISTS (
+        SELECT 1 FROM vicidial_admin_log AS changed WHERE changed.event_section = 'SERVERS'
+        AND changed.record_id = servers.server_id AND changed.event_date >= FROM_UNIXTIME(%s))
+    FROM servers WHERE server_ip = %s
+"""
+CLOCKS_DIFFER_SECONDS = 60
+"""VICIdial's admin page writes down every change of a server, by the clock of its web server."""
 
 # In MySQL an assignment sees those before it, so each stage is tested before it is closed.
 END_LOG = """
@@ -61,19 +71,20 @@ END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND use
 
 
 class SqlInterventions:
-    """The fence and the emergency logout, over one connection."""
+    """The fence and the emergency logout, by statements of their own."""
 
-    def __init__(self, connect: Connect) -> None:
-        self._lazy = Lazy(connect)
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
-        """Close a dialer to new logins, or open it again; `first`: no process can have tried this before.
+        """Close a dialer to new logins, or open it again; `first`: no attempt can have been made before.
 
         The outcome says whether hotdesk changed the flag: only then may it set the flag back.
         """
+        if fence.stage is FenceStage.LOOKING:
+            return self._look_whose(fence)
         back = fence.stage is FenceStage.RETURNING
-        done = write(
-            self._lazy,
+        done = self._statements.write(
             OPEN if back else CLOSE,
             (fence.server_ip,),
             f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
@@ -82,7 +93,22 @@ class SqlInterventions:
             return done
         if first:
             return Outcome(Reply.GONE, "active_agent_login_server was already N: 0 rows")
-        return Outcome(Reply.UNCLEAR, "active_agent_login_server is N, perhaps by hotdesk's earlier attempt: 0 rows")
+        return self._look_whose(fence)
+
+    def _look_whose(self, fence: Fence) -> Outcome:
+        """Return whether an attempt without a known outcome has closed the dialer, or a person has."""
+        since = fence.planned_at_ms / 1000 - CLOCKS_DIFFER_SECONDS
+        try:
+            rows = self._statements.read(LOOK, (since, fence.server_ip))
+        except (pymysql.MySQLError, OSError) as error:
+            reply = Reply.REFUSED if error.args and error.args[0] in DENIED_CODES else Reply.UNSENT
+            return Outcome(reply, f"it cannot be read who closed the dialer: {error_text(error)}")
+        flag, changed = rows[0] if rows else ("", 0)
+        if flag != "N":
+            return Outcome(Reply.GONE, "active_agent_login_server is not N: hotdesk has not closed the dialer")
+        if changed:
+            return Outcome(Reply.GONE, "active_agent_login_server is N, and a person has changed this server since")
+        return Outcome(Reply.DONE, "active_agent_login_server is N, and no person has changed this server")
 
     def end_session(self, relogin: Relogin) -> Outcome:
         """End a session in the tables, as the emergency logout of VICIdial's admin page does.
@@ -103,14 +129,17 @@ class SqlInterventions:
         if relogin.dialer_lives:
             steps.append((END_ROOM, (room, room, *row, room)))
         for statement, values in steps:
-            outcome = write(self._lazy, statement, values, "")
+            outcome = self._statements.write(statement, values, "")
             if outcome.reply not in {Reply.DONE, Reply.GONE}:
                 return outcome
-        return write(self._lazy, END_SESSION, row, "ended the session in VICIdial's tables")
+        return self._statements.write(END_SESSION, row, "ended the session in VICIdial's tables")
 
     def missing_fence_rights(self) -> str | None:
         """Try the statement on a dialer that does not exist; return the missing right, None: none is missing."""
-        tried = write(self._lazy, CLOSE, ("",), "")
+        tried = self._statements.write(CLOSE, ("",), "")
+        if tried.reply is Reply.GONE:
+            no_fence = Fence(cluster="", server_ip="", incident="", planned_at_ms=0, stage=FenceStage.LOOKING)
+            tried = self._look_whose(no_fence)
         return None if tried.reply is Reply.GONE else tried.said
 
     def missing_end_rights(self, impossible: Relogin) -> str | None:

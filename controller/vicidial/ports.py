@@ -29,6 +29,11 @@ class AgentControl(Protocol):
     names_user: bool
     """It addresses a user and not a session: it would end every session of that user."""
 
+    @property
+    def ways(self) -> int:
+        """How many ways it has to reach screens; a way that failed is not the next one tried."""
+        ...
+
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """Send the screen a logout; `hang_up_as`: the screen is in a call, to hang up and dispose with this status.
 
@@ -61,7 +66,7 @@ class Interventions(Protocol):
     """Changes VICIdial's own tables, for what a screen cannot do."""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
-        """Close a dialer to new logins, or open it again; `first`: no process can have tried this before."""
+        """Close a dialer to new logins, or open it again; `first`: no attempt can have been made before."""
         ...
 
     def end_session(self, relogin: Relogin) -> Outcome:

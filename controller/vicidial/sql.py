@@ -5,14 +5,12 @@ A screen in a call waits until that call is over and disposed; it can be sent a 
 UPDATE names session and dialer, so it can hit no other agent.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import pymysql
 
 from controller.core.actions import Outcome, SessionRow
 from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.ports import VicidialError
+from controller.vicidial.statements import COLUMN_DENIED, Statements, error_text
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 
@@ -52,46 +50,13 @@ RESUME = """
     WHERE live_agent_id = %s AND user = %s AND server_ip = %s AND external_pause = %s
 """
 _NO_ROW = (0, "", "")
-COLUMN_DENIED = 1143
-REFUSED_CODES = {1044, 1045, 1142, COLUMN_DENIED}
-"""MariaDB's errors for a missing permission: for the database, the login, the table, the column."""
-
-Connect = Callable[[], "pymysql.connections.Connection[Any]"]
-
-
-class Lazy:
-    """A connection that is opened when it is needed, and again after it failed."""
-
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-        self._connection: pymysql.connections.Connection[Any] | None = None
-
-    def get(self) -> "pymysql.connections.Connection[Any]":
-        """Return the connection.
-
-        Raises:
-            pymysql.MySQLError, OSError: it cannot be opened.
-        """
-        if self._connection is None:
-            try:
-                self._connection = self._connect()
-            except (ValueError, RuntimeError) as error:
-                # an impossible host name, or an authentication that needs TLS
-                raise OSError(f"{error}; check host, tls_ca and password") from error
-        return self._connection
-
-    def drop(self) -> None:
-        """Close the connection, so that the next use opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.open:
-            connection.close()
 
 
 class SqlSessionReader:
     """Reads the rows of single agents."""
 
-    def __init__(self, connect: Connect) -> None:
-        self._lazy = Lazy(connect)
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
         self._look = LOOK
 
     def sessions(self, user: str) -> tuple[SessionRow, ...]:
@@ -101,21 +66,19 @@ class SqlSessionReader:
             VicidialError: the database does not answer or refuses.
         """
         try:
-            with self._lazy.get().cursor() as cursor:
-                try:
-                    cursor.execute(self._look, (user,))
-                except pymysql.OperationalError as error:
-                    if error.args[0] != COLUMN_DENIED:
-                        raise
-                    self._look = LOOK_WITHOUT_LEAD
-                    cursor.execute(self._look, (user,))
-                return tuple(
-                    SessionRow(int(number), ip, pause or "", status or "", int(lead_id or 0))
-                    for number, ip, status, pause, lead_id in cursor.fetchall()
-                )
+            try:
+                rows = self._statements.read(self._look, (user,))
+            except pymysql.OperationalError as error:
+                if error.args[0] != COLUMN_DENIED:
+                    raise
+                self._look = LOOK_WITHOUT_LEAD
+                rows = self._statements.read(self._look, (user,))
         except (pymysql.MySQLError, OSError) as error:
-            self._lazy.drop()
             raise VicidialError(f"VICIdial's database could not be read for {user!r}: {error_text(error)}") from error
+        return tuple(
+            SessionRow(int(number), ip, pause or "", status or "", int(lead_id or 0))
+            for number, ip, status, pause, lead_id in rows
+        )
 
     def knows_status(self, status: str) -> bool:
         """Return True if VICIdial, or one of its campaigns, has this status.
@@ -124,10 +87,8 @@ class SqlSessionReader:
             VicidialError: the database does not answer or refuses.
         """
         try:
-            with self._lazy.get().cursor() as cursor:
-                return any(cursor.execute(statement, (status,)) for statement in STATUSES)
+            return any(self._statements.read(statement, (status,)) for statement in STATUSES)
         except (pymysql.MySQLError, OSError) as error:
-            self._lazy.drop()
             raise VicidialError(f"VICIdial's statuses cannot be read: {error_text(error)}") from error
 
 
@@ -135,9 +96,10 @@ class SqlAgentControl:
     """Agent control by one UPDATE on the agent's own row."""
 
     names_user = False
+    ways = 1
 
-    def __init__(self, connect: Connect) -> None:
-        self._lazy = Lazy(connect)
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`; it changes exactly that session on that dialer, or nothing."""
@@ -154,7 +116,7 @@ class SqlAgentControl:
         """As `AgentControl.hang_up`; a row that has the hang-up already is as good as a changed one."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip)
         statement = HANG_UP_AND_DISPOSE if hang_up_as else HANG_UP
-        outcome = write(self._lazy, statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
+        outcome = self._statements.write(statement, (hang_up_as, *row) if hang_up_as else row, "external_hangup is 1")
         if outcome.reply is Reply.GONE:
             return Outcome(Reply.DONE, "the row already had the hang-up, or has changed since")
         return outcome
@@ -177,37 +139,13 @@ class SqlAgentControl:
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.missing_rights`."""
         tried = (
-            write(self._lazy, HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NO_ROW, LOGOUT), ""),
-            write(self._lazy, PAUSE, (*_NO_ROW, LOGOUT), ""),
+            self._statements.write(HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NO_ROW, LOGOUT), ""),
+            self._statements.write(PAUSE, (*_NO_ROW, LOGOUT), ""),
         )
         return next((outcome.said for outcome in tried if outcome.reply is not Reply.GONE), None)
 
     def _write(self, statement: str, values: tuple[object, ...], done: str) -> Outcome:
-        outcome = write(self._lazy, statement, values, done)
+        outcome = self._statements.write(statement, values, done)
         if outcome.reply is Reply.GONE:
             return Outcome(Reply.GONE, "the row was gone or had changed by the time of the update")
         return outcome
-
-
-def write(lazy: Lazy, statement: str, values: tuple[object, ...], done: str) -> Outcome:
-    """Run one statement that changes a row; `Reply.GONE` if it found no row to change."""
-    try:
-        connection = lazy.get()
-    except (pymysql.MySQLError, OSError) as error:
-        return Outcome(_kind(error, Reply.UNSENT), f"could not connect to VICIdial's database: {error_text(error)}")
-    try:
-        with connection.cursor() as cursor:
-            touched = cursor.execute(statement, values)
-    except (pymysql.MySQLError, OSError) as error:
-        lazy.drop()
-        return Outcome(_kind(error, Reply.UNCLEAR), f"writing to VICIdial's database failed: {error_text(error)}")
-    return Outcome(Reply.DONE, done) if touched else Outcome(Reply.GONE, "there was no row to change")
-
-
-def _kind(error: Exception, otherwise: Reply) -> Reply:
-    return Reply.DENIED if error.args and error.args[0] in REFUSED_CODES else otherwise
-
-
-def error_text(error: Exception) -> str:
-    """Return a database's error message, without its number."""
-    return str(error.args[1]) if len(error.args) > 1 else str(error)

@@ -156,7 +156,7 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
     reader, control, interventions = reach(settings.actuator_settings())
     remedy = (
         "it needs controller/grants.sql too"
-        if settings.relogin_via == "sql"
+        if settings.acts_by == "sql"
         else "see docs/guide/failover.md, 'The agent API', for the rights of its user"
     )
     tried = [

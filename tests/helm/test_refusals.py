@@ -144,8 +144,8 @@ MISTAKES = {
         main(settings={"ami_user": "hotdesk"}),
     ),
     "acting by nothing": Mistake(
-        main(settings={"mode": "act"}),
-        "clusters.main.settings.mode is act, and agent_api is not set: write clusters.main.settings.agent_api:"
+        main(settings={"mode": "act", "relogin_via": "api"}),
+        "clusters.main.settings.relogin_via is api, and agent_api is not set: write clusters.main.settings.agent_api:"
         ' ["https://web1/agc/api.php"], and its account, or relogin_via: sql, or mode: advise',
         main(settings={"relogin_via": "sql"}),
     ),

@@ -8,11 +8,11 @@ import pytest
 from simulator.database import Database
 from tests.hook.office import PLAN, Office
 from tests.support.all_roles import running
-from tests.support.browser import browser, page
+from tests.support.browser import browser, page, playwright
 from tests.support.processes import ACT, grants, site
 from tests.support.web import FakeApi, Web, web_server
 
-__all__ = ["browser", "page"]
+__all__ = ["browser", "page", "playwright"]
 
 
 @pytest.fixture(scope="module")

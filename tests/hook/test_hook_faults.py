@@ -1,5 +1,6 @@
 """Whatever is wrong with hotdesk, the login succeeds, and waits for it once at most."""
 
+import json
 import re
 import statistics
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 from simulator.database import Database
 from tests.hook.office import PLAN
 from tests.support.processes import site, until
-from tests.support.web import FakeApi, Web, web_server
+from tests.support.web import LOGIN, FakeApi, Web, web_server
 
 ALIAS, USER = "desk1001", "1001"
 DEADLINE_MS, REMEMBERED_MS, WAITED_MS = 160.0, 1.0, 100.0
@@ -216,3 +217,20 @@ def test_settings_that_do_not_fit_change_nothing(bare_web: Web, api: FakeApi, se
     bare_web.set_up(*([] if "urls" in settings else [api.url]), **{k: v for k, v in settings.items() if k != "urls"})
     shown = bare_web.log_in(USER, ALIAS)
     assert (shown.logged_in, shown.phone_login) == (True, ALIAS)
+
+
+@pytest.mark.parametrize("name", ["VD_login", "VD_pass", "VD_campaign", "phone_login", "phone_pass"])
+def test_what_vicidial_finds_too_short_to_look_at_asks_nobody(bare_web: Web, api: FakeApi, name: str) -> None:
+    api.answer = 404, b"{}"
+    bare_web.set_up(api.url)
+    bare_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "x"})
+    assert api.asked == []
+    bare_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "xx"})
+    assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize("login", ["1001-a_b", "käte1001", "ключ"])
+def test_a_phone_may_have_signs_that_no_agent_may_type(bare_web: Web, api: FakeApi, login: str) -> None:
+    api.answer = 201, json.dumps({"user": USER, "alias": ALIAS, "phone_login": login}).encode()
+    bare_web.set_up(api.url)
+    assert bare_web.log_in(USER, ALIAS).phone_login == login

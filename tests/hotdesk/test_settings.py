@@ -325,3 +325,16 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(SettingsError, match="chmod o-r"):
             refuses()
+
+
+@pytest.mark.parametrize(
+    ("table", "by"),
+    [
+        ({}, "sql"),
+        ({"agent_api": ["https://web/agc/api.php"]}, "api"),
+        ({"agent_api": ["https://web/agc/api.php"], "relogin_via": "sql"}, "sql"),
+        ({"relogin_via": "api"}, "api"),
+    ],
+)
+def test_screens_are_reached_by_sql_unless_there_is_an_agent_api(table: dict[str, object], by: str) -> None:
+    assert clusters({"west": table}, Options(), {})["west"].acts_by == by

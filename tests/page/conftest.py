@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import browser, page
+from tests.support.browser import browser, page, playwright
 from tests.support.log_scene import Scene, playing
 
-__all__ = ["browser", "page"]
+__all__ = ["browser", "page", "playwright"]
 
 
 @pytest.fixture

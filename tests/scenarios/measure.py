@@ -127,16 +127,17 @@ class Measure:
     def _look_at(self, agent: Agent) -> None:
         world, now, user = self._world, self._world.clock.now, agent.user
         row = None if agent.row_id is None else world.rows.get(agent.row_id)
+        hears = world.hears(agent)
         if agent.back_at == NEVER:
             # they have gone home
             self._heard_at.pop(user, None)
-        elif world.hears(agent):
+        elif hears:
             self._heard_at[user] = now
             if row is not None and user in self.told and row.server_ip != self.told[user]:
                 self.arrived_at.setdefault(user, now)
         elif user in self._heard_at:
             self.silence = max(self.silence, now - self._heard_at[user])
-        if row is None or row.status != "READY" or user not in self._heard_at or world.hears(agent):
+        if row is None or row.status != "READY" or user not in self._heard_at or hears:
             self._unready_at[user] = now
         self.ready_unheard = max(self.ready_unheard, now - self._unready_at.setdefault(user, now))
 

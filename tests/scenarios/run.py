@@ -95,6 +95,7 @@ class _Play:
             habits=Habits(0.0, 0.0, 0.0, 0.0, 0.0, wrap_up_seconds=wrapup),
             back_after=self._back_after,
             kinds=story.probes,
+            sip_is_paced="sip" in story.probes and story.settings.sip_pace == "in_doubt",
             tells_start="ami" in story.probes,
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
             rooms=ROOMS,
@@ -105,13 +106,13 @@ class _Play:
         policy = story.settings.policy()
         wire, group, database = Wire(self._clock, draw, loses=False), Group(self._clock, draw), Database(world)
         self._measure = measure = Measure(world, wire, policy)
-        by_api = story.settings.relogin_via == "api"
+        by_api = story.settings.acts_by == "api"
         hands = Hands(world, draw, measure, names_user=by_api, loses=False)
         webs = Webs(world, measure)
         webs.hands = hands
         if by_api:
             urls = [f"http://web{number}/agc/api.php" for number in range(1, story.webs + 1)]
-            hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs)
+            hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs, clock=lambda: self._clock.now)
         collectors, self._controllers = two_of_each(
             world,
             wire,

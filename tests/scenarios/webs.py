@@ -35,6 +35,8 @@ class Webs(httpx.BaseTransport):
         """
         world, web = self._world, int(request.url.host.removeprefix("web"))
         form = {key: values[0] for key, values in parse_qs(request.read().decode()).items()}
+        if form["function"] == "version":
+            return self._tell_version(web, request)
         world.note(f"web{web} is sent {form['function']} {form['value']} for {form['agent_user']}")
         takes = self.slow.get(web, 0.0)
         self._wait(min(takes, GIVEN_UP_SECONDS))
@@ -46,6 +48,15 @@ class Webs(httpx.BaseTransport):
             world.clock.after(takes, lambda: self._carry_out(form))
             raise httpx.ReadTimeout("no answer", request=request)
         return httpx.Response(200, stream=httpx.ByteStream(self._carry_out(form).encode()))
+
+    def _tell_version(self, web: int, request: httpx.Request) -> httpx.Response:
+        """Answer what does nothing: a web server that hangs does not, and forgets it."""
+        world, takes = self._world, self.slow.get(web, 0.0)
+        if web in world.hung_webs or takes >= GIVEN_UP_SECONDS:
+            self._wait(GIVEN_UP_SECONDS)
+            raise httpx.ReadTimeout("no answer", request=request)
+        self._wait(takes)
+        return httpx.Response(200, stream=httpx.ByteStream(b"VERSION: 2.14-47|BUILD: 1"))
 
     def go_on(self, web: int) -> None:
         """Carry out what has waited."""

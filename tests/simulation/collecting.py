@@ -10,6 +10,7 @@ from messages.records import Outage
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError, LogUnavailableError
+from tests.simulation.probing import SipProbes
 from tests.simulation.processes import CLUSTER, Sees, Stoppable
 from tests.simulation.wire import Line, Tail, Wire
 from tests.simulation.world import World
@@ -133,6 +134,8 @@ class Collector(Stoppable):
         self._append_again_at = 0.0
         self._failing = False
         self._again = False
+        paced = self._probes and self._world.sip_is_paced
+        self._sip = SipProbes(self._world, self._draw, lambda: self.awake_for) if paced else None
         self._begin_anew()
         self.every(lambda: self._pause, self._work)
 
@@ -231,6 +234,8 @@ class Collector(Stoppable):
         now = self.awake_for
         if self._observer is None:
             self._observer, self._polls = Observer(CLUSTER, self.name, term.epoch), 0
+            if self._sip is not None:
+                self._sip.begin_term()
             self._since_ms = term.began_ms
             self._world.note(f"collector {self.name} leads, epoch {term.epoch}")
         number, self._polls = self._polls, self._polls + 1
@@ -239,9 +244,13 @@ class Collector(Stoppable):
         if due.everything:
             self._observer.publish_everything_again()
         reading = connection.read(due, self._observer, probes=self._probes and number > 0)
+        if self._sip is not None:
+            reading = reading._replace(probes=self._sip.add_to(reading.probes))
         self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)
         self._since_ms = term.at_ms(now)
         self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
+        if self._sip is not None:
+            self._sip.doubt(self._observer.in_doubt, reading.probes)
 
     def _note_outage(self, why: str) -> None:
         now, leadership = self.awake_for, self._leadership

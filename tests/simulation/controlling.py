@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from controller.core.actions import Outcome
+from controller.core.actions import AttemptId, Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.ownership import Ownership, Progress
@@ -16,7 +16,7 @@ from controller.core.policy import Policy
 from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
 from controller.runtime.decoding import read
-from controller.runtime.executor import Executor
+from controller.runtime.executor import AT_ONCE, Executor
 from controller.runtime.follower import SLICE, TOPICS
 from controller.runtime.owner import POLL_SECONDS
 from controller.vicidial.ports import Actuators
@@ -150,7 +150,8 @@ class Controller(Stoppable):
         self._ownership: Ownership[Claim] = Ownership(acted_for=OURS if self.policy.acts else NONE)
         self._asked_at = self._proven_at = self.awake_for
         """When the group was last asked, and when it answers again."""
-        self._queue: deque[Action] = deque()
+        self._free = AT_ONCE
+        """Threads of the executor that have nothing to do."""
         self._executor = Executor(
             CLUSTER,
             self.name,
@@ -194,7 +195,10 @@ class Controller(Stoppable):
     @property
     def commits_in_progress(self) -> bool:
         """True while this process, or an earlier life of it, waits for a commit."""
-        return self._committer.in_progress or any(each.in_progress for each in self._former)
+        if self._committer.in_progress:
+            return True
+        # asked after every event, and most processes have had one life only
+        return bool(self._former) and any(each.in_progress for each in self._former)
 
     @property
     def decides(self) -> bool:
@@ -302,39 +306,39 @@ class Controller(Stoppable):
 
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
-        self._queue.append(action)
-        if len(self._queue) == 1:
-            self._plan_work()
+        self._executor.submit(action)
+        self._plan_work()
+
+    def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
+        """Take back what has not begun, as an executor does."""
+        return self._executor.withdraw(attempts)
 
     def _plan_work(self) -> None:
-        takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
-        self.clock.after(takes, partial(self._work_of, self.life))
+        """Let each free thread begin with an action; where the pace holds moves up, look again later."""
+        while self._free > 0 and (action := self._executor.begin()) is not None:
+            self._free -= 1
+            takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
+            self.clock.after(takes, partial(self._in_life, self.life, partial(self._work, action)))
+        if self._free > 0 and (seconds := self._executor.seconds_until_paced()) is not None:
+            self.clock.after(seconds + ROUNDING, partial(self._in_life, self.life, self._plan_work))
 
-    def _work_of(self, life: int) -> None:
+    def _in_life(self, life: int, what: Callable[[], None]) -> None:
         if self.life == life:
-            self.awake(self._work)
+            self.awake(what)
 
-    def _work(self) -> None:
+    def _work(self, action: Action) -> None:
         self._hands.by = self.name
-        action = self._queue[0]
-        if (seconds := self._executor.wait_before(action)) > 0:
-            self.clock.after(seconds + ROUNDING, partial(self._work_of, self.life))
-            return
         outcome = self._executor.carry_out(action)
         if (seconds := self._hands.waited()) > 0:
-            self.clock.after(seconds, partial(self._done_of, self.life, action, outcome))
+            self.clock.after(seconds, partial(self._in_life, self.life, partial(self._done, action, outcome)))
         else:
             self._done(action, outcome)
 
-    def _done_of(self, life: int, action: Action, outcome: Outcome) -> None:
-        if self.life == life:
-            self.awake(partial(self._done, action, outcome))
-
     def _done(self, action: Action, outcome: Outcome) -> None:
+        self._free += 1
+        self._executor.end(action)
         self._committer.report(action, outcome)
-        self._queue.popleft()
-        if self._queue:
-            self._plan_work()
+        self._plan_work()
 
     # --- the API ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from controller.core.actions import Outcome, SessionRow
 from controller.vicidial.ports import AgentControl, VicidialError
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Fence, FenceStage, Relogin
-from tests.simulation.world import LOGOUT, Live, World
+from tests.simulation.world import LOGOUT, Dialer, Live, World
 
 LATEST_SECONDS = 1.5
 """A request that was given up after its time limit can still be carried out within this time."""
@@ -43,6 +43,7 @@ class Hands:
 
     def __init__(self, world: World, draw: Random, seen: Sees, *, names_user: bool, loses: bool = True) -> None:
         self.names_user = names_user
+        self.ways = 1
         self.by = ""
         self.control: AgentControl = self
         """How screens are reached: by these tables, or by something else."""
@@ -57,7 +58,7 @@ class Hands:
         """As `SessionReader.sessions`."""
         if not self._world.database_up:
             raise VicidialError("the database does not answer")
-        rows = [each for each in (self._world.seen_as_of or self._world).rows.values() if each.user == user]
+        rows = (self._world.seen_as_of or self._world).rows_of(user)
         return tuple(
             SessionRow(each.live_agent_id, each.server_ip, each.external_pause, each.status, each.lead_id)
             for each in rows
@@ -147,6 +148,8 @@ class Hands:
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
         """As `Interventions.fence`."""
         dialer, opening = self._world.dialers[fence.server_ip], fence.stage is FenceStage.RETURNING
+        if fence.stage is FenceStage.LOOKING:
+            return self._look_whose(dialer)
 
         def land() -> bool:
             if dialer.logins is opening:
@@ -157,9 +160,14 @@ class Hands:
             return True
 
         outcome = self._try(land, f"fence of {fence.server_ip}, {fence.stage}", lands_late=False)
-        if outcome.reply is Reply.GONE and not opening and not first:
-            return Outcome(Reply.UNCLEAR, "it was closed already, maybe by an earlier try")
-        return outcome
+        return self._look_whose(dialer) if outcome.reply is Reply.GONE and not (opening or first) else outcome
+
+    def _look_whose(self, dialer: Dialer) -> Outcome:
+        if not self._world.database_up:
+            return Outcome(Reply.UNSENT, "the database does not answer")
+        # as VICIdial's log of changes by people says
+        ours = dialer.fenced and not dialer.logins
+        return Outcome(Reply.DONE, "no person closed it") if ours else Outcome(Reply.GONE, "hotdesk did not close it")
 
     def end_session(self, relogin: Relogin) -> Outcome:
         """As `Interventions.end_session`."""
@@ -175,7 +183,7 @@ class Hands:
         return self._try(land, f"emergency logout of {relogin.user}", lands_late=False)
 
     def _rows(self, user: str, live_agent_id: int, server_ip: str) -> list[Live]:
-        of_user = [each for each in self._world.rows.values() if each.user == user]
+        of_user = self._world.rows_of(user)
         if self.names_user:
             return of_user
         return [each for each in of_user if (each.live_agent_id, each.server_ip) == (live_agent_id, server_ip)]

@@ -20,6 +20,7 @@ FAULT_SECONDS = 35.0
 HOME_SECONDS = 190.0
 """After the last fault has ended: longest of all takes an agent whose screen was told three times and did not hear."""
 LAST_LINES = 60
+REMOTE_AGENTS = ("9001", "9002")
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
 EVERY, LONG, QUIET_SECONDS = 200, 20, 10_800.0
@@ -47,6 +48,10 @@ class Report(NamedTuple):
         return "\n".join([*self.timeline, "" if self.broken else "nothing is broken"])
 
 
+KINDS = (("ami",), ("ami", "sip"), ("sip",))
+"""The probes of one seed after the other, where there are any."""
+
+
 def simulate(seed: int) -> Report:
     """Run one seed to its end, or until something is broken."""
     return run_silently(_Simulation(seed).run)
@@ -69,7 +74,12 @@ class _Simulation:
             note=self._note,
             choose=self._choose,
         )
-        probes = self._world.tells_start = draw.random() < 0.5
+        for user, server_ip in zip(REMOTE_AGENTS, ips, strict=False):
+            self._world.add_remote(user, server_ip)
+        probes = draw.random() < 0.5
+        kinds = KINDS[seed % len(KINDS)]
+        self._world.kinds, self._world.sip_is_paced = kinds, "sip" in kinds
+        self._world.tells_start = probes and "ami" in kinds
         policy = Policy(
             acts=draw.random() < 0.93,
             dead_call_status="DROP",

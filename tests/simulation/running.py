@@ -78,10 +78,12 @@ async def pass_until(end: float, clock: Clock, controllers: Sequence[Controller]
     look_due = clock.now
     while not ended:
         clock.step()
-        if any(each.commits_in_progress for each in controllers):
-            # what was committed meanwhile is taken in, and may begin the next commit
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+        for each in controllers:
+            if each.commits_in_progress:
+                # what was committed meanwhile is taken in, and may begin the next commit
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                break
         if clock.now >= look_due:
             look_due = clock.now + (LOOK_IN_A_LULL if clock.lull else LOOK_SECONDS)
             look()

@@ -206,6 +206,8 @@ class Watch:
 
     def _has_cause(self, who: str, dialer: Dialer, incident: str, born: float = 0.0) -> None:
         """Check that something was wrong with a dialer, or with the sessions on it that began at `born`."""
+        if who in self._world.remotes:
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{who} is a remote agent, and has no screen")
         if born < dialer.started_at and self._now - dialer.started_at < RESTARTED_SECONDS:
             return  # the phone of that session is gone
         if incident.startswith("order/") or self._is_excused(dialer):

@@ -27,6 +27,8 @@ class Wire:
     topics: dict[Topic, list[Stored]] = field(default_factory=lambda: {topic: [] for topic in Topic})
     claim: "Claim | None" = None
     """The newest one: through no other can anything be stored."""
+    stored: int = 0
+    """How many records there are: whoever has read them all need not look at each topic again."""
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Store records.
@@ -48,6 +50,7 @@ class Wire:
     def store(self, entries: Sequence[Entry]) -> None:
         """Store records, whoever may see them."""
         now_ms = round((self.clock.wall + self.clock_ahead) * 1000)
+        self.stored += len(entries)
         for entry in entries:
             kept = self.topics[entry.topic]
             kept.append(
@@ -137,6 +140,8 @@ class Tail:
         self._next = dict.fromkeys(topics, 0)
         self._marked = self._ends()
         self._caught_up = False
+        self._looked_at = -1
+        """How many records there were when all of them were read last."""
 
     def mark_end(self) -> None:
         """As `stream.log.Tail.mark_end`."""
@@ -151,11 +156,12 @@ class Tail:
 
     def poll(self) -> list[Stored]:
         """Give some of what is new."""
-        if not self._line.up:
+        if not self._line.up or self._looked_at == self._wire.stored:
             return []
         found: list[Stored] = []
         topics = [topic for topic, at in self._next.items() if at < len(self._wire.topics[topic])]
         if not topics:
+            self._looked_at = self._wire.stored
             return found
         self._wire.draw.shuffle(topics)
         for topic in topics:

@@ -208,6 +208,8 @@ class World:
     dialers: dict[str, Dialer]
     agents: dict[str, Agent]
     rows: dict[int, Live] = field(default_factory=dict)
+    remotes: dict[str, Live] = field(default_factory=dict)
+    """By user: rows of remote agents, who have no screen, so that nothing can be told to them."""
     database_up: bool = True
     beats_frozen_at: float | None = None
     """Since when no heartbeat can be written, for whatever reason; None: they can."""
@@ -228,6 +230,8 @@ class World:
     """In how many seconds an agent who was logged out is back; None: as habits have it."""
     kinds: tuple[str, ...] = ("ami",)
     """The probes that are asked."""
+    sip_is_paced: bool = False
+    """SIP is asked a few times only, and mostly in doubt; else at each poll."""
     tells_start: bool = False
     """AMI says when Asterisk started."""
     hung_webs: set[int] = field(default_factory=set)
@@ -262,6 +266,15 @@ class World:
     def row_of(self, user: str) -> Live | None:
         """Give a user's row."""
         return next((each for each in self.rows.values() if each.user == user), None)
+
+    def rows_of(self, user: str) -> list[Live]:
+        """Give all rows of a user, whether there is a screen or not."""
+        return [each for each in (*self.rows.values(), *self.remotes.values()) if each.user == user]
+
+    def add_remote(self, user: str, server_ip: str) -> None:
+        """Add a remote agent to a dialer."""
+        self._ids += 1
+        self.remotes[user] = Live(self._ids, user, server_ip, f"R/{user}", "READY", born=self.clock.now)
 
     def on(self, server_ip: str) -> list[Live]:
         """Give the rows on a dialer."""
@@ -479,7 +492,9 @@ class World:
                 for each in self.dialers.values()
                 if each.has_row
             ],
-            agents=[self._agent_row(each) for each in self.rows.values()] if agents else None,
+            agents=[self._agent_row(each) for each in (*self.rows.values(), *self.remotes.values())]
+            if agents
+            else None,
             conferences=[
                 (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
             ],
@@ -502,8 +517,14 @@ class World:
     def _age(self, dialer: Dialer) -> float:
         return self.clock.now - self._beat(dialer)
 
+    def by_sip(self, server_ip: str) -> ProbeResult:
+        """Return what comes of one request by SIP."""
+        dialer = self.dialers[server_ip]
+        return ProbeResult.MUTE if dialer.vanished else self._probe(dialer, "sip")
+
     def _probes(self) -> Mapping[str, Mapping[str, ProbeResult]]:
-        return {ip: {kind: self._probe(each, kind) for kind in self.kinds} for ip, each in self.dialers.items()}
+        kinds = [kind for kind in self.kinds if kind != "sip" or not self.sip_is_paced]
+        return {ip: {kind: self._probe(each, kind) for kind in kinds} for ip, each in self.dialers.items()}
 
     def _started(self) -> Mapping[str, str]:
         """Return when each Asterisk started, as AMI says where it answers."""

@@ -395,7 +395,5 @@ def soaking(kafka_home: Path) -> Iterator[Soak]:
         west.run(*grants(west, ACT))
         note_orders(west)
         cable = stack.enter_context(Cable(database.port))
-        at = stack.enter_context(
-            shift(folder, broker, west, habits=BUSY, port=str(cable.port), sip_pace="every_second")
-        )
+        at = stack.enter_context(shift(folder, broker, west, habits=BUSY, port=str(cable.port)))
         yield Soak(at, database, broker, cable, at.start("serve"))

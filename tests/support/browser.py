@@ -1,10 +1,16 @@
 """A real browser for tests: headless Chromium, and pages whose scripts make no mistake."""
 
+import os
+import re
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -16,12 +22,18 @@ expect.set_options(timeout=LONG_MS)
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """Give Playwright, which runs once in a thread."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """Give a headless Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield chromium
-        chromium.close()
+    chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture
@@ -46,3 +58,24 @@ def watch(page: Page) -> list[str]:
     page.on("pageerror", lambda error: mistakes.append(str(error)))
     page.on("console", note)
     return mistakes
+
+
+@contextmanager
+def slowing_browser(folder: Path, playwright: Playwright) -> Iterator[BrowserContext]:
+    """Give a Chromium that slows hidden tabs down, as it does for people: Playwright's own never hides a tab."""
+    command = [shutil.which("chromium") or "chromium", "--headless=new", *FLAGS]
+    with subprocess.Popen(  # noqa: S603 (our own command)
+        [*command, "--remote-debugging-port=0", f"--user-data-dir={folder}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as chromium:
+        try:
+            assert chromium.stderr is not None
+            said = (re.search(r"DevTools listening on (ws://\S+)", line) for line in chromium.stderr)
+            connected = playwright.chromium.connect_over_cdp(next(filter(None, said))[1], no_defaults=True)
+            yield connected.contexts[0]
+            connected.close()
+        finally:
+            # its processes are of its session, and none of them outlives the test
+            os.killpg(chromium.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ import httpx
 import msgspec
 from pymysql.connections import Connection
 
-from collectors.probes.prober import ProbeSettings
+from collectors.probes.prober import ProbeSettings, SipPace
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer
 from messages.records import RankedDialer
@@ -207,11 +207,15 @@ class Site:
     plan: ClusterPlan
     sip_port: int | None
     """At which its living dialers answer SIP; None: they have no loopback addresses, and are never asked."""
+    sip_pace: SipPace = "every_second"
+    """In doubt, a busy machine that stumbles twice has used up the requests that a death needs to be proven by SIP."""
 
     @property
     def probes(self) -> ProbeSettings:
         """Give the probes by SIP alone, which need no account."""
-        return ProbeSettings() if self.sip_port is None else ProbeSettings(sip=True, sip_port=self.sip_port)
+        if self.sip_port is None:
+            return ProbeSettings()
+        return ProbeSettings(sip=True, sip_port=self.sip_port, sip_pace=self.sip_pace)
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -237,6 +241,7 @@ class Site:
             f"{prefix}DATABASE": settings.database,
             f"{prefix}SIP": str(self.probes.sip).lower(),
             f"{prefix}SIP_PORT": str(self.probes.sip_port),
+            f"{prefix}SIP_PACE": self.probes.sip_pace,
         }
 
     def connect(self) -> Connection:
@@ -268,11 +273,11 @@ class Site:
 
 
 @contextmanager
-def site(database: Database, plan: ClusterPlan) -> Iterator[Site]:
+def site(database: Database, plan: ClusterPlan, sip_pace: SipPace = "every_second") -> Iterator[Site]:
     """Make a cluster in a database and an account of its own, and drop both at the end."""
     mark = uuid4().hex[:10]
     sip_port = free_udp_port() if all(is_loopback(each.server_ip) for each in plan.dialer_plans) else None
-    made = Site(database, f"asterisk_{mark}", f"hotdesk_{mark}", plan, sip_port)
+    made = Site(database, f"asterisk_{mark}", f"hotdesk_{mark}", plan, sip_port, sip_pace)
     with database.connect() as administrator:
         schema.create(administrator, made.name)
         populate(administrator, plan, now=time.time())

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,9 +80,21 @@ class Web:
         return told
 
 
+def copy_hook(root: Path) -> None:
+    """Install the hook where there is no options.php yet."""
+    for file in HOOK:
+        shutil.copy(file, root)
+
+
 @contextmanager
-def web_server(
-    folder: Path, site: Site, workers: int = 8, php: Sequence[str] = (), *, patient: bool = False
+def web_server(  # noqa: PLR0913 # a web server has this many sides, and a test names the one it is about
+    folder: Path,
+    site: Site,
+    workers: int = 8,
+    php: Sequence[str] = (),
+    *,
+    patient: bool = False,
+    install: Callable[[Path], None] = copy_hook,
 ) -> Iterator[Web]:
     """Serve the test page with the hook beside it.
 
@@ -92,11 +104,11 @@ def web_server(
         workers: Number of PHP's processes.
         php: Settings of PHP's, `NAME=VALUE`.
         patient: Let the hook wait for PATIENT_MS instead of for 150 ms.
+        install: Puts the hook beside the page.
     """
     root, ini = folder / "agc", folder / "hook.ini"
     shutil.copytree(PAGE, root)
-    for file in HOOK:
-        shutil.copy(file, root)
+    install(root)
     if patient:
         hook = root / "hotdesk-hook.php"
         before, bound, after = hook.read_text().partition(BOUND)

@@ -8,13 +8,13 @@ from messages.records import Fence, FenceStage
 
 _AFTER_TAKING = {Reply.DONE: FenceStage.TAKEN, Reply.GONE: FenceStage.NOT_TAKEN}
 """Any other reply leaves the fence unclear."""
+_AFTER_RETURNING = {Reply.DONE: FenceStage.RETURNED, Reply.GONE: FenceStage.RETURNED}
+_DUE = frozenset({FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.RETURNING})
 
 
 def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
-    if fence.stage is FenceStage.RETURNING:
-        stage = FenceStage.UNCLEAR if outcome.reply is Reply.UNCLEAR else FenceStage.RETURNED
-    else:
-        stage = _AFTER_TAKING.get(outcome.reply, FenceStage.UNCLEAR)
+    replies = _AFTER_RETURNING if fence.stage is FenceStage.RETURNING else _AFTER_TAKING
+    stage = replies.get(outcome.reply, FenceStage.UNCLEAR)
     return msgspec.structs.replace(fence, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
 
 
@@ -24,8 +24,8 @@ def _done_code(fence: Fence) -> DecisionCode:
 
 KIND = ActionKind(
     name="fence",
-    due=frozenset({FenceStage.PLANNED, FenceStage.RETURNING}),
-    repeatable=frozenset(),
+    due=_DUE,
+    repeatable=_DUE,  # the flag says whether it was done
     subject_of=lambda fence: fence.server_ip,
     planned_at_ms_of=lambda fence: fence.planned_at_ms,
     attempts_of=lambda _: 0,

@@ -56,6 +56,10 @@ class Outcome(NamedTuple):
     """VICIdial's answer in words, without secrets."""
     mark: str = ""
     """The value of `external_pause` after an agent pause."""
+    late: int = 0
+    """LOGOUTs for this user that were given up, and that may still be carried out."""
+    look: bool = False
+    """VICIdial's row may show whether it was done; if not, it may be tried again in another way."""
 
 
 @dataclass(frozen=True)

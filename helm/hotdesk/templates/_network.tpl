@@ -64,7 +64,7 @@ podSelector:
 {{ include "hotdesk.egress" (dict "ports" . "cidrs" $.cluster.dialerCidrs) }}
 {{- end }}
 {{- end }}
-{{- if and $acts (eq ($settings.relogin_via | default "api") "api") }}
+{{- if and $acts (eq (include "hotdesk.reloginVia" $.cluster) "api") }}
 {{- range $settings.agent_api }}
 {{- $url := urlParse . }}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}

@@ -46,6 +46,12 @@ its password.
 {{- $keys | uniq | toJson -}}
 {{- end -}}
 
+{{/* How a cluster's screens are reached: by SQL, unless there is an agent API to use. */}}
+{{- define "hotdesk.reloginVia" -}}
+{{- $settings := .settings | default dict -}}
+{{- $settings.relogin_via | default (ternary "api" "sql" (not (empty $settings.agent_api))) -}}
+{{- end -}}
+
 {{/* The settings of a cluster, with the account of `actAs` if the `role` acts and another one reads. */}}
 {{- define "hotdesk.cluster" -}}
 {{- $settings := deepCopy (.cluster.settings | default dict) -}}
@@ -74,7 +80,7 @@ names the file.
 {{- if has .role (list "collect" "run") -}}
 {{- with $secrets.ami_secret -}}{{- $_ := set $needed "ami_secret_file" (merge dict . (dict "key" "ami-secret")) -}}{{- end -}}
 {{- end -}}
-{{- if and $acts (eq (dig "settings" "relogin_via" "api" .cluster) "api") -}}
+{{- if and $acts (eq (include "hotdesk.reloginVia" .cluster) "api") -}}
 {{- with $secrets.agent_api_password -}}{{- $_ := set $needed "agent_api_password_file" (merge dict . (dict "key" "agent-api-password")) -}}{{- end -}}
 {{- end -}}
 {{- $used := dict -}}

@@ -130,9 +130,9 @@ of the wrong form are refused by values.schema.json before.
 {{- end -}}
 {{- $api := dig "agent_api_password" "existingSecret" "" $secrets -}}
 {{- $acts := eq ($settings.mode | default "advise") "act" -}}
-{{- if and $acts (eq ($settings.relogin_via | default "api") "api") -}}
+{{- if and $acts (eq (include "hotdesk.reloginVia" .cluster) "api") -}}
 {{- if not $settings.agent_api -}}
-{{- $wrong = append $wrong (printf "%s.settings.mode is act, and agent_api is not set: write %s.settings.agent_api: [\"https://web1/agc/api.php\"], and its account, or relogin_via: sql, or mode: advise" $at $at) -}}
+{{- $wrong = append $wrong (printf "%s.settings.relogin_via is api, and agent_api is not set: write %s.settings.agent_api: [\"https://web1/agc/api.php\"], and its account, or relogin_via: sql, or mode: advise" $at $at) -}}
 {{- else if not (and $settings.agent_api_user $api) -}}
 {{- $wrong = append $wrong (printf "%s.settings.mode is act by VICIdial's agent API, and its account is not complete: write %s.settings.agent_api_user and %s.secrets.agent_api_password.existingSecret, or relogin_via: sql" $at $at $at) -}}
 {{- end -}}

@@ -150,6 +150,17 @@ def test_a_second_sign_makes_a_doubt_of_its_own() -> None:
     assert dialers.results() == {A: ProbeResult.MUTE}
 
 
+def test_when_one_sign_is_back_the_silence_of_before_says_nothing_any_more() -> None:
+    dialers = Dialers(A, B)
+    dialers.go_on(20)
+    dialers.silent, dialers.wavers = {A}, {A: STILL | AMI}
+    dialers.go_on(5)
+    assert dialers.results()[A] is ProbeResult.MUTE
+    dialers.silent, dialers.wavers = set(), {A: STILL}
+    dialers.go_on(STEP)
+    assert dialers.results().get(A) is not ProbeResult.MUTE
+
+
 def test_one_that_answers_in_doubt_stands_as_alive_while_the_doubt_lasts_and_is_asked_again_ever_later() -> None:
     dialers = Dialers(A)
     dialers.go_on(1)

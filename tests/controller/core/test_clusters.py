@@ -232,10 +232,9 @@ def test_a_new_slot_is_told_once() -> None:
 def test_a_slot_given_back_is_told() -> None:
     clusters = _ready()
     held, _ = _pick(clusters)
-    released, entries = clusters.by_name[CLUSTER].release("1001")
-    assert released == held
-    assert _records(entries) == [_end("1001")]
-    assert clusters.by_name[CLUSTER].release("1001") == (None, [])
+    assert clusters.by_name[CLUSTER].state.decided.slots.of("1001") == held
+    assert _records(clusters.by_name[CLUSTER].release("1001")) == [_end("1001")]
+    assert clusters.by_name[CLUSTER].release("1001") == []
 
 
 def test_a_slot_lost_without_another_in_its_place_is_told() -> None:
@@ -292,7 +291,7 @@ def test_own_news_coming_back_changes_nothing() -> None:
     """A slot given back must not be taken again because the log only now says that it was handed out."""
     clusters = _ready()
     held, told = _pick(clusters)
-    _, ended = clusters.by_name[CLUSTER].release("1001")
+    ended = clusters.by_name[CLUSTER].release("1001")
     _fold(clusters, *told)
     slots = clusters.by_name[CLUSTER].state.decided.slots
     assert list(slots) == []

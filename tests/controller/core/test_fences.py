@@ -1,8 +1,9 @@
 """When VICIdial itself is kept from a dead dialer, and when that is given back: only what hotdesk took."""
 
+import msgspec
 import pytest
 
-from controller.core.actions import Outcome, after
+from controller.core.actions import Outcome, after, is_due, may_be_repeated
 from controller.core.fences import fenced
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Reply
@@ -57,10 +58,9 @@ def test_what_somebody_else_had_closed_is_not_given_back() -> None:
     assert floor.state.decided.fences == {}
 
 
-@pytest.mark.parametrize("reply", [Reply.UNCLEAR, Reply.REFUSED])
-def test_an_intent_without_an_outcome_is_left_to_people_until_they_order(reply: Reply) -> None:
+def test_what_cannot_be_known_is_left_to_people_until_they_order() -> None:
     floor = down()
-    fence = reported(floor, reply)
+    fence = reported(floor, Reply.REFUSED)
     assert fence.stage is FenceStage.UNCLEAR
     assert fenced(floor.state) == set(), "a flag that may be somebody's wish is taken for one"
     floor.judge()
@@ -73,11 +73,36 @@ def test_an_intent_without_an_outcome_is_left_to_people_until_they_order(reply: 
     assert (DecisionCode.UNFENCE_PLANNED, "ordered by anna", ONE) in decisions(plan)
 
 
-def test_an_intent_that_was_overtaken_by_the_dialers_return_is_left_to_people() -> None:
+@pytest.mark.parametrize(
+    ("reply", "stage"), [(Reply.DONE, FenceStage.RETURNING), (Reply.GONE, None), (Reply.REFUSED, FenceStage.UNCLEAR)]
+)
+def test_an_intent_that_was_overtaken_by_the_dialers_return_is_looked_at(
+    reply: Reply, stage: FenceStage | None
+) -> None:
     floor = down()
     floor.judge()
     floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.UNCLEAR
+    looking = floor.state.decided.fences[ONE]
+    assert looking.stage is FenceStage.LOOKING
+    assert is_due(looking)
+    assert fenced(floor.state) == {ONE}, "meanwhile it is no person's wish"
+    reported(floor, reply)
+    floor.plan()
+    known = floor.state.decided.fences.get(ONE)
+    assert (known and known.stage) is stage
+
+
+@pytest.mark.parametrize("stage", [FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.RETURNING])
+def test_an_answer_that_did_not_come_is_asked_for_again(stage: FenceStage) -> None:
+    assert may_be_repeated(msgspec.structs.replace(down().state.decided.fences[ONE], stage=stage))
+
+
+def test_a_dialer_that_the_database_refuses_to_open_is_not_taken_for_open() -> None:
+    floor = down()
+    reported(floor, Reply.DONE)
+    floor.judge()
+    floor.plan()
+    assert reported(floor, Reply.REFUSED).stage is FenceStage.UNCLEAR
 
 
 def test_by_order_a_fence_is_given_back_while_the_dialer_is_down_and_not_taken_again() -> None:

@@ -588,6 +588,15 @@ def test_a_mover_s_place_names_the_screen_that_may_ask_for_the_order() -> None:
     assert (place.planned, place.screen, place.server_ip) == (True, "a" * 64, THREE)
 
 
+def test_a_login_by_one_phone_keeps_no_agent_on_a_dead_dialer() -> None:
+    floor = Floor(agent("1001"))
+    by_phone = msgspec.structs.replace(slot("1001"), used_by=1001, alias_id="1001a", phone_login="1001a")
+    floor.state.decided.logins["1001"] = by_phone
+    floor.judge(ONE=DialerState.DOWN)
+    (move,) = floor.moves()
+    assert move.alias_id == "desk1001"
+
+
 def test_the_screen_of_an_earlier_session_is_not_told_about_a_later_one() -> None:
     floor = Floor(agent("1001"))
     floor.judge(ONE=DialerState.DOWN)

@@ -6,12 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick, resolve
+from controller.core.claims import resolve
+from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
-from messages.records import DialerHealth, DialerState, FleetHealth, Ineligible, LoginSlot, Relogin, ReloginStage
+from messages.records import (
+    DialerHealth,
+    DialerState,
+    FleetHealth,
+    Ineligible,
+    LoginClaim,
+    LoginSlot,
+    Relogin,
+    ReloginStage,
+)
 from tests.support.builders import (
     CLUSTER,
     NOW_MS,
@@ -64,17 +74,18 @@ def test_a_pick_gives_the_best_phone_and_holds_its_slot() -> None:
         server_ip=TWO,
         handed_out_at_ms=NOW_MS,
         until_ms=NOW_MS + 20_000,
+        claims=(LoginClaim(alias_id="desk", phone_login="p2", server_ip=TWO),),
         handed_out_by="me",
     )
-    assert picked == Picked(expected, is_new=True)
+    assert picked == Picked(expected, expected)
     assert list(state.decided.slots) == [expected]
 
 
 def test_asked_again_it_gives_the_same_slot() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     first = _pick(state)
-    for user, typed in (("1001", "desk"), ("1001", "DESK")):
-        assert pick(state, PLAIN, PickRequest(user, typed), "me") == Picked(first, is_new=False)
+    for typed in ("desk", "DESK"):
+        assert pick(state, PLAIN, PickRequest("1001", typed), "me") == Picked(first, None)
     assert len(state.decided.slots) == 1
 
 
@@ -121,7 +132,7 @@ def test_when_the_slots_dialer_stops_taking_logins_another_is_picked(now: object
     state.fold(poll(dialer(ONE), now, sequence=2))
     again = pick(state, PLAIN, PickRequest("1001", "desk"), "me")
     assert isinstance(again, Picked)
-    assert (again.slot.server_ip, again.is_new) == (ONE, True)
+    assert (again.slot.server_ip, again.stored) == (ONE, again.slot)
     assert _slots_by_server(state) == {ONE: 1, TWO: 0}
 
 
@@ -155,7 +166,7 @@ def test_what_was_typed_may_be_an_alias_a_phone_or_a_list() -> None:
 
 def test_an_alias_goes_before_a_phone_of_the_same_name() -> None:
     state = folded(phone("p1", ONE), phone("p2", TWO), alias("p1", "p2"), poll(dialer(ONE), dialer(TWO)))
-    assert resolve(state, "p1") == ("p2",)
+    assert resolve(state.observed, "p1") == ("p2",)
 
 
 @pytest.mark.parametrize("typed", ["nobody", "", ",", "nobody,noone"])
@@ -219,7 +230,7 @@ def test_a_slot_ends_after_thirty_seconds_of_the_logs_time() -> None:
     assert len(state.decided.slots) == 0
     later = pick(state, PLAIN, PickRequest("1001", "desk"), "me")
     assert isinstance(later, Picked)
-    assert later.is_new
+    assert later.stored is not None
 
 
 # --- a herd -----------------------------------------------------------------------------------------------------
@@ -304,7 +315,8 @@ class Picking(RuleBasedStateMachine):
         held = self.state.decided.slots.of(user)
         answer = pick(self.state, self.policy, PickRequest(user, typed, campaign), "me")
         if isinstance(answer, Refused):
-            assert self.state.decided.slots.of(user) is None
+            kept = held if held is not None and held.alias_id.lower() != typed.lower() else None
+            assert self.state.decided.slots.of(user) == kept
             return
         assert self.state.decided.slots.of(user) == answer.slot
         assert answer.slot.server_ip in room | ({held.server_ip} if held else set())
@@ -373,7 +385,7 @@ def test_a_slot_of_the_last_resort_is_given_again_too() -> None:
     first = pick(state, PLAIN, PickRequest("1001", "desk"), "c")
     assert isinstance(first, Picked)
     state.fold(poll(dialer(ONE), dialer(TWO, 9), sequence=2, at_ms=NOW_MS + 500))
-    assert pick(state, PLAIN, PickRequest("1001", "desk"), "c") == Picked(first.slot, is_new=False)
+    assert pick(state, PLAIN, PickRequest("1001", "desk"), "c") == Picked(first.slot, None)
 
 
 # --- screens, and the order to log in again ---------------------------------------------------------------------
@@ -392,12 +404,16 @@ def _planned(user: str = "1001", screen: str = SCREEN) -> LoginSlot:
     return msgspec.structs.replace(slot(user), planned=True, screen=screen)
 
 
+def _screens(held: LoginSlot) -> list[str]:
+    return [each.screen for each in held.claims]
+
+
 def test_a_form_sent_again_keeps_the_place_and_names_the_new_screen() -> None:
     state = desk_state(dialer(ONE, 3), dialer(TWO, 1))
     first, second = _pick_from(state, SCREEN), _pick_from(state, OTHER)
     assert first.slot.phone_login == second.slot.phone_login
-    assert (second.slot.screen, second.is_new) == (OTHER, True)
-    assert not _pick_from(state, OTHER).is_new
+    assert (_screens(second.slot), second.stored) == ([SCREEN, OTHER], second.slot)
+    assert _pick_from(state, OTHER).stored is None
     assert len(state.decided.slots) == 1
 
 
@@ -405,17 +421,17 @@ def test_whoever_names_no_screen_leaves_the_slots_screen_alone() -> None:
     state = desk_state(dialer(ONE))
     _pick_from(state, SCREEN)
     again = _pick_from(state, "")
-    assert (again.slot.screen, again.is_new) == (SCREEN, False)
+    assert (_screens(again.slot), again.stored) == ([SCREEN], None)
 
 
-def test_an_order_is_for_one_screen_and_given_once() -> None:
+def test_an_order_is_for_the_screen_that_is_moved_and_given_again_if_its_answer_was_lost() -> None:
     state = desk_state(dialer(ONE), dialer(TWO))
     state.decided.reserve(_planned())
     assert answer_relogin(state, OTHER) is NoRelogin.NONE
     taken = answer_relogin(state, SCREEN)
     assert isinstance(taken, LoginSlot)
-    assert (taken.user, taken.alias_id, taken.planned) == ("1001", "desk", False)
-    assert answer_relogin(state, SCREEN) is NoRelogin.NONE
+    assert (taken.user, taken.alias_id) == ("1001", "desk")
+    assert answer_relogin(state, SCREEN) == taken
     assert state.decided.slots.on(ONE) == 1
 
 
@@ -453,7 +469,7 @@ def test_nobody_who_only_knows_a_name_takes_an_order_away(typed: str) -> None:
             assert answer.slot.server_ip == ONE
         case "p2":
             assert isinstance(answer, Picked)
-            assert (answer.slot.server_ip, answer.is_new) == (TWO, False)
+            assert answer.slot.server_ip == TWO
         case _:
             assert answer == Refused(NoPick.UNKNOWN_ALIAS, ())
     taken = answer_relogin(state, SCREEN)

@@ -15,7 +15,7 @@ from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from messages.codec import decode_stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
-from messages.records import EpochClaim, Grouping, Outage, SystemSettings
+from messages.records import EpochClaim, Grouping, LoginClaim, Outage, SystemSettings
 from messages.topics import Key
 from stream.log import Stored
 from tests.support.builders import (
@@ -197,7 +197,8 @@ def test_slots_over_are_told_with_the_poll_that_ended_them() -> None:
         state.decided.slots.add(each)
     state.fold(session("1001", sequence=2))
     state.fold(poll(dialer(ONE, 1), sequence=2, at_ms=NOW_MS + 500))
-    used = msgspec.structs.replace(seen, used_by=1)
+    claim = LoginClaim(alias_id=seen.alias_id, phone_login=seen.phone_login, server_ip=seen.server_ip)
+    used = msgspec.structs.replace(seen, used_by=1, claims=(claim,))
     assert state.decided.slots_ended == {"1001": SlotEnd(used, over=False), "1002": SlotEnd(over, over=True)}
     assert list(state.decided.slots) == [held]
     state.add_slot(used)

@@ -1,6 +1,7 @@
 """The actuators of a cluster: other means while it works, and a mistake that must not end them."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -8,28 +9,31 @@ import msgspec
 import pymysql
 import pytest
 
-from controller.core.actions import Outcome, SessionRow
+from controller.core.actions import Outcome, SessionRow, attempt_of
 from controller.runtime.executor import Executor
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
-from messages.codes import Reply
+from controller.vicidial.statements import Statements
+from messages.codes import Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin
+from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, ONE
 
-NEXT = msgspec.structs.replace(MOVE, user="1002")
+NEXT = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
 
 
 class Vicidial:
     """Everybody is logged in on the one dialer; a screen that is told is told by `name`."""
 
     names_user = False
+    ways = 1
 
     def __init__(self, name: str, failure: Exception | None = None) -> None:
         self._said = Outcome(Reply.DONE, name)
         self._failure = failure
 
     def sessions(self, _user: str) -> Sequence[SessionRow]:
-        return [SessionRow(1, ONE, "", "PAUSED")]
+        return [SessionRow(number, ONE, "", "PAUSED") for number in (1, 2, 3)]
 
     def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
         if self._failure is not None:
@@ -61,6 +65,12 @@ class Vicidial:
 def means(name: str, failure: Exception | None = None) -> Actuators:
     vicidial = Vicidial(name, failure)
     return Actuators(vicidial, vicidial, vicidial, dead_call_status="", per_second=100)
+
+
+def executor_with(vicidial: Vicidial, objection: Callable[[Action], Reason | None] = lambda _: None) -> Executor:
+    """Return an executor that has not begun."""
+    actuators = Actuators(vicidial, vicidial, vicidial, dead_call_status="", per_second=100)
+    return Executor(CLUSTER, "me", actuators, objection=objection, report=lambda *_: None)
 
 
 @pytest.fixture
@@ -130,4 +140,122 @@ def test_a_database_that_cannot_be_named_like_that_is_one_that_cannot_be_asked()
         return pymysql.connect(host="db..example", user="hotdesk")
 
     with pytest.raises(VicidialError, match=r"could not be read for '1001': .*check host, tls_ca and password"):
-        SqlSessionReader(connect).sessions("1001")
+        SqlSessionReader(Statements(connect)).sessions("1001")
+
+
+class Fencing(Vicidial):
+    """Loses the first answer about a fence."""
+
+    def __init__(self) -> None:
+        super().__init__("fencing")
+        self.firsts: list[bool] = []
+
+    def fence(self, _fence: Fence, *, first: bool) -> Outcome:
+        self.firsts.append(first)
+        return Outcome(Reply.UNCLEAR if len(self.firsts) == 1 else Reply.DONE, "")
+
+
+def test_a_fence_whose_answer_was_lost_may_have_been_taken_and_a_new_one_not() -> None:
+    fencing = Fencing()
+    executor = executor_with(fencing)
+    fence = Fence(cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=1, by="me")
+    assert [executor.carry_out(fence).reply for _ in range(3)] == [Reply.UNCLEAR, Reply.DONE, Reply.DONE]
+    executor.carry_out(msgspec.structs.replace(fence, by="another"))
+    assert fencing.firsts == [True, False, True, False]
+
+
+class Webs(Vicidial):
+    """Two ways to reach a screen; what came of each try, and whether the row shows the logout after it."""
+
+    names_user = True
+    ways = 2
+
+    def __init__(self, *tries: tuple[Outcome, bool]) -> None:
+        super().__init__("webs")
+        self._tries = list(tries)
+        self._told = False
+        self.asked = 0
+
+    def sessions(self, _user: str) -> Sequence[SessionRow]:
+        return [SessionRow(1, ONE, "LOGOUT" if self._told else "")]
+
+    def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+        self.asked += 1
+        outcome, self._told = self._tries.pop(0)
+        return outcome
+
+
+SILENT = Outcome(Reply.UNCLEAR, "no answer", late=1, look=True)
+STRANGE = Outcome(Reply.REFUSED, "a page", look=True)
+HUNG = Outcome(Reply.UNSENT, "it hangs", look=True)
+TOLD = Outcome(Reply.DONE, "told")
+
+
+@pytest.mark.parametrize(
+    ("tries", "reply", "late", "asked"),
+    [
+        ([(SILENT, True)], Reply.DONE, 0, 1),  # the row shows it
+        ([(STRANGE, True)], Reply.DONE, 0, 1),
+        ([(SILENT, False), (TOLD, True)], Reply.DONE, 1, 2),  # the first may still be carried out
+        ([(SILENT, False), (SILENT, True)], Reply.DONE, 1, 2),
+        ([(SILENT, False), (SILENT, False)], Reply.UNCLEAR, 2, 2),
+        ([(SILENT, False), (STRANGE, False)], Reply.UNCLEAR, 1, 2),
+        ([(STRANGE, False), (STRANGE, False)], Reply.REFUSED, 0, 2),
+        ([(HUNG, False), (TOLD, True)], Reply.DONE, 0, 2),
+        ([(HUNG, False), (HUNG, False)], Reply.UNSENT, 0, 2),
+        ([(TOLD, False)], Reply.DONE, 0, 1),
+    ],
+)
+def test_what_is_not_clear_is_looked_up_in_the_row_before_another_address_is_asked(
+    tries: list[tuple[Outcome, bool]], reply: Reply, late: int, asked: int
+) -> None:
+    webs = Webs(*tries)
+    outcome = executor_with(webs).carry_out(MOVE)
+    assert (outcome.reply, outcome.late, webs.asked) == (reply, late, asked)
+
+
+def test_before_another_address_is_asked_everything_is_asked_again() -> None:
+    webs, asked = Webs((SILENT, False), (TOLD, True)), []
+
+    def objection(_: Action) -> Reason | None:
+        asked.append(webs.asked)
+        return reason(ReasonCode.STOPPING) if webs.asked else None
+
+    outcome = executor_with(webs, objection).carry_out(MOVE)
+    assert (outcome.reply, webs.asked, asked) == (Reply.UNCLEAR, 1, [0, 1])
+
+
+class Slow(Vicidial):
+    """One screen is sent its logout so slowly that others are sent theirs meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("slow")
+        self.others = threading.Event()
+
+    def log_out(self, relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+        if relogin == MOVE:
+            return Outcome(Reply.DONE if self.others.wait(10) else Reply.UNCLEAR, "slow")
+        self.others.set()
+        return self._said
+
+
+def test_one_that_hangs_holds_up_no_other(executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]) -> None:
+    slow = Slow()
+    executor.use(Actuators(slow, slow, slow, dead_call_status="", per_second=100))
+    executor.submit(MOVE)
+    executor.submit(NEXT)
+    assert [came.get(timeout=10) for _ in range(2)][-1] == (MOVE, Outcome(Reply.DONE, "slow"))
+
+
+def test_what_is_withdrawn_before_it_began_is_never_carried_out(
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]]
+) -> None:
+    slow = Slow()
+    executor.use(Actuators(slow, slow, slow, dead_call_status="", per_second=1))
+    executor.submit(MOVE)
+    executor.submit(NEXT)  # waits for the pace
+    assert executor.withdraw([attempt_of(NEXT)]) == [NEXT]
+    slow.others.set()
+    assert came.get(timeout=10)[0] == MOVE
+    executor.submit(msgspec.structs.replace(NEXT, live_agent_id=3, user="1003"))
+    assert came.get(timeout=10)[0] != NEXT

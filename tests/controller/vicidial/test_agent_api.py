@@ -1,6 +1,7 @@
 """VICIdial's agent API: what is sent, how the text of its answers is read, and what never leaks."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from controller.core.actions import Outcome
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.sql import SqlAgentControl
+from controller.vicidial.statements import Statements
 from hotdesk.actuators import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
@@ -112,7 +114,7 @@ def test_by_sql_that_is_the_same_and_may_be_said_again(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlAgentControl(vicidial.connect)
+    sql = SqlAgentControl(Statements(vicidial.connect))
     assert sql.hang_up(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial)[:2] == ("", "1"), "a dead call is hung up before the logout"
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = '1001'")
@@ -134,7 +136,7 @@ def test_by_sql_one_row_is_told_the_same(
         cursor.execute("SELECT live_agent_id, user, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
-    sql = SqlAgentControl(vicidial.connect)
+    sql = SqlAgentControl(Statements(vicidial.connect))
     assert sql.log_out(order, hang_up_as).reply is Reply.DONE
     assert row(vicidial) == written
     assert sql.log_out(order, hang_up_as).reply is Reply.GONE
@@ -176,7 +178,7 @@ def test_by_sql_a_moved_agent_waits_again_unless_somebody_has_sent_something(vic
         cursor.execute("SELECT live_agent_id, server_ip FROM vicidial_live_agents WHERE user = '1001'")
         ((live_agent_id, server_ip),) = cursor.fetchall()
     arrival = msgspec.structs.replace(ARRIVAL, live_agent_id=live_agent_id, server_ip=server_ip)
-    sql = SqlAgentControl(vicidial.connect)
+    sql = SqlAgentControl(Statements(vicidial.connect))
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'PAUSE!1'")
     assert sql.resume(arrival).reply is Reply.GONE
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = ''")
@@ -228,11 +230,12 @@ def test_a_locked_user_is_denied(web: FakeAgentApi) -> None:
         (Misbehavior.HTML_ERROR, Reply.UNCLEAR),
         (Misbehavior.HTML_PAGE, Reply.REFUSED),
         (Misbehavior.ERROR, Reply.REFUSED),
-        (Misbehavior.HANG, Reply.UNCLEAR),
+        (Misbehavior.HANG, Reply.UNSENT),
         (Misbehavior.HANG_AFTER_ACT, Reply.UNCLEAR),
         (Misbehavior.RESET, Reply.UNCLEAR),
         (Misbehavior.REDIRECT, Reply.REFUSED),
         (Misbehavior.DRIBBLE, Reply.UNCLEAR),
+        (Misbehavior.DRIBBLED_HEADERS, Reply.UNCLEAR),
         (Misbehavior.HUGE, Reply.REFUSED),
     ],
 )
@@ -242,10 +245,17 @@ def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
     web.misbehavior = wrong
     with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
         began = time.monotonic()
-        outcome = hand(web.url, second.url, timeout=SHORT).log_out(RELOGIN, None)
+        api = hand(web.url, second.url, timeout=SHORT)
+        outcome = api.log_out(RELOGIN, None)
         assert time.monotonic() - began < 4 * SHORT
         assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
-    assert len(web.asked) == 1
+        assert outcome.look is (wrong is not Misbehavior.ERROR), "the row may show it"
+        assert outcome.late == (reply is Reply.UNCLEAR)
+        # after a look at the row
+        if outcome.look:
+            assert api.log_out(RELOGIN, None).reply is Reply.DONE
+            assert len(second.asked) == 1
+    assert len(web.asked) == (wrong is not Misbehavior.HANG), "one that hangs is sent nothing that it could do later"
     assert outcome.said
     shows_nothing(outcome)
 
@@ -255,10 +265,11 @@ def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: 
         nobody.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{nobody.getsockname()[1]}/agc/api.php"
         api = hand(dead, web.url)
-        assert api.log_out(RELOGIN, None).reply is Reply.DONE
-        assert api._urls[0] == web.url  # noqa: SLF001
-        outcome = hand(dead).log_out(RELOGIN, None)
-        assert (outcome.reply, "cannot be connected to" in outcome.said) == (Reply.UNSENT, True)
+        outcome = api.log_out(RELOGIN, None)
+        assert (outcome.reply, outcome.look, outcome.late) == (Reply.UNSENT, True, 0)
+        assert "does not answer, so it is sent nothing" in outcome.said
+        assert [api.log_out(RELOGIN, None).reply for _ in range(2)] == [Reply.DONE] * 2
+        assert api.ways == 2
 
 
 def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site) -> None:
@@ -267,3 +278,43 @@ def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site)
     assert row(vicidial) == ("", "", "")
     web.functions.discard("external_pause")
     assert "external_pause: ERROR: auth USER DOES NOT HAVE PERMISSION" in str(hand(web.url).missing_rights(""))
+
+
+def test_warnings_before_the_answer_are_not_the_answer(web: FakeAgentApi, vicidial: Site) -> None:
+    web.misbehavior = Misbehavior.WARNINGS
+    outcome = hand(web.url).log_out(RELOGIN, "DROP")
+    assert outcome == Outcome(Reply.DONE, "SUCCESS: logout function set - LOGOUT|1001")
+    assert row(vicidial) == ("LOGOUT", "1", "DROP")
+    vicidial.run("DELETE FROM vicidial_live_agents WHERE user = '1003'")
+    gone = msgspec.structs.replace(RELOGIN, user="1003")
+    assert hand(web.url).log_out(gone, None).reply is Reply.GONE
+
+
+def test_what_is_not_vicidials_answer_ends_no_sequence_and_an_error_does(web: FakeAgentApi) -> None:
+    web.misbehavior = Misbehavior.HTML_PAGE
+    hand(web.url).log_out(RELOGIN, "DROP")
+    assert [each.function for each in web.asked] == ["external_hangup", "external_status", "logout"]
+    web.asked.clear()
+    web.misbehavior = Misbehavior.ERROR
+    hand(web.url).log_out(RELOGIN, "DROP")
+    assert [each.function for each in web.asked] == ["external_hangup"]
+
+
+def test_the_check_asks_every_address_and_quotes_what_is_strange(web: FakeAgentApi) -> None:
+    with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
+        second.misbehavior = Misbehavior.HTML_PAGE
+        missing = str(hand(web.url, second.url).missing_rights("DROP"))
+    assert f"{second.url} answers 200, unlike VICIdial's agent API: '<html><body>Something happened" in missing
+    assert web.url not in missing
+
+
+def test_a_name_server_that_hangs_is_within_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gone.wait(30) and [])
+    began = time.monotonic()
+    try:
+        outcome = hand("http://web.example/agc/api.php", timeout=SHORT).log_out(RELOGIN, None)
+    finally:
+        gone.set()
+    assert time.monotonic() - began < 4 * SHORT
+    assert outcome.reply is Reply.UNSENT

@@ -1,5 +1,6 @@
 """The fence and the emergency logout in real tables, with exactly the grants that the documents name."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> No
     assert hand.fence(fence, first=True).reply is Reply.DONE
     assert rows(at, flag) == [("N",)]
     assert hand.fence(fence, first=True).reply is Reply.GONE, "somebody else had closed it"
-    assert hand.fence(fence, first=False).reply is Reply.UNCLEAR, "an earlier owner may have"
+    assert hand.fence(fence, first=False).reply is Reply.DONE, "no person has, so an earlier attempt did"
     back = msgspec.structs.replace(fence, stage=FenceStage.RETURNING)
     assert hand.fence(back, first=True).reply is Reply.DONE
     assert rows(at, flag) == [("Y",)]
@@ -136,3 +137,30 @@ def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> 
     if granted:
         at.run("INSERT INTO vicidial_campaign_statuses (status, campaign_id) VALUES ('OURS', 'X')")
         assert (reader.knows_status("OURS"), reader.knows_status("NOPE")) == (True, False)
+
+
+def test_who_closed_a_dialer_is_read_from_the_flag_and_from_vicidials_log_of_changes(at: Site) -> None:
+    hand = interventions(at, "grants-fence.sql")
+    first, second = at.plan.dialer_plans
+    looking = Fence(
+        cluster=CLUSTER,
+        server_ip=first.server_ip,
+        incident="i",
+        planned_at_ms=round(time.time() * 1000),
+        stage=FenceStage.LOOKING,
+    )
+    assert hand.fence(looking, first=False).reply is Reply.GONE, "it is open"
+    at.run("UPDATE servers SET active_agent_login_server = 'N'")
+    assert hand.fence(looking, first=False).reply is Reply.DONE
+    modified = (
+        "INSERT INTO vicidial_admin_log"
+        " (event_date, user, ip_address, event_section, event_type, record_id, event_code)"
+        " VALUES (NOW() - INTERVAL {} MINUTE, 'boss', '', 'SERVERS', 'MODIFY', '{}', 'ADMIN MODIFY SERVER')"
+    )
+    at.run(modified.format(5, first.server_id), modified.format(0, second.server_id))
+    assert hand.fence(looking, first=False).reply is Reply.DONE, "that was before, and that another dialer"
+    at.run(modified.format(0, first.server_id))
+    assert hand.fence(looking, first=False).reply is Reply.GONE, "a person closed it"
+    at.run(f"REVOKE SELECT ON `{at.name}`.vicidial_admin_log FROM '{at.user}'@'%'")
+    refused = hand.fence(looking, first=False)
+    assert (refused.reply, "it cannot be read who closed the dialer" in refused.said) == (Reply.REFUSED, True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from collectors.leadership import Leadership
+from collectors.probes.pacing import Pacing
 from controller.core import cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
 from controller.core.actions import ActionChange, SessionRow
@@ -29,6 +30,7 @@ from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
 from controller.runtime import committer, executor
+from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
@@ -278,7 +280,7 @@ MUTANTS = (
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
         "no pace",
-        (Change(Moves, "_moves_left", _always(10**6)), Change(executor.Executor, "wait_before", _always(0.0))),
+        (Change(Moves, "_moves_left", _always(10**6)), Change(ActionQueue, "_paced", _always(value=True))),
         shown_by="undrained",
     ),
     _mutant("act before it is committed", 3, Committer, "commit_plans", _act_before_it_is_committed),
@@ -379,6 +381,7 @@ MUTANTS = (
     ),
     _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
     _mutant("a clock makes a death an old one", 737, detector, "settles", _settle_by_any_clock),
+    _mutant("a crowd in doubt is asked as each alone", "six_back_by_sip", Pacing, "_many", _always(value=False)),
     _mutant("a gap in the polls is none", "vanishes_in_a_gap", detector, "GAP_SECONDS", 10.0**6),
     _mutant("no doubt after a gap", "switched_off_around_a_gap", detector, "DOUBT_SECONDS", 0.0),
     _mutant("no probation", "back_and_dead_again", detector, "PROBATION_SECONDS", 0.0),

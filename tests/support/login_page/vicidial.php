@@ -15,6 +15,7 @@ $VD_pass = given('VD_pass', '/[^-_0-9a-zA-Z]/');
 $VD_campaign = given('VD_campaign', '/[^-_0-9a-zA-Z]/');
 $relogin = given('relogin', '/[^A-Z]/');
 $JS_browser_height = given('JS_browser_height', '/[^0-9a-z]/');
+$user_login_first = '0';
 $INSERT_head_js = '';
 $INSERT_window_onload = '';
 $INSERT_agent_events = '';
@@ -25,6 +26,12 @@ if (file_exists('options.php')) {
     require 'options.php';
 }
 $took_ms = (microtime(true) - $began) * 1000;
+$long_enough = strlen($VD_login) >= 2 && strlen($VD_pass) >= 2 && strlen($VD_campaign) >= 2;
+if ($user_login_first == 1 && $long_enough && (strlen($phone_login) < 2 || strlen($phone_pass) < 2)) {
+    $record = rows("SELECT phone_login, phone_pass FROM vicidial_users WHERE user = ? AND active = 'Y'", $VD_login);
+    $phone_login = $record ? (string)$record[0]['phone_login'] : '';
+    $phone_pass = $record ? (string)$record[0]['phone_pass'] : '';
+}
 header("X-Took-Ms: $took_ms");
 header('X-Phone-Login: ' . $phone_login);
 
@@ -43,7 +50,7 @@ function form($why)
     exit;
 }
 
-if ($relogin === 'YES' || $VD_campaign === '' || $phone_login === '') {
+if ($relogin === 'YES' || !$long_enough || strlen($phone_login) < 2 || strlen($phone_pass) < 2) {
     form('log in');
 }
 if ($VD_pass !== 'secret') {
