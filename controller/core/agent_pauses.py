@@ -118,13 +118,15 @@ class AgentPausePlanner:
 
     def _release(self, pause: AgentPause, session: AgentSession) -> ActionChange | None:
         never_sent = pause.stage in {AgentPauseStage.ADVISED, AgentPauseStage.GIVEN_UP}
-        if never_sent or self._is_leaving(pause.live_agent_id):
+        if never_sent:
             return ActionChange(pause, None, over=True)
         if pause.stage is AgentPauseStage.PLANNED:
             # it may be in progress: its outcome decides whether there is a pause to take back
             late = self.state.observed.observed_at_ms - pause.changed_at_ms > UNDER_WAY_SECONDS * 1000
             why = "the dialer is no longer down"
             return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, why, over=True) if late else None
+        if self._is_leaving(pause.live_agent_id):
+            return None  # a logout may get lost, and then the pause is still to be taken back
         if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
             why = "it is not known whether the pause is hotdesk's"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)

@@ -26,7 +26,7 @@ from messages.topics import Topic
 from messages.words import reason
 from stream.log import Entry, LogError, LogUnavailableError, Stored
 from tests.simulation.hands import Hands
-from tests.simulation.processes import CLUSTER, Sees, Stoppable
+from tests.simulation.processes import CLUSTER, STANDS_STILL, Sees, Stoppable
 from tests.simulation.wire import PARTITION, Claim, Line, Tail, Wire
 from tests.simulation.world import Clock, World
 
@@ -43,6 +43,8 @@ BUDGET = 10
 ROUNDING = 1e-6
 TURN, SLOW_TURN, TURN_IN_A_LULL = (0.02, 0.12), (0.5, 2.5), (0.8, 1.2)
 """How long a turn takes: from, to."""
+IDLE = (0.2, 0.3)
+"""How long until the next turn if nothing new comes."""
 BELONGS_IN_A_LULL = 1.0
 """How often the group is asked in a lull, in seconds."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
@@ -175,7 +177,11 @@ class Controller(Stoppable):
             clock=self.now,
         )
         self.every(lambda: BELONGS_IN_A_LULL if self.clock.lull else POLL_SECONDS, self._belong)
-        self.every(lambda: self._draw.uniform(*self._turn), self._follow)
+        self._turns = 0
+        """Counts the turns that were planned: only the last one is taken."""
+        self._waits = False
+        """Nothing is to be done before something new is in the log, or for a while."""
+        self._plan_turn()
 
     def now(self) -> float:
         """Tell the time of this process's monotonic clock."""
@@ -216,6 +222,27 @@ class Controller(Stoppable):
         self._asked_at = now
         if now >= self._proven_at:
             self._own(self._ownership.assign(OURS if self._group.heard(self.name) else NONE, self.now()))
+
+    def wake(self) -> None:
+        """Take a turn soon, since something new is in the log."""
+        if self._waits and not self.clock.lull:
+            self._waits = False
+            self._plan_turn()
+
+    def _plan_turn(self) -> None:
+        self._turns += 1
+        takes = self._draw.uniform(*(IDLE if self._waits else self._turn))
+        self.clock.after(takes, partial(self._take_turn, self.life, self._turns))
+
+    def _take_turn(self, life: int, number: int) -> None:
+        if self.dead or self.life != life or self._turns != number:
+            return
+        if not self.answers:
+            self.clock.after(STANDS_STILL, partial(self._take_turn, life, number))
+            return
+        self._follow()
+        self._waits = not (self.is_slow or self.clock.lull or self._backlog or self._tail.is_behind)
+        self._plan_turn()
 
     def _follow(self) -> None:
         live = self._tail.caught_up()

@@ -63,6 +63,12 @@ def two_of_each(  # noqa: PLR0913 # what they connect, each once
         )
         for name in ("controller-1", "controller-2")
     ]
+
+    def wake() -> None:
+        for each in controllers:
+            each.wake()
+
+    wire.wake = wake
     return collectors, controllers
 
 

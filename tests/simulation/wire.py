@@ -1,6 +1,6 @@
 """The log as the simulation has it: records in order, visible when they are, and claims that fence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -27,6 +27,8 @@ class Wire:
     topics: dict[Topic, list[Stored]] = field(default_factory=lambda: {topic: [] for topic in Topic})
     claim: "Claim | None" = None
     """The newest one: through no other can anything be stored."""
+    wake: Callable[[], None] = lambda: None
+    """Called when there is something new."""
     stored: int = 0
     """How many records there are: whoever has read them all need not look at each topic again."""
 
@@ -51,6 +53,7 @@ class Wire:
         """Store records, whoever may see them."""
         now_ms = round((self.clock.wall + self.clock_ahead) * 1000)
         self.stored += len(entries)
+        self.wake()
         for entry in entries:
             kept = self.topics[entry.topic]
             kept.append(
@@ -143,6 +146,11 @@ class Tail:
         self._looked_at = -1
         """How many records there were when all of them were read last."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Return True if there is something that was not read."""
+        return self._looked_at != self._wire.stored
+
     def mark_end(self) -> None:
         """As `stream.log.Tail.mark_end`."""
         self._line.look_up()
@@ -160,13 +168,12 @@ class Tail:
             return []
         found: list[Stored] = []
         topics = [topic for topic, at in self._next.items() if at < len(self._wire.topics[topic])]
-        if not topics:
-            self._looked_at = self._wire.stored
-            return found
         self._wire.draw.shuffle(topics)
+        self._looked_at = self._wire.stored
         for topic in topics:
             stored = self._wire.topics[topic]
             if self._wire.loses and self._wire.draw.random() < LATE_SECONDS:
+                self._looked_at = -1
                 continue
             found += stored[self._next[topic] :]
             self._next[topic] = len(stored)

@@ -153,7 +153,32 @@ def test_who_was_moved_or_is_leaving_has_no_pause_taken_back() -> None:
     floor.judge()
     plan = floor.plan()
     assert DecisionCode.RESUME_PLANNED not in [code for code, _, _ in decisions(plan)]
+    floor.poll(gone=["1003"])
+    floor.plan()
     assert stages(floor) == {}
+
+
+def test_a_pause_outlives_a_logout_that_was_lost_so_that_it_is_taken_back() -> None:
+    floor = Floor(*crowd(2), policy=SLOW)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1002")
+    floor.poll(seconds=1.5)
+    floor.plan()
+    lost = after(
+        floor.state.decided.relogins[1002],
+        Outcome(Reply.UNCLEAR, "no answer"),
+        floor.state.observed.observed_at_ms,
+        "controller-1",
+    )
+    assert isinstance(lost, Relogin)
+    floor.state.decided.add(lost)
+    floor.judge()
+    floor.plan()
+    assert stages(floor) == {"1002": AgentPauseStage.PAUSED}
+    floor.state.decided.relogins.clear()
+    floor.plan()
+    assert stages(floor) == {"1002": AgentPauseStage.RESUMING}
 
 
 def test_an_agent_whom_somebody_made_ready_again_is_left_alone() -> None:
