@@ -117,7 +117,7 @@ mariadb:
 
 .PHONY: web
 web:
-	@tools/need php chromium sipsak systemd
+	@tools/need php apache chromium sipsak systemd
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven

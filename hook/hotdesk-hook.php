@@ -210,6 +210,8 @@ if (!function_exists('hotdesk_log_in')) {
         $content = json_encode($body, JSON_INVALID_UTF8_SUBSTITUTE);
         $url = rtrim($url, '/') . '/v1/clusters/' . rawurlencode($settings['cluster']) . '/' . $what;
         $headers = array('Content-Type: application/json', 'Expect:');
+        // So that hotdesk can say which web servers ask it, and since when one does no more.
+        $headers[] = 'X-Hotdesk-Hook: ' . substr(preg_replace('/[^-.0-9A-Za-z_]/', '', (string)gethostname()), 0, 63);
         if ($settings['token'] !== '') {
             $headers[] = 'Authorization: Bearer ' . $settings['token'];
         }

@@ -13,6 +13,7 @@ from messages.records import (
     AnyRecord,
     DeadLetter,
     Decision,
+    HookSight,
     Incident,
     LoginSlot,
     Observation,
@@ -54,7 +55,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     Topic.OBSERVATIONS: msgspec.json.Decoder(Observation),
     Topic.ORDERS: msgspec.json.Decoder(AnyOrder),
-    Topic.LOGINS: msgspec.json.Decoder(LoginSlot),
+    Topic.LOGINS: msgspec.json.Decoder(LoginSlot | HookSight),
     Topic.RANKINGS: msgspec.json.Decoder(RankingSnapshot),
     Topic.INCIDENTS: msgspec.json.Decoder(Incident),
     Topic.RELOGINS: msgspec.json.Decoder(Action),

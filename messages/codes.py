@@ -41,6 +41,7 @@ class ReasonCode(Code):
     NOTHING_DECIDED = "nothing_decided"
     CLUSTER_UNKNOWN = "cluster_unknown"
     WITHDRAWN = "withdrawn"
+    MOVED_OFTEN = "moved_often"
     NOT_OWNER = "not_owner"
     NOT_CLAIMED = "not_claimed"
     NEWER_HOTDESK = "newer_hotdesk"

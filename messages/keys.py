@@ -9,6 +9,7 @@ from messages.records import (
     Drain,
     EpochClaim,
     Fence,
+    HookSight,
     Incident,
     LoginSlot,
     Move,
@@ -33,6 +34,7 @@ KIND_SESSION = "session"
 KIND_AGENT_PAUSE = "agent_pause"
 KIND_ARRIVAL = "arrival"
 KIND_FENCE = "fence"
+KIND_HOOK = "hook"
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentSession: (KIND_AGENT, "user"),
@@ -50,6 +52,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Unbrake: ("unbrake", ""),
     Unfence: ("unfence", "server_ip"),
     LoginSlot: ("user", "user"),
+    HookSight: (KIND_HOOK, "web"),
     Incident: ("incident", "incident"),
     Relogin: (KIND_SESSION, "live_agent_id"),
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),

@@ -1,7 +1,7 @@
 """The names of all metrics: dashboards and alerts are written against this table.
 
-Times are timestamps, not ages. A label is `cluster`, `server_ip`, `server_id` or one of a short fixed list; never a
-user or a call.
+Times are timestamps, not ages. A label is `cluster`, `server_ip`, `server_id`, `web` or one of a short fixed list;
+never a user or a call.
 """
 
 from typing import NamedTuple
@@ -117,6 +117,11 @@ CLUSTER_PAUSED = Metric(
 )
 CLUSTER_PROBES_BLIND = Metric(
     "hotdesk_cluster_probes_blind", "1: the probes of all dialers fail at once, so they do not count.", ("cluster",)
+)
+HOOK_SEEN = Metric(
+    "hotdesk_hook_seen_timestamp_seconds",
+    "When the login hook of a web server last asked, in the log's time, to about a minute.",
+    ("cluster", "web"),
 )
 CLUSTER_AGENTS_PLACED = Metric(
     "hotdesk_cluster_agents_placed", "Agents logged in on the dialer that a pick sent them to.", ("cluster",)

@@ -362,6 +362,14 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that reserved it; that process ignores the record when it reads it back."""
 
 
+class HookSight(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/hook/WEB`: when the login hook of a web server last asked, to about a minute."""
+
+    web: str
+    """The web server's own name."""
+    seen_at_ms: Whole
+
+
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
@@ -638,6 +646,14 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """Calls on the dialer may be alive, as of the latest plan: none is ended, and a room left behind can be closed."""
     forced: bool = False
     """An emergency logout: the screen did not react, so the session is to be ended in VICIdial's own tables."""
+    withdrawn: bool = False
+    """The reason for it is over. An executor may have begun with it: what it reports decides what is said."""
+    late_logouts: Whole = 0
+    """LOGOUTs that were given up, and that a web server may still carry out, on the user's next session by then."""
+    late_session: Whole | None = None
+    """The session for which a slot is reserved because of them."""
+    late_until_ms: Whole = 0
+    """When hotdesk no longer expects them."""
     answer: str = ""
     """VICIdial's answer, without secrets."""
     by: str = ""
@@ -784,4 +800,4 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     value_base64: str
 
 
-AnyRecord = Observation | AnyOrder | LoginSlot | RankingSnapshot | Incident | Action | Decision | DeadLetter
+AnyRecord = Observation | AnyOrder | LoginSlot | HookSight | RankingSnapshot | Incident | Action | Decision | DeadLetter

@@ -99,6 +99,7 @@ REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.NOTHING_DECIDED: Words("nothing has been decided yet"),
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
     ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
+    ReasonCode.MOVED_OFTEN: Words("this user was moved as often in ten minutes as moves_of_a_user allows"),
     ReasonCode.NOT_OWNER: Words("this process may no longer own the cluster"),
     ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
     ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and restart it"),

@@ -203,6 +203,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
             dialers=snapshot.dialers,
             summary=sentence_about(found.state, stale=found.stale(now)),
             fences=tuple(found.state.decided.fences.values()),
+            hooks=tuple(found.state.decided.hooks.values()),
         )
 
     @get(

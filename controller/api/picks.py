@@ -5,6 +5,7 @@ for all, one after the other; a replica passes it on, and if the owner does not 
 itself and answers `degraded`.
 """
 
+import re
 import time
 from http import HTTPStatus
 from typing import NamedTuple
@@ -35,6 +36,10 @@ from messages.codes import NoPick, NoRelogin
 from messages.words import remedy, sentence
 from stream.outbox import Put
 
+HOOK = "x-hotdesk-hook"
+"""The header in which a login hook names its web server."""
+WEB_NAME = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z_]{0,62}")
+
 
 class Asker(NamedTuple):
     """The sender of a request."""
@@ -43,6 +48,8 @@ class Asker(NamedTuple):
     forwarded: bool
     """A replica passed the request on."""
     client: Client
+    web: str
+    """The web server whose login hook asks; empty: it is no hook."""
 
 
 class Picker:
@@ -67,6 +74,7 @@ class Picker:
         cluster = cluster_or_404(self._clusters, name)
         outcome = PickOutcome.REFUSED
         try:
+            self._see_hook(cluster, asker)
             # a forwarded request has its client's token; its address would stand for all clients of that replica
             if asker.client.token or not asker.forwarded:
                 self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
@@ -85,6 +93,7 @@ class Picker:
             ProblemDetailsException: there is none, or the owner does not answer.
         """
         cluster = cluster_or_404(self._clusters, name)
+        self._see_hook(cluster, asker)
         if cluster.owned:
             slot = cluster.answer_relogin(body.screen)
             if slot is NoRelogin.NOT_YET:
@@ -127,6 +136,10 @@ class Picker:
             # the owner's tombstone ends the slot; one of ours, coming later, might end the user's next slot
             return
         self._put(entries)
+
+    def _see_hook(self, cluster: Cluster, asker: Asker) -> None:
+        if asker.web and not asker.forwarded:
+            self._put(cluster.see_hook(asker.web))
 
     async def _ask_owner(self, cluster: Cluster, body: PickBody, asker: Asker) -> PickAnswer | None:
         """Return the owner's pick; None: this process has to answer."""
@@ -220,7 +233,13 @@ def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandl
 
 
 def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
-    return Asker(request.headers.get("authorization", ""), FORWARDED in request.headers, client_of(request, tokens))
+    web = request.headers.get(HOOK, "")
+    return Asker(
+        authorization=request.headers.get("authorization", ""),
+        forwarded=FORWARDED in request.headers,
+        client=client_of(request, tokens),
+        web=web if WEB_NAME.fullmatch(web) else "",
+    )
 
 
 def _passes_on(cluster: Cluster, asker: Asker) -> bool:

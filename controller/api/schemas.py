@@ -5,7 +5,18 @@ from typing import Annotated
 import msgspec
 
 from messages.codes import Reason
-from messages.records import AgentPause, Arrival, Fence, Grouping, Incident, Ineligible, RankedDialer, Relogin, ServerIp
+from messages.records import (
+    AgentPause,
+    Arrival,
+    Fence,
+    Grouping,
+    HookSight,
+    Incident,
+    Ineligible,
+    RankedDialer,
+    Relogin,
+    ServerIp,
+)
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
 Alias = Annotated[
@@ -55,6 +66,8 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the cluster, in a sentence."""
     fences: tuple[Fence, ...] = ()
     """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to close."""
+    hooks: tuple[HookSight, ...] = ()
+    """The web servers whose login hook asks, the latest first, each with its last time; to about a minute."""
 
 
 class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from messages.records import (
     AgentSession,
     Arrival,
     Fence,
+    HookSight,
     Incident,
     LoginSlot,
     Relogin,
@@ -50,6 +51,8 @@ class Decided:
     slots_ended: dict[str, SlotEnd] = field(default_factory=dict, compare=False)
     """By user: ends of slots and logins that are not in the log yet. The owner publishes them; replicas keep them too,
     since one of them may be the next owner."""
+    hooks: dict[str, HookSight] = field(default_factory=dict)
+    """By web server: when its login hook asked last."""
     incidents: dict[str, Incident] = field(default_factory=dict)
     """The open incidents, by id."""
     closed: list[Incident] = field(default_factory=list)
@@ -85,9 +88,10 @@ class Decided:
             case Fence():
                 self.fences[record.server_ip] = record
 
-    def moves_of(self, user: str, since_ms: int) -> int:
-        """Return how many sessions of a user were sent a logout that was planned after then."""
-        return sum(1 for at_ms in self.sent.get(user.lower(), {}).values() if at_ms > since_ms)
+    def moves_of(self, user: str, since_ms: int, *, apart_from: int | None = None) -> int:
+        """Return how many sessions of a user, `apart_from` this one, were sent a logout that was planned after then."""
+        known = self.sent.get(user.lower(), {})
+        return sum(1 for number, at_ms in known.items() if at_ms > since_ms and number != apart_from)
 
     def _note_sent(self, relogin: Relogin) -> None:
         if relogin.stage in NOT_SENT and relogin.attempts == 1:
@@ -159,6 +163,13 @@ class Decided:
             return None
         self.slots.release(user)
         return self._end_of(slot)
+
+    def remove_login(self, key: Key) -> None:
+        """Remove what the topic of logins holds under a key."""
+        if key.kind == keys.KIND_HOOK:
+            self.hooks.pop(key.name, None)
+        else:
+            self.remove_slot(key.name)
 
     def remove_slot(self, user: str) -> None:
         """Remove a user's slot and login."""

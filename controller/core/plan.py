@@ -1,9 +1,10 @@
 """The plan: the decisions of one poll for a cluster, as data. It takes effect once it is stored."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from controller.core.actions import ActionChange, subject_of
+from controller.core.actions import ActionChange, AttemptId, subject_of
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -87,13 +88,24 @@ def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:
 class PlanBuilder:
     """Builds a plan from the facts, decision by decision."""
 
-    def __init__(self, state: ClusterState, policy: Policy, by: str, *, acts: bool, withheld: Reason | None) -> None:
+    def __init__(  # noqa: PLR0913 # its facts, each once
+        self,
+        state: ClusterState,
+        policy: Policy,
+        by: str,
+        *,
+        acts: bool,
+        withheld: Reason | None,
+        submitted: AbstractSet[AttemptId] = frozenset(),
+    ) -> None:
         self.state = state
         self.policy = policy
         self.by = by
         self.acts = acts
         """The mode is act: actions are carried out; otherwise they are advice."""
         self.withheld = withheld
+        self.submitted = submitted
+        """The attempts that an executor has, and has not reported."""
         self.now_ms = state.observed.observed_at_ms
         self._records: list[Record] = []
         self._ended: list[Key] = []

@@ -1,5 +1,8 @@
 """Make one plan for each poll: follow up moves and arrivals, then incidents, orders, fences, agent pauses. Pure."""
 
+from collections.abc import Set as AbstractSet
+
+from controller.core.actions import AttemptId
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.arrivals import Arrivals
 from controller.core.fences import fence_changes
@@ -12,7 +15,15 @@ from messages.codes import Reason
 from messages.records import AgentSession, DialerState, Incident, ServerIp
 
 
-def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt: Reason | None = None) -> Plan:
+def make_plan(  # noqa: PLR0913 # its facts, each once
+    state: ClusterState,
+    policy: Policy,
+    by: str,
+    *,
+    acts: bool,
+    doubt: Reason | None = None,
+    submitted: AbstractSet[AttemptId] = frozenset(),
+) -> Plan:
     """Return the plan of the latest poll.
 
     Args:
@@ -21,12 +32,13 @@ def make_plan(state: ClusterState, policy: Policy, by: str, *, acts: bool, doubt
         by: name of the process that decides.
         acts: the mode is act: actions are carried out; otherwise they are advice.
         doubt: a reason that the records cannot have, such as that the poll is old; it only ever withholds.
+        submitted: the attempts that an executor has, and has not reported.
     """
     decided = state.decided
     under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.arrivals or decided.fences
     if not (under_way or decided.orders.moves or _is_troubled(state, policy)):
         return NOTHING
-    plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt))
+    plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt), submitted=submitted)
     moves = Moves(plan)
     moves.follow_up()
     arrivals = Arrivals(plan, moves.logged_in)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.core.decided import Decided
+from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
@@ -22,6 +23,7 @@ from messages.records import (
     EpochClaim,
     Fence,
     FleetHealth,
+    HookSight,
     Incident,
     LoginSlot,
     Outage,
@@ -85,6 +87,8 @@ class ClusterState:
                 return self._end(news)
             case LoginSlot():
                 self.add_slot(news)
+            case HookSight():
+                self.decided.hooks = seen(self.decided.hooks, news)
             case RankingSnapshot():
                 return self._publish(news)
             case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
@@ -127,7 +131,7 @@ class ClusterState:
             case Topic.RELOGINS:
                 self.decided.remove_action(ended.key)
             case Topic.LOGINS:
-                self.decided.remove_slot(ended.key.name)
+                self.decided.remove_login(ended.key)
             case _:
                 pass
         return Folded.RECORDED

@@ -23,7 +23,7 @@ from controller.core.explanations import (
 from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
 from controller.core.state import ClusterState
-from messages.records import Decision, DialerState, RankingSnapshot, Relogin
+from messages.records import Decision, DialerState, HookSight, RankingSnapshot, Relogin
 from messages.words import sentence
 
 DECISIONS_SHOWN = 30
@@ -100,6 +100,8 @@ class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
     dialers: tuple[DialerRow, ...]
     incidents: tuple[IncidentCard, ...]
     closed: tuple[IncidentAnswer, ...]
+    hooks: tuple[HookSight, ...]
+    """The web servers whose login hook asks, the latest first."""
     decisions: tuple[Decision, ...]
     """The latest decisions, the newest first."""
 
@@ -163,6 +165,7 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
         dialers=_dialer_rows(state, snapshot, stale=stale),
         incidents=tuple(_card(state, each, made) for each in answers if each.incident.closed_at_ms is None),
         closed=tuple(islice((each for each in answers if each.incident.closed_at_ms is not None), CLOSED_SHOWN)),
+        hooks=tuple(state.decided.hooks.values()),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
     )
 

@@ -92,7 +92,7 @@ class Executor:
             self._changed.notify()
 
     def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
-        """Withdraw those of these attempts that have not begun, and return them: nothing comes of them."""
+        """Remove those of these attempts that have not begun, and return them: nothing comes of them."""
         with self._changed:
             return self._queue.withdraw(attempts)
 

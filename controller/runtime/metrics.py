@@ -175,6 +175,7 @@ _SPECS = (
     metrics.CLUSTER_PAUSED,
     metrics.CLUSTER_PROBES_BLIND,
     metrics.CLUSTER_AGENTS_PLACED,
+    metrics.HOOK_SEEN,
     metrics.CLUSTER_MOVES,
     metrics.CLUSTER_AGENT_PAUSES,
     metrics.CLUSTER_ARRIVALS,
@@ -208,6 +209,8 @@ def _samples(cluster: Cluster) -> Iterator[_Sample]:
         sum(each.server_ip == state.decided.logins[each.user.lower()].server_ip for each in sessions),
     )
     yield from _action_samples(state)
+    for sight in state.decided.hooks.values():
+        yield metrics.HOOK_SEEN, (name, sight.web), sight.seen_at_ms / 1000
     for incident in state.decided.incidents.values():
         yield from _incident_samples(state, incident)
     if snapshot.imbalance is not None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import msgspec
 
 from collectors.observer import Observer
@@ -14,10 +15,14 @@ from collectors.probes.ami import AmiTarget, probe_ami
 from collectors.probes.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
+from controller.api.schemas import RankingAnswer
+from controller.core.explanations import clock
+from controller.core.hooks import asked_lately
 from controller.vicidial.ports import VicidialError
 from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
-from hotdesk.errors import DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.cli.client import ask, open_api
+from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import open_log
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.tls import trust
@@ -60,6 +65,32 @@ def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, Cl
         yield _wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
     for name, settings in clusters.items():
         yield from _check_cluster(name, settings)
+    try:
+        with open_api(api) as client:
+            for name in clusters:
+                yield from _check_hooks(client, name)
+    except SettingsError:
+        pass  # said above
+    except ApiFailure as error:
+        if not isinstance(error.__cause__, httpx.ConnectError):
+            remedy = "HOTDESK_TOKEN holds the token of this command"
+            yield Finding(verdict=Verdict.NOTE, subject="login hook", what=f"not known: {error}", remedy=remedy)
+
+
+def _check_hooks(api: httpx.Client, name: str) -> Iterator[Finding]:
+    """Report when the login hook of each web server last asked the hotdesk that runs."""
+    subject = f"cluster {name}"
+    answer = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
+    for each in answer.hooks:
+        yield _ok(subject, f"the login hook of {each.web} was last seen at {clock(each.seen_at_ms)}")
+    if not asked_lately({each.web: each for each in answer.hooks}, answer.observed_at_ms):
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what="no login hook was seen within a day",
+            remedy="install it on every web server, see docs/guide/login-hook.md: until then VICIdial sends logins to a"
+            " dead dialer",
+        )
 
 
 def _check_api(options: ApiOptions) -> Finding:

@@ -1,6 +1,7 @@
 """The login page follows hotdesk's ranking, and everything typed that hotdesk does not know is left alone."""
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -169,6 +170,14 @@ def test_only_this_sites_own_pages_may_ask_for_an_order(office: Office) -> None:
     assert (refused.status_code, refused.json()) == (405, {"order": None})
     assert _ordered(office, shown)
     _back(office, 12)
+
+
+def test_hotdesk_knows_which_web_server_asked(office: Office) -> None:
+    user, alias, _ = _clusters(office, 16)
+    office.web.log_in(user, alias, VD_pass="wrong")
+    ranking = office.hotdesk.ranking()
+    assert ranking
+    assert [each.web for each in ranking.hooks] == [socket.gethostname()]
 
 
 def test_no_order_is_told_where_re_login_is_switched_off(office: Office) -> None:

@@ -19,8 +19,9 @@ from controller.api.app import create_app
 from controller.api.schemas import IncidentAnswer
 from controller.api.tokens import Tokens
 from controller.core.policy import Policy
+from hotdesk.cli.check import check_everything
 from hotdesk.service import Service
-from hotdesk.settings import ApiOptions
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.version import VERSION
 from messages.codec import decode
 from messages.keys import key_of
@@ -510,6 +511,28 @@ def test_metrics_tell_the_state_of_the_cluster_and_the_work_done(floor: FedServi
     assert metric("hotdesk_pick_seconds_count") == 1
     assert metric("hotdesk_records_folded_total", result="folded") >= 8
     assert metric("hotdesk_build_info", version=VERSION) == 1
+
+
+def test_the_login_hook_of_each_web_server_is_seen_to_ask(floor: FedService, tmp_path: Path) -> None:
+    floor.open(1, 2, 3)
+    clusters = {CLUSTER: ClusterSettings(port=1)}
+    api = ApiOptions(port=0, url=floor.client.url)
+
+    def said() -> list[str]:
+        return [each.what for each in check_everything(LogOptions(path=tmp_path / "none"), api, clusters)]
+
+    assert "no login hook was seen within a day" in said()
+    for web in ("web1", "<script>", "web1"):
+        floor.http.post(PICKS, json={"user": "1001", "alias": "desk"}, headers={"x-hotdesk-hook": web})
+    floor.http.post(f"/v1/clusters/{CLUSTER}/relogins", json={"screen": "a" * 64}, headers={"x-hotdesk-hook": "web2"})
+    ranking = floor.client.ranking()
+    assert ranking
+    assert {each.web for each in ranking.hooks} == {"web1", "web2"}
+    seen_at = floor.client.metric("hotdesk_hook_seen_timestamp_seconds", web="web1")
+    assert seen_at == pytest.approx(NOW_MS / 1000, abs=60)
+    assert [each for each in said() if "login hook" in each] == [
+        f"the login hook of {web} was last seen at 2027-01-15 08:00:00 UTC" for web in ("web1", "web2")
+    ]
 
 
 def test_what_only_goes_wrong_later_is_counted_from_the_start(floor: FedService) -> None:

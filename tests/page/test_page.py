@@ -51,6 +51,15 @@ def test_it_follows_the_ranking_without_being_loaded_anew(scene: Scene, page: Pa
     assert page.evaluate("window.same")
 
 
+def test_it_says_which_web_servers_ask(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    expect(page.locator("#hooks")).to_contain_text("No web server has asked yet")
+    asked = {"user": "1001", "alias": "unknown"}
+    httpx.post(f"{scene.url}/v1/clusters/{CLUSTER}/picks", json=asked, headers={"x-hotdesk-hook": "web1"})
+    expect(page.locator("#hooks")).to_contain_text("web1 asked last", timeout=LONG_MS)
+    clean(page)
+
+
 def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scene, page: Page) -> None:
     scene.seat(ONE, "1001", "1002", "1003")
     page.goto(scene.page)

@@ -12,6 +12,8 @@ from tests.simulation.world import LOGOUT, Dialer, Live, World
 
 LATEST_SECONDS = 1.5
 """A request that was given up after its time limit can still be carried out within this time."""
+FENCE_SECONDS = 0.5
+"""A fence is the first that is done after a quiet day: so long after it its answer comes."""
 STATEMENT_SECONDS = 1.5
 """The server gives up a statement that waits for so long, so that it is never carried out later."""
 
@@ -160,6 +162,7 @@ class Hands:
             return True
 
         outcome = self._try(land, f"fence of {fence.server_ip}, {fence.stage}", lands_late=False)
+        self.wait(FENCE_SECONDS)
         return self._look_whose(dialer) if outcome.reply is Reply.GONE and not (opening or first) else outcome
 
     def _look_whose(self, dialer: Dialer) -> Outcome:

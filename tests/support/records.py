@@ -25,6 +25,7 @@ from messages.records import (
     FleetHealth,
     Grouping,
     Heartbeat,
+    HookSight,
     Incident,
     Ineligible,
     Listed,
@@ -137,6 +138,7 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
             replaces=42,
         ),
     ),
+    (Topic.LOGINS, HookSight(cluster="west", web="web1", seen_at_ms=1)),
     (
         Topic.RANKINGS,
         RankingSnapshot(

@@ -27,6 +27,28 @@ PATIENT_MS = 10_000
 LOGIN = {"phone_pass": "phonepass", "VD_pass": "secret", "VD_campaign": "SALES", "JS_browser_height": "900"}
 
 
+MODULES = Path("/usr/lib/apache2/modules")
+APACHE = """
+ServerRoot "{folder}"
+ServerName 127.0.0.1
+DefaultRuntimeDir run
+PidFile run/apache.pid
+ErrorLog run/error.log
+Listen 127.0.0.1:{port}
+LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule env_module {modules}/mod_env.so
+LoadModule php_module {php}
+StartServers 2
+DocumentRoot "{folder}/agc"
+SetEnv HOTDESK_HOOK_INI {folder}/hook.ini
+php_flag display_errors on
+<FilesMatch "\\.php$">
+  SetHandler application/x-httpd-php
+</FilesMatch>
+"""
+
+
 class Shown(NamedTuple):
     """What the login page answered."""
 
@@ -60,6 +82,7 @@ class Web:
         lines = [f'urls = "{" ".join(urls)}"', f'cluster = "{settings.pop("cluster", CLUSTER)}"']
         state = self._ini.parent / f"state-{os.urandom(4).hex()}"
         state.mkdir()
+        state.chmod(0o777)  # Apache's user writes there
         settings.setdefault("state_dir", str(state))
         lines += [f'{name} = "{value}"' for name, value in settings.items()]
         self._ini.write_text("\n".join(lines))
@@ -115,41 +138,65 @@ def web_server(  # noqa: PLR0913 # a web server has this many sides, and a test 
         assert bound
         hook.write_text(before + bound.replace("150", str(PATIENT_MS)) + after)
     port = free_port()
+    flags = [word for each in php for word in ("-d", each)]
+    command = [shutil.which("php") or "php", "-d", "display_errors=1", *flags]
+    environment = _environment(site) | {"PHP_CLI_SERVER_WORKERS": str(workers), "HOTDESK_HOOK_INI": str(ini)}
+    with _serving(folder, [*command, "-S", f"127.0.0.1:{port}", "-t", str(root)], environment, port):
+        yield from _web(port, ini)
+
+
+@contextmanager
+def apache_server(folder: Path, site: Site) -> Iterator[Web]:
+    """Serve the same by Apache and its PHP, as VICIdial's web servers do; Apache tells the hook where its settings are.
+
+    Apache runs as a user without rights, as it does anywhere: `folder` has to be open to that user.
+    """
+    root, ini, port = folder / "agc", folder / "hook.ini", free_port()
+    shutil.copytree(PAGE, root)
+    copy_hook(root)
+    (folder / "run").mkdir()
+    user = "www-data" if os.getuid() == 0 else None
+    if user is not None:
+        shutil.chown(folder / "run", user)
+    module = next(MODULES.glob("libphp*.so"))
+    (folder / "apache.conf").write_text(APACHE.format(folder=folder, port=port, modules=MODULES, php=module))
+    command = [shutil.which("apache2") or "apache2", "-D", "FOREGROUND", "-f", str(folder / "apache.conf")]
+    with _serving(folder, command, _environment(site), port, user):
+        yield from _web(port, ini)
+
+
+def _web(port: int, ini: Path) -> Iterator[Web]:
+    web = Web(f"http://127.0.0.1:{port}", ini)
+    try:
+        yield web
+    finally:
+        web.http.close()
+
+
+def _environment(site: Site) -> dict[str, str]:
     settings = site.settings
-    environment = os.environ | {
-        "PHP_CLI_SERVER_WORKERS": str(workers),
-        "HOTDESK_HOOK_INI": str(ini),
+    site.run(f"GRANT ALL ON `{site.name}`.* TO '{site.user}'@'%'")
+    return os.environ | {
         "PAGE_DB_HOST": settings.host,
         "PAGE_DB_PORT": str(settings.port),
         "PAGE_DB_USER": site.user,
         "PAGE_DB_PASSWORD": PASSWORD,
         "PAGE_DB_NAME": site.name,
     }
-    site.run(f"GRANT ALL ON `{site.name}`.* TO '{site.user}'@'%'")
-    flags = [word for each in php for word in ("-d", each)]
-    with (folder / "php.log").open("wb") as said:
+
+
+@contextmanager
+def _serving(
+    folder: Path, command: Sequence[str], environment: dict[str, str], port: int, user: str | None = None
+) -> Iterator[None]:
+    with (folder / "web.log").open("wb") as said:
         server = subprocess.Popen(  # noqa: S603 (our own command)
-            [
-                shutil.which("php") or "php",
-                "-d",
-                "display_errors=1",
-                *flags,
-                "-S",
-                f"127.0.0.1:{port}",
-                "-t",
-                str(root),
-            ],
-            env=environment,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
+            command, env=environment, stdout=said, stderr=said, start_new_session=True, user=user
         )
-    web = Web(f"http://127.0.0.1:{port}", ini)
     try:
-        until(lambda: _answers(port), "PHP serves")
-        yield web
+        until(lambda: _answers(port), "the web server serves")
+        yield
     finally:
-        web.http.close()
         # its workers are of its session, and none of them outlives the test
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

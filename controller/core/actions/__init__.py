@@ -40,7 +40,8 @@ KINDS: dict[type[Action], ActionKind] = {
 
 def is_due(action: Action) -> bool:
     """Return True if an executor has to carry the action out."""
-    return action.stage in KINDS[type(action)].due
+    withdrawn = isinstance(action, Relogin) and action.withdrawn
+    return action.stage in KINDS[type(action)].due and not withdrawn
 
 
 def may_be_repeated(action: Action) -> bool:

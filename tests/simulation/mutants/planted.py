@@ -14,7 +14,7 @@ from collectors.leadership import Leadership
 from collectors.probes.pacing import Pacing
 from controller.core import arrivals, cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
-from controller.core.actions import ActionChange, SessionRow
+from controller.core.actions import ActionChange, SessionRow, attempt_of
 from controller.core.actions import agent_pause as agent_pause_action
 from controller.core.actions import arrival as arrival_action
 from controller.core.agent_pauses import AgentPausePlanner
@@ -31,6 +31,7 @@ from controller.core.policy import AHEAD_MINUTES, MaintenanceWindow
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
+from controller.core.withdrawals import Withdrawals
 from controller.runtime import committer, executor
 from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
@@ -269,6 +270,29 @@ def _carry_out_as_the_first(self: executor.Executor, action: Any) -> Any:
 _carry_out = executor.Executor.carry_out
 
 
+def _what_was_withdrawn_stands(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(due=self.due | {attempt_of(action)}), action, now, not_owner)
+
+
+def _the_view_is_fresh(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(fresh_at=now), action, now, not_owner)
+
+
+def _it_is_the_owners(self: Permit, action: Any, now: float, _: Any) -> Any:
+    return _objection(self, action, now, None)
+
+
+def _nothing_withholds(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(withheld=None), action, now, not_owner)
+
+
+_objection = Permit.objection
+
+
+def _leave_as_it_is(_: Any, action: Any) -> Any:
+    return action
+
+
 def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
@@ -282,7 +306,7 @@ MUTANTS = (
         "_plan_move",
         _plan_a_move_as_the_first,
     ),
-    _mutant("act without looking at VICIdial's row", 1292, executor, "check", _always(Precondition.SEND)),
+    _mutant("act without looking at VICIdial's row", 113, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 111, detector, "_all_fail", _always(False)),
     _mutant("half a poll is folded", 2, Observed, "_wait", _fold_at_once),
@@ -426,6 +450,25 @@ MUTANTS = (
         "what was planned is not withdrawn",
         (Change(Moves, "withdraw", _let_it_be), Change(Cluster, "_doubts", _always({}))),
         shown_by="withdrawn_and_slow",
+    ),
+    Mutant(
+        "what was withdrawn is carried out all the same",
+        (
+            Change(Permit, "objection", _what_was_withdrawn_stands),
+            Change(Committer, "_take_back", _let_it_be),
+            Change(Cluster, "_doubts", _always({})),
+        ),
+        shown_by="withdrawn_and_slow",
+    ),
+    _mutant("an act on an old view", "polls_stop_and_slow", Permit, "objection", _the_view_is_fresh),
+    _mutant("an act by who may be no owner", "owner_cut_off_and_slow", Permit, "objection", _it_is_the_owners),
+    _mutant("an act though something withholds it", "suspended_and_slow", Permit, "objection", _nothing_withholds),
+    _mutant(
+        "a logout that comes late is forgotten",
+        "web_hangs_in_failover",
+        Withdrawals,
+        "expect_late_logout",
+        _leave_as_it_is,
     ),
     Mutant(
         "an order to suspend withholds nothing",
