@@ -6,12 +6,12 @@ a few thousand for each poll, so that they never delay the record of a dialer th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors.heartbeats import Heartbeats
-from collectors.phones_in_rooms import PhonesInRooms, Room
+from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.registrations import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
@@ -94,6 +94,8 @@ class Reading(NamedTuple):
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
     work: Iterable[Row] | None = None
     """The work of the dialers in `Observer.work_to_read`."""
+    extensions: Mapping[ServerIp, Collection[str]] = NONE_LISTED
+    """Where there are channels, by the own lists of the dialers in `Observer.channels_to_list`."""
     channels: Iterable[Row] | None = None
     """Of the rooms in `Observer.rooms_to_read` those in which there is somebody, read together with the agents."""
 
@@ -180,6 +182,11 @@ class Observer:
         return self._phones_in_rooms.to_read
 
     @property
+    def channels_to_list(self) -> frozenset[ServerIp]:
+        """The dialers that should list their channels themselves: phones are awaited, and rows may stand still."""
+        return self._phones_in_rooms.to_list
+
+    @property
     def waiting(self) -> int:
         """The number of records that wait for their slice."""
         return len(self._to_publish)
@@ -259,7 +266,7 @@ class Observer:
         new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
         found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
-        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt)
+        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, reading.extensions)
         phones_changed = self._phones_in_rooms.changed()
         changed = [
             agent

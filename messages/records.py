@@ -592,7 +592,7 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     moved: Whole = 0
     """Number of those agents who are logged in on another dialer."""
     arrived: Whole = 0
-    """Number of those agents whose phones are in their rooms there."""
+    """Number of agents whose phones are in their rooms there, or again where they are."""
     listed: tuple[Listed, ...] = ()
     by: str = ""
     """Name of the process that decided."""
@@ -710,10 +710,13 @@ class ArrivalStage(Code):
 
 
 class Arrival(Record, frozen=True, kw_only=True, gc=False):
-    """Key `cluster/arrival/LIVE_AGENT_ID`: the action that sees an agent's phone into the room of their new session."""
+    """Key `cluster/arrival/LIVE_AGENT_ID`: the action that sees an agent's phone into the room of their new session.
+
+    Or of the one that they have, where only the phones are gone since Asterisk has started again.
+    """
 
     live_agent_id: Whole
-    """The new session."""
+    """The session: the new one, after a move."""
     user: str
     incident: str
     server_ip: ServerIp
@@ -721,7 +724,9 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     phone_login: str = ""
     """The phone that is awaited; empty: not known."""
     since_ms: Whole
-    """When the session was first seen."""
+    """When the session was first seen; of an agent who is called where they are: when that was planned."""
+    here: bool = False
+    """The agent was not moved: the phone is called again where they are."""
     stage: ArrivalStage = ArrivalStage.AWAITED
     changed_at_ms: Whole = 0
     arrived_at_ms: Whole | None = None

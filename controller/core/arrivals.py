@@ -18,6 +18,8 @@ from messages.words import sentence
 
 UNKNOWN_SECONDS = 5.0
 """If by then nothing is known of a phone, nothing will be: by then a phone that works has answered."""
+HERE_SECONDS = 10.0
+"""An agent whose Asterisk has started again, and whose phone has not come by then, is moved."""
 CALL_SECONDS = 15.0
 """A phone that has not come by then is called again."""
 MISSING_SECONDS = 30.0
@@ -60,6 +62,36 @@ class Arrivals:
             elif session is not None:
                 self._update(arrival, self._next(arrival, session))
 
+    def call_here(self, incident: Incident, session: AgentSession) -> bool:
+        """Return True if an agent is called again where they are, or has been; False: they are to be moved.
+
+        For that only their phone may be lost, since Asterisk has started again, and there must be a way to call it.
+        """
+        plan, arrival = self._plan, self._known.get(session.live_agent_id)
+        health = plan.state.observed.health.dialers.get(session.server_ip)
+        if health is None or not health.interrupted:
+            return False
+        if arrival is not None and arrival.here and arrival.since_ms >= (health.interrupted_at_ms or 0):
+            return arrival.stage is not ArrivalStage.MISSING
+        if not plan.acts or not plan.policy.calls_phones or session.on_hook:
+            return False
+        arrival = Arrival(
+            cluster=plan.state.cluster,
+            live_agent_id=session.live_agent_id,
+            user=session.user,
+            incident=incident.incident,
+            server_ip=session.server_ip,
+            since_ms=plan.now_ms,
+            here=True,
+            stage=ArrivalStage.CALLING,
+            changed_at_ms=plan.now_ms,
+            by=plan.by,
+        )
+        self._known[arrival.live_agent_id] = arrival
+        plan.add(arrival)
+        plan.decide(DecisionCode.CALL_PLANNED, incident.why, session.user)
+        return True
+
     def arrived(self, incident: Incident) -> int:
         """Return how many agents of an incident have arrived."""
         return sum(1 for each in self._of(incident) if each.arrived_at_ms is not None)
@@ -69,7 +101,7 @@ class Arrivals:
         phones = self._plan.state.observed.phones
         listed = {}
         for each in self._of(incident):
-            if each.stage is ArrivalStage.MISSING and each.live_agent_id in self._sessions:
+            if each.stage is ArrivalStage.MISSING and not each.here and each.live_agent_id in self._sessions:
                 phone = phones.get(each.phone_login.lower())
                 listed[each.live_agent_id] = Listed(
                     user=each.user,
@@ -113,6 +145,8 @@ class Arrivals:
 
     def _next(self, arrival: Arrival, session: AgentSession) -> Arrival:
         """Return an arrival after a poll."""
+        if arrival.here:
+            return self._next_here(arrival, session)
         seconds = (self._plan.now_ms - arrival.since_ms) / 1000
         arrived_ms = arrival.arrived_at_ms
         if arrived_ms is None and session.phone_in_room:
@@ -133,6 +167,16 @@ class Arrivals:
             stage = ArrivalStage.CALLING if calls else ArrivalStage.AWAITED
         return msgspec.structs.replace(arrival, stage=stage, arrived_at_ms=arrived_ms, resume=resume)
 
+    def _next_here(self, arrival: Arrival, session: AgentSession) -> Arrival:
+        """Return an arrival after a poll, of an agent who is called where they are."""
+        if arrival.arrived_at_ms is not None:
+            return arrival
+        now_ms = self._plan.now_ms
+        if session.phone_in_room:
+            return msgspec.structs.replace(arrival, stage=ArrivalStage.ARRIVED, arrived_at_ms=now_ms)
+        late = now_ms - arrival.since_ms >= HERE_SECONDS * 1000
+        return msgspec.structs.replace(arrival, stage=ArrivalStage.MISSING) if late else arrival
+
     def _update(self, before: Arrival, after: Arrival) -> None:
         """Add an arrival if it changed, and the decisions that this means."""
         plan = self._plan
@@ -146,9 +190,10 @@ class Arrivals:
             plan.decide(DecisionCode.NOT_RESUMED, why, after.user)
         if before.arrived_at_ms is None and after.arrived_at_ms is not None:
             seconds = (after.arrived_at_ms - after.since_ms) / 1000
-            plan.decide(DecisionCode.ARRIVED, f"{seconds:.1f} s after the login on {after.server_ip}", after.user)
+            what = "call" if after.here else f"login on {after.server_ip}"
+            plan.decide(DecisionCode.ARRIVED, f"{seconds:.1f} s after the {what}", after.user)
         decided = _DECIDED.get(after.stage)
-        if decided is not None and after.stage is not before.stage:
+        if decided is not None and after.stage is not before.stage and not after.here:
             code, words = decided
             plan.decide(code, words, after.user)
 

@@ -7,7 +7,7 @@ import msgspec
 from controller.core.actions import attempt_of
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
-from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
+from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
 from controller.core.plan import PlanBuilder
 from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
@@ -332,7 +332,7 @@ class Moves:
     def _call_lives(self, session: AgentSession) -> bool:
         """Return True if an agent's call may be alive."""
         state = self._plan.state
-        if self._lives(session.server_ip) or began_after_restart(state, session):
+        if self._lives(session.server_ip) or began_after_restart(state, session) or heard_again(state, session):
             return True
         return session.status in IN_CALL and call_began_after_restart(state, session)
 

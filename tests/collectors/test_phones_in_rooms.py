@@ -46,6 +46,19 @@ def test_rows_that_may_stand_still_say_nothing() -> None:
     assert phones.of(1) is None, "the tables could not be read"
 
 
+def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
+    agent = _agent(1)
+    phones = _looked([agent])
+    assert phones.to_list == frozenset()
+    phones.watch(NOW_MS + 1000, [agent], frozenset(), {ONE, TWO})
+    assert (phones.of(1), phones.to_list) == (None, frozenset({ONE}))
+    phones.watch(NOW_MS + 2000, [agent], frozenset(), {ONE}, {ONE: {"8600052"}})
+    assert phones.of(1) is False
+    phones.watch(NOW_MS + 3000, [agent], frozenset(), {ONE}, {ONE: {"8600051"}})
+    assert phones.of(1) is True
+    assert phones.to_list == frozenset()
+
+
 def test_a_phone_that_does_not_come_is_not_looked_for_without_end() -> None:
     agent = _agent(1)
     phones = _looked([agent])

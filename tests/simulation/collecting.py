@@ -89,6 +89,7 @@ class Connection:
             probes=probes,
             work=observer.work_to_read,
             rooms=observer.rooms_to_read,
+            listed=observer.channels_to_list,
         )
 
     def close(self) -> None:

@@ -464,14 +464,25 @@ class World:
         found = [each for each in rooms if each.conf_exten in self.dialers[each.server_ip].channels]
         return [(each.server_ip.encode(), each.conf_exten.encode()) for each in found]
 
-    def reading(
-        self, *, agents: bool, catalogue: bool, probes: bool, work: tuple[str, ...], rooms: tuple[Room, ...]
+    def reading(  # noqa: PLR0913 # what is read, each once
+        self,
+        *,
+        agents: bool,
+        catalogue: bool,
+        probes: bool,
+        work: tuple[str, ...],
+        rooms: tuple[Room, ...],
+        listed: frozenset[str] = frozenset(),
     ) -> Reading:
         """Read the tables, and the dialers' own ports."""
         channels = self._channels(rooms) if agents else None
         if self.seen_as_of is not None:
             of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False, work=work, rooms=rooms)
-            return of._replace(probes=self._probes() if probes else {}, started=self._started() if probes else {})
+            return of._replace(
+                probes=self._probes() if probes else {},
+                started=self._started() if probes else {},
+                extensions=self._extensions(listed) if probes else {},
+            )
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
             dialers=[
@@ -504,6 +515,7 @@ class World:
             started=self._started() if probes else {},
             work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
             channels=channels if rooms else None,
+            extensions=self._extensions(listed) if probes else {},
         )
 
     def stand_still(self) -> "World":
@@ -530,6 +542,11 @@ class World:
         """Return when each Asterisk started, as AMI says where it answers."""
         alive = [each for each in self.dialers.values() if self._probe(each, "ami") is ProbeResult.ALIVE]
         return {each.server_ip: str(each.started_at) for each in alive} if self.tells_start else {}
+
+    def _extensions(self, dialers: frozenset[str]) -> Mapping[str, frozenset[str]]:
+        """Return the rooms in which there is somebody, as AMI lists them where it answers."""
+        alive = [ip for ip in dialers if self.tells_start and self._probe(self.dialers[ip], "ami") is ProbeResult.ALIVE]
+        return {ip: frozenset(room_of(each) for each in self.on(ip) if self.phone_is_there(each)) for ip in alive}
 
     def _probe(self, dialer: Dialer, kind: str) -> ProbeResult:
         if self.blind or dialer.cut_off or dialer.vanished:

@@ -6,7 +6,7 @@ import msgspec
 
 from controller.core.actions.kind import ActionKind, Outcome, SessionRow, row_of
 from controller.core.actions.relogin import LOGOUT
-from messages.codes import DecisionCode, Precondition
+from messages.codes import DecisionCode, Precondition, Reply
 from messages.records import AgentStatus, Arrival, ArrivalStage
 
 
@@ -32,7 +32,9 @@ def _after(arrival: Arrival, outcome: Outcome, now_ms: int, by: str) -> Arrival:
     # each is sent once, whatever comes of it: a second call would ring in the agent's ear
     changes: dict[str, object] = {"changed_at_ms": now_ms, "answer": outcome.said, "by": by}
     if arrival.stage is ArrivalStage.CALLING:
-        return msgspec.structs.replace(arrival, stage=ArrivalStage.AWAITED, called=True, **changes)
+        failed = arrival.here and outcome.reply not in {Reply.DONE, Reply.UNCLEAR}
+        stage = ArrivalStage.MISSING if failed else ArrivalStage.AWAITED
+        return msgspec.structs.replace(arrival, stage=stage, called=True, **changes)
     stage = ArrivalStage.LOGGED_IN if arrival.arrived_at_ms is None else ArrivalStage.ARRIVED
     return msgspec.structs.replace(arrival, stage=stage, resume=False, **changes)
 

@@ -9,6 +9,8 @@ from controller.core.plan import withholds
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Precondition, Reason, ReasonCode, Reply
 from messages.records import (
+    AgentPause,
+    AgentPauseStage,
     AgentSession,
     AgentStatus,
     Arrival,
@@ -283,6 +285,112 @@ def test_on_hook_agents_have_no_phone_in_their_room_and_are_not_awaited() -> Non
     floor.poll(_seen(floor, phone_in_room=False, on_hook=True), seconds=1)
     floor.plan()
     assert not floor.state.decided.arrivals
+
+
+# --- called again where they are ------------------------------------------------------------------------------------
+
+
+def _restarted(*sessions: AgentSession, policy: Policy = BY_API) -> Floor:
+    """Return a floor whose first dialer's Asterisk has just started again."""
+    floor = Floor(*sessions, policy=policy)
+    _restart(floor)
+    return floor
+
+
+def _restart(floor: Floor, *, dead: bool = False) -> None:
+    """Let the first dialer's Asterisk have started again just now; or let the dialer be dead for good."""
+    now_ms = floor.state.observed.observed_at_ms
+    floor.judge(ONE=DialerState.DOWN)
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(
+        floor.state.observed.health.dialers[ONE],
+        interrupted=not dead,
+        interrupted_at_ms=now_ms,
+        phones_lost_ms=now_ms - 1000,
+        phones_lost_session=9999,
+    )
+
+
+def _here(floor: Floor, seconds: float, **changes: object) -> None:
+    """Let a poll show the first agent with these changes."""
+    floor.poll(msgspec.structs.replace(floor.sessions["1001"], **changes), seconds=seconds)
+
+
+def test_agents_whose_asterisk_has_started_again_are_called_where_they_are() -> None:
+    floor = _restarted(agent("1001"), agent("1002", status=AgentStatus.PAUSED))
+    assert floor.moves() == []
+    assert {each.stage for each in floor.state.decided.arrivals.values()} == {ArrivalStage.CALLING}
+    for each in list(floor.state.decided.arrivals.values()):
+        _outcome(floor, each, Outcome(Reply.DONE, "SUCCESS"))
+    _here(floor, 5, phone_in_room=True)
+    assert floor.moves() == []
+    assert (floor.incident.arrived, floor.incident.listed) == (1, ())
+    _here(floor, 60)
+    assert [each.user for each in floor.moves()] == ["1002"], "their phone did not come"
+    _here(floor, 60, status=AgentStatus.INCALL)
+    assert floor.moves() == [], "their phone is there, and so is the customer"
+
+
+def test_an_agent_whose_phone_does_not_come_is_moved_and_waits_again() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _outcome(floor, _arrival(floor), Outcome(Reply.DONE, "SUCCESS"))
+    _here(floor, 9.5, phone_in_room=False)
+    assert floor.moves() == []
+    _here(floor, 0.5)
+    assert [(each.user, each.waited) for each in floor.moves()] == [("1001", True)]
+
+
+@pytest.mark.parametrize("reply", [Reply.REFUSED, Reply.GONE])
+def test_an_agent_who_cannot_be_called_is_moved_at_once(reply: Reply) -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _outcome(floor, _arrival(floor), Outcome(reply, "so"))
+    floor.poll()
+    assert [each.user for each in floor.moves()] == ["1001"]
+
+
+def test_without_a_way_to_call_them_they_are_moved_at_once() -> None:
+    floor = _restarted(agent("1001"), policy=CALM)
+    assert [each.user for each in floor.moves()] == ["1001"]
+
+
+def test_who_is_paused_meanwhile_waits_again_when_the_phone_is_back() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    (pause,) = floor.state.decided.agent_pauses.values()
+    _outcome(floor, _arrival(floor), Outcome(Reply.DONE, "SUCCESS"))
+    done = after(pause, Outcome(Reply.DONE, "done", "PAUSE!1"), NOW_MS, "me")
+    assert isinstance(done, AgentPause)
+    floor.state.decided.add(done)
+    _here(floor, 1, status=AgentStatus.PAUSED, external_pause="PAUSE!1")
+    floor.plan()
+    _here(floor, 1, phone_in_room=True)
+    floor.plan()
+    floor.poll()
+    floor.plan()
+    (pause,) = floor.state.decided.agent_pauses.values()
+    assert pause.stage is AgentPauseStage.RESUMING
+
+
+def test_an_agent_who_was_called_where_they_are_is_moved_if_the_dialer_dies_all_the_same() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _here(floor, 5, phone_in_room=True)
+    floor.plan()
+    _restart(floor, dead=True)
+    floor.poll()
+    assert [each.user for each in floor.moves()] == ["1001"]
+
+
+def test_after_another_start_they_are_called_once_more() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _here(floor, 5, phone_in_room=True)
+    floor.plan()
+    _here(floor, 5, phone_in_room=None)
+    _restart(floor)
+    assert floor.moves() == []
+    assert _arrival(floor).stage is ArrivalStage.CALLING
 
 
 # --- how long ------------------------------------------------------------------------------------------------------

@@ -405,6 +405,9 @@ MUTANTS = (
     _mutant("logged in is heard", "phone_dead", Arrivals, "_next", _hear_everybody),
     _mutant("missing phones are not listed", "phone_dead", arrivals, "MISSING_SECONDS", 10.0**6),
     _mutant("no phone is called again", "called_again", arrivals, "CALL_SECONDS", 10.0**6),
+    _mutant(
+        "no agent is called where they are", "asterisk_restarts_by_api", Arrivals, "call_here", _always(value=False)
+    ),
     _mutant("no agent is ready again", "ready_again", arrivals, "RESUME_SECONDS", 0.0),
     Mutant(
         "agents are ready again whatever they did",
