@@ -301,7 +301,11 @@ class Collector:
         if due.everything:
             observer.publish_everything_again()
         reading = database.read(
-            agents=due.agents, catalogue=due.catalogue, everything=due.everything, work=observer.work_to_read
+            agents=due.agents,
+            catalogue=due.catalogue,
+            everything=due.everything,
+            work=observer.work_to_read,
+            rooms=observer.rooms_to_read,
         )
         if askers.prober is not None:
             reading = self._hear_probes(askers.prober, reading)

@@ -13,13 +13,12 @@ import msgspec
 from controller.core.actions import ActionChange
 from controller.core.decided import NOT_SENT
 from controller.core.detector import began_after_restart, doubt_about
+from controller.core.moves import WAITING
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentStatus, Incident, Relogin, ReloginStage
 
-WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
-"""Statuses of agents to whom VICIdial sends calls."""
 UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
 RESTART_SECONDS = 120.0

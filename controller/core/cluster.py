@@ -12,6 +12,7 @@ from controller.core.decided import SlotEnd
 from controller.core.detector import doubt_about, is_dead, judge_fleet
 from controller.core.fences import fenced
 from controller.core.hooks import is_news, seen
+from controller.core.moves import is_moved_often
 from controller.core.news import News, Stamp, Tombstone, Undecodable
 from controller.core.observed import Folded
 from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
@@ -24,6 +25,7 @@ from messages.codes import NoRelogin, Reason, ReasonCode
 from messages.records import (
     Action,
     AgentPause,
+    Arrival,
     Decision,
     DialerState,
     Fence,
@@ -104,6 +106,8 @@ class Permit(NamedTuple):
     """The dialers that are dead now, by two signs: whatever was planned for a dead one is carried out on no other."""
     fresh_at: float | None = None
     """When the latest poll was observed, on this process's monotonic clock; None: none came in."""
+    moved_often: frozenset[int] = frozenset()
+    """The sessions whose users were moved as often lately as is allowed, by whichever owners."""
 
     def objection(self, action: Action, now: float, not_owner: Reason | None) -> Reason | None:
         """Return why an action must not be carried out now; None: it may. Asked last of all, and each time.
@@ -114,6 +118,8 @@ class Permit(NamedTuple):
             return reason(ReasonCode.WITHDRAWN)
         if self.fresh_at is None or now - self.fresh_at > STALE_SECONDS:
             return reason(ReasonCode.VIEW_STALE)
+        if isinstance(action, Relogin) and action.live_agent_id in self.moved_often:
+            return reason(ReasonCode.MOVED_OFTEN)
         return not_owner or withholds(self.withheld, action) or self._doubt_about(action)
 
     def _doubt_about(self, action: Action) -> Reason | None:
@@ -148,6 +154,8 @@ class Cluster:
         self.freshness = Freshness()
         self.permit = Permit()
         """The actions that executors may carry out."""
+        self.submitted: frozenset[AttemptId] = frozenset()
+        """The attempts that an executor has, and has not reported."""
         self._me = me
         self._echoes: Counter[Echo] = Counter()
         """Records committed here that have not come back from the log yet. One that comes back unexpectedly was
@@ -213,19 +221,28 @@ class Cluster:
         """Return the plan of the latest poll. It takes effect once it is stored, and `committed` is called."""
         doubt = reason(ReasonCode.VIEW_STALE) if self.stale(now) else None
         self.publish(doubt)
-        return make_plan(self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt)
+        return make_plan(
+            self.state, self.policy, self._me.name, acts=self.policy.acts, doubt=doubt, submitted=self.submitted
+        )
 
     def committed(self, plan: Plan) -> None:
         """Apply a plan that was just committed."""
         apply_plan(self.state, plan)
         self._echoes.update(each for each in plan.records if isinstance(each, Echo))
         self._echoes.update(plan.ended)
-        self.permit = self.permit._replace(due=self._due(), doubts=self._doubts(), dead=self._dead())
+        self.permit = self.permit._replace(
+            due=self._due(), doubts=self._doubts(), dead=self._dead(), moved_often=self._moved_often()
+        )
 
     def publish(self, doubt: Reason | None = None) -> None:
         """Publish what may be carried out now; `doubt` is what only the present can know."""
         self.permit = Permit(
-            why_withheld(self.state, doubt), self._due(), self._doubts(), self._dead(), self.freshness.fresh_at
+            why_withheld(self.state, doubt),
+            self._due(),
+            self._doubts(),
+            self._dead(),
+            self.freshness.fresh_at,
+            self._moved_often(),
         )
 
     def _due(self) -> frozenset[AttemptId]:
@@ -242,6 +259,12 @@ class Cluster:
     def _dead(self) -> frozenset[ServerIp]:
         dialers = self.state.observed.health.dialers
         return frozenset(server_ip for server_ip, health in dialers.items() if is_dead(health))
+
+    def _moved_often(self) -> frozenset[int]:
+        state, policy = self.state, self.policy
+        return frozenset(
+            number for number, each in state.decided.relogins.items() if is_moved_often(state, policy, each)
+        )
 
     def advise(self, plan: Plan) -> list[Entry]:
         """Apply a plan of advice at once; return the entries that store it."""
@@ -311,7 +334,7 @@ class Cluster:
                 asked_for = not news.planned or news.used_by is not None
                 mine = news.handed_out_by == self._me.name
                 return (mine and asked_for) or self._knows(news, news.handed_out_by)
-            case Incident() | Relogin() | AgentPause() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 return self._knows(news, news.by)
             case Tombstone(topic=Topic.RELOGINS):
                 return self._knows(news.key, news.by)

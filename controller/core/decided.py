@@ -13,6 +13,7 @@ from messages.records import (
     Action,
     AgentPause,
     AgentSession,
+    Arrival,
     Fence,
     HookSight,
     Incident,
@@ -63,6 +64,8 @@ class Decided:
     It outlives the moves, so that a user is not moved without end."""
     agent_pauses: dict[int, AgentPause] = field(default_factory=dict)
     """By session."""
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    """By new session."""
     fences: dict[ServerIp, Fence] = field(default_factory=dict)
 
     # --- incidents and actions --------------------------------------------------------------------------------------
@@ -80,12 +83,15 @@ class Decided:
                 self._note_sent(record)
             case AgentPause():
                 self.agent_pauses[record.live_agent_id] = record
+            case Arrival():
+                self.arrivals[record.live_agent_id] = record
             case Fence():
                 self.fences[record.server_ip] = record
 
-    def moves_of(self, user: str, since_ms: int) -> int:
-        """Return how many sessions of a user were sent a logout that was planned after then."""
-        return sum(1 for at_ms in self.sent.get(user.lower(), {}).values() if at_ms > since_ms)
+    def moves_of(self, user: str, since_ms: int, *, apart_from: int | None = None) -> int:
+        """Return how many sessions of a user, `apart_from` this one, were sent a logout that was planned after then."""
+        known = self.sent.get(user.lower(), {})
+        return sum(1 for number, at_ms in known.items() if at_ms > since_ms and number != apart_from)
 
     def _note_sent(self, relogin: Relogin) -> None:
         if relogin.stage in NOT_SENT and relogin.attempts == 1:
@@ -114,11 +120,13 @@ class Decided:
         yield from self.fences.values()
         yield from self.relogins.values()
         yield from self.agent_pauses.values()
+        yield from self.arrivals.values()
 
     def _actions_of(self, key: Key) -> dict[Any, Any]:
         kinds: dict[str, dict[Any, Any]] = {
             keys.KIND_FENCE: self.fences,
             keys.KIND_AGENT_PAUSE: self.agent_pauses,
+            keys.KIND_ARRIVAL: self.arrivals,
             keys.KIND_SESSION: self.relogins,
         }
         return kinds.get(key.kind, {})

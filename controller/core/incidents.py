@@ -6,6 +6,7 @@ is back. Every decision, and everything withheld, leaves a record that says why.
 
 import msgspec
 
+from controller.core.arrivals import Arrivals
 from controller.core.detector import doubt_about
 from controller.core.moves import LAST, MOVED_FIRST, Moves
 from controller.core.plan import PlanBuilder, trouble_of
@@ -26,9 +27,10 @@ from messages.words import sentence
 class Incidents:
     """The incidents of one plan."""
 
-    def __init__(self, plan: PlanBuilder, moves: Moves) -> None:
+    def __init__(self, plan: PlanBuilder, moves: Moves, arrivals: Arrivals) -> None:
         self._plan = plan
         self._moves = moves
+        self._arrivals = arrivals
 
     def reconsider(self, server_ip: ServerIp, health: DialerHealth, known: Incident | None) -> Incident | None:
         """Open, change or close a dialer's incident; return it if it is open."""
@@ -69,6 +71,7 @@ class Incidents:
             why = self._moves.move(incident, session, withheld)
             if why is not None:
                 listed[session.live_agent_id] = _listed(session, why)
+        listed |= self._arrivals.missing(incident)
         moves = self._moves.of_incident(incident.incident)
         self._update(
             incident,
@@ -77,7 +80,9 @@ class Incidents:
                 withheld=withheld,
                 agents=len(agents),
                 moves=len(moves),
+                sent=sum(1 for each in moves if each.sent_at_ms is not None),
                 moved=sum(1 for each in moves if each.stage is ReloginStage.MOVED),
+                arrived=self._arrivals.arrived(incident),
                 listed=tuple(listed[number] for number in sorted(listed)),
             ),
         )
@@ -118,7 +123,7 @@ class Incidents:
                 plan.decide(DecisionCode.MOVES_RELEASED, "the reason to withhold them is over", before.server_ip)
         known = {each.live_agent_id: each.why for each in before.listed}
         for each in after.listed:
-            if known.get(each.live_agent_id) is not each.why:
+            if known.get(each.live_agent_id) is not each.why and each.why is not NotMoved.NOT_ARRIVED:
                 plan.decide(DecisionCode.NOT_MOVED, sentence(each.why), each.user)
 
     def _calls_lost(self, server_ip: ServerIp) -> dict[int, Listed]:

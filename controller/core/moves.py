@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import msgspec
 
+from controller.core.actions import attempt_of
 from controller.core.actions.relogin import IN_CALL
-from controller.core.decided import NOT_SENT
+from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
 from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
 from controller.core.plan import PlanBuilder
+from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
+from controller.core.state import ClusterState
 from controller.core.targets import Targets
+from controller.core.withdrawals import PLANNED_SLOT_SECONDS, SECOND_MS, TO_SEND, Withdrawals
 from messages.codes import DecisionCode, Reason
 from messages.records import (
+    AgentPauseStage,
     AgentSession,
     AgentStatus,
     DialerState,
@@ -25,13 +30,12 @@ from messages.records import (
 )
 from messages.words import sentence
 
+WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
+"""Statuses of agents to whom VICIdial sends calls."""
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
 
-PLANNED_SLOT_SECONDS = 60.0
-"""How long the slot of a move is reserved: the time for all attempts, and for the agent to log in after that."""
-SECOND_MS = 1000
 RETRY_SECONDS = 15.0
 """A screen polls every second; a session that is still there this long after its logout is sent another."""
 MOVES_COUNTED_SECONDS = 600
@@ -41,8 +45,14 @@ DEAD_WRAPUP_SECONDS = 20.0
 MOST_ATTEMPTS = 3
 FORCED_ATTEMPTS = 2
 """An emergency logout is several statements without a transaction; a second attempt finishes the first."""
-_TO_SEND = NOT_SENT - {ReloginStage.ADVISED}
-_UNDER_WAY = {*_TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
+_UNDER_WAY = {*TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
+
+
+def is_moved_often(state: ClusterState, policy: Policy, relogin: Relogin) -> bool:
+    """Return True if a move that is to be sent would be one more than the user's other sessions leave."""
+    since_ms = state.observed.observed_at_ms - MOVES_COUNTED_SECONDS * SECOND_MS
+    others = state.decided.moves_of(relogin.user, since_ms, apart_from=relogin.live_agent_id)
+    return relogin.stage in TO_SEND and others >= policy.moves_of_a_user
 
 
 class Moves:
@@ -58,8 +68,11 @@ class Moves:
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
         """By session, with the changes of this plan."""
+        self.logged_in: list[LoggedIn] = []
+        """The agents who were just seen logged in elsewhere."""
         self._left = self._moves_left()
         self._targets = Targets(plan, self._ahead)
+        self._withdrawals = Withdrawals(plan)
 
     def of_incident(self, incident: str) -> list[Relogin]:
         """Return the moves of an incident."""
@@ -70,18 +83,16 @@ class Moves:
         plan = self._plan
         sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
         for relogin in list(self.relogins.values()):
-            after = self._follow_up(relogin, sessions)
-            if after is not relogin:
-                self.relogins[relogin.live_agent_id] = after
-                plan.add(after)
-            if relogin.incident not in plan.state.decided.incidents and after.stage not in _UNDER_WAY:
+            after = self._withdrawals.expect_late_logout(self._follow_up(relogin, sessions))
+            self._keep(relogin, after)
+            if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
         """Plan an agent's move, or return why not; also None if it only has to wait for the pace."""
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
-            return NotMoved.STAYED if known.stage is ReloginStage.FAILED else None
+            return self._why_it_stays(known)
         if began_after_restart(self._plan.state, session):
             return NotMoved.NEWER
         busy = self._why_busy(session)
@@ -119,12 +130,16 @@ class Moves:
                 plan.end_order(order)
 
     def withdraw(self, incident: str, why: str) -> None:
-        """End the moves of an incident that is over, and withdraw those that were not sent."""
+        """End the moves of an incident that is over, and withdraw those that were not sent.
+
+        Agents who are logged out just now are still to arrive.
+        """
         for relogin in self.of_incident(incident):
-            if relogin.stage in _TO_SEND:
-                self._plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
-                self._release_slot(relogin)
-            self._forget(relogin)
+            after = self._withdrawals.withdraw(relogin, why)
+            if after is not None:
+                self._keep(relogin, after)
+            elif relogin.stage is not ReloginStage.ENDED:
+                self._forget(relogin)
 
     def end_advice(self) -> None:
         """End the advice from before the mode became act, except for moves that have been planned since."""
@@ -148,6 +163,11 @@ class Moves:
         """Return True if a user has been moved as often lately as is allowed, whatever the reasons were."""
         plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
         return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
+
+    def _why_it_stays(self, relogin: Relogin) -> NotMoved | None:
+        if relogin.stage is ReloginStage.FAILED:
+            return NotMoved.STAYED
+        return NotMoved.MOVED_OFTEN if is_moved_often(self._plan.state, self._plan.policy, relogin) else None
 
     def _why_busy(self, session: AgentSession) -> NotMoved | None:
         """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
@@ -182,6 +202,7 @@ class Moves:
             changed_at_ms=plan.now_ms,
             in_call=(in_call or session.in_wrapup) and not lives,
             undisposed=session.in_wrapup,
+            waited=self._waits(session),
             dialer_lives=lives,
             by=plan.by,
         )
@@ -201,6 +222,13 @@ class Moves:
             phone_login=phone.phone_login,
         )
         return relogin
+
+    def _waits(self, session: AgentSession) -> bool:
+        """Return True if an agent waits for calls, or does not do so only because hotdesk has yet to give that back."""
+        decided = self._plan.state.decided
+        pause, arrival = decided.agent_pauses.get(session.live_agent_id), decided.arrivals.get(session.live_agent_id)
+        paused = pause is not None and pause.stage in {AgentPauseStage.PLANNED, AgentPauseStage.PAUSED}
+        return session.status in WAITING or paused or (arrival is not None and arrival.resume)
 
     def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
         plan = self._plan
@@ -225,27 +253,32 @@ class Moves:
             handed_out_by=plan.by,
         )
 
-    def _release_slot(self, relogin: Relogin) -> None:
-        """Release the slot of a withdrawn move, so that a later logout of that screen starts no re-login."""
-        plan = self._plan
-        slot = plan.state.decided.slots.of(relogin.user)
-        if slot is not None and slot.planned and slot.replaces == relogin.live_agent_id:
-            plan.add(
-                msgspec.structs.replace(slot, planned=False, screen="", until_ms=plan.now_ms, handed_out_by=plan.by)
-            )
-
     # --- following moves up -----------------------------------------------------------------------------------------
 
     def _follow_up(self, relogin: Relogin, sessions: set[int]) -> Relogin:
         now = self._plan.state.observed.agents.get(relogin.user.lower())
-        if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
-            return self._changed(relogin, stage=ReloginStage.MOVED)
-        if relogin.stage in {*_TO_SEND, ReloginStage.SENT} and relogin.live_agent_id not in sessions:
-            return self._changed(relogin, stage=ReloginStage.ENDED)
-        if relogin.stage in _TO_SEND and now is not None and now.live_agent_id == relogin.live_agent_id:
+        stage = self._stage_seen(relogin, now, sessions)
+        if stage is not relogin.stage:
+            if stage is ReloginStage.MOVED and now is not None:
+                self.logged_in.append(LoggedIn(relogin, now))
+            return self._changed(relogin, stage=stage)
+        if relogin.withdrawn:
+            return relogin
+        if relogin.stage in TO_SEND and now is not None and now.live_agent_id == relogin.live_agent_id:
             return self._wait_for_disposition(relogin, now)
         late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
         return self._repeat(relogin, now) if relogin.stage is ReloginStage.SENT and late else relogin
+
+    def _stage_seen(self, relogin: Relogin, now: AgentSession | None, sessions: set[int]) -> ReloginStage:
+        """Return the stage of a move after what the latest poll shows of its agent."""
+        gone = relogin.live_agent_id not in sessions
+        if gone and relogin.stage in TO_SEND and attempt_of(relogin) in self._plan.submitted:
+            return relogin.stage  # what the executor reports says whether hotdesk ended the session
+        if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
+            return ReloginStage.MOVED
+        if relogin.stage in {*TO_SEND, ReloginStage.SENT} and gone:
+            return ReloginStage.ENDED
+        return relogin.stage
 
     def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
         """Plan the logout once the agent has chosen the disposition, or once the time for it is over.
@@ -261,7 +294,10 @@ class Moves:
             pending = session.status in IN_CALL or session.in_wrapup
             if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
                 return relogin
-            return self._changed(relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending)
+            waited = session.status in WAITING
+            return self._changed(
+                relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited
+            )
         if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
             over = self._wrapup_is_over(session)
             return self._changed(relogin, undisposed=True) if over else relogin
@@ -310,6 +346,21 @@ class Moves:
 
     def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
         return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)
+
+    def _is_over(self, relogin: Relogin) -> bool:
+        """Return True if nothing more can come of a move whose incident is closed."""
+        if relogin.withdrawn:
+            return self._withdrawals.is_over(relogin)
+        if self._withdrawals.is_late_logout_expected(relogin):
+            return False
+        if relogin.stage is ReloginStage.ENDED:
+            return self._plan.now_ms - relogin.changed_at_ms > LOGIN_SECONDS * SECOND_MS
+        return relogin.stage not in _UNDER_WAY
+
+    def _keep(self, before: Relogin, after: Relogin) -> None:
+        if after is not before:
+            self.relogins[after.live_agent_id] = after
+            self._plan.add(after)
 
     def _forget(self, relogin: Relogin) -> None:
         del self.relogins[relogin.live_agent_id]

@@ -7,20 +7,20 @@ of an agent or a dialer is in progress twice, and the pace of moves holds over a
 from collections import Counter, deque
 from collections.abc import Collection
 
-from controller.core.actions import AttemptId, attempt_of, subject_of
+from controller.core.actions import KINDS, AttemptId, attempt_of, subject_of
 from messages.records import Action, AgentPause, Fence, Relogin
 
 SECOND = 1.0
 FIRST = (Fence, Relogin, AgentPause)
-"""Kinds of actions, in the order in which they are carried out: logins are kept away first, which takes one statement a
-dialer. Pauses are for those who cannot be moved at once, and go on while the pace holds up moves."""
+"""Kinds of actions, in the order in which they are carried out, before all others. Logins are kept away first: that is
+one statement a dialer. Pauses are for those who cannot be moved at once, and go on while the pace holds up moves."""
 
 
 class ActionQueue:
     """The actions of one cluster: each waits, then is in progress, then is gone."""
 
     def __init__(self) -> None:
-        self._waiting: dict[type[Action], dict[AttemptId, Action]] = {kind: {} for kind in FIRST}
+        self._waiting: dict[type[Action], dict[AttemptId, Action]] = {kind: {} for kind in (*FIRST, *KINDS)}
         self._in_progress: Counter[str] = Counter()
         """By user or dialer."""
         self._reserved = 0

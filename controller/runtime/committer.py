@@ -7,7 +7,7 @@ the next poll decides again. Each cluster has one commit in progress at a time.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from controller.core.plan import Plan, withholds
 from messages.codes import Reply
 from messages.keys import key_of
 from messages.records import Action, Decision, Pause
+from messages.topics import Key
 from messages.words import sentence
 from stream.entries import entry_of
 from stream.log import Entry, LogError
@@ -51,9 +52,13 @@ log = structlog.get_logger()
 
 
 class ActionSink(Protocol):
-    """Carries out actions, in the order in which it gets them."""
+    """Carries out actions, and reports each that it does not give back."""
 
     def submit(self, action: Action) -> None: ...
+
+    def withdraw(self, attempts: Collection[AttemptId]) -> Collection[Action]:
+        """Return those of these attempts that had not begun: nothing comes of them any more."""
+        ...
 
 
 @dataclass
@@ -85,10 +90,11 @@ class Committer:
         self._append = append
         self._executors = executors
         self._clock = clock
-        self._busy: set[str] = set()
+        self._busy: dict[str, frozenset[Key]] = {}
+        """By cluster whose plan is being committed: the actions that this plan ends."""
         self._submitted: dict[str, dict[AttemptId, float]] = {}
         """By cluster: the actions submitted to its executor, and when they came back unsent. The executor always
-        reports back, either "not sent" or an outcome."""
+        reports back, either "not sent" or an outcome, unless it gives an action back."""
         self._done: dict[str, list[_Done]] = {}
         """By cluster: outcomes that are not stored yet; no more than actions were submitted."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,9 +111,9 @@ class Committer:
                 continue
             # outcomes are stored first: this plan was made without them, and the next one is made with them
             self._commit_outcomes(name)
-            self._submit(name)
             if name not in self._busy and (plan.records or plan.ended):
                 self._begin(name, plan)
+            self._submit(name)
 
     def report(self, action: Action, outcome: Outcome) -> None:
         """Record the outcome of an action, and commit it."""
@@ -115,6 +121,7 @@ class Committer:
         if outcome.reply is Reply.UNSENT or (outcome.reply is Reply.UNCLEAR and may_be_repeated(action)):
             # it is submitted again after a while
             self._submitted.get(name, {})[attempt_of(action)] = self._clock()
+            self._publish_submitted(name)
             log.warning("an action could not be carried out now", cluster=name, why=outcome.said)
             return
         cluster = self._clusters.by_name.get(name)
@@ -123,7 +130,7 @@ class Committer:
         self._commit_outcomes(name)
 
     def _begin(self, name: str, plan: Plan, more: Sequence[Entry] = (), done: Sequence[_Done] = ()) -> None:
-        self._busy.add(name)
+        self._busy[name] = frozenset(plan.ended)
         task = asyncio.get_running_loop().create_task(self._commit(name, plan, more, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -141,7 +148,7 @@ class Committer:
             )
             log.warning(what, cluster=name, why=str(error))
         finally:
-            self._busy.discard(name)
+            self._busy.pop(name, None)
             if done and not stored:
                 self._done[name] = [*done, *self._done.get(name, ())]
         if stored:
@@ -151,6 +158,7 @@ class Committer:
             cluster = self._clusters.by_name.get(name)
             if cluster is not None:
                 cluster.committed(plan)
+            self._take_back(name)
             self._submit(name)
             self._commit_outcomes(name)
 
@@ -196,9 +204,10 @@ class Committer:
         if cluster is None or not cluster.owned or executor is None:
             return
         before, now = self._submitted.get(name, {}), self._clock()
-        submitted: dict[AttemptId, float] = {}
+        submitted = {attempt: at for attempt, at in before.items() if at == UNDER_WAY}
+        ending = self._busy.get(name, frozenset())
         for action in cluster.state.decided.actions:
-            if not is_due(action):
+            if not is_due(action) or key_of(action) in ending:
                 continue
             attempt = attempt_of(action)
             unsent_at = before.get(attempt, NEVER)
@@ -208,6 +217,26 @@ class Committer:
                 unsent_at = UNDER_WAY
             submitted[attempt] = unsent_at
         self._submitted[name] = submitted
+        self._publish_submitted(name)
+
+    def _take_back(self, name: str) -> None:
+        """Withdraw from the executor what no longer stands, as far as it has not begun with it."""
+        cluster, executor = self._clusters.by_name.get(name), self._executors.get(name)
+        submitted = self._submitted.get(name, {})
+        if cluster is None or executor is None:
+            return
+        due = {attempt_of(each) for each in cluster.state.decided.actions if is_due(each)}
+        for action in executor.withdraw(
+            [each for each, at in submitted.items() if at == UNDER_WAY and each not in due]
+        ):
+            del submitted[attempt_of(action)]
+
+    def _publish_submitted(self, name: str) -> None:
+        """Let the next plan know what the executor has."""
+        cluster = self._clusters.by_name.get(name)
+        if cluster is not None:
+            submitted = self._submitted.get(name, {})
+            cluster.submitted = frozenset(attempt for attempt, at in submitted.items() if at == UNDER_WAY)
 
 
 def _suspend_for(done: _Done, cluster: Cluster) -> Pause | None:

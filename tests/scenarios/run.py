@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from controller.core.state import ClusterState
 from controller.vicidial.agent_api import AgentApi
 from messages.codes import DecisionCode
 from messages.records import HookSight
@@ -203,7 +204,7 @@ class _Play:
             return UNASKED_SECONDS
         for controller in self._controllers:
             view = controller.view
-            if view is not None and controller.answers and row.live_agent_id in view.state.decided.relogins:
+            if view is not None and controller.answers and _has_order(view.state, row):
                 return BACK_SECONDS
         self._note(f"the screen of {agent.user} finds no re-login")
         return UNASKED_SECONDS
@@ -280,3 +281,10 @@ class _Play:
 
 def _allows(wanted: Count, number: int) -> bool:
     return wanted.allows(number) if isinstance(wanted, Bound) else wanted == number
+
+
+def _has_order(state: ClusterState, row: Live) -> bool:
+    """Return True if the screen of a session that ended finds that hotdesk ended it."""
+    slot = state.decided.slots.of(row.user)
+    late = slot is not None and slot.planned and slot.replaces == row.live_agent_id
+    return late or row.live_agent_id in state.decided.relogins

@@ -379,7 +379,7 @@ class Controller(Stoppable):
             return owner.pick(user, alias, ())
         if view.stale(self.now()):
             return None
-        picked, entries = view.pick(PickRequest(user, alias, "CAMP"))
+        picked, entries = view.pick(PickRequest(user, alias, "CAMP", f"screen of {user}"))
         self._outbox.extend(entries)
         if isinstance(picked, Refused):
             return None

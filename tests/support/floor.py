@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from controller.core.actions import AttemptId
 from controller.core.plan import Plan, apply_plan
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
@@ -37,6 +38,7 @@ class Floor:
         self.policy = policy
         self.acts = acts
         self.doubt: Reason | None = None
+        self.submitted: frozenset[AttemptId] = frozenset()
         self.rooms = dict.fromkeys(DIALERS, 500)
         self.state: ClusterState = folded(
             *(phone(user, number) for user in users(on_one) for number in (1, 2, 3)),
@@ -71,7 +73,9 @@ class Floor:
 
     def plan(self) -> Plan:
         """Make a plan and apply it."""
-        plan = make_plan(self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt)
+        plan = make_plan(
+            self.state, self.policy, "controller-1", acts=self.acts, doubt=self.doubt, submitted=self.submitted
+        )
         apply_plan(self.state, plan)
         return plan
 

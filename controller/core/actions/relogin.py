@@ -11,6 +11,9 @@ from messages.records import AgentStatus, Relogin, ReloginStage
 LOGOUT = "LOGOUT"
 """The exact value of `vicidial_live_agents.external_pause` that makes a screen log out."""
 
+LATE_SECONDS = 600.0
+"""How long a LOGOUT that was given up is expected. A web server that hangs for longer is a case for people."""
+
 IN_CALL = frozenset({AgentStatus.INCALL, AgentStatus.QUEUE, AgentStatus.MQUEUE})
 """`vicidial_live_agents.status` of an agent whose call must not be cut off on a dialer that is up."""
 
@@ -49,7 +52,18 @@ def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
         stage = ReloginStage.ENDED
     # an answer means that a logout was sent: the screen may ask for its re-login then
     answer = relogin.answer if hung_up else outcome.said
-    return msgspec.structs.replace(relogin, stage=stage, changed_at_ms=now_ms, answer=answer, by=by)
+    sent_at_ms = now_ms if stage is ReloginStage.SENT and outcome.reply is not Reply.REFUSED else relogin.sent_at_ms
+    until_ms = now_ms + round(LATE_SECONDS * 1000) if outcome.late else relogin.late_until_ms
+    return msgspec.structs.replace(
+        relogin,
+        stage=stage,
+        changed_at_ms=now_ms,
+        sent_at_ms=sent_at_ms,
+        late_logouts=relogin.late_logouts + outcome.late,
+        late_until_ms=until_ms,
+        answer=answer,
+        by=by,
+    )
 
 
 def _done_code(relogin: Relogin) -> DecisionCode:

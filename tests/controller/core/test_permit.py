@@ -5,10 +5,13 @@ import pytest
 
 from controller.core.actions import attempt_of
 from controller.core.cluster import STALE_SECONDS, Cluster, Permit, Process, no_decisions
+from controller.core.news import NEVER, Tombstone
 from controller.core.plan import Plan
 from controller.core.policy import Policy
 from messages.codes import ReasonCode
+from messages.keys import key_of
 from messages.records import AgentPause, AgentPauseStage, Pause, Relogin, ReloginStage
+from messages.topics import Topic
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, NOW_MS, ONE, TWO, dialer, poll
 
@@ -29,6 +32,7 @@ def test_an_action_that_stands_is_carried_out() -> None:
         (GRANTED, NOW + STALE_SECONDS + 0.1, None, ReasonCode.VIEW_STALE),
         (GRANTED._replace(fresh_at=None), NOW, None, ReasonCode.VIEW_STALE),
         (GRANTED, NOW, NOT_OWNER, ReasonCode.NOT_OWNER),
+        (GRANTED._replace(moved_often=frozenset({MOVE.live_agent_id})), NOW, None, ReasonCode.MOVED_OFTEN),
         (GRANTED._replace(withheld=SUSPENDED), NOW, None, ReasonCode.SUSPENDED),
         (Permit(), NOW, None, ReasonCode.WITHDRAWN),
     ],
@@ -121,3 +125,19 @@ def test_a_permit_is_never_changed() -> None:
     fold_poll(cluster, 2)
     assert cluster.permit is not before
     assert before == Permit(None, frozenset({attempt_of(LIVING)}), {}, frozenset(), before.fresh_at)
+
+
+def test_a_user_is_moved_twice_in_ten_minutes_and_not_more_whichever_owners_planned_it() -> None:
+    cluster = acting()
+    for number, by in ((2, "an earlier owner"), (3, "another")):
+        sent = msgspec.structs.replace(
+            MOVE, live_agent_id=number, user=MOVE.user.upper(), stage=ReloginStage.SENT, planned_at_ms=NOW_MS, by=by
+        )
+        assert cluster.permit.objection(LIVING, NOW + 1, None) is None
+        cluster.fold(sent, live=True)
+        cluster.fold(Tombstone(Topic.RELOGINS, key_of(sent), NEVER, by), live=True)
+        cluster.publish()
+    assert cluster.permit.objection(LIVING, NOW + 1, None) == reason(ReasonCode.MOVED_OFTEN)
+    for sequence in (602, 603):
+        fold_poll(cluster, sequence)
+    assert cluster.permit.objection(LIVING, NOW + 603, None) is None

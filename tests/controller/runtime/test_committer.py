@@ -1,18 +1,19 @@
 """From a decision to an act: what is under way when the log, or the ownership of a cluster, goes away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import pytest
 
-from controller.core.actions import Outcome
+from controller.core.actions import AttemptId, Outcome, attempt_of
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.plan import Plan
 from controller.core.policy import Policy
 from controller.runtime.committer import RESEND_SECONDS, Committer
 from messages.codes import Reply
+from messages.keys import key_of
 from messages.records import Action, ReloginStage
 from stream.log import Entry, LogUnavailableError
 from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, TWO, arrived, dialer, poll
@@ -30,6 +31,8 @@ class Scene:
         """So many appends are yet to fail."""
         self.stored: list[str] = []
         self.given: list[Action] = []
+        self.begun: list[Action] = []
+        """Those of them with which the executor has begun."""
         self._sequence = 0
         self.clusters = Clusters("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
         self.poll()
@@ -52,6 +55,12 @@ class Scene:
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
         self.given.append(action)
+
+    def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
+        """Give back what is waiting, as an executor does."""
+        back = [each for each in self.given if attempt_of(each) in attempts and each not in self.begun]
+        self.given = [each for each in self.given if each not in back]
+        return back
 
     def poll(self) -> None:
         """Have the cluster known, and owned."""
@@ -182,5 +191,50 @@ def test_what_could_not_be_carried_out_is_given_again_after_a_while() -> None:
         assert scene.given == [MOVE]
         await scene.take(times=round(RESEND_SECONDS))
         assert scene.given == [MOVE, MOVE]
+
+    play(what)
+
+
+def test_what_no_longer_stands_is_taken_back_unless_it_has_begun() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided.add(ANOTHER)
+        await scene.give()
+        assert set(scene.given) == {MOVE, ANOTHER}
+        assert scene.view.submitted == {attempt_of(MOVE), attempt_of(ANOTHER)}, "the next plan knows"
+        scene.begun = [MOVE]
+        gone = [msgspec.structs.replace(each, withdrawn=True) for each in (MOVE, ANOTHER)]
+        await scene.take(Plan([*gone], []))
+        assert scene.given == [MOVE]
+        assert scene.view.submitted == {attempt_of(MOVE)}
+        await scene.done(Reply.UNSENT, "it was withdrawn")
+        assert scene.view.submitted == frozenset()
+        await scene.take(times=round(RESEND_SECONDS) + 1)
+        assert scene.given == [MOVE], "and is not given again"
+
+    play(what)
+
+
+def test_what_comes_of_a_withdrawn_move_that_had_begun_is_stored() -> None:
+    async def what(scene: Scene) -> None:
+        await scene.give()
+        scene.begun = [MOVE]
+        await scene.take(Plan([msgspec.structs.replace(MOVE, withdrawn=True)], []))
+        await scene.done(Reply.DONE, "told")
+        stored = scene.view.state.decided.relogins[1]
+        assert (stored.stage, stored.withdrawn) == (ReloginStage.SENT, True)
+        assert scene.view.submitted == frozenset()
+
+    play(what)
+
+
+def test_what_a_plan_ends_is_not_given_while_that_plan_is_being_stored() -> None:
+    async def what(scene: Scene) -> None:
+        scene.view.state.decided.add(MOVE)
+        scene.committer.commit_plans({CLUSTER: Plan([], [key_of(MOVE)])})
+        scene.committer.commit_plans({CLUSTER: NOTHING})
+        assert scene.given == []
+        await scene.settle()
+        await scene.take()
+        assert scene.given == []
 
     play(what)

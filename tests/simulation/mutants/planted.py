@@ -12,11 +12,13 @@ import msgspec
 
 from collectors.leadership import Leadership
 from collectors.probes.pacing import Pacing
-from controller.core import cluster, detector, fences, incidents, moves, ownership, planning, ranking
+from controller.core import arrivals, cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
-from controller.core.actions import ActionChange, SessionRow
+from controller.core.actions import ActionChange, SessionRow, attempt_of
 from controller.core.actions import agent_pause as agent_pause_action
+from controller.core.actions import arrival as arrival_action
 from controller.core.agent_pauses import AgentPausePlanner
+from controller.core.arrivals import Arrivals
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
@@ -29,12 +31,13 @@ from controller.core.policy import AHEAD_MINUTES, MaintenanceWindow
 from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
+from controller.core.withdrawals import Withdrawals
 from controller.runtime import committer, executor
 from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
-from messages.records import AgentSession, DialerState, Fence, Ineligible, Pause, ProbeResult
+from messages.records import AgentSession, Arrival, DialerState, Fence, Ineligible, Pause, ProbeResult
 
 
 class Change(NamedTuple):
@@ -96,6 +99,14 @@ def _plan_a_move_as_the_first(self: Moves, incident: str, session: Any, *target:
 
 
 _plan_move = Moves._plan_move
+
+
+def _hear_everybody(self: Arrivals, arrival: Arrival, session: AgentSession) -> Arrival:
+    """Take an agent whose session is there for one who has arrived."""
+    return _next_arrival(self, arrival, msgspec.structs.replace(session, phone_in_room=True))
+
+
+_next_arrival = Arrivals._next
 
 
 def _act_before_it_is_committed(self: Committer, plans: Any) -> None:
@@ -259,6 +270,29 @@ def _carry_out_as_the_first(self: executor.Executor, action: Any) -> Any:
 _carry_out = executor.Executor.carry_out
 
 
+def _what_was_withdrawn_stands(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(due=self.due | {attempt_of(action)}), action, now, not_owner)
+
+
+def _the_view_is_fresh(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(fresh_at=now), action, now, not_owner)
+
+
+def _it_is_the_owners(self: Permit, action: Any, now: float, _: Any) -> Any:
+    return _objection(self, action, now, None)
+
+
+def _nothing_withholds(self: Permit, action: Any, now: float, not_owner: Any) -> Any:
+    return _objection(self._replace(withheld=None), action, now, not_owner)
+
+
+_objection = Permit.objection
+
+
+def _leave_as_it_is(_: Any, action: Any) -> Any:
+    return action
+
+
 def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead: Any) -> Mutant:
     return Mutant(name, (Change(place, attribute, instead),), shown_by)
 
@@ -272,7 +306,7 @@ MUTANTS = (
         "_plan_move",
         _plan_a_move_as_the_first,
     ),
-    _mutant("act without looking at VICIdial's row", 1292, executor, "check", _always(Precondition.SEND)),
+    _mutant("act without looking at VICIdial's row", 113, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 111, detector, "_all_fail", _always(False)),
     _mutant("half a poll is folded", 2, Observed, "_wait", _fold_at_once),
@@ -361,6 +395,18 @@ MUTANTS = (
         "carry_out",
         _carry_out_as_the_first,
     ),
+    _mutant("logged in is heard", "phone_dead", Arrivals, "_next", _hear_everybody),
+    _mutant("missing phones are not listed", "phone_dead", arrivals, "MISSING_SECONDS", 10.0**6),
+    _mutant("no phone is called again", "called_again", arrivals, "CALL_SECONDS", 10.0**6),
+    _mutant("no agent is ready again", "ready_again", arrivals, "RESUME_SECONDS", 0.0),
+    Mutant(
+        "agents are ready again whatever they did",
+        (
+            Change(arrivals, "_is_touched", _always(value=False)),
+            Change(arrival_action, "check", _always(Precondition.SEND)),
+        ),
+        shown_by="called_again",
+    ),
     _mutant("a fence is left behind", "fence_given_back", fences, "_reconsider", _let_it_be),
     _mutant("the next owner judges from nothing", 1, ClusterState, "_publish", _forget_what_was_judged),
     _mutant(
@@ -401,6 +447,25 @@ MUTANTS = (
         "what was planned is not withdrawn",
         (Change(Moves, "withdraw", _let_it_be), Change(Cluster, "_doubts", _always({}))),
         shown_by="withdrawn_and_slow",
+    ),
+    Mutant(
+        "what was withdrawn is carried out all the same",
+        (
+            Change(Permit, "objection", _what_was_withdrawn_stands),
+            Change(Committer, "_take_back", _let_it_be),
+            Change(Cluster, "_doubts", _always({})),
+        ),
+        shown_by="withdrawn_and_slow",
+    ),
+    _mutant("an act on an old view", "polls_stop_and_slow", Permit, "objection", _the_view_is_fresh),
+    _mutant("an act by who may be no owner", "owner_cut_off_and_slow", Permit, "objection", _it_is_the_owners),
+    _mutant("an act though something withholds it", "suspended_and_slow", Permit, "objection", _nothing_withholds),
+    _mutant(
+        "a logout that comes late is forgotten",
+        "web_hangs_in_failover",
+        Withdrawals,
+        "expect_late_logout",
+        _leave_as_it_is,
     ),
     Mutant(
         "an order to suspend withholds nothing",

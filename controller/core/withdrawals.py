@@ -1,0 +1,122 @@
+"""Moves whose reason is over, and logouts that may come late: what is said of them, and which screens keep an order.
+
+An executor may have begun with a move that is withdrawn, and a web server may carry out later what was given up. In
+both cases a screen may be logged out after all, and then it must find the order by which it logs in again. Pure.
+"""
+
+import msgspec
+
+from controller.core.actions import attempt_of
+from controller.core.decided import NOT_SENT
+from controller.core.plan import PlanBuilder
+from messages.codes import DecisionCode
+from messages.records import LoginSlot, Relogin, ReloginStage
+
+PLANNED_SLOT_SECONDS = 60.0
+"""How long the slot of a move is reserved: the time for all attempts, and for the agent to log in after that."""
+SECOND_MS = 1000
+TO_SEND = NOT_SENT - {ReloginStage.ADVISED}
+"""Stages of a move of which something is still to be sent."""
+GIVEN_BACK_MS = 10 * SECOND_MS
+"""Longer than the time between two polls: a slot that was reserved for nothing becomes a login again before it ends."""
+OVER = "what it was planned for is over"
+
+
+class Withdrawals:
+    """The withdrawals of one plan."""
+
+    def __init__(self, plan: PlanBuilder) -> None:
+        self._plan = plan
+
+    def withdraw(self, relogin: Relogin, why: str) -> Relogin | None:
+        """Return the move as it stands now that its reason is over; None: it ends."""
+        plan = self._plan
+        to_send = relogin.stage in TO_SEND
+        if relogin.withdrawn or (to_send and attempt_of(relogin) in plan.submitted):
+            return self._changed(relogin, withdrawn=True)
+        late = self.is_late_logout_expected(relogin)
+        if to_send:
+            plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
+            if not late:
+                self._release_slot(relogin)
+        return self._changed(relogin, withdrawn=True, stage=_sent(relogin)) if late else None
+
+    def is_over(self, relogin: Relogin) -> bool:
+        """Return True if nothing more can come of a move that was withdrawn; say so, if nothing was sent."""
+        plan = self._plan
+        if self.is_late_logout_expected(relogin):
+            return False
+        if relogin.stage not in TO_SEND:
+            return plan.now_ms - relogin.changed_at_ms >= PLANNED_SLOT_SECONDS * SECOND_MS
+        if attempt_of(relogin) in plan.submitted:
+            return False
+        # of an earlier owner's it is not known: its slot stays until its time is over, and nothing is said
+        if relogin.by == plan.by:
+            plan.decide(DecisionCode.MOVE_WITHDRAWN, OVER, relogin.user)
+            self._release_slot(relogin)
+        return True
+
+    def is_late_logout_expected(self, relogin: Relogin) -> bool:
+        """Return True if a LOGOUT that was given up may still be carried out."""
+        return relogin.late_logouts > 0 and self._plan.now_ms < relogin.late_until_ms
+
+    def expect_late_logout(self, relogin: Relogin) -> Relogin:
+        """Reserve a slot for the screen of the user's next session while a late LOGOUT may end that session.
+
+        One for each LOGOUT: an agent who then leaves by themselves is not logged in again and again.
+        """
+        if relogin.late_logouts == 0:
+            return relogin
+        decided = self._plan.state.decided
+        slot, login = decided.slots.of(relogin.user), decided.logins.get(relogin.user.lower())
+        if not self.is_late_logout_expected(relogin):
+            self._give_login_back(relogin, slot)
+            return msgspec.structs.replace(relogin, late_logouts=0)
+        if slot is not None or login is None or not login.screen:
+            return relogin
+        if login.used_by in {relogin.live_agent_id, relogin.late_session}:
+            return relogin
+        left = relogin.late_logouts - (relogin.late_session is not None)
+        if left > 0:
+            self._reserve(login, relogin.late_until_ms)
+        return msgspec.structs.replace(relogin, late_logouts=left, late_session=login.used_by)
+
+    def _reserve(self, login: LoginSlot, until_ms: int) -> None:
+        plan = self._plan
+        reserved = msgspec.structs.replace(
+            login,
+            handed_out_at_ms=plan.now_ms,
+            until_ms=until_ms + GIVEN_BACK_MS,
+            replaces=login.used_by,
+            planned=True,
+            used_by=None,
+            handed_out_by=plan.by,
+        )
+        plan.add(reserved)
+
+    def _give_login_back(self, relogin: Relogin, slot: LoginSlot | None) -> None:
+        """Make the slot the login again that it was: the log has one of them for each user."""
+        session = self._plan.state.observed.agents.get(relogin.user.lower())
+        if slot is None or session is None or not slot.replaces == relogin.late_session == session.live_agent_id:
+            return
+        login = msgspec.structs.replace(
+            slot, planned=False, used_by=session.live_agent_id, asked_by="", handed_out_by=self._plan.by
+        )
+        self._plan.add(login)
+
+    def _release_slot(self, relogin: Relogin) -> None:
+        """Release the slot of a withdrawn move, so that a later logout of that screen starts no re-login."""
+        plan = self._plan
+        slot = plan.state.decided.slots.of(relogin.user)
+        if slot is not None and slot.planned and slot.replaces == relogin.live_agent_id:
+            plan.add(
+                msgspec.structs.replace(slot, planned=False, screen="", until_ms=plan.now_ms, handed_out_by=plan.by)
+            )
+
+    def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
+        return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)
+
+
+def _sent(relogin: Relogin) -> ReloginStage:
+    """Return the stage of a move of which an earlier attempt may still be carried out."""
+    return ReloginStage.SENT if relogin.stage in TO_SEND else relogin.stage
