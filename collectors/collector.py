@@ -301,7 +301,11 @@ class Collector:
         if due.everything:
             observer.publish_everything_again()
         reading = database.read(
-            agents=due.agents, catalogue=due.catalogue, everything=due.everything, work=observer.work_to_read
+            agents=due.agents,
+            catalogue=due.catalogue,
+            everything=due.everything,
+            work=observer.work_to_read,
+            rooms=observer.rooms_to_read,
         )
         if askers.prober is not None:
             reading = self._hear_probes(askers.prober, reading)
@@ -313,6 +317,7 @@ class Collector:
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
         if askers.prober is not None:
             askers.prober.doubt(observer.in_doubt)
+            askers.prober.list_channels(observer.channels_to_list)
         self._outbox.put(entries)
         self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)
         self._instruments.statements.labels(self._cluster).inc(database.statements_run - statements)
@@ -324,7 +329,7 @@ class Collector:
         # What is odd about their rows the observer counts.
         asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
         prober.watch(self._probes.probes_of(asked))
-        return reading._replace(probes=prober.latest(), started=prober.started())
+        return reading._replace(probes=prober.latest(), started=prober.started(), extensions=prober.extensions())
 
     def _asked_again(self, orders: Tail) -> bool:
         """Return True if an order came to publish everything again."""

@@ -17,3 +17,6 @@ GRANT SELECT (container_id, container_entry) ON asterisk.vicidial_settings_conta
 GRANT SELECT (user_log_id, user, event, server_ip, phone_login) ON asterisk.vicidial_user_log TO 'hotdesk'@'%';
 -- Optional: a sign of life where a heartbeat stands still; read only then.
 GRANT SELECT (server_ip, status) ON asterisk.vicidial_manager TO 'hotdesk'@'%';
+-- Optional: whether an agent's phone is in its conference room; read while a session is new.
+GRANT SELECT (server_ip, extension) ON asterisk.live_sip_channels TO 'hotdesk'@'%';
+GRANT SELECT (server_ip, extension) ON asterisk.live_channels TO 'hotdesk'@'%';

@@ -6,11 +6,12 @@ a few thousand for each poll, so that they never delay the record of a dialer th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors.heartbeats import Heartbeats
+from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.registrations import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
@@ -93,6 +94,10 @@ class Reading(NamedTuple):
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
     work: Iterable[Row] | None = None
     """The work of the dialers in `Observer.work_to_read`."""
+    extensions: Mapping[ServerIp, Collection[str]] = NONE_LISTED
+    """Where there are channels, by the own lists of the dialers in `Observer.channels_to_list`."""
+    channels: Iterable[Row] | None = None
+    """Of the rooms in `Observer.rooms_to_read` those in which there is somebody, read together with the agents."""
 
 
 class _Session(NamedTuple):
@@ -124,6 +129,9 @@ class Observer:
         self._sequence = 0
         self._heartbeats = Heartbeats()
         self._work = Work()
+        self._phones_in_rooms = PhonesInRooms()
+        self._started: dict[ServerIp, str] = {}
+        """When each dialer's Asterisk started, as last known."""
         self._sessions: dict[bytes | None, _Session] = {}
         self._agents: dict[str, AgentRow] = {}
         self._since_ms: dict[str, int] = {}
@@ -169,6 +177,16 @@ class Observer:
         return self._work.to_read
 
     @property
+    def rooms_to_read(self) -> tuple[Room, ...]:
+        """The rooms that the next poll with agents should look at: those of new sessions without a phone."""
+        return self._phones_in_rooms.to_read
+
+    @property
+    def channels_to_list(self) -> frozenset[ServerIp]:
+        """The dialers that should list their channels themselves: phones are awaited, and rows may stand still."""
+        return self._phones_in_rooms.to_list
+
+    @property
     def waiting(self) -> int:
         """The number of records that wait for their slice."""
         return len(self._to_publish)
@@ -194,8 +212,12 @@ class Observer:
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
         doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk]
         self._work.watch(now_ms, doubted, None if reading.work is None else rows.work(reading.work))
-        if reading.agents is not None:
-            out += self._agent_records(now_ms, reading.agents, rows.logins(reading.logins), dialers)
+        self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
+        if reading.agents is None:
+            phones_changed = self._phones_in_rooms.changed()
+            out += [self._record(each) for each in self._agents.values() if each.live_agent_id in phones_changed]
+        else:
+            out += self._agent_records(now_ms, reading, dialers)
             self._odd["rooms"] = odd = OddRows()
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
@@ -217,14 +239,13 @@ class Observer:
         )
         return out
 
-    def _agent_records(
-        self, now_ms: int, read: Iterable[Row], logins: dict[str, LoginRow], dialers: dict[ServerIp, DialerRow]
-    ) -> Iterator[Outgoing]:
+    def _agent_records(self, now_ms: int, reading: Reading, dialers: dict[ServerIp, DialerRow]) -> Iterator[Outgoing]:
+        logins = rows.logins(reading.logins)
         self._odd["agents"] = odd = OddRows()
         before, self._sessions = self._sessions, {}
         agents: dict[str, AgentRow] = {}
         counts: dict[ServerIp, _Counts] = {}
-        for row in read:
+        for row in reading.agents or ():
             # Most rows are unchanged; comparing their bytes is far cheaper than decoding them again.
             session = before.get(row[0])
             if session is None or session.row != row:
@@ -244,7 +265,14 @@ class Observer:
         # VICIdial writes the log of a login after the session's row
         new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
-        changed = [agent for name, agent in agents.items() if agent != self._agents.get(name) or name in new]
+        found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
+        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, reading.extensions)
+        phones_changed = self._phones_in_rooms.changed()
+        changed = [
+            agent
+            for name, agent in agents.items()
+            if agent != self._agents.get(name) or name in new or agent.live_agent_id in phones_changed
+        ]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._since_ms = {
             name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms
@@ -255,6 +283,12 @@ class Observer:
             yield self._record(agent)
         for user in ended:
             yield self._ended(KIND_AGENT, user)
+
+    def _started_again(self, started: Mapping[ServerIp, str]) -> frozenset[ServerIp]:
+        """Return the dialers whose Asterisk is another one than before."""
+        again = frozenset(ip for ip, at in started.items() if self._started.get(ip, at) != at)
+        self._started |= started
+        return again
 
     def _update_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
         known = self._catalogue
@@ -349,6 +383,7 @@ class Observer:
                     **row._asdict(),
                     changed_at_ms=self._since_ms[row.user.lower()],
                     remote=row.remote,
+                    phone_in_room=self._phones_in_rooms.of(row.live_agent_id),
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
             case PhoneRow():

@@ -124,12 +124,13 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     agent_api_password: str = ""
     agent_api_password_file: str = ""
     emergency_logout: bool = False
-    fence: bool = False
+    fence: bool | None = None
     dead_call_status: str = ""
     moves_per_second: Position = Policy().moves_per_second
     act_on_heartbeat_alone: bool = False
     wrapup_seconds: Annotated[float, msgspec.Meta(ge=0)] = Policy().wrapup_seconds
     moves_of_a_user: Annotated[int, msgspec.Meta(ge=1)] = Policy().moves_of_a_user
+    restore_state: bool = Policy().restore_state
     move_on_closed: bool = False
     maintenance: tuple[Maintenance, ...] = ()
 
@@ -223,6 +224,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             act_on_heartbeat_alone=self.act_on_heartbeat_alone,
             wrapup_seconds=self.wrapup_seconds,
             moves_of_a_user=self.moves_of_a_user,
+            restore_state=self.restore_state,
+            calls_phones=self.relogin_via == "api",
             move_on_closed=self.move_on_closed,
             emergency_logout=self.emergency_logout,
             fence=self.fence,

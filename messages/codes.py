@@ -78,6 +78,10 @@ class DecisionCode(Code):
     MOVE_FORCED = "move_forced"
     MOVE_GIVEN_UP = "move_given_up"
     MOVE_WITHDRAWN = "move_withdrawn"
+    ARRIVED = "arrived"
+    NOT_ARRIVED = "not_arrived"
+    CALL_PLANNED = "call_planned"
+    NOT_RESUMED = "not_resumed"
     PAUSE_PLANNED = "pause_planned"
     PAUSE_ADVISED = "pause_advised"
     PAUSE_GIVEN_UP = "pause_given_up"
@@ -94,6 +98,7 @@ class DecisionCode(Code):
     SESSION_ENDED = "session_ended"
     PAUSE_SENT = "pause_sent"
     RESUME_SENT = "resume_sent"
+    CALL_SENT = "call_sent"
     FENCE_SENT = "fence_sent"
     UNFENCE_SENT = "unfence_sent"
 

@@ -4,6 +4,7 @@ from messages.records import (
     Acknowledge,
     AgentPause,
     AgentSession,
+    Arrival,
     Campaign,
     Drain,
     EpochClaim,
@@ -31,6 +32,7 @@ KIND_CAMPAIGN = "campaign"
 KIND_PHONE = "phone"
 KIND_SESSION = "session"
 KIND_AGENT_PAUSE = "agent_pause"
+KIND_ARRIVAL = "arrival"
 KIND_FENCE = "fence"
 KIND_HOOK = "hook"
 
@@ -54,6 +56,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Incident: ("incident", "incident"),
     Relogin: (KIND_SESSION, "live_agent_id"),
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),
+    Arrival: (KIND_ARRIVAL, "live_agent_id"),
     Fence: (KIND_FENCE, "server_ip"),
 }
 """The kind in a record's key, and the field that names it. The key of a type not listed is its cluster's name alone."""

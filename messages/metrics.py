@@ -51,6 +51,11 @@ INCIDENT_AGENTS = Metric("hotdesk_incident_agents", "Agents still on a dialer th
 INCIDENT_NOT_MOVED = Metric(
     "hotdesk_incident_agents_not_moved", "Agents that the open incident of a dialer lists as not moved.", _DIALER
 )
+INCIDENT_NOT_ARRIVED = Metric(
+    "hotdesk_incident_agents_not_arrived",
+    "Agents that the open incident of a dialer lists as moved and not heard: their phones did not come.",
+    _DIALER,
+)
 INCIDENT_OPENED = Metric(
     "hotdesk_incident_opened_timestamp_seconds",
     "When the open incident of a dialer was opened, in the log's time.",
@@ -94,6 +99,9 @@ FENCE = Metric(
     "hotdesk_fence", "1: the fence of a dialer is at this stage.", ("cluster", "server_ip", "server_id", "stage")
 )
 CLUSTER_AGENT_PAUSES = Metric("hotdesk_cluster_agent_pauses", "Agent pauses, by stage.", ("cluster", "stage"))
+CLUSTER_ARRIVALS = Metric(
+    "hotdesk_cluster_arrivals", "Agents who were moved and are logged in again, by stage.", ("cluster", "stage")
+)
 CLUSTER_BRAKED = Metric(
     "hotdesk_cluster_braked",
     "1: no agent is moved, since hotdesk may be at fault: the fleet brake, missing polls, blind probes.",

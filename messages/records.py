@@ -186,6 +186,9 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     """The lead of the agent's call, or of the call whose disposition they have still to choose; 0: none."""
     changed_at_ms: Whole = 0
     """When the collector first saw this status and lead."""
+    phone_in_room: bool | None = None
+    """Its phone was in its conference room when that was last looked at, which is while the session is new, and
+    after its Asterisk has started again; None: not known."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
 
@@ -544,14 +547,22 @@ class NotMoved(Code):
     CALL_LOST = "call_lost"
     STAYED = "stayed"
     NEWER = "newer"
+    NOT_ARRIVED = "not_arrived"
+    """The agent was moved, and is not heard."""
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An agent whom an incident concerns and who is not being moved."""
+class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """An agent whom an incident concerns, and who is not being moved or has not arrived."""
 
     user: str
     live_agent_id: Whole
     why: NotMoved
+    phone_login: str = ""
+    """The phone that has not come; empty: not known, or not the reason."""
+    server_ip: ServerIp = ""
+    """The dialer of that phone."""
+    peer_status: str = ""
+    """Its registration, as `phones.peer_status` has it; empty: not known."""
 
 
 class Incident(Record, frozen=True, kw_only=True, gc=False):
@@ -576,8 +587,12 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     """Non-remote agents who are still on the dialer."""
     moves: Whole = 0
     """Number of moves planned."""
+    sent: Whole = 0
+    """Number of those agents whose screens were sent a logout."""
     moved: Whole = 0
     """Number of those agents who are logged in on another dialer."""
+    arrived: Whole = 0
+    """Number of agents whose phones are in their rooms there, or again where they are."""
     listed: tuple[Listed, ...] = ()
     by: str = ""
     """Name of the process that decided."""
@@ -621,6 +636,10 @@ class Relogin(Record, frozen=True, kw_only=True, gc=False):
     """The number of this attempt, 1 for the first."""
     in_call: bool = False
     """The agent has a dead call, or has not disposed it in time: the logout goes with a hang-up and a status."""
+    sent_at_ms: Whole | None = None
+    """When its screen was last sent a logout, or may have been; None: never."""
+    waited: bool = False
+    """The agent waited for calls, and is to wait again once they are logged in elsewhere."""
     undisposed: bool = False
     """The time for the agent to choose a disposition is over: the logout is sent without it."""
     dialer_lives: bool = False
@@ -673,6 +692,54 @@ class AgentPause(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that decided."""
 
 
+class ArrivalStage(Code):
+    """How far an arrival is."""
+
+    AWAITED = "awaited"
+    """The phone has not been seen in its room."""
+    CALLING = "calling"
+    """The phone is to be called again."""
+    RESUMING = "resuming"
+    """The agent waited for calls before, and their screen is to be sent a resume."""
+    ARRIVED = "arrived"
+    """The phone is in its room."""
+    LOGGED_IN = "logged_in"
+    """It cannot be known whether the phone is in its room."""
+    MISSING = "missing"
+    """The phone did not come: the agent is listed."""
+
+
+class Arrival(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/arrival/LIVE_AGENT_ID`: the action that sees an agent's phone into the room of their new session.
+
+    Or of the one that they have, where only the phones are gone since Asterisk has started again.
+    """
+
+    live_agent_id: Whole
+    """The session: the new one, after a move."""
+    user: str
+    incident: str
+    server_ip: ServerIp
+    """The dialer of the new session."""
+    phone_login: str = ""
+    """The phone that is awaited; empty: not known."""
+    since_ms: Whole
+    """When the session was first seen; of an agent who is called where they are: when that was planned."""
+    here: bool = False
+    """The agent was not moved: the phone is called again where they are."""
+    stage: ArrivalStage = ArrivalStage.AWAITED
+    changed_at_ms: Whole = 0
+    arrived_at_ms: Whole | None = None
+    """When the phone was first seen in its room; None: it was not."""
+    resume: bool = False
+    """The agent waited for calls before, and has not been made to wait again yet."""
+    called: bool = False
+    """The phone was called again."""
+    answer: str = ""
+    by: str = ""
+    """Name of the process that decided."""
+
+
 class FenceStage(Code):
     """How far a fence is."""
 
@@ -695,6 +762,8 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     server_ip: ServerIp
     incident: str
     planned_at_ms: Whole
+    wanted: bool = True
+    """The settings want it. Otherwise it is there because no login hook asks, and only where hotdesk's account may."""
     stage: FenceStage = FenceStage.PLANNED
     changed_at_ms: Whole = 0
     answer: str = ""
@@ -702,7 +771,7 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that decided."""
 
 
-Action = Relogin | AgentPause | Fence
+Action = Relogin | AgentPause | Arrival | Fence
 """An action in VICIdial, and its outcome."""
 
 

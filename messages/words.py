@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from messages.codes import Code, DecisionCode, NoPick, NoRelogin, Odd, Precondition, Reason, ReasonCode, Reply
-from messages.records import AgentPauseStage, AliasDefect, FenceStage, Ineligible, NotMoved, ReloginStage
+from messages.records import AgentPauseStage, AliasDefect, ArrivalStage, FenceStage, Ineligible, NotMoved, ReloginStage
 
 
 class Words(NamedTuple):
@@ -58,6 +58,10 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
         "still logged in after several logouts", "have them close the agent screen and log in again"
     ),
     NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
+    NotMoved.NOT_ARRIVED: Words(
+        "logged in on another dialer, and their phone is not in its conference room",
+        "look at their phone: it must be registered there, and take the call",
+    ),
 }
 
 ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
@@ -119,6 +123,10 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.MOVE_FORCED: Words("planned an emergency logout"),
     DecisionCode.MOVE_GIVEN_UP: Words("gave up a move"),
     DecisionCode.MOVE_WITHDRAWN: Words("withdrew a move"),
+    DecisionCode.ARRIVED: Words("an agent has arrived: their phone is in its room"),
+    DecisionCode.NOT_ARRIVED: Words("an agent has not arrived"),
+    DecisionCode.CALL_PLANNED: Words("planned to have the agent's phone called again"),
+    DecisionCode.NOT_RESUMED: Words("did not make an agent ready again"),
     DecisionCode.PAUSE_PLANNED: Words("planned an agent pause"),
     DecisionCode.PAUSE_ADVISED: Words("would pause the agent"),
     DecisionCode.PAUSE_GIVEN_UP: Words("gave up an agent pause"),
@@ -135,6 +143,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.SESSION_ENDED: Words("ended the agent's session in VICIdial's tables: {reply}"),
     DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
     DecisionCode.RESUME_SENT: Words("sent the agent's screen a resume: {reply}"),
+    DecisionCode.CALL_SENT: Words("had the agent's phone called again: {reply}"),
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
 }
@@ -184,6 +193,15 @@ AGENT_PAUSE_STAGES: Mapping[AgentPauseStage, Words] = {
     AgentPauseStage.PAUSED: Words("paused"),
     AgentPauseStage.GIVEN_UP: Words("given up"),
     AgentPauseStage.RESUMING: Words("being taken back"),
+}
+
+ARRIVAL_STAGES: Mapping[ArrivalStage, Words] = {
+    ArrivalStage.AWAITED: Words("phone awaited"),
+    ArrivalStage.CALLING: Words("phone to be called again"),
+    ArrivalStage.RESUMING: Words("agent to be made ready again"),
+    ArrivalStage.ARRIVED: Words("arrived"),
+    ArrivalStage.LOGGED_IN: Words("logged in; whether the phone is in its room cannot be known"),
+    ArrivalStage.MISSING: Words("phone missing", "look at the agent's phone: it must be registered, and take the call"),
 }
 
 FENCE_STAGES: Mapping[FenceStage, Words] = {
@@ -237,6 +255,7 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks th
     NoRelogin: NO_RELOGINS,
     ReloginStage: RELOGIN_STAGES,
     AgentPauseStage: AGENT_PAUSE_STAGES,
+    ArrivalStage: ARRIVAL_STAGES,
     FenceStage: FENCE_STAGES,
 }
 

@@ -20,6 +20,11 @@ _WRITES = {
     "external_hangup": "UPDATE vicidial_live_agents SET external_hangup = %(value)s WHERE user = %(user)s",
     "external_status": "UPDATE vicidial_live_agents SET external_status = %(value)s WHERE user = %(user)s",
 }
+_CALL = """
+    INSERT INTO live_sip_channels (channel, server_ip, extension)
+    SELECT extension, server_ip, conf_exten FROM vicidial_live_agents WHERE user = %(user)s
+"""
+"""In VICIdial the phone is called by the dialer; here it answers at once."""
 _BUSY = {"READY", "QUEUE", "INCALL", "CLOSER"}
 LOCKS_AFTER = 10
 """Wrong passwords, after which the right one is refused too."""
@@ -66,7 +71,7 @@ class FakeAgentApi:
     def __init__(self, connect: Callable[[], Connection], *, user: str, password: str) -> None:
         self.user = user
         self.password = password
-        self.functions = set(_WRITES)
+        self.functions = {*_WRITES, "call_agent"}
         """The functions that its user may use."""
         self.misbehavior: Misbehavior | None = None
         self.asked: list[Asked] = []
@@ -128,6 +133,9 @@ class FakeAgentApi:
                 return f"ERROR: agent_user is not logged in - {asked.agent_user}"
             if asked.value == "RESUME" and _BUSY & set(found):
                 return f"ERROR: external_pause agent is not paused - RESUME|{asked.agent_user}"
+            if asked.function == "call_agent":
+                cursor.execute(_CALL, {"user": asked.agent_user})
+                return f"SUCCESS: call_agent function sent - {asked.agent_user}"
             cursor.execute(_WRITES[asked.function], {"user": asked.agent_user, "value": asked.value})
         return f"SUCCESS: {asked.function} function set - {asked.value}|{asked.agent_user}"
 

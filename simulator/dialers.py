@@ -23,6 +23,7 @@ _INSERT_REMOTE_AGENT = """
     VALUES (%s, %s, %s, 'READY', %s, %s, %s)
 """
 _DELETE_SESSIONS = "DELETE FROM vicidial_live_agents WHERE server_ip = %s"
+_END_CHANNELS = "DELETE FROM live_sip_channels WHERE server_ip = %s"
 _EMPTY_ROOMS = (
     "UPDATE vicidial_conferences SET extension = '' WHERE server_ip = %s",
     "UPDATE vicidial_confbridges SET extension = '' WHERE server_ip = %s",
@@ -118,6 +119,7 @@ class DialerScripts:
         at = vicidial_time(now)
         with connection.cursor() as cursor, dialer.rooms:
             cursor.execute(_DELETE_SESSIONS, (dialer.server_ip,))
+            cursor.execute(_END_CHANNELS, (dialer.server_ip,))
             for statement in _EMPTY_ROOMS:
                 cursor.execute(statement, (dialer.server_ip,))
             for agent in dialer.remote_agents:

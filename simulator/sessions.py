@@ -62,6 +62,8 @@ _BEGIN_SESSION = """
      call_server_ip, uniqueid, callerid, comments, agent_log_id)
     VALUES (%s, %s, %s, %s, 'PAUSED', %s, %s, %s, '', '', '', '', %s)
 """
+_PHONE_JOINS = "INSERT INTO live_sip_channels (channel, server_ip, extension) VALUES (%s, %s, %s)"
+_PHONE_LEAVES = "DELETE FROM live_sip_channels WHERE server_ip = %s AND extension = %s"
 _LOG_EVENT = """
     INSERT INTO vicidial_user_log
     (user, event, campaign_id, event_date, event_epoch, session_id, server_ip, extension, phone_login, server_phone)
@@ -141,6 +143,8 @@ class AgentPage:
                 )
                 session = Session(cursor.lastrowid, phone_login, extension, dialer, engine, room[0])
             self._log(connection, agent, session, "LOGIN", now)
+            if dialer.carries_calls:
+                cursor.execute(_PHONE_JOINS, _channel(session))
         self._statistics.count(Counted.LOGINS)
         return session
 
@@ -189,6 +193,7 @@ class AgentPage:
                 engine = engines[phone.server_ip]
                 sessions[agent.user] = Session(ids[agent.user], phone.login, _sip(phone), dialer, engine, room)
             cursor.executemany(_LOG_EVENT, [_event(agent, sessions[agent.user], "LOGIN", now) for agent in phones])
+            cursor.executemany(_PHONE_JOINS, [_channel(session) for session in sessions.values()])
         return sessions
 
     def log_out(
@@ -198,6 +203,7 @@ class AgentPage:
         with connection.cursor() as cursor:
             with session.dialer.rooms:
                 cursor.execute(_END_SESSION, (session.live_agent_id,))
+                cursor.execute(_PHONE_LEAVES, (session.dialer.server_ip, session.conf_exten))
                 if not keeps_room:
                     cursor.execute(_FREE_ROOM[session.conf_engine], (session.dialer.server_ip, session.conf_exten))
             self._log(connection, agent, session, "LOGOUT", now)
@@ -286,6 +292,11 @@ def _status(phase: Phase, *, inbound: bool) -> str:
 def _sip(phone: PhonePlan) -> str:
     """Return a planned phone in the form of `vicidial_live_agents.extension`: populated phones are SIP."""
     return f"SIP/{phone.extension}"
+
+
+def _channel(session: Session) -> tuple[object, ...]:
+    """Return the values of `_PHONE_JOINS`: the phone of an agent, in the room of their session."""
+    return f"{session.extension}-{session.live_agent_id:08x}", session.dialer.server_ip, session.conf_exten
 
 
 def _event(agent: AgentPlan, session: Session, event: str, now: float) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from messages.codec import STAMP_HEADER, encode, encode_stamp
 from messages.keys import key_of
 from messages.records import (
     AgentPause,
+    Arrival,
     DeadLetter,
     Decision,
     Fence,
@@ -31,6 +32,7 @@ _TOPICS: dict[type[Record], Topic] = {
     Incident: Topic.INCIDENTS,
     Relogin: Topic.RELOGINS,
     AgentPause: Topic.RELOGINS,
+    Arrival: Topic.RELOGINS,
     Fence: Topic.RELOGINS,
     Decision: Topic.AUDIT,
     DeadLetter: Topic.DEAD_LETTERS,
@@ -64,5 +66,5 @@ def end_of_order(key: Key, by: str) -> Entry:
 
 
 def end_of_action(key: Key, by: str) -> Entry:
-    """Return the tombstone that ends a re-login, an agent pause or a fence; `by` is the process that ends it."""
+    """Return the tombstone that ends an action; `by` is the process that ends it."""
     return Entry(Topic.RELOGINS, str(key), None, ((WRITER_HEADER, by.encode()),))

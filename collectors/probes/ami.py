@@ -4,7 +4,9 @@ An accepted connection proves nothing: the kernel accepts for a process that han
 `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its table of
 actions. `Status` would prove more, but waits for the lock of every channel while it delays new ones, and a probe must
 do no harm. After each login `CoreStatus` is asked once: it says when Asterisk started, and a new start means that every
-call and phone there is gone. It needs the permission `reporting`, which lets an account read and change nothing:
+call and phone there is gone. While phones are awaited there, `CoreShowChannels` is asked after each Ping: it says which
+rooms have somebody, when the updater that writes this into the database is not back yet. Both need the permission
+`reporting`, which lets an account read and change nothing:
 
     [hotdesk]
     secret = choose-a-password
@@ -159,6 +161,12 @@ class AmiConversation:
         """A login was sent and is not answered yet."""
         self.started = ""
         """When Asterisk started, by its own words and clock; empty: it has not said."""
+        self.lists = False
+        """Channels are to be listed too. A list is read with the next Ping, so that none waits for it."""
+        self.extensions: frozenset[str] | None = None
+        """The extensions at which there were channels, by the latest list; None: there is none."""
+        self._list_id = ""
+        self._listed: set[str] = set()
 
     def __repr__(self) -> str:
         return f"AmiConversation(user={self._user!r})"
@@ -189,7 +197,15 @@ class AmiConversation:
             # Asterisk may send events, and answers to no action, between an action and its answer.
             if "response" in message and message.get("actionid") == self._waits_for != "":
                 reply += self._answer(message)
+            elif message.get("actionid") == self._list_id != "":
+                self._read_list(message)
         return reply
+
+    def _read_list(self, message: Message) -> None:
+        if message.get("event") == "CoreShowChannel":
+            self._listed.add(message.get("exten", ""))
+        elif message.get("event") == "CoreShowChannelsComplete":
+            self.extensions = frozenset(self._listed)
 
     def _answer(self, message: Message) -> bytes:
         on_success, self._on_success, self._waits_for = self._on_success, None, ""
@@ -201,6 +217,9 @@ class AmiConversation:
             return self._pong(message)  # a server that refuses a Ping has read it
         if on_success == self._status:
             return self._ask("Ping", self._pong)  # the account may not ask that
+        if on_success == self._list_begins:
+            self.extensions = None
+            return self._ask("Ping", self._pong)
         raise NotAmiError("it refuses a challenge")
 
     def _log_in(self, challenge: Message) -> bytes:
@@ -217,7 +236,14 @@ class AmiConversation:
 
     def _pong(self, _message: Message) -> bytes:
         self.answered = True
-        return b""
+        if not self.lists:
+            self.extensions = None
+            return b""
+        return self._ask("CoreShowChannels", self._list_begins)
+
+    def _list_begins(self, message: Message) -> bytes:
+        self._list_id, self._listed = message.get("actionid", ""), set()
+        return self._ask("Ping", self._pong)
 
     def _ask(self, action: str, on_success: Callable[[Message], bytes], **keys: str) -> bytes:
         self._waits_for = f"hotdesk-{next(self._numbers)}"
@@ -251,6 +277,8 @@ class AmiProbe:
         self._target = target
         self._socket: socket.socket | None = None
         self._conversation = AmiConversation(target.user, target.secret)
+        self.lists = False
+        """Channels are to be listed too."""
         self._denied_at: float | None = None
         self._denials = 0
         """Refused logins in a row."""
@@ -259,6 +287,11 @@ class AmiProbe:
     def started(self) -> str:
         """When Asterisk started, by its own words and clock; empty: not known on this connection."""
         return self._conversation.started
+
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """The extensions at which there are channels; None: not listed, or not known."""
+        return self._conversation.extensions
 
     async def probe(self, timeout_seconds: float) -> ProbeResult:
         """Return the result of one probe within the time limit; one call at a time.
@@ -340,13 +373,15 @@ class AmiProbe:
     async def _receive_answer(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         received = 0
+        self._conversation.lists = self.lists
+        most = MOST_LISTED if self.lists else MOST_READ
         await loop.sock_sendall(connection, self._conversation.ping())
         while not self._conversation.answered:
             data = await _receive(connection)
             if not data:
                 raise ConnectionAbortedError("the server closed the connection")
             received += len(data)
-            if received > MOST_READ:
+            if received > most:
                 raise NotAmiError(f"{received} bytes without an answer")
             await loop.sock_sendall(connection, self._conversation.receive(data))
             await asyncio.sleep(0)  # a server that sends without end must not keep the loop from other probes

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -126,6 +126,8 @@ class _Latest(NamedTuple):
     result: ProbeResult
     at: float
     started: str = ""
+    extensions: frozenset[str] | None = None
+    """Where there are channels; None: not known."""
 
 
 class Prober:
@@ -164,6 +166,8 @@ class Prober:
         if pacing is not None:
             pacing.doubt(time.monotonic(), {})  # what it doubted under a former prober is doubted anew
         self._watched = self._pace(_keys(probes))
+        self._listed: frozenset[ServerIp] = frozenset()
+        """The dialers whose channels are listed too."""
         self._warn_once = WarnOnce()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -256,6 +260,17 @@ class Prober:
             fresh = {key.server_ip: each for key, each in self._results.items() if each.at >= oldest}
         return MappingProxyType({server_ip: each.started for server_ip, each in fresh.items() if each.started})
 
+    def list_channels(self, dialers: Iterable[ServerIp]) -> None:
+        """List the channels of these dialers from the next probe by AMI on, and of no others."""
+        self._listed = frozenset(dialers)
+
+    def extensions(self) -> Mapping[ServerIp, frozenset[str]]:
+        """Return the extensions at which there are channels, of the dialers that list them."""
+        oldest = time.monotonic() - FRESH_SECONDS
+        with self._lock:
+            fresh = {key.server_ip: each.extensions for key, each in self._results.items() if each.at >= oldest}
+        return {server_ip: found for server_ip, found in fresh.items() if found is not None}
+
     def _wake(self) -> None:
         loop = self._loop
         if loop is not None:
@@ -291,16 +306,16 @@ class Prober:
                 await self._changed.wait()
 
     async def _probe_on(self, key: _Key, at_once: asyncio.Semaphore) -> None:
-        probe, started, close = _prober_of(key.target)
+        probe = _prober_of(key.target)
         loop = asyncio.get_running_loop()
         try:
             while True:
                 begin = loop.time()
                 async with at_once:
-                    await self._probe_once(key, probe, started)
+                    await self._probe_once(key, probe)
                 await asyncio.sleep(max(0, begin + self._interval - loop.time()))
         finally:
-            close()
+            probe.close()
 
     async def _ask_on(self, pacing: Pacing, at_once: asyncio.Semaphore) -> None:
         """Send each request when it is due."""
@@ -334,11 +349,10 @@ class Prober:
                     pacing.heard(time.monotonic(), key.server_ip, result)
             self._asked_now.set()
 
-    async def _probe_once(
-        self, key: _Key, probe: Callable[[float], Awaitable[ProbeResult]], started: Callable[[], str]
-    ) -> None:
+    async def _probe_once(self, key: _Key, probe: "AmiProbe | _SipProbe") -> None:
+        probe.lists = key.server_ip in self._listed
         try:
-            result = await probe(self._timeout)
+            result = await probe.probe(self._timeout)
         except OSError as error:
             self._warn_of(key, error)
             return
@@ -348,7 +362,7 @@ class Prober:
         with self._lock:
             if key not in self._watched:
                 return
-            self._results[key] = _Latest(result, time.monotonic(), started())
+            self._results[key] = _Latest(result, time.monotonic(), probe.started, probe.extensions)
             if result is ProbeResult.ALIVE and key.kind == KIND_AMI:
                 self._once_alive.add(key)
             if self._note_doubts():
@@ -374,11 +388,24 @@ def _keys(probes: Mapping[ServerIp, DialerProbes]) -> frozenset[_Key]:
     )
 
 
-def _prober_of(
-    target: AmiTarget | SipTarget,
-) -> tuple[Callable[[float], Awaitable[ProbeResult]], Callable[[], str], Callable[[], None]]:
-    """Return what probes a target, what says when its Asterisk started, and what closes the probe."""
-    if isinstance(target, AmiTarget):
-        probe = AmiProbe(target)
-        return probe.probe, lambda: probe.started, probe.close
-    return lambda timeout_seconds: probe_sip(target, timeout_seconds), lambda: "", lambda: None
+class _SipProbe:
+    """Probes one dialer's SIP port. It says nothing of starts and channels, and keeps no connection."""
+
+    started = ""
+    extensions: frozenset[str] | None = None
+
+    def __init__(self, target: SipTarget) -> None:
+        self._target = target
+        self.lists = False
+
+    async def probe(self, timeout_seconds: float) -> ProbeResult:
+        """Return the result of one probe within the time limit."""
+        return await probe_sip(self._target, timeout_seconds)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _prober_of(target: AmiTarget | SipTarget) -> AmiProbe | _SipProbe:
+    """Return what probes a target."""
+    return AmiProbe(target) if isinstance(target, AmiTarget) else _SipProbe(target)

@@ -7,7 +7,7 @@ a few values (GROUP_CONCAT). Measured with 8,000 agents, packing also takes this
 
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from types import TracebackType
 from typing import Any, Self
@@ -17,15 +17,16 @@ import pymysql
 from pymysql.converters import conversions
 
 from collectors.observer import CatalogueRows, Reading
+from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from messages.records import ServerIp
 
 STATEMENT_SECONDS = 1.5
 """Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
 
-WORK_SECONDS = 0.2
-"""Time limit of the statement for work done: VICIdial's clean-up locks that table for longer, and no poll waits for it.
-The statement itself has it for MySQL."""
+TRIED_SECONDS = 0.2
+"""Time limit of the statements that a poll can do without: VICIdial's clean-up locks one of their tables for longer,
+and no poll waits for it. The statements themselves have it for MySQL."""
 
 IDLE_SECONDS = 3
 """The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
@@ -92,8 +93,12 @@ OPTIONAL_TABLES = {
 }
 """Statements whose table an older VICIdial lacks, or the grants leave out: no rows are read then."""
 
-TRIED = {"work": "vicidial_manager"}
-"""Statements that need an index as well as a grant: tried when connecting, and left out where they are refused."""
+TRIED: dict[str, tuple[str, Sequence[object]]] = {
+    "work": ("vicidial_manager", ("",)),
+    "channels": ("live_sip_channels", (("", ""),)),
+}
+"""Statements that a poll can do without: tried when connecting, and left out where they are refused for want of a
+grant, a table or an index. Each with its table, and what to try it with."""
 
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
 """Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
@@ -150,7 +155,7 @@ class VicidialDatabase:
                 f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
             ) from error
         try:
-            self._work_limit = self._limit_time()
+            self._tried_limit = self._limit_time()
             self._statements, self.missing_columns = self._fit_statements()
         except BaseException:
             self.close()
@@ -179,7 +184,13 @@ class VicidialDatabase:
         return self._run("lock_held")[0][0] == b"1"
 
     def read(
-        self, *, agents: bool, catalogue: bool, everything: bool = False, work: Sequence[ServerIp] = ()
+        self,
+        *,
+        agents: bool,
+        catalogue: bool,
+        everything: bool = False,
+        work: Sequence[ServerIp] = (),
+        rooms: Sequence[Room] = (),
     ) -> Reading:
         """Read the rows of a poll, with a constant number of statements.
 
@@ -188,6 +199,7 @@ class VicidialDatabase:
             catalogue: read settings and campaigns too, and phones and aliases if their checksum has changed.
             everything: read the whole catalogue, whatever the checksums.
             work: dialers whose work to read.
+            rooms: rooms in which to look for somebody, together with the agents.
         """
         return Reading(
             dialers=self._run("dialers"),
@@ -197,7 +209,8 @@ class VicidialDatabase:
             conferences=self._run("conferences") if agents else (),
             confbridges=self._run("confbridges") if agents else (),
             catalogue=self._read_catalogue(everything=everything) if catalogue else None,
-            work=self._read_work(work) if work else None,
+            work=self._try("work", work) if work else None,
+            channels=self._try("channels", [tuple(each) for each in rooms]) if agents and rooms else None,
         )
 
     def run_each(self) -> dict[str, DatabaseError | None]:
@@ -222,10 +235,12 @@ class VicidialDatabase:
             self._after_login = int(read[-1][0] or 0)
         return read
 
-    def _read_work(self, dialers: Sequence[ServerIp]) -> Sequence[Row] | None:
-        """Read the work of some dialers; None: it could not be read in time, and the poll goes on without."""
+    def _try(self, name: str, asked: Sequence[object]) -> Sequence[Row] | None:
+        """Run one of the tried statements; None: it was left out or not done in time, and the poll goes on without."""
+        if name not in self._statements:
+            return None
         try:
-            return self._run("work", dialers)
+            return self._run(name, asked)
         except DatabaseUnavailableError:
             if not self._connection.open:
                 raise
@@ -249,7 +264,7 @@ class VicidialDatabase:
         return read
 
     def _limit_time(self) -> str:
-        """Set the time limit of every statement, and return what a statement begins with to have that of `work`."""
+        """Set the time limit of every statement, and return what a tried one begins with to have its own."""
         mariadb = "MariaDB" in self._connection.get_server_info()  # type: ignore[no-untyped-call]
         limit = (
             f"max_statement_time = {STATEMENT_SECONDS}"
@@ -259,7 +274,7 @@ class VicidialDatabase:
         self._execute(
             f"SET SESSION {limit}, SESSION wait_timeout = {IDLE_SECONDS}, SESSION group_concat_max_len = {PACKED_BYTES}"
         )
-        return f"SET STATEMENT max_statement_time = {WORK_SECONDS} FOR " if mariadb else ""
+        return f"SET STATEMENT max_statement_time = {TRIED_SECONDS} FOR " if mariadb else ""
 
     def _fit_statements(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return the statements fitted to this schema and account, and the columns that are missing there."""
@@ -283,17 +298,17 @@ class VicidialDatabase:
             for name, statement in fitted.items():
                 if re.search(rf"\bFROM {table}\b", statement):
                     fitted[name] = re.sub(rf"\b{column}\b", instead, statement)
-        for name, table in TRIED.items():
-            fitted[name] = self._work_limit + fitted[name]
-            if self._is_refused(fitted[name]):
+        for name, (table, asked) in TRIED.items():
+            fitted[name] = self._tried_limit + fitted[name]
+            if self._is_refused(fitted[name], asked):
                 del fitted[name]
                 missing.append(f"{table}.*")
         return fitted, tuple(sorted(missing))
 
-    def _is_refused(self, statement: str) -> bool:
-        """Try a statement for no dialer."""
+    def _is_refused(self, statement: str, asked: Sequence[object]) -> bool:
+        """Try a statement with what is nowhere to be found."""
         try:
-            self._execute(statement, [("",)])
+            self._execute(statement, {"asked": tuple(asked)})
         except DatabaseRefusedError:
             return True
         except DatabaseUnavailableError:
@@ -301,13 +316,14 @@ class VicidialDatabase:
                 raise
         return False
 
-    def _run(self, name: str, dialers: Sequence[ServerIp] = ("",)) -> Sequence[Row]:
+    def _run(self, name: str, asked: Sequence[object] = ()) -> Sequence[Row]:
         statement = self._statements.get(name)
         if statement is None:
             return ()
         if name == "logins":
             statement = statement.format(after=self._after_login or 0)
-        rows = self._execute(statement, [tuple(dialers)] if name in TRIED else None)
+        tried = TRIED.get(name)
+        rows = self._execute(statement, None if tried is None else {"asked": tuple(asked or tried[1])})
         if name in PACKED:
             rows = self._unpack(name, rows)
         self.rows_read += len(rows)
@@ -327,7 +343,7 @@ class VicidialDatabase:
         columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
-    def _execute(self, statement: str, values: Sequence[object] | None = None) -> Sequence[Row]:
+    def _execute(self, statement: str, values: Mapping[str, object] | None = None) -> Sequence[Row]:
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, values)

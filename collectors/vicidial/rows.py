@@ -238,6 +238,12 @@ def work(rows: Iterable[Row]) -> dict[ServerIp, int]:
     return {text(ip, ignored): number(count, 0, ignored) for ip, count in rows}
 
 
+def channels(rows: Iterable[Row]) -> frozenset[tuple[ServerIp, str]]:
+    """Decode `channels.sql`: the rooms in which there is somebody."""
+    ignored = OddRows()
+    return frozenset((text(ip, ignored), text(extension, ignored)) for ip, extension in rows)
+
+
 def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:
     """Decode `conferences.sql` or `confbridges.sql`."""
     return {text(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}

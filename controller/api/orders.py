@@ -333,4 +333,5 @@ def _incident(cluster: Cluster, incident: Incident) -> IncidentAnswer:
         silenced_until_ms=None if acknowledged is None else acknowledged.silence_until_ms,
         moves=tuple(each for each in decided.relogins.values() if each.incident == incident.incident),
         agent_pauses=tuple(each for each in decided.agent_pauses.values() if each.incident == incident.incident),
+        arrivals=tuple(each for each in decided.arrivals.values() if each.incident == incident.incident),
     )

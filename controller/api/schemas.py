@@ -7,6 +7,7 @@ import msgspec
 from messages.codes import Reason
 from messages.records import (
     AgentPause,
+    Arrival,
     Fence,
     Grouping,
     HookSight,
@@ -158,6 +159,8 @@ class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Relogin, ...]
     agent_pauses: tuple[AgentPause, ...] = ()
     """The agents who are paused until they are moved, or until the dialer is back."""
+    arrivals: tuple[Arrival, ...] = ()
+    """The agents who were moved and are logged in again."""
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,14 +12,13 @@ import msgspec
 
 from controller.core.actions import ActionChange
 from controller.core.decided import NOT_SENT
-from controller.core.detector import began_after_restart, doubt_about
+from controller.core.detector import began_after_restart, doubt_about, heard_again
+from controller.core.moves import WAITING
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentStatus, Incident, Relogin, ReloginStage
 
-WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
-"""Statuses of agents to whom VICIdial sends calls."""
 UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
 RESTART_SECONDS = 120.0
@@ -68,6 +67,7 @@ class AgentPausePlanner:
             session.status in WAITING
             and not session.remote
             and not began_after_restart(self.state, session)
+            and not heard_again(self.state, session)
             and session.live_agent_id not in self.state.decided.agent_pauses
             and not self._is_leaving(session.live_agent_id, held=held)
         )
@@ -98,7 +98,7 @@ class AgentPausePlanner:
             return ActionChange(pause, None, over=True)
         if pause.stage is AgentPauseStage.RESUMING:
             return None
-        if pause.incident not in self.dead:
+        if pause.incident not in self.dead or heard_again(self.state, session):
             return self._release(pause, session)
         if pause.stage is AgentPauseStage.PAUSED:
             if session.status is AgentStatus.PAUSED and not pause.seen:
@@ -131,10 +131,15 @@ class AgentPausePlanner:
         if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
             why = "it is not known whether the pause is hotdesk's"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
-        if self._has_lost_phone(pause, session):
+        heard = heard_again(self.state, session)
+        if self._has_lost_phone(pause, session) and not heard:
             why = "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
-        why = "the dialer is no longer down, and the agent is still there"
+        why = (
+            "their phone is in its room again"
+            if heard
+            else "the dialer is no longer down, and the agent is still there"
+        )
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
         return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
 

@@ -25,6 +25,7 @@ from messages.codes import NoRelogin, Reason, ReasonCode
 from messages.records import (
     Action,
     AgentPause,
+    Arrival,
     Decision,
     DialerState,
     Fence,
@@ -333,7 +334,7 @@ class Cluster:
                 asked_for = not news.planned or news.used_by is not None
                 mine = news.handed_out_by == self._me.name
                 return (mine and asked_for) or self._knows(news, news.handed_out_by)
-            case Incident() | Relogin() | AgentPause() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 return self._knows(news, news.by)
             case Tombstone(topic=Topic.RELOGINS):
                 return self._knows(news.key, news.by)

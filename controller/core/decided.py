@@ -13,6 +13,7 @@ from messages.records import (
     Action,
     AgentPause,
     AgentSession,
+    Arrival,
     Fence,
     HookSight,
     Incident,
@@ -63,6 +64,8 @@ class Decided:
     It outlives the moves, so that a user is not moved without end."""
     agent_pauses: dict[int, AgentPause] = field(default_factory=dict)
     """By session."""
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    """By new session."""
     fences: dict[ServerIp, Fence] = field(default_factory=dict)
 
     # --- incidents and actions --------------------------------------------------------------------------------------
@@ -80,6 +83,8 @@ class Decided:
                 self._note_sent(record)
             case AgentPause():
                 self.agent_pauses[record.live_agent_id] = record
+            case Arrival():
+                self.arrivals[record.live_agent_id] = record
             case Fence():
                 self.fences[record.server_ip] = record
 
@@ -115,11 +120,13 @@ class Decided:
         yield from self.fences.values()
         yield from self.relogins.values()
         yield from self.agent_pauses.values()
+        yield from self.arrivals.values()
 
     def _actions_of(self, key: Key) -> dict[Any, Any]:
         kinds: dict[str, dict[Any, Any]] = {
             keys.KIND_FENCE: self.fences,
             keys.KIND_AGENT_PAUSE: self.agent_pauses,
+            keys.KIND_ARRIVAL: self.arrivals,
             keys.KIND_SESSION: self.relogins,
         }
         return kinds.get(key.kind, {})

@@ -224,6 +224,15 @@ def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     return health is not None and health.interrupted and session.live_agent_id > health.phones_lost_session
 
 
+def heard_again(state: ClusterState, session: AgentSession) -> bool:
+    """Return True if an agent's phone is back in its room since the dialer's Asterisk has started again."""
+    health = state.observed.health.dialers.get(session.server_ip)
+    arrival = state.decided.arrivals.get(session.live_agent_id)
+    if health is None or not health.interrupted or arrival is None or not arrival.here or not arrival.arrived_at_ms:
+        return False
+    return arrival.server_ip == session.server_ip and arrival.arrived_at_ms > health.phones_lost_ms
+
+
 def call_began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if a session in a call may have been given it by the Asterisk that has started again.
 

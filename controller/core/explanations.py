@@ -20,6 +20,8 @@ from messages.records import (
     DialerState,
     Incident,
     Ineligible,
+    Listed,
+    NotMoved,
     RankedDialer,
     Relogin,
     ReloginStage,
@@ -134,7 +136,7 @@ def _incident_words(state: ClusterState, incident: Incident) -> Iterator[str]:
     if incident.withheld:
         yield f"No agent is moved now: {incident.withheld}."
     for listed in incident.listed:
-        yield f"{listed.user} is not moved: {sentence(listed.why)}."
+        yield f"{listed_words(listed)}."
     acknowledged = state.decided.orders.acknowledged.get(incident.incident)
     if acknowledged is not None:
         yield f"Acknowledged by {acknowledged.by}{_why(acknowledged.why)}."
@@ -181,6 +183,9 @@ def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> 
     for pause in state.decided.agent_pauses.values():
         if pause.user.lower() == name:
             yield f"An agent pause, so that they get no calls: {sentence(pause.stage)}{_why(pause.answer)}."
+    for arrival in state.decided.arrivals.values():
+        if arrival.user.lower() == name:
+            yield f"An arrival on {arrival.server_ip}: {sentence(arrival.stage)}{_why(arrival.answer)}."
     for incident in state.decided.incidents.values():
         for listed in incident.listed:
             if listed.user.lower() == name and listed.live_agent_id == live_agent_id:
@@ -273,8 +278,17 @@ def progress_words(incident: Incident, *, advice: bool) -> str:
     return (
         f"{left}, {moves} advised"
         if advice
-        else f"{left}, {moves} planned, {incident.moved} logged in on another dialer"
+        else f"{left}, {moves} planned, {incident.sent} sent, {incident.moved} logged in on another dialer,"
+        f" {incident.arrived} arrived"
     )
+
+
+def listed_words(listed: Listed) -> str:
+    """Return in words why an agent is listed."""
+    arrived = "has not arrived" if listed.why is NotMoved.NOT_ARRIVED else "is not moved"
+    facts = (listed.phone_login, listed.server_ip and f"on {listed.server_ip}", listed.peer_status.lower())
+    phone = " ".join(filter(None, facts))
+    return f"{listed.user} {arrived}: {sentence(listed.why)}{f' ({phone})' if phone else ''}"
 
 
 def is_unjudged(state: ClusterState) -> bool:

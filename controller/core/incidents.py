@@ -6,7 +6,9 @@ is back. Every decision, and everything withheld, leaves a record that says why.
 
 import msgspec
 
-from controller.core.detector import doubt_about
+from controller.core.actions.relogin import IN_CALL
+from controller.core.arrivals import Arrivals
+from controller.core.detector import began_after_restart, doubt_about, heard_again
 from controller.core.moves import LAST, MOVED_FIRST, Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason
@@ -26,9 +28,10 @@ from messages.words import sentence
 class Incidents:
     """The incidents of one plan."""
 
-    def __init__(self, plan: PlanBuilder, moves: Moves) -> None:
+    def __init__(self, plan: PlanBuilder, moves: Moves, arrivals: Arrivals) -> None:
         self._plan = plan
         self._moves = moves
+        self._arrivals = arrivals
 
     def reconsider(self, server_ip: ServerIp, health: DialerHealth, known: Incident | None) -> Incident | None:
         """Open, change or close a dialer's incident; return it if it is open."""
@@ -66,9 +69,12 @@ class Incidents:
             withheld = incident.withheld  # its words may change with each poll, and the reason is the same
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
+            if self._is_called_here(incident, session, withheld):
+                continue
             why = self._moves.move(incident, session, withheld)
             if why is not None:
                 listed[session.live_agent_id] = _listed(session, why)
+        listed |= self._arrivals.missing(incident)
         moves = self._moves.of_incident(incident.incident)
         self._update(
             incident,
@@ -77,10 +83,25 @@ class Incidents:
                 withheld=withheld,
                 agents=len(agents),
                 moves=len(moves),
+                sent=sum(1 for each in moves if each.sent_at_ms is not None),
                 moved=sum(1 for each in moves if each.stage is ReloginStage.MOVED),
+                arrived=self._arrivals.arrived(incident),
                 listed=tuple(listed[number] for number in sorted(listed)),
             ),
         )
+
+    def _is_called_here(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> bool:
+        """Return True if an agent is not to be moved, since their phone is called again where they are, or was.
+
+        Agents with a call or a disposition are moved after it, as those of any dialer whose calls are dead.
+        """
+        if session.live_agent_id in self._moves.relogins or withheld is not None:
+            return False
+        if heard_again(self._plan.state, session):
+            return True
+        waits = session.status not in IN_CALL and not session.in_wrapup
+        lost_phone = not began_after_restart(self._plan.state, session)
+        return waits and lost_phone and self._arrivals.call_here(incident, session)
 
     def _open(self, server_ip: ServerIp, health: DialerHealth, kind: DialerState) -> Incident:
         plan = self._plan
@@ -118,7 +139,7 @@ class Incidents:
                 plan.decide(DecisionCode.MOVES_RELEASED, "the reason to withhold them is over", before.server_ip)
         known = {each.live_agent_id: each.why for each in before.listed}
         for each in after.listed:
-            if known.get(each.live_agent_id) is not each.why:
+            if known.get(each.live_agent_id) is not each.why and each.why is not NotMoved.NOT_ARRIVED:
                 plan.decide(DecisionCode.NOT_MOVED, sentence(each.why), each.user)
 
     def _calls_lost(self, server_ip: ServerIp) -> dict[int, Listed]:

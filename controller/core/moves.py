@@ -6,7 +6,8 @@ import msgspec
 
 from controller.core.actions import attempt_of
 from controller.core.actions.relogin import IN_CALL
-from controller.core.detector import began_after_restart, call_began_after_restart, is_dead
+from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
+from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
 from controller.core.plan import PlanBuilder
 from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
@@ -15,6 +16,7 @@ from controller.core.targets import Targets
 from controller.core.withdrawals import PLANNED_SLOT_SECONDS, SECOND_MS, TO_SEND, Withdrawals
 from messages.codes import DecisionCode, Reason
 from messages.records import (
+    AgentPauseStage,
     AgentSession,
     AgentStatus,
     DialerState,
@@ -28,6 +30,8 @@ from messages.records import (
 )
 from messages.words import sentence
 
+WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
+"""Statuses of agents to whom VICIdial sends calls."""
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
@@ -64,6 +68,8 @@ class Moves:
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
         """By session, with the changes of this plan."""
+        self.logged_in: list[LoggedIn] = []
+        """The agents who were just seen logged in elsewhere."""
         self._left = self._moves_left()
         self._targets = Targets(plan, self._ahead)
         self._withdrawals = Withdrawals(plan)
@@ -124,13 +130,16 @@ class Moves:
                 plan.end_order(order)
 
     def withdraw(self, incident: str, why: str) -> None:
-        """End the moves of an incident that is over, and withdraw those that were not sent."""
+        """End the moves of an incident that is over, and withdraw those that were not sent.
+
+        Agents who are logged out just now are still to arrive.
+        """
         for relogin in self.of_incident(incident):
             after = self._withdrawals.withdraw(relogin, why)
-            if after is None:
-                self._forget(relogin)
-            else:
+            if after is not None:
                 self._keep(relogin, after)
+            elif relogin.stage is not ReloginStage.ENDED:
+                self._forget(relogin)
 
     def end_advice(self) -> None:
         """End the advice from before the mode became act, except for moves that have been planned since."""
@@ -193,6 +202,7 @@ class Moves:
             changed_at_ms=plan.now_ms,
             in_call=(in_call or session.in_wrapup) and not lives,
             undisposed=session.in_wrapup,
+            waited=self._waits(session),
             dialer_lives=lives,
             by=plan.by,
         )
@@ -212,6 +222,13 @@ class Moves:
             phone_login=phone.phone_login,
         )
         return relogin
+
+    def _waits(self, session: AgentSession) -> bool:
+        """Return True if an agent waits for calls, or does not do so only because hotdesk has yet to give that back."""
+        decided = self._plan.state.decided
+        pause, arrival = decided.agent_pauses.get(session.live_agent_id), decided.arrivals.get(session.live_agent_id)
+        paused = pause is not None and pause.stage in {AgentPauseStage.PLANNED, AgentPauseStage.PAUSED}
+        return session.status in WAITING or paused or (arrival is not None and arrival.resume)
 
     def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
         plan = self._plan
@@ -242,6 +259,8 @@ class Moves:
         now = self._plan.state.observed.agents.get(relogin.user.lower())
         stage = self._stage_seen(relogin, now, sessions)
         if stage is not relogin.stage:
+            if stage is ReloginStage.MOVED and now is not None:
+                self.logged_in.append(LoggedIn(relogin, now))
             return self._changed(relogin, stage=stage)
         if relogin.withdrawn:
             return relogin
@@ -275,7 +294,10 @@ class Moves:
             pending = session.status in IN_CALL or session.in_wrapup
             if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
                 return relogin
-            return self._changed(relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending)
+            waited = session.status in WAITING
+            return self._changed(
+                relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited
+            )
         if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
             over = self._wrapup_is_over(session)
             return self._changed(relogin, undisposed=True) if over else relogin
@@ -310,7 +332,7 @@ class Moves:
     def _call_lives(self, session: AgentSession) -> bool:
         """Return True if an agent's call may be alive."""
         state = self._plan.state
-        if self._lives(session.server_ip) or began_after_restart(state, session):
+        if self._lives(session.server_ip) or began_after_restart(state, session) or heard_again(state, session):
             return True
         return session.status in IN_CALL and call_began_after_restart(state, session)
 
@@ -329,7 +351,11 @@ class Moves:
         """Return True if nothing more can come of a move whose incident is closed."""
         if relogin.withdrawn:
             return self._withdrawals.is_over(relogin)
-        return relogin.stage not in _UNDER_WAY and not self._withdrawals.is_late_logout_expected(relogin)
+        if self._withdrawals.is_late_logout_expected(relogin):
+            return False
+        if relogin.stage is ReloginStage.ENDED:
+            return self._plan.now_ms - relogin.changed_at_ms > LOGIN_SECONDS * SECOND_MS
+        return relogin.stage not in _UNDER_WAY
 
     def _keep(self, before: Relogin, after: Relogin) -> None:
         if after is not before:

@@ -12,6 +12,7 @@ from messages.keys import key_of
 from messages.records import (
     Action,
     AgentPause,
+    Arrival,
     Decision,
     DialerHealth,
     DialerState,
@@ -44,7 +45,7 @@ def apply_plan(state: ClusterState, plan: Plan) -> None:
     """Apply a plan to the state, once it is stored or queued."""
     for record in plan.records:
         match record:
-            case Incident() | Relogin() | AgentPause() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 state.decided.add(record)
             case LoginSlot():
                 state.add_slot(record)
@@ -68,11 +69,11 @@ def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
 def withholds(withheld: Reason | None, action: Action) -> Reason | None:
     """Return the part of `withheld` that concerns an action; None: it may be carried out.
 
-    The fleet brake does not keep hotdesk from pausing an agent on a dialer that is confirmed dead: a pause can be taken
-    back.
+    The fleet brake does not keep hotdesk from pausing an agent on a dialer that is confirmed dead, since a pause can be
+    taken back; nor from what is left to do for agents who were moved.
     """
     braked = withheld is not None and withheld.code is ReasonCode.FLEET_BRAKE
-    return None if braked and isinstance(action, AgentPause) else withheld
+    return None if braked and isinstance(action, AgentPause | Arrival) else withheld
 
 
 def trouble_of(policy: Policy, health: DialerHealth) -> DialerState | None:
@@ -119,7 +120,7 @@ class PlanBuilder:
         """Add a record to store."""
         self._records.append(record)
 
-    def end(self, action: Relogin | AgentPause | Fence) -> None:
+    def end(self, action: Action) -> None:
         """Add the end of an action."""
         self._ended.append(key_of(action))
 

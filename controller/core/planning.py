@@ -1,9 +1,10 @@
-"""Make one plan for each poll: follow up moves, then incidents, orders, fences and agent pauses. Pure."""
+"""Make one plan for each poll: follow up moves and arrivals, then incidents, orders, fences, agent pauses. Pure."""
 
 from collections.abc import Set as AbstractSet
 
 from controller.core.actions import AttemptId
 from controller.core.agent_pauses import AgentPausePlanner
+from controller.core.arrivals import Arrivals
 from controller.core.fences import fence_changes
 from controller.core.incidents import Incidents
 from controller.core.moves import Moves
@@ -34,13 +35,15 @@ def make_plan(  # noqa: PLR0913 # its facts, each once
         submitted: the attempts that an executor has, and has not reported.
     """
     decided = state.decided
-    under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.fences
+    under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.arrivals or decided.fences
     if not (under_way or decided.orders.moves or _is_troubled(state, policy)):
         return NOTHING
     plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt), submitted=submitted)
     moves = Moves(plan)
     moves.follow_up()
-    dead = _plan_incidents(plan, moves)
+    arrivals = Arrivals(plan, moves.logged_in)
+    arrivals.follow_up()
+    dead = _plan_incidents(plan, moves, arrivals)
     moves.move_by_order()
     for change in fence_changes(state, policy, by, acts=acts, withheld=plan.withheld):
         plan.change(change)
@@ -55,9 +58,9 @@ def _is_troubled(state: ClusterState, policy: Policy) -> bool:
     return any(trouble_of(policy, each) is not None for each in state.observed.health.dialers.values())
 
 
-def _plan_incidents(plan: PlanBuilder, moves: Moves) -> dict[str, Incident]:
+def _plan_incidents(plan: PlanBuilder, moves: Moves, arrivals: Arrivals) -> dict[str, Incident]:
     """Update every dialer's incident; return the open incidents of dialers that are down, by id."""
-    state, incidents = plan.state, Incidents(plan, moves)
+    state, incidents = plan.state, Incidents(plan, moves, arrivals)
     on_dialer = _agents_by_dialer(state)
     open_by_dialer = {each.server_ip: each for each in state.decided.incidents.values()}
     dead: dict[str, Incident] = {}

@@ -73,12 +73,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How often a user is moved at most in ten minutes, whatever the reason: it bounds every loop not thought of."""
     wrapup_seconds: float = 60.0
     """How long an agent who has still to choose a disposition is waited for on a dialer that is not dead."""
+    restore_state: bool = True
+    """Agents who waited for calls before a move wait again after it."""
+    calls_phones: bool = False
+    """An agent's phone can be called into its room again: only VICIdial's agent API does that."""
     move_on_closed: bool = False
     """Agents also leave a dialer that is only closed to new logins."""
     emergency_logout: bool = False
     """A session whose screen does not react is ended in VICIdial's own tables."""
-    fence: bool = False
-    """A dead dialer is closed to VICIdial's own logins too."""
+    fence: bool | None = False
+    """A dead dialer is closed to VICIdial's own logins too; None: where hotdesk acts and no login hook asked lately."""
     windows: tuple[MaintenanceWindow, ...] = ()
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:

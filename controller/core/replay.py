@@ -21,6 +21,7 @@ from messages.keys import KIND_FENCE
 from messages.records import (
     AgentPause,
     AnyRecord,
+    Arrival,
     Decision,
     DialerState,
     Incident,
@@ -145,7 +146,7 @@ def _is_decided_again(news: AnyRecord | Tombstone) -> bool:
     Not a fence: a flag that hotdesk set says nothing about the dialer. Not a slot of a login either.
     """
     match news:
-        case Incident() | Relogin() | AgentPause() | RankingSnapshot():
+        case Incident() | Relogin() | AgentPause() | Arrival() | RankingSnapshot():
             return True
         case LoginSlot():
             return news.planned and news.used_by is None

@@ -16,6 +16,7 @@ from messages.records import (
     AgentPause,
     AgentSession,
     AnyRecord,
+    Arrival,
     Campaign,
     DeadLetter,
     Decision,
@@ -90,7 +91,7 @@ class ClusterState:
                 self.decided.hooks = seen(self.decided.hooks, news)
             case RankingSnapshot():
                 return self._publish(news)
-            case Incident() | Relogin() | AgentPause() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 self.decided.add(news)
             case Decision() | DeadLetter():
                 pass  # for people to read

@@ -23,7 +23,7 @@ from controller.api.orders import Orderer, incidents_of
 from controller.api.schemas import AcknowledgeBody, OrderBody
 from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
-from controller.core.explanations import Explanation, agents_words, clock, explain
+from controller.core.explanations import Explanation, agents_words, clock, explain, listed_words
 from controller.page.events import LiveUpdates, PageVariant
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
@@ -77,7 +77,12 @@ class StatusPage:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"clock": clock, "agents": agents_words, "sentence": sentence}
+        self._templates.filters |= {
+            "clock": clock,
+            "agents": agents_words,
+            "sentence": sentence,
+            "listed": listed_words,
+        }
         self._templates.globals["ORDERS"] = frozenset({DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK})
         self._templates.globals |= {"version": version, "silences": SILENCES}
         self._live_part = self._templates.get_template("live.html")

@@ -24,6 +24,7 @@ from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
 from controller.core.state import ClusterState
 from messages.records import Decision, DialerState, HookSight, RankingSnapshot, Relogin
+from messages.words import sentence
 
 DECISIONS_SHOWN = 30
 TIMELINE_SHOWN = 200
@@ -72,6 +73,8 @@ class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
     progress: str
     """The progress of its moves in words."""
     moves: tuple[Relogin, ...]
+    arrivals: dict[str, str]
+    """By user: how far the arrival is, in words."""
     advice: bool
     """Its moves are only advised."""
     timeline: tuple[Decision, ...]
@@ -215,6 +218,7 @@ def _card(state: ClusterState, answer: IncidentAnswer, decisions: Iterable[Decis
         dialer=name_of(state, incident.server_ip),
         progress=progress_words(incident, advice=advice),
         moves=tuple(sorted(answer.moves, key=lambda each: (each.planned_at_ms, each.user))),
+        arrivals={each.user: sentence(each.stage) for each in answer.arrivals},
         advice=advice,
         timeline=tuple(timeline[-TIMELINE_SHOWN:]),
         decisions=len(timeline),

@@ -14,7 +14,16 @@ from controller.core.actions import AttemptId, Outcome, SessionRow, after_check,
 from controller.runtime.action_queue import ActionQueue
 from controller.vicidial.ports import Actuators, VicidialError
 from messages.codes import Precondition, Reason, ReasonCode, Reply
-from messages.records import Action, AgentPause, AgentPauseStage, Fence, Relogin, ReloginStage
+from messages.records import (
+    Action,
+    AgentPause,
+    AgentPauseStage,
+    Arrival,
+    ArrivalStage,
+    Fence,
+    Relogin,
+    ReloginStage,
+)
 from messages.words import reason, sentence
 
 AT_ONCE = 4
@@ -143,7 +152,9 @@ class Executor:
                 break
         return tried or Outcome(Reply.UNSENT, "")
 
-    def _look_and_act(self, actuators: Actuators, action: Relogin | AgentPause, *, acts: bool) -> Outcome | None:
+    def _look_and_act(
+        self, actuators: Actuators, action: Relogin | AgentPause | Arrival, *, acts: bool
+    ) -> Outcome | None:
         """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
         try:
             rows = actuators.reader.sessions(action.user)
@@ -167,7 +178,12 @@ class Executor:
         return outcome
 
     def _act(
-        self, actuators: Actuators, action: Relogin | AgentPause, rows: Sequence[SessionRow], *, hangs_up: bool
+        self,
+        actuators: Actuators,
+        action: Relogin | AgentPause | Arrival,
+        rows: Sequence[SessionRow],
+        *,
+        hangs_up: bool,
     ) -> Outcome:
         match action:
             case Relogin() if hangs_up:
@@ -180,7 +196,9 @@ class Executor:
                 with self._changed:
                     self._queue.note_sent(self._clock())
                 return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
-            case AgentPause(stage=AgentPauseStage.RESUMING):
+            case Arrival(stage=ArrivalStage.CALLING):
+                return actuators.control.call(action)
+            case AgentPause(stage=AgentPauseStage.RESUMING) | Arrival():
                 return actuators.control.resume(action)
             case AgentPause():
                 return _pause(actuators, action, rows)

@@ -23,10 +23,12 @@ from messages.records import (
     Action,
     AgentPauseStage,
     AgentStatus,
+    ArrivalStage,
     DialerReading,
     DialerState,
     FenceStage,
     Incident,
+    NotMoved,
     ProbeResult,
     RankedDialer,
     ReloginStage,
@@ -162,6 +164,7 @@ _SPECS = (
     metrics.INCIDENT_OPEN,
     metrics.INCIDENT_AGENTS,
     metrics.INCIDENT_NOT_MOVED,
+    metrics.INCIDENT_NOT_ARRIVED,
     metrics.INCIDENT_OPENED,
     metrics.INCIDENT_EXPECTED,
     metrics.INCIDENT_MOVES,
@@ -175,6 +178,7 @@ _SPECS = (
     metrics.HOOK_SEEN,
     metrics.CLUSTER_MOVES,
     metrics.CLUSTER_AGENT_PAUSES,
+    metrics.CLUSTER_ARRIVALS,
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
@@ -227,6 +231,9 @@ def _action_samples(state: ClusterState) -> Iterator[_Sample]:
     pauses = Counts(each.stage for each in state.decided.agent_pauses.values())
     for pause_stage in AgentPauseStage:
         yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, pause_stage.value), pauses[pause_stage]
+    arrivals = Counts(each.stage for each in state.decided.arrivals.values())
+    for arrival_stage in ArrivalStage:
+        yield metrics.CLUSTER_ARRIVALS, (state.cluster, arrival_stage.value), arrivals[arrival_stage]
     for fence in state.decided.fences.values():
         labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
         for fence_stage in FenceStage:
@@ -237,7 +244,9 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     labels = (state.cluster, incident.server_ip, _id_of(state, incident.server_ip))
     yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
-    yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed)
+    missing = sum(each.why is NotMoved.NOT_ARRIVED for each in incident.listed)
+    yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed) - missing
+    yield metrics.INCIDENT_NOT_ARRIVED, labels, missing
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000
     died_empty = incident.kind is DialerState.DOWN and not incident.agents and _emptied(state, incident.server_ip)
     yield metrics.INCIDENT_EXPECTED, labels, incident.in_maintenance or died_empty

@@ -28,7 +28,7 @@ from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.exchange import BoundedTransport
 from controller.vicidial.names import Names
 from messages.codes import Reply
-from messages.records import AgentPause, Relogin
+from messages.records import AgentPause, Arrival, Relogin
 
 TIMEOUT_SECONDS = 2.0
 MOST_BYTES = 64 * 1024
@@ -40,6 +40,7 @@ SAFE_USER = re.compile(r"[0-9A-Za-z]+")
 """VICIdial removes other characters from a user's name, which may then be another user's."""
 NOT_LOGGED_IN = "agent_user is not logged in"
 NOT_PAUSED = "agent is not paused"
+NO_PERMISSION = "DOES NOT HAVE PERMISSION"
 DENIALS = re.compile(r"Invalid Username/Password|DOES NOT HAVE PERMISSION|API NOT ACTIVE|LOCK|BAD\|", re.IGNORECASE)
 MOST_QUOTED = 80
 """How much of an answer that is none of VICIdial's is quoted."""
@@ -60,6 +61,7 @@ class Function(StrEnum):
     PAUSE = "external_pause"
     HANG_UP = "external_hangup"
     STATUS = "external_status"
+    CALL = "call_agent"
 
 
 class Heard(Enum):
@@ -144,12 +146,22 @@ class AgentApi:
         """As `AgentControl.pause`."""
         return self._ask_each(pause.user, [(Function.PAUSE, "PAUSE")])
 
-    def resume(self, pause: AgentPause) -> Outcome:
+    def resume(self, action: AgentPause | Arrival) -> Outcome:
         """As `AgentControl.resume`."""
-        outcome = self._ask_each(pause.user, [(Function.PAUSE, "RESUME")])
+        outcome = self._ask_each(action.user, [(Function.PAUSE, "RESUME")])
         if outcome.reply is Reply.REFUSED and NOT_PAUSED in outcome.said:
             return Outcome(Reply.GONE, outcome.said)
         return outcome
+
+    def call(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.call`; an account that lacks this permission alone suspends nothing.
+
+        The row does not show whether a phone was called, so no other address is asked unless nothing was sent.
+        """
+        outcome = self._ask_each(arrival.user, [(Function.CALL, "CALL")])
+        if outcome.reply is Reply.DENIED and NO_PERMISSION in outcome.said:
+            return Outcome(Reply.REFUSED, outcome.said)
+        return outcome if outcome.reply is Reply.UNSENT else outcome._replace(look=False)
 
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.missing_rights`, at every address.
@@ -162,6 +174,7 @@ class AgentApi:
             Function.PAUSE: "PAUSE",
             Function.HANG_UP: "1",
             Function.STATUS: dead_call_status or ANY_STATUS,
+            Function.CALL: "CALL",
         }
         missing = []
         for url in self._urls:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from controller.core.actions import Outcome, SessionRow
-from messages.records import AgentPause, Fence, Relogin
+from messages.records import AgentPause, Arrival, Fence, Relogin
 
 
 class VicidialError(Exception):
@@ -49,8 +49,12 @@ class AgentControl(Protocol):
         """Send the screen a pause, so that VICIdial sends it no more calls."""
         ...
 
-    def resume(self, pause: AgentPause) -> Outcome:
-        """Send the screen a resume, to take the pause back."""
+    def resume(self, action: AgentPause | Arrival) -> Outcome:
+        """Send the screen a resume, to take a pause back or to have an agent who was moved wait for calls again."""
+        ...
+
+    def call(self, arrival: Arrival) -> Outcome:
+        """Call the agent's phone into the room of their session again."""
         ...
 
     def missing_rights(self, dead_call_status: str) -> str | None:

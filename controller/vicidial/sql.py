@@ -12,7 +12,7 @@ from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.ports import VicidialError
 from controller.vicidial.statements import COLUMN_DENIED, Statements, error_text
 from messages.codes import Reply
-from messages.records import AgentPause, Relogin
+from messages.records import AgentPause, Arrival, Relogin
 
 LOOK = "SELECT live_agent_id, server_ip, status, external_pause, lead_id FROM vicidial_live_agents WHERE user = %s"
 LOOK_WITHOUT_LEAD = LOOK.replace("lead_id", "0")
@@ -126,10 +126,15 @@ class SqlAgentControl:
         row = (pause.live_agent_id, pause.user, pause.server_ip, LOGOUT)
         return self._write(PAUSE, row, "external_pause is PAUSE")
 
-    def resume(self, pause: AgentPause) -> Outcome:
-        """As `AgentControl.resume`; only if the row still has our pause."""
-        row = (pause.live_agent_id, pause.user, pause.server_ip, pause.mark)
+    def resume(self, action: AgentPause | Arrival) -> Outcome:
+        """As `AgentControl.resume`; only if the row still has our pause, or nothing if there was none."""
+        mark = action.mark if isinstance(action, AgentPause) else ""
+        row = (action.live_agent_id, action.user, action.server_ip, mark)
         return self._write(RESUME, row, "external_pause is RESUME")
+
+    def call(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.call`; not by SQL: a second call to a phone that has just answered cannot be kept out."""
+        return Outcome(Reply.REFUSED, f"the phone of {arrival.user} can be called by VICIdial's agent API only")
 
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.missing_rights`."""

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody, RankingAnswer
+from controller.core.explanations import listed_words
 from controller.core.fences import STANDING
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
 from hotdesk.errors import SettingsError
 from hotdesk.settings import Options
-from messages.words import sentence
 
 DEFAULTS = Options()
 
@@ -110,7 +110,7 @@ def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> 
 
 
 def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
-    """Show open and recently closed incidents, with their moves and the agents not moved."""
+    """Show open and recently closed incidents, with their moves and the agents who are listed."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
@@ -118,8 +118,8 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         print_json(found)
         return
     table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "not moved"):
-        table.add_column(column, justify="right" if column in {"agents", "moves", "moved"} else "left")
+    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "arrived", "listed"):
+        table.add_column(column, justify="right" if column in {"agents", "moves", "moved", "arrived"} else "left")
     for each in found:
         incident = each.incident
         over = "closed" if incident.closed_at_ms is not None else incident.kind.value
@@ -131,7 +131,8 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
             str(incident.agents),
             str(incident.moves),
             str(incident.moved),
-            "; ".join(f"{listed.user}: {sentence(listed.why)}" for listed in incident.listed) or "-",
+            str(incident.arrived),
+            "; ".join(map(listed_words, incident.listed)) or "-",
         )
     Console().print(table)
 

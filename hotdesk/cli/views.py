@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.api.schemas import IncidentAnswer, RankingAnswer
-from controller.core.explanations import Explanation, clock, heartbeat_words, is_advice, progress_words, why_words
+from controller.core.explanations import (
+    Explanation,
+    clock,
+    heartbeat_words,
+    is_advice,
+    listed_words,
+    progress_words,
+    why_words,
+)
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
 from hotdesk.errors import ApiFailure
 from hotdesk.settings import Options
@@ -124,7 +132,7 @@ def _incident(answer: IncidentAnswer) -> RenderableType:
         lines.append(_plain(f"  no agent is moved now: {incident.withheld}", "yellow"))
     unfinished = [each for each in answer.moves if each.stage is not ReloginStage.MOVED]
     lines += [_plain(f"  {each.user} to {each.to_server_ip}: {sentence(each.stage)}") for each in unfinished]
-    lines += [_plain(f"  {each.user} is not moved: {sentence(each.why)}") for each in incident.listed]
+    lines += [_plain(f"  {listed_words(each)}") for each in incident.listed]
     return Group(*lines)
 
 

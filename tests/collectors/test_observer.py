@@ -373,6 +373,35 @@ def test_the_work_of_a_dialer_in_doubt_is_read_and_what_it_did_since_then_publis
     assert (before.worked_at_ms, worked.worked_at_ms) == (None, watching.now_ms)
 
 
+def _session(out: Sequence[Outgoing]) -> AgentSession | None:
+    return next((each for each in out if isinstance(each, AgentSession)), None)
+
+
+def _in_room(value: str, *, agents: bool = True, channels: Sequence[Row] | None = None, started: str = "1") -> Reading:
+    row = (b"7", b"1001", ONE.encode(), b"SIP/1", b"8600051", b"PAUSED", b"", b"", b"", b"N", b"0")
+    reading = _beat(value)._replace(channels=channels, started={ONE: started})
+    return reading._replace(agents=[row] if agents else None)
+
+
+def test_whether_a_phone_is_in_its_room_is_published_as_it_changes_and_anew_after_a_restart() -> None:
+    watching = Watching()
+    told = []
+    for reading in (
+        _in_room("12:00:00"),
+        _in_room("12:00:01", channels=[]),
+        _in_room("12:00:01", channels=[]),
+        _in_room("12:00:02", channels=[(ONE.encode(), b"8600051")]),
+        _in_room("12:00:02"),
+        _in_room("12:00:03", agents=False, started="2"),
+    ):
+        session = _session(watching.reads(reading))
+        told.append("" if session is None else session.phone_in_room)
+    assert told == [None, False, "", True, "", None]
+    assert list(watching.observer.rooms_to_read) == []
+    watching.reads(_in_room("12:00:03", started="2"))
+    assert list(watching.observer.rooms_to_read) == [(ONE, "8600051")]
+
+
 @pytest.mark.parametrize(("asterisk", "read"), [(b"N", []), (b"Y", [ONE])])
 def test_work_is_read_of_one_with_an_asterisk_also_while_it_is_switched_off(asterisk: bytes, read: list[str]) -> None:
     """Agents stay on one that is drained until their calls end."""

@@ -124,6 +124,7 @@ def test_a_cluster_comes_out_as_it_was_written(tmp_path: Path) -> None:
     assert policy.act_on_heartbeat_alone
     assert policy.wrapup_seconds == 45
     assert policy.moves_of_a_user == 3
+    assert not policy.restore_state
     assert policy.move_on_closed
     assert policy.max_agents == 50
     assert policy.max_agents_of == {"10.0.0.11": 30, "10.0.0.12": 0}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from controller.core.policy import Policy
 from messages.codec import decode
 from messages.codes import DecisionCode
-from messages.records import AgentPause, Decision, DialerState, Fence, FenceStage, Relogin
+from messages.records import AgentPause, Arrival, Decision, DialerState, Fence, FenceStage, Relogin
 from messages.topics import Topic
 from tests.simulation.controlling import Controller
 from tests.simulation.wire import Wire
@@ -15,7 +15,7 @@ from tests.simulation.world import Agent, Live, World
 KNOWN_AFTER_SECONDS = 20.0
 """A dialer that has been dead for longer than this is offered by mistake."""
 NEVER = float("inf")
-LISTED = {DecisionCode.NOT_MOVED, DecisionCode.MOVE_GIVEN_UP}
+LISTED = {DecisionCode.NOT_MOVED, DecisionCode.MOVE_GIVEN_UP, DecisionCode.NOT_ARRIVED}
 
 
 class Measure:
@@ -88,8 +88,11 @@ class Measure:
         """Count an agent who is paused."""
         self.paused.add(row.user)
 
-    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
-        """Ignore a pause that is taken back."""
+    def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
+        """Ignore a pause that is taken back, and an agent who is to wait again."""
+
+    def calls(self, row: Live, arrival: Arrival) -> None:
+        """Ignore a phone that is called again."""
 
     def fences(self, fence: Fence) -> None:
         """Record a dialer that is closed to VICIdial's own logins, or opened again."""

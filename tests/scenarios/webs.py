@@ -83,6 +83,8 @@ class Webs(httpx.BaseTransport):
                     if value == "PAUSE":
                         self._measure.paused.add(user)
                     row.external_pause = f"{value}!{round(world.clock.now)}"
+                case "call_agent":
+                    world.call_phone(row)
                 case "external_hangup":
                     self._measure.hangs_up(row)
                     row.external_hangup = value

@@ -80,10 +80,17 @@ class Connection:
         self._ask()
         return self._database.holder is self
 
-    def read(self, due: Due, *, probes: bool, work: tuple[str, ...]) -> Reading:
+    def read(self, due: Due, observer: Observer, *, probes: bool) -> Reading:
         """As `VicidialDatabase.read`, with what the probes tell."""
         self._ask()
-        return self._world.reading(agents=due.agents, catalogue=due.catalogue, probes=probes, work=work)
+        return self._world.reading(
+            agents=due.agents,
+            catalogue=due.catalogue,
+            probes=probes,
+            work=observer.work_to_read,
+            rooms=observer.rooms_to_read,
+            listed=observer.channels_to_list,
+        )
 
     def close(self) -> None:
         """Hang up: with the connection goes the lock."""
@@ -237,7 +244,7 @@ class Collector(Stoppable):
         self._again = False
         if due.everything:
             self._observer.publish_everything_again()
-        reading = connection.read(due, probes=self._probes and number > 0, work=self._observer.work_to_read)
+        reading = connection.read(due, self._observer, probes=self._probes and number > 0)
         if self._sip is not None:
             reading = reading._replace(probes=self._sip.add_to(reading.probes))
         self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)

@@ -7,7 +7,7 @@ from typing import Protocol
 from controller.core.actions import Outcome, SessionRow
 from controller.vicidial.ports import AgentControl, VicidialError
 from messages.codes import Reply
-from messages.records import AgentPause, Fence, FenceStage, Relogin
+from messages.records import AgentPause, Arrival, Fence, FenceStage, Relogin
 from tests.simulation.world import LOGOUT, Dialer, Live, World
 
 LATEST_SECONDS = 1.5
@@ -31,7 +31,9 @@ class Sees(Protocol):
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None: ...
 
-    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None: ...
+    def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None: ...
+
+    def calls(self, row: Live, arrival: Arrival) -> None: ...
 
     def fences(self, fence: Fence) -> None: ...
 
@@ -113,20 +115,33 @@ class Hands:
 
         return self._try(land, f"PAUSE to {hold.user}")
 
-    def resume(self, hold: AgentPause) -> Outcome:
+    def resume(self, action: AgentPause | Arrival) -> Outcome:
         """As `AgentControl.resume`."""
         sent_at = self._world.clock.now
+        mark = action.mark if isinstance(action, AgentPause) else ""
 
         def land() -> bool:
-            rows = self._rows(hold.user, hold.live_agent_id, hold.server_ip)
+            rows = self._rows(action.user, action.live_agent_id, action.server_ip)
             for row in rows:
-                if row.external_pause != hold.mark and not self.names_user:
+                if row.external_pause != mark and not self.names_user:
                     return False
-                self._seen.resumes(row, hold, sent_at)
+                self._seen.resumes(row, action, sent_at)
                 row.external_pause = f"RESUME!{round(self._world.clock.now * 1000)}"
             return bool(rows)
 
-        return self._try(land, f"RESUME to {hold.user}")
+        return self._try(land, f"RESUME to {action.user}")
+
+    def call(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.call`."""
+
+        def land() -> bool:
+            rows = self._rows(arrival.user, arrival.live_agent_id, arrival.server_ip)
+            for row in rows:
+                self._seen.calls(row, arrival)
+                self._world.call_phone(row)
+            return bool(rows)
+
+        return self._try(land, f"call to the phone of {arrival.user}")
 
     def missing_rights(self, dead_call_status: str) -> str | None:
         """As `AgentControl.why_not`."""

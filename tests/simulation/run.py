@@ -21,6 +21,8 @@ HOME_SECONDS = 190.0
 """After the last fault has ended: longest of all takes an agent whose screen was told three times and did not hear."""
 LAST_LINES = 60
 REMOTE_AGENTS = ("9001", "9002")
+PHONE_DEAD = 4
+"""Of so many seeds, the one in which an agent's phone is off."""
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
 EVERY, LONG, QUIET_SECONDS = 200, 20, 10_800.0
@@ -76,6 +78,8 @@ class _Simulation:
         )
         for user, server_ip in zip(REMOTE_AGENTS, ips, strict=False):
             self._world.add_remote(user, server_ip)
+        if seed % PHONE_DEAD == 1:
+            next(iter(self._world.agents.values())).phone_dead = True
         probes = draw.random() < 0.5
         kinds = KINDS[seed % len(KINDS)]
         self._world.kinds, self._world.sip_is_paced = kinds, "sip" in kinds
@@ -88,6 +92,7 @@ class _Simulation:
             emergency_logout=draw.random() < 0.3,
             fence=draw.random() < 0.3,
             act_on_heartbeat_alone=not probes,
+            calls_phones=seed % 2 == 1,
         )
         wire, group, database = Wire(self._clock, draw), Group(self._clock, draw), Database(self._world)
         self._watch = Watch(self._world, wire, group, policy, probes=probes)

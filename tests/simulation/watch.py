@@ -16,7 +16,17 @@ from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.codes import DecisionCode
-from messages.records import AgentPause, Decision, Fence, FenceStage, ProbeResult, Relogin, ReloginStage
+from messages.records import (
+    AgentPause,
+    Arrival,
+    ArrivalStage,
+    Decision,
+    Fence,
+    FenceStage,
+    ProbeResult,
+    Relogin,
+    ReloginStage,
+)
 from messages.topics import Topic
 from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked
 from tests.simulation.processes import CLUSTER
@@ -36,6 +46,10 @@ class BrokenError(AssertionError):
 POLL = 0.5
 BELIEF_SECONDS = 1.01
 """So long a process may believe what it last heard of its group."""
+CHANNELS_SECONDS = 25.0
+"""By then the table of a dialer's channels is known to be kept up, and was read."""
+MISSING_SECONDS = 45.0
+"""By then an agent who was moved and whose phone is in no room is listed."""
 NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
@@ -147,14 +161,34 @@ class Watch:
         if row.live_agent_id == hold.live_agent_id:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident, row.born)
 
-    def resumes(self, row: Live, hold: AgentPause, sent_at: float) -> None:
-        """Look at a pause that is taken back."""
+    def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
+        """Look at a pause that is taken back, or an agent who is to wait again after a move."""
         self._may_change("a resume")
         self._acted.append((row.user, "told the agent's screen to resume"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a resume took the place of the LOGOUT of {row.user}")
-        if row.live_agent_id == hold.live_agent_id and row.external_pause != hold.mark and row.told_at is None:
+        mark = action.mark if isinstance(action, AgentPause) else ""
+        if row.live_agent_id == action.live_agent_id and row.external_pause != mark and row.told_at is None:
             raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"somebody else had paused {row.user}")
+        unheard = row.phone_at is None and self._shows_channels(row)
+        if isinstance(action, Arrival) and row.live_agent_id == action.live_agent_id and unheard:
+            raise BrokenError(Invariant.WAITS_UNHEARD, f"{row.user} was made ready, and their phone is in no room")
+
+    def _shows_channels(self, row: Live) -> bool:
+        """Return True if hotdesk must know by now whether the phone of a session is in its room."""
+        dialer, world = self._world.dialers[row.server_ip], self._world
+        since = max(
+            row.born, dialer.started_at, dialer.silent_until, dialer.well_since, world.thawed_at, self.unsteady_at
+        )
+        return dialer.updates and world.beats_frozen_at is None and self._now - since > CHANNELS_SECONDS
+
+    def calls(self, row: Live, arrival: Arrival) -> None:
+        """Look at a phone that is called again."""
+        self._may_change("a call of a phone")
+        self._acted.append((row.user, "had the agent's phone called again"))
+        there = row.phone_at is not None and self._now - row.phone_at > NEWS_SECONDS
+        if there and row.live_agent_id == arrival.live_agent_id and self._world.phone_is_there(row):
+            raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"the phone of {row.user} was called, and is in its room")
 
     def fences(self, fence: Fence) -> None:
         """Look at a fence that is taken or given back."""
@@ -374,10 +408,21 @@ class Watch:
             return f"{agent.user} is logged out"
         if self._policy.acts and self._is_lost_on(self._world.dialers[row.server_ip]):
             return f"{agent.user} is on {row.server_ip}, where nobody hears them"
+        if self._is_missing(row):
+            return f"the phone of {agent.user} has not come after a move, and they are not listed"
         if not row.external_pause.startswith("PAUSE") or row.status != "PAUSED":
             return ""
         theirs = agent.user in self._world.paused_late or self._given_up(agent.user)
         return "" if theirs else f"{agent.user} was paused, and not resumed"
+
+    def _is_missing(self, row: Live) -> bool:
+        """Return True if the phone of an agent who was moved is in no room, and that is known and not said."""
+        owner = next((each for each in self.controllers if each.decides and each.view is not None), None)
+        if owner is None or owner.view is None or not self._shows_channels(row):
+            return False
+        arrival = owner.view.state.decided.arrivals.get(row.live_agent_id)
+        waited = arrival is not None and arrival.stage in {ArrivalStage.AWAITED, ArrivalStage.CALLING}
+        return waited and row.phone_at is None and self._now - row.born > MISSING_SECONDS
 
     def _complaint_about(self, dialer: Dialer, state: ClusterState, offered: set[str]) -> str:
         fit = dialer.carries_calls and dialer.active and dialer.logins and not dialer.wanted_empty

@@ -7,6 +7,7 @@ from random import Random
 from string import ascii_lowercase
 
 from collectors.observer import CatalogueRows, Reading
+from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from messages.records import ProbeResult
 
@@ -106,11 +107,18 @@ class Dialer:
     """Its way to the database is cut."""
     announced: int = 0
     """How many calls its listener has written down."""
+    channels: frozenset[str] = frozenset()
+    """The rooms in which there is somebody, as its updater wrote them last."""
 
     @property
     def carries_calls(self) -> bool:
         """Tell whether its Asterisk works, and can be heard."""
         return not (self.dead or self.hung or self.vanished)
+
+    @property
+    def updates(self) -> bool:
+        """Return True if its updater goes on: with it the table of its channels stands still."""
+        return self.carries_calls and self.beats_until is None and self.steps_from is None and self.has_row
 
     @property
     def hung(self) -> bool:
@@ -139,6 +147,11 @@ class Live:
     """When its status last changed."""
     phone_at: float | None = None
     """When its phone came into the room, or will; None: it is not there."""
+
+
+def room_of(row: Live) -> str:
+    """Return the conference room of a session."""
+    return str(8_600_000 + row.live_agent_id)
 
 
 @dataclass
@@ -397,12 +410,16 @@ class World:
         now = self.clock.now
         row = Live(self._ids, agent.user, server_ip, f"SIP/{agent.user}", "PAUSED", born=now, changed_at=now)
         self.rows[self._ids] = row
-        if self.dialers[server_ip].carries_calls and not agent.phone_dead:
-            unheard = self.login_of(agent.user, server_ip) in self.unregistered
-            row.phone_at = None if unheard else now + CALLED_SECONDS
+        self.call_phone(row)
         agent.screen_dead = False
         agent.row_id, agent.call_until, agent.wraps_until, agent.obeyed = self._ids, None, None, ""
         self.note(f"agent {agent.user} logged in on {server_ip} as session {self._ids}")
+
+    def call_phone(self, row: Live) -> None:
+        """Call the phone of a session into its room, where it comes if it can."""
+        dead = not self.dialers[row.server_ip].carries_calls or self.agents[row.user].phone_dead
+        if not dead and self.login_of(row.user, row.server_ip) not in self.unregistered:
+            row.phone_at = self.clock.now + CALLED_SECONDS
 
     def _vicidials_choice(self) -> str | None:
         now = self.clock.now
@@ -428,15 +445,44 @@ class World:
     def hears(self, agent: Agent) -> bool:
         """Return True if an agent's phone is in the room of the session on their screen, on a dialer that works."""
         row = None if agent.row_id is None else self.rows.get(agent.row_id)
-        if row is None or row.phone_at is None or agent.phone_dead:
+        return row is not None and self.phone_is_there(row)
+
+    def phone_is_there(self, row: Live) -> bool:
+        """Return True if the phone of a session is in its room, on a dialer that works."""
+        if row.phone_at is None or self.agents[row.user].phone_dead:
             return False
         return self.dialers[row.server_ip].carries_calls and self.clock.now >= row.phone_at
 
-    def reading(self, *, agents: bool, catalogue: bool, probes: bool, work: tuple[str, ...]) -> Reading:
+    def _channels(self, rooms: tuple[Room, ...]) -> list[Row]:
+        """Return in which of these rooms there is somebody, by the tables that the updaters write."""
+        for dialer in self.dialers.values():
+            if not dialer.has_row:
+                dialer.channels = frozenset()  # the tables are in memory, and the database has restarted
+            elif dialer.updates and self.beats_frozen_at is None:
+                there = [each for each in self.on(dialer.server_ip) if self.phone_is_there(each)]
+                dialer.channels = frozenset(room_of(each) for each in there)
+        found = [each for each in rooms if each.conf_exten in self.dialers[each.server_ip].channels]
+        return [(each.server_ip.encode(), each.conf_exten.encode()) for each in found]
+
+    def reading(  # noqa: PLR0913 # what is read, each once
+        self,
+        *,
+        agents: bool,
+        catalogue: bool,
+        probes: bool,
+        work: tuple[str, ...],
+        rooms: tuple[Room, ...],
+        listed: frozenset[str] = frozenset(),
+    ) -> Reading:
         """Read the tables, and the dialers' own ports."""
+        channels = self._channels(rooms) if agents else None
         if self.seen_as_of is not None:
-            of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False, work=work)
-            return of._replace(probes=self._probes() if probes else {}, started=self._started() if probes else {})
+            of = self.seen_as_of.reading(agents=agents, catalogue=catalogue, probes=False, work=work, rooms=rooms)
+            return of._replace(
+                probes=self._probes() if probes else {},
+                started=self._started() if probes else {},
+                extensions=self._extensions(listed) if probes else {},
+            )
         taken = {ip: len(self.on(ip)) for ip in self.dialers}
         return Reading(
             dialers=[
@@ -468,6 +514,8 @@ class World:
             probes=self._probes() if probes else {},
             started=self._started() if probes else {},
             work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
+            channels=channels if rooms else None,
+            extensions=self._extensions(listed) if probes else {},
         )
 
     def stand_still(self) -> "World":
@@ -495,6 +543,11 @@ class World:
         alive = [each for each in self.dialers.values() if self._probe(each, "ami") is ProbeResult.ALIVE]
         return {each.server_ip: str(each.started_at) for each in alive} if self.tells_start else {}
 
+    def _extensions(self, dialers: frozenset[str]) -> Mapping[str, frozenset[str]]:
+        """Return the rooms in which there is somebody, as AMI lists them where it answers."""
+        alive = [ip for ip in dialers if self.tells_start and self._probe(self.dialers[ip], "ami") is ProbeResult.ALIVE]
+        return {ip: frozenset(room_of(each) for each in self.on(ip) if self.phone_is_there(each)) for ip in alive}
+
     def _probe(self, dialer: Dialer, kind: str) -> ProbeResult:
         if self.blind or dialer.cut_off or dialer.vanished:
             return ProbeResult.UNREACHABLE
@@ -508,7 +561,7 @@ class World:
             row.user.encode(),
             row.server_ip.encode(),
             row.extension.encode(),
-            b"8600051",
+            room_of(row).encode(),
             row.status.encode(),
             b"CAMP",
             row.server_ip.encode() if row.status == "INCALL" else b"",

@@ -24,6 +24,9 @@ class Manager(socketserver.ThreadingTCPServer):
         self._goes_on.set()
         self.started = "2026-11-26 08:00:00"
         """What it says of its start."""
+        self.extensions: tuple[str, ...] | None = ()
+        """Where it has channels; None: it does not tell this account."""
+        self.lists = 0
         self.pings = 0
         self.logins = 0
         self.connections = 0
@@ -84,12 +87,25 @@ class _Session(socketserver.StreamRequestHandler):
                 case "CoreStatus":
                     day, _, hour = self.server.started.partition(" ")
                     self._say(_response(action, "Success", f"CoreStartupDate: {day}\r\nCoreStartupTime: {hour}\r\n"))
+                case "CoreShowChannels":
+                    self._count("lists")
+                    self._list_channels(action)
                 case "Ping":
                     # counted first: whoever has the answer may look at the count at once
                     self._count("pings")
                     self._say(_response(action, "Success", "Ping: Pong\r\n"))
                 case _:
                     return
+
+    def _list_channels(self, action: dict[str, str]) -> None:
+        if self.server.extensions is None:
+            self._say(_response(action, "Error", "Message: Permission denied\r\n"))
+            return
+        self._say(_response(action, "Success", "EventList: start\r\n"))
+        of = f"ActionID: {action['ActionID']}\r\n"
+        for number, exten in enumerate(self.server.extensions):
+            self._say(f"Event: CoreShowChannel\r\n{of}Channel: SIP/{number}\r\nExten: {exten}\r\n\r\n")
+        self._say(f"Event: CoreShowChannelsComplete\r\n{of}EventList: Complete\r\n\r\n")
 
     def _log_in(self, action: dict[str, str]) -> None:
         self._count("logins")

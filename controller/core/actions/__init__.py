@@ -6,10 +6,10 @@ the kind and ask it.
 
 from collections.abc import Sequence
 
-from controller.core.actions import agent_pause, fence, relogin
+from controller.core.actions import agent_pause, arrival, fence, relogin
 from controller.core.actions.kind import ActionChange, ActionKind, AttemptId, Outcome, SessionRow
 from messages.codes import DecisionCode, Precondition, Reply
-from messages.records import Action, AgentPause, AgentPauseStage, Fence, FenceStage, Relogin
+from messages.records import Action, AgentPause, AgentPauseStage, Arrival, Fence, FenceStage, Relogin
 from messages.words import sentence
 
 __all__ = [
@@ -30,7 +30,12 @@ __all__ = [
     "takes_back",
 ]
 
-KINDS: dict[type[Action], ActionKind] = {Relogin: relogin.KIND, AgentPause: agent_pause.KIND, Fence: fence.KIND}
+KINDS: dict[type[Action], ActionKind] = {
+    Relogin: relogin.KIND,
+    AgentPause: agent_pause.KIND,
+    Arrival: arrival.KIND,
+    Fence: fence.KIND,
+}
 
 
 def is_due(action: Action) -> bool:
@@ -45,8 +50,8 @@ def may_be_repeated(action: Action) -> bool:
 
 
 def takes_back(action: Action) -> bool:
-    """Return True if an action takes an earlier one back."""
-    return action.stage in {AgentPauseStage.RESUMING, FenceStage.RETURNING}
+    """Return True if an action takes an earlier one back, or gives agents back what a move has taken from them."""
+    return isinstance(action, Arrival) or action.stage in {AgentPauseStage.RESUMING, FenceStage.RETURNING}
 
 
 def attempt_of(action: Action) -> AttemptId:
@@ -64,14 +69,18 @@ def done_code(action: Action) -> DecisionCode:
     return KINDS[type(action)].done_code(action)
 
 
-def check(action: Relogin | AgentPause, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
+def check(action: Relogin | AgentPause | Arrival, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
     """Return whether to act, by all rows of the user in `vicidial_live_agents`, read just before.
 
     `names_user`: the agent control addresses a user and not a session, so it would hit their other session too.
     """
-    if isinstance(action, Relogin):
-        return relogin.check(action, rows, names_user=names_user)
-    return agent_pause.check(action, rows, names_user=names_user)
+    match action:
+        case Relogin():
+            return relogin.check(action, rows, names_user=names_user)
+        case AgentPause():
+            return agent_pause.check(action, rows, names_user=names_user)
+        case Arrival():
+            return arrival.check(action, rows, names_user=names_user)
 
 
 def after(action: Action, outcome: Outcome, now_ms: int, by: str) -> Action | None:

@@ -52,11 +52,13 @@ def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
         stage = ReloginStage.ENDED
     # an answer means that a logout was sent: the screen may ask for its re-login then
     answer = relogin.answer if hung_up else outcome.said
+    sent_at_ms = now_ms if stage is ReloginStage.SENT and outcome.reply is not Reply.REFUSED else relogin.sent_at_ms
     until_ms = now_ms + round(LATE_SECONDS * 1000) if outcome.late else relogin.late_until_ms
     return msgspec.structs.replace(
         relogin,
         stage=stage,
         changed_at_ms=now_ms,
+        sent_at_ms=sent_at_ms,
         late_logouts=relogin.late_logouts + outcome.late,
         late_until_ms=until_ms,
         answer=answer,

@@ -31,6 +31,8 @@ from collectors.probes.ami import (
 )
 from messages.records import ProbeResult
 from simulator.ports import free_port
+from tests.support.ami_manager import SECRET as MANAGERS_SECRET
+from tests.support.ami_manager import USER, Manager
 
 HOST = "127.0.0.1"
 SECRET = "opensesame"
@@ -469,3 +471,25 @@ def test_time_is_kept() -> None:
     begin = time.monotonic()
     probed(silence, seconds=0.2)
     assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("extensions", "told"),
+    [(("8600051", "8600052", "8600051"), frozenset({"8600051", "8600052"})), ((), frozenset()), (None, None)],
+    ids=["some", "none", "not permitted"],
+)
+def test_channels_are_listed_while_they_are_wanted(extensions: tuple[str, ...] | None, told: frozenset[str]) -> None:
+    async def run(manager: Manager) -> list[object]:
+        probe = AmiProbe(AmiTarget(host=HOST, port=manager.port, user=USER, secret=MANAGERS_SECRET))
+        found: list[object] = []
+        for lists in (False, True, True, False, False):
+            probe.lists = lists
+            assert await probe.probe(SECONDS) is ProbeResult.ALIVE
+            found.append(probe.extensions)
+        probe.close()
+        return found
+
+    with Manager() as manager:
+        manager.extensions = extensions
+        assert asyncio.run(run(manager)) == [None, None, told, None, None]
+        assert manager.lists == 2

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from collectors.observer import CatalogueRows
+from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
 from collectors.vicidial.database import (
     IDLE_SECONDS,
     STATEMENT_SECONDS,
-    WORK_SECONDS,
+    TRIED_SECONDS,
     DatabaseError,
     DatabaseRefusedError,
     DatabaseSettings,
@@ -363,7 +364,7 @@ def test_work_is_read_by_an_index_alone(vicidial: Vicidial) -> None:
         for server_ip in (ONE, TWO, THREE) * 20:
             _call(vicidial, server_ip, status)
     statement = resources.files("collectors.vicidial").joinpath("statements", "work.sql").read_text()
-    ((*_, extra),) = vicidial.run(f"EXPLAIN {statement}", (ONE, TWO))
+    ((*_, extra),) = vicidial.run(f"EXPLAIN {statement.replace('%(asked)s', '%s')}", (ONE, TWO))
     assert "Using index" in extra.split("; ")
 
 
@@ -371,13 +372,13 @@ def test_without_the_grant_or_the_index_work_is_not_read_and_all_else_is(vicidia
     vicidial.run("ALTER TABLE vicidial_manager DROP KEY serverstat")
     with VicidialDatabase(vicidial.settings) as database:
         assert database.missing_columns == ("vicidial_manager.*",)
-        assert _work(database, ONE) == {}
+        assert _work(database, ONE) is None
         assert {name: error for name, error in database.run_each().items() if error is not None} == {}
     vicidial.run("ALTER TABLE vicidial_manager ADD KEY serverstat (server_ip, status)")
     vicidial.run(f"REVOKE SELECT (status) ON vicidial_manager FROM `{vicidial.user}`@`%%`")
     with VicidialDatabase(vicidial.settings) as database:
         assert database.missing_columns == ("vicidial_manager.*",)
-        assert _work(database, ONE) == {}
+        assert _work(database, ONE) is None
 
 
 def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -387,10 +388,45 @@ def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicid
         cursor.execute("LOCK TABLES vicidial_manager WRITE")
         began = time.monotonic()
         assert _work(reader, ONE) is None
-        assert time.monotonic() - began < 10 * WORK_SECONDS + 1
+        assert time.monotonic() - began < 10 * TRIED_SECONDS + 1
         with VicidialDatabase(vicidial.settings) as another:
             assert another.missing_columns == ()
     assert _work(reader, ONE) == {ONE: 1}
+
+
+# --- phones in rooms --------------------------------------------------------------------------------------------
+
+
+def _found(database: VicidialDatabase, *rooms: Room) -> frozenset[tuple[str, str]] | None:
+    read = database.read(agents=True, catalogue=False, rooms=rooms).channels
+    return None if read is None else rows.channels(read)
+
+
+def test_somebody_is_in_a_room_if_a_channel_of_that_very_dialer_is(
+    vicidial: Vicidial, reader: VicidialDatabase
+) -> None:
+    for table, server_ip, extension in (
+        ("live_sip_channels", ONE, "8600051"),
+        ("live_sip_channels", ONE, "8600051"),
+        ("live_sip_channels", ONE, "8600052"),
+        ("live_channels", TWO, "8600053"),
+    ):
+        vicidial.run(
+            f"INSERT INTO {table} (channel, server_ip, extension) VALUES ('SIP/1', %s, %s)", server_ip, extension
+        )
+    asked = (Room(ONE, "8600051"), Room(TWO, "8600051"), Room(TWO, "8600053"))
+    assert _found(reader, *asked) == frozenset({(ONE, "8600051"), (TWO, "8600053")})
+    assert _found(reader) is None
+    assert reader.read(agents=False, catalogue=False, rooms=asked).channels is None
+
+
+@pytest.mark.parametrize("table", ["live_sip_channels", "live_channels"])
+def test_without_the_grant_nothing_is_known_of_rooms_and_all_else_is(vicidial: Vicidial, table: str) -> None:
+    vicidial.run(f"REVOKE SELECT (extension) ON {table} FROM `{vicidial.user}`@`%%`")
+    with VicidialDatabase(vicidial.settings) as database:
+        assert database.missing_columns == ("live_sip_channels.*",)
+        assert _found(database, Room(ONE, "8600051")) is None
+        assert {name: error for name, error in database.run_each().items() if error is not None} == {}
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------

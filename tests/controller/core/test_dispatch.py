@@ -13,6 +13,7 @@ from messages.keys import key_of
 from messages.records import (
     AgentPause,
     AnyRecord,
+    Arrival,
     Decision,
     EpochClaim,
     Incident,
@@ -28,7 +29,7 @@ from tests.support.builders import CLUSTER, ONE, TWO, dialer, poll
 from tests.support.records import RECORDS
 
 EVERY = [record for _, record in RECORDS if record.cluster == CLUSTER]
-DECIDED_AGAIN = (Incident, Relogin, AgentPause, RankingSnapshot)
+DECIDED_AGAIN = (Incident, Relogin, AgentPause, Arrival, RankingSnapshot)
 """A replay makes these itself."""
 FIRST = poll(dialer(ONE, 3), dialer(TWO), sequence=1)
 LATER = poll(dialer(ONE, 3), dialer(TWO), sequence=9)

@@ -76,7 +76,7 @@ def test_orders_and_actions_on_a_dialer_are_listed() -> None:
     assert "anna ordered the drain: new disk." in told
     assert "hotdesk's fence: closed by hotdesk." in told
     assert f"Incident {incident} has been open since" in told
-    assert "2 agents still there, 2 moves planned, 0 logged in on another dialer." in told
+    assert "2 agents still there, 2 moves planned, 0 sent, 0 logged in on another dialer, 0 arrived." in told
     assert f"2001 is not moved: {sentence(NotMoved.REMOTE)}." in told
     assert "Acknowledged by bob." in told
 

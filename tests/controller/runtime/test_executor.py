@@ -15,7 +15,7 @@ from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
 from controller.vicidial.statements import Statements
 from messages.codes import Reason, ReasonCode, Reply
-from messages.records import Action, AgentPause, Fence, Relogin
+from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, ONE
 
@@ -33,7 +33,7 @@ class Vicidial:
         self._failure = failure
 
     def sessions(self, _user: str) -> Sequence[SessionRow]:
-        return [SessionRow(number, ONE, "") for number in (1, 2, 3)]
+        return [SessionRow(number, ONE, "", "PAUSED") for number in (1, 2, 3)]
 
     def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
         if self._failure is not None:
@@ -46,8 +46,11 @@ class Vicidial:
     def pause(self, _hold: AgentPause) -> Outcome:
         return self._said
 
-    def resume(self, _hold: AgentPause) -> Outcome:
+    def resume(self, _action: AgentPause | Arrival) -> Outcome:
         return self._said
+
+    def call(self, _arrival: Arrival) -> Outcome:
+        return Outcome(Reply.DONE, "called")
 
     def fence(self, _fence: Fence, *, first: bool) -> Outcome:  # noqa: ARG002 # as it is asked
         return self._said
@@ -105,6 +108,18 @@ def test_without_means_everything_comes_back_undone(
     executor.use(means("again"))
     executor.submit(MOVE)
     assert came.get(timeout=10) == (MOVE, Outcome(Reply.DONE, "again"))
+
+
+@pytest.mark.parametrize(("stage", "said"), [(ArrivalStage.CALLING, "called"), (ArrivalStage.RESUMING, "resumed")])
+def test_an_arrival_is_a_call_or_a_resume(
+    executor: Executor, came: SimpleQueue[tuple[Action, Outcome]], stage: ArrivalStage, said: str
+) -> None:
+    executor.use(means("resumed"))
+    arrival = Arrival(
+        cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE, since_ms=1, stage=stage
+    )
+    executor.submit(arrival)
+    assert came.get(timeout=10) == (arrival, Outcome(Reply.DONE, said))
 
 
 def test_a_mistake_is_an_answer_that_is_not_clear_and_ends_nothing(

@@ -16,7 +16,7 @@ from controller.vicidial.sql import SqlAgentControl
 from controller.vicidial.statements import Statements
 from hotdesk.actuators import ActuatorSettings
 from messages.codes import Reply
-from messages.records import AgentPause, Relogin
+from messages.records import AgentPause, Arrival, Relogin
 from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -34,6 +34,7 @@ RELOGIN = Relogin(
     phone_login="1001b",
     planned_at_ms=1,
 )
+ARRIVAL = Arrival(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE, since_ms=1)
 HOLD = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
 SHORT = 0.3
 
@@ -157,6 +158,35 @@ def test_an_agent_is_paused_and_resumed(web: FakeAgentApi, vicidial: Site) -> No
     assert row(vicidial)[0].startswith("RESUME!")
     vicidial.run("UPDATE vicidial_live_agents SET status='READY'")
     assert api.resume(HOLD).reply is Reply.GONE, "nothing to take back"
+
+
+def test_a_phone_is_called_and_without_that_right_alone_nothing_is_suspended(web: FakeAgentApi, vicidial: Site) -> None:
+    api = hand(web.url)
+    vicidial.run("DELETE FROM live_sip_channels")
+    assert api.call(ARRIVAL).reply is Reply.DONE
+    assert web.asked == [Asked("call_agent", "1001", "CALL")]
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SELECT 1 FROM live_sip_channels") == 1
+    web.functions.discard("call_agent")
+    assert api.call(ARRIVAL).reply is Reply.REFUSED
+    assert (api.missing_rights("") or "").startswith("call_agent: ")
+    assert hand(web.url, password="wrong").call(ARRIVAL).reply is Reply.DENIED
+
+
+def test_by_sql_a_moved_agent_waits_again_unless_somebody_has_sent_something(vicidial: Site) -> None:
+    with vicidial.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT live_agent_id, server_ip FROM vicidial_live_agents WHERE user = '1001'")
+        ((live_agent_id, server_ip),) = cursor.fetchall()
+    arrival = msgspec.structs.replace(ARRIVAL, live_agent_id=live_agent_id, server_ip=server_ip)
+    sql = SqlAgentControl(Statements(vicidial.connect))
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = 'PAUSE!1'")
+    assert sql.resume(arrival).reply is Reply.GONE
+    vicidial.run("UPDATE vicidial_live_agents SET external_pause = ''")
+    assert sql.resume(arrival).reply is Reply.DONE
+    assert row(vicidial)[0].startswith("RESUME!")
+    assert row(vicidial, "1002")[0] == ""
+    assert sql.resume(arrival).reply is Reply.GONE
+    assert sql.call(arrival).reply is Reply.REFUSED
 
 
 def test_who_is_gone_is_gone(web: FakeAgentApi) -> None:

@@ -12,11 +12,13 @@ import msgspec
 
 from collectors.leadership import Leadership
 from collectors.probes.pacing import Pacing
-from controller.core import cluster, detector, fences, incidents, moves, ownership, planning, ranking
+from controller.core import arrivals, cluster, detector, fences, incidents, moves, ownership, planning, ranking
 from controller.core import fleet_brake as fleet_brake_rules
 from controller.core.actions import ActionChange, SessionRow, attempt_of
 from controller.core.actions import agent_pause as agent_pause_action
+from controller.core.actions import arrival as arrival_action
 from controller.core.agent_pauses import AgentPausePlanner
+from controller.core.arrivals import Arrivals
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
@@ -35,7 +37,7 @@ from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
-from messages.records import AgentSession, DialerState, Fence, Ineligible, Pause, ProbeResult
+from messages.records import AgentSession, Arrival, DialerState, Fence, Ineligible, Pause, ProbeResult
 
 
 class Change(NamedTuple):
@@ -97,6 +99,14 @@ def _plan_a_move_as_the_first(self: Moves, incident: str, session: Any, *target:
 
 
 _plan_move = Moves._plan_move
+
+
+def _hear_everybody(self: Arrivals, arrival: Arrival, session: AgentSession) -> Arrival:
+    """Take an agent whose session is there for one who has arrived."""
+    return _next_arrival(self, arrival, msgspec.structs.replace(session, phone_in_room=True))
+
+
+_next_arrival = Arrivals._next
 
 
 def _act_before_it_is_committed(self: Committer, plans: Any) -> None:
@@ -391,6 +401,21 @@ MUTANTS = (
         executor.Executor,
         "carry_out",
         _carry_out_as_the_first,
+    ),
+    _mutant("logged in is heard", "phone_dead", Arrivals, "_next", _hear_everybody),
+    _mutant("missing phones are not listed", "phone_dead", arrivals, "MISSING_SECONDS", 10.0**6),
+    _mutant("no phone is called again", "called_again", arrivals, "CALL_SECONDS", 10.0**6),
+    _mutant(
+        "no agent is called where they are", "asterisk_restarts_by_api", Arrivals, "call_here", _always(value=False)
+    ),
+    _mutant("no agent is ready again", "ready_again", arrivals, "RESUME_SECONDS", 0.0),
+    Mutant(
+        "agents are ready again whatever they did",
+        (
+            Change(arrivals, "_is_touched", _always(value=False)),
+            Change(arrival_action, "check", _always(Precondition.SEND)),
+        ),
+        shown_by="called_again",
     ),
     _mutant("a fence is left behind", "fence_given_back", fences, "_reconsider", _let_it_be),
     _mutant("the next owner judges from nothing", 1, ClusterState, "_publish", _forget_what_was_judged),

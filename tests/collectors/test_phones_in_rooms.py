@@ -1,0 +1,104 @@
+"""Whether an agent's phone is in the room of their session: looked for while it matters, and known only if it is."""
+
+from collectors.phones_in_rooms import LOOK_SECONDS, MOST, PhonesInRooms, Room
+from collectors.vicidial.rows import AgentRow
+from messages.records import AgentStatus
+
+ONE, TWO = "10.0.0.1", "10.0.0.2"
+NOW_MS = 1_000_000
+NOBODY: frozenset[str] = frozenset()
+
+
+def _agent(number: int, room: str = "8600051", server_ip: str = ONE, *, extension: str = "SIP/1") -> AgentRow:
+    return AgentRow(number, str(number), server_ip, extension, room, AgentStatus.PAUSED, "", "", "", False, 0)
+
+
+def _looked(agents: list[AgentRow]) -> PhonesInRooms:
+    phones = PhonesInRooms()
+    phones.watch(NOW_MS, agents, None, NOBODY)
+    return phones
+
+
+def test_a_new_session_is_looked_at_until_its_phone_has_come() -> None:
+    agent = _agent(1)
+    phones = _looked([agent])
+    assert (phones.of(1), phones.to_read) == (None, (Room(ONE, "8600051"),))
+    phones.watch(NOW_MS + 1000, [agent], frozenset(), NOBODY)
+    assert (phones.of(1), phones.changed()) == (False, frozenset({1}))
+    phones.watch(NOW_MS + 2000, [agent], {Room(TWO, "8600051")}, NOBODY)
+    assert (phones.of(1), phones.changed()) == (False, frozenset())
+    phones.watch(NOW_MS + 3000, [agent], {Room(ONE, "8600051")}, NOBODY)
+    assert (phones.of(1), phones.changed(), phones.to_read) == (True, frozenset({1}), ())
+    phones.watch(NOW_MS + 4000, [agent], None, NOBODY)
+    assert (phones.of(1), phones.changed()) == (True, frozenset())
+
+
+def test_rows_that_may_stand_still_say_nothing() -> None:
+    agent, room = _agent(1), Room(ONE, "8600051")
+    phones = _looked([agent])
+    phones.watch(NOW_MS + 1000, [agent], {room}, {ONE})
+    assert phones.of(1) is None
+    phones.watch(NOW_MS + 2000, [agent], frozenset(), NOBODY)
+    phones.watch(NOW_MS + 3000, [agent], frozenset(), {ONE})
+    assert phones.of(1) is None, "it may have come since"
+    phones.watch(NOW_MS + 4000, [agent], frozenset(), NOBODY)
+    phones.watch(NOW_MS + 5000, [agent], None, NOBODY)
+    assert phones.of(1) is None, "the tables could not be read"
+
+
+def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
+    agent = _agent(1)
+    phones = _looked([agent])
+    assert phones.to_list == frozenset()
+    phones.watch(NOW_MS + 1000, [agent], frozenset(), {ONE, TWO})
+    assert (phones.of(1), phones.to_list) == (None, frozenset({ONE}))
+    phones.watch(NOW_MS + 2000, [agent], frozenset(), {ONE}, {ONE: {"8600052"}})
+    assert phones.of(1) is False
+    phones.watch(NOW_MS + 3000, [agent], frozenset(), {ONE}, {ONE: {"8600051"}})
+    assert phones.of(1) is True
+    assert phones.to_list == frozenset()
+
+
+def test_a_phone_that_does_not_come_is_not_looked_for_without_end() -> None:
+    agent = _agent(1)
+    phones = _looked([agent])
+    phones.watch(NOW_MS + round(LOOK_SECONDS * 1000) - 1, [agent], frozenset(), NOBODY)
+    assert phones.to_read
+    phones.watch(NOW_MS + round(LOOK_SECONDS * 1000), [agent], frozenset(), NOBODY)
+    assert (phones.to_read, phones.of(1)) == ((), False)
+
+
+def test_no_phone_is_looked_for_where_none_has_to_be() -> None:
+    on_hook = _agent(2)._replace(on_hook=True)
+    phones = _looked([_agent(1, extension="R/1"), on_hook, _agent(3, room="")])
+    assert phones.to_read == ()
+
+
+def test_the_newest_sessions_are_looked_at_first() -> None:
+    agents = [_agent(number, str(8_600_000 + number)) for number in range(MOST + 10)]
+    phones = _looked(agents)
+    assert len(phones.to_read) == MOST
+    assert phones.to_read[0].conf_exten == str(8_600_000 + MOST + 9)
+    phones.watch(NOW_MS + 1000, agents, frozenset(), NOBODY)
+    assert (phones.of(0), phones.of(MOST)) == (None, False)
+
+
+def test_after_a_restart_of_asterisk_the_sessions_there_are_looked_at_again() -> None:
+    agents = [_agent(1), _agent(2, server_ip=TWO)]
+    phones = _looked(agents)
+    phones.watch(NOW_MS + 1000, agents, {Room(ONE, "8600051"), Room(TWO, "8600051")}, NOBODY)
+    phones.changed()
+    later_ms = NOW_MS + 10_000_000
+    phones.look_again(later_ms, {ONE})
+    assert (phones.of(1), phones.of(2), phones.changed()) == (None, True, frozenset({1}))
+    phones.watch(later_ms + 500, agents, None, NOBODY)
+    assert phones.to_read == (Room(ONE, "8600051"),)
+
+
+def test_another_session_of_the_same_agent_is_another_phone() -> None:
+    phones = _looked([_agent(1)])
+    phones.watch(NOW_MS + 1000, [_agent(1)], {Room(ONE, "8600051")}, NOBODY)
+    phones.watch(NOW_MS + 2000, [_agent(2)], None, NOBODY)
+    assert (phones.of(1), phones.of(2)) == (None, None)
+    phones.watch(NOW_MS + 3000, [_agent(2, room="8600052")], {Room(ONE, "8600051")}, NOBODY)
+    assert phones.of(2) is None, "its room is another one now, which was not looked at"
