@@ -20,7 +20,8 @@ OPEN = """
 """
 LOOK = """
     SELECT active_agent_login_server, EXISTS (
-        SELECT 1 FROM vicidial_admin_log AS changed WHERE changed.event_section = 'SERVERS'
+        SELECT 1 FROM vicidial_admin_log AS changed
+        WHERE changed.event_section = 'SERVERS' AND changed.event_type = 'MODIFY'
         AND changed.record_id = servers.server_id AND changed.event_date >= FROM_UNIXTIME(%s))
     FROM servers WHERE server_ip = %s
 """

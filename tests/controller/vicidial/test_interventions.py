@@ -169,6 +169,9 @@ def test_who_closed_a_dialer_is_read_from_the_flag_and_from_vicidials_log_of_cha
     )
     at.run(modified.format(5, first.server_id), modified.format(0, second.server_id))
     assert hand.fence(looking, first=False).reply is Reply.DONE, "that was before, and that another dialer"
+    cleared = modified.replace("'MODIFY'", "'CLEAR'").format(0, first.server_id)
+    at.run(cleared)
+    assert hand.fence(looking, first=False).reply is Reply.DONE, "that a person cleared its calls changes no flag"
     at.run(modified.format(0, first.server_id))
     assert hand.fence(looking, first=False).reply is Reply.GONE, "a person closed it"
     at.run(f"REVOKE SELECT ON `{at.name}`.vicidial_admin_log FROM '{at.user}'@'%'")
