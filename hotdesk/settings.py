@@ -124,7 +124,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     agent_api_password: str = ""
     agent_api_password_file: str = ""
     emergency_logout: bool = False
-    fence: bool = False
+    fence: bool | None = None
     dead_call_status: str = ""
     moves_per_second: Position = Policy().moves_per_second
     act_on_heartbeat_alone: bool = False

@@ -12,6 +12,7 @@ import msgspec
 
 from controller.core.actions import ActionChange
 from controller.core.detector import doubt_about
+from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason
@@ -36,8 +37,15 @@ def fence_changes(
         change = _reconsider(state, fence, by, withheld=withheld)
         if change is not None:
             yield change
-    if policy.fence and withheld is None:
+    if _fences(state, policy) and withheld is None:
         yield from _new_fences(state, policy, by, acts=acts)
+
+
+def _fences(state: ClusterState, policy: Policy) -> bool:
+    """Return True if dead dialers are fenced. Nothing is fenced by default where the login hook keeps agents away."""
+    if policy.fence is not None:
+        return policy.fence
+    return policy.acts and not asked_lately(state.decided.hooks, state.observed.observed_at_ms)
 
 
 def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason | None) -> ActionChange | None:
@@ -70,6 +78,7 @@ def _new_fences(state: ClusterState, policy: Policy, by: str, *, acts: bool) -> 
             server_ip=server_ip,
             incident=incident.incident,
             planned_at_ms=state.observed.observed_at_ms,
+            wanted=policy.fence is True,
             changed_at_ms=state.observed.observed_at_ms,
             by=by,
         )

@@ -81,8 +81,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Agents also leave a dialer that is only closed to new logins."""
     emergency_logout: bool = False
     """A session whose screen does not react is ended in VICIdial's own tables."""
-    fence: bool = False
-    """A dead dialer is closed to VICIdial's own logins too."""
+    fence: bool | None = False
+    """A dead dialer is closed to VICIdial's own logins too; None: where hotdesk acts and no login hook asked lately."""
     windows: tuple[MaintenanceWindow, ...] = ()
 
     def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:

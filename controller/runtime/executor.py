@@ -231,4 +231,5 @@ def _pause(actuators: Actuators, pause: AgentPause, before: Sequence[SessionRow]
         return outcome
     marks = {each.external_pause for each in rows if each.live_agent_id == pause.live_agent_id}
     marks -= {each.external_pause for each in before if each.live_agent_id == pause.live_agent_id}
-    return outcome._replace(mark=next((mark for mark in marks if mark.startswith("PAUSE")), ""))
+    mark = next((mark for mark in marks if mark.startswith("PAUSE")), "")
+    return outcome._replace(mark=mark, look=outcome.look and not mark)

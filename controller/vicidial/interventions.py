@@ -89,6 +89,8 @@ class SqlInterventions:
             (fence.server_ip,),
             f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
         )
+        if done.reply is Reply.DENIED and not (back or fence.wanted):
+            return Outcome(Reply.GONE, f"left open, since hotdesk's account may not close it: {done.said}")
         if done.reply is not Reply.GONE or back:
             return done
         if first:

@@ -200,9 +200,17 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
     if settings.emergency_logout:
         why = interventions.missing_end_rights(_impossible_relogin(subject))
         tried.append(("sessions may be ended in the tables", why, "it needs controller/grants-emergency.sql too"))
+    fencing = None if settings.fence is False else interventions.missing_fence_rights()
     if settings.fence:
-        why = interventions.missing_fence_rights()
-        tried.append(("dialers may be fenced", why, "it needs controller/grants-fence.sql too"))
+        tried.append(("dialers may be fenced", fencing, "it needs controller/grants-fence.sql too"))
+    elif fencing is not None:
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what="dialers may not be fenced",
+            remedy="give controller/grants-fence.sql, unless every web server has the login hook: VICIdial goes on"
+            " sending logins to a dead dialer",
+        )
     for what, why, remedy in tried:
         yield _wrong(DatabaseFailure(why), subject, remedy) if why else _ok(subject, what)
     status = settings.dead_call_status

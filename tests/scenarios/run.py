@@ -8,6 +8,8 @@ from typing import NamedTuple
 from controller.core.state import ClusterState
 from controller.vicidial.agent_api import AgentApi
 from messages.codes import DecisionCode
+from messages.records import HookSight
+from stream.entries import entry_of
 from tests.scenarios.events import TAKES, Stage, happen
 from tests.scenarios.measure import LISTED, Measure
 from tests.scenarios.story import Bound, Count, Seconds, Story, StoryError, read_story
@@ -15,6 +17,7 @@ from tests.scenarios.webs import Webs
 from tests.simulation.collecting import Database
 from tests.simulation.controlling import Group
 from tests.simulation.hands import Hands
+from tests.simulation.processes import CLUSTER
 from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, Habits, Live, World
@@ -106,6 +109,9 @@ class _Play:
         self._set_registrations()
         policy = story.settings.policy()
         wire, group, database = Wire(self._clock, draw, loses=False), Group(self._clock, draw), Database(world)
+        if story.hook:
+            asked = HookSight(cluster=CLUSTER, web="web1", seen_at_ms=round(self._clock.wall * 1000))
+            wire.store([entry_of(asked)])
         self._measure = measure = Measure(world, wire, policy)
         by_api = story.settings.acts_by == "api"
         hands = Hands(world, draw, measure, names_user=by_api, loses=False)

@@ -181,3 +181,27 @@ def test_a_slot_of_a_move_is_released_by_no_login() -> None:
     _move(cluster.state)
     assert cluster.release("1001") == []
     assert _told(cluster.state) == {AGENT}
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_slot_of_an_earlier_build_names_its_screens_as_it_did(planned: bool) -> None:
+    state = _state()
+    held = LoginSlot(
+        cluster=CLUSTER,
+        user="1001",
+        alias_id="desk1001",
+        phone_login="1001b",
+        server_ip=TWO,
+        handed_out_at_ms=NOW_MS,
+        until_ms=NOW_MS + 30_000,
+        planned=planned,
+        screen=VISITOR if planned else AGENT,
+        asked_by=AGENT if planned else "",
+        handed_out_by="before",
+    )
+    state.decided.reserve(held)
+    assert isinstance(answer_relogin(state, VISITOR), LoginSlot) is planned
+    login = _see(state, "1001b")
+    assert login
+    _move(state)
+    assert _told(state) == {AGENT}

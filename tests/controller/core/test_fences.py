@@ -5,9 +5,10 @@ import pytest
 
 from controller.core.actions import Outcome, after, is_due, may_be_repeated
 from controller.core.fences import fenced
+from controller.core.hooks import LATELY_MS
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Reply
-from messages.records import DialerState, Fence, FenceStage, Unfence
+from messages.records import DialerState, Fence, FenceStage, HookSight, Unfence
 from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO, dialer
 from tests.support.floor import BRAKE, Floor, agent, decisions
 
@@ -33,6 +34,27 @@ def reported(floor: Floor, reply: Reply) -> Fence:
 
 def test_without_the_setting_nothing_is_fenced() -> None:
     assert down(policy=Policy()).state.decided.fences == {}
+
+
+@pytest.mark.parametrize(
+    ("acts", "asked_ago_ms", "fences"),
+    [(True, None, True), (True, LATELY_MS, True), (True, LATELY_MS - 60_000, False), (False, None, False)],
+)
+def test_by_default_a_dead_dialer_is_fenced_where_hotdesk_acts_and_no_login_hook_asked_within_a_day(
+    acts: bool, asked_ago_ms: int | None, fences: bool
+) -> None:
+    floor = Floor(agent("1001"), policy=Policy(fence=None, acts=acts), acts=acts)
+    if asked_ago_ms is not None:
+        at_ms = floor.state.observed.observed_at_ms - asked_ago_ms
+        floor.state.fold(HookSight(cluster=CLUSTER, web="web1", seen_at_ms=at_ms))
+    floor.judge(ONE=DialerState.DOWN)
+    for _ in range(2):
+        floor.plan()
+    assert [each.wanted for each in floor.state.decided.fences.values()] == [False] * fences
+
+
+def test_a_fence_that_the_settings_want_says_so() -> None:
+    assert down().state.decided.fences[ONE].wanted
 
 
 def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:

@@ -259,3 +259,27 @@ def test_what_is_withdrawn_before_it_began_is_never_carried_out(
     assert came.get(timeout=10)[0] == MOVE
     executor.submit(msgspec.structs.replace(NEXT, live_agent_id=3, user="1003"))
     assert came.get(timeout=10)[0] != NEXT
+
+
+class SilentPause(Vicidial):
+    """Pauses an agent, and says nothing."""
+
+    ways = 2
+
+    def __init__(self) -> None:
+        super().__init__("silent")
+        self.asked = 0
+
+    def sessions(self, _user: str) -> Sequence[SessionRow]:
+        return [SessionRow(1, ONE, f"PAUSE!{self.asked}" if self.asked else "")]
+
+    def pause(self, _hold: AgentPause) -> Outcome:
+        self.asked += 1
+        return Outcome(Reply.UNCLEAR, "no answer", look=True)
+
+
+def test_a_pause_whose_mark_is_in_the_row_was_done_and_is_not_sent_again() -> None:
+    silent = SilentPause()
+    pause = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
+    outcome = executor_with(silent).carry_out(pause)
+    assert (outcome.mark, silent.asked) == ("PAUSE!1", 1)

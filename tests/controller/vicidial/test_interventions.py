@@ -123,6 +123,16 @@ def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> No
     assert rows(at, "SELECT COUNT(*) FROM servers WHERE active_agent_login_server = 'N'") == [(0,)]
 
 
+@pytest.mark.parametrize(("wanted", "reply"), [(True, Reply.DENIED), (False, Reply.GONE)])
+def test_a_fence_that_no_settings_want_is_left_out_where_the_account_may_not(
+    at: Site, *, wanted: bool, reply: Reply
+) -> None:
+    _, _, hand = reach(ActuatorSettings(database=at.settings))
+    server_ip = at.plan.dialer_plans[0].server_ip
+    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", planned_at_ms=1, wanted=wanted)
+    assert hand.fence(fence, first=True).reply is reply
+
+
 @pytest.mark.parametrize("granted", [True, False])
 def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> None:
     if granted:

@@ -386,7 +386,14 @@ MUTANTS = (
     _mutant("a dead call is not waited for", "asterisk_killed", moves, "DEAD_WRAPUP_SECONDS", 0.0),
     _mutant("a dead call is waited for without end", "dead_call_status", moves, "DEAD_WRAPUP_SECONDS", 10.0**6),
     _mutant("a drain takes the last resort", "drain_into_silence", Targets, "choose", _take_the_last_resort),
-    _mutant("a user is moved without end", "without_the_hook", Moves, "_is_moved_often", _always(value=False)),
+    Mutant(
+        "a user is moved without end",
+        (
+            Change(Moves, "_is_moved_often", _always(value=False)),
+            *(Change(place, "is_moved_often", _always(value=False)) for place in (moves, cluster)),
+        ),
+        shown_by="without_the_hook",
+    ),
     _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", Slots.copy),
     _mutant(
         "a fence that an earlier owner may have taken is no longer hotdesk's",
