@@ -436,7 +436,9 @@ MUTANTS = (
         "a call that the new Asterisk began is ended", 512, moves, "call_began_after_restart", _always(value=False)
     ),
     _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
-    _mutant("a clock makes a death an old one", 737, detector, "settles", _settle_by_any_clock),
+    _mutant(
+        "a clock makes a death an old one", "clock_ahead_between_deaths", detector, "settles", _settle_by_any_clock
+    ),
     _mutant("a crowd in doubt is asked as each alone", "six_back_by_sip", Pacing, "_many", _always(value=False)),
     _mutant("a gap in the polls is none", "vanishes_in_a_gap", detector, "GAP_SECONDS", 10.0**6),
     _mutant("no doubt after a gap", "switched_off_around_a_gap", detector, "DOUBT_SECONDS", 0.0),
