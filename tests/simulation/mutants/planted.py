@@ -433,7 +433,7 @@ MUTANTS = (
     ),
     _mutant("switched off for a moment is switched off", 10, detector, "DRAIN_SECONDS", 0.0),
     _mutant(
-        "a call that the new Asterisk began is ended", 512, moves, "call_began_after_restart", _always(value=False)
+        "a call that the new Asterisk began is ended", 321, moves, "call_began_after_restart", _always(value=False)
     ),
     _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
     _mutant(
