@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.core.actions import ActionChange
+from controller.core.calls import WAITING
 from controller.core.decided import NOT_SENT
 from controller.core.detector import began_after_restart, doubt_about, heard_again
-from controller.core.moves import WAITING
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode

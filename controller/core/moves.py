@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import msgspec
-
-from controller.core.actions import attempt_of
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
-from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
+from controller.core.calls import WAITING, Calls
+from controller.core.detector import began_after_restart
+from controller.core.move_progress import MoveProgress
 from controller.core.plan import PlanBuilder
 from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
@@ -26,25 +25,15 @@ from messages.records import (
     NotMoved,
     Relogin,
     ReloginStage,
-    ServerIp,
 )
 from messages.words import sentence
 
-WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
-"""Statuses of agents to whom VICIdial sends calls."""
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
 
-RETRY_SECONDS = 15.0
-"""A screen polls every second; a session that is still there this long after its logout is sent another."""
 MOVES_COUNTED_SECONDS = 600
 """A user's moves are counted over this long."""
-DEAD_WRAPUP_SECONDS = 20.0
-"""How long an agent may take to choose the disposition of a call that died with its dialer."""
-MOST_ATTEMPTS = 3
-FORCED_ATTEMPTS = 2
-"""An emergency logout is several statements without a transaction; a second attempt finishes the first."""
 _UNDER_WAY = {*TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
 
 
@@ -68,11 +57,16 @@ class Moves:
         self._advice = [each for each in known if plan.acts and each.stage is ReloginStage.ADVISED]
         self.relogins = {each.live_agent_id: each for each in known if each not in self._advice}
         """By session, with the changes of this plan."""
-        self.logged_in: list[LoggedIn] = []
-        """The agents who were just seen logged in elsewhere."""
         self._left = self._moves_left()
         self._targets = Targets(plan, self._ahead)
         self._withdrawals = Withdrawals(plan)
+        self._calls = Calls(plan)
+        self._progress = MoveProgress(plan, self._calls)
+
+    @property
+    def logged_in(self) -> list[LoggedIn]:
+        """The agents who were just seen logged in elsewhere."""
+        return self._progress.logged_in
 
     def of_incident(self, incident: str) -> list[Relogin]:
         """Return the moves of an incident."""
@@ -83,7 +77,7 @@ class Moves:
         plan = self._plan
         sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
         for relogin in list(self.relogins.values()):
-            after = self._withdrawals.expect_late_logout(self._follow_up(relogin, sessions))
+            after = self._withdrawals.expect_late_logout(self._progress.after_poll(relogin, sessions))
             self._keep(relogin, after)
             if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
@@ -95,7 +89,7 @@ class Moves:
             return self._why_it_stays(known)
         if began_after_restart(self._plan.state, session):
             return NotMoved.NEWER
-        busy = self._why_busy(session)
+        busy = self._calls.why_busy(session)
         if busy is not None:
             return busy
         if self._is_moved_often(session):
@@ -121,7 +115,7 @@ class Moves:
                 self._end_order(order, "the agent is being moved already")
             elif self._is_moved_often(session):
                 self._end_order(order, sentence(NotMoved.MOVED_OFTEN))
-            elif plan.withheld is None and self._left > 0 and self._why_busy(session) is None:
+            elif plan.withheld is None and self._left > 0 and self._calls.why_busy(session) is None:
                 target = self._targets.choose(session, last_resort=False)
                 if isinstance(target, NotMoved):
                     self._end_order(order, sentence(target))
@@ -169,24 +163,13 @@ class Moves:
             return NotMoved.STAYED
         return NotMoved.MOVED_OFTEN if is_moved_often(self._plan.state, self._plan.policy, relogin) else None
 
-    def _why_busy(self, session: AgentSession) -> NotMoved | None:
-        """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
-        if session.status in IN_CALL:
-            return NotMoved.IN_CALL if self._call_lives(session) else None
-        return NotMoved.IN_WRAPUP if session.in_wrapup and not self._wrapup_is_over(session) else None
-
-    def _wrapup_is_over(self, session: AgentSession) -> bool:
-        lives = self._call_lives(session)
-        limit = self._plan.policy.wrapup_seconds if lives else DEAD_WRAPUP_SECONDS
-        return self._plan.now_ms - session.changed_at_ms >= limit * SECOND_MS
-
     # --- planning one move ------------------------------------------------------------------------------------------
 
     def _plan_move(
         self, incident: str, session: AgentSession, alias_id: str, phone: RankedPhone, *, why: str
     ) -> Relogin:
         plan = self._plan
-        lives, in_call = self._call_lives(session), session.status in IN_CALL
+        lives, in_call = self._calls.lives(session), session.status in IN_CALL
         stage = ReloginStage.HANGING_UP if in_call else ReloginStage.PLANNED
         relogin = Relogin(
             cluster=plan.state.cluster,
@@ -253,99 +236,7 @@ class Moves:
             handed_out_by=plan.by,
         )
 
-    # --- following moves up -----------------------------------------------------------------------------------------
-
-    def _follow_up(self, relogin: Relogin, sessions: set[int]) -> Relogin:
-        now = self._plan.state.observed.agents.get(relogin.user.lower())
-        stage = self._stage_seen(relogin, now, sessions)
-        if stage is not relogin.stage:
-            if stage is ReloginStage.MOVED and now is not None:
-                self.logged_in.append(LoggedIn(relogin, now))
-            return self._changed(relogin, stage=stage)
-        if relogin.withdrawn:
-            return relogin
-        if relogin.stage in TO_SEND and now is not None and now.live_agent_id == relogin.live_agent_id:
-            return self._wait_for_disposition(relogin, now)
-        late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
-        return self._repeat(relogin, now) if relogin.stage is ReloginStage.SENT and late else relogin
-
-    def _stage_seen(self, relogin: Relogin, now: AgentSession | None, sessions: set[int]) -> ReloginStage:
-        """Return the stage of a move after what the latest poll shows of its agent."""
-        gone = relogin.live_agent_id not in sessions
-        if gone and relogin.stage in TO_SEND and attempt_of(relogin) in self._plan.submitted:
-            return relogin.stage  # what the executor reports says whether hotdesk ended the session
-        if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
-            return ReloginStage.MOVED
-        if relogin.stage in {*TO_SEND, ReloginStage.SENT} and gone:
-            return ReloginStage.ENDED
-        return relogin.stage
-
-    def _wait_for_disposition(self, relogin: Relogin, session: AgentSession) -> Relogin:
-        """Plan the logout once the agent has chosen the disposition, or once the time for it is over.
-
-        A dialer may come back or die before anything was sent: then a call lives, or has died, after all.
-        """
-        lives, in_call = self._call_lives(session), session.status in IN_CALL
-        if lives is not relogin.dialer_lives:
-            dead_call = in_call and not lives
-            stage = ReloginStage.HANGING_UP if dead_call else ReloginStage.PLANNED
-            return self._changed(relogin, stage=stage, dialer_lives=lives, in_call=dead_call, undisposed=False)
-        if relogin.stage is ReloginStage.WRAPPING_UP:
-            pending = session.status in IN_CALL or session.in_wrapup
-            if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
-                return relogin
-            waited = session.status in WAITING
-            return self._changed(
-                relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited
-            )
-        if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
-            over = self._wrapup_is_over(session)
-            return self._changed(relogin, undisposed=True) if over else relogin
-        return relogin
-
-    def _repeat(self, relogin: Relogin, now: AgentSession | None) -> Relogin:
-        """Plan another attempt, or record that the move failed; while moves are withheld, wait.
-
-        `now`: the user's latest session. If that is another one on the same dialer, the call is as it was.
-        """
-        plan = self._plan
-        if plan.withheld is not None:
-            return relogin
-        same = now if now is not None and now.live_agent_id == relogin.live_agent_id else None
-        lives = self._lives(relogin.from_server_ip) if same is None else self._call_lives(same)
-        forced = relogin.attempts >= MOST_ATTEMPTS
-        if relogin.attempts >= MOST_ATTEMPTS + (FORCED_ATTEMPTS if plan.policy.emergency_logout else 0):
-            why = f"the session is still there after {relogin.attempts} attempts"
-            plan.decide(DecisionCode.MOVE_GIVEN_UP, why, relogin.user)
-            return self._changed(relogin, stage=ReloginStage.FAILED)
-        code = DecisionCode.MOVE_FORCED if forced else DecisionCode.MOVE_REPEATED
-        plan.decide(code, relogin.answer or "the session is still there", relogin.user)
-        return self._changed(
-            relogin,
-            stage=ReloginStage.PLANNED,
-            attempts=relogin.attempts + 1,
-            forced=forced,
-            in_call=not lives and (relogin.in_call or (same is not None and same.status in IN_CALL)),
-            dialer_lives=lives,
-        )
-
-    def _call_lives(self, session: AgentSession) -> bool:
-        """Return True if an agent's call may be alive."""
-        state = self._plan.state
-        if self._lives(session.server_ip) or began_after_restart(state, session) or heard_again(state, session):
-            return True
-        return session.status in IN_CALL and call_began_after_restart(state, session)
-
-    def _lives(self, server_ip: ServerIp) -> bool:
-        """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not.
-
-        Nor does it that the dialer was down a moment ago, and is not up yet.
-        """
-        health = self._plan.state.observed.health.dialers.get(server_ip)
-        return health is not None and not is_dead(health)
-
-    def _changed(self, relogin: Relogin, **changes: object) -> Relogin:
-        return msgspec.structs.replace(relogin, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)
+    # --- keeping them -----------------------------------------------------------------------------------------------
 
     def _is_over(self, relogin: Relogin) -> bool:
         """Return True if nothing more can come of a move whose incident is closed."""

@@ -12,13 +12,26 @@ import msgspec
 
 from collectors.leadership import Leadership
 from collectors.probes.pacing import Pacing
-from controller.core import arrivals, cluster, detector, fences, incidents, moves, ownership, planning, ranking
+from controller.core import (
+    arrivals,
+    calls,
+    cluster,
+    detector,
+    fences,
+    incidents,
+    move_progress,
+    moves,
+    ownership,
+    planning,
+    ranking,
+)
 from controller.core import fleet_brake as fleet_brake_rules
 from controller.core.actions import ActionChange, SessionRow, attempt_of
 from controller.core.actions import agent_pause as agent_pause_action
 from controller.core.actions import arrival as arrival_action
 from controller.core.agent_pauses import AgentPausePlanner
 from controller.core.arrivals import Arrivals
+from controller.core.calls import Calls
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
@@ -199,7 +212,7 @@ def _no_row_is_dead(before: Any, dialer: Any, *rest: Any) -> Any:
 _verdict = detector._verdict
 
 
-def _dead_by_its_heartbeat(self: Moves, server_ip: str) -> bool:
+def _dead_by_its_heartbeat(self: Calls, server_ip: str) -> bool:
     """Take a dialer for dead as soon as it is down, confirmed or not."""
     return self._plan.state.observed.health.dialers[server_ip].life is not DialerState.DOWN
 
@@ -367,7 +380,7 @@ MUTANTS = (
     _mutant("a denied login is a sign", "denied_and_updater_restarts", detector, "VOTES", {*ProbeResult}),
     _mutant("a step is a beat", "hang_and_logins", beats, "BEATS", 1),
     _mutant("8 s without a probe", "updater_killed_without_probes", detector, "ALONE_SECONDS", 8.0),
-    _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Moves, "_lives", _dead_by_its_heartbeat),
+    _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Calls, "dialer_lives", _dead_by_its_heartbeat),
     _mutant(
         "a new start of Asterisk is nothing", "asterisk_restarts", detector, "_interruption", _always((None, False))
     ),
@@ -379,12 +392,20 @@ MUTANTS = (
     _mutant(
         "a disposition is waited for without end",
         "drain_in_endless_wrapup",
-        Moves,
-        "_wrapup_is_over",
+        Calls,
+        "wrapup_is_over",
         _always(value=False),
     ),
-    _mutant("a dead call is not waited for", "asterisk_killed", moves, "DEAD_WRAPUP_SECONDS", 0.0),
-    _mutant("a dead call is waited for without end", "dead_call_status", moves, "DEAD_WRAPUP_SECONDS", 10.0**6),
+    Mutant(
+        "a dead call is not waited for",
+        tuple(Change(place, "DEAD_WRAPUP_SECONDS", 0.0) for place in (calls, move_progress)),
+        shown_by="asterisk_killed",
+    ),
+    Mutant(
+        "a dead call is waited for without end",
+        tuple(Change(place, "DEAD_WRAPUP_SECONDS", 10.0**6) for place in (calls, move_progress)),
+        shown_by="dead_call_status",
+    ),
     _mutant("a drain takes the last resort", "drain_into_silence", Targets, "choose", _take_the_last_resort),
     Mutant(
         "a user is moved without end",
@@ -433,7 +454,7 @@ MUTANTS = (
     ),
     _mutant("switched off for a moment is switched off", 10, detector, "DRAIN_SECONDS", 0.0),
     _mutant(
-        "a call that the new Asterisk began is ended", 321, moves, "call_began_after_restart", _always(value=False)
+        "a call that the new Asterisk began is ended", 321, calls, "call_began_after_restart", _always(value=False)
     ),
     _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
     _mutant(

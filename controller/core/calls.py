@@ -1,0 +1,48 @@
+"""Agents' calls: may a call be alive, and has its agent still to choose a disposition? Pure.
+
+A call that may be alive is never ended, and no disposition is lost that its agent would have chosen.
+"""
+
+from controller.core.actions.relogin import IN_CALL
+from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
+from controller.core.plan import PlanBuilder
+from messages.records import AgentSession, AgentStatus, NotMoved, ServerIp
+
+WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
+"""Statuses of agents to whom VICIdial sends calls."""
+DEAD_WRAPUP_SECONDS = 20.0
+"""How long an agent may take to choose the disposition of a call that died with its dialer."""
+
+
+class Calls:
+    """The calls of a cluster's agents, as one plan sees them."""
+
+    def __init__(self, plan: PlanBuilder) -> None:
+        self._plan = plan
+
+    def why_busy(self, session: AgentSession) -> NotMoved | None:
+        """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
+        if session.status in IN_CALL:
+            return NotMoved.IN_CALL if self.lives(session) else None
+        return NotMoved.IN_WRAPUP if session.in_wrapup and not self.wrapup_is_over(session) else None
+
+    def wrapup_is_over(self, session: AgentSession) -> bool:
+        """Return True if an agent has had their time to choose a disposition."""
+        lives = self.lives(session)
+        limit = self._plan.policy.wrapup_seconds if lives else DEAD_WRAPUP_SECONDS
+        return self._plan.now_ms - session.changed_at_ms >= limit * 1000
+
+    def lives(self, session: AgentSession) -> bool:
+        """Return True if an agent's call may be alive."""
+        state = self._plan.state
+        if self.dialer_lives(session.server_ip) or began_after_restart(state, session) or heard_again(state, session):
+            return True
+        return session.status in IN_CALL and call_began_after_restart(state, session)
+
+    def dialer_lives(self, server_ip: ServerIp) -> bool:
+        """Return True if calls on a dialer may be alive: a stalled heartbeat alone does not show that they are not.
+
+        Nor does it that the dialer was down a moment ago, and is not up yet.
+        """
+        health = self._plan.state.observed.health.dialers.get(server_ip)
+        return health is not None and not is_dead(health)
