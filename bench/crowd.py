@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from collectors.observer import CatalogueRows, Reading
+from collectors.catalogue import CatalogueRows
+from collectors.observer import Reading
 from collectors.vicidial.rows import Row
 from simulator.plan import AgentPlan, ClusterPlan
 

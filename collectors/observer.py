@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place
 from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.registrations import NONE_KNOWN, Registered
@@ -28,7 +29,7 @@ from collectors.vicidial.rows import (
 )
 from collectors.work import Work
 from messages.codes import Odd
-from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.keys import KIND_AGENT
 from messages.records import (
     AgentSession,
     AgentStatus,
@@ -44,8 +45,6 @@ from messages.records import (
 )
 from messages.topics import Key
 
-KIND_SETTINGS = "settings"
-
 SLICE = 4000
 """Most records of the catalogue in one poll."""
 
@@ -59,19 +58,6 @@ class Removal(NamedTuple):
 
 
 Outgoing = Stamped | Removal
-
-
-class CatalogueRows(NamedTuple):
-    """Rows that change rarely. A part that is None has not changed since it was last read."""
-
-    phones: Iterable[Row] | None
-    aliases: Iterable[Row] | None
-    campaigns: Iterable[Row]
-    settings: Iterable[Row]
-    weights: Iterable[Row]
-    missing_columns: tuple[str, ...]
-    secrets: Iterable[Row] | None = None
-    """Read together with the phones; None also if this account may not read them."""
 
 
 class Reading(NamedTuple):
@@ -116,9 +102,6 @@ class _Counts(NamedTuple):
     remote: list[str]
 
 
-Known = AgentRow | PhoneRow | AliasRow | CampaignRow | SettingsRow
-
-
 class Observer:
     """The state of one collector's polls in one epoch."""
 
@@ -141,25 +124,15 @@ class Observer:
         self._counts: dict[ServerIp, _Counts] = {}
         self._conferences: dict[ServerIp, Rooms] = {}
         self._confbridges: dict[ServerIp, Rooms] = {}
-        self._phones_read: dict[str, PhoneRow] = {}
-        self._registered: Registered = NONE_KNOWN
-        self._phones: dict[str, PhoneRow] = {}
-        """As read, with the dialers' own answers filled in."""
-        self.unwritten: frozenset[ServerIp] = frozenset()
-        """Dialers for which the table does not have the registration of phones."""
         self.in_doubt: frozenset[ServerIp] = frozenset()
         """Dialers whose heartbeat stands still or is missing."""
-        self._marks: Mapping[str, rows.Marks] | None = None
-        """Marks of the phones' secrets; None: this account may not read them."""
-        self._shared_logins: frozenset[str] = frozenset()
-        self._catalogue: dict[tuple[str, str], Known] = {}
-        self._to_publish: dict[tuple[str, str], str] = {}
+        self._catalogue = Catalogue()
+        self._to_publish: dict[Place, str] = {}
         """Rows of the catalogue (and of the agents, in a round) that wait for their slice, each with its name."""
         self._round_since: int | None = None
         """The poll that began the present round of publishing everything again; None: no round."""
         self._full_sequence: int | None = None
         self._odd: dict[str, OddRows] = {}
-        self._catalogue_seen = False
 
     @property
     def epoch(self) -> int:
@@ -170,6 +143,11 @@ class Observer:
     def sequence(self) -> int:
         """The number of the last poll."""
         return self._sequence
+
+    @property
+    def unwritten(self) -> frozenset[ServerIp]:
+        """The dialers for which the table does not have the registration of phones."""
+        return self._catalogue.unwritten
 
     @property
     def work_to_read(self) -> tuple[ServerIp, ...]:
@@ -193,11 +171,11 @@ class Observer:
 
     def publish_everything_again(self) -> None:
         """Begin a round: publish everything again, in slices."""
-        if not self._catalogue_seen:
+        if self._catalogue.is_empty:
             return  # the first round of the epoch is still to come, and publishes everything
         self._round_since = self._sequence + 1
         self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
-        self._to_publish |= {(kind, name): _name_of(row) for (kind, name), row in self._catalogue.items()}
+        self._to_publish |= self._catalogue.names()
 
     def observe(self, now_ms: int, reading: Reading) -> list[Outgoing]:
         """Return the records of a poll: changes, ends, and last the record that closes it.
@@ -222,8 +200,11 @@ class Observer:
             self._conferences = rows.rooms(reading.conferences, odd)
             self._confbridges = rows.rooms(reading.confbridges, odd)
         if reading.catalogue is not None:
-            self._update_catalogue(reading.catalogue, dialers)
-        self._update_registrations(reading.registered)
+            if self._catalogue.is_empty:
+                # The first catalogue of an epoch is a round of its own, since all of it is new.
+                self._round_since = 1
+            self._to_publish |= self._catalogue.update(reading.catalogue, dialers)
+        self._to_publish |= self._catalogue.update_registrations(reading.registered)
         out += self._slice()
         out.append(
             Poll(
@@ -234,7 +215,11 @@ class Observer:
                 full_sequence=self._full_sequence,
                 collector=self._collector,
                 dialers=tuple(self._dialer(each, reading) for each in dialers.values()),
-                odd_rows={kind.value: count for kind, count in sum(self._odd.values(), OddRows()).items() if count},
+                odd_rows={
+                    kind.value: count
+                    for kind, count in sum((self._odd | self._catalogue.odd).values(), OddRows()).items()
+                    if count
+                },
             )
         )
         return out
@@ -290,57 +275,10 @@ class Observer:
         self._started |= started
         return again
 
-    def _update_catalogue(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> None:
-        known = self._catalogue
-        catalogue: dict[tuple[str, str], Known] = {}
-        if read.phones is not None:
-            self._odd[KIND_PHONE] = odd = OddRows()
-            phones = list(read.phones)
-            self._phones_read = rows.phones(phones, dialers, odd)
-            self.unwritten = rows.unwritten(self._phones_read.values())
-            self._shared_logins = rows.shared_logins(phones)
-            self._marks = None if read.secrets is None else rows.marks(read.secrets)
-            self._phones = rows.with_registrations(self._phones_read, self._registered)
-        catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
-        if read.aliases is None:
-            catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
-        else:
-            self._odd[KIND_ALIAS] = odd = OddRows()
-            aliases = rows.aliases(read.aliases, self._phones, odd, self._marks or rows.NO_MARKS, self._shared_logins)
-            catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
-        self._odd[KIND_CAMPAIGN] = odd = OddRows()
-        campaigns = rows.campaigns(read.campaigns, odd)
-        catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
-        catalogue[KIND_SETTINGS, ""] = rows.settings(
-            read.settings, read.weights, read.missing_columns, odd, secrets_compared=self._marks is not None
-        )
-        # The parts that others need go first: settings and campaigns, then phones and aliases.
-        for key in sorted(catalogue.keys() | known.keys(), key=_urgency):
-            before, now = known.get(key), catalogue.get(key)
-            if before != now:
-                self._to_publish[key] = _name_of(now or before)
-        self._catalogue = catalogue
-        if not self._catalogue_seen:
-            # The first catalogue of an epoch is a round of its own, since all of it is new.
-            self._catalogue_seen = True
-            self._round_since = 1
-
-    def _update_registrations(self, registered: Registered) -> None:
-        """Update the registrations at once, since an agent may be waiting for the phone to come back."""
-        if registered == self._registered:
-            return
-        self._registered = registered
-        self._phones = rows.with_registrations(self._phones_read, registered)
-        for name, phone in self._phones.items():
-            key = (KIND_PHONE, name)
-            if self._catalogue.get(key) != phone:
-                self._catalogue[key] = phone
-                self._to_publish[key] = _name_of(phone)
-
     def _slice(self) -> Iterator[Outgoing]:
         for key in list(self._to_publish)[:SLICE]:
             name = self._to_publish.pop(key)
-            row = self._agents.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.get(key)
+            row = self._agents.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.rows.get(key)
             # An agent who left since the round began has already had a tombstone.
             if row is not None:
                 yield self._record(row)
@@ -371,7 +309,7 @@ class Observer:
             worked_at_ms=self._work.of(row.server_ip),
         )
 
-    def _record(self, row: Known) -> Stamped:
+    def _record(self, row: AgentRow | CatalogueRow) -> Stamped:
         cluster, epoch, sequence = self._cluster, self._epoch, self._sequence
         match row:
             case AgentRow():
@@ -428,24 +366,3 @@ def _count(counts: dict[ServerIp, _Counts], agent: AgentRow) -> None:
         return
     on_dialer.by_status[agent.status] += 1
     on_dialer.by_campaign[agent.campaign_id] += 1
-
-
-_URGENCY = {KIND_SETTINGS: 0, KIND_CAMPAIGN: 1, KIND_PHONE: 2, KIND_ALIAS: 3}
-
-
-def _urgency(key: tuple[str, str]) -> tuple[int, str]:
-    return _URGENCY[key[0]], key[1]
-
-
-def _name_of(row: Known | None) -> str:
-    match row:
-        case AgentRow():
-            return row.user
-        case PhoneRow():
-            return row.login
-        case AliasRow():
-            return row.alias_id
-        case CampaignRow():
-            return row.campaign_id
-        case _:
-            return ""

@@ -16,7 +16,8 @@ import msgspec
 import pymysql
 from pymysql.converters import conversions
 
-from collectors.observer import CatalogueRows, Reading
+from collectors.catalogue import CatalogueRows
+from collectors.observer import Reading
 from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from messages.records import ServerIp

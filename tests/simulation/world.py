@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from string import ascii_lowercase
 
-from collectors.observer import CatalogueRows, Reading
+from collectors.catalogue import CatalogueRows
+from collectors.observer import Reading
 from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from messages.records import ProbeResult

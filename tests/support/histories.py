@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from collectors.catalogue import CatalogueRows
 from collectors.collector import entry
-from collectors.observer import CatalogueRows, Observer, Reading
+from collectors.observer import Observer, Reading
 from collectors.vicidial.rows import Row
 from stream.log import Stored
 from tests.support.builders import CLUSTER, NOW_MS, stored

@@ -8,7 +8,7 @@ from importlib import resources
 import msgspec
 import pytest
 
-from collectors.observer import CatalogueRows
+from collectors.catalogue import CatalogueRows
 from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
 from collectors.vicidial.database import (

@@ -1,0 +1,125 @@
+"""The catalogue: phones, aliases, campaigns and settings, which change rarely. Pure: rows in, what has changed out."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from collectors.probes.registrations import NONE_KNOWN, Registered
+from collectors.vicidial import rows
+from collectors.vicidial.rows import AliasRow, CampaignRow, DialerRow, OddRows, PhoneRow, Row, SettingsRow
+from messages.keys import KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.records import ServerIp
+
+KIND_SETTINGS = "settings"
+
+CatalogueRow = PhoneRow | AliasRow | CampaignRow | SettingsRow
+Place = tuple[str, str]
+"""Kind and name of a row, as it is compared."""
+
+
+class CatalogueRows(NamedTuple):
+    """Rows that change rarely. A part that is None has not changed since it was last read."""
+
+    phones: Iterable[Row] | None
+    aliases: Iterable[Row] | None
+    campaigns: Iterable[Row]
+    settings: Iterable[Row]
+    weights: Iterable[Row]
+    missing_columns: tuple[str, ...]
+    secrets: Iterable[Row] | None = None
+    """Read together with the phones; None also if this account may not read them."""
+
+
+class Catalogue:
+    """The catalogue of one epoch."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Place, CatalogueRow] = {}
+        self.odd: dict[str, OddRows] = {}
+        """By kind: the odd rows of the last reading."""
+        self.unwritten: frozenset[ServerIp] = frozenset()
+        """Dialers for which the table does not have the registration of phones."""
+        self._phones_read: dict[str, PhoneRow] = {}
+        self._registered: Registered = NONE_KNOWN
+        self._phones: dict[str, PhoneRow] = {}
+        """As read, with the dialers' own answers filled in."""
+        self._marks: Mapping[str, rows.Marks] | None = None
+        """Marks of the phones' secrets; None: this account may not read them."""
+        self._shared_logins: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """True before the first reading: there are always settings."""
+        return not self.rows
+
+    def names(self) -> dict[Place, str]:
+        """Return all rows, each with its name."""
+        return {place: _name_of(row) for place, row in self.rows.items()}
+
+    def update(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> dict[Place, str]:
+        """Update it by what was read; return the rows that have changed or ended, each with its name."""
+        known = self.rows
+        catalogue: dict[Place, CatalogueRow] = {}
+        if read.phones is not None:
+            self.odd[KIND_PHONE] = odd = OddRows()
+            phones = list(read.phones)
+            self._phones_read = rows.phones(phones, dialers, odd)
+            self.unwritten = rows.unwritten(self._phones_read.values())
+            self._shared_logins = rows.shared_logins(phones)
+            self._marks = None if read.secrets is None else rows.marks(read.secrets)
+            self._phones = rows.with_registrations(self._phones_read, self._registered)
+        catalogue |= {(KIND_PHONE, name): phone for name, phone in self._phones.items()}
+        if read.aliases is None:
+            catalogue |= {key: row for key, row in known.items() if key[0] == KIND_ALIAS}
+        else:
+            self.odd[KIND_ALIAS] = odd = OddRows()
+            aliases = rows.aliases(read.aliases, self._phones, odd, self._marks or rows.NO_MARKS, self._shared_logins)
+            catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
+        self.odd[KIND_CAMPAIGN] = odd = OddRows()
+        campaigns = rows.campaigns(read.campaigns, odd)
+        catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
+        catalogue[KIND_SETTINGS, ""] = rows.settings(
+            read.settings, read.weights, read.missing_columns, odd, secrets_compared=self._marks is not None
+        )
+        changed = {}
+        # The parts that others need go first: settings and campaigns, then phones and aliases.
+        for key in sorted(catalogue.keys() | known.keys(), key=_urgency):
+            before, now = known.get(key), catalogue.get(key)
+            if before != now:
+                changed[key] = _name_of(now or before)
+        self.rows = catalogue
+        return changed
+
+    def update_registrations(self, registered: Registered) -> dict[Place, str]:
+        """Update the registrations at once, since an agent may be waiting for the phone to come back.
+
+        Returns:
+            The rows that have changed, each with its name.
+        """
+        if registered == self._registered:
+            return {}
+        self._registered = registered
+        self._phones = rows.with_registrations(self._phones_read, registered)
+        changed = {
+            (KIND_PHONE, name): row for name, row in self._phones.items() if self.rows.get((KIND_PHONE, name)) != row
+        }
+        self.rows |= changed
+        return {key: _name_of(row) for key, row in changed.items()}
+
+
+_URGENCY = {KIND_SETTINGS: 0, KIND_CAMPAIGN: 1, KIND_PHONE: 2, KIND_ALIAS: 3}
+
+
+def _urgency(key: Place) -> tuple[int, str]:
+    return _URGENCY[key[0]], key[1]
+
+
+def _name_of(row: CatalogueRow | None) -> str:
+    match row:
+        case PhoneRow():
+            return row.login
+        case AliasRow():
+            return row.alias_id
+        case CampaignRow():
+            return row.campaign_id
+        case _:
+            return ""
