@@ -263,7 +263,7 @@ class Collector:
                 mended = self._outbox.mended
                 for number in self._ticks(database, stop):
                     again = number > 0 and (
-                        self._asked_again(orders)
+                        _is_asked_again(orders, self._cluster)
                         or self._pace.is_everything_due(number)
                         # an append that failed may have been stored in part, and what came late was dropped as old
                         or mended != self._outbox.mended
@@ -331,22 +331,6 @@ class Collector:
         prober.watch(self._probes.probes_of(asked))
         return reading._replace(probes=prober.latest(), started=prober.started(), extensions=prober.extensions())
 
-    def _asked_again(self, orders: Tail) -> bool:
-        """Return True if an order came to publish everything again."""
-        asked = False
-        try:
-            news = orders.poll(0.0)
-        except LogUnavailableError:
-            return False  # nothing is lost: the order will still be there, and meanwhile the outbox holds the records
-        for stored in news:
-            if Key.parse(stored.key).cluster != self._cluster or stored.value is None:
-                continue
-            try:
-                asked |= isinstance(decode(stored.topic, stored.value), Resynchronise)
-            except UndecodableRecordError:
-                continue  # the controller reads every order too, and reports this one
-        return asked
-
     def _note_retry(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
         if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
@@ -366,3 +350,20 @@ def entry(outgoing: Outgoing) -> Entry:
     if isinstance(outgoing, Removal):
         return end_of_observation(outgoing.key, outgoing.epoch, outgoing.sequence)
     return entry_of(outgoing)
+
+
+def _is_asked_again(orders: Tail, cluster: str) -> bool:
+    """Return True if an order came to publish everything again."""
+    asked = False
+    try:
+        news = orders.poll(0.0)
+    except LogUnavailableError:
+        return False  # nothing is lost: the order will still be there, and meanwhile the outbox holds the records
+    for stored in news:
+        if Key.parse(stored.key).cluster != cluster or stored.value is None:
+            continue
+        try:
+            asked |= isinstance(decode(stored.topic, stored.value), Resynchronise)
+        except UndecodableRecordError:
+            continue  # the controller reads every order too, and reports this one
+    return asked
