@@ -325,6 +325,12 @@ class Cluster:
         self.state.decided.logins[login.user.lower()] = login
         return entry_of(login)
 
+    def _is_release(self, slot: LoginSlot) -> bool:
+        """Return True if a slot ends the reservation that is known: the answer to our own commit of it was lost."""
+        known = self.state.decided.slots.of(slot.user)
+        reserved = known is not None and known.planned and known.handed_out_at_ms == slot.handed_out_at_ms
+        return reserved and not slot.planned
+
     def _is_echo(self, news: News, *, live: bool) -> bool:
         """Return True if this record is the echo of our own commit: it is known, and may be out of date."""
         if not live:
@@ -333,7 +339,7 @@ class Cluster:
             case LoginSlot():
                 asked_for = not news.planned or news.used_by is not None
                 mine = news.handed_out_by == self._me.name
-                return (mine and asked_for) or self._knows(news, news.handed_out_by)
+                return (mine and asked_for and not self._is_release(news)) or self._knows(news, news.handed_out_by)
             case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 return self._knows(news, news.by)
             case Tombstone(topic=Topic.RELOGINS):
