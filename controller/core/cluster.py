@@ -339,7 +339,7 @@ class Cluster:
             case LoginSlot():
                 asked_for = not news.planned or news.used_by is not None
                 mine = news.handed_out_by == self._me.name
-                return (mine and asked_for and not self._is_release(news)) or self._knows(news, news.handed_out_by)
+                return self._knows(news, news.handed_out_by) or (mine and asked_for and not self._is_release(news))
             case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
                 return self._knows(news, news.by)
             case Tombstone(topic=Topic.RELOGINS):

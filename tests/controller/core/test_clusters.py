@@ -302,6 +302,19 @@ def test_own_news_coming_back_changes_nothing() -> None:
     assert held.user == newer.user
 
 
+def test_the_end_of_a_reservation_is_taken_in_though_the_answer_to_its_commit_was_lost() -> None:
+    clusters = Clusters("me", "", PARTITIONS, {CLUSTER: Policy(acts=True)})
+    clusters.own(OWNED)
+    _fold(clusters, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)))
+    reserved = msgspec.structs.replace(slot("1001", by="me"), planned=True, replaces=7)
+    ended = msgspec.structs.replace(reserved, planned=False, until_ms=NOW_MS)
+    _fold(clusters, reserved)
+    slots = clusters.by_name[CLUSTER].state.decided.slots
+    assert list(slots) == [reserved]
+    _fold(clusters, ended)
+    assert list(slots) == [ended]
+
+
 def test_after_a_restart_own_slots_are_learnt_from_the_log() -> None:
     first = _ready()
     held, told = _pick(first)
