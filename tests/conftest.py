@@ -57,28 +57,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
-    """Give a folder whose path is short enough for a socket's name."""
+    """Yield a folder whose path is short enough for a socket's name."""
     with tempfile.TemporaryDirectory(prefix="hotdesk-tests-") as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def database(server_folder: Path) -> Iterator[Database]:
-    """Give a private MariaDB server."""
+    """Yield a private MariaDB server."""
     with Database(server_folder / "mariadb") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def broker(server_folder: Path) -> Iterator[Broker]:
-    """Give a private Kafka broker."""
+    """Yield a private Kafka broker."""
     with Broker(KAFKA_HOME, server_folder / "kafka") as server:
         yield server
 
 
 @pytest.fixture
 def west(database: Database) -> Iterator[Site]:
-    """Give a cluster of three dialers and twelve desks, as it stands before anybody came in."""
+    """Yield a cluster of three dialers and twelve desks, as it stands before anybody came in."""
     with site(database, THREE_DIALERS) as made:
         yield made
 
@@ -100,6 +100,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def failover(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailoverRun]:
-    """Give a real run with a failover in it, as Prometheus saw it."""
+    """Yield a real run with a failover in it, as Prometheus saw it."""
     with failover_run(database, tmp_path_factory.mktemp("failover")) as run:
         yield run

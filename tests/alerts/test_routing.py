@@ -25,7 +25,7 @@ class Switchboard:
         self._alertmanager.http.post("/api/v2/alerts", json=body).raise_for_status()
 
     def paged(self) -> list[tuple[str, str]]:
-        """Give what the pager got: name of the alert, and dialer."""
+        """Return what the pager got: name of the alert, and dialer."""
         return [
             (alert["labels"]["alertname"], alert["labels"].get("server_ip", ""))
             for page in told(self.receiver, "firing")
@@ -33,14 +33,14 @@ class Switchboard:
         ]
 
     def kept_back(self) -> set[str]:
-        """Give the names of the alerts that are inhibited."""
+        """Return the names of the alerts that are inhibited."""
         found = self._alertmanager.http.get("/api/v2/alerts", params={"inhibited": "true"}).json()
         return {each["labels"]["alertname"] for each in found if each["status"]["inhibitedBy"]}
 
 
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Switchboard]:
-    """Give an Alertmanager that knows of nothing yet."""
+    """Yield an Alertmanager that knows of nothing yet."""
     with (
         Receiver() as receiver,
         Alertmanager(tmp_path / "alertmanager", routing_for(tmp_path, receiver.url)) as alertmanager,

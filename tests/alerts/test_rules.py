@@ -121,7 +121,7 @@ def test_every_case_is_given_the_links() -> None:
 
 
 def metrics_in(expression: str) -> Iterator[str]:
-    """Give the names of the metrics in an expression."""
+    """Yield the names of the metrics in an expression."""
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", expression)
     bare = re.sub(r"\b(?:by|on|group_left|group_right)\s*\([^)]*\)", "", bare)
     yield from re.findall(r"\b(?:hotdesk[a-z_:]*|up)\b", bare)
@@ -149,7 +149,7 @@ def test_every_metric_of_a_rule_is_one_that_hotdesk_shows() -> None:
 
 
 def named(matchers: list[str]) -> set[str]:
-    """Give the alerts that matchers of an inhibition name; each name in them must be an alert's."""
+    """Return the alerts that matchers of an inhibition name; each name in them must be an alert's."""
     (matcher,) = matchers
     found = re.fullmatch(r'alertname=~?"([^"]+)"', matcher)
     assert found

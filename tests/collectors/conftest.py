@@ -12,7 +12,7 @@ from tests.support.vicidial_database import SMALL, MakeVicidial, Vicidial
 
 @pytest.fixture
 def make_vicidial(database: Database) -> Iterator[MakeVicidial]:
-    """Give a function that makes a database of a plan."""
+    """Yield a function that makes a database of a plan."""
     made: list[Vicidial] = []
 
     def make(plan: ClusterPlan = SMALL, *, old: bool = False) -> Vicidial:
@@ -26,13 +26,13 @@ def make_vicidial(database: Database) -> Iterator[MakeVicidial]:
 
 @pytest.fixture
 def vicidial(make_vicidial: MakeVicidial) -> Vicidial:
-    """Give a database with three dialers, six agents who are not logged in, and nobody else."""
+    """Return a database with three dialers, six agents who are not logged in, and nobody else."""
     return make_vicidial()
 
 
 @pytest.fixture
 def denied(vicidial: Vicidial) -> Callable[[str], bool]:
-    """Give a function that tells whether a statement is denied to hotdesk's account, for want of a right."""
+    """Return a function that tells whether a statement is denied to hotdesk's account, for want of a right."""
 
     def is_denied(statement: str) -> bool:
         with vicidial.as_hotdesk() as connection, connection.cursor() as cursor:

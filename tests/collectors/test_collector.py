@@ -35,20 +35,20 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
-    """Give a log in a file."""
+    """Yield a log in a file."""
     with EmbeddedLog(tmp_path / "log.db", PARTITIONS) as log:
         yield log
 
 
 @pytest.fixture
 def following(log: EmbeddedLog) -> Following:
-    """Give what the log tells."""
+    """Return what the log tells."""
     return Following(log)
 
 
 @pytest.fixture
 def start(log: EmbeddedLog, vicidial: Vicidial) -> Iterator[Start]:
-    """Give a function that starts a collector, which is stopped at the latest when the test ends."""
+    """Yield a function that starts a collector, which is stopped at the latest when the test ends."""
     running: list[Running] = []
 
     def start_one(
@@ -320,7 +320,7 @@ def test_a_frozen_leader_loses_its_place_and_does_not_take_it_back(
 
 @pytest.fixture
 def own_server(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) -> Iterator[Database]:
-    """Give a server that may be stopped."""
+    """Yield a server that may be stopped."""
     with Database(server_folder / tmp_path_factory.mktemp("own").name) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Whether an agent's phone is in the room of their session: looked for while it matters, and known only if it is."""
+"""Phones in rooms: looked for while it matters, and known only if somebody is there."""
 
 from collectors.phones_in_rooms import LOOK_SECONDS, MOST, PhonesInRooms, Room
 from collectors.vicidial.rows import AgentRow

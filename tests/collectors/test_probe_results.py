@@ -22,27 +22,27 @@ StartProbing = Callable[[str], Running]
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
-    """Give a log in a file."""
+    """Yield a log in a file."""
     with EmbeddedLog(tmp_path / "log.db", PARTITIONS) as log:
         yield log
 
 
 @pytest.fixture
 def following(log: EmbeddedLog) -> Following:
-    """Give what the log tells."""
+    """Return what the log tells."""
     return Following(log)
 
 
 @pytest.fixture
 def managers() -> Iterator[tuple[Manager, Manager]]:
-    """Give the managers of the first and the second dialer."""
+    """Yield the managers of the first and the second dialer."""
     with Manager() as one, Manager() as two:
         yield one, two
 
 
 @pytest.fixture
 def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager]) -> Iterator[StartProbing]:
-    """Give a function that starts a collector which probes the first two dialers; the third one's AMI is no probe."""
+    """Yield a function that starts a collector which probes the first two dialers; the third one's AMI is no probe."""
     places = {
         server_ip: ProbeException(ami_host=HOST, ami_port=manager.port)
         for server_ip, manager in zip((FIRST, SECOND), managers, strict=True)
@@ -59,7 +59,7 @@ def start(log: EmbeddedLog, vicidial: Vicidial, managers: tuple[Manager, Manager
 
 
 def told(following: Following) -> dict[str, dict[str, ProbeResult]]:
-    """Give what the latest poll's dialers carry."""
+    """Return what the latest poll's dialers carry."""
     return {server_ip: dialer.probes for server_ip, dialer in following.state.observed.dialers.items()}
 
 

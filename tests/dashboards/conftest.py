@@ -10,6 +10,6 @@ from tests.dashboards.rare_run import RareRun, rare_run
 
 @pytest.fixture(scope="session")
 def rare(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RareRun]:
-    """Give that run, as Prometheus saw it."""
+    """Yield that run, as Prometheus saw it."""
     with rare_run(database, tmp_path_factory.mktemp("rare")) as run:
         yield run

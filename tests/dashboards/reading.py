@@ -28,23 +28,23 @@ class Asked(NamedTuple):
 
 
 def load(name: str) -> Json:
-    """Give a dashboard."""
+    """Return a dashboard."""
     read: Json = json.loads((HERE / f"{name}.json").read_text())
     return read
 
 
 def panels(dashboard: Json) -> list[Json]:
-    """Give the panels that show something: rows do not."""
+    """Return the panels that show something: rows do not."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def variables(dashboard: Json) -> dict[str, Json]:
-    """Give the variables by name."""
+    """Return the variables by name."""
     return {each["name"]: each for each in dashboard["templating"]["list"]}
 
 
 def asked() -> Iterator[Asked]:
-    """Give every query: of panels, variables and annotations."""
+    """Yield every query: of panels, variables and annotations."""
     for name in NAMES:
         dashboard = load(name)
         for panel in panels(dashboard):
@@ -59,7 +59,7 @@ def asked() -> Iterator[Asked]:
 
 
 def label_values(query: str) -> tuple[str, str]:
-    """Give the selector and the label that a variable asks for."""
+    """Return the selector and the label that a variable asks for."""
     found = re.fullmatch(r"label_values\((?P<selector>.+), (?P<label>\w+)\)", query)
     assert found, query
     return found["selector"], found["label"]
@@ -71,5 +71,5 @@ def filled(expression: str, values: Mapping[str, str]) -> str:
 
 
 def metric_names(expression: str) -> set[str]:
-    """Give the metrics that an expression selects: names before braces, which here every selector has."""
+    """Return the metrics that an expression selects: names before braces, which here every selector has."""
     return set(re.findall(r"([a-zA-Z_:][\w:]*)\s*\{", re.sub(r'"[^"]*"', '""', expression)))

@@ -57,14 +57,14 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 
 
 def _section(text: str, title: str) -> str:
-    """Give what stands under a heading that begins with `title`."""
+    """Return what stands under a heading that begins with `title`."""
     found = re.search(rf"^## {re.escape(title)}.*?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"no section {title}"
     return found[1]
 
 
 def _shell_lines(text: str) -> Iterator[str]:
-    """Give each line of the shell blocks, and each piece of code in a sentence; continued lines as one."""
+    """Yield each line of the shell blocks, and each piece of code in a sentence; continued lines as one."""
     for block in SHELL.findall(text):
         yield from block.replace("\\\n", " ").splitlines()
     yield from INLINE.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL))

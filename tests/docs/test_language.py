@@ -23,6 +23,8 @@ GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 
 PACKAGES = ("messages", "stream", "collectors", "controller", "hotdesk", "simulator", "dashboards", "helm", "packaging")
 MODULES = [path for package in (*PACKAGES, "bench") for path in sorted((ROOT / package).rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+DIALECT = {"Tell", "Give", "Whether"}
 BEGINNINGS = {"Tell", "Give", "Say", "Look", "Take", "Note", "Whether", "Who", "What", "Have"}
 
 GENERATED = {".parts", ".venv", ".tools", ".git", "dist"}
@@ -98,10 +100,19 @@ def helps(of: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
             yield from helps(of[name], (*path, name))
 
 
+def beginning_with(words: set[str], module: Path) -> list[str]:
+    """Return how those docstrings of a module begin that begin with one of these words."""
+    first = [text.split(maxsplit=6) for text in docstrings(module.read_text()) if text.strip()]
+    return [" ".join(each) for each in first if re.sub(r"\W+$", "", each[0]) in words]
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_docstrings_begin_with_a_verb_of_the_field_or_a_thing(module: Path) -> None:
-    first = [text.split(maxsplit=6) for text in docstrings(module.read_text()) if text.strip()]
-    assert [" ".join(words) for words in first if re.sub(r"\W+$", "", words[0]) in BEGINNINGS] == []
+    assert beginning_with(BEGINNINGS, module) == []
+
+
+def test_docstrings_of_tests_say_what_is_returned() -> None:
+    assert {name_of(each): found for each in TESTS if (found := beginning_with(DIALECT, each))} == {}
 
 
 def test_words_that_the_glossary_gave_up_stand_nowhere() -> None:

@@ -36,7 +36,7 @@ TAKEOVER_SECONDS = 10.0
 
 @pytest.fixture
 def west(database: Database) -> Iterator[Site]:
-    """Give a cluster, and an account that may move agents."""
+    """Yield a cluster, and an account that may move agents."""
     with site(database, PLAN) as made:
         made.run(*grants(made, ACT))
         yield made
@@ -115,7 +115,7 @@ def leads(collector: Process) -> bool:
 
 
 def sees_no_heartbeat(at: Shift) -> bool:
-    """Tell whether nothing advances any more: a table whose writers wait may keep its readers waiting, too."""
+    """Return True if nothing advances any more: a table whose writers wait may keep its readers waiting, too."""
     ranking = at.owner.client.ranking()
     return ranking is not None and (ranking.stale or all(each.state in {"suspect", "down"} for each in ranking.dialers))
 

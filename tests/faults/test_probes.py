@@ -45,13 +45,13 @@ def until(condition: Callable[[], bool]) -> float:
 
 @pytest.fixture(scope="module")
 def tree() -> AsteriskTree:
-    """Give the Debian that holds Asterisk."""
+    """Return the Debian that holds Asterisk."""
     return AsteriskTree(Path(os.environ.get("HOTDESK_ASTERISK_TREE") or ROOT / ".parts" / "asterisk"))
 
 
 @pytest.fixture
 def dialers(tree: AsteriskTree, tmp_path: Path) -> Iterator[list[Asterisk]]:
-    """Give two dialers that run side by side."""
+    """Yield two dialers that run side by side."""
     with ExitStack() as stack:
         yield [stack.enter_context(Asterisk(tree, tmp_path / name, free_host())) for name in ("one", "two")]
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def tree() -> AsteriskTree:
-    """Give the Debian that holds Asterisk."""
+    """Return the Debian that holds Asterisk."""
     return AsteriskTree(Path(os.environ.get("HOTDESK_ASTERISK_TREE") or ROOT / ".parts" / "asterisk"))
 
 
@@ -37,7 +37,7 @@ def _extension(number: int) -> str:
 
 @pytest.fixture
 def dialers(tree: AsteriskTree, tmp_path: Path) -> Iterator[list[Asterisk]]:
-    """Give two dialers that know the phones of both desks, and an account that may ask about them."""
+    """Yield two dialers that know the phones of both desks, and an account that may ask about them."""
     phones = [_extension(0), _extension(1)]
     with ExitStack() as stack:
         yield [

@@ -24,7 +24,7 @@ SLOWLY = "2"
 
 @pytest.fixture
 def west(database: Database) -> Iterator[Site]:
-    """Give a cluster, and an account that may move agents."""
+    """Yield a cluster, and an account that may move agents."""
     with site(database, ClusterPlan(dialers=4, agents=24, remote_agents=0)) as made:
         made.run(*grants(made, ACT))
         yield made
@@ -39,7 +39,7 @@ def why_not_ready(process: Process) -> str:
 
 
 def incidents(process: Process) -> list[str]:
-    """Give which dialer each incident is about."""
+    """Return which dialer each incident is about."""
     answer = process.client.http.get(f"/v1/clusters/{CLUSTER}/incidents")
     return [each["incident"]["server_ip"] for each in answer.json()]
 
@@ -50,7 +50,7 @@ def letters(log: KafkaLog) -> list[DeadLetter]:
 
 
 def versions(log: KafkaLog, topic: Topic) -> set[int]:
-    """Give in which versions of the schema a topic's records are written."""
+    """Return in which versions of the schema a topic's records are written."""
     place, found, at = partition_of(CLUSTER, PARTITIONS), set(), 0
     while batch := log.read(topic, place, at):
         found |= {msgspec.json.decode(each.value)["schema_version"] for each in batch if each.value is not None}

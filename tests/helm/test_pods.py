@@ -17,7 +17,7 @@ POD_SUFFIX = len("-0123456789-abcde")
 
 
 def everyone(name: str) -> list[Workload]:
-    """Give everything that runs pods, with at least something among them."""
+    """Return everything that runs pods, with at least something among them."""
     found = rendered(name).workloads()
     assert found
     return found

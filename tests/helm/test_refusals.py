@@ -22,7 +22,7 @@ class Mistake(NamedTuple):
 
 
 def main(**what: Any) -> Change:  # noqa: ANN401 - a value is anything
-    """Give a change of the one cluster."""
+    """Return a change of the one cluster."""
     return {"clusters": {"main": what}}
 
 

@@ -34,7 +34,7 @@ PARTITIONS = 4
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    """Give a node that knows the database and the API by name."""
+    """Yield a node that knows the database and the API by name."""
     made = Node(tmp_path, SECRETS, names=(DATABASE, SERVICE))
     yield made
     made.close()

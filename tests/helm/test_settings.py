@@ -35,7 +35,7 @@ def put(workload: Workload, of: Rendered, folder: Path) -> str:
 
 
 def bound(table: dict[str, Any], to: type[T]) -> T:
-    """Give a table as options; a path is a text there."""
+    """Return a table as options; a path is a text there."""
     return msgspec.convert(table, to, dec_hook=lambda kind, value: kind(value))
 
 
@@ -49,7 +49,7 @@ def loaded(workload: Workload, of: Rendered, folder: Path) -> tuple[Options, dic
 
 
 def given(of: Rendered, component: str, cluster: str) -> dict[str, Any]:
-    """Give a cluster's table as it stands in the file of a role."""
+    """Return a cluster's table as it stands in the file of a role."""
     for each in of.workloads(component):
         tables = tomllib.loads(of.settings(each))["clusters"]
         if cluster in tables:

@@ -17,7 +17,7 @@ __all__ = ["browser", "page", "playwright"]
 
 @pytest.fixture(scope="module")
 def office(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """Give a living cluster, hotdesk in mode act, and the login page with the hook."""
+    """Yield a living cluster, hotdesk in mode act, and the login page with the hook."""
     folder = tmp_path_factory.mktemp("office")
     with site(database, PLAN) as made:
         made.run(*grants(made, ACT))
@@ -32,7 +32,7 @@ def office(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def bare_web(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """Give the login page with the hook, and a cluster that nobody watches."""
+    """Yield the login page with the hook, and a cluster that nobody watches."""
     folder: Path = tmp_path_factory.mktemp("web")
     with site(database, PLAN) as made, web_server(folder, made) as web:
         yield web
@@ -40,6 +40,6 @@ def bare_web(database: Database, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
-    """Give something that answers in hotdesk's place."""
+    """Yield something that answers in hotdesk's place."""
     with FakeApi() as fake:
         yield fake

@@ -16,7 +16,7 @@ USER, ALIAS = "1001", "desk1001"
 
 @pytest.fixture(scope="module")
 def web(database: Database) -> Iterator[Web]:
-    """Give the login page with the hook under Apache, which may read what everybody may read."""
+    """Yield the login page with the hook under Apache, which may read what everybody may read."""
     with tempfile.TemporaryDirectory() as made, site(database, PLAN) as at:
         folder = Path(made)
         folder.chmod(0o755)

@@ -19,7 +19,7 @@ COUNT = """() => {
 
 @pytest.fixture
 def web(bare_web: Web, api: FakeApi) -> Web:
-    """Give the login page, and a hotdesk that picks a phone."""
+    """Return the login page, and a hotdesk that picks a phone."""
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001b"}'
     bare_web.set_up(api.url)
     return bare_web

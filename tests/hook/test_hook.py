@@ -24,7 +24,7 @@ def everybody_goes_home(office: Office) -> Iterator[None]:
 
 
 def _clusters(office: Office, number: int) -> tuple[str, str, set[str]]:
-    """Give an agent's user, alias and phones."""
+    """Return an agent's user, alias and phones."""
     plan = office.site.plan.agent_plans[number]
     return plan.user, plan.alias, {phone.login for phone in plan.phones}
 
@@ -51,7 +51,7 @@ def _order_away(office: Office, number: int, before: Callable[[], object] = lamb
 
 
 def _ordered(office: Office, shown: Shown) -> object:
-    """Give the order of a screen. hotdesk hears a little later than the screen that it was sent a logout."""
+    """Return the order of a screen. hotdesk hears a little later than the screen that it was sent a logout."""
     return until(lambda: office.web.ask(shown.screen)["order"], "there is an order")
 
 

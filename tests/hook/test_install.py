@@ -31,7 +31,7 @@ def _install(root: Path, own: str) -> None:
 
 @pytest.fixture(scope="module")
 def web(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """Give the login page of a site whose agents type no phone, with the hook as the guide installs it."""
+    """Yield the login page of a site whose agents type no phone, with the hook as the guide installs it."""
     with (
         site(database, PLAN) as made,
         web_server(tmp_path_factory.mktemp("own"), made, 2, install=lambda root: _install(root, OWN + "\n?>\n")) as web,

@@ -47,7 +47,7 @@ def _all(node: Node) -> Iterator[Node]:
 
 
 def too_new(source: bytes) -> list[str]:
-    """Tell what PHP 7.2 would not understand."""
+    """Return what PHP 7.2 would not understand."""
     found = []
     for node in _all(_tree(source)):
         text = (node.text or b"").decode()

@@ -38,7 +38,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """Give a port that nobody listens on, and nobody else takes meanwhile."""
+    """Yield a port that nobody listens on, and nobody else takes meanwhile."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
@@ -46,6 +46,6 @@ def silent_port() -> Iterator[int]:
 
 @pytest.fixture
 def ami() -> Iterator[Manager]:
-    """Give a manager that answers as a living Asterisk's does."""
+    """Yield a manager that answers as a living Asterisk's does."""
     with Manager() as one:
         yield one

@@ -46,7 +46,7 @@ ROUTES = {
 
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[FedService]:
-    """Give a process that asks for no tokens."""
+    """Yield a process that asks for no tokens."""
     with service_of(tmp_path, ApiOptions(port=0)) as service:
         made = FedService(service)
         yield made
@@ -55,7 +55,7 @@ def floor(tmp_path: Path) -> Iterator[FedService]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Give a process that asks for tokens, for all tests that leave no trace in it."""
+    """Yield a process that asks for tokens, for all tests that leave no trace in it."""
     tokens = tmp_path_factory.mktemp("house") / "tokens"
     secret_file(tokens, "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(tokens.parent, ApiOptions(port=0, token_file=tokens)) as service:
@@ -69,7 +69,7 @@ POLLS = count(1)
 
 @pytest.fixture
 def http(house: Service) -> Iterator[httpx.Client]:
-    """Give a client without a token of that process, which has just had a poll of the cluster."""
+    """Yield a client without a token of that process, which has just had a poll of the cluster."""
     sequence = next(POLLS)
     at_ms = NOW_MS + 500 * sequence
     records = (

@@ -13,7 +13,7 @@ UPGRADES = Path(__file__).parents[2] / "docs" / "guide" / "upgrades.md"
 
 
 def documented(log: Path, copy: Path) -> list[str]:
-    """Give the command by which the documents have a running log copied, for these files and this Python."""
+    """Return the command by which the documents have a running log copied, for these files and this Python."""
     (line,) = re.findall(r"^.*VACUUM INTO.*$", UPGRADES.read_text().replace("\\\n", ""), re.MULTILINE)
     words = shlex.split(line)
     assert words[0] == "/opt/hotdesk/current/bin/python"
@@ -24,7 +24,7 @@ def documented(log: Path, copy: Path) -> list[str]:
 
 
 def incident(client: Client) -> dict[str, object]:
-    """Give the one incident there is, as it was opened; nothing while there is none."""
+    """Return the one incident there is, as it was opened; nothing while there is none."""
     found = client.http.get(f"/v1/clusters/{CLUSTER}/incidents").json()
     assert len(found) <= 1
     return {name: found[0]["incident"][name] for name in ("incident", "opened_at_ms")} if found else {}

@@ -22,14 +22,14 @@ API_USER, API_PASSWORD = "hotdesk", "for-the-agent-api"
 
 @pytest.fixture
 def bare(database: Database) -> Iterator[Site]:
-    """Give a cluster whose account may only read."""
+    """Yield a cluster whose account may only read."""
     with site(database, THIRTY) as made:
         yield made
 
 
 @pytest.fixture
 def thirty(database: Database) -> Iterator[Site]:
-    """Give a cluster whose account may tell screens to log out, too."""
+    """Yield a cluster whose account may tell screens to log out, too."""
     with site(database, THIRTY) as made:
         made.run(*grants(made, ACT))
         yield made

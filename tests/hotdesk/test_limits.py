@@ -25,7 +25,7 @@ PAUSE = f"/v1/clusters/{CLUSTER}/pause"
 
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[FedService]:
-    """Give a process that asks for tokens, and whose limits are soon reached."""
+    """Yield a process that asks for tokens, and whose limits are soon reached."""
     secret_file(tmp_path / "tokens", f"pick {WEB}\npick {OTHER}\nadmin {ADMIN}\n")
     api = ApiOptions(
         port=0,

@@ -39,7 +39,7 @@ CHECKED = [
 
 @pytest.fixture(scope="module", params=[False, True], ids=["this machine", "tokens"])
 def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FedService]:
-    """Give a process that owns a cluster of three dialers, and asks for tokens or not."""
+    """Yield a process that owns a cluster of three dialers, and asks for tokens or not."""
     folder = tmp_path_factory.mktemp("openapi")
     api = ApiOptions(port=0)
     if request.param:
@@ -55,7 +55,7 @@ def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """Give a connection that knows no proxy."""
+    """Yield a connection that knows no proxy."""
     with requests.Session() as made:
         made.trust_env = False
         yield made

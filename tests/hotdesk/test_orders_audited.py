@@ -22,7 +22,7 @@ BASE = f"/v1/clusters/{CLUSTER}"
 
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[FedService]:
-    """Give a process that asks for tokens, and in it somebody who is logged in."""
+    """Yield a process that asks for tokens, and in it somebody who is logged in."""
     secret_file(tmp_path / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     with service_of(tmp_path, ApiOptions(port=0, token_file=tmp_path / "tokens")) as service:
         made = FedService(service)
@@ -37,7 +37,7 @@ def floor(tmp_path: Path) -> Iterator[FedService]:
 
 
 def told(floor: FedService, number: int) -> list[Decision]:
-    """Give the decisions about so many orders, once they are known."""
+    """Return the decisions about so many orders, once they are known."""
 
     def found() -> list[Decision]:
         answer = floor.http.get(f"{BASE}/decisions")
@@ -50,7 +50,7 @@ def told(floor: FedService, number: int) -> list[Decision]:
 
 
 def mark_of(scope: str) -> str:
-    """Give what stands for a token: how sha256sum begins."""
+    """Return what stands for a token: how sha256sum begins."""
     return sha256(TOKENS[scope].encode()).hexdigest()[:6]
 
 

@@ -21,7 +21,7 @@ REFUSED = "the settings changed and cannot be used; all stays as it was"
 
 @pytest.fixture
 def east(database: Database) -> Iterator[Site]:
-    """Give a second cluster."""
+    """Yield a second cluster."""
     with site(database, FIVE_DESKS) as made:
         yield made
 
@@ -46,7 +46,7 @@ class Settings:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Give a settings file."""
+    """Return a settings file."""
     return Settings(tmp_path)
 
 

@@ -56,7 +56,7 @@ class Roles:
 
 @pytest.fixture
 def roles(start: Start, broker: Broker, west: Site) -> Roles:
-    """Give roles on the one broker, for a cluster whose dialers stand still."""
+    """Return roles on the one broker, for a cluster whose dialers stand still."""
     made = Roles(start, broker, west)
     made.create_topics()
     return made
@@ -64,26 +64,26 @@ def roles(start: Start, broker: Broker, west: Site) -> Roles:
 
 @pytest.fixture
 def log(roles: Roles) -> Iterator[KafkaLog]:
-    """Give the log that those roles share."""
+    """Yield the log that those roles share."""
     with KafkaLog(roles.settings) as opened:
         yield opened
 
 
 @pytest.fixture
 def moody(tmp_path: Path) -> Iterator[Broker]:
-    """Give a broker of one's own, not started, to be stopped at will."""
+    """Yield a broker of one's own, not started, to be stopped at will."""
     broker = Broker(KAFKA_HOME, tmp_path / "kafka")
     yield broker
     broker.kill()
 
 
 def owns(process: Process) -> bool:
-    """Tell whether a process decides for the cluster."""
+    """Return True if a process decides for the cluster."""
     return process.client.metric("hotdesk_cluster_owned", cluster=CLUSTER) == 1
 
 
 def leads(process: Process) -> bool:
-    """Tell whether a collector works for the cluster."""
+    """Return True if a collector works for the cluster."""
     return process.client.metric("hotdesk_collector_leading", cluster=CLUSTER) == 1
 
 

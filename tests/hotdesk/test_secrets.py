@@ -72,7 +72,7 @@ def environment_of(site: Site, secrets: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def agent_api(west: Site) -> Iterator[FakeAgentApi]:
-    """Give the agent API of a cluster whose account may act."""
+    """Yield the agent API of a cluster whose account may act."""
     west.run(*grants(west, ACT), f"ALTER USER '{west.user}'@'%' IDENTIFIED BY '{RIGHT['database']}'")
     with FakeAgentApi(west.connect, user="hotdesk", password=RIGHT["agent-api"]) as made:
         yield made
@@ -80,7 +80,7 @@ def agent_api(west: Site) -> Iterator[FakeAgentApi]:
 
 @pytest.fixture
 def ami(monkeypatch: pytest.MonkeyPatch) -> Iterator[manager.Manager]:
-    """Give a dialer's manager that knows the right secret."""
+    """Yield a dialer's manager that knows the right secret."""
     monkeypatch.setattr(manager, "SECRET", RIGHT["ami"])
     with manager.Manager() as made:
         yield made
@@ -121,7 +121,7 @@ def ask_everything(url: str, tokens: dict[str, str]) -> Iterator[tuple[str, byte
 
 
 def all_said(process: Process, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Give what a process has written anywhere, and what others see of it."""
+    """Yield what a process has written anywhere, and what others see of it."""
     yield "its command line", Path(f"/proc/{process.pid}/cmdline").read_bytes()
     yield "standard error", process.said.read_bytes()
     yield "standard output", process.printed.read_bytes()

@@ -51,26 +51,26 @@ def running(folder: Path, at: Site) -> Iterator[Client]:
 
 @pytest.fixture
 def living(west: Site, tmp_path: Path) -> Iterator[tuple[Client, SimulatedCluster]]:
-    """Give a running hotdesk and the living cluster it watches, every dialer of it offered."""
+    """Yield a running hotdesk and the living cluster it watches, every dialer of it offered."""
     with west.living() as cluster, running(tmp_path, west) as client:
         until(lambda: len(client.offered()) == 3, "every dialer is offered")
         yield client, cluster
 
 
 def seconds_until(condition: Callable[[], object], what: str) -> float:
-    """Tell how long it took until a condition held."""
+    """Return how long it took until a condition held."""
     began = time.monotonic()
     until(condition, what)
     return time.monotonic() - began
 
 
 def why_not(client: Client, server_ip: str) -> list[str]:
-    """Tell what keeps new logins away from a dialer."""
+    """Return what keeps new logins away from a dialer."""
     return [why.value for each in client.dialers() if each.server_ip == server_ip for why in each.ineligible_because]
 
 
 def stalled(client: Client) -> list[float | None]:
-    """Tell for how long each dialer's heartbeat has stood still; None: there is none."""
+    """Return how long each dialer's heartbeat has stood still, in seconds; None: there is none."""
     return [each.heartbeat_stalled_seconds for each in client.dialers()]
 
 
@@ -169,7 +169,7 @@ def test_a_database_that_stops_is_an_outage_and_no_dead_dialer_and_all_heals(tmp
 
 @pytest.fixture
 def short(server_folder: Path) -> Path:
-    """Give a folder for a server of one's own, whose path is short enough for a socket's name."""
+    """Return a folder for a server of one's own, whose path is short enough for a socket's name."""
     return server_folder / "stopped"
 
 

@@ -16,7 +16,7 @@ SECRET = "hunter22-is-no-good"
 
 
 def refusal(from_file: object, options: Options | None = None, environment: dict[str, str] | None = None) -> str:
-    """Give the sentence by which clusters are refused: one line, and no secret in it."""
+    """Return the sentence by which clusters are refused: one line, and no secret in it."""
     with pytest.raises(SettingsError) as refused:
         clusters(from_file, options or Options(), environment or {})
     said = str(refused.value)

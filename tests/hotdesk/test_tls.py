@@ -28,7 +28,7 @@ class Issuer:
         self._authority.cert_pem.write_to_path(str(self.file))
 
     def issue(self) -> dict[str, str]:
-        """Give the settings of an API with a new certificate, in the same files as before."""
+        """Return the settings of an API with a new certificate, in the same files as before."""
         made = self._authority.issue_cert("127.0.0.1")
         cert, key = self._folder / "api.pem", self._folder / "api.key"
         made.cert_chain_pems[0].write_to_path(str(cert))
@@ -44,7 +44,7 @@ class Issuer:
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
-    """Give an authority."""
+    """Return an authority."""
     return Issuer(tmp_path)
 
 

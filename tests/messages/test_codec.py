@@ -69,7 +69,7 @@ def test_any_poll_comes_back_as_it_was(
 
 
 def changed(**fields: object) -> bytes:
-    """Give an incident's JSON with other fields; None leaves one out."""
+    """Return an incident's JSON with other fields; None leaves one out."""
     raw = {
         "record": "incident",
         "cluster": "west",

@@ -21,5 +21,5 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the `hotdesk` of the wheel, in an environment that has nothing else."""
+    """Return the `hotdesk` of the wheel, in an environment that has nothing else."""
     return install(built.wheel, tmp_path_factory.mktemp("installed") / "environment", system_python())

@@ -79,15 +79,15 @@ class Machine:
         assert started.returncode == 0, "\n".join(map(self.status, services))
 
     def status(self, service: str) -> str:
-        """Tell how a service stands, with its last lines."""
+        """Return how a service stands, with its last lines."""
         return self.tried("systemctl", "status", "--no-pager", "--full", "--lines=20", service).stdout
 
     def shown(self, service: str, name: str) -> str:
-        """Give a property of a service."""
+        """Return a property of a service."""
         return self.run("systemctl", "show", "--property", name, "--value", service).strip()
 
     def pid(self, service: str) -> int:
-        """Give its main process's number here, outside."""
+        """Return its main process's number here, outside."""
         inside = self.shown(service, "MainPID")
         for status in Path("/proc").glob("[0-9]*/status"):
             try:

@@ -24,7 +24,7 @@ class Built(NamedTuple):
 
 
 def tool(name: str) -> str:
-    """Give the path of a program that must be there."""
+    """Return the path of a program that must be there."""
     found = shutil.which(name) or shutil.which(name, path=ROOT / ".tools" / "bin")
     assert found, f"there is no {name}"
     return found
@@ -51,7 +51,7 @@ def uv(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 
 
 def system_python() -> Path:
-    """Give a Python that a service may run: one outside of every home, if this machine has any."""
+    """Return a Python that a service may run: one outside of every home, if this machine has any."""
     own = Path(sys.executable).resolve()
     of_the_system = [Path(f"/usr/bin/python3.{minor}") for minor in range(11, 15)]
     seen = [each for each in (own, *of_the_system) if each.exists() and not str(each).startswith(HOMES)]

@@ -52,7 +52,7 @@ class Index:
 
 @pytest.fixture
 def index() -> Iterator[Index]:
-    """Give an index that has both releases."""
+    """Yield an index that has both releases."""
     made = Index()
     made.has("some-library", GOOD)
     made.has("second-library", OTHER)

@@ -45,7 +45,7 @@ def _words(steps: list[Step], name: str) -> list[str]:
 
 
 def _copied() -> list[str]:
-    """Give what is copied out of this folder."""
+    """Return what is copied out of this folder."""
     return [word for words in _words(BUILD, "COPY") for word in words.split()[:-1]]
 
 

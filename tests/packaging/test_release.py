@@ -27,7 +27,7 @@ PINNED = re.compile(r"^([\w.-]+)==([\w.]+)")
 
 
 def _pins(file: Path) -> dict[str, set[str]]:
-    """Give what a locked file pins: the hashes of each name and version."""
+    """Return what a locked file pins: the hashes of each name and version."""
     pins: dict[str, set[str]] = {}
     for line in file.read_text().splitlines():
         if line[:1].isalnum():
@@ -131,7 +131,7 @@ def test_its_pages_came_along(installed: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def source(built: Built, tmp_path: Path) -> Path:
-    """Give the sdist's content as somebody else's checkout: with git, one commit, and no tag."""
+    """Return the sdist's content as somebody else's checkout: with git, one commit, and no tag."""
     with tarfile.open(built.sdist) as sdist:
         sdist.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.glob("hotdesk-*")

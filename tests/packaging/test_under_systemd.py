@@ -32,7 +32,7 @@ def _secret(machine: Machine, name: str, content: str) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path, installed: Path) -> Machine:
-    """Give a machine after the document's steps 1, 2 and 4, not yet booted."""
+    """Return a machine after the document's steps 1, 2 and 4, not yet booted."""
     made = Machine(tmp_path / "machine")
     shutil.copytree(installed.parents[1], made.opt / VERSION, symlinks=True)
     (made.opt / "current").symlink_to(VERSION)

@@ -18,7 +18,7 @@ TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 
 
 def settings(file: Path, *, commented: bool = False) -> dict[str, list[str]]:
-    """Give the settings of a unit's file, whatever its section; each may stand there more than once."""
+    """Return the settings of a unit's file, whatever its section; each may stand there more than once."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in file.read_text().splitlines():
         text = line.removeprefix("#") if commented and line.startswith("#Load") else line
@@ -29,13 +29,13 @@ def settings(file: Path, *, commented: bool = False) -> dict[str, list[str]]:
 
 
 def credentials(file: Path, *, commented: bool = False) -> dict[str, str]:
-    """Give the secrets that a drop-in names: where each lies, by its name."""
+    """Return the secrets that a drop-in names: where each lies, by its name."""
     loaded = (each.partition(":") for each in settings(file, commented=commented)["LoadCredential"])
     return {name: path for name, _, path in loaded}
 
 
 def environment(file: Path) -> dict[str, str]:
-    """Give the variables that a unit sets."""
+    """Return the variables that a unit sets."""
     return dict(each.split("=", 1) for each in settings(file)["Environment"])
 
 
@@ -49,5 +49,5 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def toml(text: str) -> list[str]:
-    """Give the settings that a document shows, without the indentation of a list."""
+    """Return the settings that a document shows, without the indentation of a list."""
     return [re.sub(r"^   ", "", each, flags=re.MULTILINE) for each in TOML.findall(text)]

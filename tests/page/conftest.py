@@ -13,14 +13,14 @@ __all__ = ["browser", "page", "playwright"]
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Give a living cluster, shown to everybody on this machine."""
+    """Yield a living cluster, shown to everybody on this machine."""
     with playing(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Scene]:
-    """Give a living cluster whose page wants a token."""
+    """Yield a living cluster whose page wants a token."""
     folder = tmp_path / "guarded"
     folder.mkdir()
     with playing(folder, tokens=True) as made:

@@ -24,7 +24,7 @@ ORDERS = f"/clusters/{CLUSTER}/orders"
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    """Give a token of each scope."""
+    """Return a token of each scope."""
     file = tmp_path / "tokens"
     secret_file(file, "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
     return Tokens.load(file)
@@ -32,7 +32,7 @@ def tokens(tmp_path: Path) -> Tokens:
 
 @pytest.fixture
 def stranger(guarded: Scene) -> Iterator[httpx.Client]:
-    """Give a client that carries neither token nor cookie."""
+    """Yield a client that carries neither token nor cookie."""
     with httpx.Client(base_url=guarded.url, trust_env=False) as client:
         yield client
 
@@ -45,7 +45,7 @@ def sign_in(page: Page, scene: Scene, token: str, name: str = "anna") -> None:
 
 
 def mark_of(client: httpx.Client) -> str:
-    """Give what a form of the page carries."""
+    """Return what a form of the page carries."""
     found = re.search(r'name="mark" value="([0-9a-f]{64})"', client.get(f"/clusters/{CLUSTER}").text)
     assert found
     return found[1]

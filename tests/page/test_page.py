@@ -253,7 +253,7 @@ def test_everything_is_reached_by_keyboard_and_focus_stays_while_the_page_change
 
 @pytest.fixture(params=[("light", 1200, 900), ("dark", 360, 740)], ids=["light", "dark phone"])
 def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Give a page as different people have it."""
+    """Yield a page as different people have it."""
     # axe is put into the page by the test, which the page's own policy would not let run
     scheme, width, height = request.param
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, bypass_csp=True)

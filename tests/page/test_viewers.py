@@ -114,7 +114,7 @@ class _Reader:
         return {"type": "http.disconnect"}
 
     async def next(self) -> bytes:
-        """Give what came next."""
+        """Return what came next."""
         async with asyncio.timeout(20):
             return await self._got.get()
 

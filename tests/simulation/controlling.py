@@ -184,7 +184,7 @@ class Controller(Stoppable):
         self._plan_turn()
 
     def now(self) -> float:
-        """Tell the time of this process's monotonic clock."""
+        """Return the time of this process's monotonic clock."""
         return self.awake_for + self._ahead
 
     @property
@@ -208,7 +208,7 @@ class Controller(Stoppable):
 
     @property
     def decides(self) -> bool:
-        """Tell whether it believes to own the cluster."""
+        """Return True if it believes to own the cluster."""
         return self.view is not None and self.view.owned
 
     # --- what `controller.runtime` does with threads --------------------------------------------------------------

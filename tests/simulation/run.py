@@ -46,7 +46,7 @@ class Report(NamedTuple):
     timeline: list[str]
 
     def story(self) -> str:
-        """Tell it, for people."""
+        """Return its story, for people."""
         return "\n".join([*self.timeline, "" if self.broken else "nothing is broken"])
 
 

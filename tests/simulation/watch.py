@@ -246,7 +246,7 @@ class Watch:
             raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{who}: {why}")
 
     def _is_excused(self, dialer: Dialer) -> bool:
-        """Tell whether everything that can be known speaks for a death, or somebody has decided not to doubt it."""
+        """Return True if everything that can be known speaks for a death, or somebody has decided not to doubt it."""
         silent = self._world.restarted or self._looks_bad_since(dialer) < self._now
         silent = silent or self._now - max(dialer.silent_until, self._world.thawed_at) < UNDER_WAY_SECONDS
         refused = ProbeResult.REFUSED in dialer.answers.values()

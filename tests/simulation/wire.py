@@ -46,7 +46,7 @@ class Wire:
         self.store(entries)
 
     def ends(self) -> dict[Topic, int]:
-        """Tell where each topic ends."""
+        """Return where each topic ends."""
         return {topic: len(stored) for topic, stored in self.topics.items()}
 
     def store(self, entries: Sequence[Entry]) -> None:
@@ -163,7 +163,7 @@ class Tail:
         return self._caught_up
 
     def poll(self) -> list[Stored]:
-        """Give some of what is new."""
+        """Return some of what is new."""
         if not self._line.up or self._looked_at == self._wire.stored:
             return []
         found: list[Stored] = []

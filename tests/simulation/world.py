@@ -113,7 +113,7 @@ class Dialer:
 
     @property
     def carries_calls(self) -> bool:
-        """Tell whether its Asterisk works, and can be heard."""
+        """Return True if its Asterisk works, and can be heard."""
         return not (self.dead or self.hung or self.vanished)
 
     @property
@@ -261,15 +261,15 @@ class World:
         return f"{user}{LETTERS[list(self.dialers).index(server_ip)]}"
 
     def server_of(self, phone_login: str) -> str:
-        """Tell on which dialer a phone is."""
+        """Return the dialer of a phone."""
         return list(self.dialers)[LETTERS.index(phone_login[-1])]
 
     def row_of(self, user: str) -> Live | None:
-        """Give a user's row."""
+        """Return a user's row."""
         return next((each for each in self.rows.values() if each.user == user), None)
 
     def rows_of(self, user: str) -> list[Live]:
-        """Give all rows of a user, whether there is a screen or not."""
+        """Return all rows of a user, whether there is a screen or not."""
         return [each for each in (*self.rows.values(), *self.remotes.values()) if each.user == user]
 
     def add_remote(self, user: str, server_ip: str) -> None:
@@ -278,7 +278,7 @@ class World:
         self.remotes[user] = Live(self._ids, user, server_ip, f"R/{user}", "READY", born=self.clock.now)
 
     def on(self, server_ip: str) -> list[Live]:
-        """Give the rows on a dialer."""
+        """Return the rows on a dialer."""
         return [each for each in self.rows.values() if each.server_ip == server_ip]
 
     # --- screens ------------------------------------------------------------------------------------------------

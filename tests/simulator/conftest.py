@@ -14,7 +14,7 @@ from simulator.database import Database
 
 @pytest.fixture
 def connection(database: Database) -> Iterator[Connection]:
-    """Give the administrator's connection, using a new database with VICIdial's tables."""
+    """Yield the administrator's connection, using a new database with VICIdial's tables."""
     name = f"asterisk_{uuid.uuid4().hex}"
     with database.connect() as administrator:
         schema.create(administrator, name)
@@ -24,7 +24,7 @@ def connection(database: Database) -> Iterator[Connection]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], bool]:
-    """Give a function that waits for a condition, at most 20 seconds, and tells whether it came true."""
+    """Return a function that waits for a condition, at most 20 seconds, and tells whether it came true."""
 
     def wait(condition: Callable[[], bool]) -> bool:
         pause = threading.Event()

@@ -111,7 +111,7 @@ Opens = Callable[..., AbstractContextManager[Floor]]
 
 @pytest.fixture
 def opened(database: Database) -> Opens:
-    """Give a function that opens a cluster in a database of its own."""
+    """Yield a function that opens a cluster in a database of its own."""
     numbers = iter(range(100))
 
     @contextmanager
@@ -144,7 +144,7 @@ def opened(database: Database) -> Opens:
 
 @pytest.fixture
 def floor(opened: Opens) -> Iterator[Floor]:
-    """Give the usual cluster with everybody logged in."""
+    """Yield the usual cluster with everybody logged in."""
     with opened() as floor:
         floor.cluster.begin_mid_shift()
         yield floor

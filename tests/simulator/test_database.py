@@ -36,7 +36,7 @@ def listening(port: int) -> bool:
 
 @pytest.fixture
 def folder(server_folder: Path, request: pytest.FixtureRequest) -> Path:
-    """Give a folder of the test's own, short enough for a socket."""
+    """Return a folder of the test's own, short enough for a socket."""
     return server_folder / str(abs(hash(request.node.nodeid)) % 10**8)
 
 

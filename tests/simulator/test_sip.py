@@ -15,7 +15,7 @@ ONE, TWO, ELSEWHERE = "127.20.9.11", "127.20.9.12", "192.0.2.11"
 
 @pytest.fixture
 def ports() -> Iterator[SipPorts]:
-    """Give the ports of two dialers, and of one whose address is not this machine's."""
+    """Yield the ports of two dialers, and of one whose address is not this machine's."""
     made = SipPorts([ONE, TWO, ELSEWHERE], free_udp_port())
     made.start()
     yield made

@@ -1,4 +1,4 @@
-"""Whether what a process uses stays as it is. Pure."""
+"""The growth of what a process uses. Pure."""
 
 import statistics
 from collections.abc import Sequence

@@ -39,12 +39,12 @@ class Trouble:
     """Until when so many were in trouble at once that nobody might be moved; infinite: to the end."""
 
     def covers(self, at: float, grace: float = 0.0) -> bool:
-        """Tell whether it lasted at a moment."""
+        """Return True if it lasted at a moment."""
         return self.began <= at and (self.ended is None or at <= self.ended + grace)
 
 
 def wrongly_told(telling: Telling, troubles: Iterable[Trouble]) -> str:
-    """Tell why an agent should not have been told to log out; empty: it was right."""
+    """Return why an agent should not have been told to log out; empty: it was right."""
     where = f"agent {telling.user} was told to log out of {telling.server_ip}"
     found = [
         each for each in troubles if each.server_ip == telling.server_ip and each.covers(telling.at, UNDERWAY_SECONDS)
@@ -64,7 +64,7 @@ def wrongly_told(telling: Telling, troubles: Iterable[Trouble]) -> str:
 def told_twice(
     tellings: Iterable[Telling], troubles: Sequence[Trouble], own_choices: Mapping[str, Sequence[float]]
 ) -> list[str]:
-    """Tell who was told to log out more than once for one incident.
+    """Return the users who were sent a logout more than once for one incident.
 
     Args:
         tellings: all of them, in order.
@@ -96,7 +96,7 @@ def told_twice(
 def wrongly_offered(
     offered: Iterable[str], troubles: Iterable[Trouble], at: float, blind_until: float
 ) -> dict[str, float]:
-    """Give the dialers that are dead and offered, and for how many seconds they have been.
+    """Return the dialers that are dead and offered, and for how many seconds they have been.
 
     Args:
         offered: dialers that take new logins, by a ranking that is not stale.

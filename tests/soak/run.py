@@ -270,7 +270,7 @@ class Soak:
         return {each.server_ip for each in self._warn_once if each.ended is None and each.why is not Why.STALLED}
 
     def _well(self) -> bool:
-        """Tell whether it is known which dialers are lost, and everybody is at work on another one."""
+        """Return True if it is known which dialers are lost, and everybody is at work on another one."""
         try:
             ranking = self._replica.client.ranking()
             decided = any(decides(each) for each in self._at.controllers)

@@ -17,13 +17,13 @@ PARTITIONS = 4
 
 
 def settings_of(bootstrap: str) -> KafkaSettings:
-    """Give settings whose topics nobody else uses."""
+    """Return settings whose topics nobody else uses."""
     return KafkaSettings(bootstrap_servers=(bootstrap,), prefix=f"t{uuid.uuid4().hex[:8]}.", partitions=PARTITIONS)
 
 
 @pytest.fixture
 def kafka_settings(broker: Broker) -> KafkaSettings:
-    """Give settings whose topics exist."""
+    """Return settings whose topics exist."""
     settings = settings_of(broker.bootstrap)
     create_topics(settings, replication=1)
     return settings
@@ -31,7 +31,7 @@ def kafka_settings(broker: Broker) -> KafkaSettings:
 
 @pytest.fixture
 def kafka_log(kafka_settings: KafkaSettings) -> Iterator[KafkaLog]:
-    """Give a log in Kafka."""
+    """Yield a log in Kafka."""
     with KafkaLog(kafka_settings) as log:
         yield log
 
@@ -48,7 +48,7 @@ def open_embedded(tmp_path: Path) -> Callable[..., EmbeddedLog]:
 
 @pytest.fixture(params=["embedded", "kafka"])
 def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    """Give a log, of each kind in turn."""
+    """Yield a log, of each kind in turn."""
     if request.param == "kafka":
         yield request.getfixturevalue("kafka_log")
         return

@@ -27,7 +27,7 @@ def _written(log: BreakableLog) -> list[int]:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[BreakableLog]:
-    """Give a log in a file, behind a line that may be cut."""
+    """Yield a log in a file, behind a line that may be cut."""
     with BreakableLog(EmbeddedLog(tmp_path / "log.db", 4)) as log:
         yield log
 

@@ -96,7 +96,7 @@ class Strict:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
-    """Give the broker."""
+    """Yield the broker."""
     made = Strict(tmp_path_factory.mktemp("strict"))
     with made.broker:
         yield made
@@ -104,7 +104,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
 
 @pytest.fixture
 def topics(strict: Strict) -> KafkaSettings:
-    """Give topics of one's own, as who may do everything."""
+    """Return topics of one's own, as who may do everything."""
     settings = strict.open_settings
     create_topics(settings, replication=1)
     return settings
@@ -138,7 +138,7 @@ def grant(settings: KafkaSettings, user: User) -> None:
 
 
 def allowed(log: KafkaLog, topic: Topic) -> bool:
-    """Tell whether a record can be stored."""
+    """Return True if a record can be stored."""
     try:
         log.append([Entry(topic, "west", b"1")])
     except LogRefusedError:

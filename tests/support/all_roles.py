@@ -54,7 +54,7 @@ def picking(client: Client) -> Pick:
 
 @contextmanager
 def at_work(client: Client, at: Site) -> Iterator[SimulatedCluster]:
-    """Give the cluster with everybody logged in, through hotdesk."""
+    """Yield the cluster with everybody logged in, through hotdesk."""
     with at.living(picking(client), AT_WORK) as cluster:
         until(lambda: cluster.logged_in == len(at.plan.agent_plans), "everybody is in", 40)
         until(lambda: client.metric("hotdesk_dialer_agents") == len(at.plan.agent_plans), "everybody is counted")

@@ -23,14 +23,14 @@ expect.set_options(timeout=LONG_MS)
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Give Playwright, which runs once in a thread."""
+    """Yield Playwright, which runs once in a thread."""
     with sync_playwright() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Give a headless Chromium."""
+    """Yield a headless Chromium."""
     chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
     yield chromium
     chromium.close()
@@ -38,7 +38,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Give an empty page; a mistake of its scripts, or one that the browser keeps from running, fails the test."""
+    """Yield an empty page; a mistake of its scripts, or one that the browser keeps from running, fails the test."""
     context = browser.new_context()
     shown = context.new_page()
     mistakes = watch(shown)
@@ -48,7 +48,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def watch(page: Page) -> list[str]:
-    """Give the list that a page's mistakes will be in."""
+    """Return the list that a page's mistakes will be in."""
     mistakes: list[str] = []
 
     def note(said: ConsoleMessage) -> None:
@@ -62,7 +62,7 @@ def watch(page: Page) -> list[str]:
 
 @contextmanager
 def slowing_browser(folder: Path, playwright: Playwright) -> Iterator[BrowserContext]:
-    """Give a Chromium that slows hidden tabs down, as it does for people: Playwright's own never hides a tab."""
+    """Yield a Chromium that slows hidden tabs down, as it does for people: Playwright's own never hides a tab."""
     command = [shutil.which("chromium") or "chromium", "--headless=new", *FLAGS]
     with subprocess.Popen(  # noqa: S603 (our own command)
         [*command, "--remote-debugging-port=0", f"--user-data-dir={folder}"],

@@ -176,7 +176,7 @@ def desk_state(*dialers: DialerReading, full: int | None = None) -> ClusterState
 
 
 def stored(entries: Iterable[Entry], offset: int = 0) -> list[Stored]:
-    """Give entries as a log gives them back."""
+    """Return entries as a log gives them back."""
     return [
         Stored(
             topic=entry.topic,
@@ -192,7 +192,7 @@ def stored(entries: Iterable[Entry], offset: int = 0) -> list[Stored]:
 
 
 def arrived(*each: Record | Entry, offset: int = 0) -> list[News]:
-    """Give records as they arrive from a log."""
+    """Return records as they arrive from a log."""
     return [read(one) for one in stored((one if isinstance(one, Entry) else entry_of(one) for one in each), offset)]
 
 

@@ -26,7 +26,7 @@ Command = Callable[..., Outcome]
 
 
 def one_line(outcome: Outcome, code: int) -> str:
-    """Give what a failed command said: one line, on standard error, no traceback, no secret."""
+    """Return what a failed command said: one line, on standard error, no traceback, no secret."""
     assert outcome.code == code, outcome
     assert SECRET not in outcome.output + outcome.errors
     (line,) = outcome.errors.splitlines()
@@ -35,7 +35,7 @@ def one_line(outcome: Outcome, code: int) -> str:
 
 
 def subjects(outcome: Outcome, verdict: str) -> dict[str, str]:
-    """Give the findings of one verdict from `check --json`, by subject."""
+    """Return the findings of one verdict from `check --json`, by subject."""
     return {each["subject"]: each["what"] for each in json.loads(outcome.output) if each["verdict"] == verdict}
 
 

@@ -49,12 +49,12 @@ class Watch(NamedTuple):
 
 
 def told(receiver: Receiver, status: str, route: str = "pager") -> list[dict[str, Any]]:
-    """Give the notifications, as firing or as resolved, that went to a receiver of the shipped configuration."""
+    """Return the notifications, as firing or as resolved, that went to a receiver of the shipped configuration."""
     return [body for _, path, body in list(receiver.got) if (path, body["status"]) == (f"/{route}", status)]
 
 
 def settings_for(target: str, alertmanager: str) -> dict[str, Any]:
-    """Give the shipped Prometheus configuration, with the addresses of this run in place of the example's."""
+    """Return the shipped Prometheus configuration, with the addresses of this run in place of the example's."""
     shipped: dict[str, Any] = yaml.safe_load(SCRAPING.read_text())
     shipped["rule_files"] = [str(RULES)]
     shipped["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]

@@ -67,12 +67,12 @@ def service_of(folder: Path, api: ApiOptions, policies: dict[str, Policy] | None
 
 
 def bearer(scope: str) -> dict[str, str]:
-    """Give the header that a token of this scope goes into."""
+    """Return the header that a token of this scope goes into."""
     return {"authorization": f"Bearer {TOKENS[scope]}"}
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, object]:
-    """Give a refusal's problem document, which must be one as RFC 9457 says."""
+    """Return a refusal's problem document, which must be one as RFC 9457 says."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     found: dict[str, object] = answer.json()

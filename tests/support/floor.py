@@ -86,12 +86,12 @@ class Floor:
 
     @property
     def incident(self) -> Incident:
-        """Give the only open incident."""
+        """Return the only open incident."""
         (incident,) = self.state.decided.incidents.values()
         return incident
 
     def listed(self) -> dict[str, NotMoved]:
-        """Tell who is not moved and why."""
+        """Return why each agent is not moved, by user."""
         return {each.user: each.why for each in self.incident.listed}
 
 

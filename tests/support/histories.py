@@ -168,7 +168,7 @@ HISTORIES: st.SearchStrategy[list[Step]] = st.lists(TABLES, min_size=1, max_size
 
 
 def rows_of(tables: Tables, *, agents: bool, catalogue: bool, unchanged: Tables | None = None) -> Reading:
-    """Give the tables as the database gives them; phones and aliases only where they differ from `unchanged`."""
+    """Return the tables as the database gives them; phones and aliases only where they differ from `unchanged`."""
     phones_changed = unchanged is None or unchanged.phones != tables.phones
     return Reading(
         dialers=[

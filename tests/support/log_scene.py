@@ -83,7 +83,7 @@ class Scene:
 
     @property
     def page(self) -> str:
-        """Give the address of the cluster's page."""
+        """Return the address of the cluster's page."""
         return f"{self.url}/clusters/{CLUSTER}"
 
     def _run(self) -> None:

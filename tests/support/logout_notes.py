@@ -38,7 +38,7 @@ def note_orders(site: Site) -> None:
 
 
 def tellings(site: Site) -> list[Telling]:
-    """Give all that was noted, in order.
+    """Return all that was noted, in order.
 
     Raises:
         pymysql.MySQLError: the database is away.

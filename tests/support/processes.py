@@ -68,12 +68,12 @@ class Client:
         self.http.close()
 
     def ranking(self) -> RankingAnswer | None:
-        """Give the cluster's ranking, once there is one."""
+        """Return the cluster's ranking, once there is one."""
         answer = self.http.get(f"/v1/clusters/{CLUSTER}/ranking")
         return msgspec.json.decode(answer.content, type=RankingAnswer) if answer.is_success else None
 
     def alias(self, alias: str) -> AliasAnswer | None:
-        """Give an alias's ranking, once the alias is known."""
+        """Return an alias's ranking, once the alias is known."""
         answer = self.http.get(f"/v1/clusters/{CLUSTER}/aliases/{alias}/ranking")
         return msgspec.json.decode(answer.content, type=AliasAnswer) if answer.is_success else None
 
@@ -88,22 +88,22 @@ class Client:
         return self.http.post(f"/v1/clusters/{CLUSTER}/picks", json=body)
 
     def pick(self, user: str, alias: str, campaign: str = "") -> PickAnswer:
-        """Give a pick, which must succeed."""
+        """Return a pick, which must succeed."""
         answer = self.ask(user, alias, campaign)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         return msgspec.json.decode(answer.content, type=PickAnswer)
 
     def offered(self) -> set[str]:
-        """Give the dialers that take new logins."""
+        """Return the dialers that take new logins."""
         return {each.server_ip for each in self.dialers() if each.rank is not None}
 
     def dialers(self) -> tuple[RankedDialer, ...]:
-        """Give where each dialer stands; nothing while there is no ranking."""
+        """Return where each dialer stands; nothing while there is no ranking."""
         ranking = self.ranking()
         return () if ranking is None else ranking.dialers
 
     def metric(self, name: str, **labels: str) -> float:
-        """Give the sum of a metric's samples that have these labels."""
+        """Return the sum of a metric's samples that have these labels."""
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         begins = (name + "{", name + " ")
         lines = [line for line in self.http.get("/metrics").text.splitlines() if line.startswith(begins)]
@@ -144,7 +144,7 @@ class Process:
 
     @property
     def client(self) -> Client:
-        """Give its API, when it answers."""
+        """Return its API, when it answers."""
         with self._making_client:
             if self._client is None:
                 (ready,) = until(lambda: self.lines("ready to answer"), "the process is ready", 40.0)
@@ -152,7 +152,7 @@ class Process:
             return self._client
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
-        """Give what it logged: all, or the lines of one event."""
+        """Return what it logged: all, or the lines of one event."""
         text = self.said.read_text()
         logged = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
         return [line for line in logged if event in {"", line["event"]}]
@@ -193,7 +193,7 @@ Start = Callable[..., Process]
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Give this environment without what would set hotdesk, and with `more`."""
+    """Return this environment without what would set hotdesk, and with `more`."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HOTDESK_")} | dict(more)
 
 
@@ -212,14 +212,14 @@ class Site:
 
     @property
     def probes(self) -> ProbeSettings:
-        """Give the probes by SIP alone, which need no account."""
+        """Return the probes by SIP alone, which need no account."""
         if self.sip_port is None:
             return ProbeSettings()
         return ProbeSettings(sip=True, sip_port=self.sip_port, sip_pace=self.sip_pace)
 
     @property
     def settings(self) -> DatabaseSettings:
-        """Give what a collector needs."""
+        """Return what a collector needs."""
         return DatabaseSettings(
             host=self.database.host,
             port=self.database.port,
@@ -230,7 +230,7 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give what a `hotdesk` process needs."""
+        """Return what a `hotdesk` process needs."""
         prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
         settings = self.settings
         return {
@@ -292,7 +292,7 @@ def site(database: Database, plan: ClusterPlan, sip_pace: SipPace = "every_secon
 
 
 def grants(of: Site, file: Path = GRANTS) -> list[str]:
-    """Give the statements of a grants.sql, for this database and account."""
+    """Return the statements of a grants.sql, for this database and account."""
     text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("--"))
     text = text.replace("choose-a-password", PASSWORD).replace("'hotdesk'@'%'", f"'{of.user}'@'%'")
     text = text.replace("asterisk.", f"{of.name}.")

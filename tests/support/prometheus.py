@@ -25,7 +25,7 @@ START_SECONDS = 30
 
 
 def tool(name: str) -> str:
-    """Give the path of prometheus, promtool, alertmanager or amtool."""
+    """Return the path of prometheus, promtool, alertmanager or amtool."""
     home = Path(os.environ.get("HOTDESK_PROMETHEUS_HOME") or ROOT / ".parts" / "prometheus")
     return str(home / name)
 
@@ -90,11 +90,11 @@ class Prometheus(_Server):
         ]
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        """Give the samples of an instant query, as Prometheus writes them: `metric` and `value`."""
+        """Return the samples of an instant query, as Prometheus writes them: `metric` and `value`."""
         return self._ask("/api/v1/query", query=expression, time=at or time.time())
 
     def query_range(self, expression: str, start: float, end: float, step: float = 1.0) -> list[dict[str, Any]]:
-        """Give the series of a range query: `metric` and `values`."""
+        """Return the series of a range query: `metric` and `values`."""
         return self._ask("/api/v1/query_range", query=expression, start=start, end=end, step=step)
 
     def _ask(self, path: str, **parameters: str | float) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ class Receiver:
         self.url = f"http://{HOST}:{self._server.server_address[1]}"
 
     def alerts(self, status: str, name: str) -> Sequence[tuple[float, str, dict[str, Any]]]:
-        """Give the alerts of a name that came as firing or resolved: when, on which path, and the alert."""
+        """Return the alerts of a name that came as firing or resolved: when, on which path, and the alert."""
         return [
             (at, path, alert)
             for at, path, body in list(self.got)

@@ -91,7 +91,7 @@ class Following:
         return self.state
 
     def records(self, *kinds: type) -> list[object]:
-        """Give every record of these kinds that stands in the log."""
+        """Return every record of these kinds that stands in the log."""
         found: list[object] = []
         offset = 0
         while new := self._log.read(Topic.OBSERVATIONS, PARTITION, offset):

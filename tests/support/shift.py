@@ -53,7 +53,7 @@ class Shift:
 
     @property
     def owner(self) -> Process:
-        """Give the controller that decides."""
+        """Return the controller that decides."""
         found: list[Process] = until(lambda: [each for each in self.controllers if decides(each)], "one decides", 30)
         return found[0]
 
@@ -80,7 +80,7 @@ class Shift:
             return {user: int(count) for user, count in cursor.fetchall()}
 
     def all_is_well(self, without: str = "") -> bool:
-        """Tell whether all dialers but one are up, nobody is held back, and everybody is at work on one of those."""
+        """Return True if all dialers but one are up, nobody is held back, and everybody is at work on one of those."""
         ranking = self.owner.client.ranking()
         if ranking is None or ranking.stale or ranking.brake:
             return False

@@ -31,7 +31,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def any_of(wanted: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 # a type, an alias or a union
-    """Give values of a type that a record's field may have."""
+    """Return values of a type that a record's field may have."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         return struct_of(wanted)
     if isinstance(wanted, EnumType):
@@ -53,7 +53,7 @@ def _later(wanted: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 # as above
 
 
 def struct_of(kind: type[Any]) -> st.SearchStrategy[Any]:
-    """Give structs of a kind; each field with a default is there or not. `schema_version` is this build's."""
+    """Return structs of a kind; each field with a default is there or not. `schema_version` is this build's."""
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for each in msgspec.structs.fields(kind):
@@ -67,7 +67,7 @@ ANY_RECORD: st.SearchStrategy[AnyRecord] = st.sampled_from(RECORD_KINDS).flatmap
 
 @st.composite
 def nearly_a_record(draw: st.DrawFn) -> bytes:
-    """Give a record's JSON with some places put out of order."""
+    """Return a record's JSON with some places put out of order."""
     raw: Any = json.loads(encode(draw(ANY_RECORD)))
     for _ in range(draw(st.integers(1, 3))):
         _spoil(draw, raw)

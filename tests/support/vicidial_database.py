@@ -72,7 +72,7 @@ class Vicidial:
             cursor.execute(f"DROP DATABASE `{self.name}`")
 
     def _grants(self, administrator: Connection) -> list[str]:
-        """Give the statements of the file, for this database and user; what an old schema lacks is left out."""
+        """Return the statements of the file, for this database and user; what an old schema lacks is left out."""
         text = "\n".join(line for line in GRANTS.splitlines() if not line.startswith("--"))
         text = text.replace("asterisk.", f"{self.name}.").replace("'hotdesk'@", f"'{self.user}'@")
         statements = [each.strip() for each in text.split(";") if each.strip()]

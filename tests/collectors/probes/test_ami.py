@@ -44,7 +44,7 @@ Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @asynccontextmanager
 async def served(answering: Answering) -> AsyncIterator[int]:
-    """Give the port of a server that treats each connection so, and hangs up after."""
+    """Yield the port of a server that treats each connection so, and hangs up after."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -72,7 +72,7 @@ class Dialer:
 
 @pytest.fixture
 def dialer() -> Iterator[Dialer]:
-    """Give a dialer that answers SIP."""
+    """Yield a dialer that answers SIP."""
     one = Dialer()
     yield one
     one.close()
@@ -80,7 +80,7 @@ def dialer() -> Iterator[Dialer]:
 
 @contextmanager
 def silent_ami() -> Iterator[AmiTarget]:
-    """Give an AMI port that accepts and says nothing."""
+    """Yield an AMI port that accepts and says nothing."""
     with socket.create_server((HOST, 0)) as server:
         yield AmiTarget(host=HOST, port=server.getsockname()[1], user="hotdesk", secret=SECRET)
 

@@ -30,7 +30,7 @@ from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 
 @pytest.fixture
 def reader(vicidial: Vicidial) -> Iterator[VicidialDatabase]:
-    """Give a connection to the small cluster."""
+    """Yield a connection to the small cluster."""
     with VicidialDatabase(vicidial.settings) as database:
         yield database
 

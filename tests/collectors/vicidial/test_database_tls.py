@@ -31,7 +31,7 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(server_folder: Path) -> Iterator[Guarded]:
-    """Give the server."""
+    """Yield the server."""
     folder = server_folder / "tls"
     folder.mkdir()
     authority = trustme.CA()

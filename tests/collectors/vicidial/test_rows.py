@@ -54,7 +54,7 @@ def _phone(login: bytes | None = b"p1", server_ip: bytes | None = ONE.encode(), 
 
 
 def _odd(read: Callable[[OddRows], object]) -> dict[Odd, int]:
-    """Tell what a parser counted."""
+    """Return what a parser counted."""
     odd = OddRows()
     read(odd)
     return {kind: count for kind, count in odd.items() if count}

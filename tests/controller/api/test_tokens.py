@@ -18,7 +18,7 @@ ADMIN {ADMIN}
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    """Give tokens of every scope."""
+    """Return tokens of every scope."""
     file = tmp_path / "tokens"
     secret_file(file, FILE)
     return Tokens.load(file)

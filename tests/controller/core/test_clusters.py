@@ -61,7 +61,7 @@ def _fold(clusters: Clusters, *each: Record | Entry, now: float = 0.0, live: boo
 
 
 def _ready(*, owned: bool = True) -> Clusters:
-    """Give a clusters that knows two dialers, and is live."""
+    """Return a clusters that knows two dialers, and is live."""
     clusters = _clusters(owned=owned)
     _fold(clusters, *CATALOGUE, poll(dialer(ONE, 1), dialer(TWO)))
     return clusters
@@ -74,7 +74,7 @@ def _pick(clusters: Clusters, user: str = "1001", typed: str = "desk") -> tuple[
 
 
 def _records(entries: list[Entry]) -> list[Any]:
-    """Give what entries say; a tombstone by its topic and key."""
+    """Return what entries say; a tombstone by its topic and key."""
     return [(each.topic, each.key) if each.value is None else decode(each.topic, each.value) for each in entries]
 
 

@@ -16,7 +16,7 @@ FENCING = Policy(fence=True)
 
 
 def down(*, policy: Policy = FENCING, acts: bool = True) -> Floor:
-    """Give a floor whose dialer ONE has died, with its incident open and the plan after that taken."""
+    """Return a floor whose dialer ONE has died, with its incident open and the plan after that taken."""
     floor = Floor(agent("1001"), policy=policy, acts=acts)
     floor.judge(ONE=DialerState.DOWN)
     floor.plan()

@@ -13,7 +13,7 @@ FILE = Path(__file__).parents[2] / "data" / "selection-vectors.jsonl"
 
 @pytest.fixture(scope="module")
 def vectors() -> list[dict[str, Any]]:
-    """Give every line of the file."""
+    """Return every line of the file."""
     return [msgspec.json.decode(line) for line in FILE.read_bytes().splitlines()]
 
 

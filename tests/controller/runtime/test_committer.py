@@ -57,7 +57,7 @@ class Scene:
         self.given.append(action)
 
     def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
-        """Give back what is waiting, as an executor does."""
+        """Return back what is waiting, as an executor does."""
         back = [each for each in self.given if attempt_of(each) in attempts and each not in self.begun]
         self.given = [each for each in self.given if each not in back]
         return back

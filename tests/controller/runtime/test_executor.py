@@ -75,13 +75,13 @@ def executor_with(vicidial: Vicidial, objection: Callable[[Action], Reason | Non
 
 @pytest.fixture
 def came() -> SimpleQueue[tuple[Action, Outcome]]:
-    """Give what came of actions, in that order."""
+    """Return what came of actions, in that order."""
     return SimpleQueue()
 
 
 @pytest.fixture
 def executor(came: SimpleQueue[tuple[Action, Outcome]]) -> Iterator[Executor]:
-    """Give an executor at work."""
+    """Yield an executor at work."""
     made = Executor(CLUSTER, "me", means("first"), objection=lambda _: None, report=lambda *what: came.put(what))
     made.start()
     yield made

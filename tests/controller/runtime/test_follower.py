@@ -71,7 +71,7 @@ class Following:
 
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Following]:
-    """Give a follower that owns everything and decides for the one cluster."""
+    """Yield a follower that owns everything and decides for the one cluster."""
     made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
     with closing(made):
         assert eventually(lambda: made.owner.decides(CLUSTER))

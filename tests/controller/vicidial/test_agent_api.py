@@ -41,7 +41,7 @@ SHORT = 0.3
 
 @pytest.fixture(scope="module")
 def vicidial(database: Database) -> Iterator[Site]:
-    """Give a cluster whose agents are logged in, and whose screens nobody looks at."""
+    """Yield a cluster whose agents are logged in, and whose screens nobody looks at."""
     with site(database, ClusterPlan(dialers=2, agents=3, remote_agents=0)) as made:
         with made.living() as cluster:
             cluster.stop()
@@ -51,7 +51,7 @@ def vicidial(database: Database) -> Iterator[Site]:
 
 @pytest.fixture
 def web(vicidial: Site) -> Iterator[FakeAgentApi]:
-    """Give its web server, and rows that nobody has ordered anything in."""
+    """Yield its web server, and rows that nobody has ordered anything in."""
     vicidial.run("UPDATE vicidial_live_agents SET external_pause='', external_hangup='', external_status=''")
     with FakeAgentApi(vicidial.connect, user=USER, password=PASSWORD) as server:
         yield server

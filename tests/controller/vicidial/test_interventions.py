@@ -22,7 +22,7 @@ USER = "1001"
 
 @pytest.fixture
 def at(database: Database) -> Iterator[Site]:
-    """Give a cluster in which everybody is logged in, and an account that may look."""
+    """Yield a cluster in which everybody is logged in, and an account that may look."""
     with site(database, ClusterPlan(dialers=2, agents=4, remote_agents=0)) as made:
         with made.living() as cluster:
             cluster.stop()
@@ -43,7 +43,7 @@ def interventions(at: Site, *files: str) -> SqlInterventions:
 
 
 def session(at: Site, *, dialer_lives: bool = True) -> Relogin:
-    """Give the order that ends the session of USER."""
+    """Return the order that ends the session of USER."""
     ((number, server_ip),) = rows(
         at, f"SELECT live_agent_id, server_ip FROM vicidial_live_agents WHERE user = '{USER}'"
     )

@@ -34,7 +34,7 @@ else:
 
 @pytest.fixture(scope="module")
 def vicidial(database: Database) -> Iterator[Site]:
-    """Give a cluster with an agent logged in, and an account that may act."""
+    """Yield a cluster with an agent logged in, and an account that may act."""
     with site(database, ClusterPlan(dialers=2, agents=1, remote_agents=0)) as made:
         with made.living() as cluster:
             cluster.stop()
@@ -45,7 +45,7 @@ def vicidial(database: Database) -> Iterator[Site]:
 
 @pytest.fixture
 def at(vicidial: Site) -> Site:
-    """Give that cluster with nothing ordered in it."""
+    """Return that cluster with nothing ordered in it."""
     vicidial.run("UPDATE vicidial_live_agents SET external_pause = '', external_hangup = ''")
     return vicidial
 

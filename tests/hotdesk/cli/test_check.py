@@ -64,7 +64,7 @@ def test_check_names_the_grant_that_is_missing(command: Command, west: Site) -> 
 
 
 def acts(at: Site, **settings: str) -> dict[str, str]:
-    """Give the environment of a process that moves agents by SQL, or as `settings` say."""
+    """Return the environment of a process that moves agents by SQL, or as `settings` say."""
     wanted = {"mode": "act", "relogin_via": "sql", **settings}
     return at.environment | {f"HOTDESK_CLUSTERS__WEST__{name.upper()}": value for name, value in wanted.items()}
 

@@ -12,12 +12,12 @@ from tests.support.processes import Process, Start, until
 
 @pytest.fixture
 def temporary(server_folder: Path) -> Path:
-    """Give an empty folder for temporary files, whose path is short enough for a socket's name."""
+    """Return an empty folder for temporary files, whose path is short enough for a socket's name."""
     return Path(mkdtemp(dir=server_folder))
 
 
 def processes_naming(folder: Path) -> set[int]:
-    """Give the processes that have this folder in their command line."""
+    """Return the processes that have this folder in their command line."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

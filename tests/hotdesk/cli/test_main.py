@@ -56,7 +56,7 @@ COMMANDS = [
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """Give a port that somebody listens on."""
+    """Yield a port that somebody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -201,7 +201,7 @@ def test_init_says_where_it_cannot_write(command: Command) -> None:
 
 
 def kafka(bootstrap: str, prefix: str = "", partitions: int = 4) -> dict[str, str]:
-    """Give the variables of a Kafka log whose topics nobody else uses."""
+    """Return the variables of a Kafka log whose topics nobody else uses."""
     return {
         "HOTDESK_LOG_BOOTSTRAP": bootstrap,
         "HOTDESK_LOG_PREFIX": prefix or f"t{uuid4().hex[:8]}.",
@@ -258,7 +258,7 @@ def test_kafka_that_refuses_a_password_names_the_user(command: Command, broker: 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """Give a running hotdesk that knows one cluster; reading it needs a token."""
+    """Yield a running hotdesk that knows one cluster; reading it needs a token."""
     secret_file(tmp_path / "tokens", "read long-enough-to-be-a-token\nadmin long-enough-to-order-with\n")
     wanted = Wanted(
         roles=frozenset({Role.CONTROL, Role.SERVE}),
@@ -277,7 +277,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def asking(service: Service) -> dict[str, str]:
-    """Give the variables by which a command reaches that hotdesk."""
+    """Return the variables by which a command reaches that hotdesk."""
     return {"HOTDESK_API_URL": service.url, "HOTDESK_TOKEN": "long-enough-to-be-a-token"}
 
 

@@ -34,7 +34,7 @@ BEGAN = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Give a cluster with two agents on the first dialer, in a log whose file is `log.db`."""
+    """Yield a cluster with two agents on the first dialer, in a log whose file is `log.db`."""
     with playing(tmp_path) as made:
         made.seat(ONE, "1001", "1002")
         (tmp_path / "hotdesk.toml").write_text(
@@ -54,7 +54,7 @@ def died(scene: Scene) -> Scene:
 
 
 def until_now(minutes: float = 60) -> tuple[str, ...]:
-    """Give the flags that make a window of everything that the log's time has seen."""
+    """Return the flags that make a window of everything that the log's time has seen."""
     return ("--until", (BEGAN + timedelta(minutes=minutes)).isoformat(), "--minutes", str(minutes + 1))
 
 

@@ -115,7 +115,7 @@ def gather(tail: Tail, wanted: int, seconds: float = DEADLINE_SECONDS) -> list[S
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """Give a broker that a test may take down."""
+    """Yield a broker that a test may take down."""
     with Broker(KAFKA_HOME, tmp_path) as broker:
         yield broker
 
@@ -409,7 +409,7 @@ def test_after_a_broker_came_back_claiming_again_works(own_broker: Broker) -> No
 
 
 def allowed(use: Callable[[], object]) -> bool:
-    """Tell whether it is: a grant takes effect a moment after it was given."""
+    """Return True if it is: a grant takes effect a moment after it was given."""
     try:
         use()
     except LogRefusedError:
