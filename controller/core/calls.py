@@ -6,7 +6,7 @@ A call that may be alive is never ended, and no disposition is lost that its age
 from controller.core.actions.relogin import IN_CALL
 from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
 from controller.core.plan import PlanBuilder
-from messages.records import AgentSession, AgentStatus, NotMoved, ServerIp
+from messages.records import AgentPauseStage, AgentSession, AgentStatus, NotMoved, ServerIp
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Statuses of agents to whom VICIdial sends calls."""
@@ -19,6 +19,13 @@ class Calls:
 
     def __init__(self, plan: PlanBuilder) -> None:
         self._plan = plan
+
+    def waits(self, session: AgentSession) -> bool:
+        """Return True if an agent waits for calls, or does not do so only because hotdesk has yet to give that back."""
+        decided = self._plan.state.decided
+        pause, arrival = decided.agent_pauses.get(session.live_agent_id), decided.arrivals.get(session.live_agent_id)
+        paused = pause is not None and pause.stage in {AgentPauseStage.PLANNED, AgentPauseStage.PAUSED}
+        return session.status in WAITING or paused or (arrival is not None and arrival.resume)
 
     def why_busy(self, session: AgentSession) -> NotMoved | None:
         """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""

@@ -16,18 +16,25 @@ Work done is a sign of life beside it: the dialer's listener writes what Asteris
 while a heartbeat is in doubt. Seen lately, it makes a dialer suspect at most; its absence says nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Collection
 
 import msgspec
 
-from controller.core.fleet_brake import SEVERAL, fleet_brake, lets_go, settles
-from controller.core.observed import stalled_seconds
+from controller.core.fleet_brake import fleet_brake, lets_go, settles
 from controller.core.orders import Orders
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
-from messages.beats import advances, beats
+from controller.core.verdicts import (
+    Probed,
+    Verdict,
+    Watch,
+    advances_of,
+    all_fail,
+    histories_of,
+    is_beating,
+    probed_of,
+    verdict_of,
+)
 from messages.codes import Reason, ReasonCode
 from messages.records import (
     AgentSession,
@@ -35,7 +42,6 @@ from messages.records import (
     DialerReading,
     DialerState,
     FleetHealth,
-    Heartbeat,
     Poll,
     ProbeHistory,
     ProbeResult,
@@ -43,22 +49,6 @@ from messages.records import (
 )
 from messages.words import reason
 
-CONFIRMED_SECONDS = 3.0
-"""A heartbeat that has stalled this long while probes fail: down, by two independent signs."""
-TWICE_SECONDS = 1.0
-"""Probes must fail this long to confirm that: they are sent every second, and one answer may get lost."""
-ALONE_SECONDS = 75.0
-"""The time without a credible probe: longer than the minute after which VICIdial starts a dead updater again."""
-HUNG_SECONDS = 8.0
-"""Probes must be mute this long beside a heartbeat that advances, or fail this long where there is no row for one."""
-CONTRADICTED_SECONDS = 10.0
-"""A probe that fails this long beside a heartbeat that beats, or beside work, confirms no death until it has succeeded
-again: a firewall or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second
-sign."""
-WORK_SECONDS = 5.0
-"""A dialer that was seen to work this lately is not dead, whatever its heartbeat and its probes say."""
-PROBE_DOUBT_SECONDS = 2.5
-"""Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
 RETURN_SECONDS = 10.0
 """A dialer that is down must beat this long to be back."""
 INTERRUPTED_SECONDS = 45.0
@@ -77,38 +67,6 @@ FLAP_MEMORY_SECONDS = 1800.0
 BLIND_DOUBT_SECONDS = 60.0
 """No agent is moved for this long after all probes began to fail: the collector itself may be cut off. After that the
 probes count as absent: a firewall that blocks them for good must not keep all agents where they are."""
-
-VOTES = {ProbeResult.ALIVE, ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
-"""Results that count. A refused password does not: the account is wrong, and the dialer may be well."""
-
-
-class _ProbeOutcome(Enum):
-    """The combined result of a dialer's probes."""
-
-    NONE = "no probe"
-    ALIVE = "alive"
-    MUTE = "mute"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-
-
-class _Probed(NamedTuple):
-    outcome: _ProbeOutcome
-    since_ms: int
-    """Since when this is the result."""
-    words: str
-    confirms: bool = False
-    """It may be the second sign of a death."""
-
-
-class _Verdict(NamedTuple):
-    state: DialerState
-    evidence: str
-    confirmed: bool = False
-
-
-_MUST_BEAT = {DialerState.SUSPECT, DialerState.DOWN, DialerState.RECOVERING}
-_FAILING = {_ProbeOutcome.MUTE, _ProbeOutcome.REFUSED, _ProbeOutcome.UNREACHABLE}
 
 
 def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
@@ -146,10 +104,11 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         else:
             doubtful.append(dialer)
     watched = {
-        each.server_ip: _watch(before.dialers.get(each.server_ip), each, now_ms, steady_since_ms) for each in doubtful
+        each.server_ip: histories_of(before.dialers.get(each.server_ip), each, now_ms, steady_since_ms)
+        for each in doubtful
     }
-    probed = {each.server_ip: _probed(each, watched[each.server_ip]) for each in doubtful}
-    blind = _all_fail(probed.values())
+    probed = {each.server_ip: probed_of(each, watched[each.server_ip]) for each in doubtful}
+    blind = all_fail(probed.values())
     blind_since_ms = None if not blind else now_ms if before.blind_since_ms is None else before.blind_since_ms
     for dialer in doubtful:
         dialers[dialer.server_ip] = _judge(
@@ -157,7 +116,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             dialer,
             histories=watched[dialer.server_ip],
             probed=probed[dialer.server_ip],
-            watch=_Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind, newest_session),
+            watch=Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind, newest_session),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, now_ms),
             fenced=dialer.server_ip in fenced,
@@ -267,178 +226,8 @@ def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, now_ms: int
     return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms)
 
 
-class _Watch(NamedTuple):
-    """The circumstances of a verdict."""
-
-    now_ms: int
-    steady_since_ms: int
-    blind: bool
-    newest_session: int
-
-    def seconds_since(self, ms: int) -> float:
-        """Return the seconds since `ms`, counted only while polls came without a gap."""
-        return (self.now_ms - max(ms, self.steady_since_ms)) / 1000
-
-
-def _watch(
-    before: DialerHealth | None, dialer: DialerReading, now_ms: int, steady_since_ms: int
-) -> dict[str, ProbeHistory]:
-    """Return the history of each probe: its result, and since when."""
-    known = {} if before is None else before.probes
-    beats_on, works = _beats_on(before, dialer, now_ms), _worked_lately(dialer, now_ms)
-    # a probe without a result now (its collector has just started) is as credible as before once it has one again; a
-    # failure that the heartbeat outlives was none of Asterisk's
-    histories = {
-        kind: msgspec.structs.replace(
-            each,
-            absent=True,
-            contradicted=each.contradicted or ((beats_on or works) and each.told is not ProbeResult.ALIVE),
-        )
-        for kind, each in known.items()
-        if kind not in dialer.probes
-    }
-    for kind, told in dialer.probes.items():
-        earlier = known.get(kind)
-        same = earlier is not None and earlier.told is told
-        lasted = same and earlier is not None and not earlier.absent
-        since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
-        alive = told is ProbeResult.ALIVE
-        beaten_ms = now_ms - since_ms if beats_on else 0
-        worked_ms = 0 if dialer.worked_at_ms is None else dialer.worked_at_ms - since_ms
-        long = lasted and max(beaten_ms, worked_ms) >= CONTRADICTED_SECONDS * 1000
-        history = ProbeHistory(
-            told=told,
-            since_ms=since_ms,
-            credible=alive or (earlier is not None and earlier.credible),
-            contradicted=not alive and (long or (earlier is not None and same and earlier.contradicted)),
-        )
-        histories[kind] = earlier if earlier is not None and earlier == history else history
-    return histories
-
-
-def _beats_on(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
-    """Return True if a dialer's heartbeat beats, whatever its probes say."""
-    stalled = stalled_seconds(dialer.heartbeat, now_ms)
-    return stalled is not None and stalled < PROBE_DOUBT_SECONDS and _beats(before, dialer, now_ms)
-
-
-def _worked_lately(dialer: DialerReading, now_ms: int) -> bool:
-    return dialer.worked_at_ms is not None and now_ms - dialer.worked_at_ms < WORK_SECONDS * 1000
-
-
-def _probed(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> _Probed:
-    """Return the combined result of a dialer's credible probes now."""
-    speaking = {kind: each for kind, each in histories.items() if kind in dialer.probes}
-    voters = {kind: each for kind, each in speaking.items() if each.credible and each.told in VOTES}
-    if not voters:
-        return _Probed(_ProbeOutcome.NONE, 0, "no probe")
-    told = {each.told for each in voters.values()}
-    words = ", ".join(f"{kind.upper()} {each.told}" for kind, each in sorted(voters.items()))
-    if ProbeResult.ALIVE in told:
-        return _Probed(_ProbeOutcome.ALIVE, 0, words)
-    since_ms = max(each.since_ms for each in voters.values())
-    confirms = any(not each.contradicted for each in voters.values())
-    if ProbeResult.UNREACHABLE in told:
-        return _Probed(_ProbeOutcome.UNREACHABLE, since_ms, words, confirms)
-    if ProbeResult.REFUSED in told:
-        return _Probed(_ProbeOutcome.REFUSED, since_ms, words, confirms)
-    return _Probed(_ProbeOutcome.MUTE, since_ms, words, confirms)
-
-
-def _all_fail(probed: Iterable[_Probed]) -> bool:
-    """Return True if the probes of all dialers fail, and there are at least two."""
-    votes = [each.outcome for each in probed if each.outcome is not _ProbeOutcome.NONE]
-    return len(votes) >= SEVERAL and all(outcome in _FAILING for outcome in votes)
-
-
-def _verdict(
-    before: DialerHealth | None, dialer: DialerReading, probed: _Probed, watch: _Watch, policy: Policy
-) -> _Verdict:
-    """Return the verdict of one poll on a dialer. The table is in docs/guide/failover.md."""
-    life = DialerState.UNKNOWN if before is None else before.life
-    failing = probed.outcome in _FAILING and not watch.blind
-    failing_for = watch.seconds_since(probed.since_ms) if failing else 0.0
-    heartbeat = dialer.heartbeat
-    works = _worked_lately(dialer, watch.now_ms)
-    if heartbeat is None:
-        if failing_for >= HUNG_SECONDS and probed.confirms and not works:
-            words = f"no heartbeat row, {probed.words} for {failing_for:.1f} s"
-            return _Verdict(DialerState.DOWN, words, confirmed=True)
-        return _Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
-    stalled = stalled_seconds(heartbeat, watch.now_ms) or 0.0
-    if stalled < policy.stalled_after_seconds:
-        if heartbeat.progressed_at_ms is None:
-            return _Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        is_beating = _beats(before, dialer, watch.now_ms)
-        return _while_it_advances(probed, failing_for, life, is_beating=is_beating, works=works)
-    # it may have died between two collectors; a dialer that was never seen up may have been dead for years
-    was_up = heartbeat.progressed_at_ms is not None or (before is not None and before.served)
-    alone_seconds = ALONE_SECONDS if was_up or life is DialerState.DOWN else float("inf")
-    return _while_stalled(
-        dialer,
-        heartbeat,
-        stalled,
-        probed,
-        watch,
-        failing_for=failing_for if failing else None,
-        alone_seconds=alone_seconds,
-    )
-
-
-def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
-    dialer: DialerReading,
-    heartbeat: Heartbeat,
-    stalled: float,
-    probed: _Probed,
-    watch: _Watch,
-    *,
-    failing_for: float | None,
-    alone_seconds: float,
-) -> _Verdict:
-    """Return the verdict on a dialer whose heartbeat has stalled; `failing_for` None: its probes do not fail."""
-    stalled_words = f"heartbeat stalled for {stalled:.1f} s, {probed.words}"
-    since_ms = heartbeat.progressed_at_ms or heartbeat.watched_since_ms
-    steady, silent = watch.seconds_since(since_ms), watch.seconds_since(max(since_ms, dialer.worked_at_ms or 0))
-    works = _worked_lately(dialer, watch.now_ms)
-    if works:
-        stalled_words += ", though it works"
-    if probed.outcome is _ProbeOutcome.ALIVE:
-        return _Verdict(DialerState.SUSPECT, f"{stalled_words}: perhaps only its updater has died")
-    if failing_for is not None and probed.confirms:
-        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS and not works
-        return _Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stalled_words, confirmed=sure)
-    return _Verdict(DialerState.DOWN if silent >= alone_seconds else DialerState.SUSPECT, stalled_words)
-
-
-def _while_it_advances(
-    probed: _Probed, failing_for: float, life: DialerState, *, is_beating: bool, works: bool
-) -> _Verdict:
-    """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
-
-    Only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
-    write. A refusal may be a firewall's word, and a cut may be on our own path.
-    `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
-    """
-    hung = failing_for >= HUNG_SECONDS and probed.outcome is _ProbeOutcome.MUTE and probed.confirms
-    if hung and not is_beating and not works:
-        words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
-        return _Verdict(DialerState.DOWN, words, confirmed=True)
-    if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
-        refused = "though it works: perhaps a firewall or a ban"
-        by_firewall = probed.outcome is _ProbeOutcome.REFUSED and life is not DialerState.DOWN
-        why = refused if by_firewall else "though its heartbeat advances"
-        return _Verdict(DialerState.SUSPECT, f"{probed.words}, {why}")
-    if not is_beating and life in _MUST_BEAT:
-        return _Verdict(DialerState.SUSPECT, "its heartbeat has advanced, and does not yet beat")
-    return _Verdict(DialerState.UP, "")
-
-
-def _beats(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
-    return beats(_advances(before, dialer, now_ms))
-
-
 def _interruption(
-    verdict: _Verdict, before: DialerHealth | None, dialer: DialerReading, watch: _Watch
+    verdict: Verdict, before: DialerHealth | None, dialer: DialerReading, watch: Watch
 ) -> tuple[int | None, bool]:
     """Return when Asterisk was seen to have started again, and whether that alone is why the dialer is down now.
 
@@ -452,15 +241,9 @@ def _interruption(
     if at_ms is None or verdict.state is DialerState.DOWN:
         return at_ms, False
     lasted, down = watch.now_ms - at_ms, before.life is DialerState.DOWN
-    if not _beats(before, dialer, watch.now_ms) or (down and lasted < INTERRUPTED_SECONDS * 1000):
+    if not is_beating(before, dialer, watch.now_ms) or (down and lasted < INTERRUPTED_SECONDS * 1000):
         return at_ms, True
     return (None if not down and lasted >= RETURN_SECONDS * 1000 else at_ms), False
-
-
-def _advances(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> tuple[int, ...]:
-    heartbeat = dialer.heartbeat
-    latest_ms = None if heartbeat is None else heartbeat.progressed_at_ms
-    return advances(() if before is None else before.advances, latest_ms, now_ms)
 
 
 def _judge(  # noqa: PLR0913 # the facts of a verdict
@@ -468,18 +251,18 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     dialer: DialerReading,
     *,
     histories: dict[str, ProbeHistory],
-    probed: _Probed,
-    watch: _Watch,
+    probed: Probed,
+    watch: Watch,
     policy: Policy,
     drain: bool,
     fenced: bool,
 ) -> DialerHealth:
-    verdict = _verdict(before, dialer, probed, watch, policy)
+    verdict = verdict_of(before, dialer, probed, watch, policy)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     interrupted_at_ms, interrupted = _interruption(verdict, before, dialer, watch)
     if interrupted:
         words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
-        verdict = _Verdict(DialerState.DOWN, words, confirmed=True)
+        verdict = Verdict(DialerState.DOWN, words, confirmed=True)
     if ProbeResult.DENIED in dialer.probes.values():
         # who refuses a login is alive: what earlier polls confirmed is refuted
         known = msgspec.structs.replace(known, confirmed=False)
@@ -512,7 +295,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         else known.phones_lost_session,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
-        advances=_advances(before, dialer, watch.now_ms),
+        advances=advances_of(before, dialer, watch.now_ms),
         verdict=verdict.state,
         settled=settles(known, after.life, after.life_since_ms, watch.now_ms, watch.steady_since_ms),
         switched_off_since_ms=switched_off_since_ms,
@@ -520,7 +303,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     )
 
 
-def _live_on(known: DialerHealth, verdict: _Verdict, now_ms: int) -> DialerHealth:
+def _live_on(known: DialerHealth, verdict: Verdict, now_ms: int) -> DialerHealth:
     """Return the state after a verdict, flags and orders aside: a dialer that is down stays down until seen up."""
     life = known.life
     if life is DialerState.DOWN and verdict.state is DialerState.UP:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
-from controller.core.calls import WAITING, Calls
+from controller.core.calls import Calls
 from controller.core.detector import began_after_restart
 from controller.core.move_progress import MoveProgress
 from controller.core.plan import PlanBuilder
@@ -15,7 +15,6 @@ from controller.core.targets import Targets
 from controller.core.withdrawals import PLANNED_SLOT_SECONDS, SECOND_MS, TO_SEND, Withdrawals
 from messages.codes import DecisionCode, Reason
 from messages.records import (
-    AgentPauseStage,
     AgentSession,
     AgentStatus,
     DialerState,
@@ -185,7 +184,7 @@ class Moves:
             changed_at_ms=plan.now_ms,
             in_call=(in_call or session.in_wrapup) and not lives,
             undisposed=session.in_wrapup,
-            waited=self._waits(session),
+            waited=self._calls.waits(session),
             dialer_lives=lives,
             by=plan.by,
         )
@@ -205,13 +204,6 @@ class Moves:
             phone_login=phone.phone_login,
         )
         return relogin
-
-    def _waits(self, session: AgentSession) -> bool:
-        """Return True if an agent waits for calls, or does not do so only because hotdesk has yet to give that back."""
-        decided = self._plan.state.decided
-        pause, arrival = decided.agent_pauses.get(session.live_agent_id), decided.arrivals.get(session.live_agent_id)
-        paused = pause is not None and pause.stage in {AgentPauseStage.PLANNED, AgentPauseStage.PAUSED}
-        return session.status in WAITING or paused or (arrival is not None and arrival.resume)
 
     def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
         plan = self._plan

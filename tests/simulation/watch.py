@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters
-from controller.core.detector import DRAIN_SECONDS, HUNG_SECONDS
+from controller.core.detector import DRAIN_SECONDS
 from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from controller.core.verdicts import HUNG_SECONDS
 from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.codes import DecisionCode

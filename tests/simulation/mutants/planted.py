@@ -24,6 +24,7 @@ from controller.core import (
     ownership,
     planning,
     ranking,
+    verdicts,
 )
 from controller.core import fleet_brake as fleet_brake_rules
 from controller.core.actions import ActionChange, SessionRow, attempt_of
@@ -195,21 +196,21 @@ _withheld = executor.Executor._withheld
 
 def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool, works: bool) -> Any:
     """Take a refusal for Asterisk's own word, however well its heartbeat beats."""
-    if failing_for >= detector.HUNG_SECONDS:
-        return detector._Verdict(DialerState.DOWN, "refused", confirmed=True)
+    if failing_for >= verdicts.HUNG_SECONDS:
+        return verdicts.Verdict(DialerState.DOWN, "refused", confirmed=True)
     return _while_it_advances(probed, failing_for, life, is_beating=is_beating, works=works)
 
 
-_while_it_advances = detector._while_it_advances
+_while_it_advances = verdicts._while_it_advances
 
 
 def _no_row_is_dead(before: Any, dialer: Any, *rest: Any) -> Any:
     if dialer.heartbeat is None:
-        return detector._Verdict(DialerState.DOWN, "no row", confirmed=True)
+        return verdicts.Verdict(DialerState.DOWN, "no row", confirmed=True)
     return _verdict(before, dialer, *rest)
 
 
-_verdict = detector._verdict
+_verdict = verdicts.verdict_of
 
 
 def _dead_by_its_heartbeat(self: Calls, server_ip: str) -> bool:
@@ -321,7 +322,7 @@ MUTANTS = (
     ),
     _mutant("act without looking at VICIdial's row", 163, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
-    _mutant("blind probes are believed", 107, detector, "_all_fail", _always(False)),
+    _mutant("blind probes are believed", 107, detector, "all_fail", _always(False)),
     _mutant("half a poll is folded", 6, Observed, "_wait", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 154, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
@@ -375,11 +376,11 @@ MUTANTS = (
         _settle_under_the_brake,
     ),
     _mutant("silence under the brake counts", "six_back_one_by_one", detector, "lets_go", _always(value=False)),
-    _mutant("a refusal is a death", "refused_for_two_minutes", detector, "_while_it_advances", _refused_is_dead),
-    _mutant("a missing row is a death", "database_restarts", detector, "_verdict", _no_row_is_dead),
-    _mutant("a denied login is a sign", "denied_and_updater_restarts", detector, "VOTES", {*ProbeResult}),
+    _mutant("a refusal is a death", "refused_for_two_minutes", verdicts, "_while_it_advances", _refused_is_dead),
+    _mutant("a missing row is a death", "database_restarts", detector, "verdict_of", _no_row_is_dead),
+    _mutant("a denied login is a sign", "denied_and_updater_restarts", verdicts, "VOTES", {*ProbeResult}),
     _mutant("a step is a beat", "hang_and_logins", beats, "BEATS", 1),
-    _mutant("8 s without a probe", "updater_killed_without_probes", detector, "ALONE_SECONDS", 8.0),
+    _mutant("8 s without a probe", "updater_killed_without_probes", verdicts, "ALONE_SECONDS", 8.0),
     _mutant("a heartbeat alone ends calls", "heartbeat_alone_acted_on", Calls, "dialer_lives", _dead_by_its_heartbeat),
     _mutant(
         "a new start of Asterisk is nothing", "asterisk_restarts", detector, "_interruption", _always((None, False))
@@ -456,7 +457,7 @@ MUTANTS = (
     _mutant(
         "a call that the new Asterisk began is ended", 321, calls, "call_began_after_restart", _always(value=False)
     ),
-    _mutant("work is not heeded", "refused_and_updater_dies", detector, "_worked_lately", _always(value=False)),
+    _mutant("work is not heeded", "refused_and_updater_dies", verdicts, "worked_lately", _always(value=False)),
     _mutant(
         "a clock makes a death an old one", "clock_ahead_between_deaths", detector, "settles", _settle_by_any_clock
     ),
