@@ -12,11 +12,9 @@ from messages.records import AgentPause, AgentPauseStage, AgentStatus
 
 def check(pause: AgentPause, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
     """Return whether to send the screen of this very session a pause or a resume."""
-    row = row_of(rows, pause.live_agent_id)
-    if row is None:
-        return Precondition.GONE
-    if row.server_ip != pause.server_ip:
-        return Precondition.ELSEWHERE
+    row = row_of(rows, pause.live_agent_id, pause.server_ip)
+    if isinstance(row, Precondition):
+        return row
     if row.external_pause == LOGOUT:
         return Precondition.TOLD
     if names_user and len(rows) > 1:

@@ -15,11 +15,9 @@ def check(arrival: Arrival, rows: Sequence[SessionRow], *, names_user: bool) -> 
 
     A resume is for an agent who has done nothing since the login, and to whom no one has sent anything.
     """
-    row = row_of(rows, arrival.live_agent_id)
-    if row is None:
-        return Precondition.GONE
-    if row.server_ip != arrival.server_ip:
-        return Precondition.ELSEWHERE
+    row = row_of(rows, arrival.live_agent_id, arrival.server_ip)
+    if isinstance(row, Precondition):
+        return row
     if row.external_pause == LOGOUT:
         return Precondition.TOLD
     untouched = row.status == AgentStatus.PAUSED and not row.lead_id and not row.external_pause

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from messages.codes import DecisionCode, Reply
+from messages.codes import DecisionCode, Precondition, Reply
 from messages.keys import key_of
 from messages.records import Action, ServerIp, is_wrapup
 from messages.topics import Key
@@ -84,6 +84,9 @@ class ActionKind:
         return AttemptId(key_of(action), action.incident, planned_at_ms, action.stage, attempts)
 
 
-def row_of(rows: Sequence[SessionRow], live_agent_id: int) -> SessionRow | None:
-    """Return the row of one session."""
-    return next((each for each in rows if each.live_agent_id == live_agent_id), None)
+def row_of(rows: Sequence[SessionRow], live_agent_id: int, server_ip: ServerIp) -> SessionRow | Precondition:
+    """Return the row of one session on a dialer, or why there is none."""
+    row = next((each for each in rows if each.live_agent_id == live_agent_id), None)
+    if row is None:
+        return Precondition.GONE
+    return row if row.server_ip == server_ip else Precondition.ELSEWHERE

@@ -20,11 +20,9 @@ IN_CALL = frozenset({AgentStatus.INCALL, AgentStatus.QUEUE, AgentStatus.MQUEUE})
 
 def check(relogin: Relogin, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
     """Return whether to send the screen of this very session a logout."""
-    row = row_of(rows, relogin.live_agent_id)
-    if row is None:
-        return Precondition.GONE
-    if row.server_ip != relogin.from_server_ip:
-        return Precondition.ELSEWHERE
+    row = row_of(rows, relogin.live_agent_id, relogin.from_server_ip)
+    if isinstance(row, Precondition):
+        return row
     if row.status in IN_CALL and relogin.dialer_lives:
         return Precondition.IN_CALL
     if relogin.forced:
