@@ -8,12 +8,12 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from bench.crowd import Crowd
 from collectors.collector import entry
 from collectors.observer import Observer
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ProbeResult, ServerIp
 from stream.entries import entry_of
 from stream.log import Entry, Log
+from tests.support.crowd import Crowd
 
 DIALERS = 20
 AGENTS = 100

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from bench.crowd import Crowd
 from bench.results import Result
 from bench.servers import kafka
 from collectors.collector import entry
@@ -28,6 +27,7 @@ from messages.topics import Topic, partition_of
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Log
+from tests.support.crowd import Crowd
 
 CLUSTER = "bench"
 POLLS = 600

@@ -4,13 +4,13 @@ from collections import Counter
 
 import msgspec
 
-from bench.crowd import Crowd
 from bench.results import Result
 from collectors.observer import Observer, Removal
 from controller.core.picks import Picked, PickRequest, pick, rank_alias
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.records import AgentStatus
+from tests.support.crowd import Crowd
 
 LOGINS, DIALERS, AT_ONCE = 300, 6, 16
 POLICY = Policy(stalled_after_seconds=60.0)

@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from bench.crowd import Crowd
 from bench.load import offer
 from bench.results import Result, percentile
 from bench.servers import hotdesk, kafka, on_core, wait_until
@@ -27,6 +26,7 @@ from simulator.plan import ClusterPlan
 from simulator.populate import populate
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from tests.support.crowd import Crowd
 
 CLUSTER = "bench"
 DIALERS, AGENTS, PHONES = 40, 8000, 6

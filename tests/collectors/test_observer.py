@@ -27,6 +27,7 @@ from messages.records import (
 )
 from messages.topics import Key
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO, fold_all
+from tests.support.crowd import Crowd
 from tests.support.histories import (
     HISTORIES,
     Agent,
@@ -543,3 +544,13 @@ def test_each_probe_stands_with_its_dialer_and_nobody_elses() -> None:
     out = watching.reads(rows_of(QUIET, agents=False, catalogue=False)._replace(probes=heard))
     assert {each.server_ip: each.probes for each in _poll(out).dialers} == {ONE: heard[ONE], TWO: {}}
     assert _dialer(watching.sees(QUIET)).probes == {}
+
+
+def test_the_rows_of_a_crowd_are_those_that_a_collector_reads() -> None:
+    crowd = Crowd(dialers=3, agents=30)
+    records = Observer(CLUSTER, "c", 1).observe(NOW_MS, crowd.reading(catalogue=True))
+    (poll,) = (each for each in records if isinstance(each, Poll))
+    assert poll.odd_rows == {}
+    kinds = Counter(type(each) for each in records)
+    assert (kinds[AgentSession], kinds[PhoneAlias], kinds[Phone]) == (30, 30, 90)
+    assert sum(sum(each.agents.values()) for each in poll.dialers) == 30
