@@ -3,6 +3,7 @@
 VICIdial's database, screens and scripts are the simulator's; who hears what is asked of Asterisk itself.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -106,10 +107,11 @@ class PhoneFloor:
         """Return True if the phones of all these agents are in their rooms on a dialer."""
         return all(self.hears_on(user) == server_ip for user in users)
 
-    def restart(self, server_ip: str) -> None:
+    def restart(self, server_ip: str, after_seconds: float = 0) -> None:
         """Let a dialer's Asterisk crash and start again; its updater ends with it, and is not started again here."""
         self.cluster.stall(server_ip)
         self.dialers[server_ip].kill()
+        time.sleep(after_seconds)
         self.dialers[server_ip].start()
 
     def kill(self, server_ip: str) -> None:
@@ -121,11 +123,6 @@ class PhoneFloor:
         """Let a dialer's Asterisk hang, and all of its scripts but the updater with it."""
         self.cluster.hang(server_ip)
         self.dialers[server_ip].freeze()
-
-    def bring_back(self, server_ip: str) -> None:
-        """Boot a dialer again."""
-        self.dialers[server_ip].start()
-        self.cluster.bring_back(server_ip)
 
     def logouts(self) -> dict[str, int]:
         """Count each user's logouts."""
@@ -163,7 +160,6 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
     *,
     all_on: str = "",
     habits: Habits = OBEDIENT,
-    moves_of_a_user: int = Policy().moves_of_a_user,
 ) -> Iterator[PhoneFloor]:
     """Run hotdesk, and log all agents in.
 
@@ -174,7 +170,6 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
         agents: how many.
         all_on: the dialer on which they all begin; empty: any.
         habits: how long the agents take for what.
-        moves_of_a_user: in ten minutes.
     """
     plan = a_plan(list(dialers), agents)
     with site(database, plan) as made, ExitStack() as stack:
@@ -187,7 +182,7 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
             log=LogOptions(path=folder / "log.db", partitions=4),
             api=ApiOptions(port=0),
             databases={CLUSTER: west.settings},
-            policies={CLUSTER: Policy(acts=True, calls_phones=True, moves_of_a_user=moves_of_a_user)},
+            policies={CLUSTER: Policy(acts=True, calls_phones=True)},
             probes={CLUSTER: ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)},
             actuators={
                 CLUSTER: ActuatorSettings(
