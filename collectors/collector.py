@@ -53,6 +53,7 @@ class Due(NamedTuple):
     """The parts that one poll reads besides flags and heartbeats."""
 
     agents: bool
+    screens: bool
     catalogue: bool
     everything: bool
     """The catalogue whether it changed or not."""
@@ -63,6 +64,7 @@ class Pace(NamedTuple):
 
     flags: float = 0.5
     agents: float = 1.0
+    screens: float = 10.0
     catalogue: float = 30.0
     everything: float = 300.0
     """How often everything is published again, whether it changed or not."""
@@ -70,8 +72,10 @@ class Pace(NamedTuple):
     def due(self, number: int, *, again: bool) -> Due:
         """Return what a term's poll of that number reads; `again`: everything is published again."""
         every = self._polls(self.catalogue)
+        agents = number % self._polls(self.agents) == 0
+        screens = number % self._polls(self.screens) < self._polls(self.agents)
         # The second poll: the first tells about dialers and agents, and shall not wait for thousands of phones.
-        return Due(number % self._polls(self.agents) == 0, again or number % every == 1 % every, again)
+        return Due(agents, agents and screens, again or number % every == 1 % every, again)
 
     def is_everything_due(self, number: int) -> bool:
         """Return True if it is time to publish everything again. A term's first poll does so anyway."""
@@ -304,6 +308,7 @@ class Collector:
             agents=due.agents,
             catalogue=due.catalogue,
             everything=due.everything,
+            screens=due.screens,
             work=observer.work_to_read,
             rooms=observer.rooms_to_read,
         )

@@ -14,6 +14,7 @@ from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place
 from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.registrations import NONE_KNOWN, Registered
+from collectors.screens import Screens
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
     AgentRow,
@@ -78,6 +79,8 @@ class Reading(NamedTuple):
     """When each dialer's Asterisk started, by its own words, as far as it is known."""
     registered: Registered = NONE_KNOWN
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
+    silent_screens: Iterable[Row] | None = None
+    """The sessions whose screen is silent, read together with the agents."""
     work: Iterable[Row] | None = None
     """The work of the dialers in `Observer.work_to_read`."""
     extensions: Mapping[ServerIp, Collection[str]] = NONE_LISTED
@@ -113,6 +116,7 @@ class Observer:
         self._heartbeats = Heartbeats()
         self._work = Work()
         self._phones_in_rooms = PhonesInRooms()
+        self._screens = Screens()
         self._started: dict[ServerIp, str] = {}
         """When each dialer's Asterisk started, as last known."""
         self._sessions: dict[bytes | None, _Session] = {}
@@ -206,6 +210,7 @@ class Observer:
             self._to_publish |= self._catalogue.update(reading.catalogue, dialers)
         self._to_publish |= self._catalogue.update_registrations(reading.registered)
         out += self._slice()
+        silent_screens = self._screens.count()
         out.append(
             Poll(
                 cluster=self._cluster,
@@ -214,7 +219,7 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
-                dialers=tuple(self._dialer(each, reading) for each in dialers.values()),
+                dialers=tuple(self._dialer(each, reading, silent_screens[each.server_ip]) for each in dialers.values()),
                 odd_rows={
                     kind.value: count
                     for kind, count in sum((self._odd | self._catalogue.odd).values(), OddRows()).items()
@@ -252,11 +257,13 @@ class Observer:
         self._typed.update(logins)
         found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
         self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, reading.extensions)
-        phones_changed = self._phones_in_rooms.changed()
+        silent = None if reading.silent_screens is None else rows.silent_screens(reading.silent_screens)
+        self._screens.watch(now_ms, agents.values(), silent)
+        changed_beside = self._phones_in_rooms.changed() | self._screens.changed()
         changed = [
             agent
             for name, agent in agents.items()
-            if agent != self._agents.get(name) or name in new or agent.live_agent_id in phones_changed
+            if agent != self._agents.get(name) or name in new or agent.live_agent_id in changed_beside
         ]
         ended = [row.user for name, row in self._agents.items() if name not in agents]
         self._since_ms = {
@@ -287,7 +294,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow, reading: Reading) -> DialerReading:
+    def _dialer(self, row: DialerRow, reading: Reading, silent_screens: int) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         return DialerReading(
@@ -307,6 +314,7 @@ class Observer:
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
             worked_at_ms=self._work.of(row.server_ip),
+            silent_screens=silent_screens,
         )
 
     def _record(self, row: AgentRow | CatalogueRow) -> Stamped:
@@ -322,6 +330,7 @@ class Observer:
                     changed_at_ms=self._since_ms[row.user.lower()],
                     remote=row.remote,
                     phone_in_room=self._phones_in_rooms.of(row.live_agent_id),
+                    screen_silent_since_ms=self._screens.since_ms(row.live_agent_id),
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
             case PhoneRow():

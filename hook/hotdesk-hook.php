@@ -81,7 +81,7 @@ if (!function_exists('hotdesk_log_in')) {
     function hotdesk_script($script, $settings, $login)
     {
         $options = json_encode(
-            $login + array('text' => $settings['text']),
+            $login + array('text' => $settings['text'], 'refused_text' => $settings['refused_text']),
             JSON_HEX_TAG | JSON_HEX_AMP | JSON_HEX_APOS | JSON_HEX_QUOT | JSON_INVALID_UTF8_SUBSTITUTE
         );
         return "\n<script>\n" . str_replace('"HOTDESK"', $options, $script) . "</script>\n";
@@ -157,6 +157,9 @@ if (!function_exists('hotdesk_log_in')) {
             'relogin' => !in_array(strtolower(isset($read['relogin']) ? $read['relogin'] : 'on'), $off, true),
             'text' => isset($read['text']) && $read['text'] !== ''
                 ? $read['text'] : 'Your dialer failed. You are being moved to another one.',
+            'refused_text' => isset($read['refused_text']) && $read['refused_text'] !== ''
+                ? $read['refused_text'] : 'VICIdial was restarted, and no longer knows this screen. '
+                    . 'Hang up if you are in a call: you are then logged in again.',
         );
     }
 

@@ -21,7 +21,8 @@
   if (typeof window.original_phone_login === "string") { window.original_phone_login = options.alias; }
   if (!options.screen) { return; }
 
-  var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000;
+  var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000,
+    REFUSED_TIMES = 3, SPREAD_MS = 6000;
 
   // A browser slows the timers of a hidden page down, to one a minute in the end, and not those of a Web Worker. A page
   // that may have no worker, as a Content-Security-Policy can say, has its own timers; they count in any case.
@@ -71,14 +72,24 @@
     return null;
   }
 
-  function follow(link, order) {
-    var url = new URL(link.href), form = document.createElement("form"), box = document.createElement("div");
+  function show(text) {
+    var box = document.getElementById("hotdesk_moves") || document.createElement("div");
+    box.id = "hotdesk_moves";
+    box.setAttribute("role", "alert");
+    box.style.cssText = "position:fixed;left:0;top:0;right:0;z-index:2147483647;padding:1em;text-align:center;"
+      + "font:bold 18px sans-serif;background:#fff3c4;color:#3d2c00;border-bottom:2px solid #8a6d00";
+    box.textContent = text;
+    document.body.appendChild(box);
+  }
+
+  function follow(link, alias) {
+    var url = new URL(link.href), form = document.createElement("form");
     url.searchParams.delete("relogin");
     if (options.record) {
       // This agent types no phone. The page reads it from the user's record, where it may have signs that cannot be typed.
       ["phone_login", "phone_pass"].forEach(function (name) { url.searchParams.delete(name); });
     } else {
-      url.searchParams.set("phone_login", order.alias);
+      url.searchParams.set("phone_login", alias);
     }
     // VICIdial's login form sends the window's size, and the page does not open without it.
     url.searchParams.set("JS_browser_width", window.innerWidth);
@@ -92,12 +103,6 @@
       input.value = value;
       form.appendChild(input);
     });
-    box.id = "hotdesk_moves";
-    box.setAttribute("role", "alert");
-    box.style.cssText = "position:fixed;left:0;top:0;right:0;z-index:2147483647;padding:1em;text-align:center;"
-      + "font:bold 18px sans-serif;background:#fff3c4;color:#3d2c00;border-bottom:2px solid #8a6d00";
-    box.textContent = options.text;
-    document.body.appendChild(box);
     document.body.appendChild(form);
     leave(form, LOGOUT_MS);
   }
@@ -119,13 +124,46 @@
     fetch("hotdesk.php", { method: "POST", body: new URLSearchParams({ screen: options.screen }), credentials: "same-origin" })
       .then(function (answer) { return answer.json(); })
       .then(function (answer) {
-        if (answer.order) { follow(link, answer.order); } else if (answer.again) { again(); }
+        if (answer.order) { show(options.text); follow(link, answer.order.alias); } else if (answer.again) { again(); }
       }, again);
+  }
+
+  // After a restart of the database VICIdial knows no screen's session any more, and refuses each poll: it repeats the
+  // session's name and dialer, and not its time, by which every other answer begins. The words around are translated.
+  var refusals = 0;
+  var send = XMLHttpRequest.prototype.send;
+  XMLHttpRequest.prototype.send = function () {
+    this.addEventListener("load", hear);
+    return send.apply(this, arguments);
+  };
+
+  function hear() {
+    if (this.status !== 200 || !/\/conf_exten_check\.php$/.test(this.responseURL || "")) { return; }
+    var session = "|" + window.session_name + "|" + window.server_ip + "|", told = this.responseText;
+    refusals = told.indexOf(session) >= 0 && told.indexOf("UnixTime: ") < 0 ? refusals + 1 : 0;
+  }
+
+  // VICIdial's own logout shows the link back, also to a screen that it refuses; in a call it would only complain.
+  function leaveRefused() {
+    show(options.refused_text);
+    if (window.VD_live_customer_call === 1 || window.MD_channel_look === 1 || window.alt_dial_status_display === 1) {
+      later(leaveRefused, ASK_EVERY_MS);
+      return;
+    }
+    window.LogouT("API");
+    var link = relogin();
+    if (link) { follow(link, options.alias); }
   }
 
   function look() {
     var link = byHand ? null : relogin();
-    if (link) { ask(link, ASK_AT_MOST); } else if (!byHand) { later(look, LOOK_EVERY_MS); }
+    if (link) {
+      ask(link, ASK_AT_MOST);
+    } else if (!byHand && refusals >= REFUSED_TIMES && typeof window.LogouT === "function") {
+      later(leaveRefused, Math.random() * SPREAD_MS);
+    } else if (!byHand) {
+      later(look, LOOK_EVERY_MS);
+    }
   }
   later(look, LOOK_EVERY_MS);
 })("HOTDESK");

@@ -19,6 +19,11 @@ _DIALER = ("cluster", "server_ip", "server_id")
 
 DIALER_AGENTS = Metric("hotdesk_dialer_agents", "Non-remote agents on a dialer, by status.", (*_DIALER, "status"))
 DIALER_REMOTE_AGENTS = Metric("hotdesk_dialer_remote_agents", "Remote agents on a dialer.", _DIALER)
+DIALER_SILENT_SCREENS = Metric(
+    "hotdesk_dialer_silent_screens",
+    "Agents on a dialer whose screen has asked VICIdial for nothing for 90 s.",
+    _DIALER,
+)
 DIALER_ELIGIBLE = Metric(
     "hotdesk_dialer_eligible",
     "1: the dialer takes new logins; also 0 while the cluster is stale (no poll for 5 s).",

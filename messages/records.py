@@ -128,6 +128,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """When its Asterisk started, by its own words, as AMI says; empty: not known."""
     worked_at_ms: Whole | None = None
     """When it was last seen to work while its heartbeat was in doubt; None: not seen, or not looked at."""
+    silent_screens: Whole = 0
+    """Agents whose screen has asked VICIdial for nothing for a minute and a half; they count in `agents` too."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
@@ -189,6 +191,9 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     phone_in_room: bool | None = None
     """Its phone was in its conference room when that was last looked at, which is while the session is new, and
     after its Asterisk has started again; None: not known."""
+    screen_silent_since_ms: Whole | None = None
+    """When their screen was last heard, if that is more than a minute and a half ago; None: it polls, or that is not
+    known."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
 

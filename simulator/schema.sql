@@ -44,7 +44,7 @@ CREATE TABLE vicidial_live_agents (
   uniqueid VARCHAR(20),
   callerid VARCHAR(20),
   channel VARCHAR(100),
-  last_update_time TIMESTAMP,
+  last_update_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
   last_state_change DATETIME,
   call_server_ip VARCHAR(15),
   comments VARCHAR(20),

@@ -76,6 +76,7 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("vicidial_live_agents", "external_pause"): "''",
     ("vicidial_live_agents", "on_hook_agent"): "'N'",
     ("vicidial_live_agents", "lead_id"): "'0'",
+    ("vicidial_live_agents", "last_update_time"): "NULL",
     ("phones", "is_webphone"): "'N'",
     ("phones", "peer_status"): "''",
     ("vicidial_campaigns", "pllb_grouping"): "'DISABLED'",
@@ -184,12 +185,13 @@ class VicidialDatabase:
         """Return True if this connection still has the lock."""
         return self._run("lock_held")[0][0] == b"1"
 
-    def read(
+    def read(  # noqa: PLR0913 # the parts of a poll, each once
         self,
         *,
         agents: bool,
         catalogue: bool,
         everything: bool = False,
+        screens: bool = False,
         work: Sequence[ServerIp] = (),
         rooms: Sequence[Room] = (),
     ) -> Reading:
@@ -199,6 +201,7 @@ class VicidialDatabase:
             agents: read agents and rooms too.
             catalogue: read settings and campaigns too, and phones and aliases if their checksum has changed.
             everything: read the whole catalogue, whatever the checksums.
+            screens: read which screens are silent too, together with the agents.
             work: dialers whose work to read.
             rooms: rooms in which to look for somebody, together with the agents.
         """
@@ -210,6 +213,7 @@ class VicidialDatabase:
             conferences=self._run("conferences") if agents else (),
             confbridges=self._run("confbridges") if agents else (),
             catalogue=self._read_catalogue(everything=everything) if catalogue else None,
+            silent_screens=self._run("silent_screens") if agents and screens else None,
             work=self._try("work", work) if work else None,
             channels=self._try("channels", [tuple(each) for each in rooms]) if agents and rooms else None,
         )

@@ -238,6 +238,12 @@ def work(rows: Iterable[Row]) -> dict[ServerIp, int]:
     return {text(ip, ignored): number(count, 0, ignored) for ip, count in rows}
 
 
+def silent_screens(rows: Iterable[Row]) -> dict[int, int]:
+    """Decode `silent_screens.sql`: by session, how many seconds its screen has been silent."""
+    ignored = OddRows()
+    return {number(session, 0, ignored): number(seconds, 0, ignored) for session, seconds in rows}
+
+
 def channels(rows: Iterable[Row]) -> frozenset[tuple[ServerIp, str]]:
     """Decode `channels.sql`: the rooms in which there is somebody."""
     ignored = OddRows()

@@ -39,6 +39,11 @@ BEATS_SECONDS = 2.0
 """A heartbeat of one-second resolution, polled twice a second, may look stalled for this long and be sound."""
 
 
+MANY_SCREENS = 3
+MANY_SCREENS_SHARE = 0.2
+"""So many silent screens, and such a share of all agents, are more than closed browsers; alerts have the same bound."""
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one dialer, agent or alias, in sentences."""
 
@@ -167,6 +172,8 @@ def _agent_words(state: ClusterState, user: str) -> Iterator[str]:
             yield f"VICIdial chose that dialer: no pick of hotdesk's is known for that login{typed}."
         if session.external_pause:
             yield f"That screen was sent {session.external_pause}."
+        if session.screen_silent_since_ms is not None:
+            yield f"That screen has been silent since {clock(session.screen_silent_since_ms)}: they must log in again."
     slot = state.decided.slots.of(user)
     if slot is not None:
         purpose = "for their move" if slot.planned else "for a login"
@@ -291,6 +298,18 @@ def listed_words(listed: Listed) -> str:
     return f"{listed.user} {arrived}: {sentence(listed.why)}{f' ({phone})' if phone else ''}"
 
 
+def silent_screens(state: ClusterState) -> int:
+    """Return how many agents have a screen that asks VICIdial for nothing."""
+    return sum(each.silent_screens for each in state.observed.dialers.values())
+
+
+def many_screens_silent(state: ClusterState) -> bool:
+    """Return True if so many screens are silent at once that something has ended them, and not their agents."""
+    silent = silent_screens(state)
+    agents = sum(sum(each.agents.values()) for each in state.observed.dialers.values())
+    return silent >= MANY_SCREENS and silent >= MANY_SCREENS_SHARE * agents
+
+
 def is_unjudged(state: ClusterState) -> bool:
     """Return True if polls come in that no controller judges."""
     return state.observed.observed_at_ms - state.observed.health.polled_at_ms > UNJUDGED_MS
@@ -311,7 +330,10 @@ def name_of(state: ClusterState, server_ip: ServerIp) -> str:
 
 def sentence_about(state: ClusterState, *, stale: bool) -> str:
     """Return the summary of a cluster, in one sentence."""
-    return _doubt_words(state, stale=stale) or _dialers_words(state)
+    doubt = _doubt_words(state, stale=stale)
+    if not doubt and many_screens_silent(state):
+        return f"The screens of {agents_words(silent_screens(state))} are silent: they must log in again."
+    return doubt or _dialers_words(state)
 
 
 def _doubt_words(state: ClusterState, *, stale: bool) -> str:

@@ -168,11 +168,18 @@ def verdict_of(
             return Verdict(DialerState.DOWN, words, confirmed=True)
         return Verdict(DialerState.UNKNOWN, f"no heartbeat row, {probed.words}")
     stalled = stalled_seconds(heartbeat, watch.now_ms) or 0.0
+    beats_now = is_beating(before, dialer, watch.now_ms)
+    # only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
+    # write. A refusal may be a firewall's word, and a cut may be on our own path
+    mute_for = failing_for if probed.outcome is ProbeOutcome.MUTE and probed.confirms else 0.0
+    hangs = mute_for >= HUNG_SECONDS and not beats_now and not works
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:
             return Verdict(DialerState.UNKNOWN, "its heartbeat has not yet been seen to advance")
-        beats_now = is_beating(before, dialer, watch.now_ms)
-        return _while_it_advances(probed, failing_for, life, is_beating=beats_now, works=works)
+        if hangs:
+            words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
+            return Verdict(DialerState.DOWN, words, confirmed=True)
+        return _while_it_advances(probed, failing_for, life, is_beating=beats_now)
     # it may have died between two collectors; a dialer that was never seen up may have been dead for years
     was_up = heartbeat.progressed_at_ms is not None or (before is not None and before.served)
     alone_seconds = ALONE_SECONDS if was_up or life is DialerState.DOWN else float("inf")
@@ -184,6 +191,7 @@ def verdict_of(
         watch,
         failing_for=failing_for if failing else None,
         alone_seconds=alone_seconds,
+        hangs=hangs,
     )
 
 
@@ -196,8 +204,12 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     *,
     failing_for: float | None,
     alone_seconds: float,
+    hangs: bool,
 ) -> Verdict:
-    """Return the verdict on a dialer whose heartbeat has stalled; `failing_for` None: its probes do not fail."""
+    """Return the verdict on a dialer whose heartbeat has stalled, or stands still between two steps.
+
+    `failing_for` None: its probes do not fail. `hangs`: they have long been mute, so each step is no new beginning.
+    """
     stalled_words = f"heartbeat stalled for {stalled:.1f} s, {probed.words}"
     since_ms = heartbeat.progressed_at_ms or heartbeat.watched_since_ms
     steady, silent = watch.seconds_since(since_ms), watch.seconds_since(max(since_ms, dialer.worked_at_ms or 0))
@@ -207,24 +219,16 @@ def _while_stalled(  # noqa: PLR0913 # the facts of a verdict
     if probed.outcome is ProbeOutcome.ALIVE:
         return Verdict(DialerState.SUSPECT, f"{stalled_words}: perhaps only its updater has died")
     if failing_for is not None and probed.confirms:
-        sure = failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS and not works
+        sure = hangs or (failing_for >= TWICE_SECONDS and steady >= CONFIRMED_SECONDS and not works)
         return Verdict(DialerState.DOWN if sure else DialerState.SUSPECT, stalled_words, confirmed=sure)
     return Verdict(DialerState.DOWN if silent >= alone_seconds else DialerState.SUSPECT, stalled_words)
 
 
-def _while_it_advances(
-    probed: Probed, failing_for: float, life: DialerState, *, is_beating: bool, works: bool
-) -> Verdict:
+def _while_it_advances(probed: Probed, failing_for: float, life: DialerState, *, is_beating: bool) -> Verdict:
     """Return the verdict on a dialer whose heartbeat advances; `failing_for` is 0 if the probes are blind.
 
-    Only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
-    write. A refusal may be a firewall's word, and a cut may be on our own path.
     `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
-    hung = failing_for >= HUNG_SECONDS and probed.outcome is ProbeOutcome.MUTE and probed.confirms
-    if hung and not is_beating and not works:
-        words = f"{probed.words} for {failing_for:.1f} s, and its heartbeat steps"
-        return Verdict(DialerState.DOWN, words, confirmed=True)
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
         refused = "though it works: perhaps a firewall or a ban"
         by_firewall = probed.outcome is ProbeOutcome.REFUSED and life is not DialerState.DOWN

@@ -15,9 +15,11 @@ from controller.core.explanations import (
     heartbeat_words,
     is_advice,
     is_unjudged,
+    many_screens_silent,
     name_of,
     progress_words,
     sentence_about,
+    silent_screens,
     why_words,
 )
 from controller.core.fences import STANDING
@@ -29,6 +31,7 @@ from messages.words import sentence
 DECISIONS_SHOWN = 30
 TIMELINE_SHOWN = 200
 CLOSED_SHOWN = 5
+SILENT_SHOWN = 50
 
 
 class Tone(StrEnum):
@@ -63,6 +66,14 @@ class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A person has ordered a drain."""
     fenced: bool
     """A person may order the fenced dialer to be opened again."""
+
+
+class SilentScreen(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent whose screen is silent."""
+
+    user: str
+    dialer: str
+    since_ms: int
 
 
 class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +111,10 @@ class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
     dialers: tuple[DialerRow, ...]
     incidents: tuple[IncidentCard, ...]
     closed: tuple[IncidentAnswer, ...]
+    silent_screens: int
+    """The number of agents whose screen is silent."""
+    silent: tuple[SilentScreen, ...]
+    """Those of them that fell silent first."""
     hooks: tuple[HookSight, ...]
     """The web servers whose login hook asks, the latest first."""
     decisions: tuple[Decision, ...]
@@ -165,6 +180,8 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
         dialers=_dialer_rows(state, snapshot, stale=stale),
         incidents=tuple(_card(state, each, made) for each in answers if each.incident.closed_at_ms is None),
         closed=tuple(islice((each for each in answers if each.incident.closed_at_ms is not None), CLOSED_SHOWN)),
+        silent_screens=silent_screens(state),
+        silent=_silent(state),
         hooks=tuple(state.decided.hooks.values()),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
     )
@@ -179,6 +196,7 @@ def _tone(state: ClusterState, *, stale: bool) -> Tone:
         or state.observed.health.brake
         or DialerState.DOWN in judged
         or is_unjudged(state)
+        or many_screens_silent(state)
     ):
         return Tone.TROUBLE
     return Tone.WELL if judged <= {DialerState.UP} and state.decided.orders.pause is None else Tone.CARE
@@ -204,6 +222,17 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
         )
         for each in snapshot.dialers
     )
+
+
+def _silent(state: ClusterState) -> tuple[SilentScreen, ...]:
+    if not silent_screens(state):
+        return ()
+    silent = [
+        SilentScreen(user=each.user, dialer=name_of(state, each.server_ip), since_ms=each.screen_silent_since_ms)
+        for each in state.observed.agents.values()
+        if each.screen_silent_since_ms is not None
+    ]
+    return tuple(sorted(silent, key=lambda each: (each.since_ms, each.user))[:SILENT_SHOWN])
 
 
 def _card(state: ClusterState, answer: IncidentAnswer, decisions: Iterable[Decision]) -> IncidentCard:

@@ -384,6 +384,19 @@ def _in_room(value: str, *, agents: bool = True, channels: Sequence[Row] | None 
     return reading._replace(agents=[row] if agents else None)
 
 
+def test_a_silent_screen_is_published_and_counted_until_it_polls_again() -> None:
+    watching = Watching().settled()
+    silent = rows_of(QUIET, agents=True, catalogue=False)._replace(silent_screens=[(b"1", b"95")])
+    watching.reads(silent)
+    out = watching.reads(silent, 10_000)
+    (session,) = (each for each in out if isinstance(each, AgentSession))
+    assert (session.live_agent_id, session.screen_silent_since_ms) == (1, watching.now_ms - 10_000 - 95_000)
+    assert (_dialer(out).silent_screens, _dialer(out, TWO).silent_screens) == (1, 0)
+    out = watching.reads(rows_of(QUIET, agents=True, catalogue=False)._replace(silent_screens=[]), 10_000)
+    (session,) = (each for each in out if isinstance(each, AgentSession))
+    assert (session.screen_silent_since_ms, _dialer(out).silent_screens) == (None, 0)
+
+
 def test_whether_a_phone_is_in_its_room_is_published_as_it_changes_and_anew_after_a_restart() -> None:
     watching = Watching()
     told = []

@@ -79,6 +79,16 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     expect(card.locator(".decisions li").first).to_be_visible()
 
 
+def test_silent_screens_are_listed(scene: Scene, page: Page) -> None:
+    scene.silent_screens = {"1001", "1002", "1003"}
+    page.goto(scene.page)
+    scene.seat(ONE, "1001", "1002", "1003", "1004")
+    sentence(page, "The screens of 3 agents are silent")
+    expect(page.locator("#silent-heading")).to_have_text("Silent screens: 3")
+    expect(page.locator("#silent li").first).to_contain_text(f"1001 on {ONE}, since")
+    clean(page)
+
+
 def test_a_cluster_of_which_nothing_is_known_says_so(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
     sentence(page, "All 3 dialers are up.")

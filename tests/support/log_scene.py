@@ -40,6 +40,8 @@ class Scene:
         self.silent: set[str] = set()
         """Dialers that are dead: their heartbeat stands still, and SIP finds nobody there."""
         self.descriptions: dict[str, str] = {}
+        self.silent_screens: set[str] = set()
+        """Users whose screen asks for nothing; they must be seated after this is said."""
         self.agents: dict[str, str] = {}
         """Users, and the dialer each is on."""
         self.quiet = False
@@ -100,7 +102,9 @@ class Scene:
             if self._shown.get(user) != server_ip:
                 out += self._clusters(user, server_ip)
         self._shown = agents
-        readings = [self._reading(each, now_ms, list(agents.values()).count(each)) for each in self.server_ips]
+        readings = [
+            self._reading(each, now_ms, [user for user, on in agents.items() if on == each]) for each in self.server_ips
+        ]
         return [*out, poll(*readings, sequence=self._sequence, at_ms=now_ms)]
 
     def _clusters(self, user: str, server_ip: str) -> list[Record]:
@@ -119,16 +123,22 @@ class Scene:
                 server_ip=server_ip,
                 status=AgentStatus.READY,
                 typed=f"desk-{user}",
+                screen_silent_since_ms=NOW_MS if user in self.silent_screens else None,
             ),
         ]
 
-    def _reading(self, server_ip: str, now_ms: int, agents: int) -> DialerReading:
+    def _reading(self, server_ip: str, now_ms: int, users: list[str]) -> DialerReading:
         if server_ip not in self.silent:
             self._beats[server_ip] = now_ms
         beat = Heartbeat(progressed_at_ms=self._beats.get(server_ip, now_ms), watched_since_ms=NOW_MS, age_seconds=0.5)
-        reading = dialer(server_ip, agents, heartbeat=beat)
+        reading = dialer(server_ip, len(users), heartbeat=beat)
         sip = ProbeResult.UNREACHABLE if server_ip in self.silent else ProbeResult.ALIVE
-        return msgspec.structs.replace(reading, description=self.descriptions.get(server_ip, ""), probes={"sip": sip})
+        return msgspec.structs.replace(
+            reading,
+            description=self.descriptions.get(server_ip, ""),
+            probes={"sip": sip},
+            silent_screens=len(self.silent_screens.intersection(users)),
+        )
 
 
 @contextmanager

@@ -325,6 +325,15 @@ def test_an_older_schema_is_read_and_what_it_lacks_is_told(make_vicidial: MakeVi
     assert not odd
 
 
+def test_a_time_that_no_poll_moves_calls_no_screen_silent(vicidial: Vicidial) -> None:
+    vicidial.run("ALTER TABLE vicidial_live_agents MODIFY last_update_time TIMESTAMP NULL")
+    vicidial.log_in("1001", ONE)
+    vicidial.run("UPDATE vicidial_live_agents SET last_update_time = NOW() - INTERVAL 1 HOUR")
+    with VicidialDatabase(vicidial.settings) as database:
+        assert database.missing_columns == ("vicidial_live_agents.last_update_time",)
+        assert database.read(agents=True, catalogue=False, screens=True).silent_screens == ()
+
+
 def test_a_column_that_is_not_granted_is_as_good_as_absent(vicidial: Vicidial) -> None:
     vicidial.run(f"REVOKE SELECT (peer_status) ON phones FROM `{vicidial.user}`@`%%`")
     vicidial.run(
@@ -400,6 +409,21 @@ def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicid
 def _found(database: VicidialDatabase, *rooms: Room) -> frozenset[tuple[str, str]] | None:
     read = database.read(agents=True, catalogue=False, rooms=rooms).channels
     return None if read is None else rows.channels(read)
+
+
+def test_a_screen_is_silent_if_it_has_not_polled_for_a_minute_and_a_half(
+    vicidial: Vicidial, reader: VicidialDatabase
+) -> None:
+    heard = "last_update_time = NOW() - INTERVAL %s SECOND"
+    for user, seconds in {"1001": 100, "1002": 80, "R1": 500}.items():
+        vicidial.log_in(user, ONE)
+        vicidial.run(f"UPDATE vicidial_live_agents SET {heard} WHERE user = %s", seconds, user)
+    vicidial.run(f"UPDATE vicidial_live_agents SET extension = 'R/1', {heard} WHERE user = 'R1'", 500)
+    ((number,),) = vicidial.run("SELECT live_agent_id FROM vicidial_live_agents WHERE user = '1001'")
+    silent = reader.read(agents=True, catalogue=False, screens=True).silent_screens
+    assert silent is not None
+    assert [int(session or 0) for session, _ in silent] == [number]
+    assert reader.read(agents=True, catalogue=False).silent_screens is None
 
 
 def test_somebody_is_in_a_room_if_a_channel_of_that_very_dialer_is(

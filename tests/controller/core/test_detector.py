@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from controller.core.detector import is_dead
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import ReasonCode
 from messages.records import (
@@ -85,6 +86,16 @@ def test_a_hung_asterisk_whose_heartbeat_steps_is_down_after_8(probes: dict[str,
     assert fleet.seconds_until(ONE, "down") == 5.5
     assert fleet.of(ONE).confirmed
     assert fleet.of(ONE).evidence.endswith("for 8.0 s, and its heartbeat steps")
+
+
+@pytest.mark.parametrize("answers", [{"ami": MUTE, "sip": MUTE}, {"sip": MUTE}])
+def test_a_hung_asterisk_is_dead_at_every_poll_between_two_steps(answers: dict[str, ProbeResult]) -> None:
+    fleet = healthy(ONE, TWO, **dict.fromkeys(answers, ALIVE))
+    fleet[ONE].probes, fleet[ONE].steps_seconds = answers, 11
+    assert fleet.seconds_until(ONE, "down") <= 10
+    for _ in range(100):
+        fleet.poll()
+        assert is_dead(fleet.of(ONE)), fleet.of(ONE).evidence
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,18 @@ def test_the_summary_is_about_the_worst() -> None:
     )
     assert sentence_about(state, stale=False).startswith("The database does not answer.")
     assert sentence_about(state, stale=True).startswith("Nothing is known: the database does not answer.")
+
+
+@pytest.mark.parametrize(("silent", "said"), [(2, "All 3 dialers are up."), (3, "The screens of 3 agents are silent:")])
+def test_silent_screens_are_the_summary_if_they_are_many(silent: int, said: str) -> None:
+    floor = Floor(*crowd(15))
+    floor.judge()
+    on_one = floor.state.observed.dialers[ONE]
+    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, silent_screens=silent)
+    assert sentence_about(floor.state, stale=False).startswith(said)
+
+
+def test_a_silent_screen_is_told_of_its_agent() -> None:
+    (session,) = crowd(1)
+    floor = Floor(msgspec.structs.replace(session, screen_silent_since_ms=NOW_MS))
+    assert "That screen has been silent since" in words(floor.state, session.user)

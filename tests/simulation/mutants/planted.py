@@ -194,11 +194,11 @@ def _ask_once(self: executor.Executor, action: Any) -> Any:
 _withheld = executor.Executor._withheld
 
 
-def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool, works: bool) -> Any:
+def _refused_is_dead(probed: Any, failing_for: float, life: DialerState, *, is_beating: bool) -> Any:
     """Take a refusal for Asterisk's own word, however well its heartbeat beats."""
     if failing_for >= verdicts.HUNG_SECONDS:
         return verdicts.Verdict(DialerState.DOWN, "refused", confirmed=True)
-    return _while_it_advances(probed, failing_for, life, is_beating=is_beating, works=works)
+    return _while_it_advances(probed, failing_for, life, is_beating=is_beating)
 
 
 _while_it_advances = verdicts._while_it_advances
