@@ -39,7 +39,7 @@ LENDER = pytest.StashKey[Lender]()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 # a type that pytest-xdist does not show
-    """Tell a worker process where the servers are lent."""
+    """Pass on to a worker process where the servers are lent."""
     config: pytest.Config = node.config
     if LENDER not in config.stash:
         config.stash[LENDER] = Lender()
