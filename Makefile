@@ -13,6 +13,8 @@ PROMETHEUS := .parts/prometheus/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
 VECTORS := tests/data/selection-vectors.jsonl
 
+# The tests start hundreds of processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/sbin:/sbin
 export HOTDESK_KAFKA_HOME := $(CURDIR)/.parts/kafka
 export HOTDESK_ASTERISK_TREE := $(CURDIR)/.parts/asterisk

@@ -1,13 +1,14 @@
-"""The real servers tests run on: a MariaDB and a Kafka broker for all tests of a process, started when first asked for.
+"""The real servers tests run on: one MariaDB and one Kafka broker for the whole run, started when first asked for.
 
-Where tests run in several processes, files are shared out between them, each process with servers of its own: what one
-test does to them no test of the other process sees.
+Where tests run in several processes, files are shared out between them, and the servers are lent to all: what a test
+keeps in them has a name of its own, and whoever stops a server or changes it for all starts another one.
 """
 
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -16,8 +17,8 @@ from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.failover_run import FailoverRun, failover_run
-from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import COMMAND, Process, Site, Start, site
+from tests.support.servers import Borrowed, Lender, Servers
 
 # A run can be repeated, and a busy machine is no error. With `--hypothesis-profile=thorough` it looks longer, and each
 # time elsewhere.
@@ -33,6 +34,17 @@ LONGEST = (
 )
 """What takes longest begins first, so that nothing long is left for one process at the end."""
 LAST_LINES = 20
+LENDER = pytest.StashKey[Lender]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 # a type that pytest-xdist does not show
+    """Pass on to a worker process where the servers are lent."""
+    config: pytest.Config = node.config
+    if LENDER not in config.stash:
+        config.stash[LENDER] = Lender()
+        config.add_cleanup(config.stash[LENDER].close)
+    node.workerinput["servers"] = str(config.stash[LENDER].folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,17 +75,26 @@ def server_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def database(server_folder: Path) -> Iterator[Database]:
-    """Yield a private MariaDB server."""
-    with Database(server_folder / "mariadb") as server:
-        yield server
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers | Borrowed]:
+    """Yield the servers of the run: those that are lent, or where this is the only process, its own."""
+    lent = getattr(request.config, "workerinput", {}).get("servers")
+    if lent is not None:
+        yield Borrowed(Path(lent))
+        return
+    with Servers() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
-def broker(server_folder: Path) -> Iterator[Broker]:
-    """Yield a private Kafka broker."""
-    with Broker(KAFKA_HOME, server_folder / "kafka") as server:
-        yield server
+def database(servers: Servers | Borrowed) -> Database:
+    """Return the MariaDB server of the run."""
+    return servers.database
+
+
+@pytest.fixture(scope="session")
+def broker(servers: Servers | Borrowed) -> Broker:
+    """Return the Kafka broker of the run."""
+    return servers.broker
 
 
 @pytest.fixture

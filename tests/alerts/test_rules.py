@@ -1,5 +1,6 @@
 """The alert rules and the examples beside them: Prometheus's own tools accept them, and each alert is whole."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from tests.support.failover_run import ROUTING, RULES, SCRAPING, FailoverRun
 from tests.support.prometheus import tool
 
 ROOT = RULES.parents[1]
-CASES = sorted((RULES.parent / "tests").glob("*.test.yml"))
+CASES = {path: yaml.safe_load(path.read_text()) for path in sorted((RULES.parent / "tests").glob("*.test.yml"))}
 RUNBOOKS = ROOT / "docs" / "runbooks"
-ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
+ALL_RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in ALL_RULES if "alert" in rule}
 INHIBITIONS: list[dict[str, Any]] = yaml.safe_load(ROUTING.read_text())["inhibit_rules"]
 URGENCY = ["page", "warning", "none"]
@@ -34,7 +36,14 @@ def run(*command: str | Path, at: Path = ROOT, given: str = "") -> None:
     """Run one of Prometheus's tools, which must find nothing wrong."""
     program, *arguments = command
     done = subprocess.run(  # noqa: S603 # our own tools
-        [tool(str(program)), *map(str, arguments)], cwd=at, input=given, capture_output=True, text=True, check=False
+        [tool(str(program)), *map(str, arguments)],
+        cwd=at,
+        # a fifth of its work would be to give back memory that it has enough of
+        env=os.environ | {"GOGC": "off", "GOMEMLIMIT": "512MiB"},
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout + done.stderr
@@ -44,9 +53,31 @@ def test_promtool_accepts_the_rules() -> None:
     run("promtool", "check", "rules", "--lint-fatal", RULES)
 
 
+def asked(case: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the alerts that the checks of a case ask for, and whether each is to fire."""
+    for test in CASES[case]["tests"]:
+        for check in test["alert_rule_test"]:
+            yield check["alertname"], bool(check.get("exp_alerts"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name.partition(".")[0])
-def test_the_rules_do_what_their_tests_say(case: Path) -> None:
-    run("promtool", "test", "rules", case.name, at=case.parent)
+def test_the_rules_do_what_their_tests_say(case: Path, tmp_path: Path) -> None:
+    # promtool judges all rules at each step of hours and days; no rule reads an alert, so those not asked for are left
+    # out, or it takes three times as long
+    names = {name for name, _ in asked(case)}
+    groups = [
+        group | {"rules": [rule for rule in group["rules"] if "record" in rule or rule["alert"] in names]}
+        for group in GROUPS
+    ]
+    (tmp_path / RULES.name).write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
+    (tmp_path / case.parent.name).mkdir()
+    copy = tmp_path / case.parent.name / case.name
+    copy.write_text(case.read_text())
+    run("promtool", "test", "rules", copy.name, at=copy.parent)
+
+
+def test_no_rule_reads_an_alert() -> None:
+    assert [rule for rule in ALL_RULES if "ALERTS" in rule["expr"]] == []
 
 
 def test_amtool_accepts_the_routing() -> None:
@@ -103,20 +134,14 @@ def test_what_waits_for_minutes_does_not_begin_anew_with_a_failed_scrape(name: s
 
 @each_alert
 def test_an_alert_has_a_case_where_it_fires_and_one_where_it_does_not(name: str) -> None:
-    fires = [
-        bool(check.get("exp_alerts"))
-        for case in CASES
-        for test in yaml.safe_load(case.read_text())["tests"]
-        for check in test["alert_rule_test"]
-        if check["alertname"] == name
-    ]
+    fires = {fires for case in CASES for alert, fires in asked(case) if alert == name}
     # nothing that hotdesk shows could end the watchdog
-    assert set(fires) == ({True} if name == "HotdeskWatchdog" else {True, False})
+    assert fires == ({True} if name == "HotdeskWatchdog" else {True, False})
 
 
 def test_every_case_is_given_the_links() -> None:
-    for case in CASES:
-        for test in yaml.safe_load(case.read_text())["tests"]:
+    for case in CASES.values():
+        for test in case["tests"]:
             assert set(test["external_labels"]) == {"grafana_url", "runbooks_url"}
 
 

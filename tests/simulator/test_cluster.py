@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -112,7 +113,6 @@ Opens = Callable[..., AbstractContextManager[Floor]]
 @pytest.fixture
 def opened(database: Database) -> Opens:
     """Yield a function that opens a cluster in a database of its own."""
-    numbers = iter(range(100))
 
     @contextmanager
     def opens(
@@ -121,7 +121,7 @@ def opened(database: Database) -> Opens:
         habits: Habits = BUSY,
         refresh_seconds: float = 1,
     ) -> Iterator[Floor]:
-        name = f"floor_{threading.get_ident()}_{next(numbers)}"
+        name = f"floor_{uuid.uuid4().hex}"
         clock = Clock()
         with database.connect() as connection:
             schema.create(connection, name)
@@ -487,7 +487,7 @@ def test_it_runs_by_itself_and_leaves_nothing_running(
     database: Database, eventually: Callable[[Callable[[], bool]], bool]
 ) -> None:
     plan = ClusterPlan(dialers=4, agents=60)
-    name = f"threads_{threading.get_ident()}"
+    name = f"threads_{uuid.uuid4().hex}"
     with database.connect() as connection:
         schema.create(connection, name)
         populate(connection, plan, now=time.time())

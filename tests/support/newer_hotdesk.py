@@ -19,9 +19,9 @@ NEW_NAMES = {"poll": ("collector", "observed_by"), "incident": ("why", "evidence
 
 class _Changed(SourceFileLoader):
     def get_data(self, path: str) -> bytes:
-        text = super().get_data(path).decode()
         if not path.endswith(".py"):
             raise OSError("what is compiled is not changed")
+        text = super().get_data(path).decode()
         for before, after in CHANGES.items():
             assert text.count(before) == 1, before
             text = text.replace(before, after)

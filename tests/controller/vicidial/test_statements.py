@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,14 +33,21 @@ else:
     Connection = pymysql.connections.Connection
 
 
-@pytest.fixture(scope="module")
-def vicidial(database: Database) -> Iterator[Site]:
-    """Yield a cluster with an agent logged in, and an account that may act."""
+@contextmanager
+def with_an_agent(database: Database) -> Iterator[Site]:
+    """Make a cluster with an agent logged in, and an account that may act."""
     with site(database, ClusterPlan(dialers=2, agents=1, remote_agents=0)) as made:
         with made.living() as cluster:
             cluster.stop()
             cluster.begin_mid_shift()
         made.run(*grants(made, ACT))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def vicidial(database: Database) -> Iterator[Site]:
+    """Yield such a cluster."""
+    with with_an_agent(database) as made:
         yield made
 
 
@@ -127,12 +135,10 @@ def test_a_server_or_proxy_that_keeps_no_limit_is_sent_nothing(at: Site) -> None
     assert told(at) == ""
 
 
-def test_a_read_only_database_is_named_as_such(at: Site) -> None:
-    at.run("SET GLOBAL read_only = 1")
-    try:
+def test_a_read_only_database_is_named_as_such(server_folder: Path) -> None:
+    with Database(server_folder / "read-only") as own, with_an_agent(own) as at:
+        at.run("SET GLOBAL read_only = 1")
         outcome = control_of(at).log_out(move(at), None)
-    finally:
-        at.run("SET GLOBAL read_only = 0")
     assert outcome.reply is Reply.REFUSED
     assert "point host" in outcome.said
 
