@@ -38,7 +38,8 @@ class Calls:
     def settles(self, session: AgentSession) -> bool:
         """Return True if an agent became paused just now, and may be ready in a moment: they would come back paused."""
         young = self._plan.now_ms - session.changed_at_ms < SETTLED_SECONDS * 1000
-        return young and session.status is AgentStatus.PAUSED and not session.in_wrapup
+        paused = session.status is AgentStatus.PAUSED and not session.in_wrapup
+        return young and paused and not self.waits(session)
 
     def wrapup_is_over(self, session: AgentSession) -> bool:
         """Return True if an agent has had their time to choose a disposition."""

@@ -139,11 +139,15 @@ class SqlAgentControl:
         row = (action.live_agent_id, action.user, action.server_ip, mark)
         return self._write(RESUME, row, "external_pause is RESUME")
 
+    def tell(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.tell`; not by SQL: it would be a right to write to every agent's screen."""
+        return Outcome(Reply.REFUSED, f"{arrival.user} can be told by VICIdial's agent API only")
+
     def call(self, arrival: Arrival) -> Outcome:
         """As `AgentControl.call`; not by SQL: a second call to a phone that has just answered cannot be kept out."""
         return Outcome(Reply.REFUSED, f"the phone of {arrival.user} can be called by VICIdial's agent API only")
 
-    def missing_rights(self, dead_call_status: str) -> str | None:
+    def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # it cannot
         """As `AgentControl.missing_rights`."""
         tried = (
             self._statements.write(HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NO_ROW, LOGOUT), ""),

@@ -358,7 +358,7 @@ def test_nobody_is_told_again_while_moves_are_withheld() -> None:
 
 # --- calls and dispositions -------------------------------------------------------------------------------------
 
-IN_WRAPUP = agent("1001", status=AgentStatus.PAUSED, lead_id=7)
+IN_WRAPUP = agent("1001", status=AgentStatus.PAUSED, lead_id=7, changed_at_ms=NOW_MS)
 
 
 def test_a_dead_call_is_hung_up_before_the_logout() -> None:
@@ -427,20 +427,22 @@ def _now(floor: Floor, session: AgentSession) -> AgentSession:
     return msgspec.structs.replace(session, changed_at_ms=floor.state.observed.observed_at_ms + 1000)
 
 
-def test_an_agent_who_has_just_chosen_a_disposition_is_moved_as_one_who_waits() -> None:
+@pytest.mark.parametrize("state", [DialerState.DRAINING, DialerState.DOWN])
+def test_an_agent_who_has_just_chosen_a_disposition_is_moved_as_one_who_waits(state: DialerState) -> None:
     floor = Floor(IN_WRAPUP)
-    floor.judge(ONE=DialerState.DRAINING)
     floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    floor.judge(ONE=state)
     assert floor.moves() == []
     assert floor.listed() == {}
     floor.poll(_now(floor, agent("1001")), seconds=1)
+    floor.judge(ONE=state)
     assert [(each.user, each.waited) for each in floor.moves()] == [("1001", True)]
 
 
 def test_one_who_stays_paused_after_it_is_moved_two_seconds_later() -> None:
     floor = Floor(IN_WRAPUP)
-    floor.judge(ONE=DialerState.DRAINING)
     floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    floor.judge(ONE=DialerState.DRAINING)
     assert floor.moves() == []
     floor.poll(seconds=2)
     assert [(each.user, each.waited) for each in floor.moves()] == [("1001", False)]
