@@ -5,7 +5,7 @@ GRANT SELECT (server_ip, server_id, server_description, active, active_agent_log
               active_twin_server_ip, conf_engine) ON asterisk.servers TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, last_update, db_time) ON asterisk.server_updater TO 'hotdesk'@'%';
 GRANT SELECT (live_agent_id, user, server_ip, extension, conf_exten, status, campaign_id, call_server_ip,
-              external_pause, on_hook_agent, lead_id, last_update_time) ON asterisk.vicidial_live_agents
+              external_pause, on_hook_agent, lead_id, callerid, last_update_time) ON asterisk.vicidial_live_agents
   TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, extension) ON asterisk.vicidial_conferences TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, extension) ON asterisk.vicidial_confbridges TO 'hotdesk'@'%';

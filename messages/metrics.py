@@ -58,7 +58,7 @@ INCIDENT_NOT_MOVED = Metric(
 )
 INCIDENT_NOT_ARRIVED = Metric(
     "hotdesk_incident_agents_not_arrived",
-    "Agents that the open incident of a dialer lists as moved and not heard: their phones did not come.",
+    "Agents that the open incident of a dialer lists as moved and not back: not logged in, or without their phones.",
     _DIALER,
 )
 INCIDENT_OPENED = Metric(

@@ -552,8 +552,14 @@ class NotMoved(Code):
     CALL_LOST = "call_lost"
     STAYED = "stayed"
     NEWER = "newer"
+    LOGGED_OUT = "logged_out"
+    """hotdesk ended their session, and they have not logged in again."""
     NOT_ARRIVED = "not_arrived"
     """The agent was moved, and is not heard."""
+
+
+NOT_ARRIVED = frozenset({NotMoved.NOT_ARRIVED, NotMoved.LOGGED_OUT})
+"""Reasons of agents whom a move has logged out, and who are not at work again."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

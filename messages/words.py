@@ -57,6 +57,7 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.STAYED: Words(
         "still logged in after several logouts", "have them close the agent screen and log in again"
     ),
+    NotMoved.LOGGED_OUT: Words("logged out by hotdesk, and not logged in again", "have them log in"),
     NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
     NotMoved.NOT_ARRIVED: Words(
         "logged in on another dialer, and their phone is not in its conference room",

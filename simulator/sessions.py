@@ -228,6 +228,8 @@ class AgentPage:
         """Show the agent's new phase, and the session's call."""
         at = vicidial_time(now)
         call = session.call
+        if phase is Phase.WRAPPING:  # as VICIdial does, what is left of a call that is over is its lead
+            call = Call(call.lead_id)
         started = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute(

@@ -76,6 +76,7 @@ OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {
     ("vicidial_live_agents", "external_pause"): "''",
     ("vicidial_live_agents", "on_hook_agent"): "'N'",
     ("vicidial_live_agents", "lead_id"): "'0'",
+    ("vicidial_live_agents", "callerid"): "''",
     ("vicidial_live_agents", "last_update_time"): "NULL",
     ("phones", "is_webphone"): "'N'",
     ("phones", "peer_status"): "''",

@@ -10,6 +10,8 @@ from messages.records import AgentPauseStage, AgentSession, AgentStatus, NotMove
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Statuses of agents to whom VICIdial sends calls."""
+SETTLED_SECONDS = 2.0
+"""VICIdial's screen makes an agent ready within this time of a disposition, unless they wanted to be paused."""
 DEAD_WRAPUP_SECONDS = 20.0
 """How long an agent may take to choose the disposition of a call that died with its dialer."""
 
@@ -32,6 +34,11 @@ class Calls:
         if session.status in IN_CALL:
             return NotMoved.IN_CALL if self.lives(session) else None
         return NotMoved.IN_WRAPUP if session.in_wrapup and not self.wrapup_is_over(session) else None
+
+    def settles(self, session: AgentSession) -> bool:
+        """Return True if an agent became paused just now, and may be ready in a moment: they would come back paused."""
+        young = self._plan.now_ms - session.changed_at_ms < SETTLED_SECONDS * 1000
+        return young and session.status is AgentStatus.PAUSED and not session.in_wrapup
 
     def wrapup_is_over(self, session: AgentSession) -> bool:
         """Return True if an agent has had their time to choose a disposition."""

@@ -15,13 +15,13 @@ from controller.core.ranking import AliasRanking, RankedPhone, rank_dialers
 from controller.core.readiness import alias_findings
 from controller.core.state import ClusterState
 from messages.records import (
+    NOT_ARRIVED,
     Decision,
     DialerReading,
     DialerState,
     Incident,
     Ineligible,
     Listed,
-    NotMoved,
     RankedDialer,
     Relogin,
     ReloginStage,
@@ -196,7 +196,7 @@ def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> 
     for incident in state.decided.incidents.values():
         for listed in incident.listed:
             if listed.user.lower() == name and listed.live_agent_id == live_agent_id:
-                yield f"Not moved off {incident.server_ip}: {sentence(listed.why)}."
+                yield f"In the incident of {incident.server_ip}: {listed_words(listed)}."
 
 
 # --- an alias -----------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def progress_words(incident: Incident, *, advice: bool) -> str:
 
 def listed_words(listed: Listed) -> str:
     """Return in words why an agent is listed."""
-    arrived = "has not arrived" if listed.why is NotMoved.NOT_ARRIVED else "is not moved"
+    arrived = "has not arrived" if listed.why in NOT_ARRIVED else "is not moved"
     facts = (listed.phone_login, listed.server_ip and f"on {listed.server_ip}", listed.peer_status.lower())
     phone = " ".join(filter(None, facts))
     return f"{listed.user} {arrived}: {sentence(listed.why)}{f' ({phone})' if phone else ''}"

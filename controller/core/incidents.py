@@ -13,6 +13,7 @@ from controller.core.moves import LAST, MOVED_FIRST, Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason
 from messages.records import (
+    NOT_ARRIVED,
     AgentSession,
     DialerHealth,
     DialerState,
@@ -74,7 +75,7 @@ class Incidents:
             why = self._moves.move(incident, session, withheld)
             if why is not None:
                 listed[session.live_agent_id] = _listed(session, why)
-        listed |= self._arrivals.missing(incident)
+        listed |= self._arrivals.missing(incident) | self._moves.still_out(incident)
         moves = self._moves.of_incident(incident.incident)
         self._update(
             incident,
@@ -140,7 +141,8 @@ class Incidents:
         known = {each.live_agent_id: each.why for each in before.listed}
         for each in after.listed:
             if known.get(each.live_agent_id) is not each.why and each.why is not NotMoved.NOT_ARRIVED:
-                plan.decide(DecisionCode.NOT_MOVED, sentence(each.why), each.user)
+                code = DecisionCode.NOT_ARRIVED if each.why in NOT_ARRIVED else DecisionCode.NOT_MOVED
+                plan.decide(code, sentence(each.why), each.user)
 
     def _calls_lost(self, server_ip: ServerIp) -> dict[int, Listed]:
         """Return the agents on other dialers whose call was on this one."""

@@ -49,7 +49,9 @@ class MoveProgress:
             return relogin.stage  # what the executor reports says whether hotdesk ended the session
         if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
             return ReloginStage.MOVED
-        if relogin.stage in {*TO_SEND, ReloginStage.SENT} and gone:
+        # a move that failed may have been obeyed late
+        sent = relogin.stage in {*TO_SEND, ReloginStage.SENT} or relogin.sent_at_ms is not None
+        if gone and sent and relogin.stage is not ReloginStage.MOVED:
             return ReloginStage.ENDED
         return relogin.stage
 
@@ -65,7 +67,8 @@ class MoveProgress:
             return self._changed(relogin, stage=stage, dialer_lives=lives, in_call=dead_call, undisposed=False)
         if relogin.stage is ReloginStage.WRAPPING_UP:
             pending = session.status in IN_CALL or session.in_wrapup
-            if pending and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
+            unsettled = pending or self._calls.settles(session)
+            if unsettled and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
                 return relogin
             waited = session.status in WAITING
             return self._changed(

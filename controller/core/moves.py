@@ -12,14 +12,14 @@ from controller.core.policy import Policy
 from controller.core.ranking import RankedPhone
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
-from controller.core.withdrawals import PLANNED_SLOT_SECONDS, SECOND_MS, TO_SEND, Withdrawals
+from controller.core.withdrawals import SECOND_MS, TO_SEND, Withdrawals, slot_of_move
 from messages.codes import DecisionCode, Reason
 from messages.records import (
     AgentSession,
     AgentStatus,
     DialerState,
     Incident,
-    LoginSlot,
+    Listed,
     Move,
     NotMoved,
     Relogin,
@@ -33,6 +33,8 @@ LAST = 2
 
 MOVES_COUNTED_SECONDS = 600
 """A user's moves are counted over this long."""
+BACK_SECONDS = 30.0
+"""An agent who is not back this long after the logout is listed: the login page has logged them in by then."""
 _UNDER_WAY = {*TO_SEND, ReloginStage.SENT, ReloginStage.ENDED}
 
 
@@ -78,11 +80,12 @@ class Moves:
         for relogin in list(self.relogins.values()):
             after = self._withdrawals.expect_late_logout(self._progress.after_poll(relogin, sessions))
             self._keep(relogin, after)
+            self._withdrawals.keep_order(after)
             if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
-        """Plan an agent's move, or return why not; also None if it only has to wait for the pace."""
+        """Plan an agent's move, or return why not; also None if it only has to wait a moment."""
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
             return self._why_it_stays(known)
@@ -96,7 +99,8 @@ class Moves:
         target = self._targets.choose(session, last_resort=incident.kind is DialerState.DOWN)
         if isinstance(target, NotMoved):
             return target
-        if withheld is None and self._left > 0:
+        settles = incident.kind is not DialerState.DOWN and self._calls.settles(session)
+        if withheld is None and self._left > 0 and not settles:
             self._plan_move(incident.incident, session, *target, why=incident.why)
         return None
 
@@ -114,6 +118,8 @@ class Moves:
                 self._end_order(order, "the agent is being moved already")
             elif self._is_moved_often(session):
                 self._end_order(order, sentence(NotMoved.MOVED_OFTEN))
+            elif self._calls.settles(session):
+                continue
             elif plan.withheld is None and self._left > 0 and self._calls.why_busy(session) is None:
                 target = self._targets.choose(session, last_resort=False)
                 if isinstance(target, NotMoved):
@@ -121,6 +127,17 @@ class Moves:
                     continue
                 self._plan_move(f"order/{order.user}", session, *target, why=f"ordered by {order.by}")
                 plan.end_order(order)
+
+    def still_out(self, incident: Incident) -> dict[int, Listed]:
+        """Return the agents of an incident who have not logged in again since hotdesk ended their sessions."""
+        since_ms = self._plan.now_ms - BACK_SECONDS * SECOND_MS
+        agents = self._plan.state.observed.agents
+        return {
+            each.live_agent_id: Listed(user=each.user, live_agent_id=each.live_agent_id, why=NotMoved.LOGGED_OUT)
+            for each in self.of_incident(incident.incident)
+            if each.stage is ReloginStage.ENDED and each.sent_at_ms is not None
+            if each.changed_at_ms <= since_ms and each.user.lower() not in agents
+        }
 
     def withdraw(self, incident: str, why: str) -> None:
         """End the moves of an incident that is over, and withdraw those that were not sent.
@@ -188,7 +205,7 @@ class Moves:
             dialer_lives=lives,
             by=plan.by,
         )
-        slot = self._slot_for(session, alias_id, phone)
+        slot = slot_of_move(plan, session, alias_id, phone.phone_login, phone.server_ip)
         self.relogins[session.live_agent_id] = relogin
         self._left -= 1
         self._ahead.decided.slots.add(slot)
@@ -204,29 +221,6 @@ class Moves:
             phone_login=phone.phone_login,
         )
         return relogin
-
-    def _slot_for(self, session: AgentSession, alias_id: str, phone: RankedPhone) -> LoginSlot:
-        plan = self._plan
-        login = plan.state.decided.logins.get(session.user.lower())
-        if login is not None and login.used_by != session.live_agent_id:
-            login = None
-        asked = plan.state.decided.slots.of(session.user)
-        return LoginSlot(
-            cluster=plan.state.cluster,
-            user=session.user,
-            alias_id=alias_id,
-            campaign_id=session.campaign_id,
-            phone_login=phone.phone_login,
-            server_ip=phone.server_ip,
-            handed_out_at_ms=plan.now_ms,
-            until_ms=plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
-            replaces=session.live_agent_id,
-            planned=True,
-            claims=() if asked is None else asked.claims,
-            login=login,
-            screen="" if login is None else login.screen,
-            handed_out_by=plan.by,
-        )
 
     # --- keeping them -----------------------------------------------------------------------------------------------
 

@@ -7,19 +7,48 @@ both cases a screen may be logged out after all, and then it must find the order
 import msgspec
 
 from controller.core.actions import attempt_of
+from controller.core.actions.relogin import LOGOUT
 from controller.core.decided import NOT_SENT
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
-from messages.records import LoginSlot, Relogin, ReloginStage
+from messages.records import AgentSession, LoginSlot, Relogin, ReloginStage, ServerIp
 
 PLANNED_SLOT_SECONDS = 60.0
 """How long the slot of a move is reserved: the time for all attempts, and for the agent to log in after that."""
 SECOND_MS = 1000
 TO_SEND = NOT_SENT - {ReloginStage.ADVISED}
 """Stages of a move of which something is still to be sent."""
+KEPT_AHEAD_MS = 30 * SECOND_MS
+"""A slot whose LOGOUT stands is kept on when this is left of its time: a screen that obeys just then has this long."""
 GIVEN_BACK_MS = 10 * SECOND_MS
 """Longer than the time between two polls: a slot that was reserved for nothing becomes a login again before it ends."""
 OVER = "what it was planned for is over"
+
+
+def slot_of_move(
+    plan: PlanBuilder, session: AgentSession, alias_id: str, phone_login: str, server_ip: ServerIp
+) -> LoginSlot:
+    """Return the slot of a move of this session to that phone and dialer."""
+    login = plan.state.decided.logins.get(session.user.lower())
+    if login is not None and login.used_by != session.live_agent_id:
+        login = None
+    asked = plan.state.decided.slots.of(session.user)
+    return LoginSlot(
+        cluster=plan.state.cluster,
+        user=session.user,
+        alias_id=alias_id,
+        campaign_id=session.campaign_id,
+        phone_login=phone_login,
+        server_ip=server_ip,
+        handed_out_at_ms=plan.now_ms,
+        until_ms=plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS),
+        replaces=session.live_agent_id,
+        planned=True,
+        claims=() if asked is None else asked.claims,
+        login=login,
+        screen="" if login is None else login.screen,
+        handed_out_by=plan.by,
+    )
 
 
 class Withdrawals:
@@ -57,8 +86,31 @@ class Withdrawals:
         return True
 
     def is_late_logout_expected(self, relogin: Relogin) -> bool:
-        """Return True if a LOGOUT that was given up may still be carried out."""
-        return relogin.late_logouts > 0 and self._plan.now_ms < relogin.late_until_ms
+        """Return True if a screen may still obey a LOGOUT: one that was given up, or one that stands in its row."""
+        given_up = relogin.late_logouts > 0 and self._plan.now_ms < relogin.late_until_ms
+        return given_up or self._stands(relogin)
+
+    def keep_order(self, relogin: Relogin) -> None:
+        """Keep the slot of a move whose LOGOUT stands: screens in hidden tabs, or at slow web servers, obey late."""
+        plan, session = self._plan, self._session_of(relogin)
+        if session is None or not self._stands(relogin):
+            return
+        slot = plan.state.decided.slots.of(relogin.user)
+        if slot is None or not slot.planned or slot.replaces != relogin.live_agent_id:
+            slot = slot_of_move(plan, session, relogin.alias_id, relogin.phone_login, relogin.to_server_ip)
+        elif slot.until_ms - plan.now_ms > KEPT_AHEAD_MS:
+            return
+        until_ms = plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS)
+        plan.add(msgspec.structs.replace(slot, until_ms=until_ms, handed_out_by=plan.by))
+
+    def _stands(self, relogin: Relogin) -> bool:
+        """Return True if the LOGOUT of a move is in the row of its session."""
+        session = self._session_of(relogin)
+        return session is not None and session.external_pause == LOGOUT and relogin.sent_at_ms is not None
+
+    def _session_of(self, relogin: Relogin) -> AgentSession | None:
+        session = self._plan.state.observed.agents.get(relogin.user.lower())
+        return session if session is not None and session.live_agent_id == relogin.live_agent_id else None
 
     def expect_late_logout(self, relogin: Relogin) -> Relogin:
         """Reserve a slot for the screen of the user's next session while a late LOGOUT may end that session.

@@ -20,6 +20,7 @@ from controller.core.state import ClusterState
 from messages import metrics
 from messages.codes import Reply
 from messages.records import (
+    NOT_ARRIVED,
     Action,
     AgentPauseStage,
     AgentStatus,
@@ -28,7 +29,6 @@ from messages.records import (
     DialerState,
     FenceStage,
     Incident,
-    NotMoved,
     ProbeResult,
     RankedDialer,
     ReloginStage,
@@ -245,7 +245,7 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     labels = (state.cluster, incident.server_ip, _id_of(state, incident.server_ip))
     yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
-    missing = sum(each.why is NotMoved.NOT_ARRIVED for each in incident.listed)
+    missing = sum(each.why in NOT_ARRIVED for each in incident.listed)
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed) - missing
     yield metrics.INCIDENT_NOT_ARRIVED, labels, missing
     yield metrics.INCIDENT_OPENED, labels, incident.opened_at_ms / 1000

@@ -14,9 +14,16 @@ from controller.vicidial.statements import COLUMN_DENIED, Statements, error_text
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 
-LOOK = "SELECT live_agent_id, server_ip, status, external_pause, lead_id FROM vicidial_live_agents WHERE user = %s"
-LOOK_WITHOUT_LEAD = LOOK.replace("lead_id", "0")
-"""For grants of an earlier hotdesk, which leave that column out: then no disposition is waited for."""
+LOOK = """
+    SELECT live_agent_id, server_ip, IF(status = 'PAUSED' AND lead_id > 0 AND callerid <> '', 'INCALL', status),
+           external_pause, lead_id
+    FROM vicidial_live_agents WHERE user = %s
+"""
+"""VICIdial's clean-up pauses agents whose tab sleeps, in a call too; a call that is over has no callerid."""
+LOOK_WITHOUT_LEAD = """
+    SELECT live_agent_id, server_ip, status, external_pause, 0 FROM vicidial_live_agents WHERE user = %s
+"""
+"""For grants of an earlier hotdesk, which leave columns out: then no disposition is waited for."""
 STATUSES = (
     "SELECT status FROM vicidial_statuses WHERE status = %s LIMIT 1",
     "SELECT status FROM vicidial_campaign_statuses WHERE status = %s LIMIT 1",

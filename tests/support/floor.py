@@ -141,6 +141,7 @@ def agent(  # noqa: PLR0913 # a session has this many sides, and a test names th
     call_server_ip: str = "",
     lead_id: int = 0,
     changed_at_ms: int = NOW_MS,
+    external_pause: str = "",
 ) -> AgentSession:
     return AgentSession(
         cluster=CLUSTER,
@@ -154,6 +155,7 @@ def agent(  # noqa: PLR0913 # a session has this many sides, and a test names th
         remote=remote,
         call_server_ip=call_server_ip,
         lead_id=lead_id,
+        external_pause=external_pause,
         changed_at_ms=changed_at_ms,
     )
 

@@ -122,6 +122,18 @@ def test_the_tables_are_read_as_they_are(vicidial: Vicidial, reader: VicidialDat
     assert {kind: count for kind, count in odd.items() if count} == {}
 
 
+def test_a_call_whose_agent_vicidials_clean_up_has_paused_is_a_call(
+    vicidial: Vicidial, reader: VicidialDatabase
+) -> None:
+    # it pauses whoever has not polled for 30 s, as a hidden tab does not, and leaves the call as it is
+    for user, call in {"1001": "V1127073155000000077", "1002": "", "1003": None}.items():
+        vicidial.log_in(user, ONE, status="PAUSED")
+        vicidial.run("UPDATE vicidial_live_agents SET lead_id = 77, callerid = %s WHERE user = %s", call, user)
+    odd = OddRows()
+    agents = [rows.agent(row, odd) for row in reader.read(agents=True, catalogue=False).agents or ()]
+    assert [each and each.status for each in agents] == ["INCALL", "PAUSED", "PAUSED"]
+
+
 def test_a_heartbeats_age_is_the_databases_clock_minus_the_value(vicidial: Vicidial, reader: VicidialDatabase) -> None:
     vicidial.run("UPDATE server_updater SET last_update = NOW() - INTERVAL 1 HOUR WHERE server_ip = '127.20.0.11'")
     vicidial.run("UPDATE server_updater SET last_update = NOW() + INTERVAL 1 HOUR WHERE server_ip = '127.20.0.12'")

@@ -108,7 +108,7 @@ def test_the_reason_not_to_move_an_agent_is_explained() -> None:
     floor = Floor(agent("1001", status=AgentStatus.INCALL))
     floor.judge(ONE=DialerState.DRAINING)
     floor.plan()
-    assert f"Not moved off {ONE}: in a call: moved when it ends." in words(floor.state, "1001")
+    assert f"In the incident of {ONE}: 1001 is not moved: in a call: moved when it ends." in words(floor.state, "1001")
 
 
 def test_hotdesks_picks_and_vicidials_choices_are_told_apart() -> None:

@@ -143,7 +143,7 @@ def test_draining_waits_for_calls_to_end() -> None:
     floor.judge(ONE=DialerState.DRAINING)
     assert [each.user for each in floor.moves()] == ["1002"]
     assert floor.listed() == {"1001": NotMoved.IN_CALL}
-    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    floor.poll(agent("1001", status=AgentStatus.PAUSED), seconds=2)
     assert [each.user for each in floor.moves()] == ["1001"]
     assert floor.listed() == {}
 
@@ -417,6 +417,46 @@ def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over
     floor.judge(ONE=state)
     dead = state is DialerState.DOWN
     assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
+
+
+JUST_DISPOSED = agent("1001", status=AgentStatus.PAUSED)
+
+
+def _now(floor: Floor, session: AgentSession) -> AgentSession:
+    """Return a session whose status changes with the next poll, a second from now."""
+    return msgspec.structs.replace(session, changed_at_ms=floor.state.observed.observed_at_ms + 1000)
+
+
+def test_an_agent_who_has_just_chosen_a_disposition_is_moved_as_one_who_waits() -> None:
+    floor = Floor(IN_WRAPUP)
+    floor.judge(ONE=DialerState.DRAINING)
+    floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    assert floor.moves() == []
+    assert floor.listed() == {}
+    floor.poll(_now(floor, agent("1001")), seconds=1)
+    assert [(each.user, each.waited) for each in floor.moves()] == [("1001", True)]
+
+
+def test_one_who_stays_paused_after_it_is_moved_two_seconds_later() -> None:
+    floor = Floor(IN_WRAPUP)
+    floor.judge(ONE=DialerState.DRAINING)
+    floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    assert floor.moves() == []
+    floor.poll(seconds=2)
+    assert [(each.user, each.waited) for each in floor.moves()] == [("1001", False)]
+
+
+def test_so_is_one_whose_call_died() -> None:
+    floor = hung_up()
+    floor.poll(IN_WRAPUP, seconds=5)
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    floor.poll(_now(floor, agent("1001")), seconds=1)
+    floor.judge(ONE=DialerState.DOWN)
+    assert [(each.undisposed, each.waited) for each in floor.moves()] == [(False, True)]
 
 
 def test_a_logout_that_is_repeated_once_the_dialer_lives_again_ends_no_call() -> None:

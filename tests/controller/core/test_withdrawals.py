@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from controller.core.actions import Outcome, after, attempt_of, is_due
-from controller.core.actions.relogin import LATE_SECONDS
+from controller.core.actions.relogin import LATE_SECONDS, LOGOUT
 from controller.core.picks import answer_relogin
 from controller.core.withdrawals import PLANNED_SLOT_SECONDS
 from messages.codes import DecisionCode, NoRelogin, Reply
-from messages.records import AgentStatus, DialerState, LoginSlot, Relogin, ReloginStage
+from messages.records import AgentStatus, DialerState, LoginSlot, NotMoved, Relogin, ReloginStage
 from tests.support.builders import ONE, TWO, slot
 from tests.support.floor import Floor, agent, decisions
 
@@ -90,6 +90,67 @@ def test_of_an_earlier_owners_move_nothing_is_said_and_its_slot_stays() -> None:
     assert codes(floor) == []
     assert floor.state.decided.relogins == {}
     assert isinstance(answer_relogin(floor.state, SCREEN), LoginSlot), "the executor may have been quicker"
+
+
+def asleep() -> Floor:
+    """Return a floor where the screen of a move has been sent its logout, and does not poll."""
+    floor = moving()
+    report(floor, Outcome(Reply.DONE, "told"))
+    floor.poll(agent(USER, external_pause=LOGOUT))
+    floor.plan()
+    return floor
+
+
+def wake_up(floor: Floor) -> LoginSlot | NoRelogin:
+    """Let the screen obey at last, and return its order."""
+    floor.poll(gone=[USER])
+    floor.plan()
+    return answer_relogin(floor.state, SCREEN)
+
+
+def sleep_on(floor: Floor, seconds: int) -> None:
+    for _ in range(seconds // 5):
+        floor.poll(seconds=5)
+        floor.plan()
+
+
+@pytest.mark.parametrize("seconds", [59, 70, 180, 1800])
+def test_a_screen_that_sleeps_finds_its_order_whenever_it_wakes_up(seconds: int) -> None:
+    floor = asleep()
+    sleep_on(floor, seconds)
+    order = wake_up(floor)
+    assert isinstance(order, LoginSlot)
+    assert (order.user, order.replaces, order.alias_id) == (USER, 1001, f"desk{USER}")
+    floor.poll(agent(USER, TWO, AgentStatus.PAUSED, number=2001))
+    floor.plan()
+    assert (move_of(floor).stage, floor.incident.moved) == (ReloginStage.MOVED, 1)
+
+
+@pytest.mark.parametrize("seconds", [0, 120])
+def test_so_does_one_whose_dialer_is_back_meanwhile(seconds: int) -> None:
+    floor = asleep()
+    sleep_on(floor, seconds)
+    floor.judge()
+    floor.poll()
+    floor.plan()
+    assert floor.state.decided.incidents == {}
+    sleep_on(floor, 300)
+    assert isinstance(wake_up(floor), LoginSlot)
+
+
+def test_an_agent_who_does_not_come_back_after_the_logout_is_listed() -> None:
+    floor = asleep()
+    floor.poll(gone=[USER])
+    floor.plan()
+    floor.poll(seconds=29)
+    floor.plan()
+    assert floor.listed() == {}
+    floor.poll(seconds=1)
+    floor.plan()
+    assert floor.listed() == {USER: NotMoved.LOGGED_OUT}
+    floor.poll(agent(USER, TWO, AgentStatus.PAUSED, number=2001))
+    floor.plan()
+    assert floor.listed() == {}
 
 
 def moved(floor: Floor, number: int = 2001) -> None:

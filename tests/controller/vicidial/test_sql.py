@@ -37,6 +37,12 @@ def test_the_row_says_that_an_agent_has_a_disposition_to_choose(at: Site) -> Non
     assert wrapping_up(at)
 
 
+def test_one_whom_vicidials_clean_up_has_paused_in_a_call_has_not(at: Site) -> None:
+    at.run(f"UPDATE vicidial_live_agents SET callerid = 'V1127073155000000077' WHERE user = '{USER}'")
+    (row,) = reach(ActuatorSettings(database=at.settings)).reader.sessions(USER)
+    assert (row.status, row.in_wrapup) == ("INCALL", False)
+
+
 def test_with_the_grants_of_an_earlier_hotdesk_the_row_is_read_without_it(at: Site) -> None:
     at.run(f"REVOKE SELECT (lead_id) ON `{at.name}`.vicidial_live_agents FROM '{at.user}'@'%'")
     assert not wrapping_up(at)
