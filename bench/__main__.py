@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import clusters, failover, folding, harm, herd, hook, latency, page, paging, patience, picks
+from bench import arrival, clusters, failover, folding, harm, herd, hook, latency, page, paging, patience, picks
 from bench.results import Result
 from hotdesk import logs
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "change_to_ranking": latency.measure,
     "harm": harm.measure,
     "failover": failover.measure,
+    "arrival": arrival.measure,
     "patience": patience.measure,
     "hook": hook.measure,
     "clusters": clusters.measure,
