@@ -222,8 +222,7 @@ class Observer:
                 dialers=tuple(self._dialer(each, reading, silent_screens[each.server_ip]) for each in dialers.values()),
                 odd_rows={
                     kind.value: count
-                    for kind, count in sum((self._odd | self._catalogue.odd).values(), OddRows()).items()
-                    if count
+                    for kind, count in sum(filter(None, (self._odd | self._catalogue.odd).values()), OddRows()).items()
                 },
             )
         )
@@ -241,12 +240,14 @@ class Observer:
             if session is None or session.row != row:
                 session = _read_session(row)
             self._sessions[row[0]] = session
-            odd.update(session.odd)
+            if session.odd:
+                odd.update(session.odd)
             agent = session.agent
             if agent is None:
                 continue
             _count(counts, agent)
-            odd[Odd.SESSION_WITHOUT_SERVER] += agent.server_ip not in dialers
+            if agent.server_ip not in dialers:
+                odd[Odd.SESSION_WITHOUT_SERVER] += 1
             other = agents.get(agent.user.lower())
             if other is not None:
                 odd[Odd.TWO_SESSIONS] += 1

@@ -71,8 +71,12 @@ class FakeAgentApi:
     ) -> None:
         self.user = user
         self.password = password
-        self.functions = {*_WRITES, "call_agent"}
+        self.functions = {*_WRITES, "call_agent", "send_notification"}
         """The functions that its user may use."""
+        self.notifications = True
+        """The system setting is on."""
+        self.told: list[tuple[str, str]] = []
+        """Users, and what was put on their screens."""
         self.misbehavior: Misbehavior | None = None
         self.asked: list[Asked] = []
         self.wrong_passwords = 0
@@ -110,7 +114,21 @@ class FakeAgentApi:
         if len(form.get("source", "")) < 2:  # noqa: PLR2004 (VICIdial's own limit)
             return "ERROR: Invalid Source - "
         denied = self._why_denied(form, asked)
+        if not denied and asked.function == "send_notification":
+            return self._tell(form["recipient"], form.get("recipient_type", ""), form.get("notification_text", ""))
         return denied or self._act(asked)
+
+    def _tell(self, user: str, kind: str, text: str) -> str:
+        if not self.notifications:
+            return "ERROR: Agent API Notifications are disabled on this system - 0"
+        if kind != "USER" or not text or set(text) & set("'|;#+"):
+            return "ERROR: invalid request - "
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM vicidial_users WHERE user = %s", (user,))
+            if cursor.fetchone() is None:
+                return f"ERROR: {user} DOES NOT EXIST in vicidial_users - |{user}"
+        self.told.append((user, text))
+        return f"SUCCESS: notification queued - {user}|USER|{len(self.told)}"
 
     def _why_denied(self, form: dict[str, str], asked: Asked) -> str:
         user, password = form.get("user", ""), form.get("pass", "")

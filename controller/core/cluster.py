@@ -37,6 +37,7 @@ from messages.records import (
     RankingSnapshot,
     Relogin,
     ServerIp,
+    Stamped,
 )
 from messages.topics import Key, Topic
 from messages.words import reason
@@ -333,7 +334,7 @@ class Cluster:
 
     def _is_echo(self, news: News, *, live: bool) -> bool:
         """Return True if this record is the echo of our own commit: it is known, and may be out of date."""
-        if not live:
+        if not live or isinstance(news, Stamped):  # nearly all records are a collector's
             return False
         match news:
             case LoginSlot():

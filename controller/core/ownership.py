@@ -27,8 +27,10 @@ it is read to its end again; decisions stored meanwhile would be made without kn
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, Self, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from messages.codes import Reason, ReasonCode
 from messages.words import reason
@@ -43,8 +45,7 @@ ClaimT = TypeVar("ClaimT")
 """A claim as the log gives it. It is only kept here, and never looked into."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """Which partitions the group has given to this process, and when the group was last heard.
 
     Times are of the process's monotonic clock, in seconds.
@@ -69,16 +70,15 @@ class Progress(NamedTuple):
     """The partitions in which a newer hotdesk has decided something that holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership(Generic[ClaimT]):
+class Ownership(msgspec.Struct, Generic[ClaimT], frozen=True):
     """The ownership of one process at one moment. A change makes a new value, so a reader sees it whole."""
 
     assignment: Assignment = Assignment()
     acted_for: frozenset[int] = frozenset()
     """The partitions with clusters that hotdesk acts for. They are claimed; the others need no claim."""
-    unread: Mapping[int, ClaimT] = field(default_factory=dict)
+    unread: Mapping[int, ClaimT] = msgspec.field(default_factory=dict)
     """By partition: the claims that do not count yet, since something before them is not read or not folded."""
-    claims: Mapping[int, ClaimT] = field(default_factory=dict)
+    claims: Mapping[int, ClaimT] = msgspec.field(default_factory=dict)
     """By partition: the claims that count. Decisions are stored through these."""
     claim_again_at: float = NEVER
     owned: frozenset[int] = frozenset()

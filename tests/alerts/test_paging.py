@@ -3,6 +3,7 @@
 import yaml
 
 from tests.support.failover_run import PAGE, ROUTING, RULES, SCRAPING, FailoverRun, told
+from tests.support.prometheus import run_tool
 
 PAGE_SECONDS = 15.0
 
@@ -45,6 +46,13 @@ def test_every_rule_is_evaluated_without_complaint(failover: FailoverRun) -> Non
     rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
     assert len(rules) == sum(len(group["rules"]) for group in yaml.safe_load(RULES.read_text())["groups"])
     assert {rule["name"]: rule["lastError"] for rule in rules if rule["health"] != "ok"} == {}
+
+
+def test_promtool_accepts_the_metrics(failover: FailoverRun) -> None:
+    (target,) = failover.prometheus.http.get("/api/v1/targets").json()["data"]["activeTargets"]
+    shown = failover.prometheus.http.get(target["scrapeUrl"]).text
+    assert "hotdesk_incident_moves{" in shown or "hotdesk_dialer_deaths{" in shown
+    run_tool("promtool", "check", "metrics", given=shown)
 
 
 def test_the_shipped_intervals_are_those_that_were_measured() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from controller.core.clusters import Clusters
 from controller.core.ownership import Ownership, Progress
 from controller.core.picks import PickRequest, Refused
 from controller.core.policy import Policy
+from controller.runtime import decoding
 from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
-from controller.runtime.decoding import read
 from controller.runtime.executor import AT_ONCE, Executor
 from controller.runtime.follower import SLICE, TOPICS
 from controller.runtime.owner import POLL_SECONDS
@@ -49,6 +49,10 @@ BELONGS_IN_A_LULL = 1.0
 """How often the group is asked in a lull, in seconds."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
 """What only an owner writes, through its claim."""
+
+
+read = lru_cache(maxsize=10_000)(decoding.read)
+"""Both controllers read the same entries, and what comes of one cannot be changed."""
 
 
 class Group:

@@ -14,7 +14,6 @@ from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from controller.core.verdicts import HUNG_SECONDS
-from controller.runtime.decoding import read
 from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import (
@@ -29,7 +28,7 @@ from messages.records import (
     ReloginStage,
 )
 from messages.topics import Topic
-from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked
+from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked, read
 from tests.simulation.processes import CLUSTER
 from tests.simulation.wire import Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World

@@ -344,7 +344,7 @@ MUTANTS = (
         "_counting",
         _count_before_it_is_folded,
     ),
-    _mutant("sure of the membership for a minute", 152, ownership, "SURE_SECONDS", 60.0),
+    _mutant("sure of the membership for a minute", 295, ownership, "SURE_SECONDS", 60.0),
     _mutant("a leader that lost its lock goes on", 13, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 509, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
