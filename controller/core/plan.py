@@ -117,7 +117,9 @@ class PlanBuilder:
         return Plan(self._records, self._ended, tuple(self._orders_ended))
 
     def add(self, record: Record) -> None:
-        """Add a record to store."""
+        """Add a record to store; an action that ends and begins again in one plan does not end."""
+        if self._ended and (key := key_of(record)) in self._ended:
+            self._ended.remove(key)
         self._records.append(record)
 
     def end(self, action: Action) -> None:
