@@ -13,8 +13,8 @@ from typing import IO, Self
 from mirakuru import Executor
 from mirakuru.exceptions import ExecutorError
 
-from simulator.asterisk import Asterisk, phone_secret
-from simulator.ports import HOST, free_udp_port
+from collectors.probes.sip import SIP_PORT
+from simulator.asterisk import Asterisk, free_host, phone_secret
 
 START_SECONDS = 10.0
 MODULES = "/usr/lib/baresip/modules"
@@ -124,8 +124,8 @@ class Softphone:
     def _write_settings(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         config = _CONFIG.format(
-            host=HOST,
-            port=free_udp_port(),
+            host=free_host(),
+            port=SIP_PORT,
             most_calls=self._most_calls,
             modules=MODULES,
         )
