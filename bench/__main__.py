@@ -47,7 +47,11 @@ def main(wanted: list[str]) -> int:
     for name, run in chosen.items():
         began = time.monotonic()
         console.print(f"measuring {name} …", style="dim")
-        results += run()
+        try:
+            results += run()
+        except Exception:  # noqa: BLE001 # an hour of the others' figures must not be lost with it
+            console.print_exception()
+            results.append(Result(name=name, value=float("nan"), unit="", beside="it broke", goal="ends", holds=False))
         console.print(f"  {time.monotonic() - began:.0f} s", style="dim")
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2))
     console.print(_table(results))

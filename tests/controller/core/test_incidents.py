@@ -419,6 +419,18 @@ def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over
     assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
 
 
+def test_who_was_in_wrapup_for_long_when_the_dialer_died_has_20_s_from_then() -> None:
+    floor = Floor(IN_WRAPUP)
+    floor.poll(seconds=40)
+    floor.judge(ONE=DialerState.DOWN)
+    dead = floor.state.observed.health.dialers[ONE]
+    since_ms = floor.state.observed.observed_at_ms
+    for seconds, listed in ((0, True), (19, True), (1, False)):
+        floor.poll(seconds=seconds)
+        floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(dead, life_since_ms=since_ms)
+        assert (floor.moves() == []) is listed
+
+
 JUST_DISPOSED = agent("1001", status=AgentStatus.PAUSED)
 
 
