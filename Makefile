@@ -73,7 +73,7 @@ soak: $(VENV) mariadb $(KAFKA) ## Random real faults at a rising rate, for MINUT
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),5) $(SEED)
 
 .PHONY: bench
-bench: $(VENV) mariadb web $(KAFKA) $(PROMETHEUS) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
+bench: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) ## Measure, side by side; prints a table, writes bench/results.json (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 .PHONY: dist
@@ -119,7 +119,7 @@ mariadb:
 
 .PHONY: web
 web:
-	@tools/need php apache chromium sipsak systemd
+	@tools/need php apache chromium sipsak baresip systemd
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven

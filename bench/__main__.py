@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import clusters, failover, folding, harm, herd, hook, latency, page, paging, patience, picks
+from bench import arrival, clusters, failover, folding, harm, herd, hook, latency, page, paging, patience, picks
 from bench.results import Result
 from hotdesk import logs
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "change_to_ranking": latency.measure,
     "harm": harm.measure,
     "failover": failover.measure,
+    "arrival": arrival.measure,
     "patience": patience.measure,
     "hook": hook.measure,
     "clusters": clusters.measure,
@@ -46,7 +47,11 @@ def main(wanted: list[str]) -> int:
     for name, run in chosen.items():
         began = time.monotonic()
         console.print(f"measuring {name} …", style="dim")
-        results += run()
+        try:
+            results += run()
+        except Exception:  # noqa: BLE001 # an hour of the others' figures must not be lost with it
+            console.print_exception()
+            results.append(Result(name=name, value=float("nan"), unit="", beside="it broke", goal="ends", holds=False))
         console.print(f"  {time.monotonic() - began:.0f} s", style="dim")
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2))
     console.print(_table(results))

@@ -44,8 +44,8 @@ async def _offer(port: int, path: str, bodies: Sequence[bytes], per_second: floa
     async def send(number: int, body: bytes) -> None:
         due = began + number / per_second
         reader, writer = await free.get()
-        head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        writer.write(f"{head}\r\n\r\n".encode() + body)
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json"
+        writer.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         status = await _answer(reader)
         offered.latencies_ms.append((time.perf_counter() - due) * 1000)
         offered.statuses[status] = offered.statuses.get(status, 0) + 1

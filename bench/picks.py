@@ -53,6 +53,7 @@ def measure() -> list[Result]:
             offered = offer(port, f"/v1/clusters/{CLUSTER}/picks", bodies, PER_SECOND)
         vicidial_ms = _vicidial_ms(Path(folder), plan)
     picked = offered.statuses.get(201, 0)
+    assert picked > 0.99 * len(bodies), f"these are no picks: {offered.statuses}"
     p99, median = percentile(offered.latencies_ms, 0.99), statistics.median(offered.latencies_ms)
     cheaper = vicidial_ms / median
     return [

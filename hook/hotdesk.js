@@ -22,7 +22,7 @@
   if (!options.screen) { return; }
 
   var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000,
-    REFUSED_TIMES = 3, SPREAD_MS = 6000;
+    REFUSED_TIMES = 5, SPREAD_MS = 10000, REFUSED = "hotdesk_refused";
 
   // A browser slows the timers of a hidden page down, to one a minute in the end, and not those of a Web Worker. A page
   // that may have no worker, as a Content-Security-Policy can say, has its own timers; they count in any case.
@@ -152,8 +152,21 @@
     }
     window.LogouT("API");
     var link = relogin();
-    if (link) { follow(link, options.alias); }
+    if (!link) { return; }
+    try { window.sessionStorage.setItem(REFUSED, "1"); } catch (forbidden) { /* nothing is kept: see below */ }
+    follow(link, options.alias);
   }
+
+  // The old session is still in VICIdial's table, and the new screen opens with a box over all of it that says so.
+  try {
+    if (window.sessionStorage.getItem(REFUSED) !== null) {
+      window.sessionStorage.removeItem(REFUSED);
+      later(function () {
+        var box = document.getElementById("DeactivateDOlDSessioNSpan");
+        if (box) { box.style.display = "none"; }
+      }, LOOK_EVERY_MS);
+    }
+  } catch (forbidden) { /* a browser that keeps nothing: the agent closes the box */ }
 
   function look() {
     var link = byHand ? null : relogin();

@@ -131,6 +131,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     wrapup_seconds: Annotated[float, msgspec.Meta(ge=0)] = Policy().wrapup_seconds
     moves_of_a_user: Annotated[int, msgspec.Meta(ge=1)] = Policy().moves_of_a_user
     restore_state: bool = Policy().restore_state
+    tell_agents: bool = False
     move_on_closed: bool = False
     maintenance: tuple[Maintenance, ...] = ()
 
@@ -226,6 +227,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             moves_of_a_user=self.moves_of_a_user,
             restore_state=self.restore_state,
             calls_phones=self.relogin_via == "api",
+            tells_agents=self.tell_agents and self.relogin_via == "api",
             move_on_closed=self.move_on_closed,
             emergency_logout=self.emergency_logout,
             fence=self.fence,

@@ -99,6 +99,7 @@ class DecisionCode(Code):
     PAUSE_SENT = "pause_sent"
     RESUME_SENT = "resume_sent"
     CALL_SENT = "call_sent"
+    TOLD = "told"
     FENCE_SENT = "fence_sent"
     UNFENCE_SENT = "unfence_sent"
 

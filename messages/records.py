@@ -706,6 +706,8 @@ class AgentPause(Record, frozen=True, kw_only=True, gc=False):
 class ArrivalStage(Code):
     """How far an arrival is."""
 
+    TELLING = "telling"
+    """The agent is to be told what happened; the phone has not been seen in its room."""
     AWAITED = "awaited"
     """The phone has not been seen in its room."""
     CALLING = "calling"
@@ -746,6 +748,8 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     """The agent waited for calls before, and has not been made to wait again yet."""
     called: bool = False
     """The phone was called again."""
+    notice: str = ""
+    """The words for the agent; empty: they are told nothing."""
     answer: str = ""
     by: str = ""
     """Name of the process that decided."""

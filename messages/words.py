@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from messages.codes import Code, DecisionCode, NoPick, NoRelogin, Odd, Precondition, Reason, ReasonCode, Reply
-from messages.records import AgentPauseStage, AliasDefect, ArrivalStage, FenceStage, Ineligible, NotMoved, ReloginStage
+from messages.records import (
+    AgentPauseStage,
+    AliasDefect,
+    ArrivalStage,
+    DialerState,
+    FenceStage,
+    Ineligible,
+    NotMoved,
+    ReloginStage,
+)
 
 
 class Words(NamedTuple):
@@ -145,6 +154,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
     DecisionCode.RESUME_SENT: Words("sent the agent's screen a resume: {reply}"),
     DecisionCode.CALL_SENT: Words("had the agent's phone called again: {reply}"),
+    DecisionCode.TOLD: Words("told the agent on their screen what happened: {reply}"),
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
 }
@@ -197,6 +207,7 @@ AGENT_PAUSE_STAGES: Mapping[AgentPauseStage, Words] = {
 }
 
 ARRIVAL_STAGES: Mapping[ArrivalStage, Words] = {
+    ArrivalStage.TELLING: Words("agent to be told what happened"),
     ArrivalStage.AWAITED: Words("phone awaited"),
     ArrivalStage.CALLING: Words("phone to be called again"),
     ArrivalStage.RESUMING: Words("agent to be made ready again"),
@@ -232,6 +243,17 @@ ODD_ROWS: Mapping[Odd, Words] = {
     Odd.ALIAS_SAME_SERVER: Words("an alias with two phones on one server"),
     Odd.ALIAS_EMPTY: Words("an alias without logins"),
 }
+
+NOTICES: Mapping[DialerState | None, str] = {
+    DialerState.DOWN: "{before} failed. You are on {after} now.",
+    DialerState.DRAINING: "{before} is taken out of service. You are on {after} now.",
+    DialerState.CLOSED: "{before} is closed. You are on {after} now.",
+    None: "You were moved to {after}.",
+}
+"""The words for an agent on the new screen, by the kind of the incident; None: a person ordered the move.
+
+VICIdial's notifications bear ASCII letters, digits, blanks and `. , : - ( )`: other signs break them, or get lost.
+"""
 
 NO_PICKS: Mapping[NoPick, Words] = {
     NoPick.UNKNOWN_ALIAS: Words("no alias and no phone has this login", "see Admin, Phone Aliases in VICIdial"),

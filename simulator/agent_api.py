@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 
 from pymysql.connections import Connection
 
+from simulator.phones import PhoneCall, Phones, PhonesThatAnswer
+
 _LOGGED_IN = "SELECT status FROM vicidial_live_agents WHERE user = %s"
 _WRITES = {
     "logout": "UPDATE vicidial_live_agents SET external_pause = 'LOGOUT' WHERE user = %(user)s",
@@ -20,11 +22,7 @@ _WRITES = {
     "external_hangup": "UPDATE vicidial_live_agents SET external_hangup = %(value)s WHERE user = %(user)s",
     "external_status": "UPDATE vicidial_live_agents SET external_status = %(value)s WHERE user = %(user)s",
 }
-_CALL = """
-    INSERT INTO live_sip_channels (channel, server_ip, extension)
-    SELECT extension, server_ip, conf_exten FROM vicidial_live_agents WHERE user = %(user)s
-"""
-"""In VICIdial the phone is called by the dialer; here it answers at once."""
+_SESSIONS = "SELECT server_ip, extension, conf_exten FROM vicidial_live_agents WHERE user = %s"
 _BUSY = {"READY", "QUEUE", "INCALL", "CLOSER"}
 LOCKS_AFTER = 10
 """Wrong passwords, after which the right one is refused too."""
@@ -68,15 +66,22 @@ class Asked(NamedTuple):
 class FakeAgentApi:
     """A web server with the agent API, on a free port of 127.0.0.1, while it is entered."""
 
-    def __init__(self, connect: Callable[[], Connection], *, user: str, password: str) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], *, user: str, password: str, phones: Phones | None = None
+    ) -> None:
         self.user = user
         self.password = password
-        self.functions = {*_WRITES, "call_agent"}
+        self.functions = {*_WRITES, "call_agent", "send_notification"}
         """The functions that its user may use."""
+        self.notifications = True
+        """The system setting is on."""
+        self.told: list[tuple[str, str]] = []
+        """Users, and what was put on their screens."""
         self.misbehavior: Misbehavior | None = None
         self.asked: list[Asked] = []
         self.wrong_passwords = 0
         self._connect = connect
+        self._phones = phones or PhonesThatAnswer()
         self._released = threading.Event()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="agent-api")
@@ -109,7 +114,21 @@ class FakeAgentApi:
         if len(form.get("source", "")) < 2:  # noqa: PLR2004 (VICIdial's own limit)
             return "ERROR: Invalid Source - "
         denied = self._why_denied(form, asked)
+        if not denied and asked.function == "send_notification":
+            return self._tell(form["recipient"], form.get("recipient_type", ""), form.get("notification_text", ""))
         return denied or self._act(asked)
+
+    def _tell(self, user: str, kind: str, text: str) -> str:
+        if not self.notifications:
+            return "ERROR: Agent API Notifications are disabled on this system - 0"
+        if kind != "USER" or not text or set(text) & set("'|;#+"):
+            return "ERROR: invalid request - "
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM vicidial_users WHERE user = %s", (user,))
+            if cursor.fetchone() is None:
+                return f"ERROR: {user} DOES NOT EXIST in vicidial_users - |{user}"
+        self.told.append((user, text))
+        return f"SUCCESS: notification queued - {user}|USER|{len(self.told)}"
 
     def _why_denied(self, form: dict[str, str], asked: Asked) -> str:
         user, password = form.get("user", ""), form.get("pass", "")
@@ -134,7 +153,8 @@ class FakeAgentApi:
             if asked.value == "RESUME" and _BUSY & set(found):
                 return f"ERROR: external_pause agent is not paused - RESUME|{asked.agent_user}"
             if asked.function == "call_agent":
-                cursor.execute(_CALL, {"user": asked.agent_user})
+                cursor.execute(_SESSIONS, (asked.agent_user,))
+                self._phones.call(connection, [PhoneCall(ip, phone, room or "") for ip, phone, room in cursor])
                 return f"SUCCESS: call_agent function sent - {asked.agent_user}"
             cursor.execute(_WRITES[asked.function], {"user": asked.agent_user, "value": asked.value})
         return f"SUCCESS: {asked.function} function set - {asked.value}|{asked.agent_user}"

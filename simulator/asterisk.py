@@ -6,6 +6,7 @@ process: the mount ends with the process, however it ends.
 """
 
 import contextlib
+import ipaddress
 import os
 import random
 import shutil
@@ -19,13 +20,15 @@ from types import TracebackType
 from typing import IO, Self
 
 from mirakuru import Executor
-from mirakuru.exceptions import ExecutorError, ProcessFinishedWithError
+from mirakuru.exceptions import ExecutorError
 
 from collectors.probes.ami import AMI_PORT, BANNER
 from collectors.probes.sip import LONGEST_ANSWER, SIP_PORT, SipTarget, options_request
 
 AMI_USER = "hotdesk"
 AMI_SECRET = "for-this-dialer-only"  # noqa: S105 - it guards nothing
+SENDER_USER = "sender"
+"""The account of VICIdial's own scripts, which call phones."""
 START_SECONDS = 30
 """One is usual."""
 STOP_SECONDS = 5
@@ -33,9 +36,18 @@ ANSWER_SECONDS = 0.5
 STEP_SECONDS = 0.001
 QUOTED_LINES = 8
 
+ROOMS_CONTEXT = "default"
+"""The part of the dialplan in which each number is a room."""
+
 _DIALER = "/dialer"
 _MODULES = "/usr/lib/asterisk/modules"
 _DATA = "/usr/share/asterisk"
+_MODULES_FOR_SIP = ("chan_sip",)
+"""As on VICIdial's dialers; the rest of 200 would only take time and memory."""
+_MODULES_FOR_ROOMS = (
+    *("res_sorcery_config", "res_pjproject", "res_rtp_asterisk", "res_timing_timerfd"),
+    *("codec_ulaw", "bridge_softmix", "app_confbridge", "pbx_config"),
+)
 _SETTINGS = {
     "asterisk.conf": f"""\
 [directories]
@@ -52,8 +64,7 @@ astlogdir => {_DIALER}/log
 [options]
 nocolor = yes
 """,
-    # The modules for SIP as on VICIdial's dialers; the rest of 200 would only take time and memory.
-    "modules.conf": "[modules]\nautoload = no\nload = chan_sip.so\n",
+    "modules.conf": "[modules]\nautoload = no\n{load}",
     "logger.conf": "[general]\n[logfiles]\nmessages => notice,warning,error,security\n",
     "manager.conf": """\
 [general]
@@ -66,8 +77,28 @@ deny = 0.0.0.0/0.0.0.0
 permit = 127.0.0.0/255.0.0.0
 read =
 write = {permissions}
+[{sender}]
+secret = {secret}
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.0/255.0.0.0
+read =
+write = originate,call,reporting
 """,
     "sip.conf": "[general]\nudpbindaddr = {host}:{sip_port}\ntcpenable = no\ncontext = nowhere\n",
+    "extensions.conf": f"""\
+[{ROOMS_CONTEXT}]
+exten => _X.,1,Answer()
+same => n,ConfBridge(${{{{EXTEN}}}})
+""",
+    # an agent waits alone, and hears no announcement
+    "confbridge.conf": """\
+[general]
+[default_bridge]
+type = bridge
+[default_user]
+type = user
+quiet = yes
+""",
     "rtp.conf": "[general]\n",
     "features.conf": "[general]\n",
     "cdr.conf": "[general]\nenable = no\n",
@@ -113,6 +144,7 @@ class Asterisk:
         ami_port: TCP.
         sip_port: UDP.
         phones: extensions that may register; the secret of each is `phone_secret`.
+        rooms: whether phones can be called, into conference rooms.
         permissions: of its AMI account.
 
     Start it from a thread that lives as long as it is needed: it dies with that thread, so that a killed test run
@@ -128,12 +160,14 @@ class Asterisk:
         ami_port: int = AMI_PORT,
         sip_port: int = SIP_PORT,
         phones: Sequence[str] = (),
+        rooms: bool = False,
         permissions: str = "",
     ) -> None:
         self.host = host
         self.ami_port = ami_port
         self.sip_port = sip_port
         self._phones = phones
+        self._rooms = rooms
         self._permissions = permissions
         self._tree = tree
         self._folder = folder.absolute()
@@ -166,9 +200,7 @@ class Asterisk:
         process, self._process = self._process, None
         if process is not None:
             process.signal(signal.SIGCONT)
-            with contextlib.suppress(ProcessFinishedWithError):  # it had ended by itself: it is gone either way
-                process.stop()
-            process.kill()
+            process.end()
 
     def kill(self) -> None:
         """End Asterisk as a crash would (SIGKILL). Nothing if it is down."""
@@ -214,12 +246,15 @@ class Asterisk:
     def _write_settings(self) -> None:
         for name in ("etc", "lib", "log", "run", "spool"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
+        modules = (*(_MODULES_FOR_ROOMS if self._rooms else ()), *_MODULES_FOR_SIP)
         for name, text in _SETTINGS.items():
             filled = text.format(
                 host=self.host,
                 ami_port=self.ami_port,
                 sip_port=self.sip_port,
                 user=AMI_USER,
+                sender=SENDER_USER,
+                load="".join(f"load = {module}.so\n" for module in modules),
                 secret=AMI_SECRET,
                 permissions=self._permissions,
             )
@@ -262,6 +297,15 @@ class _Process(Executor):
         if self.id is not None:
             os.kill(self.id, number)
 
+    def end(self) -> None:
+        """Ask the process to end, each second anew since one that has just started may not hear it; then kill it."""
+        for _ in range(STOP_SECONDS):
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self.process is None or self.process.wait(1) is not None:
+                    break
+        self.kill()
+
     @property
     def halted(self) -> bool:
         """No thread of the process runs: each is stopped, or the process is gone."""
@@ -301,14 +345,33 @@ def free_host() -> str:
     Raises:
         AsteriskError: none was found.
     """
+    (host,) = free_hosts(1)
+    return host
+
+
+def free_hosts(count: int) -> list[str]:
+    """Return so many loopback addresses in a row, as the dialers of a plan have them, each with free ports.
+
+    Raises:
+        AsteriskError: none were found.
+    """
     chance = random.SystemRandom()
     for _ in range(100):
-        host = f"127.{chance.randrange(10, 250)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
-        with (
-            contextlib.suppress(OSError),
-            socket.create_server((host, AMI_PORT)),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip,
-        ):
-            sip.bind((host, SIP_PORT))
-            return host
-    raise AsteriskError("no loopback address with free ports among 100 tried")
+        first = ipaddress.IPv4Address(
+            f"127.{chance.randrange(10, 250)}.{chance.randrange(256)}.{chance.randrange(1, 255 - count)}"
+        )
+        hosts = [str(first + number) for number in range(count)]
+        if all(map(_is_free, hosts)):
+            return hosts
+    raise AsteriskError("no loopback addresses with free ports among 100 tried")
+
+
+def _is_free(host: str) -> bool:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_server((host, AMI_PORT)),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip,
+    ):
+        sip.bind((host, SIP_PORT))
+        return True
+    return False

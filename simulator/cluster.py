@@ -19,6 +19,7 @@ from pymysql.connections import Connection
 from simulator.agents import Habits, Mind
 from simulator.desks import Desks, Pick, Seat
 from simulator.dialers import Dialer, DialerScripts
+from simulator.phones import Phones, PhonesThatAnswer
 from simulator.plan import ClusterPlan
 from simulator.sessions import AgentPage, spread
 from simulator.sip import SipPorts
@@ -67,6 +68,7 @@ class SimulatedCluster:
         refresh_seconds: float = 1.0,
         threads: int = 2,
         sip_port: int | None = None,
+        phones: Phones | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Create the agents; nothing is written yet.
@@ -82,6 +84,7 @@ class SimulatedCluster:
             threads: Number of threads for the agents; one more writes for the dialers.
             sip_port: The UDP port at which the dialers with loopback addresses answer SIP while the threads run;
                 None: nowhere.
+            phones: The agents' phones; None: each answers at once.
             clock: Seconds since 1970.
         """
         self.statistics = Statistics()
@@ -100,7 +103,8 @@ class SimulatedCluster:
         self._scripts = DialerScripts(self.statistics)
         self._plan = plan
         self._refresh_seconds = refresh_seconds
-        self._page = AgentPage(self._dialers, self.statistics)
+        self._phones = phones or PhonesThatAnswer()
+        self._page = AgentPage(self._dialers, self._phones, self.statistics)
         self._seats = _seats(plan, habits or Habits(), now)
         desks = [
             Desks(
@@ -280,6 +284,8 @@ class SimulatedCluster:
             if now >= dialer.heartbeat_due:
                 if not dialer.stalled:
                     self._scripts.beat(connection, dialer, now)
+                    if not dialer.hung:
+                        self._phones.show(connection, dialer.server_ip)
                 dialer.heartbeat_due = now + (HUNG_SECONDS if dialer.hung else HEARTBEAT_SECONDS)
             if dialer.carries_calls and now >= dialer.call_due:
                 self._scripts.write_call(connection, dialer, now)

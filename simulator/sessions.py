@@ -15,6 +15,7 @@ from pymysql.connections import Connection
 from simulator.agents import Phase, Screen
 from simulator.clock import vicidial_time
 from simulator.dialers import Dialer
+from simulator.phones import PhoneCall, Phones
 from simulator.plan import AgentPlan, PhonePlan
 from simulator.statistics import Counted, Statistics
 
@@ -62,8 +63,6 @@ _BEGIN_SESSION = """
      call_server_ip, uniqueid, callerid, comments, agent_log_id)
     VALUES (%s, %s, %s, %s, 'PAUSED', %s, %s, %s, '', '', '', '', %s)
 """
-_PHONE_JOINS = "INSERT INTO live_sip_channels (channel, server_ip, extension) VALUES (%s, %s, %s)"
-_PHONE_LEAVES = "DELETE FROM live_sip_channels WHERE server_ip = %s AND extension = %s"
 _LOG_EVENT = """
     INSERT INTO vicidial_user_log
     (user, event, campaign_id, event_date, event_epoch, session_id, server_ip, extension, phone_login, server_phone)
@@ -111,8 +110,9 @@ class Session:
 class AgentPage:
     """VICIdial's agent page, as far as it concerns the tables. Each call needs an autocommit connection."""
 
-    def __init__(self, dialers: dict[str, Dialer], statistics: Statistics) -> None:
+    def __init__(self, dialers: dict[str, Dialer], phones: Phones, statistics: Statistics) -> None:
         self._dialers = dialers
+        self._phones = phones
         self._statistics = statistics
 
     def log_in(self, connection: Connection, agent: AgentPlan, phone_login: str, now: float) -> Session | None:
@@ -144,7 +144,7 @@ class AgentPage:
                 session = Session(cursor.lastrowid, phone_login, extension, dialer, engine, room[0])
             self._log(connection, agent, session, "LOGIN", now)
             if dialer.carries_calls:
-                cursor.execute(_PHONE_JOINS, _channel(session))
+                self._phones.call(connection, [_phone_call(session)])
         self._statistics.count(Counted.LOGINS)
         return session
 
@@ -193,7 +193,7 @@ class AgentPage:
                 engine = engines[phone.server_ip]
                 sessions[agent.user] = Session(ids[agent.user], phone.login, _sip(phone), dialer, engine, room)
             cursor.executemany(_LOG_EVENT, [_event(agent, sessions[agent.user], "LOGIN", now) for agent in phones])
-            cursor.executemany(_PHONE_JOINS, [_channel(session) for session in sessions.values()])
+            self._phones.call(connection, [_phone_call(session) for session in sessions.values()])
         return sessions
 
     def log_out(
@@ -203,7 +203,7 @@ class AgentPage:
         with connection.cursor() as cursor:
             with session.dialer.rooms:
                 cursor.execute(_END_SESSION, (session.live_agent_id,))
-                cursor.execute(_PHONE_LEAVES, (session.dialer.server_ip, session.conf_exten))
+                self._phones.hang_up(connection, _phone_call(session))
                 if not keeps_room:
                     cursor.execute(_FREE_ROOM[session.conf_engine], (session.dialer.server_ip, session.conf_exten))
             self._log(connection, agent, session, "LOGOUT", now)
@@ -296,9 +296,8 @@ def _sip(phone: PhonePlan) -> str:
     return f"SIP/{phone.extension}"
 
 
-def _channel(session: Session) -> tuple[object, ...]:
-    """Return the values of `_PHONE_JOINS`: the phone of an agent, in the room of their session."""
-    return f"{session.extension}-{session.live_agent_id:08x}", session.dialer.server_ip, session.conf_exten
+def _phone_call(session: Session) -> PhoneCall:
+    return PhoneCall(session.dialer.server_ip, session.extension, str(session.conf_exten))
 
 
 def _event(agent: AgentPlan, session: Session, event: str, now: float) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ unless they have done something meanwhile. A phone that does not come is called 
 cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,11 +14,23 @@ import msgspec
 
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
-from messages.records import AgentSession, AgentStatus, Arrival, ArrivalStage, Incident, Listed, NotMoved, Relogin
-from messages.words import sentence
+from messages.records import (
+    AgentSession,
+    AgentStatus,
+    Arrival,
+    ArrivalStage,
+    Incident,
+    Listed,
+    NotMoved,
+    Relogin,
+    ServerIp,
+)
+from messages.words import NOTICES, sentence
 
 UNKNOWN_SECONDS = 5.0
 """If by then nothing is known of a phone, nothing will be: by then a phone that works has answered."""
+TOLD_SECONDS = 3.0
+"""An agent who could not be told by then is told nothing: all else waits for it."""
 HERE_SECONDS = 10.0
 """An agent whose Asterisk has started again, and whose phone has not come by then, is moved."""
 CALL_SECONDS = 15.0
@@ -30,6 +43,7 @@ LOGIN_SECONDS = 180.0
 """An agent who comes back later than this after their logout did not come back because of it."""
 KEPT_SECONDS = 600.0
 """How long a missing phone is listed after its incident has closed."""
+UNTOLD = re.compile(r"[^-.A-Za-z0-9_ ]")
 _SETTLED = {ArrivalStage.ARRIVED, ArrivalStage.LOGGED_IN}
 
 
@@ -129,7 +143,9 @@ class Arrivals:
             server_ip=session.server_ip,
             phone_login="" if login is None or login.used_by != session.live_agent_id else login.phone_login,
             since_ms=plan.now_ms,
+            stage=ArrivalStage.TELLING if plan.policy.tells_agents else ArrivalStage.AWAITED,
             changed_at_ms=plan.now_ms,
+            notice=_notice(plan, relogin, session) if plan.policy.tells_agents else "",
             resume=relogin.waited and by_move and plan.policy.restore_state,
             by=plan.by,
         )
@@ -148,6 +164,8 @@ class Arrivals:
         if arrival.here:
             return self._next_here(arrival, session)
         seconds = (self._plan.now_ms - arrival.since_ms) / 1000
+        if arrival.stage is ArrivalStage.TELLING and seconds < TOLD_SECONDS:
+            return arrival
         arrived_ms = arrival.arrived_at_ms
         if arrived_ms is None and session.phone_in_room:
             arrived_ms = self._plan.now_ms
@@ -196,6 +214,19 @@ class Arrivals:
         if decided is not None and after.stage is not before.stage and not after.here:
             code, words = decided
             plan.decide(code, words, after.user)
+
+
+def _notice(plan: PlanBuilder, relogin: Relogin, session: AgentSession) -> str:
+    """Return the words for an agent who was moved, in signs that VICIdial's notifications bear."""
+    incident = plan.state.decided.incidents.get(relogin.incident)
+    before, after = (_plain_name(plan, ip) for ip in (relogin.from_server_ip, session.server_ip))
+    return NOTICES[None if incident is None else incident.kind].format(before=before, after=after)
+
+
+def _plain_name(plan: PlanBuilder, server_ip: ServerIp) -> str:
+    dialer = plan.state.observed.dialers.get(server_ip)
+    name = "" if dialer is None else UNTOLD.sub("", dialer.server_id)
+    return f"dialer {name or server_ip}"
 
 
 def _is_touched(arrival: Arrival, session: AgentSession) -> bool:

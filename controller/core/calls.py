@@ -13,7 +13,7 @@ WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 SETTLED_SECONDS = 2.0
 """VICIdial's screen makes an agent ready within this time of a disposition, unless they wanted to be paused."""
 DEAD_WRAPUP_SECONDS = 20.0
-"""How long an agent may take to choose the disposition of a call that died with its dialer."""
+"""How long an agent may take to choose a disposition once the call is over, or the dialer dead."""
 
 
 class Calls:
@@ -38,13 +38,17 @@ class Calls:
     def settles(self, session: AgentSession) -> bool:
         """Return True if an agent became paused just now, and may be ready in a moment: they would come back paused."""
         young = self._plan.now_ms - session.changed_at_ms < SETTLED_SECONDS * 1000
-        return young and session.status is AgentStatus.PAUSED and not session.in_wrapup
+        paused = session.status is AgentStatus.PAUSED and not session.in_wrapup
+        return young and paused and not self.waits(session)
 
     def wrapup_is_over(self, session: AgentSession) -> bool:
         """Return True if an agent has had their time to choose a disposition."""
-        lives = self.lives(session)
-        limit = self._plan.policy.wrapup_seconds if lives else DEAD_WRAPUP_SECONDS
-        return self._plan.now_ms - session.changed_at_ms >= limit * 1000
+        plan, since_ms = self._plan, session.changed_at_ms
+        if self.lives(session):
+            return plan.now_ms - since_ms >= plan.policy.wrapup_seconds * 1000
+        health = plan.state.observed.health.dialers.get(session.server_ip)
+        died_ms = since_ms if health is None else health.life_since_ms
+        return plan.now_ms - max(since_ms, died_ms) >= DEAD_WRAPUP_SECONDS * 1000
 
     def lives(self, session: AgentSession) -> bool:
         """Return True if an agent's call may be alive."""

@@ -173,7 +173,7 @@ def _agent_words(state: ClusterState, user: str) -> Iterator[str]:
         if session.external_pause:
             yield f"That screen was sent {session.external_pause}."
         if session.screen_silent_since_ms is not None:
-            yield f"That screen has been silent since {clock(session.screen_silent_since_ms)}: they must log in again."
+            yield f"That screen has been silent since {clock(session.screen_silent_since_ms)}: closed, asleep, or dead."
     slot = state.decided.slots.of(user)
     if slot is not None:
         purpose = "for their move" if slot.planned else "for a login"
@@ -332,7 +332,7 @@ def sentence_about(state: ClusterState, *, stale: bool) -> str:
     """Return the summary of a cluster, in one sentence."""
     doubt = _doubt_words(state, stale=stale)
     if not doubt and many_screens_silent(state):
-        return f"The screens of {agents_words(silent_screens(state))} are silent: they must log in again."
+        return f"The screens of {agents_words(silent_screens(state))} are silent: if they stay so, log in again."
     return doubt or _dialers_words(state)
 
 

@@ -99,8 +99,7 @@ class Moves:
         target = self._targets.choose(session, last_resort=incident.kind is DialerState.DOWN)
         if isinstance(target, NotMoved):
             return target
-        settles = incident.kind is not DialerState.DOWN and self._calls.settles(session)
-        if withheld is None and self._left > 0 and not settles:
+        if withheld is None and self._left > 0 and not self._calls.settles(session):
             self._plan_move(incident.incident, session, *target, why=incident.why)
         return None
 

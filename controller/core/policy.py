@@ -77,6 +77,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Agents who waited for calls before a move wait again after it."""
     calls_phones: bool = False
     """An agent's phone can be called into its room again: only VICIdial's agent API does that."""
+    tells_agents: bool = False
+    """Agents who were moved are told on their screens what happened: only VICIdial's agent API does that."""
     move_on_closed: bool = False
     """Agents also leave a dialer that is only closed to new logins."""
     emergency_logout: bool = False

@@ -196,9 +196,11 @@ class Executor:
                 with self._changed:
                     self._queue.note_sent(self._clock())
                 return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
-            case Arrival(stage=ArrivalStage.CALLING):
-                return actuators.control.call(action)
-            case AgentPause(stage=AgentPauseStage.RESUMING) | Arrival():
+            case Arrival():
+                control = actuators.control
+                by_stage = {ArrivalStage.TELLING: control.tell, ArrivalStage.CALLING: control.call}
+                return by_stage.get(action.stage, control.resume)(action)
+            case AgentPause(stage=AgentPauseStage.RESUMING):
                 return actuators.control.resume(action)
             case AgentPause():
                 return _pause(actuators, action, rows)

@@ -53,11 +53,15 @@ class AgentControl(Protocol):
         """Send the screen a resume, to take a pause back or to have an agent who was moved wait for calls again."""
         ...
 
+    def tell(self, arrival: Arrival) -> Outcome:
+        """Show the agent the words of `arrival.notice` on their screen."""
+        ...
+
     def call(self, arrival: Arrival) -> Outcome:
         """Call the agent's phone into the room of their session again."""
         ...
 
-    def missing_rights(self, dead_call_status: str) -> str | None:
+    def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:
         """Try each function on a session that does not exist; return the missing right, None: none is missing."""
         ...
 

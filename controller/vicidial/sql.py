@@ -5,6 +5,8 @@ A screen in a call waits until that call is over and disposed; it can be sent a 
 UPDATE names session and dialer, so it can hit no other agent.
 """
 
+from typing import Any
+
 import pymysql
 
 from controller.core.actions import Outcome, SessionRow
@@ -20,10 +22,11 @@ LOOK = """
     FROM vicidial_live_agents WHERE user = %s
 """
 """VICIdial's clean-up pauses agents whose tab sleeps, in a call too; a call that is over has no callerid."""
-LOOK_WITHOUT_LEAD = """
-    SELECT live_agent_id, server_ip, status, external_pause, 0 FROM vicidial_live_agents WHERE user = %s
-"""
-"""For grants of an earlier hotdesk, which leave columns out: then no disposition is waited for."""
+LOOK_WITHOUT_CALL = LOOK.replace("callerid", "''")
+LOOK_WITHOUT_LEAD = LOOK_WITHOUT_CALL.replace("lead_id", "0")
+LOOKS: tuple[str, ...] = (LOOK, LOOK_WITHOUT_CALL, LOOK_WITHOUT_LEAD)
+"""The look, and what the grants of an earlier hotdesk and of one before it leave of it: without the lead no
+disposition is waited for."""
 STATUSES = (
     "SELECT status FROM vicidial_statuses WHERE status = %s LIMIT 1",
     "SELECT status FROM vicidial_campaign_statuses WHERE status = %s LIMIT 1",
@@ -64,7 +67,7 @@ class SqlSessionReader:
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
-        self._look = LOOK
+        self._looks = LOOKS
 
     def sessions(self, user: str) -> tuple[SessionRow, ...]:
         """Return every row of a user.
@@ -73,19 +76,23 @@ class SqlSessionReader:
             VicidialError: the database does not answer or refuses.
         """
         try:
-            try:
-                rows = self._statements.read(self._look, (user,))
-            except pymysql.OperationalError as error:
-                if error.args[0] != COLUMN_DENIED:
-                    raise
-                self._look = LOOK_WITHOUT_LEAD
-                rows = self._statements.read(self._look, (user,))
+            rows = self._read(user)
         except (pymysql.MySQLError, OSError) as error:
             raise VicidialError(f"VICIdial's database could not be read for {user!r}: {error_text(error)}") from error
         return tuple(
             SessionRow(int(number), ip, pause or "", status or "", int(lead_id or 0))
             for number, ip, status, pause, lead_id in rows
         )
+
+    def _read(self, user: str) -> tuple[tuple[Any, ...], ...]:
+        looks = self._looks
+        try:
+            return self._statements.read(looks[0], (user,))
+        except pymysql.OperationalError as error:
+            if error.args[0] != COLUMN_DENIED or len(looks) == 1:
+                raise
+        self._looks = looks[1:]
+        return self._read(user)
 
     def knows_status(self, status: str) -> bool:
         """Return True if VICIdial, or one of its campaigns, has this status.
@@ -139,11 +146,15 @@ class SqlAgentControl:
         row = (action.live_agent_id, action.user, action.server_ip, mark)
         return self._write(RESUME, row, "external_pause is RESUME")
 
+    def tell(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.tell`; not by SQL: it would be a right to write to every agent's screen."""
+        return Outcome(Reply.REFUSED, f"{arrival.user} can be told by VICIdial's agent API only")
+
     def call(self, arrival: Arrival) -> Outcome:
         """As `AgentControl.call`; not by SQL: a second call to a phone that has just answered cannot be kept out."""
         return Outcome(Reply.REFUSED, f"the phone of {arrival.user} can be called by VICIdial's agent API only")
 
-    def missing_rights(self, dead_call_status: str) -> str | None:
+    def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # it cannot
         """As `AgentControl.missing_rights`."""
         tried = (
             self._statements.write(HANG_UP_DISPOSE_AND_LOG_OUT, (dead_call_status, LOGOUT, *_NO_ROW, LOGOUT), ""),

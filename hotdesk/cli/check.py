@@ -193,7 +193,7 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
     tried = [
         (
             "agents' screens may be sent logouts and pauses",
-            control.missing_rights(settings.dead_call_status),
+            control.missing_rights(settings.dead_call_status, tells=settings.tell_agents),
             remedy,
         )
     ]

@@ -125,6 +125,7 @@ def test_a_cluster_comes_out_as_it_was_written(tmp_path: Path) -> None:
     assert policy.wrapup_seconds == 45
     assert policy.moves_of_a_user == 3
     assert not policy.restore_state
+    assert decided.tell_agents
     assert policy.move_on_closed
     assert policy.max_agents == 50
     assert policy.max_agents_of == {"10.0.0.11": 30, "10.0.0.12": 0}

@@ -64,6 +64,7 @@ def test_a_screen_that_vicidial_refuses_is_logged_in_again(screen: Screen) -> No
     expect(screen.page.locator("#hotdesk_moves")).to_contain_text(TEXT)
     expect(screen.page.locator("#phone")).to_have_text("1001c")
     assert screen.page.evaluate("original_phone_login") == "desk1001"
+    expect(screen.page.locator("#DeactivateDOlDSessioNSpan")).to_be_hidden()
 
 
 def test_one_in_a_call_waits_until_the_agent_has_hung_up(screen: Screen) -> None:
@@ -72,6 +73,7 @@ def test_one_in_a_call_waits_until_the_agent_has_hung_up(screen: Screen) -> None
     expect(screen.page.locator("#hotdesk_moves")).to_contain_text("Hang up if you are in a call")
     screen.hears(15)
     expect(screen.page.locator("#phone")).to_have_text("1001b")
+    expect(screen.page.locator("#DeactivateDOlDSessioNSpan")).to_be_visible()
     screen.page.evaluate("VD_live_customer_call = 0")
     expect(screen.page.locator("#phone")).to_have_text("1001c")
 

@@ -131,6 +131,10 @@ class Hands:
 
         return self._try(land, f"RESUME to {action.user}")
 
+    def tell(self, arrival: Arrival) -> Outcome:
+        """As `AgentControl.tell`; it changes nothing."""
+        return Outcome(Reply.DONE, arrival.notice)
+
     def call(self, arrival: Arrival) -> Outcome:
         """As `AgentControl.call`."""
 
@@ -143,8 +147,8 @@ class Hands:
 
         return self._try(land, f"call to the phone of {arrival.user}")
 
-    def missing_rights(self, dead_call_status: str) -> str | None:
-        """As `AgentControl.why_not`."""
+    def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # as it is asked
+        """As `AgentControl.missing_rights`."""
         return dead_call_status and ""
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:

@@ -140,7 +140,7 @@ def agent(  # noqa: PLR0913 # a session has this many sides, and a test names th
     remote: bool = False,
     call_server_ip: str = "",
     lead_id: int = 0,
-    changed_at_ms: int = NOW_MS,
+    changed_at_ms: int = NOW_MS - 3000,
     external_pause: str = "",
 ) -> AgentSession:
     return AgentSession(

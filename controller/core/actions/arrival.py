@@ -11,7 +11,7 @@ from messages.records import AgentStatus, Arrival, ArrivalStage
 
 
 def check(arrival: Arrival, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
-    """Return whether to have the phone of this very session called, or to send its screen a resume.
+    """Return whether to tell the agent of this very session, have their phone called, or send their screen a resume.
 
     A resume is for an agent who has done nothing since the login, and to whom no one has sent anything.
     """
@@ -29,6 +29,8 @@ def check(arrival: Arrival, rows: Sequence[SessionRow], *, names_user: bool) -> 
 def _after(arrival: Arrival, outcome: Outcome, now_ms: int, by: str) -> Arrival:
     # each is sent once, whatever comes of it: a second call would ring in the agent's ear
     changes: dict[str, object] = {"changed_at_ms": now_ms, "answer": outcome.said, "by": by}
+    if arrival.stage is ArrivalStage.TELLING:
+        return msgspec.structs.replace(arrival, stage=ArrivalStage.AWAITED, **changes)
     if arrival.stage is ArrivalStage.CALLING:
         failed = arrival.here and outcome.reply not in {Reply.DONE, Reply.UNCLEAR}
         stage = ArrivalStage.MISSING if failed else ArrivalStage.AWAITED
@@ -38,12 +40,18 @@ def _after(arrival: Arrival, outcome: Outcome, now_ms: int, by: str) -> Arrival:
 
 
 def _done_code(arrival: Arrival) -> DecisionCode:
-    return DecisionCode.CALL_SENT if arrival.stage is ArrivalStage.CALLING else DecisionCode.RESUME_SENT
+    return _DONE[arrival.stage]
 
+
+_DONE = {
+    ArrivalStage.TELLING: DecisionCode.TOLD,
+    ArrivalStage.CALLING: DecisionCode.CALL_SENT,
+    ArrivalStage.RESUMING: DecisionCode.RESUME_SENT,
+}
 
 KIND = ActionKind(
     name="arrival",
-    due=frozenset({ArrivalStage.CALLING, ArrivalStage.RESUMING}),
+    due=frozenset(_DONE),
     repeatable=frozenset(),
     subject_of=lambda arrival: arrival.user,
     planned_at_ms_of=lambda arrival: arrival.since_ms,

@@ -37,7 +37,7 @@ its password.
 {{- define "hotdesk.keys" -}}
 {{- $database := list "host" "port" "user" "database" -}}
 {{- $probes := list "ami_user" "ami_port" "sip" "sip_port" "sip_pace" "probes" -}}
-{{- $policy := list "mode" "relogin_via" "max_agents" "max_agents_of" "stalled_after_seconds" "emergency_logout" "fence" "dead_call_status" "act_on_heartbeat_alone" "wrapup_seconds" "moves_per_second" "moves_of_a_user" "restore_state" "move_on_closed" "maintenance" -}}
+{{- $policy := list "mode" "relogin_via" "max_agents" "max_agents_of" "stalled_after_seconds" "emergency_logout" "fence" "dead_call_status" "act_on_heartbeat_alone" "wrapup_seconds" "moves_per_second" "moves_of_a_user" "restore_state" "tell_agents" "move_on_closed" "maintenance" -}}
 {{- $acting := list "agent_api" "agent_api_user" -}}
 {{- $keys := list -}}
 {{- if has .role (list "collect" "run") }}{{ $keys = concat $keys $database $probes }}{{ end -}}

@@ -95,6 +95,38 @@ def test_where_it_cannot_be_known_they_are_logged_in_and_never_arrived() -> None
     assert (floor.incident.moved, floor.incident.arrived, floor.incident.listed) == (1, 0, ())
 
 
+# --- told ---------------------------------------------------------------------------------------------------------
+
+TELLS = msgspec.structs.replace(CALM, tells_agents=True)
+
+
+def test_an_agent_who_was_moved_is_told_once_and_then_awaited() -> None:
+    floor, session = _moved(policy=TELLS)
+    assert _arrival(floor).stage is ArrivalStage.TELLING
+    assert _arrival(floor).notice == f"dialer {ONE} failed. You are on dialer {TWO} now."
+    _outcome(floor, _arrival(floor), Outcome(Reply.REFUSED, "Agent API Notifications are disabled"))
+    assert _after(floor, session, 1, phone_in_room=False) is ArrivalStage.AWAITED
+    assert _after(floor, session, 1, phone_in_room=True) is ArrivalStage.RESUMING
+
+
+def test_nothing_else_waits_long_for_that() -> None:
+    floor, session = _moved(policy=TELLS)
+    assert _after(floor, session, 2.5, phone_in_room=True) is ArrivalStage.TELLING
+    assert _after(floor, session, 0.5, phone_in_room=True) is ArrivalStage.RESUMING
+
+
+def test_an_agent_is_told_in_signs_that_vicidial_bears() -> None:
+    floor = Floor(agent("1001"), policy=TELLS)
+    odd = msgspec.structs.replace(floor.state.observed.dialers[TWO], server_id="O'Neill|dialer <b>#2</b>")
+    floor.judge(ONE=DialerState.DRAINING)
+    (move,) = floor.moves()
+    _outcome(floor, move, Outcome(Reply.DONE, "done"))
+    floor.poll(agent("1001", TWO, AgentStatus.PAUSED, number=2001))
+    floor.state.observed.dialers[TWO] = odd
+    floor.plan()
+    assert _arrival(floor).notice == f"dialer {ONE} is taken out of service. You are on dialer ONeilldialer b2b now."
+
+
 # --- ready again --------------------------------------------------------------------------------------------------
 
 

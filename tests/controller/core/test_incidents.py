@@ -358,7 +358,7 @@ def test_nobody_is_told_again_while_moves_are_withheld() -> None:
 
 # --- calls and dispositions -------------------------------------------------------------------------------------
 
-IN_WRAPUP = agent("1001", status=AgentStatus.PAUSED, lead_id=7)
+IN_WRAPUP = agent("1001", status=AgentStatus.PAUSED, lead_id=7, changed_at_ms=NOW_MS)
 
 
 def test_a_dead_call_is_hung_up_before_the_logout() -> None:
@@ -419,6 +419,18 @@ def test_an_agent_in_wrapup_is_listed_until_the_time_for_the_disposition_is_over
     assert [(each.in_call, each.undisposed, each.dialer_lives) for each in floor.moves()] == [(dead, True, not dead)]
 
 
+def test_who_was_in_wrapup_for_long_when_the_dialer_died_has_20_s_from_then() -> None:
+    floor = Floor(IN_WRAPUP)
+    floor.poll(seconds=40)
+    floor.judge(ONE=DialerState.DOWN)
+    dead = floor.state.observed.health.dialers[ONE]
+    since_ms = floor.state.observed.observed_at_ms
+    for seconds, listed in ((0, True), (19, True), (1, False)):
+        floor.poll(seconds=seconds)
+        floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(dead, life_since_ms=since_ms)
+        assert (floor.moves() == []) is listed
+
+
 JUST_DISPOSED = agent("1001", status=AgentStatus.PAUSED)
 
 
@@ -427,20 +439,22 @@ def _now(floor: Floor, session: AgentSession) -> AgentSession:
     return msgspec.structs.replace(session, changed_at_ms=floor.state.observed.observed_at_ms + 1000)
 
 
-def test_an_agent_who_has_just_chosen_a_disposition_is_moved_as_one_who_waits() -> None:
+@pytest.mark.parametrize("state", [DialerState.DRAINING, DialerState.DOWN])
+def test_an_agent_who_has_just_chosen_a_disposition_is_moved_as_one_who_waits(state: DialerState) -> None:
     floor = Floor(IN_WRAPUP)
-    floor.judge(ONE=DialerState.DRAINING)
     floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    floor.judge(ONE=state)
     assert floor.moves() == []
     assert floor.listed() == {}
     floor.poll(_now(floor, agent("1001")), seconds=1)
+    floor.judge(ONE=state)
     assert [(each.user, each.waited) for each in floor.moves()] == [("1001", True)]
 
 
 def test_one_who_stays_paused_after_it_is_moved_two_seconds_later() -> None:
     floor = Floor(IN_WRAPUP)
-    floor.judge(ONE=DialerState.DRAINING)
     floor.poll(_now(floor, JUST_DISPOSED), seconds=1)
+    floor.judge(ONE=DialerState.DRAINING)
     assert floor.moves() == []
     floor.poll(seconds=2)
     assert [(each.user, each.waited) for each in floor.moves()] == [("1001", False)]

@@ -49,6 +49,9 @@ class Vicidial:
     def resume(self, _action: AgentPause | Arrival) -> Outcome:
         return self._said
 
+    def tell(self, _arrival: Arrival) -> Outcome:
+        return Outcome(Reply.DONE, "told")
+
     def call(self, _arrival: Arrival) -> Outcome:
         return Outcome(Reply.DONE, "called")
 
@@ -58,7 +61,7 @@ class Vicidial:
     def end_session(self, _relogin: Relogin) -> Outcome:
         return self._said
 
-    def missing_rights(self, _dead_call_status: str) -> str | None:
+    def missing_rights(self, _dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # the same
         return ""
 
 
@@ -110,7 +113,10 @@ def test_without_means_everything_comes_back_undone(
     assert came.get(timeout=10) == (MOVE, Outcome(Reply.DONE, "again"))
 
 
-@pytest.mark.parametrize(("stage", "said"), [(ArrivalStage.CALLING, "called"), (ArrivalStage.RESUMING, "resumed")])
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [(ArrivalStage.TELLING, "told"), (ArrivalStage.CALLING, "called"), (ArrivalStage.RESUMING, "resumed")],
+)
 def test_an_arrival_is_a_call_or_a_resume(
     executor: Executor, came: SimpleQueue[tuple[Action, Outcome]], stage: ArrivalStage, said: str
 ) -> None:

@@ -173,6 +173,20 @@ def test_a_phone_is_called_and_without_that_right_alone_nothing_is_suspended(web
     assert hand(web.url, password="wrong").call(ARRIVAL).reply is Reply.DENIED
 
 
+def test_an_agent_is_told_on_their_screen_where_vicidial_has_that(web: FakeAgentApi) -> None:
+    api, arrival = hand(web.url), msgspec.structs.replace(ARRIVAL, notice="dialer B failed. You are on dialer A now.")
+    assert api.tell(arrival).reply is Reply.DONE
+    assert web.told == [("1001", "dialer B failed. You are on dialer A now.")]
+    assert api.missing_rights("", tells=True) is None
+    web.notifications = False
+    assert api.tell(arrival).reply is Reply.REFUSED
+    assert "disabled on this system" in (api.missing_rights("", tells=True) or "")
+    web.functions.discard("send_notification")
+    assert api.tell(arrival).reply is Reply.REFUSED, "the account may do all else"
+    assert api.missing_rights("") is None
+    assert len(web.told) == 1
+
+
 def test_by_sql_a_moved_agent_waits_again_unless_somebody_has_sent_something(vicidial: Site) -> None:
     with vicidial.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT live_agent_id, server_ip FROM vicidial_live_agents WHERE user = '1001'")
@@ -187,6 +201,7 @@ def test_by_sql_a_moved_agent_waits_again_unless_somebody_has_sent_something(vic
     assert row(vicidial, "1002")[0] == ""
     assert sql.resume(arrival).reply is Reply.GONE
     assert sql.call(arrival).reply is Reply.REFUSED
+    assert sql.tell(arrival).reply is Reply.REFUSED
 
 
 def test_who_is_gone_is_gone(web: FakeAgentApi) -> None:
@@ -274,7 +289,7 @@ def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: 
 
 def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site) -> None:
     assert hand(web.url).missing_rights("DROP") is None
-    assert {each.function for each in web.asked} == web.functions
+    assert {each.function for each in web.asked} == web.functions - {"send_notification"}
     assert row(vicidial) == ("", "", "")
     web.functions.discard("external_pause")
     assert "external_pause: ERROR: auth USER DOES NOT HAVE PERMISSION" in str(hand(web.url).missing_rights(""))

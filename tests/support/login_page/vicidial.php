@@ -110,6 +110,7 @@ function begin() {
 </script></head><body onload="begin()">
 <p>on <span id="server"><?php echo $chosen['server_ip']; ?></span> as <span id="phone"><?php echo $chosen['login']; ?></span></p>
 <p id="said"></p>
+<div id="DeactivateDOlDSessioNSpan">Another session of yours was open.</div>
 <a id="leave" href="#" onclick="LogouT('NORMAL');return false;">LOGOUT</a>
 <span id="LogouTBoxLink">LOGOUT</span>
 <?php echo $INSERT_before_body_close; ?>
