@@ -8,9 +8,10 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.results import Result, percentile
 from simulator.asterisk import AsteriskTree, free_hosts
@@ -26,16 +27,30 @@ AWAY_SECONDS = 1.5
 """How long Asterisk is away when safe_asterisk starts it again."""
 AS_WITH_THE_HOOK = dataclasses.replace(OBEDIENT, relogin=(1.5, 2.0))
 """A screen shows for 1.5 s why it logs in again, and loads two pages; it is back two polls after the logout."""
-HEARS_SECONDS = 60.0
+BACK_SECONDS = 60.0
 LOOK_SECONDS = 0.02
+
+
+class _Back(NamedTuple):
+    """After how many seconds an agent was back."""
+
+    hears: float
+    """Their phone was in a room."""
+    waits: float
+    """They waited for calls again, as before."""
 
 
 def measure() -> list[Result]:
     """Kill dialers with all their agents, and let Asterisk crash and start again, each time in a new call center."""
     with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
         folder = Path(name)
-        killed = [each for number in range(KILLS) for each in _hear_again(database, folder / f"k{number}", _kill)]
-        crashed = [each for number in range(RESTARTS) for each in _hear_again(database, folder / f"r{number}", _crash)]
+        backs = [each for number in range(KILLS) for each in _come_back(database, folder / f"kill{number}", _kill)]
+        heard = [
+            each.hears
+            for number in range(RESTARTS)
+            for each in _come_back(database, folder / f"restart{number}", _crash)
+        ]
+    killed, ready = [each.hears for each in backs], [each.waits for each in backs]
     median, most = percentile(killed, 0.5), percentile(killed, 0.9)
     return [
         Result(
@@ -50,23 +65,23 @@ def measure() -> list[Result]:
             name="kill_to_arrived_p90_s",
             value=most,
             unit=f"s, p90 of {len(killed)}",
-            beside=f"the longest {max(killed):.1f} s",
+            beside=f"the longest {max(killed):.1f} s; all wait for calls again after {max(ready):.1f} s",
             goal="<= 11",
             holds=most <= 11,
         ),
         Result(
             name="restart_to_arrived_s",
-            value=max(crashed),
-            unit=f"s, the longest of {len(crashed)}",
+            value=max(heard),
+            unit=f"s, the longest of {len(heard)}",
             beside=f"from the crash of Asterisk, which is back {AWAY_SECONDS} s later; called where they are",
             goal="<= 12",
-            holds=max(crashed) <= 12,
+            holds=max(heard) <= 12,
         ),
     ]
 
 
-def _hear_again(database: Database, folder: Path, fail: Callable[[PhoneFloor, str], str]) -> list[float]:
-    """Let a dialer with all agents fail; return after how long the phone of each was in a room again.
+def _come_back(database: Database, folder: Path, fail: Callable[[PhoneFloor, str], str]) -> Collection[_Back]:
+    """Let a dialer with all agents fail; return when each agent was back.
 
     Args:
         database: for VICIdial's tables.
@@ -86,14 +101,17 @@ def _hear_again(database: Database, folder: Path, fail: Callable[[PhoneFloor, st
         until(lambda: floor.all_hear_on(hosts[0], USERS), "everybody hears")
         began = time.monotonic()
         there = fail(floor, hosts[0])
-        took: dict[str, float] = {}
-        while len(took) < len(USERS):
-            assert time.monotonic() < began + HEARS_SECONDS, f"only {sorted(took)} hear again"
+        heard: dict[str, float] = {}
+        back: dict[str, _Back] = {}
+        while len(back) < len(USERS):
+            assert time.monotonic() < began + BACK_SECONDS, f"only {sorted(heard)} hear, only {sorted(back)} wait"
             for user in USERS:
-                if user not in took and floor.hears_on(user) == there:
-                    took[user] = time.monotonic() - began
+                if user not in heard and floor.hears_on(user) == there:
+                    heard[user] = time.monotonic() - began
+                elif user in heard and user not in back and floor.waits(user):
+                    back[user] = _Back(heard[user], time.monotonic() - began)
             time.sleep(LOOK_SECONDS)
-    return list(took.values())
+    return back.values()
 
 
 def _kill(floor: PhoneFloor, server_ip: str) -> str:

@@ -740,6 +740,8 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     """When the session was first seen; of an agent who is called where they are: when that was planned."""
     here: bool = False
     """The agent was not moved: the phone is called again where they are."""
+    starts: Whole = 0
+    """The new starts of Asterisk in this incident after which it was called where they are."""
     stage: ArrivalStage = ArrivalStage.AWAITED
     changed_at_ms: Whole = 0
     arrived_at_ms: Whole | None = None

@@ -33,6 +33,8 @@ TOLD_SECONDS = 3.0
 """An agent who could not be told by then is told nothing: all else waits for it."""
 HERE_SECONDS = 10.0
 """An agent whose Asterisk has started again, and whose phone has not come by then, is moved."""
+MOST_STARTS = 2
+"""New starts of an Asterisk in one incident, after each of which agents are called again where they are."""
 CALL_SECONDS = 15.0
 """A phone that has not come by then is called again."""
 MISSING_SECONDS = 30.0
@@ -79,7 +81,8 @@ class Arrivals:
     def call_here(self, incident: Incident, session: AgentSession) -> bool:
         """Return True if an agent is called again where they are, or has been; False: they are to be moved.
 
-        For that only their phone may be lost, since Asterisk has started again, and there must be a way to call it.
+        For that only their phone may be lost, since Asterisk has started again, and there must be a way to call it. One
+        that starts again and again is left.
         """
         plan, arrival = self._plan, self._known.get(session.live_agent_id)
         health = plan.state.observed.health.dialers.get(session.server_ip)
@@ -89,6 +92,10 @@ class Arrivals:
             return arrival.stage is not ArrivalStage.MISSING
         if not plan.acts or not plan.policy.calls_phones or session.on_hook:
             return False
+        same = arrival is not None and arrival.here and arrival.incident == incident.incident
+        starts = 1 + (arrival.starts if arrival is not None and same else 0)
+        if starts > MOST_STARTS:
+            return False
         arrival = Arrival(
             cluster=plan.state.cluster,
             live_agent_id=session.live_agent_id,
@@ -97,6 +104,7 @@ class Arrivals:
             server_ip=session.server_ip,
             since_ms=plan.now_ms,
             here=True,
+            starts=starts,
             stage=ArrivalStage.CALLING,
             changed_at_ms=plan.now_ms,
             by=plan.by,
@@ -108,7 +116,7 @@ class Arrivals:
 
     def arrived(self, incident: Incident) -> int:
         """Return how many agents of an incident have arrived."""
-        return sum(1 for each in self._of(incident) if each.arrived_at_ms is not None)
+        return len({each.user.lower() for each in self._of(incident) if each.arrived_at_ms is not None})
 
     def missing(self, incident: Incident) -> dict[int, Listed]:
         """Return the agents of an incident whose phones have not come, with what is known of those."""

@@ -425,6 +425,40 @@ def test_after_another_start_they_are_called_once_more() -> None:
     assert _arrival(floor).stage is ArrivalStage.CALLING
 
 
+def test_an_asterisk_that_starts_again_and_again_is_left_at_the_third_start() -> None:
+    floor = _restarted(agent("1001"))
+    for _ in range(2):
+        assert floor.moves() == []
+        _here(floor, 5, phone_in_room=True)
+        floor.plan()
+        assert floor.incident.arrived == 1
+        _here(floor, 5, phone_in_room=None)
+        _restart(floor)
+    (move,) = floor.moves()
+    _outcome(floor, move, Outcome(Reply.DONE, "done"))
+    floor.poll(_seen(floor, True))
+    floor.plan()
+    floor.poll()
+    floor.plan()
+    assert floor.incident.arrived == 1, "one agent, twice where they were and once elsewhere"
+
+
+def test_a_start_after_the_incident_is_the_first_of_the_next() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _restart(floor)
+    floor.plan()
+    floor.judge()
+    _here(floor, 5, phone_in_room=True)
+    floor.plan()
+    assert not floor.state.decided.incidents
+    floor.poll(seconds=2)
+    floor.plan()
+    _restart(floor)
+    assert floor.moves() == []
+    assert _arrival(floor).starts == 1
+
+
 # --- how long ------------------------------------------------------------------------------------------------------
 
 
