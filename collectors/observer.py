@@ -358,6 +358,8 @@ class Observer:
 
 def _is_same_work(agent: AgentRow, before: AgentRow | None) -> bool:
     """Return True if the session, its status and its lead are as before."""
+    if agent is before:
+        return True  # nearly always
     work = (agent.live_agent_id, agent.status, agent.lead_id)
     return before is not None and work == (before.live_agent_id, before.status, before.lead_id)
 

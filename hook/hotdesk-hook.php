@@ -159,7 +159,7 @@ if (!function_exists('hotdesk_log_in')) {
                 ? $read['text'] : 'Your dialer failed. You are being moved to another one.',
             'refused_text' => isset($read['refused_text']) && $read['refused_text'] !== ''
                 ? $read['refused_text'] : 'VICIdial was restarted, and no longer knows this screen. '
-                    . 'Hang up if you are in a call: you are then logged in again.',
+                    . 'You are logged in again within two minutes. Hang up if you are in a call.',
         );
     }
 

@@ -22,7 +22,7 @@
   if (!options.screen) { return; }
 
   var ASK_EVERY_MS = 1000, ASK_AT_MOST = 10, LOOK_EVERY_MS = 250, READ_MS = 1500, LOGOUT_MS = 10000,
-    REFUSED_TIMES = 5, SPREAD_MS = 10000, REFUSED = "hotdesk_refused";
+    SAID_MS = 5000, REFUSED_MS = 65000, SPREAD_MS = 10000, REFUSED = "hotdesk_refused";
 
   // A browser slows the timers of a hidden page down, to one a minute in the end, and not those of a Web Worker. A page
   // that may have no worker, as a Content-Security-Policy can say, has its own timers; they count in any case.
@@ -129,8 +129,8 @@
   }
 
   // After a restart of the database VICIdial knows no screen's session any more, and refuses each poll: it repeats the
-  // session's name and dialer, and not its time, by which every other answer begins. The words around are translated.
-  var refusals = 0;
+  // session's name and dialer, and not its time, by which every other poll's answer begins. The words are translated.
+  var refusedSince = null;
   var send = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function () {
     this.addEventListener("load", hear);
@@ -140,16 +140,33 @@
   function hear() {
     if (this.status !== 200 || !/\/conf_exten_check\.php$/.test(this.responseURL || "")) { return; }
     var session = "|" + window.session_name + "|" + window.server_ip + "|", told = this.responseText;
-    refusals = told.indexOf(session) >= 0 && told.indexOf("UnixTime: ") < 0 ? refusals + 1 : 0;
+    if (told.indexOf("UnixTime: ") >= 0) {
+      refusedSince = null;
+    } else if (told.indexOf(session) >= 0 && refusedSince === null) {
+      refusedSince = Date.now();
+    }
   }
 
-  // VICIdial's own logout shows the link back, also to a screen that it refuses; in a call it would only complain.
-  function leaveRefused() {
-    show(options.refused_text);
-    if (window.VD_live_customer_call === 1 || window.MD_channel_look === 1 || window.alt_dial_status_display === 1) {
-      later(leaveRefused, ASK_EVERY_MS);
+  function isRefused(ms) { return refusedSince !== null && Date.now() - refusedSince >= ms; }
+
+  // The dialers' scripts end with the database, and cron starts them again within a minute. Until then VICIdial finds no
+  // dialer for an alias, calls no phone, and covers each screen with a box about clocks.
+  function leaveRefused(ms) {
+    var again = function () { later(function () { leaveRefused(ms); }, ASK_EVERY_MS); };
+    if (byHand) { return; }
+    if (!isRefused(0)) {
+      // somebody has put its session back
+      document.getElementById("hotdesk_moves").remove();
+      later(look, LOOK_EVERY_MS);
       return;
     }
+    show(options.refused_text);
+    // VICIdial's own logout shows the link back, also to a screen that it refuses; in a call it would only complain.
+    if (window.VD_live_customer_call === 1 || window.MD_channel_look === 1 || window.alt_dial_status_display === 1) {
+      again();
+      return;
+    }
+    if (!isRefused(ms)) { again(); return; }
     window.LogouT("API");
     var link = relogin();
     if (!link) { return; }
@@ -172,8 +189,9 @@
     var link = byHand ? null : relogin();
     if (link) {
       ask(link, ASK_AT_MOST);
-    } else if (!byHand && refusals >= REFUSED_TIMES && typeof window.LogouT === "function") {
-      later(leaveRefused, Math.random() * SPREAD_MS);
+    } else if (!byHand && isRefused(SAID_MS) && typeof window.LogouT === "function") {
+      show(options.refused_text);
+      leaveRefused(REFUSED_MS + Math.random() * SPREAD_MS);
     } else if (!byHand) {
       later(look, LOOK_EVERY_MS);
     }

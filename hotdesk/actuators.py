@@ -11,11 +11,11 @@ import pymysql
 
 from collectors.vicidial.database import DatabaseSettings
 from controller.vicidial.agent_api import AgentApi
+from controller.vicidial.connections import Statements
 from controller.vicidial.interventions import SqlInterventions
 from controller.vicidial.names import Names, connect
 from controller.vicidial.ports import AgentControl
 from controller.vicidial.sql import SqlAgentControl, SqlSessionReader
-from controller.vicidial.statements import Statements
 
 ACT_SECONDS = 2.0
 """Time limit of a connection, and of a request to the agent API."""

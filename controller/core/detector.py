@@ -1,8 +1,8 @@
 """The failure detector: judges each dialer of a cluster at each poll. Pure, and in the log's time.
 
 It has two thresholds, because avoiding a dialer is cheap and reversible, and moving people is neither: a suspect dialer
-gets no new logins, and only a dialer that is down loses its agents. Each poll has a verdict of its own; the state
-before and the verdict make the state after.
+gets no new logins, and only a dialer that is down loses its agents. Each poll has a verdict of its own (`verdicts`);
+the state before and the verdict make the state after.
 
 A fault that could be the observer's own never counts against a dialer. Silence counts only while polls come without
 a gap; a probe counts only once it has succeeded; probes that fail everywhere at once are blind; and while more than

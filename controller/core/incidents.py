@@ -9,12 +9,13 @@ import msgspec
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import Arrivals
 from controller.core.detector import began_after_restart, doubt_about, heard_again
-from controller.core.moves import LAST, MOVED_FIRST, Moves
+from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason
 from messages.records import (
     NOT_ARRIVED,
     AgentSession,
+    AgentStatus,
     DialerHealth,
     DialerState,
     Incident,
@@ -24,6 +25,10 @@ from messages.records import (
     ServerIp,
 )
 from messages.words import sentence
+
+MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
+"""Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
+LAST = 2
 
 
 class Incidents:

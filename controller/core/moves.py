@@ -16,7 +16,6 @@ from controller.core.withdrawals import SECOND_MS, TO_SEND, Withdrawals, slot_of
 from messages.codes import DecisionCode, Reason
 from messages.records import (
     AgentSession,
-    AgentStatus,
     DialerState,
     Incident,
     Listed,
@@ -26,10 +25,6 @@ from messages.records import (
     ReloginStage,
 )
 from messages.words import sentence
-
-MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
-"""Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
-LAST = 2
 
 MOVES_COUNTED_SECONDS = 600
 """A user's moves are counted over this long."""
@@ -160,7 +155,7 @@ class Moves:
         self._plan.end_order(order)
         self._plan.decide(DecisionCode.NOT_MOVED, why, order.user)
 
-    # --- how many, where to -----------------------------------------------------------------------------------------
+    # --- how many, how often ----------------------------------------------------------------------------------------
 
     def _moves_left(self) -> int:
         """Return how many moves the pace allows now."""

@@ -8,7 +8,7 @@ Both are off unless the operator turns them on, and each needs grants of its own
 import pymysql
 
 from controller.core.actions import Outcome
-from controller.vicidial.statements import DENIED_CODES, Statements, error_text
+from controller.vicidial.connections import DENIED_CODES, Statements, error_text
 from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin
 

@@ -11,8 +11,8 @@ import pymysql
 
 from controller.core.actions import Outcome, SessionRow
 from controller.core.actions.relogin import LOGOUT
+from controller.vicidial.connections import COLUMN_DENIED, Statements, error_text
 from controller.vicidial.ports import VicidialError
-from controller.vicidial.statements import COLUMN_DENIED, Statements, error_text
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 

@@ -31,6 +31,7 @@ class Screen:
         self.polls = 0
         # each screen waits for a moment of its own
         page.add_init_script("Math.random = () => 0")
+        page.clock.install()
         page.route("**/conf_exten_check.php", self._answer)
         page.goto(f"{web.url}/vicidial.php?relogin=YES&phone_login=desk1001&phone_pass=phonepass")
         for name, value in {"VD_login": "1001", "VD_pass": "secret", "VD_campaign": "SALES"}.items():
@@ -43,6 +44,12 @@ class Screen:
         """Wait until so many more polls were answered."""
         wanted = self.polls + polls
         until(lambda: bool(self.page.evaluate("1")) and self.polls >= wanted, "the screen polls")
+
+    def is_refused(self, seconds: int = 66) -> None:
+        """Let VICIdial refuse the screen for so long."""
+        self.answers = [REFUSED]
+        self.hears(2)
+        self.page.clock.fast_forward(seconds * 1000)
 
     def _answer(self, route: Route) -> None:
         self.polls += 1
@@ -60,8 +67,10 @@ def screen(page: Page, bare_web: Web, api: FakeApi) -> Screen:
 
 
 def test_a_screen_that_vicidial_refuses_is_logged_in_again(screen: Screen) -> None:
-    screen.answers = [REFUSED]
+    screen.is_refused(7)
     expect(screen.page.locator("#hotdesk_moves")).to_contain_text(TEXT)
+    expect(screen.page.locator("#phone")).to_have_text("1001b")
+    screen.is_refused()
     expect(screen.page.locator("#phone")).to_have_text("1001c")
     assert screen.page.evaluate("original_phone_login") == "desk1001"
     expect(screen.page.locator("#DeactivateDOlDSessioNSpan")).to_be_hidden()
@@ -69,13 +78,21 @@ def test_a_screen_that_vicidial_refuses_is_logged_in_again(screen: Screen) -> No
 
 def test_one_in_a_call_waits_until_the_agent_has_hung_up(screen: Screen) -> None:
     screen.page.evaluate("VD_live_customer_call = 1")
-    screen.answers = [REFUSED]
+    screen.is_refused()
     expect(screen.page.locator("#hotdesk_moves")).to_contain_text("Hang up if you are in a call")
-    screen.hears(15)
     expect(screen.page.locator("#phone")).to_have_text("1001b")
     expect(screen.page.locator("#DeactivateDOlDSessioNSpan")).to_be_visible()
     screen.page.evaluate("VD_live_customer_call = 0")
     expect(screen.page.locator("#phone")).to_have_text("1001c")
+
+
+def test_a_screen_whose_session_was_put_back_stays_as_it_is(screen: Screen) -> None:
+    screen.is_refused(20)
+    expect(screen.page.locator("#hotdesk_moves")).to_contain_text(TEXT)
+    screen.answers = [KNOWN]
+    expect(screen.page.locator("#hotdesk_moves")).to_have_count(0)
+    screen.page.clock.fast_forward(90_000)
+    expect(screen.page.locator("#phone")).to_have_text("1001b")
 
 
 def test_a_screen_that_vicidial_knows_stays_as_it_is(screen: Screen) -> None:

@@ -3,7 +3,7 @@
 AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from controller.core.cluster import STALE_SECONDS
@@ -337,12 +337,9 @@ class Watch:
             self._stamps[place] = stamp
             poll = view.state.observed.poll
             if poll is not None and stamp > before:
+                known = Counter(each.server_ip for each in view.state.observed.agents.values() if not each.remote)
                 for dialer in poll.dialers:
-                    counted = sum(dialer.agents.values())
-                    there = sum(
-                        each.server_ip == dialer.server_ip and not each.remote
-                        for each in view.state.observed.agents.values()
-                    )
+                    counted, there = sum(dialer.agents.values()), known[dialer.server_ip]
                     if counted != there:
                         raise BrokenError(
                             Invariant.REPLAY_DIFFERS,

@@ -11,9 +11,9 @@ import pytest
 
 from controller.core.actions import Outcome, SessionRow, attempt_of
 from controller.runtime.executor import Executor
+from controller.vicidial.connections import Statements
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
-from controller.vicidial.statements import Statements
 from messages.codes import Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin
 from messages.words import reason

@@ -12,8 +12,8 @@ import pytest
 
 from controller.core.actions import Outcome
 from controller.vicidial.agent_api import AgentApi
+from controller.vicidial.connections import Statements
 from controller.vicidial.sql import SqlAgentControl
-from controller.vicidial.statements import Statements
 from hotdesk.actuators import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin

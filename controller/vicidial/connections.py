@@ -1,4 +1,6 @@
-"""Statements in VICIdial's database: each has a time limit that the server itself keeps.
+"""Connections to VICIdial's database, on which each statement has a time limit that the server itself keeps.
+
+What is written is in `sql` (agents' screens) and `interventions` (its tables).
 
 What hotdesk has given up must not be carried out later, once a dump has released its tables. Only the server can
 promise that. MariaDB takes the limit with the statement, in one packet, so that no proxy can take one for another

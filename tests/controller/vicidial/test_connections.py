@@ -12,9 +12,9 @@ import pymysql
 import pytest
 
 from controller.core.actions import Outcome
+from controller.vicidial.connections import FRESH_SECONDS, MARIADB_LIMIT, Statements
 from controller.vicidial.names import Names
 from controller.vicidial.sql import SqlAgentControl
-from controller.vicidial.statements import FRESH_SECONDS, MARIADB_LIMIT, Statements
 from hotdesk.actuators import ActuatorSettings, reach
 from messages.codes import Reply
 from messages.records import Relogin
