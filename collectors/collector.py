@@ -308,7 +308,7 @@ class Collector:
             agents=due.agents,
             catalogue=due.catalogue,
             everything=due.everything,
-            screens=due.screens,
+            screens=due.screens or observer.screens_in_doubt,
             work=observer.work_to_read,
             rooms=observer.rooms_to_read,
         )

@@ -21,3 +21,6 @@ GRANT SELECT (server_ip, status) ON asterisk.vicidial_manager TO 'hotdesk'@'%';
 -- Optional: whether an agent's phone is in its conference room; read while a session is new.
 GRANT SELECT (server_ip, extension) ON asterisk.live_sip_channels TO 'hotdesk'@'%';
 GRANT SELECT (server_ip, extension) ON asterisk.live_channels TO 'hotdesk'@'%';
+-- Optional: which agents' screens VICIdial no longer knows, as after a restart of the database.
+GRANT SELECT (session_name, user, server_ip) ON asterisk.vicidial_session_data TO 'hotdesk'@'%';
+GRANT SELECT (session_name) ON asterisk.web_client_sessions TO 'hotdesk'@'%';

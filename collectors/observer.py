@@ -81,6 +81,8 @@ class Reading(NamedTuple):
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
     silent_screens: Iterable[Row] | None = None
     """The sessions whose screen is silent, read together with the agents."""
+    lost_screens: Iterable[Row] | None = None
+    """The logins whose screen VICIdial no longer knows, read together with the agents."""
     work: Iterable[Row] | None = None
     """The work of the dialers in `Observer.work_to_read`."""
     extensions: Mapping[ServerIp, Collection[str]] = NONE_LISTED
@@ -169,6 +171,11 @@ class Observer:
         return self._phones_in_rooms.to_list
 
     @property
+    def screens_in_doubt(self) -> bool:
+        """True if the next poll with agents should look at the screens: some seem to be lost."""
+        return self._screens.in_doubt
+
+    @property
     def waiting(self) -> int:
         """The number of records that wait for their slice."""
         return len(self._to_publish)
@@ -210,7 +217,7 @@ class Observer:
             self._to_publish |= self._catalogue.update(reading.catalogue, dialers)
         self._to_publish |= self._catalogue.update_registrations(reading.registered)
         out += self._slice()
-        silent_screens = self._screens.count()
+        silent, lost = self._screens.count(), self._screens.count_lost()
         out.append(
             Poll(
                 cluster=self._cluster,
@@ -219,7 +226,10 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
-                dialers=tuple(self._dialer(each, reading, silent_screens[each.server_ip]) for each in dialers.values()),
+                dialers=tuple(
+                    self._dialer(each, reading, silent[each.server_ip], lost[each.server_ip])
+                    for each in dialers.values()
+                ),
                 odd_rows={
                     kind.value: count
                     for kind, count in sum(filter(None, (self._odd | self._catalogue.odd).values()), OddRows()).items()
@@ -259,7 +269,8 @@ class Observer:
         found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
         self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, reading.extensions)
         silent = None if reading.silent_screens is None else rows.silent_screens(reading.silent_screens)
-        self._screens.watch(now_ms, agents.values(), silent)
+        lost = None if reading.lost_screens is None else rows.lost_screens(reading.lost_screens)
+        self._screens.watch(now_ms, agents.values(), silent, lost)
         changed_beside = self._phones_in_rooms.changed() | self._screens.changed()
         changed = [
             agent
@@ -295,7 +306,7 @@ class Observer:
         if self._round_since is not None and not self._to_publish:
             self._full_sequence, self._round_since = self._round_since, None
 
-    def _dialer(self, row: DialerRow, reading: Reading, silent_screens: int) -> DialerReading:
+    def _dialer(self, row: DialerRow, reading: Reading, silent: int, lost: int) -> DialerReading:
         counts = self._counts.get(row.server_ip)
         rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
         return DialerReading(
@@ -315,7 +326,8 @@ class Observer:
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
             worked_at_ms=self._work.of(row.server_ip),
-            silent_screens=silent_screens,
+            silent_screens=silent,
+            lost_screens=lost,
         )
 
     def _record(self, row: AgentRow | CatalogueRow) -> Stamped:
@@ -332,6 +344,7 @@ class Observer:
                     remote=row.remote,
                     phone_in_room=self._phones_in_rooms.of(row.live_agent_id),
                     screen_silent_since_ms=self._screens.since_ms(row.live_agent_id),
+                    screen_lost=self._screens.is_lost(row.live_agent_id),
                     typed="" if login is None or login.server_ip != row.server_ip else login.typed,
                 )
             case PhoneRow():

@@ -73,7 +73,9 @@
   }
 
   function show(text) {
-    var box = document.getElementById("hotdesk_moves") || document.createElement("div");
+    var box = document.getElementById("hotdesk_moves");
+    if (box) { return; }
+    box = document.createElement("div");
     box.id = "hotdesk_moves";
     box.setAttribute("role", "alert");
     box.style.cssText = "position:fixed;left:0;top:0;right:0;z-index:2147483647;padding:1em;text-align:center;"
@@ -153,14 +155,12 @@
   // dialer for an alias, calls no phone, and covers each screen with a box about clocks.
   function leaveRefused(ms) {
     var again = function () { later(function () { leaveRefused(ms); }, ASK_EVERY_MS); };
-    if (byHand) { return; }
-    if (!isRefused(0)) {
-      // somebody has put its session back
+    if (byHand || !isRefused(0)) {
+      // the agent has left, or VICIdial knows the screen again
       document.getElementById("hotdesk_moves").remove();
-      later(look, LOOK_EVERY_MS);
+      if (!byHand) { later(look, LOOK_EVERY_MS); }
       return;
     }
-    show(options.refused_text);
     // VICIdial's own logout shows the link back, also to a screen that it refuses; in a call it would only complain.
     if (window.VD_live_customer_call === 1 || window.MD_channel_look === 1 || window.alt_dial_status_display === 1) {
       again();
@@ -169,7 +169,11 @@
     if (!isRefused(ms)) { again(); return; }
     window.LogouT("API");
     var link = relogin();
-    if (!link) { return; }
+    if (!link) {
+      // agent_logout_link is not 1: the agent logs in by VICIdial's own link
+      document.getElementById("hotdesk_moves").remove();
+      return;
+    }
     try { window.sessionStorage.setItem(REFUSED, "1"); } catch (forbidden) { /* nothing is kept: see below */ }
     follow(link, options.alias);
   }

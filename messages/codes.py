@@ -100,6 +100,8 @@ class DecisionCode(Code):
     RESUME_SENT = "resume_sent"
     CALL_SENT = "call_sent"
     TOLD = "told"
+    SCREEN_RESTORE_PLANNED = "screen_restore_planned"
+    SCREEN_RESTORED = "screen_restored"
     FENCE_SENT = "fence_sent"
     UNFENCE_SENT = "unfence_sent"
 

@@ -20,6 +20,7 @@ from messages.records import (
     Record,
     Relogin,
     Resynchronise,
+    ScreenRestore,
     SystemSettings,
     Unbrake,
     Unfence,
@@ -34,6 +35,7 @@ KIND_SESSION = "session"
 KIND_AGENT_PAUSE = "agent_pause"
 KIND_ARRIVAL = "arrival"
 KIND_FENCE = "fence"
+KIND_SCREEN = "screen"
 KIND_HOOK = "hook"
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
@@ -58,6 +60,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),
     Arrival: (KIND_ARRIVAL, "live_agent_id"),
     Fence: (KIND_FENCE, "server_ip"),
+    ScreenRestore: (KIND_SCREEN, "live_agent_id"),
 }
 """The kind in a record's key, and the field that names it. The key of a type not listed is its cluster's name alone."""
 

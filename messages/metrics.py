@@ -24,6 +24,9 @@ DIALER_SILENT_SCREENS = Metric(
     "Agents on a dialer whose screen has asked VICIdial for nothing for 90 s.",
     _DIALER,
 )
+DIALER_LOST_SCREENS = Metric(
+    "hotdesk_dialer_lost_screens", "Agents on a dialer whose screen VICIdial no longer knows.", _DIALER
+)
 DIALER_ELIGIBLE = Metric(
     "hotdesk_dialer_eligible",
     "1: the dialer takes new logins; also 0 while the cluster is stale (no poll for 5 s).",

@@ -130,6 +130,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """When it was last seen to work while its heartbeat was in doubt; None: not seen, or not looked at."""
     silent_screens: Whole = 0
     """Agents whose screen has asked VICIdial for nothing for a minute and a half; they count in `agents` too."""
+    lost_screens: Whole = 0
+    """Agents whose screen VICIdial no longer knows; they count in both."""
 
 
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
@@ -194,6 +196,8 @@ class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
     screen_silent_since_ms: Whole | None = None
     """When their screen was last heard, if that is more than a minute and a half ago; None: it polls, or that is not
     known."""
+    screen_lost: bool = False
+    """VICIdial no longer knows the session of their screen, and refuses what it asks: the database was restarted."""
     remote: bool = False
     """`extension` begins with R: no browser, no phone of an alias; VICIdial's balancing does not count them."""
 
@@ -552,6 +556,8 @@ class NotMoved(Code):
     CALL_LOST = "call_lost"
     STAYED = "stayed"
     NEWER = "newer"
+    LEAVING = "leaving"
+    """A LOGOUT that is not hotdesk's stands in their row."""
     LOGGED_OUT = "logged_out"
     """hotdesk ended their session, and they have not logged in again."""
     NOT_ARRIVED = "not_arrived"
@@ -757,6 +763,31 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that decided."""
 
 
+class ScreenRestoreStage(Code):
+    """How far a screen restore is."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    """VICIdial knows the screen's session again."""
+    FAILED = "failed"
+
+
+class ScreenRestore(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/screen/LIVE_AGENT_ID`: a screen's session, lost with a restart of the database, is put back."""
+
+    live_agent_id: Whole
+    user: str
+    server_ip: ServerIp
+    incident: str = ""
+    """Empty: it belongs to no dialer's trouble."""
+    planned_at_ms: Whole
+    stage: ScreenRestoreStage = ScreenRestoreStage.PLANNED
+    changed_at_ms: Whole = 0
+    answer: str = ""
+    by: str = ""
+    """Name of the process that decided."""
+
+
 class FenceStage(Code):
     """How far a fence is."""
 
@@ -788,7 +819,7 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     """Name of the process that decided."""
 
 
-Action = Relogin | AgentPause | Arrival | Fence
+Action = Relogin | AgentPause | Arrival | Fence | ScreenRestore
 """An action in VICIdial, and its outcome."""
 
 

@@ -16,6 +16,7 @@ from messages.records import (
     Ineligible,
     NotMoved,
     ReloginStage,
+    ScreenRestoreStage,
 )
 
 
@@ -66,6 +67,7 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.STAYED: Words(
         "still logged in after several logouts", "have them close the agent screen and log in again"
     ),
+    NotMoved.LEAVING: Words("was sent a logout by somebody else, which their screen has yet to obey"),
     NotMoved.LOGGED_OUT: Words("logged out by hotdesk, and not logged in again", "have them log in"),
     NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
     NotMoved.NOT_ARRIVED: Words(
@@ -154,6 +156,8 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
     DecisionCode.RESUME_SENT: Words("sent the agent's screen a resume: {reply}"),
     DecisionCode.CALL_SENT: Words("had the agent's phone called again: {reply}"),
+    DecisionCode.SCREEN_RESTORE_PLANNED: Words("planned to restore an agent's screen"),
+    DecisionCode.SCREEN_RESTORED: Words("restored an agent's screen: {reply}"),
     DecisionCode.TOLD: Words("told the agent on their screen what happened: {reply}"),
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
@@ -206,6 +210,12 @@ AGENT_PAUSE_STAGES: Mapping[AgentPauseStage, Words] = {
     AgentPauseStage.RESUMING: Words("being taken back"),
 }
 
+SCREEN_RESTORE_STAGES: Mapping[ScreenRestoreStage, Words] = {
+    ScreenRestoreStage.PLANNED: Words("planned"),
+    ScreenRestoreStage.DONE: Words("done: VICIdial knows the screen again"),
+    ScreenRestoreStage.FAILED: Words("failed", "have the agent log in again"),
+}
+
 ARRIVAL_STAGES: Mapping[ArrivalStage, Words] = {
     ArrivalStage.TELLING: Words("agent to be told what happened"),
     ArrivalStage.AWAITED: Words("phone awaited"),
@@ -245,10 +255,10 @@ ODD_ROWS: Mapping[Odd, Words] = {
 }
 
 NOTICES: Mapping[DialerState | None, str] = {
-    DialerState.DOWN: "{before} failed. You are on {after} now.",
-    DialerState.DRAINING: "{before} is taken out of service. You are on {after} now.",
-    DialerState.CLOSED: "{before} is closed. You are on {after} now.",
-    None: "You were moved to {after}.",
+    DialerState.DOWN: "Dialer {before} failed. You are on dialer {after} now.",
+    DialerState.DRAINING: "Dialer {before} is taken out of service. You are on dialer {after} now.",
+    DialerState.CLOSED: "Dialer {before} is closed. You are on dialer {after} now.",
+    None: "You were moved to dialer {after}.",
 }
 """The words for an agent on the new screen, by the kind of the incident; None: a person ordered the move.
 
@@ -280,6 +290,7 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks th
     AgentPauseStage: AGENT_PAUSE_STAGES,
     ArrivalStage: ARRIVAL_STAGES,
     FenceStage: FENCE_STAGES,
+    ScreenRestoreStage: SCREEN_RESTORE_STAGES,
 }
 
 

@@ -168,18 +168,28 @@ CREATE TABLE live_channels (
   extension VARCHAR(100)
 ) ENGINE=MEMORY;
 
-CREATE TABLE live_sip_channels (
-  channel VARCHAR(100) NOT NULL,
+CREATE TABLE vicidial_session_data (
+  session_name VARCHAR(40) UNIQUE NOT NULL,
+  user VARCHAR(20),
+  campaign_id VARCHAR(8),
   server_ip VARCHAR(15) NOT NULL,
-  extension VARCHAR(100)
-) ENGINE=MEMORY;
+  conf_exten VARCHAR(20),
+  extension VARCHAR(100) NOT NULL,
+  login_time DATETIME NOT NULL
+) ENGINE=MyISAM;
 
 CREATE TABLE web_client_sessions (
   extension VARCHAR(100) NOT NULL,
   server_ip VARCHAR(15) NOT NULL,
+  program ENUM('agc','vicidial','monitor','other') DEFAULT 'agc',
   start_time DATETIME NOT NULL,
-  session_name VARCHAR(40) NOT NULL,
-  PRIMARY KEY (session_name)
+  session_name VARCHAR(40) UNIQUE NOT NULL
+) ENGINE=MEMORY;
+
+CREATE TABLE live_sip_channels (
+  channel VARCHAR(100) NOT NULL,
+  server_ip VARCHAR(15) NOT NULL,
+  extension VARCHAR(100)
 ) ENGINE=MEMORY;
 
 CREATE TABLE vicidial_live_inbound_agents (

@@ -15,6 +15,7 @@ from messages.records import (
     RankingSnapshot,
     Record,
     Relogin,
+    ScreenRestore,
     Stamped,
 )
 from messages.topics import Key, Topic
@@ -34,6 +35,7 @@ _TOPICS: dict[type[Record], Topic] = {
     AgentPause: Topic.RELOGINS,
     Arrival: Topic.RELOGINS,
     Fence: Topic.RELOGINS,
+    ScreenRestore: Topic.RELOGINS,
     Decision: Topic.AUDIT,
     DeadLetter: Topic.DEAD_LETTERS,
 }

@@ -99,6 +99,7 @@ OPTIONAL_TABLES = {
 TRIED: dict[str, tuple[str, Sequence[object]]] = {
     "work": ("vicidial_manager", ("",)),
     "channels": ("live_sip_channels", (("", ""),)),
+    "lost_screens": ("web_client_sessions", ("",)),
 }
 """Statements that a poll can do without: tried when connecting, and left out where they are refused for want of a
 grant, a table or an index. Each with its table, and what to try it with."""
@@ -215,6 +216,7 @@ class VicidialDatabase:
             confbridges=self._run("confbridges") if agents else (),
             catalogue=self._read_catalogue(everything=everything) if catalogue else None,
             silent_screens=self._run("silent_screens") if agents and screens else None,
+            lost_screens=self._try("lost_screens", ("",)) if agents and screens else None,
             work=self._try("work", work) if work else None,
             channels=self._try("channels", [tuple(each) for each in rooms]) if agents and rooms else None,
         )

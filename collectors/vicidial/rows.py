@@ -244,6 +244,12 @@ def silent_screens(rows: Iterable[Row]) -> dict[int, int]:
     return {number(session, 0, ignored): number(seconds, 0, ignored) for session, seconds in rows}
 
 
+def lost_screens(rows: Iterable[Row]) -> frozenset[tuple[str, ServerIp]]:
+    """Decode `lost_screens.sql`: users and dialers of logins whose screen VICIdial no longer knows."""
+    ignored = OddRows()
+    return frozenset((text(user, ignored).lower(), text(ip, ignored)) for user, ip in rows)
+
+
 def channels(rows: Iterable[Row]) -> frozenset[tuple[ServerIp, str]]:
     """Decode `channels.sql`: the rooms in which there is somebody."""
     ignored = OddRows()

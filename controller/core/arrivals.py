@@ -44,8 +44,9 @@ RESUME_SECONDS = 60.0
 LOGIN_SECONDS = 180.0
 """An agent who comes back later than this after their logout did not come back because of it."""
 KEPT_SECONDS = 600.0
-"""How long a missing phone is listed after its incident has closed."""
-UNTOLD = re.compile(r"[^-.A-Za-z0-9_ ]")
+"""How long a missing phone is listed after its incident has closed, and an agent who is not back after a logout."""
+UNTOLD = re.compile(r"[^-.A-Za-z0-9 ]")
+"""Signs of a dialer's name that VICIdial's notifications do not bear."""
 _SETTLED = {ArrivalStage.ARRIVED, ArrivalStage.LOGGED_IN}
 
 
@@ -234,7 +235,7 @@ def _notice(plan: PlanBuilder, relogin: Relogin, session: AgentSession) -> str:
 def _plain_name(plan: PlanBuilder, server_ip: ServerIp) -> str:
     dialer = plan.state.observed.dialers.get(server_ip)
     name = "" if dialer is None else UNTOLD.sub("", dialer.server_id)
-    return f"dialer {name or server_ip}"
+    return name or server_ip
 
 
 def _is_touched(arrival: Arrival, session: AgentSession) -> bool:

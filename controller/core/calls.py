@@ -3,13 +3,15 @@
 A call that may be alive is never ended, and no disposition is lost that its agent would have chosen.
 """
 
-from controller.core.actions.relogin import IN_CALL
+from controller.core.actions.relogin import IN_CALL, LOGOUT
 from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
 from controller.core.plan import PlanBuilder
 from messages.records import AgentPauseStage, AgentSession, AgentStatus, NotMoved, ServerIp
 
 WAITING = {AgentStatus.READY, AgentStatus.CLOSER}
 """Statuses of agents to whom VICIdial sends calls."""
+NO_SCREEN_SECONDS = 1800.0
+"""A screen that has been silent for this long will not end the call that VICIdial shows there: its browser is gone."""
 SETTLED_SECONDS = 2.0
 """VICIdial's screen makes an agent ready within this time of a disposition, unless they wanted to be paused."""
 DEAD_WRAPUP_SECONDS = 20.0
@@ -32,8 +34,15 @@ class Calls:
     def why_busy(self, session: AgentSession) -> NotMoved | None:
         """Return why an agent must not be logged out yet: a call that may be alive, or a disposition to choose."""
         if session.status in IN_CALL:
-            return NotMoved.IN_CALL if self.lives(session) else None
+            return NotMoved.IN_CALL if self.lives(session) and not self._has_no_screen(session) else None
+        if session.external_pause == LOGOUT:
+            return NotMoved.LEAVING
         return NotMoved.IN_WRAPUP if session.in_wrapup and not self.wrapup_is_over(session) else None
+
+    def _has_no_screen(self, session: AgentSession) -> bool:
+        """Return True if the screen of a call has been silent for so long that its agent cannot end the call there."""
+        since_ms = session.screen_silent_since_ms
+        return since_ms is not None and self._plan.now_ms - since_ms >= NO_SCREEN_SECONDS * 1000
 
     def settles(self, session: AgentSession) -> bool:
         """Return True if an agent became paused just now, and may be ready in a moment: they would come back paused."""

@@ -36,6 +36,7 @@ from messages.records import (
     Poll,
     RankingSnapshot,
     Relogin,
+    ScreenRestore,
     ServerIp,
     Stamped,
 )
@@ -341,7 +342,7 @@ class Cluster:
                 asked_for = not news.planned or news.used_by is not None
                 mine = news.handed_out_by == self._me.name
                 return self._knows(news, news.handed_out_by) or (mine and asked_for and not self._is_release(news))
-            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence() | ScreenRestore():
                 return self._knows(news, news.by)
             case Tombstone(topic=Topic.RELOGINS):
                 return self._knows(news.key, news.by)

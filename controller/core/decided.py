@@ -20,6 +20,7 @@ from messages.records import (
     LoginSlot,
     Relogin,
     ReloginStage,
+    ScreenRestore,
     ServerIp,
 )
 from messages.topics import Key
@@ -67,6 +68,8 @@ class Decided:
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     """By new session."""
     fences: dict[ServerIp, Fence] = field(default_factory=dict)
+    screen_restores: dict[int, ScreenRestore] = field(default_factory=dict)
+    """By session."""
 
     # --- incidents and actions --------------------------------------------------------------------------------------
 
@@ -87,6 +90,8 @@ class Decided:
                 self.arrivals[record.live_agent_id] = record
             case Fence():
                 self.fences[record.server_ip] = record
+            case ScreenRestore():
+                self.screen_restores[record.live_agent_id] = record
 
     def moves_of(self, user: str, since_ms: int, *, apart_from: int | None = None) -> int:
         """Return how many sessions of a user, `apart_from` this one, were sent a logout that was planned after then."""
@@ -121,6 +126,7 @@ class Decided:
         yield from self.relogins.values()
         yield from self.agent_pauses.values()
         yield from self.arrivals.values()
+        yield from self.screen_restores.values()
 
     def _actions_of(self, key: Key) -> dict[Any, Any]:
         kinds: dict[str, dict[Any, Any]] = {
@@ -128,6 +134,7 @@ class Decided:
             keys.KIND_AGENT_PAUSE: self.agent_pauses,
             keys.KIND_ARRIVAL: self.arrivals,
             keys.KIND_SESSION: self.relogins,
+            keys.KIND_SCREEN: self.screen_restores,
         }
         return kinds.get(key.kind, {})
 

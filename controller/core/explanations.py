@@ -16,6 +16,7 @@ from controller.core.readiness import alias_findings
 from controller.core.state import ClusterState
 from messages.records import (
     NOT_ARRIVED,
+    AgentSession,
     Decision,
     DialerReading,
     DialerState,
@@ -37,11 +38,6 @@ UNJUDGED_MS = 5000
 
 BEATS_SECONDS = 2.0
 """A heartbeat of one-second resolution, polled twice a second, may look stalled for this long and be sound."""
-
-
-MANY_SCREENS = 3
-MANY_SCREENS_SHARE = 0.2
-"""So many silent screens, and such a share of all agents, are more than closed browsers; alerts have the same bound."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,14 +168,23 @@ def _agent_words(state: ClusterState, user: str) -> Iterator[str]:
             yield f"VICIdial chose that dialer: no pick of hotdesk's is known for that login{typed}."
         if session.external_pause:
             yield f"That screen was sent {session.external_pause}."
-        if session.screen_silent_since_ms is not None:
-            yield f"That screen has been silent since {clock(session.screen_silent_since_ms)}: closed, asleep, or dead."
+        yield from _screen_words(state, session)
     slot = state.decided.slots.of(user)
     if slot is not None:
         purpose = "for their move" if slot.planned else "for a login"
         yield f"A slot {purpose} on {slot.server_ip} as {slot.phone_login}, until {clock(slot.until_ms)}."
     number = None if session is None else session.live_agent_id
     yield from _action_words(state, name, number)
+
+
+def _screen_words(state: ClusterState, session: AgentSession) -> Iterator[str]:
+    restore = state.decided.screen_restores.get(session.live_agent_id)
+    if session.screen_lost:
+        yield "VICIdial no longer knows that screen, since its database was restarted."
+    elif session.screen_silent_since_ms is not None:
+        yield f"That screen has been silent since {clock(session.screen_silent_since_ms)}: closed, asleep, or dead."
+    if restore is not None:
+        yield f"A restore of that screen: {sentence(restore.stage)}{_why(restore.answer)}."
 
 
 def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> Iterator[str]:
@@ -303,11 +308,9 @@ def silent_screens(state: ClusterState) -> int:
     return sum(each.silent_screens for each in state.observed.dialers.values())
 
 
-def many_screens_silent(state: ClusterState) -> bool:
-    """Return True if so many screens are silent at once that something has ended them, and not their agents."""
-    silent = silent_screens(state)
-    agents = sum(sum(each.agents.values()) for each in state.observed.dialers.values())
-    return silent >= MANY_SCREENS and silent >= MANY_SCREENS_SHARE * agents
+def lost_screens(state: ClusterState) -> int:
+    """Return how many agents have a screen that VICIdial no longer knows."""
+    return sum(each.lost_screens for each in state.observed.dialers.values())
 
 
 def is_unjudged(state: ClusterState) -> bool:
@@ -331,8 +334,9 @@ def name_of(state: ClusterState, server_ip: ServerIp) -> str:
 def sentence_about(state: ClusterState, *, stale: bool) -> str:
     """Return the summary of a cluster, in one sentence."""
     doubt = _doubt_words(state, stale=stale)
-    if not doubt and many_screens_silent(state):
-        return f"The screens of {agents_words(silent_screens(state))} are silent: if they stay so, log in again."
+    lost = lost_screens(state)
+    if not doubt and lost:
+        return f"VICIdial no longer knows the screens of {agents_words(lost)}: its database was restarted."
     return doubt or _dialers_words(state)
 
 

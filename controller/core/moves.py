@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from controller.core.actions.relogin import IN_CALL
-from controller.core.arrivals import LOGIN_SECONDS, LoggedIn
+from controller.core.arrivals import KEPT_SECONDS, LOGIN_SECONDS, LoggedIn
 from controller.core.calls import Calls
 from controller.core.detector import began_after_restart
 from controller.core.move_progress import MoveProgress
@@ -83,7 +85,7 @@ class Moves:
         """Plan an agent's move, or return why not; also None if it only has to wait a moment."""
         known = self.relogins.get(session.live_agent_id)
         if known is not None:
-            return self._why_it_stays(known)
+            return self._why_it_stays(self._taken_over(known, incident))
         if began_after_restart(self._plan.state, session):
             return NotMoved.NEWER
         busy = self._calls.why_busy(session)
@@ -124,13 +126,13 @@ class Moves:
 
     def still_out(self, incident: Incident) -> dict[int, Listed]:
         """Return the agents of an incident who have not logged in again since hotdesk ended their sessions."""
-        since_ms = self._plan.now_ms - BACK_SECONDS * SECOND_MS
+        ago_ms = range(round(BACK_SECONDS * SECOND_MS), round(KEPT_SECONDS * SECOND_MS))
         agents = self._plan.state.observed.agents
         return {
             each.live_agent_id: Listed(user=each.user, live_agent_id=each.live_agent_id, why=NotMoved.LOGGED_OUT)
             for each in self.of_incident(incident.incident)
             if each.stage is ReloginStage.ENDED and each.sent_at_ms is not None
-            if each.changed_at_ms <= since_ms and each.user.lower() not in agents
+            if self._plan.now_ms - each.changed_at_ms in ago_ms and each.user.lower() not in agents
         }
 
     def withdraw(self, incident: str, why: str) -> None:
@@ -167,6 +169,15 @@ class Moves:
         """Return True if a user has been moved as often lately as is allowed, whatever the reasons were."""
         plan, since_ms = self._plan, self._plan.now_ms - MOVES_COUNTED_SECONDS * SECOND_MS
         return plan.state.decided.moves_of(session.user, since_ms) >= plan.policy.moves_of_a_user
+
+    def _taken_over(self, known: Relogin, incident: Incident) -> Relogin:
+        """Return the move of a session; one whose LOGOUT still stands since an earlier incident is this one's now."""
+        if not known.withdrawn or known.stage not in {ReloginStage.SENT, ReloginStage.FAILED}:
+            return known
+        changes: dict[str, object] = {"incident": incident.incident, "withdrawn": False, "stage": ReloginStage.SENT}
+        taken = msgspec.structs.replace(known, changed_at_ms=self._plan.now_ms, by=self._plan.by, **changes)
+        self._keep(known, taken)
+        return taken
 
     def _why_it_stays(self, relogin: Relogin) -> NotMoved | None:
         if relogin.stage is ReloginStage.FAILED:

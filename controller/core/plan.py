@@ -22,6 +22,7 @@ from messages.records import (
     Move,
     Record,
     Relogin,
+    ScreenRestore,
 )
 from messages.topics import Key
 from messages.words import reason, sentence
@@ -39,13 +40,15 @@ class Plan(NamedTuple):
 
 
 NOTHING = Plan([], [])
+_OF_DIALERS = {ReasonCode.FLEET_BRAKE, ReasonCode.WATCHING_ANEW, ReasonCode.PROBES_BLIND}
+"""Reasons for which it is not known how the dialers are."""
 
 
 def apply_plan(state: ClusterState, plan: Plan) -> None:
     """Apply a plan to the state, once it is stored or queued."""
     for record in plan.records:
         match record:
-            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence() | ScreenRestore():
                 state.decided.add(record)
             case LoginSlot():
                 state.add_slot(record)
@@ -70,8 +73,11 @@ def withholds(withheld: Reason | None, action: Action) -> Reason | None:
     """Return the part of `withheld` that concerns an action; None: it may be carried out.
 
     The fleet brake does not keep hotdesk from pausing an agent on a dialer that is confirmed dead, since a pause can be
-    taken back; nor from what is left to do for agents who were moved.
+    taken back; nor from what is left to do for agents who were moved. To restore a screen only a person can forbid:
+    right after a restart of the database nothing is sure of any dialer.
     """
+    if isinstance(action, ScreenRestore) and withheld is not None and withheld.code in _OF_DIALERS:
+        return None
     braked = withheld is not None and withheld.code is ReasonCode.FLEET_BRAKE
     return None if braked and isinstance(action, AgentPause | Arrival) else withheld
 

@@ -10,6 +10,7 @@ from controller.core.incidents import Incidents
 from controller.core.moves import Moves
 from controller.core.plan import NOTHING, Plan, PlanBuilder, trouble_of, why_withheld
 from controller.core.policy import Policy
+from controller.core.screen_restores import plan_restores
 from controller.core.state import ClusterState
 from messages.codes import Reason
 from messages.records import AgentSession, DialerState, Incident, ServerIp
@@ -36,7 +37,8 @@ def make_plan(  # noqa: PLR0913 # its facts, each once
     """
     decided = state.decided
     under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.arrivals or decided.fences
-    if not (under_way or decided.orders.moves or _is_troubled(state, policy)):
+    screens = decided.screen_restores or any(each.silent_screens for each in state.observed.dialers.values())
+    if not (under_way or screens or decided.orders.moves or _is_troubled(state, policy)):
         return NOTHING
     plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt), submitted=submitted)
     moves = Moves(plan)
@@ -50,6 +52,8 @@ def make_plan(  # noqa: PLR0913 # its facts, each once
     pauses = AgentPausePlanner(state, policy, moves.relogins, dead, by)
     for change in pauses.changes(acts=acts, withheld=plan.withheld):
         plan.change(change)
+    if screens:
+        plan_restores(plan)
     moves.end_advice()
     return plan.plan
 

@@ -30,6 +30,7 @@ from messages.records import (
     Poll,
     RankingSnapshot,
     Relogin,
+    ScreenRestore,
     ServerIp,
 )
 from messages.topics import Topic
@@ -146,7 +147,7 @@ def _is_decided_again(news: AnyRecord | Tombstone) -> bool:
     Not a fence: a flag that hotdesk set says nothing about the dialer. Not a slot of a login either.
     """
     match news:
-        case Incident() | Relogin() | AgentPause() | Arrival() | RankingSnapshot():
+        case Incident() | Relogin() | AgentPause() | Arrival() | ScreenRestore() | RankingSnapshot():
             return True
         case LoginSlot():
             return news.planned and news.used_by is None

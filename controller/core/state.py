@@ -32,6 +32,7 @@ from messages.records import (
     Poll,
     RankingSnapshot,
     Relogin,
+    ScreenRestore,
     SystemSettings,
 )
 from messages.topics import Topic
@@ -91,7 +92,7 @@ class ClusterState:
                 self.decided.hooks = seen(self.decided.hooks, news)
             case RankingSnapshot():
                 return self._publish(news)
-            case Incident() | Relogin() | AgentPause() | Arrival() | Fence():
+            case Incident() | Relogin() | AgentPause() | Arrival() | Fence() | ScreenRestore():
                 self.decided.add(news)
             case Decision() | DeadLetter():
                 pass  # for people to read

@@ -7,7 +7,7 @@ both cases a screen may be logged out after all, and then it must find the order
 import msgspec
 
 from controller.core.actions import attempt_of
-from controller.core.actions.relogin import LOGOUT
+from controller.core.actions.relogin import LATE_SECONDS, LOGOUT
 from controller.core.decided import NOT_SENT
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
@@ -95,18 +95,25 @@ class Withdrawals:
         plan, session = self._plan, self._session_of(relogin)
         if session is None or not self._stands(relogin):
             return
+        login = plan.state.decided.logins.get(relogin.user.lower())
         slot = plan.state.decided.slots.of(relogin.user)
         if slot is None or not slot.planned or slot.replaces != relogin.live_agent_id:
             slot = slot_of_move(plan, session, relogin.alias_id, relogin.phone_login, relogin.to_server_ip)
         elif slot.until_ms - plan.now_ms > KEPT_AHEAD_MS:
             return
+        if not (slot.screen or login):
+            return  # no screen could ask for it
         until_ms = plan.now_ms + round(PLANNED_SLOT_SECONDS * SECOND_MS)
         plan.add(msgspec.structs.replace(slot, until_ms=until_ms, handed_out_by=plan.by))
 
     def _stands(self, relogin: Relogin) -> bool:
-        """Return True if the LOGOUT of a move is in the row of its session."""
-        session = self._session_of(relogin)
-        return session is not None and session.external_pause == LOGOUT and relogin.sent_at_ms is not None
+        """Return True if the LOGOUT of a move is in the row of its session, and may soon be obeyed.
+
+        Later the browser is gone rather than asleep, and its slot would only take an agent's place.
+        """
+        session, sent_ms = self._session_of(relogin), relogin.sent_at_ms
+        late = sent_ms is None or self._plan.now_ms - sent_ms >= LATE_SECONDS * SECOND_MS
+        return session is not None and session.external_pause == LOGOUT and not late
 
     def _session_of(self, relogin: Relogin) -> AgentSession | None:
         session = self._plan.state.observed.agents.get(relogin.user.lower())

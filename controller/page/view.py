@@ -15,7 +15,7 @@ from controller.core.explanations import (
     heartbeat_words,
     is_advice,
     is_unjudged,
-    many_screens_silent,
+    lost_screens,
     name_of,
     progress_words,
     sentence_about,
@@ -196,7 +196,7 @@ def _tone(state: ClusterState, *, stale: bool) -> Tone:
         or state.observed.health.brake
         or DialerState.DOWN in judged
         or is_unjudged(state)
-        or many_screens_silent(state)
+        or lost_screens(state)
     ):
         return Tone.TROUBLE
     return Tone.WELL if judged <= {DialerState.UP} and state.decided.orders.pause is None else Tone.CARE

@@ -8,12 +8,13 @@ from collections import Counter, deque
 from collections.abc import Collection
 
 from controller.core.actions import KINDS, AttemptId, attempt_of, subject_of
-from messages.records import Action, AgentPause, Fence, Relogin
+from messages.records import Action, AgentPause, Fence, Relogin, ScreenRestore
 
 SECOND = 1.0
-FIRST = (Fence, Relogin, AgentPause)
+FIRST = (Fence, ScreenRestore, Relogin, AgentPause)
 """Kinds of actions, in the order in which they are carried out, before all others. Logins are kept away first: that is
-one statement a dialer. Pauses are for those who cannot be moved at once, and go on while the pace holds up moves."""
+one statement a dialer. A screen must be known to VICIdial before it can be told anything. Pauses are for those who
+cannot be moved at once, and go on while the pace holds up moves."""
 
 
 class ActionQueue:

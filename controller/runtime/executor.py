@@ -23,6 +23,7 @@ from messages.records import (
     Fence,
     Relogin,
     ReloginStage,
+    ScreenRestore,
 )
 from messages.words import reason, sentence
 
@@ -153,7 +154,7 @@ class Executor:
         return tried or Outcome(Reply.UNSENT, "")
 
     def _look_and_act(
-        self, actuators: Actuators, action: Relogin | AgentPause | Arrival, *, acts: bool
+        self, actuators: Actuators, action: Relogin | AgentPause | Arrival | ScreenRestore, *, acts: bool
     ) -> Outcome | None:
         """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
         try:
@@ -180,7 +181,7 @@ class Executor:
     def _act(
         self,
         actuators: Actuators,
-        action: Relogin | AgentPause | Arrival,
+        action: Relogin | AgentPause | Arrival | ScreenRestore,
         rows: Sequence[SessionRow],
         *,
         hangs_up: bool,
@@ -200,10 +201,11 @@ class Executor:
                 control = actuators.control
                 by_stage = {ArrivalStage.TELLING: control.tell, ArrivalStage.CALLING: control.call}
                 return by_stage.get(action.stage, control.resume)(action)
-            case AgentPause(stage=AgentPauseStage.RESUMING):
-                return actuators.control.resume(action)
+            case ScreenRestore():
+                return actuators.interventions.restore_screen(action)
             case AgentPause():
-                return _pause(actuators, action, rows)
+                resumes = action.stage is AgentPauseStage.RESUMING
+                return actuators.control.resume(action) if resumes else _pause(actuators, action, rows)
 
     def _withheld(self, action: Action) -> Outcome | None:
         why = reason(ReasonCode.STOPPING) if self._stopping else self._objection(action)

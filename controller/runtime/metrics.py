@@ -152,6 +152,7 @@ _SPECS = (
     metrics.DIALER_AGENTS,
     metrics.DIALER_REMOTE_AGENTS,
     metrics.DIALER_SILENT_SCREENS,
+    metrics.DIALER_LOST_SCREENS,
     metrics.DIALER_ELIGIBLE,
     metrics.DIALER_RANK,
     metrics.DIALER_SLOTS,
@@ -290,6 +291,7 @@ def _dialer_samples(cluster: str, dialer: DialerReading, ranked: RankedDialer, *
         yield metrics.DIALER_STATE, (*labels, judged.value), ranked.state is judged
     yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
     yield metrics.DIALER_SILENT_SCREENS, labels, dialer.silent_screens
+    yield metrics.DIALER_LOST_SCREENS, labels, dialer.lost_screens
     yield metrics.DIALER_ELIGIBLE, labels, rank > 0
     yield metrics.DIALER_RANK, labels, rank
     yield metrics.DIALER_SLOTS, labels, ranked.slots

@@ -10,7 +10,7 @@ import pymysql
 from controller.core.actions import Outcome
 from controller.vicidial.connections import DENIED_CODES, Statements, error_text
 from messages.codes import Reply
-from messages.records import Fence, FenceStage, Relogin
+from messages.records import Fence, FenceStage, Relogin, ScreenRestore
 
 CLOSE = """
     UPDATE servers SET active_agent_login_server = 'N' WHERE server_ip = %s AND active_agent_login_server = 'Y'
@@ -68,6 +68,13 @@ END_ROOM = """
     AND NOT EXISTS (SELECT 1 FROM vicidial_manager AS sent WHERE sent.server_ip = vicidial_live_agents.server_ip
                     AND sent.callerid = %s)
 """
+RESTORE_SCREEN = """
+    INSERT INTO web_client_sessions (extension, server_ip, program, start_time, session_name)
+    SELECT kept.extension, kept.server_ip, 'vicidial', kept.login_time, kept.session_name
+    FROM vicidial_session_data AS kept
+    WHERE kept.user = %s AND kept.server_ip = %s AND NOT EXISTS (
+        SELECT 1 FROM web_client_sessions AS known WHERE known.session_name = kept.session_name)
+"""
 END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s"
 
 
@@ -112,6 +119,19 @@ class SqlInterventions:
         if changed:
             return Outcome(Reply.GONE, "active_agent_login_server is N, and a person has changed this server since")
         return Outcome(Reply.DONE, "active_agent_login_server is N, and no person has changed this server")
+
+    def restore_screen(self, restore: ScreenRestore) -> Outcome:
+        """As `Interventions.restore_screen`; an account without the right suspends nothing: no move needs it."""
+        row = (restore.user, restore.server_ip)
+        outcome = self._statements.write(RESTORE_SCREEN, row, "VICIdial knows the screen again")
+        if outcome.reply is Reply.GONE:
+            return Outcome(Reply.DONE, "VICIdial knew the screen already, or keeps nothing of its login")
+        return outcome._replace(reply=Reply.REFUSED) if outcome.reply is Reply.DENIED else outcome
+
+    def missing_restore_rights(self) -> str | None:
+        """Try the statement on a session that does not exist; return the missing right, None: none is missing."""
+        tried = self._statements.write(RESTORE_SCREEN, ("", ""), "")
+        return None if tried.reply is Reply.GONE else tried.said
 
     def end_session(self, relogin: Relogin) -> Outcome:
         """End a session in the tables, as the emergency logout of VICIdial's admin page does.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from controller.core.actions import Outcome, SessionRow
-from messages.records import AgentPause, Arrival, Fence, Relogin
+from messages.records import AgentPause, Arrival, Fence, Relogin, ScreenRestore
 
 
 class VicidialError(Exception):
@@ -71,6 +71,10 @@ class Interventions(Protocol):
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
         """Close a dialer to new logins, or open it again; `first`: no attempt can have been made before."""
+        ...
+
+    def restore_screen(self, restore: ScreenRestore) -> Outcome:
+        """Put the session of a screen back, so that VICIdial knows it again."""
         ...
 
     def end_session(self, relogin: Relogin) -> Outcome:

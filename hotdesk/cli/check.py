@@ -197,6 +197,13 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
             remedy,
         )
     ]
+    if settings.tell_agents and settings.acts_by == "sql":
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what="agents who are moved are told nothing: tell_agents works by the agent API only",
+            remedy="set agent_api, or leave tell_agents out",
+        )
     if settings.emergency_logout:
         why = interventions.missing_end_rights(_impossible_relogin(subject))
         tried.append(("sessions may be ended in the tables", why, "it needs controller/grants-emergency.sql too"))
@@ -210,6 +217,14 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
             what="dialers may not be fenced",
             remedy="give controller/grants-fence.sql, unless every web server has the login hook: VICIdial goes on"
             " sending logins to a dead dialer",
+        )
+    restoring = interventions.missing_restore_rights()
+    if restoring is not None:
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what="agents' screens may not be restored after a restart of the database",
+            remedy="give controller/grants-screens.sql: else every agent must log in again then",
         )
     for what, why, remedy in tried:
         yield _wrong(DatabaseFailure(why), subject, remedy) if why else _ok(subject, what)

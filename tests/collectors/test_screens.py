@@ -37,6 +37,22 @@ def test_a_clock_set_forward_makes_no_screen_silent() -> None:
     assert (screens.count(), screens.changed()) == ({}, frozenset())
 
 
+def test_a_screen_that_vicidial_knows_no_more_is_lost_at_the_second_look() -> None:
+    screens = Screens()
+    logins = {("1", ONE), ("2", ONE), ("9", ONE)}
+    screens.watch(NOW_MS, AGENTS, {}, logins)
+    assert (screens.is_lost(1), screens.in_doubt, screens.count()) == (False, True, {})
+    screens.watch(NOW_MS + 1000, AGENTS, {1: 95}, logins)
+    assert (screens.is_lost(1), screens.in_doubt, screens.count()) == (True, False, {ONE: 1})
+    assert screens.count_lost() == {ONE: 1}
+    assert not screens.is_lost(2), "that login was on another dialer"
+    assert (screens.since_ms(1), screens.changed()) == (NOW_MS, frozenset({1}))
+    screens.watch(NOW_MS + 2000, AGENTS, None, None)
+    assert screens.is_lost(1)
+    screens.watch(NOW_MS + 3000, AGENTS, {}, frozenset())
+    assert (screens.is_lost(1), screens.since_ms(1), screens.changed()) == (False, None, frozenset({1}))
+
+
 def test_only_sessions_that_have_a_screen_count() -> None:
     screens = Screens()
     for at_ms in (NOW_MS, NOW_MS + 10_000):

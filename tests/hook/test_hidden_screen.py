@@ -18,11 +18,11 @@ COUNT = """() => {
 
 
 @pytest.fixture
-def web(bare_web: Web, api: FakeApi) -> Web:
+def web(patient_web: Web, api: FakeApi) -> Web:
     """Return the login page, and a hotdesk that picks a phone."""
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001b"}'
-    bare_web.set_up(api.url)
-    return bare_web
+    patient_web.set_up(api.url)
+    return patient_web
 
 
 def _log_in(page: Page, web: Web) -> None:

@@ -57,11 +57,11 @@ class Screen:
 
 
 @pytest.fixture
-def screen(page: Page, bare_web: Web, api: FakeApi) -> Screen:
+def screen(page: Page, patient_web: Web, api: FakeApi) -> Screen:
     """Return the screen of an agent who is logged in, and a hotdesk that has another phone for the next login."""
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001b"}'
-    bare_web.set_up(api.url)
-    made = Screen(page, bare_web)
+    patient_web.set_up(api.url)
+    made = Screen(page, patient_web)
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001c"}'
     return made
 
@@ -96,7 +96,16 @@ def test_a_screen_whose_session_was_put_back_stays_as_it_is(screen: Screen) -> N
 
 
 def test_a_screen_that_vicidial_knows_stays_as_it_is(screen: Screen) -> None:
-    screen.answers = [REFUSED, REFUSED, KNOWN, "", "Invalid session_name: |another|10.0.0.1|", KNOWN, REFUSED, KNOWN]
-    screen.hears(20)
+    screen.answers = [REFUSED, KNOWN, "", "Invalid session_name: |another|10.0.0.1|"]
+    screen.hears(10)
+    screen.page.clock.fast_forward(90_000)
+    screen.hears(10)
     assert screen.page.locator("#hotdesk_moves").count() == 0
     expect(screen.page.locator("#phone")).to_have_text("1001b")
+
+
+def test_where_vicidial_shows_no_link_back_it_promises_nothing(screen: Screen) -> None:
+    screen.page.evaluate("LogouT = function () { document.getElementById('said').textContent = 'logged out'; }")
+    screen.is_refused()
+    expect(screen.page.locator("#said")).to_have_text("logged out")
+    expect(screen.page.locator("#hotdesk_moves")).to_have_count(0)

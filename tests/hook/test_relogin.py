@@ -124,6 +124,22 @@ def test_the_link_back_names_the_alias_after_a_logout_by_hand(office: Office, pa
     assert page.locator("input[name=phone_login]").input_value() == alias
 
 
+def test_a_screen_that_vicidial_no_longer_knows_is_known_again(office: Office) -> None:
+    office.site.run(
+        "INSERT INTO vicidial_session_data (session_name, user, server_ip, extension, login_time)"
+        " SELECT CONCAT('session-', user), user, server_ip, extension, NOW()"
+        " FROM vicidial_live_agents WHERE extension NOT LIKE 'R%' ORDER BY live_agent_id LIMIT 3"
+    )
+
+    def known() -> bool:
+        with office.site.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM web_client_sessions")
+            ((count,),) = cursor.fetchall()
+            return bool(count == 3)
+
+    until(known, "the screens are restored", 30.0)
+
+
 def test_agents_of_a_dead_dialer_come_back_elsewhere(office: Office, page: Page) -> None:
     user, alias = _log_in(page, office, 75)
     dead = _server(page)

@@ -337,4 +337,5 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_screens_are_reached_by_sql_unless_there_is_an_agent_api(table: dict[str, object], by: str) -> None:
-    assert clusters({"west": table}, Options(), {})["west"].acts_by == by
+    west = clusters({"west": table}, Options(), {})["west"]
+    assert (west.acts_by, west.policy().calls_phones) == (by, by == "api")

@@ -83,7 +83,7 @@ def test_silent_screens_are_listed(scene: Scene, page: Page) -> None:
     scene.silent_screens = {"1001", "1002", "1003"}
     page.goto(scene.page)
     scene.seat(ONE, "1001", "1002", "1003", "1004")
-    sentence(page, "The screens of 3 agents are silent")
+    sentence(page, "VICIdial no longer knows the screens of 3 agents")
     expect(page.locator("#silent-heading")).to_have_text("Silent screens: 3")
     expect(page.locator("#silent li").first).to_contain_text(f"1001 on {ONE}, since")
     clean(page)

@@ -7,7 +7,7 @@ from typing import Protocol
 from controller.core.actions import Outcome, SessionRow
 from controller.vicidial.ports import AgentControl, VicidialError
 from messages.codes import Reply
-from messages.records import AgentPause, Arrival, Fence, FenceStage, Relogin
+from messages.records import AgentPause, Arrival, Fence, FenceStage, Relogin, ScreenRestore
 from tests.simulation.world import LOGOUT, Dialer, Live, World
 
 LATEST_SECONDS = 1.5
@@ -150,6 +150,17 @@ class Hands:
     def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # as it is asked
         """As `AgentControl.missing_rights`."""
         return dead_call_status and ""
+
+    def restore_screen(self, restore: ScreenRestore) -> Outcome:
+        """As `Interventions.restore_screen`."""
+
+        def land() -> bool:
+            rows = self._rows(restore.user, restore.live_agent_id, restore.server_ip)
+            for row in rows:
+                self._world.restore_screen(row)
+            return bool(rows)
+
+        return self._try(land, f"screen of {restore.user}", lands_late=False)
 
     def fence(self, fence: Fence, *, first: bool) -> Outcome:
         """As `Interventions.fence`."""

@@ -510,6 +510,7 @@ class World:
             conferences=[
                 (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
             ],
+            lost_screens=self._lost_screens() if agents else None,
             logins=self._logins() if agents and self.keeps_logins else (),
             catalogue=self._catalogue() if catalogue else None,
             probes=self._probes() if probes else {},
@@ -570,6 +571,19 @@ class World:
             b"N",
             str(row.lead_id).encode(),
         )
+
+    def _lost_screens(self) -> list[Row]:
+        """Return the logins whose screen VICIdial does not know; it keeps a login after the agent has left."""
+        agents = {each.user: each for each in self.agents.values()}
+        dead = [each for each in self.rows.values() if agents[each.user].screen_dead]
+        return [(each.user.encode(), each.server_ip.encode()) for each in dead]
+
+    def restore_screen(self, row: Live) -> None:
+        """Have VICIdial know the screen of a session again."""
+        agent = self.agents[row.user]
+        if agent.screen_dead and agent.row_id == row.live_agent_id:
+            agent.screen_dead = False
+            self.note(f"agent {row.user}: their screen works again")
 
     def _logins(self) -> list[Row]:
         return [

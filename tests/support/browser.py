@@ -73,7 +73,9 @@ def slowing_browser(folder: Path, playwright: Playwright) -> Iterator[BrowserCon
         try:
             assert chromium.stderr is not None
             said = (re.search(r"DevTools listening on (ws://\S+)", line) for line in chromium.stderr)
-            connected = playwright.chromium.connect_over_cdp(next(filter(None, said))[1], no_defaults=True)
+            connected = playwright.chromium.connect_over_cdp(
+                next(filter(None, said))[1], no_defaults=True, timeout=LONG_MS
+            )
             yield connected.contexts[0]
             connected.close()
         finally:

@@ -41,7 +41,7 @@ class Scene:
         """Dialers that are dead: their heartbeat stands still, and SIP finds nobody there."""
         self.descriptions: dict[str, str] = {}
         self.silent_screens: set[str] = set()
-        """Users whose screen asks for nothing; they must be seated after this is said."""
+        """Users whose screen VICIdial no longer knows; they must be seated after this is said."""
         self.agents: dict[str, str] = {}
         """Users, and the dialer each is on."""
         self.quiet = False
@@ -138,6 +138,7 @@ class Scene:
             description=self.descriptions.get(server_ip, ""),
             probes={"sip": sip},
             silent_screens=len(self.silent_screens.intersection(users)),
+            lost_screens=len(self.silent_screens.intersection(users)),
         )
 
 

@@ -40,6 +40,7 @@ NEWER = (sys.executable, str(Path(__file__).parent / "newer_hotdesk.py"))
 GRANTS = Path(__file__).parents[2] / "collectors" / "grants.sql"
 ACT = Path(__file__).parents[2] / "controller" / "grants.sql"
 FENCE = ACT.with_name("grants-fence.sql")
+SCREENS = ACT.with_name("grants-screens.sql")
 PASSWORD = "for-this-cluster-only"
 AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
 """Agents who do not come in while a test lasts."""

@@ -44,6 +44,7 @@ from messages.records import (
     Relogin,
     ReloginStage,
     Resynchronise,
+    ScreenRestore,
     SystemSettings,
     Unbrake,
     Unfence,
@@ -239,6 +240,10 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
     (
         Topic.RELOGINS,
         Fence(cluster="west", server_ip="10.0.0.11", incident="i-1", planned_at_ms=1, stage=FenceStage.TAKEN),
+    ),
+    (
+        Topic.RELOGINS,
+        ScreenRestore(cluster="west", live_agent_id=42, user="6666", server_ip="10.0.0.11", planned_at_ms=1),
     ),
     (
         Topic.AUDIT,

@@ -6,10 +6,19 @@ the kind and ask it.
 
 from collections.abc import Sequence
 
-from controller.core.actions import agent_pause, arrival, fence, relogin
+from controller.core.actions import agent_pause, arrival, fence, relogin, screen_restore
 from controller.core.actions.kind import ActionChange, ActionKind, AttemptId, Outcome, SessionRow
 from messages.codes import DecisionCode, Precondition, Reply
-from messages.records import Action, AgentPause, AgentPauseStage, Arrival, Fence, FenceStage, Relogin
+from messages.records import (
+    Action,
+    AgentPause,
+    AgentPauseStage,
+    Arrival,
+    Fence,
+    FenceStage,
+    Relogin,
+    ScreenRestore,
+)
 from messages.words import sentence
 
 __all__ = [
@@ -35,6 +44,7 @@ KINDS: dict[type[Action], ActionKind] = {
     AgentPause: agent_pause.KIND,
     Arrival: arrival.KIND,
     Fence: fence.KIND,
+    ScreenRestore: screen_restore.KIND,
 }
 
 
@@ -51,7 +61,8 @@ def may_be_repeated(action: Action) -> bool:
 
 def takes_back(action: Action) -> bool:
     """Return True if an action takes an earlier one back, or gives agents back what a move has taken from them."""
-    return isinstance(action, Arrival) or action.stage in {AgentPauseStage.RESUMING, FenceStage.RETURNING}
+    gives_back = isinstance(action, Arrival | ScreenRestore)
+    return gives_back or action.stage in {AgentPauseStage.RESUMING, FenceStage.RETURNING}
 
 
 def attempt_of(action: Action) -> AttemptId:
@@ -69,7 +80,9 @@ def done_code(action: Action) -> DecisionCode:
     return KINDS[type(action)].done_code(action)
 
 
-def check(action: Relogin | AgentPause | Arrival, rows: Sequence[SessionRow], *, names_user: bool) -> Precondition:
+def check(
+    action: Relogin | AgentPause | Arrival | ScreenRestore, rows: Sequence[SessionRow], *, names_user: bool
+) -> Precondition:
     """Return whether to act, by all rows of the user in `vicidial_live_agents`, read just before.
 
     `names_user`: the agent control addresses a user and not a session, so it would hit their other session too.
@@ -81,6 +94,8 @@ def check(action: Relogin | AgentPause | Arrival, rows: Sequence[SessionRow], *,
             return agent_pause.check(action, rows, names_user=names_user)
         case Arrival():
             return arrival.check(action, rows, names_user=names_user)
+        case ScreenRestore():
+            return screen_restore.check(action, rows)
 
 
 def after(action: Action, outcome: Outcome, now_ms: int, by: str) -> Action | None:

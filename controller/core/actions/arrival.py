@@ -39,10 +39,6 @@ def _after(arrival: Arrival, outcome: Outcome, now_ms: int, by: str) -> Arrival:
     return msgspec.structs.replace(arrival, stage=stage, resume=False, **changes)
 
 
-def _done_code(arrival: Arrival) -> DecisionCode:
-    return _DONE[arrival.stage]
-
-
 _DONE = {
     ArrivalStage.TELLING: DecisionCode.TOLD,
     ArrivalStage.CALLING: DecisionCode.CALL_SENT,
@@ -56,6 +52,6 @@ KIND = ActionKind(
     subject_of=lambda arrival: arrival.user,
     planned_at_ms_of=lambda arrival: arrival.since_ms,
     attempts_of=lambda _: 0,
-    done_code=_done_code,
+    done_code=lambda arrival: _DONE[arrival.stage],
     after=_after,
 )

@@ -438,6 +438,27 @@ def test_a_screen_is_silent_if_it_has_not_polled_for_a_minute_and_a_half(
     assert reader.read(agents=True, catalogue=False).silent_screens is None
 
 
+def test_a_screen_is_lost_if_vicidial_keeps_its_login_and_not_its_session(
+    vicidial: Vicidial, reader: VicidialDatabase
+) -> None:
+    for user in ("1001", "1002"):
+        vicidial.run(
+            "INSERT INTO vicidial_session_data (session_name, user, server_ip, extension, login_time)"
+            " VALUES (%s, %s, %s, 'SIP/1', NOW())",
+            f"session-{user}",
+            user,
+            ONE,
+        )
+    vicidial.run(
+        "INSERT INTO web_client_sessions (session_name, server_ip, extension, start_time)"
+        " VALUES ('session-1002', %s, 'SIP/1', NOW())",
+        ONE,
+    )
+    lost = reader.read(agents=True, catalogue=False, screens=True).lost_screens
+    assert lost is not None
+    assert rows.lost_screens(lost) == {("1001", ONE)}
+
+
 def test_somebody_is_in_a_room_if_a_channel_of_that_very_dialer_is(
     vicidial: Vicidial, reader: VicidialDatabase
 ) -> None:

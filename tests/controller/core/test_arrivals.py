@@ -103,7 +103,7 @@ TELLS = msgspec.structs.replace(CALM, tells_agents=True)
 def test_an_agent_who_was_moved_is_told_once_and_then_awaited() -> None:
     floor, session = _moved(policy=TELLS)
     assert _arrival(floor).stage is ArrivalStage.TELLING
-    assert _arrival(floor).notice == f"dialer {ONE} failed. You are on dialer {TWO} now."
+    assert _arrival(floor).notice == f"Dialer {ONE} failed. You are on dialer {TWO} now."
     _outcome(floor, _arrival(floor), Outcome(Reply.REFUSED, "Agent API Notifications are disabled"))
     assert _after(floor, session, 1, phone_in_room=False) is ArrivalStage.AWAITED
     assert _after(floor, session, 1, phone_in_room=True) is ArrivalStage.RESUMING
@@ -124,7 +124,7 @@ def test_an_agent_is_told_in_signs_that_vicidial_bears() -> None:
     floor.poll(agent("1001", TWO, AgentStatus.PAUSED, number=2001))
     floor.state.observed.dialers[TWO] = odd
     floor.plan()
-    assert _arrival(floor).notice == f"dialer {ONE} is taken out of service. You are on dialer ONeilldialer b2b now."
+    assert _arrival(floor).notice == f"Dialer {ONE} is taken out of service. You are on dialer ONeilldialer b2b now."
 
 
 # --- ready again --------------------------------------------------------------------------------------------------

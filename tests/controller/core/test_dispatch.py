@@ -22,6 +22,7 @@ from messages.records import (
     RankingSnapshot,
     Record,
     Relogin,
+    ScreenRestore,
 )
 from messages.topics import Topic
 from stream.entries import topic_of
@@ -29,7 +30,7 @@ from tests.support.builders import CLUSTER, ONE, TWO, dialer, poll
 from tests.support.records import RECORDS
 
 EVERY = [record for _, record in RECORDS if record.cluster == CLUSTER]
-DECIDED_AGAIN = (Incident, Relogin, AgentPause, Arrival, RankingSnapshot)
+DECIDED_AGAIN = (Incident, Relogin, AgentPause, Arrival, ScreenRestore, RankingSnapshot)
 """A replay makes these itself."""
 FIRST = poll(dialer(ONE, 3), dialer(TWO), sequence=1)
 LATER = poll(dialer(ONE, 3), dialer(TWO), sequence=9)

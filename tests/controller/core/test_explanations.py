@@ -231,13 +231,14 @@ def test_the_summary_is_about_the_worst() -> None:
     assert sentence_about(state, stale=True).startswith("Nothing is known: the database does not answer.")
 
 
-@pytest.mark.parametrize(("silent", "said"), [(2, "All 3 dialers are up."), (3, "The screens of 3 agents are silent:")])
-def test_silent_screens_are_the_summary_if_they_are_many(silent: int, said: str) -> None:
-    floor = Floor(*crowd(15))
+def test_lost_screens_are_the_summary_and_silent_ones_are_not() -> None:
+    floor = Floor(*crowd(5))
     floor.judge()
     on_one = floor.state.observed.dialers[ONE]
-    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, silent_screens=silent)
-    assert sentence_about(floor.state, stale=False).startswith(said)
+    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, silent_screens=5)
+    assert sentence_about(floor.state, stale=False) == "All 3 dialers are up."
+    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, silent_screens=5, lost_screens=2)
+    assert sentence_about(floor.state, stale=False).startswith("VICIdial no longer knows the screens of 2 agents")
 
 
 def test_a_silent_screen_is_told_of_its_agent() -> None:

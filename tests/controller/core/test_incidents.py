@@ -431,6 +431,16 @@ def test_who_was_in_wrapup_for_long_when_the_dialer_died_has_20_s_from_then() ->
         assert (floor.moves() == []) is listed
 
 
+def test_a_call_whose_browser_is_gone_does_not_keep_a_dialer_from_being_emptied() -> None:
+    session = agent("1001", status=AgentStatus.INCALL)
+    floor = Floor(msgspec.structs.replace(session, screen_silent_since_ms=NOW_MS))
+    floor.poll(seconds=1700)
+    floor.judge(ONE=DialerState.DRAINING)
+    assert floor.moves() == []
+    floor.poll(seconds=100)
+    assert [(each.user, each.in_call, each.dialer_lives) for each in floor.moves()] == [("1001", False, True)]
+
+
 JUST_DISPOSED = agent("1001", status=AgentStatus.PAUSED)
 
 

@@ -114,7 +114,7 @@ def sleep_on(floor: Floor, seconds: int) -> None:
         floor.plan()
 
 
-@pytest.mark.parametrize("seconds", [59, 70, 180, 1800])
+@pytest.mark.parametrize("seconds", [59, 70, 180, 590])
 def test_a_screen_that_sleeps_finds_its_order_whenever_it_wakes_up(seconds: int) -> None:
     floor = asleep()
     sleep_on(floor, seconds)
@@ -126,6 +126,46 @@ def test_a_screen_that_sleeps_finds_its_order_whenever_it_wakes_up(seconds: int)
     assert (move_of(floor).stage, floor.incident.moved) == (ReloginStage.MOVED, 1)
 
 
+def test_a_browser_that_is_gone_for_good_keeps_no_place_for_ever() -> None:
+    floor = asleep()
+    sleep_on(floor, 700)
+    assert floor.state.decided.slots.of(USER) is None
+
+
+def test_a_login_without_a_known_screen_keeps_no_place_longer_than_before() -> None:
+    floor = Floor(agent(USER))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.moves()
+    report(floor, Outcome(Reply.DONE, "told"))
+    floor.poll(agent(USER, external_pause=LOGOUT))
+    floor.plan()
+    sleep_on(floor, 65)
+    assert floor.state.decided.slots.of(USER) is None
+
+
+@pytest.mark.parametrize("state", [DialerState.DRAINING, DialerState.DOWN])
+def test_a_logout_of_a_supervisors_is_not_taken_over(state: DialerState) -> None:
+    floor = Floor(agent(USER, external_pause=LOGOUT))
+    floor.judge(ONE=state)
+    assert floor.moves() == []
+    assert floor.listed() == {USER: NotMoved.LEAVING}
+    assert floor.state.decided.slots.of(USER) is None
+
+
+def test_the_next_death_of_a_dialer_takes_over_what_the_first_has_sent() -> None:
+    floor = asleep()
+    floor.judge()
+    floor.poll()
+    floor.plan()
+    floor.judge(ONE=DialerState.DOWN)
+    floor.poll()
+    floor.plan()
+    assert (move_of(floor).incident, move_of(floor).withdrawn) == (floor.incident.incident, False)
+    assert floor.incident.sent == 1
+    floor.poll(seconds=15)
+    assert DecisionCode.MOVE_REPEATED in codes(floor)
+
+
 @pytest.mark.parametrize("seconds", [0, 120])
 def test_so_does_one_whose_dialer_is_back_meanwhile(seconds: int) -> None:
     floor = asleep()
@@ -134,7 +174,7 @@ def test_so_does_one_whose_dialer_is_back_meanwhile(seconds: int) -> None:
     floor.poll()
     floor.plan()
     assert floor.state.decided.incidents == {}
-    sleep_on(floor, 300)
+    sleep_on(floor, 200)
     assert isinstance(wake_up(floor), LoginSlot)
 
 

@@ -15,7 +15,7 @@ from controller.vicidial.connections import Statements
 from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
 from messages.codes import Reason, ReasonCode, Reply
-from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin
+from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin, ScreenRestore
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, ONE
 
@@ -56,6 +56,9 @@ class Vicidial:
         return Outcome(Reply.DONE, "called")
 
     def fence(self, _fence: Fence, *, first: bool) -> Outcome:  # noqa: ARG002 # as it is asked
+        return self._said
+
+    def restore_screen(self, _restore: ScreenRestore) -> Outcome:
         return self._said
 
     def end_session(self, _relogin: Relogin) -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 from controller.vicidial.interventions import END_SESSION, SqlInterventions
 from hotdesk.actuators import ActuatorSettings, reach
 from messages.codes import Reply
-from messages.records import Fence, FenceStage, Relogin
+from messages.records import Fence, FenceStage, Relogin, ScreenRestore
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import ACT, CLUSTER, Site, grants, site
@@ -133,17 +133,42 @@ def test_a_fence_that_no_settings_want_is_left_out_where_the_account_may_not(
     assert hand.fence(fence, first=True).reply is reply
 
 
+def test_a_screen_that_was_lost_is_put_back_as_it_was(at: Site) -> None:
+    hand = interventions(at, "grants-screens.sql")
+    server_ip = at.plan.dialer_plans[0].server_ip
+    kept = f"'1764_1001_7', '{USER}', '{server_ip}', 'SIP/1001', '2026-11-27 07:31:55'"
+    at.run(
+        "INSERT INTO vicidial_session_data (session_name, user, server_ip, extension, login_time)"
+        f" VALUES ({kept}), ('1764_1002_8', '1002', '{server_ip}', 'SIP/1002', NOW())"
+    )
+    restore = ScreenRestore(cluster=CLUSTER, live_agent_id=1, user=USER, server_ip=server_ip, planned_at_ms=1)
+    for _ in range(2):
+        assert hand.restore_screen(restore).reply is Reply.DONE
+        assert rows(
+            at, "SELECT session_name, server_ip, extension, program, start_time + 0 FROM web_client_sessions"
+        ) == [("1764_1001_7", server_ip, "SIP/1001", "vicidial", 20261127073155)]
+
+
+def test_without_the_right_no_move_is_suspended_for_it(at: Site) -> None:
+    _, _, hand = reach(ActuatorSettings(database=at.settings))
+    restore = ScreenRestore(cluster=CLUSTER, live_agent_id=1, user=USER, server_ip="10.0.0.1", planned_at_ms=1)
+    assert hand.restore_screen(restore).reply is Reply.REFUSED
+    assert hand.missing_restore_rights()
+
+
 @pytest.mark.parametrize("granted", [True, False])
 def test_the_check_tells_whether_the_account_may(at: Site, *, granted: bool) -> None:
     if granted:
         at.run(*grants(at, ACT), *grants(at, ROOT / "grants-fence.sql"), *grants(at, ROOT / "grants-emergency.sql"))
+        at.run(*grants(at, ROOT / "grants-screens.sql"))
     reader, hand, tables = reach(ActuatorSettings(database=at.settings))
     tried = (
         hand.missing_rights("DROP"),
         tables.missing_fence_rights(),
+        tables.missing_restore_rights(),
         tables.missing_end_rights(msgspec.structs.replace(session(at), user="")),
     )
-    assert [bool(each) for each in tried] == [not granted] * 3
+    assert [bool(each) for each in tried] == [not granted] * 4
     if granted:
         at.run("INSERT INTO vicidial_campaign_statuses (status, campaign_id) VALUES ('OURS', 'X')")
         assert (reader.knows_status("OURS"), reader.knows_status("NOPE")) == (True, False)
