@@ -76,10 +76,24 @@ class Moves:
         sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
         for relogin in list(self.relogins.values()):
             after = self._withdrawals.expect_late_logout(self._progress.after_poll(relogin, sessions))
+            if self._is_called_instead(relogin, after):
+                self._withdrawals.release_slot(relogin)
+                self._forget(relogin)
+                continue
             self._keep(relogin, after)
             self._withdrawals.keep_order(after)
             if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
+
+    def _is_called_instead(self, before: Relogin, after: Relogin) -> bool:
+        """Return True if the agent of a dead call has chosen its disposition, and has lost only their phone beside it.
+
+        Their Asterisk has started again: they are called where they are, as those who waited were at once.
+        """
+        health = self._plan.state.observed.health.dialers.get(after.from_server_ip)
+        chosen = before.stage is ReloginStage.WRAPPING_UP and after.stage is ReloginStage.PLANNED
+        restarted = health is not None and health.interrupted
+        return chosen and not after.undisposed and restarted and self._plan.policy.calls_phones
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
         """Plan an agent's move, or return why not; also None if it only has to wait a moment."""

@@ -67,7 +67,7 @@ class Withdrawals:
         if to_send:
             plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
             if not late:
-                self._release_slot(relogin)
+                self.release_slot(relogin)
         return self._changed(relogin, withdrawn=True, stage=_sent(relogin)) if late else None
 
     def is_over(self, relogin: Relogin) -> bool:
@@ -82,7 +82,7 @@ class Withdrawals:
         # of an earlier owner's it is not known: its slot stays until its time is over, and nothing is said
         if relogin.by == plan.by:
             plan.decide(DecisionCode.MOVE_WITHDRAWN, OVER, relogin.user)
-            self._release_slot(relogin)
+            self.release_slot(relogin)
         return True
 
     def is_late_logout_expected(self, relogin: Relogin) -> bool:
@@ -163,7 +163,7 @@ class Withdrawals:
         )
         self._plan.add(login)
 
-    def _release_slot(self, relogin: Relogin) -> None:
+    def release_slot(self, relogin: Relogin) -> None:
         """Release the slot of a withdrawn move, so that a later logout of that screen starts no re-login."""
         plan = self._plan
         slot = plan.state.decided.slots.of(relogin.user)

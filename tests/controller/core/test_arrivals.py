@@ -362,6 +362,31 @@ def test_agents_whose_asterisk_has_started_again_are_called_where_they_are() -> 
     assert floor.moves() == [], "their phone is there, and so is the customer"
 
 
+def test_an_agent_whose_call_died_is_called_where_they_are_once_they_have_chosen_its_disposition() -> None:
+    floor = _restarted(agent("1001", status=AgentStatus.INCALL))
+    (move,) = floor.moves()
+    assert move.stage is ReloginStage.HANGING_UP
+    _outcome(floor, move, Outcome(Reply.DONE, "hung up"))
+    floor.poll(agent("1001", status=AgentStatus.PAUSED, lead_id=7), seconds=2)
+    floor.plan()
+    assert not floor.state.decided.arrivals
+    floor.poll(agent("1001"), seconds=5)
+    floor.plan()
+    assert floor.state.decided.relogins == {}
+    assert _arrival(floor).stage is ArrivalStage.CALLING
+    assert floor.incident.listed == ()
+    floor.poll()
+    assert floor.state.decided.slots.of("1001") is None
+
+
+def test_one_who_chooses_none_is_moved_after_20_s() -> None:
+    floor = _restarted(agent("1001", status=AgentStatus.INCALL))
+    (move,) = floor.moves()
+    _outcome(floor, move, Outcome(Reply.DONE, "hung up"))
+    floor.poll(agent("1001", status=AgentStatus.PAUSED, lead_id=7), seconds=20)
+    assert [(each.stage, each.undisposed) for each in floor.moves()] == [(ReloginStage.PLANNED, True)]
+
+
 def test_an_agent_whose_phone_does_not_come_is_moved_and_waits_again() -> None:
     floor = _restarted(agent("1001"))
     floor.plan()
