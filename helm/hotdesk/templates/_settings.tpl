@@ -52,9 +52,15 @@ its password.
 {{- $settings.relogin_via | default (ternary "api" "sql" (not (empty $settings.agent_api))) -}}
 {{- end -}}
 
-{{/* The settings of a cluster, with the account of `actAs` if the `role` acts and another one reads. */}}
+{{/*
+The settings of a cluster, with the account of `actAs` if the `role` acts and another one reads. A replica, which is not
+told the addresses of the agent API, must judge as the owner does.
+*/}}
 {{- define "hotdesk.cluster" -}}
 {{- $settings := deepCopy (.cluster.settings | default dict) -}}
+{{- if $settings.agent_api -}}
+{{- $_ := set $settings "relogin_via" (include "hotdesk.reloginVia" .cluster) -}}
+{{- end -}}
 {{- if and (eq .role "control") (dig "actAs" "user" "" .cluster) -}}
 {{- $_ := set $settings "user" .cluster.actAs.user -}}
 {{- end -}}
