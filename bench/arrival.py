@@ -121,5 +121,7 @@ def _kill(floor: PhoneFloor, server_ip: str) -> str:
 
 
 def _crash(floor: PhoneFloor, server_ip: str) -> str:
-    floor.restart(server_ip, after_seconds=AWAY_SECONDS)
+    floor.crash(server_ip)
+    time.sleep(AWAY_SECONDS)
+    floor.dialers[server_ip].start()
     return server_ip

@@ -14,6 +14,8 @@ from messages.records import ServerIp
 
 SILENT_SECONDS = 90
 """A screen that has not polled for this long is silent; `silent_screens.sql` has the same figure."""
+GONE_SECONDS = 3600
+"""A screen that was silent for this long before it was found lost had been left by its agent: it is not missed."""
 LOOKS = 2
 """A screen is found silent or lost at that many looks before it counts: a database's clock that was set forward makes
 all screens look silent once, and an agent who logs out leaves one table before the other."""
@@ -45,8 +47,10 @@ class Screens:
 
     def is_lost(self, live_agent_id: int) -> bool:
         """Return True if VICIdial no longer knows the screen of a session."""
-        screen = self._lost.get(live_agent_id)
-        return screen is not None and screen.looks >= LOOKS
+        screen, silent = self._lost.get(live_agent_id), self._silent.get(live_agent_id)
+        if screen is None or screen.looks < LOOKS:
+            return False
+        return silent is None or screen.since_ms - silent.since_ms < GONE_SECONDS * 1000
 
     @property
     def in_doubt(self) -> bool:
@@ -60,7 +64,7 @@ class Screens:
 
     def count_lost(self) -> Counter[ServerIp]:
         """Return how many screens of each dialer's agents are lost."""
-        return Counter(each.server_ip for each in self._lost.values() if each.looks >= LOOKS)
+        return Counter(each.server_ip for number, each in self._lost.items() if self.is_lost(number))
 
     def changed(self) -> frozenset[int]:
         """Return the sessions whose answers have changed since this was last asked."""

@@ -163,7 +163,7 @@ RATE_LIMITED = Metric(
 )
 ACTIONS = Metric(
     "hotdesk_actions",
-    "Actions in VICIdial (relogin, agent_pause or fence), by outcome.",
+    "Actions in VICIdial (relogin, agent_pause, arrival, fence or screen_restore), by outcome.",
     ("cluster", "action", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that receive updates.")

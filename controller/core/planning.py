@@ -37,7 +37,7 @@ def make_plan(  # noqa: PLR0913 # its facts, each once
     """
     decided = state.decided
     under_way = decided.incidents or decided.relogins or decided.agent_pauses or decided.arrivals or decided.fences
-    screens = decided.screen_restores or any(each.silent_screens for each in state.observed.dialers.values())
+    screens = decided.screen_restores or any(each.lost_screens for each in state.observed.dialers.values())
     if not (under_way or screens or decided.orders.moves or _is_troubled(state, policy)):
         return NOTHING
     plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt), submitted=submitted)

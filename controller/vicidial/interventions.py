@@ -1,8 +1,8 @@
-"""Changes of VICIdial's own tables, for what a screen cannot do: the fence, and the emergency logout.
+"""Changes of VICIdial's own tables, for what a screen cannot do: fence, emergency logout, screen restore.
 
 Logouts and pauses are told to screens: by `sql` or by `agent_api`.
 
-Both are off unless the operator turns them on, and each needs grants of its own (controller/grants-*.sql).
+Each needs grants of its own (controller/grants-*.sql).
 """
 
 import pymysql
@@ -79,7 +79,7 @@ END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND use
 
 
 class SqlInterventions:
-    """The fence and the emergency logout, by statements of their own."""
+    """The fence, the emergency logout and the screen restore, by statements of their own."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements

@@ -53,6 +53,14 @@ def test_a_screen_that_vicidial_knows_no_more_is_lost_at_the_second_look() -> No
     assert (screens.is_lost(1), screens.since_ms(1), screens.changed()) == (False, None, frozenset({1}))
 
 
+def test_a_browser_that_was_left_open_yesterday_is_silent_and_not_lost() -> None:
+    screens = Screens()
+    for at_ms in (NOW_MS, NOW_MS + 1000):
+        screens.watch(at_ms, AGENTS, {1: 50_000, 2: 300}, {("1", ONE), ("2", TWO)})
+    assert (screens.is_lost(1), screens.is_lost(2)) == (False, True), "the database may have been away for minutes"
+    assert (screens.count_lost(), screens.count()) == ({TWO: 1}, {ONE: 1, TWO: 1})
+
+
 def test_only_sessions_that_have_a_screen_count() -> None:
     screens = Screens()
     for at_ms in (NOW_MS, NOW_MS + 10_000):

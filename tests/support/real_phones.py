@@ -3,7 +3,6 @@
 VICIdial's database, screens and scripts are the simulator's; who hears what is asked of Asterisk itself.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -107,11 +106,14 @@ class PhoneFloor:
         """Return True if the phones of all these agents are in their rooms on a dialer."""
         return all(self.hears_on(user) == server_ip for user in users)
 
-    def restart(self, server_ip: str, after_seconds: float = 0) -> None:
-        """Let a dialer's Asterisk crash and start again; its updater ends with it, and is not started again here."""
+    def crash(self, server_ip: str) -> None:
+        """Let a dialer's Asterisk crash; its updater ends with it, and is not started again here."""
         self.cluster.stall(server_ip)
         self.dialers[server_ip].kill()
-        time.sleep(after_seconds)
+
+    def restart(self, server_ip: str) -> None:
+        """Let a dialer's Asterisk crash and start again."""
+        self.crash(server_ip)
         self.dialers[server_ip].start()
 
     def kill(self, server_ip: str) -> None:

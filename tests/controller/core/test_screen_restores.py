@@ -15,7 +15,7 @@ def lost(floor: Floor, *users: str, is_lost: bool = True) -> None:
     """Let a poll find that VICIdial does not know the screens of these users."""
     floor.poll(*(_changed(floor.sessions[user], is_lost=is_lost) for user in users))
     on_one = floor.state.observed.dialers[ONE]
-    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, silent_screens=len(users) if is_lost else 0)
+    floor.state.observed.dialers[ONE] = msgspec.structs.replace(on_one, lost_screens=len(users) if is_lost else 0)
 
 
 def _changed(session: AgentSession, *, is_lost: bool) -> AgentSession:
