@@ -3,8 +3,8 @@
 An accepted connection proves nothing: the kernel accepts for a process that hangs. So the probe logs in and sends
 `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its table of
 actions. `Status` would prove more, but waits for the lock of every channel while it delays new ones, and a probe must
-do no harm. After each login `CoreStatus` is asked once: it says when Asterisk started, and a new start means that every
-call and phone there is gone. While phones are awaited there, `CoreShowChannels` is asked after each Ping: it says which
+do no harm. After each login `CoreStatus` is asked, until it says when Asterisk started: one that is still loading its
+modules says 1970 or nothing. A new start means that every call and phone there is gone. While phones are awaited there, `CoreShowChannels` is asked after each Ping: it says which
 rooms have somebody, when the updater that writes this into the database is not back yet. Both need the permission
 `reporting`, which lets an account read and change nothing:
 
@@ -54,6 +54,10 @@ DENIED_SECONDS, DENIED_MOST_SECONDS = 60.0, 960.0
 each, and tools such as fail2ban ban a host with too many, which would silence the probes that work."""
 DEAD_HOST_SECONDS = 2
 """A kept connection ends if its host acknowledges nothing for this long; it is checked each second."""
+
+NOT_STARTED = "1970-01-02"
+"""A day of its start up to here is that of an Asterisk that still loads its modules: its clock of starts is at zero,
+which is a day earlier or later by its time zone."""
 
 Message = dict[str, str]
 """A message's lines `Key: value`, with keys in lower case; of a key that comes twice, the first value."""
@@ -161,6 +165,8 @@ class AmiConversation:
         """A login was sent and is not answered yet."""
         self.started = ""
         """When Asterisk started, by its own words and clock; empty: it has not said."""
+        self._asks_start = True
+        """It is to be asked for its start; False: it has said, or this account may not ask."""
         self.lists = False
         """Channels are to be listed too. A list is read with the next Ping, so that none waits for it."""
         self.extensions: frozenset[str] | None = None
@@ -179,7 +185,7 @@ class AmiConversation:
         self.answered = False
         if self._waits_for or not self._framing.banner:
             return b""
-        return self._ask("Ping", self._pong)
+        return self._ask_start() if self._asks_start else self._ask("Ping", self._pong)
 
     def receive(self, data: bytes) -> bytes:
         """Process received bytes, and return the bytes to send next.
@@ -216,7 +222,8 @@ class AmiConversation:
         if on_success == self._pong:
             return self._pong(message)  # a server that refuses a Ping has read it
         if on_success == self._status:
-            return self._ask("Ping", self._pong)  # the account may not ask that
+            self._asks_start = False  # the account may not ask that, and Asterisk logs each attempt
+            return self._ask("Ping", self._pong)
         if on_success == self._list_begins:
             self.extensions = None
             return self._ask("Ping", self._pong)
@@ -228,10 +235,16 @@ class AmiConversation:
 
     def _logged_in(self, _message: Message) -> bytes:
         self.logging_in = False
+        return self._ask_start()
+
+    def _ask_start(self) -> bytes:
         return self._ask("CoreStatus", self._status)
 
     def _status(self, message: Message) -> bytes:
-        self.started = f"{message.get('corestartupdate', '')} {message.get('corestartuptime', '')}".strip()
+        day = message.get("corestartupdate", "")
+        if day > NOT_STARTED:
+            self.started = f"{day} {message.get('corestartuptime', '')}".strip()
+            self._asks_start = False
         return self._ask("Ping", self._pong)
 
     def _pong(self, _message: Message) -> bytes:

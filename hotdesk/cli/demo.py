@@ -53,8 +53,9 @@ PLAIN_SECONDS = 2.0
 
 KILL_AT_SECONDS, BACK_AT_SECONDS = 10.0, 34.0
 """When the dialer dies and when it is back; both are sooner in a shorter demonstration."""
-DEAD_SECONDS, BACK_SECONDS = 5.0, 14.0
-"""How long it is dead at least, and how long before the end it is back: it must beat a while to be trusted again."""
+DEAD_SECONDS, BACK_SECONDS = 5.0, 24.0
+"""How long it is dead at least, and how long before the end it is back: it must beat a while without a
+gap to be trusted again, and on a busy machine the first beats have gaps."""
 EVENTS_SHOWN = 10
 
 HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
@@ -202,7 +203,7 @@ class _Script:
         self.victim = plan.dialer_plans[2].server_ip
         kill_at, back_at = KILL_AT_SECONDS, BACK_AT_SECONDS
         if seconds is not None:
-            kill_at = min(kill_at, seconds / 4)
+            kill_at = min(kill_at, seconds / 5)
             back_at = min(back_at, max(seconds - BACK_SECONDS, kill_at + DEAD_SECONDS))
         self.ends_at = seconds
         self._due = deque([(kill_at, SimulatedCluster.kill), (back_at, SimulatedCluster.bring_back)])

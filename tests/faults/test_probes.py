@@ -38,7 +38,7 @@ def until(condition: Callable[[], bool]) -> float:
     tick = threading.Event()
     begin = time.monotonic()
     while not condition():
-        assert time.monotonic() < begin + SECONDS, "not in time"
+        assert time.monotonic() < begin + on_this_machine(SECONDS), "not in time"
         tick.wait(0.01)
     return time.monotonic() - begin
 
@@ -61,17 +61,17 @@ def test_each_fault_shows_on_its_own_dialer_only(dialers: list[Asterisk]) -> Non
     with Prober(SETTINGS.probes_of([one.host, two.host])) as prober:
         until(lambda: prober.latest() == {one.host: ALIVE, two.host: ALIVE})
         one.freeze()
-        assert until(lambda: prober.latest()[one.host] == MUTE) < 3
+        assert until(lambda: prober.latest()[one.host] == MUTE) < on_this_machine(3)
         assert prober.latest()[two.host] == ALIVE
         one.thaw()
-        assert until(lambda: prober.latest()[one.host] == ALIVE) < 3
+        assert until(lambda: prober.latest()[one.host] == ALIVE) < on_this_machine(3)
         one.kill()
-        assert until(lambda: prober.latest()[one.host] == REFUSED) < 2
+        assert until(lambda: prober.latest()[one.host] == REFUSED) < on_this_machine(2)
         assert prober.latest()[two.host] == ALIVE
         one.start()
-        assert until(lambda: prober.latest()[one.host] == ALIVE) < 2
+        assert until(lambda: prober.latest()[one.host] == ALIVE) < on_this_machine(2)
         two.stop()
-        assert until(lambda: prober.latest()[two.host] == REFUSED) < 2
+        assert until(lambda: prober.latest()[two.host] == REFUSED) < on_this_machine(2)
 
 
 def test_one_that_hangs_stays_mute_when_its_queue_of_connections_is_full(dialers: list[Asterisk]) -> None:
@@ -158,10 +158,10 @@ def test_what_probes_tell_goes_from_the_dialers_through_log_and_controller_to_th
 
             until(lambda: both_tell(one, ProbeResult.ALIVE) and both_tell(two, ProbeResult.ALIVE))
             one.freeze()
-            assert until(lambda: both_tell(one, ProbeResult.MUTE)) < 4
+            assert until(lambda: both_tell(one, ProbeResult.MUTE)) < on_this_machine(4)
             assert both_tell(two, ProbeResult.ALIVE)
             one.kill()
-            assert until(lambda: both_tell(one, ProbeResult.REFUSED)) < 4
+            assert until(lambda: both_tell(one, ProbeResult.REFUSED)) < on_this_machine(4)
             west.run(f"UPDATE servers SET active_asterisk_server = 'N' WHERE server_ip = '{two.host}'")
             until(lambda: client.metric("hotdesk_probe", server_ip=two.host) == 0)
     until(lambda: set(threading.enumerate()) <= before)
@@ -175,13 +175,13 @@ def test_in_doubt_each_is_asked_in_time_and_no_oftener_than_fail2ban_bears(diale
         until(lambda: prober.latest() == {})
         one.freeze()
         prober.doubt({one.host})
-        assert until(lambda: prober.latest().get(one.host) == {"sip": ProbeResult.MUTE}) < 2
+        assert until(lambda: prober.latest().get(one.host) == {"sip": ProbeResult.MUTE}) < on_this_machine(2)
         until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.ALIVE})
         one.kill()
         two.kill()
         prober.doubt({one.host, two.host})
         # while most signs waver together it waits five seconds
-        assert until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.REFUSED}) < 8
+        assert until(lambda: prober.latest().get(two.host) == {"sip": ProbeResult.REFUSED}) < on_this_machine(8)
 
 
 def test_nothing_is_left_behind(tree: AsteriskTree, tmp_path: Path) -> None:
@@ -236,6 +236,7 @@ import asyncio, subprocess, sys
 from pathlib import Path
 from collectors.probes.ami import AmiProbe, AmiTarget
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree
+from tests.support.timing import on_this_machine
 
 def network(state):
     subprocess.run(["ip", "link", "set", "lo", state], check=True)

@@ -22,6 +22,7 @@ from stream.log import Entry
 from tests.support.builders import ONE, dialer, poll
 from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import CLUSTER, Client, Process, Site, Start, until
+from tests.support.timing import on_this_machine
 
 PARTITIONS = 4
 TAKEOVER_SECONDS = 10.0
@@ -134,19 +135,19 @@ def test_a_dead_owner_is_replaced_and_its_slots_are_kept(roles: Roles, west: Sit
         owner.signal(signal.SIGSTOP)  # it does not answer, and does not refuse either
         began = time.monotonic()
         alone = replica.pick("2001", "desk1001")
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < on_this_machine(0.5)
         assert alone.degraded
         assert alone.answered_by.rsplit("-", 2)[1] == str(serve.pid)
         owner.signal(signal.SIGKILL)
         killed = time.monotonic()
         began = time.monotonic()
         assert replica.pick("2002", "desk1002").degraded
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < on_this_machine(0.5)
         # In its own state a replica finds the same slots.
         assert replica.pick(users[3], f"desk{users[3]}").phone_login == before[users[3]].phone_login
 
         picked_by_owner(replica, users[0])
-        assert time.monotonic() - killed < TAKEOVER_SECONDS
+        assert time.monotonic() - killed < on_this_machine(TAKEOVER_SECONDS)
         for user in reversed(users):
             again = picked_by_owner(replica, user)
             assert again.phone_login == before[user].phone_login

@@ -23,6 +23,7 @@ from simulator.plan import ClusterPlan
 from simulator.ports import free_port
 from stream.embedded.log import EmbeddedLog
 from tests.support.processes import CLUSTER, Client, Site, Start, site, until
+from tests.support.timing import on_this_machine
 
 SIXTY = ClusterPlan(dialers=4, agents=60, remote_agents=2)
 HURRIED = Habits(arrival=(0, 2), session=(10_000, 10_000))
@@ -96,12 +97,12 @@ def test_a_killed_dialer_is_not_offered_within_four_seconds_and_again_when_it_is
     until(lambda: all(each.state == "up" for each in client.dialers()), "every dialer was seen to live")
     victim = client.pick("1001", "desk1001").server_ip
     cluster.kill(victim)
-    assert seconds_until(lambda: victim not in client.offered(), "the dead dialer is noticed") < 4
+    assert seconds_until(lambda: victim not in client.offered(), "the dead dialer is noticed") < on_this_machine(4)
     assert why_not(client, victim) == ["suspect"]
     assert client.pick("1001", "desk1001").server_ip != victim  # asked again, the slot moves too
     assert len(client.offered()) == 2
     cluster.bring_back(victim)
-    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < 4
+    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < on_this_machine(4)
 
 
 def test_a_dialer_switched_off_is_not_offered_within_a_second_and_a_half(
@@ -110,11 +111,11 @@ def test_a_dialer_switched_off_is_not_offered_within_a_second_and_a_half(
     client, cluster = living
     victim = client.pick("1001", "desk1001").server_ip
     cluster.switch_off(victim)
-    assert seconds_until(lambda: victim not in client.offered(), "the switch is noticed") < 1.5
+    assert seconds_until(lambda: victim not in client.offered(), "the switch is noticed") < on_this_machine(1.5)
     assert why_not(client, victim) == ["switched_off"]
     assert client.pick("1002", "desk1002").server_ip != victim
     cluster.switch_on(victim)
-    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < 1.5
+    assert seconds_until(lambda: victim in client.offered(), "it is offered again") < on_this_machine(1.5)
 
 
 def test_a_dialer_whose_clock_is_wrong_is_offered_all_the_same(living: tuple[Client, SimulatedCluster]) -> None:
@@ -148,7 +149,7 @@ def test_a_database_that_stops_is_an_outage_and_no_dead_dialer_and_all_heals(tmp
         until(
             lambda: client.ask("1001", "desk1001").status_code == httpx.codes.SERVICE_UNAVAILABLE, "picks are refused"
         )
-        assert 4 < time.monotonic() - stopped < 8
+        assert 4 < time.monotonic() - stopped < on_this_machine(8)
         refused = client.ask("1001", "desk1001")
         assert (refused.status_code, refused.json()["title"]) == (httpx.codes.SERVICE_UNAVAILABLE, "stale")
         assert client.metric("hotdesk_poll_errors_total", kind="unavailable") >= 1

@@ -10,6 +10,7 @@ from pymysql.connections import Connection
 
 from simulator import schema
 from simulator.database import Database
+from tests.support.timing import on_this_machine
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def eventually() -> Callable[[Callable[[], bool]], bool]:
 
     def wait(condition: Callable[[], bool]) -> bool:
         pause = threading.Event()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + on_this_machine(20)
         while not condition():
             if time.monotonic() > deadline:
                 return False

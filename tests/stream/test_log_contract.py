@@ -21,6 +21,7 @@ from stream.log import (
     Stored,
     Tail,
 )
+from tests.support.timing import on_this_machine
 
 DEADLINE_SECONDS = 20
 ALL = frozenset(range(4))
@@ -41,7 +42,7 @@ def gather(tail: Tail, wanted: int) -> list[Stored]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + on_this_machine(DEADLINE_SECONDS)
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
 

@@ -30,6 +30,7 @@ from messages.records import (
 from messages.topics import Key, partition_of
 from stream.entries import entry_of
 from stream.log import Entry, Stored
+from tests.support.timing import on_this_machine
 
 CLUSTER = "west"
 PARTITIONS = 4
@@ -211,7 +212,7 @@ def fold_all(state: ClusterState, log: Sequence[Stored]) -> list[Folded]:
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Wait for a condition, and tell whether it came true in time."""
     pause = threading.Event()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + on_this_machine(seconds)
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -32,6 +32,7 @@ from simulator.plan import ClusterPlan
 from simulator.populate import populate
 from simulator.ports import free_udp_port
 from simulator.sip import SipPorts, is_loopback
+from tests.support.timing import on_this_machine
 
 CLUSTER = "west"
 COMMAND = str(Path(sys.executable).parent / "hotdesk")
@@ -51,7 +52,7 @@ T = TypeVar("T")
 def until(condition: Callable[[], T | Literal[False] | None], what: str, seconds: float = 20.0) -> T:
     """Wait until `condition` gives something true, and give that; fail when it does not in time."""
     pause = threading.Event()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + on_this_machine(seconds)
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         pause.wait(0.03)

@@ -22,6 +22,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, TWO
 from tests.support.processes import CLUSTER, Site, site
+from tests.support.timing import on_this_machine
 
 USER, PASSWORD = "hotdesk", "Pass word;1'2"
 RELOGIN = Relogin(
@@ -262,7 +263,7 @@ def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
         began = time.monotonic()
         api = hand(web.url, second.url, timeout=SHORT)
         outcome = api.log_out(RELOGIN, None)
-        assert time.monotonic() - began < 4 * SHORT
+        assert time.monotonic() - began < on_this_machine(4 * SHORT)
         assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
         assert outcome.look is (wrong is not Misbehavior.ERROR), "the row may show it"
         assert outcome.late == (reply is Reply.UNCLEAR)
@@ -331,5 +332,5 @@ def test_a_name_server_that_hangs_is_within_the_time_limit(monkeypatch: pytest.M
         outcome = hand("http://web.example/agc/api.php", timeout=SHORT).log_out(RELOGIN, None)
     finally:
         gone.set()
-    assert time.monotonic() - began < 4 * SHORT
+    assert time.monotonic() - began < on_this_machine(4 * SHORT)
     assert outcome.reply is Reply.UNSENT

@@ -1,0 +1,12 @@
+"""Time limits in tests, on a machine that does other work beside them."""
+
+import os
+
+
+def on_this_machine(seconds: float) -> float:
+    """Return the limit for what may take so many seconds on an idle machine.
+
+    Where more processes want a core than there are cores, everything takes longer by that ratio, the parts of other
+    people's that a test waits for too.
+    """
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
