@@ -4,9 +4,9 @@ An accepted connection proves nothing: the kernel accepts for a process that han
 `Ping`, which passes through Asterisk's accepting thread, a thread of the session's own, its accounts and its table of
 actions. `Status` would prove more, but waits for the lock of every channel while it delays new ones, and a probe must
 do no harm. After each login `CoreStatus` is asked, until it says when Asterisk started: one that is still loading its
-modules says 1970 or nothing. A new start means that every call and phone there is gone. While phones are awaited there, `CoreShowChannels` is asked after each Ping: it says which
-rooms have somebody, when the updater that writes this into the database is not back yet. Both need the permission
-`reporting`, which lets an account read and change nothing:
+modules says 1970 or nothing. A new start means that every call and phone there is gone. While phones are awaited there,
+`CoreShowChannels` is asked after each Ping: it says which rooms have somebody, when the updater that writes this into
+the database is not back yet. Both need the permission `reporting`, which lets an account read and change nothing:
 
     [hotdesk]
     secret = choose-a-password

@@ -13,8 +13,8 @@ from stream.embedded.log import EmbeddedLog
 from tests.support.ami_manager import HOST, SECRET, USER, Manager
 from tests.support.builders import PARTITIONS, eventually
 from tests.support.running_collector import Following, Running
-from tests.support.vicidial_database import SMALL, Vicidial
 from tests.support.timing import on_this_machine
+from tests.support.vicidial_database import SMALL, Vicidial
 
 FIRST, SECOND, THIRD = (dialer.server_ip for dialer in SMALL.dialer_plans)
 

@@ -23,6 +23,7 @@ from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, fre
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import CLUSTER, Client, site
+from tests.support.timing import on_this_machine
 
 SETTINGS = ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True, sip_pace="every_second")
 SECONDS = 20.0
@@ -236,7 +237,6 @@ import asyncio, subprocess, sys
 from pathlib import Path
 from collectors.probes.ami import AmiProbe, AmiTarget
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree
-from tests.support.timing import on_this_machine
 
 def network(state):
     subprocess.run(["ip", "link", "set", "lo", state], check=True)

@@ -13,7 +13,7 @@ from litestar import get
 from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
-from collectors.collector import entry
+from collectors.leading import entry
 from collectors.observer import Removal
 from controller.api.app import create_app
 from controller.api.schemas import IncidentAnswer

@@ -37,6 +37,7 @@ from stream.kafka.log import KafkaLog
 from stream.kafka.topics import TopicProblem, check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
 from tests.support.kafka_home import KAFKA_HOME
+from tests.support.timing import on_this_machine
 
 PARTITIONS = 4
 ALL = frozenset(range(PARTITIONS))
@@ -73,7 +74,6 @@ from messages.topics import Topic, partition_of
 from stream.kafka.log import KafkaLog
 from stream.kafka.client import KafkaSettings
 from stream.log import Entry, LogError
-from tests.support.timing import on_this_machine
 
 settings = msgspec.json.decode(sys.argv[1], type=KafkaSettings)
 with KafkaLog(settings) as log:
@@ -332,7 +332,9 @@ def test_an_owner_stopped_within_a_transaction_is_fenced_and_nothing_of_it_is_se
         stop_between_begin_and_commit(former, kafka_settings)
         began = time.monotonic()
         with closing(kafka_log.claim(WEST)) as successor:
-            assert time.monotonic() - began < on_this_machine(3), "it need not wait for the time-out of the open transaction"
+            assert time.monotonic() - began < on_this_machine(3), (
+                "it need not wait for the time-out of the open transaction"
+            )
             seen = read_to_the_end(tail)
             assert seen
             assert len(seen) % TOGETHER == 0
