@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from collectors.collector import entry
+from collectors.leading import entry
 from collectors.observer import Observer
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ProbeResult, ServerIp
 from stream.entries import entry_of

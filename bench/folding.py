@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from bench.results import Result
 from bench.servers import kafka
-from collectors.collector import entry
+from collectors.leading import entry
 from collectors.observer import Observer
 from controller.core.clusters import Clusters
 from controller.core.picks import rank_alias

@@ -11,6 +11,7 @@ from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.records import AgentStatus
 from tests.support.crowd import Crowd
+from tests.support.histories import with_rest
 
 LOGINS, DIALERS, AT_ONCE = 300, 6, 16
 POLICY = Policy(stalled_after_seconds=60.0)
@@ -62,7 +63,7 @@ def _by_counts(at_once: int) -> int:
 def _empty_cluster() -> tuple[Crowd, ClusterState]:
     crowd = Crowd(DIALERS, LOGINS)
     state, observer = ClusterState("bench"), Observer("bench", "bench", 1)
-    for outgoing in observer.observe(0, crowd.reading(catalogue=True)._replace(agents=[])):
+    for outgoing in observer.observe(0, with_rest(crowd.reading(catalogue=True), agents=[])):
         assert not isinstance(outgoing, Removal)
         state.fold(outgoing)  # type: ignore[arg-type] # what an observer publishes is observations
     return crowd, state

@@ -11,7 +11,7 @@ import msgspec
 
 from bench.results import Result, percentile
 from bench.servers import hotdesk, kafka, wait_until
-from collectors.collector import DEFAULT_PACE
+from collectors.leading import DEFAULT_PACE
 from controller.api.schemas import RankingAnswer
 from simulator import schema
 from simulator.cluster import SimulatedCluster

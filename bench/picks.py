@@ -16,7 +16,7 @@ import msgspec
 from bench.load import offer
 from bench.results import Result, percentile
 from bench.servers import hotdesk, kafka, on_core, wait_until
-from collectors.collector import entry
+from collectors.leading import entry
 from collectors.observer import Observer
 from controller.api.schemas import PickBody
 from simulator import schema, vicidial_login

@@ -10,6 +10,8 @@ from messages.keys import KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import ServerIp
 
 KIND_SETTINGS = "settings"
+_WEIGHTS = "weights"
+_PARTS = (KIND_PHONE, KIND_ALIAS, KIND_CAMPAIGN, KIND_SETTINGS, _WEIGHTS)
 
 CatalogueRow = PhoneRow | AliasRow | CampaignRow | SettingsRow
 Place = tuple[str, str]
@@ -17,13 +19,13 @@ Place = tuple[str, str]
 
 
 class CatalogueRows(NamedTuple):
-    """Rows that change rarely. A part that is None has not changed since it was last read."""
+    """Rows that change rarely. A part that is None has not changed since it was last read, or was not read."""
 
     phones: Iterable[Row] | None
     aliases: Iterable[Row] | None
-    campaigns: Iterable[Row]
-    settings: Iterable[Row]
-    weights: Iterable[Row]
+    campaigns: Iterable[Row] | None
+    settings: Iterable[Row] | None
+    weights: Iterable[Row] | None
     missing_columns: tuple[str, ...]
     secrets: Iterable[Row] | None = None
     """Read together with the phones; None also if this account may not read them."""
@@ -34,6 +36,10 @@ class Catalogue:
 
     def __init__(self) -> None:
         self.rows: dict[Place, CatalogueRow] = {}
+        self._unread = set(_PARTS)
+        """The parts that this epoch has not read yet."""
+        self._settings: Iterable[Row] = ()
+        self._weights: Iterable[Row] = ()
         self.odd: dict[str, OddRows] = {}
         """By kind: the odd rows of the last reading."""
         self.unwritten: frozenset[ServerIp] = frozenset()
@@ -47,9 +53,9 @@ class Catalogue:
         self._shared_logins: frozenset[str] = frozenset()
 
     @property
-    def is_empty(self) -> bool:
-        """True before the first reading: there are always settings."""
-        return not self.rows
+    def is_complete(self) -> bool:
+        """True once every part was read."""
+        return not self._unread
 
     def names(self) -> dict[Place, str]:
         """Return all rows, each with its name."""
@@ -59,6 +65,8 @@ class Catalogue:
         """Update it by what was read; return the rows that have changed or ended, each with its name."""
         known = self.rows
         catalogue: dict[Place, CatalogueRow] = {}
+        parts = (read.phones, read.aliases, read.campaigns, read.settings, read.weights)
+        self._unread -= {kind for kind, part in zip(_PARTS, parts, strict=True) if part is not None}
         if read.phones is not None:
             self.odd[KIND_PHONE] = odd = OddRows()
             phones = list(read.phones)
@@ -74,12 +82,19 @@ class Catalogue:
             self.odd[KIND_ALIAS] = odd = OddRows()
             aliases = rows.aliases(read.aliases, self._phones, odd, self._marks or rows.NO_MARKS, self._shared_logins)
             catalogue |= {(KIND_ALIAS, name): alias for name, alias in aliases.items()}
-        self.odd[KIND_CAMPAIGN] = odd = OddRows()
-        campaigns = rows.campaigns(read.campaigns, odd)
-        catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
-        catalogue[KIND_SETTINGS, ""] = rows.settings(
-            read.settings, read.weights, read.missing_columns, odd, secrets_compared=self._marks is not None
-        )
+        if read.campaigns is None:
+            catalogue |= {key: row for key, row in known.items() if key[0] == KIND_CAMPAIGN}
+        else:
+            self.odd[KIND_CAMPAIGN] = odd = OddRows()
+            campaigns = rows.campaigns(read.campaigns, odd)
+            catalogue |= {(KIND_CAMPAIGN, name): campaign for name, campaign in campaigns.items()}
+        self._settings = self._settings if read.settings is None else list(read.settings)
+        self._weights = self._weights if read.weights is None else list(read.weights)
+        if not self._unread & {KIND_SETTINGS, _WEIGHTS}:
+            self.odd[KIND_SETTINGS] = odd = OddRows()
+            catalogue[KIND_SETTINGS, ""] = rows.settings(
+                self._settings, self._weights, read.missing_columns, odd, secrets_compared=self._marks is not None
+            )
         changed = {}
         # The parts that others need go first: settings and campaigns, then phones and aliases.
         for key in sorted(catalogue.keys() | known.keys(), key=_urgency):

@@ -1,17 +1,16 @@
-"""The loop: stand by, take over, poll until something breaks, and begin again.
+"""The loop: stand by, take over, lead until something breaks, and begin again.
 
 A collector that lost its database has nothing more to say than since when, and says that. Whatever breaks ends its
 term: with the connection goes the lock, and the next leader, here or in another process, begins a new epoch. Whose turn
-it is decides `collectors.leadership`; here is done what it says.
+it is decides `collectors.leadership`; here is done what it says, and `collectors.leading` leads.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
-from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import structlog
 from tenacity import (
@@ -23,77 +22,27 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from collectors.leadership import CLAIM_SECONDS, SHORT_TERM_SECONDS, Leadership, Step, Term
+from collectors.leadership import CLAIM_SECONDS, LOCK_SECONDS, SHORT_TERM_SECONDS, Leadership, Step
+from collectors.leading import DEFAULT_PACE, GaveWay, Leading, Pace
 from collectors.metrics import CollectorInstruments
-from collectors.observer import Observer, Outgoing, Reading, Removal
 from collectors.outages import Outages
-from collectors.probes.pacing import Pacing
-from collectors.probes.prober import KIND_AMI, Prober, ProbeSettings
-from collectors.probes.registrations import Registrations
-from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
-from collectors.vicidial.rows import OddRows, dialers
-from messages.codec import UndecodableRecordError, decode
-from messages.records import ProbeResult, Resynchronise, ServerIp
-from messages.topics import Key, Topic, partition_of
-from stream.entries import end_of_observation, entry_of
-from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
+from collectors.probes.prober import ProbeSettings
+from collectors.vicidial.database import DatabaseError, DatabaseSettings, DatabaseUnavailableError, VicidialDatabase
+from messages.codes import ReasonCode
+from messages.topics import Topic, partition_of
+from messages.words import sentence
+from stream.entries import entry_of
+from stream.log import Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
 from stream.warn_once import WarnOnce
 
-LOCK_SECONDS = 0.5
-"""How often a collector that stands by asks for the lock."""
 READ_BACK_SECONDS = 0.1
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-
-class Due(NamedTuple):
-    """The parts that one poll reads besides flags and heartbeats."""
-
-    agents: bool
-    screens: bool
-    catalogue: bool
-    everything: bool
-    """The catalogue whether it changed or not."""
-
-
-class Pace(NamedTuple):
-    """How often what is read, in seconds."""
-
-    flags: float = 0.5
-    agents: float = 1.0
-    screens: float = 10.0
-    catalogue: float = 30.0
-    everything: float = 300.0
-    """How often everything is published again, whether it changed or not."""
-
-    def due(self, number: int, *, again: bool) -> Due:
-        """Return what a term's poll of that number reads; `again`: everything is published again."""
-        every = self._polls(self.catalogue)
-        agents = number % self._polls(self.agents) == 0
-        screens = number % self._polls(self.screens) < self._polls(self.agents)
-        # The second poll: the first tells about dialers and agents, and shall not wait for thousands of phones.
-        return Due(agents, agents and screens, again or number % every == 1 % every, again)
-
-    def is_everything_due(self, number: int) -> bool:
-        """Return True if it is time to publish everything again. A term's first poll does so anyway."""
-        return number > 0 and number % self._polls(self.everything) == 0
-
-    def _polls(self, seconds: float) -> int:
-        return max(1, round(seconds / self.flags))
-
-
-DEFAULT_PACE = Pace()
 NO_PROBES = ProbeSettings()
-
-
-class _Askers(NamedTuple):
-    """The parts that ask the dialers themselves; None: the cluster has no such probes."""
-
-    prober: Prober | None
-    registrations: Registrations | None
 
 
 class Collector:
@@ -115,15 +64,13 @@ class Collector:
         self._cluster = cluster
         self._settings = settings
         self._log = to
-        self._outbox = outbox
         self._instruments = instruments
         self._name = name
-        self._pace = pace
-        self._probes = probes
-        # It outlives the terms: a dialer does not care how often this process loses its database.
-        self._pacing = Pacing() if probes.sip_pace == "in_doubt" else None
         self._outages = Outages(cluster, settings, outbox, instruments, name=name)
+        self._leading = Leading(cluster, to, outbox, instruments, self._outages, name=name, pace=pace, probes=probes)
         self._warn_once = WarnOnce()
+        self._gave_way = False
+        """The last term ended because another collector had begun a later one."""
         instruments.start(cluster)
         self._say = log.bind(cluster=cluster)
 
@@ -144,12 +91,12 @@ class Collector:
             DatabaseError: what broke, soon after the term began.
             LogError: the same, or the log cannot be followed.
         """
-        leadership = Leadership(self._cluster, self._name)
+        leadership = Leadership(self._cluster, self._name, gave_way=self._gave_way)
         partition = partition_of(self._cluster, self._log.partitions)
         # A tail reads the log from its start; after a term a new one is cheaper than all that was missed.
         with closing(self._log.tail([Topic.OBSERVATIONS], [partition], from_start=True)) as tail:
             broken = self._until_it_works(stop, partial(self._stand_by_and_lead, leadership, tail, stop))
-        if broken is not None:
+        if broken is not None and not self._gave_way:
             raise broken
 
     def _until_it_works(self, stop: threading.Event, what: Callable[[], T]) -> T | None:
@@ -187,7 +134,9 @@ class Collector:
                         return None
                     self._take_over(leadership, tail, database, stop)
                 tail.close()
-                return self._lead(database, leadership.term, stop)
+                broken = self._leading.lead(database, leadership.term, stop)
+                self._gave_way = isinstance(broken, GaveWay)
+                return broken
             finally:
                 # with the connection goes the lock
                 leadership.lock_lost()
@@ -196,15 +145,18 @@ class Collector:
         try:
             return VicidialDatabase(self._settings)
         except DatabaseError as error:
-            self._outages.note_outage(
-                error,
-                leadership.epoch,
-                leadership.sequence + 1,
-                leadership.log_time_ms(_wall_ms()),
-                # While another collector reaches the database it is not away; only this process is cut off.
-                publish=not leadership.another_polls(time.monotonic()),
-            )
+            self._note_outage(leadership, error)
             raise
+
+    def _note_outage(self, leadership: Leadership, error: DatabaseError) -> None:
+        self._outages.note_outage(
+            error,
+            leadership.epoch,
+            leadership.sequence + 1,
+            leadership.log_time_ms(_wall_ms()),
+            # While another collector reaches the database it is not away; only this process is cut off.
+            publish=not leadership.another_polls(time.monotonic()),
+        )
 
     def _follow(self, leadership: Leadership, tail: Tail, timeout_seconds: float) -> None:
         batch = tail.poll(timeout_seconds)
@@ -240,135 +192,33 @@ class Collector:
     def _wait_for_lock(
         self, leadership: Leadership, tail: Tail, database: VicidialDatabase, stop: threading.Event
     ) -> None:
-        stands_by = False
-        while not database.take_lock():
+        stands_by = told = False
+        while leadership.stays_away(time.monotonic()) or not database.take_lock():
             if stop.is_set():
                 return
             if not stands_by:
                 stands_by = True
                 self._say.info("standing by: another collector works for this database")
+            database.holds_lock()  # the server hangs up on a connection that is silent
+            leadership.lock_denied(time.monotonic())
+            foreign = leadership.is_foreign(time.monotonic())
+            if foreign != told:
+                database.say_that_another_waits(waits=foreign)
+                told = foreign
+            if foreign:
+                self._note_outage(leadership, DatabaseUnavailableError(sentence(ReasonCode.ANOTHER_INSTALLATION)))
             self._follow(leadership, tail, LOCK_SECONDS)
+        if told:
+            database.say_that_another_waits(waits=False)
+            self._outages.note_database(database)
         leadership.lock_taken()
-
-    def _lead(self, database: VicidialDatabase, term: Term, stop: threading.Event) -> DatabaseError | LogError | None:
-        observer = Observer(self._cluster, self._name, term.epoch)
-        self._say.info("collecting", epoch=observer.epoch, database=self._settings.where)
-        self._instruments.leading.labels(self._cluster).set(1)
-        partition = partition_of(self._cluster, self._log.partitions)
-        last_good_ms = term.began_ms
-        broken: DatabaseError | LogError | None = None
-        try:
-            with (
-                closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders,
-                # One that stands by asks nobody: dialers answer for each that does.
-                Prober({}, pacing=self._pacing) if self._probes.any_probe else nullcontext() as prober,
-                Registrations() if self._probes.ami_user else nullcontext() as registrations,
-            ):
-                mended = self._outbox.mended
-                for number in self._ticks(database, stop):
-                    again = number > 0 and (
-                        _is_asked_again(orders, self._cluster)
-                        or self._pace.is_everything_due(number)
-                        # an append that failed may have been stored in part, and what came late was dropped as old
-                        or mended != self._outbox.mended
-                    )
-                    mended = self._outbox.mended
-                    askers, now_ms = _Askers(prober, registrations), term.at_ms(time.monotonic())
-                    self._poll(database, observer, askers, now_ms, self._pace.due(number, again=again))
-                    last_good_ms = term.at_ms(time.monotonic())
-        except DatabaseError as error:
-            broken = error
-            self._outages.note_outage(error, observer.epoch, observer.sequence + 1, last_good_ms)
-        except LogError as error:
-            broken = error
-            self._say.warning("the log cannot be read; starting over", why=str(error))
-        finally:
-            self._instruments.leading.labels(self._cluster).set(0)
-        return broken if term.was_short(time.monotonic()) else None
-
-    def _ticks(self, database: VicidialDatabase, stop: threading.Event) -> Iterator[int]:
-        """Count polls, each in its time; while the log takes no records and the queue is full, none is due."""
-        due = time.monotonic()
-        for number in count():
-            while self._outbox.full:
-                database.holds_lock()  # a word now and then, or the server hangs up and the lock is gone
-                if self._outbox.wait_until_room(LOCK_SECONDS) or stop.is_set():
-                    break
-            if stop.wait(max(0.0, due - time.monotonic())):
-                return
-            yield number
-            due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
-
-    def _poll(self, database: VicidialDatabase, observer: Observer, askers: _Askers, now_ms: int, due: Due) -> None:
-        began = time.monotonic()
-        statements, read = database.statements_run, database.rows_read
-        if due.everything:
-            observer.publish_everything_again()
-        reading = database.read(
-            agents=due.agents,
-            catalogue=due.catalogue,
-            everything=due.everything,
-            screens=due.screens or observer.screens_in_doubt,
-            work=observer.work_to_read,
-            rooms=observer.rooms_to_read,
-        )
-        if askers.prober is not None:
-            reading = self._hear_probes(askers.prober, reading)
-        if askers.registrations is not None:
-            # a login that is refused now is not tried a second time for this
-            probes = self._probes.probes_of(ip for ip in observer.unwritten if _is_alive(reading, ip))
-            askers.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
-            reading = reading._replace(registered=askers.registrations.latest())
-        entries = [entry(each) for each in observer.observe(now_ms, reading)]
-        if askers.prober is not None:
-            askers.prober.doubt(observer.in_doubt)
-            askers.prober.list_channels(observer.channels_to_list)
-        self._outbox.put(entries)
-        self._instruments.poll_seconds.labels(self._cluster).observe(time.monotonic() - began)
-        self._instruments.statements.labels(self._cluster).inc(database.statements_run - statements)
-        self._instruments.rows.labels(self._cluster).inc(database.rows_read - read)
-        self._instruments.published.labels(self._cluster).inc(len(entries))
-
-    def _hear_probes(self, prober: Prober, reading: Reading) -> Reading:
-        """Probe the dialers that this reading shows, and add their latest results; it waits for none."""
-        # What is odd about their rows the observer counts.
-        asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
-        prober.watch(self._probes.probes_of(asked))
-        return reading._replace(probes=prober.latest(), started=prober.started(), extensions=prober.extensions())
+        self._gave_way = False
 
     def _note_retry(self, retry: RetryCallState) -> None:
         error = retry.outcome.exception() if retry.outcome is not None else None
         if isinstance(error, LogError) and self._warn_once.is_new(str(error)):
-            self._say.warning("the log cannot be read; trying again", why=str(error))
-
-
-def _is_alive(reading: Reading, server_ip: ServerIp) -> bool:
-    return reading.probes.get(server_ip, {}).get(KIND_AMI) is ProbeResult.ALIVE
+            self._say.warning("the log cannot be used; trying again", why=str(error))
 
 
 def _wall_ms() -> int:
     return round(time.time() * 1000)
-
-
-def entry(outgoing: Outgoing) -> Entry:
-    """Make the entry that stores what an observer gave out."""
-    if isinstance(outgoing, Removal):
-        return end_of_observation(outgoing.key, outgoing.epoch, outgoing.sequence)
-    return entry_of(outgoing)
-
-
-def _is_asked_again(orders: Tail, cluster: str) -> bool:
-    """Return True if an order came to publish everything again."""
-    asked = False
-    try:
-        news = orders.poll(0.0)
-    except LogUnavailableError:
-        return False  # nothing is lost: the order will still be there, and meanwhile the outbox holds the records
-    for stored in news:
-        if Key.parse(stored.key).cluster != cluster or stored.value is None:
-            continue
-        try:
-            asked |= isinstance(decode(stored.topic, stored.value), Resynchronise)
-        except UndecodableRecordError:
-            continue  # the controller reads every order too, and reports this one
-    return asked

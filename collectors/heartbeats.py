@@ -37,6 +37,12 @@ class Heartbeats:
         """The dialers whose heartbeat stands still, or does not yet beat again."""
         return frozenset(ip for ip, watched in self._watched.items() if watched.in_doubt)
 
+    @property
+    def last_beat_ms(self) -> int | None:
+        """When any heartbeat last advanced, or was first watched; None: there are none."""
+        beats = (each.heartbeat for each in self._watched.values())
+        return max((each.progressed_at_ms or each.watched_since_ms for each in beats), default=None)
+
     def watch(self, now_ms: int, seen: Mapping[ServerIp, HeartbeatRow]) -> None:
         """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
         self._watched = {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()}

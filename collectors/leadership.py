@@ -29,6 +29,16 @@ QUIET_SECONDS = 5.0
 """After this time without a poll, no collector works."""
 CLAIM_SECONDS = 10.0
 """How long an epoch may take to claim: until a claim came back from the log, and was not beaten."""
+FOREIGN_SECONDS = 25.0
+"""While the lock is taken and no poll came for this long, it is held by a collector with another log. A leader of one's
+own that cannot append has given it back by then."""
+LOCK_SECONDS = 0.5
+"""How often a collector that stands by asks for the lock."""
+USELESS_SECONDS = 10.0
+"""A leader whose records the log has not taken for this long gives the lock back, for another one to try."""
+STILL_SECONDS = 20.0
+"""When every heartbeat has stood still for this long, a leader looks whether its address leads to another server now:
+after a switch-over the old one may still answer."""
 SHORT_TERM_SECONDS = 5.0
 """A term that broke off sooner would only break off again: the next one waits, as after any other failure."""
 
@@ -70,14 +80,24 @@ class Leadership:
     Times are of the collector's monotonic clock, in seconds; `wall_ms` is the wall clock.
     """
 
-    def __init__(self, cluster: str, collector: str) -> None:
-        """Begin with nothing known; `collector` names this process among all others."""
+    def __init__(self, cluster: str, collector: str, *, gave_way: bool = False) -> None:
+        """Begin with nothing known.
+
+        Args:
+            cluster: the cluster.
+            collector: names this process among all others.
+            gave_way: this collector's last term ended because another one had begun a later term.
+        """
         self._cluster = cluster
         self._collector = collector
         self.epoch, self.sequence = NO_STAMP
         """The newest stamp that stands in the log."""
         self._observed_at_ms = 0
         self._polled_at: float | None = None
+        self._taken_since: float | None = None
+        """Since when the lock is another collector's."""
+        self._gave_way = gave_way
+        self._caught_up_at: float | None = None
         self._is_caught_up = False
         self._holds_lock = False
         self._claim: EpochClaim | None = None
@@ -117,6 +137,21 @@ class Leadership:
         """Return True if another collector reaches the database: then it is not away, only this process is cut off."""
         return self._polled_at is not None and now - self._polled_at < QUIET_SECONDS
 
+    def stays_away(self, now: float) -> bool:
+        """Return True while the lock must not even be asked for: the collector that this one gave way to still polls.
+
+        It may have its lock at another server.
+        """
+        if not self._gave_way or self._caught_up_at is None:
+            return False
+        return now - max(self._caught_up_at, self._polled_at or 0.0) < QUIET_SECONDS
+
+    def is_foreign(self, now: float) -> bool:
+        """Return True if the lock is held by a collector that publishes to another log."""
+        if self._taken_since is None or self.another_polls(now):
+            return False
+        return now - max(self._taken_since, self._polled_at or 0.0) >= FOREIGN_SECONDS
+
     def log_time_ms(self, wall_ms: int) -> int:
         """Return the log's time now: the wall clock, unless that is behind the last poll. The log's never goes back."""
         return max(wall_ms, self._observed_at_ms + 1)
@@ -132,6 +167,8 @@ class Leadership:
             caught_up: everything is read that stood in the log when this collector began to follow it.
         """
         self._is_caught_up = self._is_caught_up or caught_up
+        if self._is_caught_up and self._caught_up_at is None:
+            self._caught_up_at = now
         for stored in batch:
             key = Key.parse(stored.key)
             if key.cluster == self._cluster and stored.value is not None:
@@ -140,10 +177,18 @@ class Leadership:
     def lock_taken(self) -> None:
         """Record that the database gave the lock to this collector."""
         self._holds_lock = True
+        self._taken_since = None
+        self._gave_way = False
+
+    def lock_denied(self, now: float) -> None:
+        """Record that another collector has the lock."""
+        if self._taken_since is None:
+            self._taken_since = now
 
     def lock_lost(self) -> None:
         """End the term, or the way to it: the connection is gone, and the lock with it."""
         self._holds_lock = False
+        self._taken_since = None
         self._claim = None
         self.term = None
 

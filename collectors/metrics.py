@@ -16,6 +16,7 @@ class CollectorInstruments:
         self.rows = Counter(*metrics.POLL_ROWS, registry=registry)
         self.statements = Counter(*metrics.POLL_STATEMENTS, registry=registry)
         self.errors = Counter(*metrics.POLL_ERRORS, registry=registry)
+        self.statements_failed = Counter(*metrics.STATEMENTS_FAILED, registry=registry)
         self.published = Counter(*metrics.RECORDS_PUBLISHED, registry=registry)
 
     def start(self, cluster: str) -> None:
@@ -28,5 +29,6 @@ class CollectorInstruments:
 
     def end(self, cluster: str) -> None:
         """Remove a cluster's series: this process no longer has a collector for it."""
-        for family in (self.leading, self.poll_seconds, self.rows, self.statements, self.errors, self.published):
+        families = (self.poll_seconds, self.rows, self.statements, self.errors, self.statements_failed, self.published)
+        for family in (self.leading, *families):
             family.remove_by_labels({"cluster": cluster})

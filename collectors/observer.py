@@ -29,7 +29,7 @@ from collectors.vicidial.rows import (
     SettingsRow,
 )
 from collectors.work import Work
-from messages.codes import Odd
+from messages.codes import Odd, ReasonCode, Unreadable
 from messages.keys import KIND_AGENT
 from messages.records import (
     AgentSession,
@@ -43,6 +43,7 @@ from messages.records import (
     ServerIp,
     Stamped,
     SystemSettings,
+    UnreadTable,
 )
 from messages.topics import Key
 
@@ -61,34 +62,52 @@ class Removal(NamedTuple):
 Outgoing = Stamped | Removal
 
 
+class RestRows(NamedTuple):
+    """The rows that a poll reads besides flags and heartbeats. A part that is None was not read this time."""
+
+    agents: Iterable[Row] | None = None
+    conferences: Iterable[Row] | None = None
+    """Read together with the agents, as `confbridges`."""
+    confbridges: Iterable[Row] | None = None
+    logins: Iterable[Row] = ()
+    """Logins since the last reading, oldest first."""
+    silent_screens: Iterable[Row] | None = None
+    """The sessions whose screen is silent, read together with the agents."""
+    lost_screens: Iterable[Row] | None = None
+    """The logins whose screen VICIdial no longer knows, read together with the agents."""
+    channels: Iterable[Row] | None = None
+    """Of the rooms in `Observer.rooms_to_read` those in which there is somebody, read together with the agents."""
+    work: Iterable[Row] | None = None
+    """The work of the dialers in `Observer.work_to_read`."""
+    catalogue: CatalogueRows | None = None
+
+
+class Unread(NamedTuple):
+    """A table that cannot be read now."""
+
+    seconds: float
+    """How long ago it was last read, or since when that was tried."""
+    why: Unreadable
+
+
 class Reading(NamedTuple):
     """The rows and probe results of one poll. A part that is None was not read this time."""
 
     dialers: Iterable[Row]
     heartbeats: Iterable[Row]
-    agents: Iterable[Row] | None = None
-    conferences: Iterable[Row] = ()
-    """Read together with the agents, as `confbridges`."""
-    confbridges: Iterable[Row] = ()
-    logins: Iterable[Row] = ()
-    """Logins since the last reading, oldest first."""
-    catalogue: CatalogueRows | None = None
+    rest: RestRows = RestRows()
+    unread: Mapping[str, Unread] = MappingProxyType({})
+    """The tables that cannot be read now, by name."""
+    doubts: tuple[ReasonCode, ...] = ()
+    """Reasons for which nothing may be carried out, as far as the collector knows."""
     probes: Mapping[ServerIp, Mapping[str, ProbeResult]] = MappingProxyType({})
     """The latest result of each dialer's probes, by kind. It comes from no table, and is as old as the probe."""
     started: Mapping[ServerIp, str] = MappingProxyType({})
     """When each dialer's Asterisk started, by its own words, as far as it is known."""
     registered: Registered = NONE_KNOWN
     """The dialers' own answers about their phones, for those in `Observer.unwritten`."""
-    silent_screens: Iterable[Row] | None = None
-    """The sessions whose screen is silent, read together with the agents."""
-    lost_screens: Iterable[Row] | None = None
-    """The logins whose screen VICIdial no longer knows, read together with the agents."""
-    work: Iterable[Row] | None = None
-    """The work of the dialers in `Observer.work_to_read`."""
     extensions: Mapping[ServerIp, Collection[str]] = NONE_LISTED
     """Where there are channels, by the own lists of the dialers in `Observer.channels_to_list`."""
-    channels: Iterable[Row] | None = None
-    """Of the rooms in `Observer.rooms_to_read` those in which there is somebody, read together with the agents."""
 
 
 class _Session(NamedTuple):
@@ -115,6 +134,8 @@ class Observer:
         self._collector = collector
         self._epoch = epoch
         self._sequence = 0
+        self.observed_at_ms = 0
+        """The log's time of the last poll; 0: none."""
         self._heartbeats = Heartbeats()
         self._work = Work()
         self._phones_in_rooms = PhonesInRooms()
@@ -135,8 +156,11 @@ class Observer:
         self._catalogue = Catalogue()
         self._to_publish: dict[Place, str] = {}
         """Rows of the catalogue (and of the agents, in a round) that wait for their slice, each with its name."""
-        self._round_since: int | None = None
-        """The poll that began the present round of publishing everything again; None: no round."""
+        self._agents_known = False
+        """This epoch has read the agents."""
+        self._round_since: int | None = 1
+        """The poll that began the present round of publishing everything; None: no round. An epoch's first round ends
+        when everything was read once."""
         self._full_sequence: int | None = None
         self._odd: dict[str, OddRows] = {}
 
@@ -176,14 +200,19 @@ class Observer:
         return self._screens.in_doubt
 
     @property
+    def last_beat_ms(self) -> int | None:
+        """When any dialer's heartbeat last advanced, or was first watched; None: there are none."""
+        return self._heartbeats.last_beat_ms
+
+    @property
     def waiting(self) -> int:
         """The number of records that wait for their slice."""
         return len(self._to_publish)
 
     def publish_everything_again(self) -> None:
         """Begin a round: publish everything again, in slices."""
-        if self._catalogue.is_empty:
-            return  # the first round of the epoch is still to come, and publishes everything
+        if not self._is_complete:
+            return  # the first round of the epoch is under way, and publishes everything
         self._round_since = self._sequence + 1
         self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
         self._to_publish |= self._catalogue.names()
@@ -194,27 +223,30 @@ class Observer:
         `now_ms` is the log's time of the reading: monotonic within the epoch.
         """
         self._sequence += 1
+        self.observed_at_ms = now_ms
         out: list[Outgoing] = []
         self._odd["dialers"] = odd = OddRows()
         dialers = rows.dialers(reading.dialers, odd)
         self._heartbeats.watch(now_ms, rows.heartbeats(reading.heartbeats, dialers, odd))
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
         doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk]
-        self._work.watch(now_ms, doubted, None if reading.work is None else rows.work(reading.work))
+        rest = reading.rest
+        self._work.watch(now_ms, doubted, None if rest.work is None else rows.work(rest.work))
         self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
-        if reading.agents is None:
+        if rest.agents is None:
             phones_changed = self._phones_in_rooms.changed()
             out += [self._record(each) for each in self._agents.values() if each.live_agent_id in phones_changed]
         else:
-            out += self._agent_records(now_ms, reading, dialers)
-            self._odd["rooms"] = odd = OddRows()
-            self._conferences = rows.rooms(reading.conferences, odd)
-            self._confbridges = rows.rooms(reading.confbridges, odd)
-        if reading.catalogue is not None:
-            if self._catalogue.is_empty:
-                # The first catalogue of an epoch is a round of its own, since all of it is new.
-                self._round_since = 1
-            self._to_publish |= self._catalogue.update(reading.catalogue, dialers)
+            self._agents_known = True
+            out += self._agent_records(now_ms, rest, reading.extensions, dialers)
+        if rest.conferences is not None:
+            self._odd["conferences"] = odd = OddRows()
+            self._conferences = rows.rooms(rest.conferences, odd)
+        if rest.confbridges is not None:
+            self._odd["confbridges"] = odd = OddRows()
+            self._confbridges = rows.rooms(rest.confbridges, odd)
+        if rest.catalogue is not None:
+            self._to_publish |= self._catalogue.update(rest.catalogue, dialers)
         self._to_publish |= self._catalogue.update_registrations(reading.registered)
         out += self._slice()
         silent, lost = self._screens.count(), self._screens.count_lost()
@@ -234,17 +266,34 @@ class Observer:
                     kind.value: count
                     for kind, count in sum(filter(None, (self._odd | self._catalogue.odd).values()), OddRows()).items()
                 },
+                agents_known=self._agents_known,
+                unread=tuple(
+                    UnreadTable(table=table, since_ms=now_ms - round(each.seconds * 1000), why=each.why)
+                    for table, each in sorted(reading.unread.items())
+                ),
+                doubts=reading.doubts,
             )
         )
         return out
 
-    def _agent_records(self, now_ms: int, reading: Reading, dialers: dict[ServerIp, DialerRow]) -> Iterator[Outgoing]:
-        logins = rows.logins(reading.logins)
+    @property
+    def _is_complete(self) -> bool:
+        """True once this epoch has read everything."""
+        return self._agents_known and self._catalogue.is_complete
+
+    def _agent_records(
+        self,
+        now_ms: int,
+        rest: RestRows,
+        extensions: Mapping[ServerIp, Collection[str]],
+        dialers: dict[ServerIp, DialerRow],
+    ) -> Iterator[Outgoing]:
+        logins = rows.logins(rest.logins)
         self._odd["agents"] = odd = OddRows()
         before, self._sessions = self._sessions, {}
         agents: dict[str, AgentRow] = {}
         counts: dict[ServerIp, _Counts] = {}
-        for row in reading.agents or ():
+        for row in rest.agents or ():
             # Most rows are unchanged; comparing their bytes is far cheaper than decoding them again.
             session = before.get(row[0])
             if session is None or session.row != row:
@@ -266,10 +315,10 @@ class Observer:
         # VICIdial writes the log of a login after the session's row
         new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
-        found = None if reading.channels is None else {Room(*each) for each in rows.channels(reading.channels)}
-        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, reading.extensions)
-        silent = None if reading.silent_screens is None else rows.silent_screens(reading.silent_screens)
-        lost = None if reading.lost_screens is None else rows.lost_screens(reading.lost_screens)
+        found = None if rest.channels is None else {Room(*each) for each in rows.channels(rest.channels)}
+        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, extensions)
+        silent = None if rest.silent_screens is None else rows.silent_screens(rest.silent_screens)
+        lost = None if rest.lost_screens is None else rows.lost_screens(rest.lost_screens)
         self._screens.watch(now_ms, agents.values(), silent, lost)
         changed_beside = self._phones_in_rooms.changed() | self._screens.changed()
         changed = [
@@ -303,7 +352,7 @@ class Observer:
                 yield self._record(row)
             elif key[0] != KIND_AGENT:
                 yield self._ended(key[0], name)
-        if self._round_since is not None and not self._to_publish:
+        if self._round_since is not None and not self._to_publish and self._is_complete:
             self._full_sequence, self._round_since = self._round_since, None
 
     def _dialer(self, row: DialerRow, reading: Reading, silent: int, lost: int) -> DialerReading:

@@ -1,12 +1,19 @@
 """Outages: when a cluster's database does not answer, records on the log say so each time, and the journal once."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from collectors.metrics import CollectorInstruments
+from collectors.observer import Unread
 from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from messages.codes import Unreadable
 from messages.records import Outage
 from stream.entries import entry_of
 from stream.outbox import Outbox
+
+UNREAD_SECONDS = 3.0
+"""VICIdial's own clean-up holds a table for a second or two each hour, which is not worth a word."""
 
 log = structlog.get_logger()
 
@@ -27,7 +34,19 @@ class Outages:
         self._complaint: str | None = None
         """The last complaint about the database; None: it answers."""
         self._unreachable_since_ms = 0
+        self._unread: dict[str, Unreadable] = {}
+        """The tables that could not be read at the last poll."""
         self._say = log.bind(cluster=cluster)
+
+    def note_unread(self, unread: Mapping[str, Unread]) -> None:
+        """Log once that a table cannot be read, while flags and heartbeats are; and once that it is read again."""
+        for table, each in unread.items():
+            if each.seconds >= UNREAD_SECONDS and self._unread.get(table) is not each.why:
+                self._unread[table] = each.why
+                self._say.warning("a table cannot be read; what was read last still counts", table=table, why=each.why)
+        for table in self._unread.keys() - unread.keys():
+            del self._unread[table]
+            self._say.info("a table is read again", table=table)
 
     def note_database(self, database: VicidialDatabase) -> None:
         """Log once that a database answers again, and which columns it lacks."""

@@ -42,11 +42,24 @@ class ReasonCode(Code):
     CLUSTER_UNKNOWN = "cluster_unknown"
     WITHDRAWN = "withdrawn"
     MOVED_OFTEN = "moved_often"
+    AGENTS_UNREAD = "agents_unread"
+    ANOTHER_INSTALLATION = "another_installation"
+    REPLICA = "replica"
     NOT_OWNER = "not_owner"
     NOT_CLAIMED = "not_claimed"
     NEWER_HOTDESK = "newer_hotdesk"
     NO_ACTUATORS = "no_actuators"
     STOPPING = "stopping"
+
+
+class Unreadable(Code):
+    """The reason why a table of VICIdial's cannot be read now."""
+
+    LOCKED = "locked"
+    """It did not answer within the time limit: somebody has locked it, or reads it for long."""
+    CRASHED = "crashed"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
 
 
 class Reason(msgspec.Struct, frozen=True):

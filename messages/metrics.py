@@ -90,6 +90,16 @@ CLUSTER_SLOTS = Metric("hotdesk_cluster_slots", "Slots in the whole cluster.", (
 CLUSTER_ODD_ROWS = Metric(
     "hotdesk_cluster_odd_rows", "Rows of VICIdial's that do not fit, by kind.", ("cluster", "kind")
 )
+TABLE_UNREAD = Metric(
+    "hotdesk_table_unread_seconds",
+    "Seconds for which a table of VICIdial's has not been read, while it cannot be.",
+    ("cluster", "table"),
+)
+CLUSTER_DOUBTED = Metric(
+    "hotdesk_cluster_doubted",
+    "1: for this reason of the collector's nothing is acted on: another installation, or a replica.",
+    ("cluster", "reason"),
+)
 CLUSTER_DATABASE_UP = Metric(
     "hotdesk_cluster_database_up", "0: by the latest record the database does not answer.", ("cluster",)
 )
@@ -142,6 +152,11 @@ COLLECTOR_LEADING = Metric(
 POLL_SECONDS = Metric("hotdesk_poll_seconds", "How long a poll took, statements and records together.", ("cluster",))
 POLL_ROWS = Metric("hotdesk_poll_rows", "Rows that polls read.", ("cluster",))
 POLL_STATEMENTS = Metric("hotdesk_poll_statements", "Statements that polls ran.", ("cluster",))
+STATEMENTS_FAILED = Metric(
+    "hotdesk_statements_failed",
+    "Statements that failed, by their name, while flags and heartbeats went on being read.",
+    ("cluster", "statement"),
+)
 POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable, refused or failed.", ("cluster", "kind"))
 RECORDS_PUBLISHED = Metric("hotdesk_records_published", "Records queued for the log.", ("cluster",))
 OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait to be appended to the log.")

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from messages.codes import Code, DecisionCode, Reason
+from messages.codes import Code, DecisionCode, Reason, ReasonCode, Unreadable
 from messages.topics import Topic
 
 ServerIp = str
@@ -134,6 +134,15 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """Agents whose screen VICIdial no longer knows; they count in both."""
 
 
+class UnreadTable(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A table of VICIdial's that cannot be read now."""
+
+    table: str
+    since_ms: Whole
+    """When it was last read, or when the epoch began."""
+    why: Unreadable
+
+
 class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """Key `cluster`: closes a poll. The records before it with its epoch are folded with it, all or none."""
 
@@ -149,6 +158,12 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     dialers: tuple[DialerReading, ...]
     odd_rows: dict[str, Whole] = {}
     """Number of rows that did not fit, by code."""
+    agents_known: bool = True
+    """False: this epoch could not read the agents yet, so those of the epoch before still count."""
+    unread: tuple[UnreadTable, ...] = ()
+    """The tables that cannot be read now; what was last read from them still counts."""
+    doubts: tuple[ReasonCode, ...] = ()
+    """Reasons that only the collector can know, for which nothing may be carried out."""
 
 
 class Outage(Stamped, frozen=True, kw_only=True, gc=False):
@@ -281,6 +296,10 @@ class Order(Record, frozen=True, kw_only=True, gc=False):
 
 class Resynchronise(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/resynchronise`: the collector publishes everything again."""
+
+    epoch: Whole = 0
+    """The epoch that has just begun: whoever still leads in an earlier one ends its term, and publishes nothing; 0: a
+    person asked."""
 
 
 class Pause(Order, frozen=True, kw_only=True, gc=False):

@@ -6,7 +6,18 @@ A sentence may be reworded at any time: nothing compares or searches it. `senten
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from messages.codes import Code, DecisionCode, NoPick, NoRelogin, Odd, Precondition, Reason, ReasonCode, Reply
+from messages.codes import (
+    Code,
+    DecisionCode,
+    NoPick,
+    NoRelogin,
+    Odd,
+    Precondition,
+    Reason,
+    ReasonCode,
+    Reply,
+    Unreadable,
+)
 from messages.records import (
     AgentPauseStage,
     AliasDefect,
@@ -92,6 +103,13 @@ ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
     ),
 }
 
+UNREADABLE: Mapping[Unreadable, Words] = {
+    Unreadable.LOCKED: Words("locked, or being read for long", "SHOW FULL PROCESSLIST says by whom"),
+    Unreadable.CRASHED: Words("crashed", "REPAIR TABLE mends it"),
+    Unreadable.REFUSED: Words("refused", "run the GRANT statements of docs/guide/database.md"),
+    Unreadable.UNREACHABLE: Words("unreachable", "see how many connections the server allows hotdesk's account"),
+}
+
 REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.SUSPENDED: Words("suspended by {by}{because}", "hotdesk resume"),
     ReasonCode.FLEET_BRAKE: Words(
@@ -112,6 +130,16 @@ REASONS: Mapping[ReasonCode, Words] = {
     ReasonCode.CLUSTER_UNKNOWN: Words("nothing is known of the cluster now"),
     ReasonCode.WITHDRAWN: Words("it was withdrawn meanwhile"),
     ReasonCode.MOVED_OFTEN: Words("this user was moved as often in ten minutes as moves_of_a_user allows"),
+    ReasonCode.AGENTS_UNREAD: Words(
+        "the agents' sessions cannot be read for {seconds} s: {why}", "see which statement holds that table"
+    ),
+    ReasonCode.ANOTHER_INSTALLATION: Words(
+        "another hotdesk, with a log of its own, wants to collect from this database too", "stop one of the two"
+    ),
+    ReasonCode.REPLICA: Words(
+        "this database is a replica or read-only: what is written there never reaches an agent",
+        "set host to the server that VICIdial writes to",
+    ),
     ReasonCode.NOT_OWNER: Words("this process may no longer own the cluster"),
     ReasonCode.NOT_CLAIMED: Words("this process has not claimed the cluster"),
     ReasonCode.NEWER_HOTDESK: Words("a newer hotdesk decides here", "upgrade this one and restart it"),
@@ -280,6 +308,7 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks th
     NotMoved: NOT_MOVED,
     AliasDefect: ALIAS_DEFECTS,
     ReasonCode: REASONS,
+    Unreadable: UNREADABLE,
     DecisionCode: DECISIONS,
     Precondition: PRECONDITIONS,
     Reply: REPLIES,

@@ -50,6 +50,7 @@ class Outbox:
         self.appended = 0
         self.mended = 0
         """How often an append succeeded again after failures."""
+        self._trying_since: float | None = None
         self.failing_since: BaseException | None = None
         """The error of the first failed append since the last success; None: appends succeed."""
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
@@ -62,6 +63,11 @@ class Outbox:
     def full(self) -> bool:
         """True at the bound: put no more until records have left."""
         return len(self._queue) >= self._bound
+
+    def held_up_seconds(self) -> float:
+        """Return how long the log has refused, or not answered, the append in progress; 0: there is none."""
+        since = self._trying_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
@@ -110,6 +116,7 @@ class Outbox:
     def _append(self, batch: Sequence[Entry]) -> bool:
         """Retry the append until it succeeds; return False if the outbox was closed first."""
         appended = False
+        self._trying_since = time.monotonic()
         for attempt in Retrying(
             # unforeseen errors too: if the thread ended, records would wait for ever, and without a word
             retry=retry_if_exception_type(Exception),
@@ -122,6 +129,7 @@ class Outbox:
             with attempt:
                 self._log.append(batch)
                 appended = True
+        self._trying_since = None
         if not appended:
             return False
         if self.failing_since is not None:

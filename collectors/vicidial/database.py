@@ -6,21 +6,22 @@ a few values (GROUP_CONCAT). Measured with 8,000 agents, packing also takes this
 """
 
 import re
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import pymysql
 from pymysql.converters import conversions
 
-from collectors.catalogue import CatalogueRows
 from collectors.observer import Reading
-from collectors.phones_in_rooms import Room
+from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
-from messages.records import ServerIp
+from messages.codes import ReasonCode, Unreadable
 
 STATEMENT_SECONDS = 1.5
 """Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
@@ -37,13 +38,30 @@ takes over from a collector that is stopped or cut off."""
 class DatabaseError(Exception):
     """The database failed or refused; `str()` is one line that says what to do, without a password."""
 
+    why = Unreadable.UNREACHABLE
+    """The meaning for the table that was asked for."""
+
 
 class DatabaseUnavailableError(DatabaseError):
     """The database does not answer. Retrying helps."""
 
 
+class TableLockedError(DatabaseUnavailableError):
+    """A table did not answer within the time limit. The connection is of use still."""
+
+    why = Unreadable.LOCKED
+
+
+class TableCrashedError(DatabaseUnavailableError):
+    """A table's file is damaged, as after a power cut. The connection is of use still."""
+
+    why = Unreadable.CRASHED
+
+
 class DatabaseRefusedError(DatabaseError):
     """The database refuses: a password, a grant, an absent table. A person must mend it."""
+
+    why = Unreadable.REFUSED
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,15 +112,11 @@ OPTIONAL_TABLES = {
     "logins": "vicidial_user_log",
     "logins_end": "vicidial_user_log",
 }
-"""Statements whose table an older VICIdial lacks, or the grants leave out: no rows are read then."""
+"""Statements whose table an older VICIdial lacks, or the grants leave out: there are no rows then."""
 
-TRIED: dict[str, tuple[str, Sequence[object]]] = {
-    "work": ("vicidial_manager", ("",)),
-    "channels": ("live_sip_channels", (("", ""),)),
-    "lost_screens": ("web_client_sessions", ("",)),
-}
+TRIED: dict[str, Sequence[object]] = {"work": ("",), "channels": (("", ""),), "lost_screens": ("",)}
 """Statements that a poll can do without: tried when connecting, and left out where they are refused for want of a
-grant, a table or an index. Each with its table, and what to try it with."""
+grant, a table or an index. Each with what to try it with."""
 
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
 """Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
@@ -116,6 +130,15 @@ _STATEMENTS = {
     if file.name.endswith(".sql")
 }
 
+_FROM = re.compile(r"\bFROM (\w+)")
+
+TABLES = {
+    name: found[1]
+    for name, statement in _STATEMENTS.items()
+    if (found := _FROM.search(statement)) is not None and name not in {"columns", "lost_screens"}
+} | {"lost_screens": "web_client_sessions"}
+"""The table that each statement reads; of two, the one that more of VICIdial's own statements hold."""
+
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
 PACKED = {"agents": 11, "phones": 7, "aliases": 3, "secrets": 3}
@@ -126,29 +149,37 @@ PACKED_BYTES = 64 * 1024 * 1024
 
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698}
 ABSENT = {1049, 1054, 1146}
+TIMED_OUT = {1205, 1317, 1969, 3024}
+"""A statement that took too long, in the words of each kind of server."""
+CRASHED = {126, 127, 130, 134, 144, 145, 1030, 1034, 1035, 1194, 1195}
 NO_TLS = 2026
 """The client's error for a server without TLS."""
 OF_THE_CLIENT = range(2000, 3000)
-PASSING = {1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1317, 1927, 1969, 3024}
-"""Errors of a server that a retry may mend: too busy, shutting down, a network error, a time limit."""
+PASSING = {1040, 1053, 1158, 1159, 1160, 1161, 1203, 1226, 1927}
+"""Errors of a server that a retry may mend: too busy, too many connections, shutting down, a network error."""
+
+
+class _Schema(NamedTuple):
+    """The statements that a schema and an account allow."""
+
+    statements: dict[str, str]
+    """Fitted to it, by name."""
+    missing_columns: tuple[str, ...]
 
 
 class VicidialDatabase:
     """A connection to one cluster's database. It belongs to one thread; after an error it is useless."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
-        """Connect, and find out which columns there are.
+    def __init__(self, settings: DatabaseSettings, like: "VicidialDatabase | None" = None) -> None:
+        """Connect, and find out which columns there are; with `like` the schema is as on that connection.
 
         Raises:
             DatabaseUnavailableError: no answer within two seconds.
             DatabaseRefusedError: no such user, password or database.
         """
-        self._settings = settings
+        self.settings = settings
         self.statements_run = 0
         self.rows_read = 0
-        self._sums: dict[str, Sequence[Row]] = {}
-        self._after_login: int | None = None
-        """The last row read of the log of logins; None: none yet."""
         try:
             self._connection = _connect(settings)
         except pymysql.MySQLError as error:
@@ -160,16 +191,24 @@ class VicidialDatabase:
             ) from error
         try:
             self._tried_limit = self._limit_time()
-            self._statements, self.missing_columns = self._fit_statements()
+            self._schema: _Schema = self._fit_statements() if like is None else like._schema  # noqa: SLF001 # its own kind
         except BaseException:
             self.close()
             raise
+        self._rest = Rest()
 
     def close(self) -> None:
         """Close the connection, without asking the server. Idempotent."""
         if self._connection.open:
             # A regular close would wait for a server that may be gone.
             self._connection._force_close()  # type: ignore[attr-defined] # noqa: SLF001
+
+    def interrupt(self) -> None:
+        """End what the connection waits for, with an error; it is of no use then. Any thread may."""
+        connected = self._connection._sock  # type: ignore[attr-defined] # noqa: SLF001
+        if connected is not None:
+            with suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         return self
@@ -179,97 +218,104 @@ class VicidialDatabase:
     ) -> None:
         self.close()
 
+    @property
+    def open(self) -> bool:
+        """False once an error has ended the connection."""
+        return bool(self._connection.open)
+
     def take_lock(self) -> bool:
         """Try to lock this database, and return True on success; the lock ends with the connection."""
-        return self._run("lock")[0][0] == b"1"
+        return self.run("lock")[0][0] == b"1"
 
     def holds_lock(self) -> bool:
         """Return True if this connection still has the lock."""
-        return self._run("lock_held")[0][0] == b"1"
+        return self.run("lock_held")[0][0] == b"1"
 
-    def read(  # noqa: PLR0913 # the parts of a poll, each once
-        self,
-        *,
-        agents: bool,
-        catalogue: bool,
-        everything: bool = False,
-        screens: bool = False,
-        work: Sequence[ServerIp] = (),
-        rooms: Sequence[Room] = (),
-    ) -> Reading:
-        """Read the rows of a poll, with a constant number of statements.
+    def is_where(self, another: "VicidialDatabase") -> bool:
+        """Return True if this connection sees the lock that another one holds: both reach the same server."""
+        holder, _ = self.run("lock_holder")[0]
+        _, other = another.run("lock_holder")[0]
+        return holder == other
 
-        Args:
-            agents: read agents and rooms too.
-            catalogue: read settings and campaigns too, and phones and aliases if their checksum has changed.
-            everything: read the whole catalogue, whatever the checksums.
-            screens: read which screens are silent too, together with the agents.
-            work: dialers whose work to read.
-            rooms: rooms in which to look for somebody, together with the agents.
+    def say_that_another_waits(self, *, waits: bool) -> None:
+        """Show the leader, by a second lock, that a collector with another log stands by, or does no longer."""
+        self.run("lock_other" if waits else "lock_other_free")
+
+    def doubts(self) -> tuple[ReasonCode, ...]:
+        """Return the reasons for which nothing should be written here.
+
+        A server that replicates and is replicated from may well be the one that VICIdial writes to.
         """
-        return Reading(
-            dialers=self._run("dialers"),
-            heartbeats=self._run("heartbeats"),
-            agents=self._run("agents") if agents else None,
-            logins=self._read_logins() if agents else (),
-            conferences=self._run("conferences") if agents else (),
-            confbridges=self._run("confbridges") if agents else (),
-            catalogue=self._read_catalogue(everything=everything) if catalogue else None,
-            silent_screens=self._run("silent_screens") if agents and screens else None,
-            lost_screens=self._try("lost_screens", ("",)) if agents and screens else None,
-            work=self._try("work", work) if work else None,
-            channels=self._try("channels", [tuple(each) for each in rooms]) if agents and rooms else None,
-        )
+        other, read_only = self.run("doubts")[0]
+        status = {str(name, "ascii").lower(): value for name, value in self.run("replication") if name is not None}
+        replicates = status.get("slave_running") == b"ON" and int(status.get("slaves_connected") or 0) == 0
+        is_replica = replicates or read_only not in {b"0", b"OFF"}
+        found = {ReasonCode.ANOTHER_INSTALLATION: other == b"1", ReasonCode.REPLICA: is_replica}
+        return tuple(code for code, is_so in found.items() if is_so)
+
+    def vital(self) -> Reading:
+        """Read flags and heartbeats, and nothing else."""
+        return Reading(dialers=self.run("dialers"), heartbeats=self.run("heartbeats"))
+
+    def read(self, wanted: Wanted) -> Reading:
+        """Read a poll's rows, one statement after the other: for who has no second connection.
+
+        Raises:
+            DatabaseError: of any statement but those that a poll can do without.
+        """
+        return self.vital()._replace(rest=self._rest.read(self._run_or_leave, wanted, self.missing_columns))
 
     def run_each(self) -> dict[str, DatabaseError | None]:
         """Run every statement once, and return the error of each, or None: for `hotdesk check`."""
         tried: dict[str, DatabaseError | None] = {}
-        for name in self._statements:
+        for name in self._schema.statements.keys() - {
+            "lock_other"
+        }:  # a leader would take this for another installation
             try:
-                self._run(name)
+                self.run(name)
             except DatabaseError as error:
                 tried[name] = error
             else:
                 tried[name] = None
         return tried
 
-    def _read_logins(self) -> Sequence[Row]:
-        """Read the logins since the last time; the log is long, and read by its key."""
-        if self._after_login is None:
-            (end,) = self._run("logins_end") or ((None,),)
-            self._after_login = max(0, int(end[0] or 0) - LOGINS_BACK)
-        read = self._run("logins")
-        if read:
-            self._after_login = int(read[-1][0] or 0)
-        return read
+    def run(self, name: str, asked: Sequence[object] = (), *, after: int = 0) -> Sequence[Row]:
+        """Run a statement, and return its rows; none if this schema or account has no such table.
 
-    def _try(self, name: str, asked: Sequence[object]) -> Sequence[Row] | None:
-        """Run one of the tried statements; None: it was left out or not done in time, and the poll goes on without."""
-        if name not in self._statements:
+        Args:
+            name: its file's name.
+            asked: what it asks for, if it asks for something.
+            after: the last row read of a log.
+
+        Raises:
+            DatabaseError: it failed. `open` says whether this connection is of use still.
+        """
+        statement = self._schema.statements.get(name)
+        if statement is None:
+            return ()
+        if name == "logins":
+            statement = statement.format(after=after)
+        values = {"asked": tuple(asked or TRIED[name])} if name in TRIED else None
+        rows = self._execute(statement, values, TABLES.get(name, ""))
+        if name in PACKED:
+            rows = self._unpack(name, rows)
+        self.rows_read += len(rows)
+        return rows
+
+    def reads(self, name: str) -> bool:
+        """Return False for a statement that was left out here, and whose rows are therefore not known."""
+        return name in self._schema.statements or name in OPTIONAL_TABLES
+
+    def _run_or_leave(self, name: str, asked: Sequence[object] = (), *, after: int = 0) -> Sequence[Row] | None:
+        """Run a statement; None: a poll can do without it, and it was left out or not done in time."""
+        if not self.reads(name):
             return None
         try:
-            return self._run(name, asked)
+            return self.run(name, asked, after=after)
         except DatabaseUnavailableError:
-            if not self._connection.open:
+            if name not in TRIED or not self.open:
                 raise
             return None
-
-    def _read_catalogue(self, *, everything: bool) -> CatalogueRows:
-        phones_sum, aliases_sum = self._run("phones_sum"), self._run("aliases_sum")
-        phones_changed = everything or phones_sum != self._sums.get("phones")
-        # The oddities of an alias depend on the phones that it lists.
-        aliases_changed = phones_changed or aliases_sum != self._sums.get("aliases")
-        read = CatalogueRows(
-            phones=self._run("phones") if phones_changed else None,
-            secrets=self._run("secrets") if phones_changed and "secrets" in self._statements else None,
-            aliases=self._run("aliases") if aliases_changed else None,
-            campaigns=self._run("campaigns"),
-            settings=self._run("settings"),
-            weights=self._run("weights"),
-            missing_columns=self.missing_columns,
-        )
-        self._sums = {"phones": phones_sum, "aliases": aliases_sum}
-        return read
 
     def _limit_time(self) -> str:
         """Set the time limit of every statement, and return what a tried one begins with to have its own."""
@@ -280,12 +326,18 @@ class VicidialDatabase:
             else f"max_execution_time = {round(STATEMENT_SECONDS * 1000)}"
         )
         self._execute(
-            f"SET SESSION {limit}, SESSION wait_timeout = {IDLE_SECONDS}, SESSION group_concat_max_len = {PACKED_BYTES}"
+            f"SET SESSION {limit}, SESSION wait_timeout = {IDLE_SECONDS}, SESSION net_write_timeout = {IDLE_SECONDS},"
+            f" SESSION group_concat_max_len = {PACKED_BYTES}"
         )
         return f"SET STATEMENT max_statement_time = {TRIED_SECONDS} FOR " if mariadb else ""
 
-    def _fit_statements(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the statements fitted to this schema and account, and the columns that are missing there."""
+    @property
+    def missing_columns(self) -> tuple[str, ...]:
+        """The columns that this schema lacks, or that are not granted."""
+        return self._schema.missing_columns
+
+    def _fit_statements(self) -> _Schema:
+        """Return what this schema and account have."""
         present = {
             ((table or b"").decode().lower(), (column or b"").decode().lower())
             for table, column in self._execute(_STATEMENTS["columns"])
@@ -306,12 +358,12 @@ class VicidialDatabase:
             for name, statement in fitted.items():
                 if re.search(rf"\bFROM {table}\b", statement):
                     fitted[name] = re.sub(rf"\b{column}\b", instead, statement)
-        for name, (table, asked) in TRIED.items():
+        for name, asked in TRIED.items():
             fitted[name] = self._tried_limit + fitted[name]
             if self._is_refused(fitted[name], asked):
                 del fitted[name]
-                missing.append(f"{table}.*")
-        return fitted, tuple(sorted(missing))
+                missing.append(f"{TABLES[name]}.*")
+        return _Schema(fitted, tuple(sorted(missing)))
 
     def _is_refused(self, statement: str, asked: Sequence[object]) -> bool:
         """Try a statement with what is nowhere to be found."""
@@ -324,26 +376,13 @@ class VicidialDatabase:
                 raise
         return False
 
-    def _run(self, name: str, asked: Sequence[object] = ()) -> Sequence[Row]:
-        statement = self._statements.get(name)
-        if statement is None:
-            return ()
-        if name == "logins":
-            statement = statement.format(after=self._after_login or 0)
-        tried = TRIED.get(name)
-        rows = self._execute(statement, None if tried is None else {"asked": tuple(asked or tried[1])})
-        if name in PACKED:
-            rows = self._unpack(name, rows)
-        self.rows_read += len(rows)
-        return rows
-
     def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Row]:
         rows: list[Row] = []
         for counted, value in packed:
             found = [tuple(row.split(b"\x1f")) for row in value.split(b"\x1e")] if value is not None else []
             if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
-                    f"{self._settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
+                    f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
                     f" {int(counted or 0)} rows: raise max_allowed_packet on the server"
                 )
             rows += found
@@ -351,13 +390,13 @@ class VicidialDatabase:
         columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
-    def _execute(self, statement: str, values: Mapping[str, object] | None = None) -> Sequence[Row]:
+    def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, values)
                 rows: Sequence[Row] = cursor.fetchall()
         except (pymysql.MySQLError, OSError) as error:
-            raise _explain(error, self._settings) from error
+            raise _explain(error, self.settings, table) from error
         self.statements_run += 1
         return rows
 
@@ -383,7 +422,7 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
     )
 
 
-def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
+def _explain(error: Exception, settings: DatabaseSettings, table: str = "") -> DatabaseError:  # noqa: PLR0911 # one each
     """Return our error for a client's: one line that says what the database refuses, and how to mend it."""
     code = error.args[0] if error.args else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error)
@@ -392,6 +431,14 @@ def _explain(error: Exception, settings: DatabaseSettings) -> DatabaseError:
             f"{settings.where} refuses user {settings.user!r}: {message}; check the password, and run the GRANT"
             " statements of docs/guide/database.md"
         )
+    if code in TIMED_OUT:
+        about = f" about {table}" if table else ""
+        return TableLockedError(
+            f"{settings.where} does not answer{about} in time: locked, or being read for long ({message});"
+            " SHOW FULL PROCESSLIST says by whom"
+        )
+    if code in CRASHED:
+        return TableCrashedError(f"{settings.where} cannot read {table}: {message} ({code}); REPAIR TABLE mends it")
     refused = getattr(error, "original_exception", None)
     if code == NO_TLS:
         return DatabaseRefusedError(f"{settings.where} offers no TLS: {message}; set it up there, or leave tls_ca out")

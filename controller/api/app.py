@@ -204,6 +204,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
             summary=sentence_about(found.state, stale=found.stale(now)),
             fences=tuple(found.state.decided.fences.values()),
             hooks=tuple(found.state.decided.hooks.values()),
+            unread=() if found.state.observed.poll is None else found.state.observed.poll.unread,
         )
 
     @get(

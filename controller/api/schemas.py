@@ -16,6 +16,7 @@ from messages.records import (
     RankedDialer,
     Relogin,
     ServerIp,
+    UnreadTable,
 )
 
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="VICIdial user")]
@@ -68,6 +69,8 @@ class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Dialers that hotdesk has closed to VICIdial's own logins, or has tried to close."""
     hooks: tuple[HookSight, ...] = ()
     """The web servers whose login hook asks, the latest first, each with its last time; to about a minute."""
+    unread: tuple[UnreadTable, ...] = ()
+    """The tables of VICIdial's that cannot be read now; what was last read from them still counts."""
 
 
 class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -239,7 +239,7 @@ class Cluster:
     def publish(self, doubt: Reason | None = None) -> None:
         """Publish what may be carried out now; `doubt` is what only the present can know."""
         self.permit = Permit(
-            why_withheld(self.state, doubt),
+            why_withheld(self.state, doubt, acts=self.policy.acts),
             self._due(),
             self._doubts(),
             self._dead(),

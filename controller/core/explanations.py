@@ -10,6 +10,7 @@ import msgspec
 
 from controller.core.claims import resolve
 from controller.core.picks import rank_alias
+from controller.core.plan import collectors_doubt
 from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_dialers
 from controller.core.readiness import alias_findings
@@ -337,7 +338,19 @@ def sentence_about(state: ClusterState, *, stale: bool) -> str:
     lost = lost_screens(state)
     if not doubt and lost:
         return f"VICIdial no longer knows the screens of {agents_words(lost)}: its database was restarted."
-    return doubt or _dialers_words(state)
+    return " ".join(filter(None, (doubt or _dialers_words(state), "" if stale else unread_words(state))))
+
+
+def unread_words(state: ClusterState) -> str:
+    """Return which tables of VICIdial's cannot be read, since when and why; empty: all are read."""
+    poll = state.observed.poll
+    if poll is None:
+        return ""
+    return " ".join(
+        f"{each.table} has not been read for {round((poll.observed_at_ms - each.since_ms) / 1000)} s:"
+        f" {sentence(each.why)}."
+        for each in poll.unread
+    )
 
 
 def _doubt_words(state: ClusterState, *, stale: bool) -> str:
@@ -349,8 +362,9 @@ def _doubt_words(state: ClusterState, *, stale: bool) -> str:
         return "The database does not answer. No agent is moved for that."
     if state.decided.orders.pause is not None:
         return f"Suspended by {state.decided.orders.pause.by}{_why(state.decided.orders.pause.why)}."
-    if state.observed.health.brake:
-        return f"No agent is moved: {state.observed.health.brake}."
+    doubt = collectors_doubt(state.observed) or state.observed.health.brake
+    if doubt:
+        return f"No agent is moved: {doubt}."
     if is_unjudged(state):
         return "No controller decides: the dialers have no recent verdict, and no agent is moved."
     return ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+import msgspec
+
 from controller.core.news import NEVER, Stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import (
@@ -25,6 +27,7 @@ from messages.records import (
     Poll,
     ServerIp,
     SystemSettings,
+    UnreadTable,
 )
 from messages.topics import Key
 
@@ -133,7 +136,12 @@ class Observed:
             self._file(news)
         self._sweep(poll)
         self.poll = poll
+        before = self.dialers
         self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
+        if not poll.agents_known:
+            for server_ip, dialer in self.dialers.items():
+                if server_ip in before:
+                    self.dialers[server_ip] = _with_agents_of(before[server_ip], dialer)
         self.outage = None
         self._seen = stamp
         return Folded.POLL, closed
@@ -167,13 +175,18 @@ class Observed:
 
     def _sweep(self, poll: Poll) -> None:
         """Drop rows that ended without a tombstone: those that a new epoch, or a full round of it, did not publish."""
-        if poll.epoch > self._swept[0]:
+        if poll.epoch > self._swept[0] and poll.agents_known:
             self._swept = (poll.epoch, 0)
             _drop_older(self.agents, self._swept)
         if poll.full_sequence is not None and (poll.epoch, poll.full_sequence) > self._swept:
             self._swept = (poll.epoch, poll.full_sequence)
             for filed in (self.agents, self.phones, self.aliases, self.campaigns):
                 _drop_older(filed, self._swept)
+
+
+def unread_of(poll: Poll, table: str) -> UnreadTable | None:
+    """Return since when and why a table of VICIdial's cannot be read; None: it is read."""
+    return min((each for each in poll.unread if each.table == table), key=lambda each: each.since_ms, default=None)
 
 
 def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
@@ -192,6 +205,13 @@ def is_session(news: Entity | Key) -> bool:
 def _drop_older(filed: dict[str, Any], stamp: Stamp) -> None:
     for name in [name for name, entity in filed.items() if (entity.epoch, entity.sequence) < stamp]:
         del filed[name]
+
+
+def _with_agents_of(before: DialerReading, now: DialerReading) -> DialerReading:
+    """Return a reading with the agents of the one before."""
+    return msgspec.structs.replace(
+        now, agents=before.agents, campaigns=before.campaigns, remote_agents=before.remote_agents
+    )
 
 
 def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:

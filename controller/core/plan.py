@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from controller.core.actions import ActionChange, AttemptId, subject_of
+from controller.core.observed import Observed, unread_of
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -40,6 +41,11 @@ class Plan(NamedTuple):
 
 
 NOTHING = Plan([], [])
+_COLLECTORS = {ReasonCode.ANOTHER_INSTALLATION, ReasonCode.REPLICA}
+"""Reasons that a collector can know."""
+AGENTS_TABLE = "vicidial_live_agents"
+AGENTS_UNREAD_SECONDS = 5.0
+"""While the agents' sessions have not been read for longer, they are not acted on: who was free may be in a call."""
 _OF_DIALERS = {ReasonCode.FLEET_BRAKE, ReasonCode.WATCHING_ANEW, ReasonCode.PROBES_BLIND}
 """Reasons for which it is not known how the dialers are."""
 
@@ -58,15 +64,33 @@ def apply_plan(state: ClusterState, plan: Plan) -> None:
         state.decided.orders.remove(key)
 
 
-def why_withheld(state: ClusterState, doubt: Reason | None) -> Reason | None:
+def why_withheld(state: ClusterState, doubt: Reason | None, *, acts: bool) -> Reason | None:
     """Return why no agent may be moved in a cluster now; None: moves are not withheld.
 
-    `doubt`: a reason that the records cannot have, such as that the latest poll is old.
+    Args:
+        state: the cluster.
+        doubt: a reason that the records cannot have, such as that the latest poll is old.
+        acts: agents are moved, and not only spoken of.
     """
     pause = state.decided.orders.pause
     if pause is not None:
         return reason(ReasonCode.SUSPENDED, by=pause.by, because=f": {pause.why}" if pause.why else "")
-    return doubt or state.observed.health.brake
+    return doubt or collectors_doubt(state.observed, acts=acts) or state.observed.health.brake
+
+
+def collectors_doubt(observed: Observed, *, acts: bool = True) -> Reason | None:
+    """Return why a collector's polls must not be acted on; what is only spoken of may come from a replica."""
+    poll = observed.poll
+    if poll is None:
+        return None
+    for code in poll.doubts:
+        if (code in _COLLECTORS or not code.known) and (acts or code is not ReasonCode.REPLICA):
+            return reason(code)
+    unread = unread_of(poll, AGENTS_TABLE)
+    seconds = 0.0 if unread is None else (poll.observed_at_ms - unread.since_ms) / 1000
+    if unread is None or seconds <= AGENTS_UNREAD_SECONDS:
+        return None
+    return reason(ReasonCode.AGENTS_UNREAD, seconds=round(seconds), why=f"{AGENTS_TABLE} is {sentence(unread.why)}")
 
 
 def withholds(withheld: Reason | None, action: Action) -> Reason | None:

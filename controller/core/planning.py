@@ -40,7 +40,9 @@ def make_plan(  # noqa: PLR0913 # its facts, each once
     screens = decided.screen_restores or any(each.lost_screens for each in state.observed.dialers.values())
     if not (under_way or screens or decided.orders.moves or _is_troubled(state, policy)):
         return NOTHING
-    plan = PlanBuilder(state, policy, by, acts=acts, withheld=why_withheld(state, doubt), submitted=submitted)
+    plan = PlanBuilder(
+        state, policy, by, acts=acts, withheld=why_withheld(state, doubt, acts=acts), submitted=submitted
+    )
     moves = Moves(plan)
     moves.follow_up()
     arrivals = Arrivals(plan, moves.logged_in)

@@ -20,10 +20,12 @@ from controller.core.explanations import (
     progress_words,
     sentence_about,
     silent_screens,
+    unread_words,
     why_words,
 )
 from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
+from controller.core.plan import collectors_doubt
 from controller.core.state import ClusterState
 from messages.records import Decision, DialerState, HookSight, RankingSnapshot, Relogin
 from messages.words import sentence
@@ -194,12 +196,14 @@ def _tone(state: ClusterState, *, stale: bool) -> Tone:
     if (
         state.observed.outage is not None
         or state.observed.health.brake
+        or collectors_doubt(state.observed) is not None
         or DialerState.DOWN in judged
         or is_unjudged(state)
         or lost_screens(state)
     ):
         return Tone.TROUBLE
-    return Tone.WELL if judged <= {DialerState.UP} and state.decided.orders.pause is None else Tone.CARE
+    well = judged <= {DialerState.UP} and state.decided.orders.pause is None and not unread_words(state)
+    return Tone.WELL if well else Tone.CARE
 
 
 def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> tuple[DialerRow, ...]:

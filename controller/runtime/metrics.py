@@ -185,6 +185,8 @@ _SPECS = (
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
     metrics.CLUSTER_ODD_ROWS,
+    metrics.TABLE_UNREAD,
+    metrics.CLUSTER_DOUBTED,
     metrics.CLUSTER_DATABASE_UP,
     metrics.CLUSTER_OWNED,
     metrics.CLUSTER_FORGOTTEN,
@@ -220,6 +222,11 @@ def _samples(cluster: Cluster) -> Iterator[_Sample]:
     if state.observed.poll is not None:
         for kind, count in state.observed.poll.odd_rows.items():
             yield metrics.CLUSTER_ODD_ROWS, (name, kind), count
+        for each in state.observed.poll.unread:
+            seconds = (state.observed.observed_at_ms - each.since_ms) / 1000
+            yield metrics.TABLE_UNREAD, (name, each.table), seconds
+        for code in state.observed.poll.doubts:
+            yield metrics.CLUSTER_DOUBTED, (name, code.value), 1
     for ranked in snapshot.dialers:
         yield from _dialer_samples(name, state.observed.dialers[ranked.server_ip], ranked, stale=stale)
     for server_ip, health in state.observed.health.dialers.items():

@@ -15,6 +15,7 @@ from collectors.probes.ami import AmiTarget, probe_ami
 from collectors.probes.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
+from collectors.vicidial.parts import Wanted
 from controller.api.schemas import RankingAnswer
 from controller.core.explanations import clock
 from controller.core.hooks import asked_lately
@@ -26,9 +27,10 @@ from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure
 from hotdesk.service import open_log
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from hotdesk.tls import trust
-from messages.codes import Odd
+from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
 from messages.topics import Topic
+from messages.words import remedy as remedy_of
 from messages.words import sentence
 from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
@@ -156,9 +158,11 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             tried = database.run_each()
             refused = {statement: error for statement, error in tried.items() if error is not None}
             for statement, error in refused.items():
-                yield _wrong(DatabaseFailure(str(error)), subject, f"the '{statement}' statement needs that grant")
+                yield _wrong(DatabaseFailure(str(error)), subject, _remedy_for(statement, error))
             if refused:
                 return
+            for doubt in database.doubts():
+                yield _about_doubt(doubt, subject, acts=settings.mode == "act")
             yield _ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
             if database.missing_columns:
                 yield Finding(
@@ -180,6 +184,19 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
+
+
+def _remedy_for(statement: str, error: DatabaseError) -> str:
+    """Return what to do about a statement that failed; only what was refused needs a grant."""
+    if error.why is Unreadable.REFUSED:
+        return f"the '{statement}' statement needs that grant"
+    return f"{remedy_of(error.why)} (the '{statement}' statement)"
+
+
+def _about_doubt(doubt: ReasonCode, subject: str, *, acts: bool) -> Finding:
+    if acts or doubt is not ReasonCode.REPLICA:
+        return _wrong(DatabaseFailure(sentence(doubt)), subject, remedy_of(doubt))
+    return Finding(verdict=Verdict.NOTE, subject=subject, what=sentence(doubt), remedy=remedy_of(doubt))
 
 
 def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
@@ -261,7 +278,7 @@ def _impossible_relogin(cluster: str) -> Relogin:
 
 def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Finding, None, list[DialerReading]]:
     """Check the contents of a poll, and return its dialers."""
-    poll = Observer("check", "check", 1).observe(0, database.read(agents=True, catalogue=True))[-1]
+    poll = Observer("check", "check", 1).observe(0, database.read(Wanted(agents=True, catalogue=True)))[-1]
     if not isinstance(poll, Poll):
         raise TypeError("an observation ends with the record that closes it")
     dialers = [dialer for dialer in poll.dialers if dialer.asterisk and dialer.active]

@@ -1,6 +1,7 @@
 """What the collectors' tests share: VICIdial databases of one's own on the one server."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -43,3 +44,10 @@ def denied(vicidial: Vicidial) -> Callable[[str], bool]:
             return False
 
     return is_denied
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) -> Iterator[Database]:
+    """Yield a server that may be stopped."""
+    with Database(server_folder / tmp_path_factory.mktemp("own").name) as server:
+        yield server

@@ -12,18 +12,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from collectors import leadership, leading
 from collectors.heartbeats import DOUBT_SECONDS
 from collectors.vicidial.database import DatabaseSettings
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from messages.codes import ReasonCode
 from messages.records import AgentStatus, EpochClaim, Outage, Poll, Resynchronise
 from messages.topics import Topic
+from messages.words import sentence
 from simulator.database import Database
 from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
 from stream.log import Log
 from tests.support.breakable_log import BreakableLog
 from tests.support.builders import CLUSTER, NOW_MS, PARTITIONS, PLAIN, eventually
+from tests.support.cable import Cable
 from tests.support.running_collector import Following, Running
 from tests.support.vicidial_database import SMALL, MakeVicidial, Vicidial
 
@@ -318,13 +322,6 @@ def test_a_frozen_leader_loses_its_place_and_does_not_take_it_back(
 # --- when the database fails ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory, server_folder: Path) -> Iterator[Database]:
-    """Yield a server that may be stopped."""
-    with Database(server_folder / tmp_path_factory.mktemp("own").name) as server:
-        yield server
-
-
 def test_a_database_that_stops_is_told_and_nobody_dies_of_it(
     start: Start, own_server: Database, following: Following
 ) -> None:
@@ -441,6 +438,25 @@ def test_a_full_queue_stops_the_polling_instead_of_dropping(
     assert sequences == [(1, number) for number in range(1, len(sequences) + 1)]
 
 
+def test_a_leader_that_the_log_takes_nothing_from_makes_room_for_one_that_reaches_it(
+    start: Start, log: EmbeddedLog, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "USELESS_SECONDS", 1.0)
+    line = BreakableLog(log)
+    cut_off = start("c1", to=line)
+    following.until(lambda state: state.observed.poll is not None)
+    standby = start("c2")
+    following.polls_on()
+    assert (cut_off.leads, standby.leads) == (True, False)
+    line.cut()
+    following.until(lambda state: state.observed.stamp >= (2, 3))
+    assert (cut_off.leads, standby.leads) == (False, True)
+    line.mend()
+    following.polls_on(20)
+    assert following.state.observed.stamp[0] == 2, "what waited in the first one's queue is of an epoch that is over"
+    assert standby.leads
+
+
 def test_a_log_that_is_away_at_the_start_is_waited_for(start: Start, log: EmbeddedLog, following: Following) -> None:
     line = BreakableLog(log)
     line.cut()
@@ -448,6 +464,78 @@ def test_a_log_that_is_away_at_the_start_is_waited_for(start: Start, log: Embedd
     assert not collector.leads
     line.mend()
     following.until(lambda state: state.observed.poll is not None)
+
+
+# --- two servers, two logs ----------------------------------------------------------------------------------------
+
+
+def test_a_leader_gives_way_to_a_later_term_and_stays_away_while_that_polls(
+    start: Start, make_vicidial: MakeVicidial, following: Following
+) -> None:
+    """As after a switch-over: each has the lock of its own server."""
+    former = start("c1")
+    following.until(lambda state: state.observed.poll is not None)
+    later = start("c2", settings=make_vicidial().settings)
+    following.until(lambda state: state.observed.stamp >= (2, 3))
+    assert eventually(lambda: not former.leads)
+    following.polls_on(30)
+    assert following.state.observed.stamp[0] == 2
+    assert (former.leads, later.leads) == (False, True)
+    later.stop()
+    following.until(lambda state: state.observed.stamp >= (3, 1))
+    assert former.leads
+
+
+def test_an_address_that_leads_to_another_server_is_followed_once_every_heartbeat_stands_still(
+    start: Start, vicidial: Vicidial, own_server: Database, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "STILL_SECONDS", 1.0)
+    moved = Vicidial(own_server, SMALL, old=False, like=vicidial)
+    with Cable(vicidial.server.port) as address:
+        collector = start(settings=msgspec.structs.replace(vicidial.settings, port=address.port))
+        following.until(lambda state: state.observed.poll is not None)
+        following.polls_on(15)
+        assert following.state.observed.stamp[0] == 1, "it is the same server, and stands still"
+        address.lead_to(own_server.port)
+        moved.log_in("1001", FIRST)
+        state = following.until(lambda state: "1001" in state.observed.agents)
+        assert state.observed.stamp[0] == 2
+        assert collector.leads
+
+
+def test_two_installations_are_told_of_on_both_sides(
+    start: Start, following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leadership, "FOREIGN_SECONDS", 1.0)
+    monkeypatch.setattr(leadership, "QUIET_SECONDS", 0.5)
+    monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
+    start("c1")
+    following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
+    with EmbeddedLog(tmp_path / "other.db", PARTITIONS) as other:
+        second, elsewhere = start("c2", to=other), Following(other)
+        state = elsewhere.until(lambda state: state.observed.outage is not None)
+        assert state.observed.outage is not None
+        assert state.observed.outage.why == sentence(ReasonCode.ANOTHER_INSTALLATION)
+        following.until(
+            lambda state: (
+                state.observed.poll is not None and state.observed.poll.doubts == (ReasonCode.ANOTHER_INSTALLATION,)
+            )
+        )
+        second.stop()
+        following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
+
+
+def test_a_server_that_becomes_read_only_is_one_not_to_write_to(
+    start: Start, own_server: Database, following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
+    vicidial = Vicidial(own_server, SMALL, old=False)
+    start(settings=vicidial.settings)
+    following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
+    vicidial.run("SET GLOBAL read_only = 1")
+    following.until(
+        lambda state: state.observed.poll is not None and state.observed.poll.doubts == (ReasonCode.REPLICA,)
+    )
 
 
 # --- the end ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,14 @@
 
 import pytest
 
-from collectors.leadership import CLAIM_SECONDS, QUIET_SECONDS, SHORT_TERM_SECONDS, Leadership, Step
+from collectors.leadership import (
+    CLAIM_SECONDS,
+    FOREIGN_SECONDS,
+    QUIET_SECONDS,
+    SHORT_TERM_SECONDS,
+    Leadership,
+    Step,
+)
 from messages.codec import encode
 from messages.keys import key_of
 from messages.records import EpochClaim, Poll
@@ -180,3 +187,31 @@ def test_the_epoch_of_a_newer_hotdesks_record_counts_too(collector: Leadership) 
     assert newer.value != record.value
     collector.read([newer], NOW, caught_up=True)
     assert collector.epoch == NEWEST_EPOCH + 5
+
+
+# --- another server, another log --------------------------------------------------------------------------------
+
+
+def test_one_that_gave_way_asks_for_no_lock_while_the_later_term_polls() -> None:
+    leadership = Leadership("west", "me", gave_way=True)
+    read(leadership, poll_of(NEWEST_EPOCH, 4), now=NOW)
+    assert leadership.stays_away(NOW), "polls that stood in the log say nothing of now"
+    read(leadership, poll_of(NEWEST_EPOCH, 5), now=NOW + 4)
+    assert leadership.stays_away(NOW + 4 + QUIET_SECONDS - 0.1)
+    assert not leadership.stays_away(NOW + 4 + QUIET_SECONDS)
+
+
+def test_one_that_did_not_give_way_asks_at_once(collector: Leadership) -> None:
+    read(collector, poll_of(NEWEST_EPOCH, 5), now=NOW)
+    assert not collector.stays_away(NOW)
+
+
+def test_a_lock_that_is_taken_while_no_poll_comes_is_another_installations(collector: Leadership) -> None:
+    collector.lock_denied(NOW)
+    assert not collector.is_foreign(NOW + FOREIGN_SECONDS - 0.1)
+    assert collector.is_foreign(NOW + FOREIGN_SECONDS)
+    read(collector, poll_of(NEWEST_EPOCH, 5), now=NOW + FOREIGN_SECONDS)
+    assert not collector.is_foreign(NOW + 2 * FOREIGN_SECONDS - 0.1)
+    assert collector.is_foreign(NOW + 2 * FOREIGN_SECONDS)
+    collector.lock_taken()
+    assert not collector.is_foreign(NOW + 3 * FOREIGN_SECONDS)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 
 from collectors import observer as observing
-from collectors.observer import Observer, Outgoing, Reading, Removal
+from collectors.catalogue import CatalogueRows
+from collectors.observer import Observer, Outgoing, Reading, Removal, Unread
 from collectors.vicidial.rows import Row
 from controller.core.state import ClusterState
-from messages.codes import Odd
+from messages.codes import Odd, Unreadable
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_PHONE
 from messages.records import (
     AgentSession,
@@ -24,6 +25,7 @@ from messages.records import (
     Poll,
     ProbeResult,
     SystemSettings,
+    UnreadTable,
 )
 from messages.topics import Key
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO, fold_all
@@ -40,6 +42,7 @@ from tests.support.histories import (
     Tables,
     play,
     rows_of,
+    with_rest,
 )
 
 QUIET = Tables(
@@ -120,14 +123,14 @@ def test_what_a_dialer_tells_of_its_phones_goes_out_at_once_where_the_table_tell
 def test_what_somebody_writes_into_the_table_is_believed_over_what_a_dialer_tells() -> None:
     watching = Watching().settled()
     reading = rows_of(QUIET, agents=False, catalogue=True)
-    assert reading.catalogue is not None
-    written = reading.catalogue._replace(
+    assert reading.rest.catalogue is not None
+    written = reading.rest.catalogue._replace(
         phones=[
             tuple(text.encode() for text in (each.login, each.server_ip, each.login, "Y", "SIP", "N", status))
             for each, status in zip(QUIET.phones, ("REACHABLE", "UNKNOWN"), strict=True)
         ]
     )
-    told = reading._replace(catalogue=written, registered={ONE: {"p1": False}, TWO: {"p2": False}})
+    told = with_rest(reading, catalogue=written)._replace(registered={ONE: {"p1": False}, TWO: {"p2": False}})
     assert _phones(watching.reads(told)) == {"p1": "REACHABLE", "p2": "UNREGISTERED"}
     assert watching.observer.unwritten == {TWO}
 
@@ -181,8 +184,8 @@ def test_what_ended_gets_a_tombstone() -> None:
 def test_a_part_that_was_not_read_again_is_taken_as_it_was() -> None:
     watching = Watching().settled()
     reading = rows_of(QUIET._replace(phones=(), aliases=()), agents=True, catalogue=True)
-    assert reading.catalogue is not None
-    unread = reading._replace(catalogue=reading.catalogue._replace(phones=None, aliases=None))
+    assert reading.rest.catalogue is not None
+    unread = with_rest(reading, catalogue=reading.rest.catalogue._replace(phones=None, aliases=None))
     assert _kinds(watching.reads(unread)) == [Poll]
 
 
@@ -369,8 +372,8 @@ def test_the_work_of_a_dialer_in_doubt_is_read_and_what_it_did_since_then_publis
     assert not list(watching.observer.work_to_read)
     watching.reads(_beat("12:00:01"), after_ms=1500)
     assert watching.observer.work_to_read == (ONE,)
-    before = _dialer(watching.reads(_beat("12:00:01")._replace(work=[(ONE.encode(), b"7")])))
-    worked = _dialer(watching.reads(_beat("12:00:01")._replace(work=[(ONE.encode(), b"8")])))
+    before = _dialer(watching.reads(with_rest(_beat("12:00:01"), work=[(ONE.encode(), b"7")])))
+    worked = _dialer(watching.reads(with_rest(_beat("12:00:01"), work=[(ONE.encode(), b"8")])))
     assert (before.worked_at_ms, worked.worked_at_ms) == (None, watching.now_ms)
 
 
@@ -380,19 +383,19 @@ def _session(out: Sequence[Outgoing]) -> AgentSession | None:
 
 def _in_room(value: str, *, agents: bool = True, channels: Sequence[Row] | None = None, started: str = "1") -> Reading:
     row = (b"7", b"1001", ONE.encode(), b"SIP/1", b"8600051", b"PAUSED", b"", b"", b"", b"N", b"0")
-    reading = _beat(value)._replace(channels=channels, started={ONE: started})
-    return reading._replace(agents=[row] if agents else None)
+    reading = with_rest(_beat(value), channels=channels, agents=[row] if agents else None)
+    return reading._replace(started={ONE: started})
 
 
 def test_a_silent_screen_is_published_and_counted_until_it_polls_again() -> None:
     watching = Watching().settled()
-    silent = rows_of(QUIET, agents=True, catalogue=False)._replace(silent_screens=[(b"1", b"95")])
+    silent = with_rest(rows_of(QUIET, agents=True, catalogue=False), silent_screens=[(b"1", b"95")])
     watching.reads(silent)
     out = watching.reads(silent, 10_000)
     (session,) = (each for each in out if isinstance(each, AgentSession))
     assert (session.live_agent_id, session.screen_silent_since_ms) == (1, watching.now_ms - 10_000 - 95_000)
     assert (_dialer(out).silent_screens, _dialer(out, TWO).silent_screens) == (1, 0)
-    out = watching.reads(rows_of(QUIET, agents=True, catalogue=False)._replace(silent_screens=[]), 10_000)
+    out = watching.reads(with_rest(rows_of(QUIET, agents=True, catalogue=False), silent_screens=[]), 10_000)
     (session,) = (each for each in out if isinstance(each, AgentSession))
     assert (session.screen_silent_since_ms, _dialer(out).silent_screens) == (None, 0)
 
@@ -567,3 +570,50 @@ def test_the_rows_of_a_crowd_are_those_that_a_collector_reads() -> None:
     kinds = Counter(type(each) for each in records)
     assert (kinds[AgentSession], kinds[PhoneAlias], kinds[Phone]) == (30, 30, 90)
     assert sum(sum(each.agents.values()) for each in poll.dialers) == 30
+
+
+# --- parts that cannot be read --------------------------------------------------------------------------------------
+
+
+def test_an_epoch_whose_agents_cannot_be_read_yet_says_so_and_is_complete_only_after() -> None:
+    watching = Watching()
+    for catalogue in (True, False, False):
+        (*_, poll) = watching.sees(QUIET, agents=False, catalogue=catalogue)
+        assert isinstance(poll, Poll)
+        assert (poll.agents_known, poll.full_sequence) == (False, None)
+    (*_, poll) = watching.sees(QUIET)
+    assert isinstance(poll, Poll)
+    assert (poll.agents_known, poll.full_sequence) == (True, 1)
+
+
+@pytest.mark.parametrize("part", ["phones", "aliases", "campaigns", "settings", "weights"])
+def test_an_epoch_is_complete_once_each_part_of_the_catalogue_was_read(part: str) -> None:
+    watching = Watching()
+    whole = rows_of(QUIET, agents=True, catalogue=True)
+    assert whole.rest.catalogue is not None
+    locked = CatalogueRows(**whole.rest.catalogue._asdict() | {part: None})
+    (*_, poll) = watching.reads(with_rest(whole, catalogue=locked))
+    assert isinstance(poll, Poll)
+    assert poll.full_sequence is None
+    (*_, poll) = watching.reads(whole)
+    assert isinstance(poll, Poll)
+    assert poll.full_sequence == 1
+
+
+@pytest.mark.parametrize("part", ["phones", "aliases", "campaigns", "settings", "weights"])
+def test_what_was_read_before_still_counts_while_it_cannot_be_read(part: str) -> None:
+    watching = Watching().settled()
+    whole = rows_of(QUIET, agents=True, catalogue=True)
+    assert whole.rest.catalogue is not None
+    locked = CatalogueRows(**whole.rest.catalogue._asdict() | {part: None})
+    (poll,) = watching.reads(with_rest(whole, catalogue=locked, conferences=None))
+    assert isinstance(poll, Poll)
+    assert [(each.rooms, each.rooms_free) for each in poll.dialers] == [(9, 8), (107, 106)]
+
+
+def test_a_table_that_cannot_be_read_is_told_of_with_its_age() -> None:
+    watching = Watching().settled()
+    unread = {"phones": Unread(2.5, Unreadable.CRASHED)}
+    (*_, poll) = watching.reads(rows_of(QUIET, agents=True, catalogue=False)._replace(unread=unread))
+    assert isinstance(poll, Poll)
+    assert poll.unread == (UnreadTable(table="phones", since_ms=watching.now_ms - 2500, why=Unreadable.CRASHED),)

@@ -105,6 +105,25 @@ def test_a_killed_dialer_is_not_offered_within_four_seconds_and_again_when_it_is
     assert seconds_until(lambda: victim in client.offered(), "it is offered again") < on_this_machine(4)
 
 
+def test_a_table_that_is_locked_for_long_hides_no_dead_dialer_and_is_named(
+    living: tuple[Client, SimulatedCluster], west: Site
+) -> None:
+    client, cluster = living
+    until(lambda: all(each.state == "up" for each in client.dialers()), "every dialer was seen to live")
+    with west.connect() as report, report.cursor() as cursor:
+        cursor.execute("LOCK TABLES vicidial_user_log WRITE")
+        until(lambda: client.metric("hotdesk_table_unread_seconds", table="vicidial_user_log") > 0, "it is told of")
+        victim = client.dialers()[0].server_ip
+        cluster.kill(victim)
+        assert seconds_until(lambda: victim not in client.offered(), "the dead dialer is noticed") < on_this_machine(4)
+        ranking = client.ranking()
+        assert ranking is not None
+        assert ("vicidial_user_log", "locked") in {(each.table, each.why.value) for each in ranking.unread}
+        assert "vicidial_user_log has not been read" in ranking.summary
+    until(lambda: client.metric("hotdesk_table_unread_seconds") == 0, "it is read again")
+    assert client.metric("hotdesk_statements_failed_total", statement="logins") >= 1
+
+
 def test_a_dialer_switched_off_is_not_offered_within_a_second_and_a_half(
     living: tuple[Client, SimulatedCluster],
 ) -> None:

@@ -3,8 +3,8 @@
 from collections import deque
 from random import Random
 
-from collectors.collector import DEFAULT_PACE, Due, entry
 from collectors.leadership import Leadership, Step, Term
+from collectors.leading import DEFAULT_PACE, Due, entry
 from collectors.observer import Observer, Reading
 from messages.records import Outage
 from messages.topics import Topic

@@ -7,7 +7,7 @@ from random import Random
 from string import ascii_lowercase
 
 from collectors.catalogue import CatalogueRows
-from collectors.observer import Reading
+from collectors.observer import Reading, RestRows
 from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from messages.records import ProbeResult
@@ -504,19 +504,24 @@ class World:
                 for each in self.dialers.values()
                 if each.has_row
             ],
-            agents=[self._agent_row(each) for each in (*self.rows.values(), *self.remotes.values())]
-            if agents
-            else None,
-            conferences=[
-                (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
-            ],
-            lost_screens=self._lost_screens() if agents else None,
-            logins=self._logins() if agents and self.keeps_logins else (),
-            catalogue=self._catalogue() if catalogue else None,
+            rest=RestRows(
+                agents=[self._agent_row(each) for each in (*self.rows.values(), *self.remotes.values())]
+                if agents
+                else None,
+                conferences=[
+                    (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
+                ]
+                if agents
+                else None,
+                confbridges=() if agents else None,
+                lost_screens=self._lost_screens() if agents else None,
+                logins=self._logins() if agents and self.keeps_logins else (),
+                catalogue=self._catalogue() if catalogue else None,
+                work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
+                channels=channels if rooms else None,
+            ),
             probes=self._probes() if probes else {},
             started=self._started() if probes else {},
-            work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
-            channels=channels if rooms else None,
             extensions=self._extensions(listed) if probes else {},
         )
 

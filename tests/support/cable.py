@@ -25,6 +25,10 @@ class Cable:
         """Let nothing through any more; connections stay, and new ones are taken and lead nowhere."""
         self._whole.clear()
 
+    def lead_to(self, port: int) -> None:
+        """Lead new connections elsewhere, as a name or a virtual address that moves; those that stand stay."""
+        self._to = (HOST, port)
+
     def mend(self) -> None:
         """Let through what waited, and all that follows."""
         self._whole.set()

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from collectors.catalogue import CatalogueRows
-from collectors.observer import Reading
+from collectors.observer import Reading, RestRows
 from collectors.vicidial.rows import Row
 from simulator.plan import AgentPlan, ClusterPlan
 
@@ -37,12 +37,15 @@ class Crowd:
                 for dialer in self.plan.dialer_plans
             ],
             heartbeats=[(dialer.server_ip.encode(), beat, None, b"0.5") for dialer in self.plan.dialer_plans],
-            agents=self._agents if agents else None,
-            conferences=[
-                (dialer.server_ip.encode(), str(ROOMS).encode(), str(ROOMS).encode())
-                for dialer in self.plan.dialer_plans
-            ],
-            catalogue=self._catalogue() if catalogue else None,
+            rest=RestRows(
+                agents=self._agents if agents else None,
+                conferences=[
+                    (dialer.server_ip.encode(), str(ROOMS).encode(), str(ROOMS).encode())
+                    for dialer in self.plan.dialer_plans
+                ],
+                confbridges=(),
+                catalogue=self._catalogue() if catalogue else None,
+            ),
         )
 
     def work(self, share: float) -> None:

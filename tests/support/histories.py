@@ -10,8 +10,8 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from collectors.catalogue import CatalogueRows
-from collectors.collector import entry
-from collectors.observer import Observer, Reading
+from collectors.leading import entry
+from collectors.observer import Observer, Reading, RestRows
 from collectors.vicidial.rows import Row
 from stream.log import Stored
 from tests.support.builders import CLUSTER, NOW_MS, stored
@@ -167,6 +167,11 @@ HISTORIES: st.SearchStrategy[list[Step]] = st.lists(TABLES, min_size=1, max_size
 )
 
 
+def with_rest(reading: Reading, **parts: object) -> Reading:
+    """Return the reading with other parts beside flags and heartbeats."""
+    return reading._replace(rest=reading.rest._replace(**parts))  # type: ignore[arg-type]
+
+
 def rows_of(tables: Tables, *, agents: bool, catalogue: bool, unchanged: Tables | None = None) -> Reading:
     """Return the tables as the database gives them; phones and aliases only where they differ from `unchanged`."""
     phones_changed = unchanged is None or unchanged.phones != tables.phones
@@ -176,40 +181,46 @@ def rows_of(tables: Tables, *, agents: bool, catalogue: bool, unchanged: Tables 
             for each in tables.servers
         ],
         heartbeats=[_row(each.server_ip, f"2027-01-15 08:00:0{each.value}", None, "0.5") for each in tables.beats],
-        agents=[
-            _row(
-                str(each.live_agent_id),
-                each.user,
-                each.server_ip,
-                each.extension,
-                "8600051",
-                each.status,
-                each.campaign,
-                "",
-                "",
-                "N",
-                "0",
+        rest=RestRows(
+            agents=[
+                _row(
+                    str(each.live_agent_id),
+                    each.user,
+                    each.server_ip,
+                    each.extension,
+                    "8600051",
+                    each.status,
+                    each.campaign,
+                    "",
+                    "",
+                    "N",
+                    "0",
+                )
+                for each in tables.agents
+            ]
+            if agents
+            else None,
+            conferences=[_row(ip, str(total), str(free)) for ip, total, free in tables.rooms] if agents else None,
+            confbridges=[_row(ip, str(total + 100), str(free + 100)) for ip, total, free in tables.rooms]
+            if agents
+            else None,
+            catalogue=CatalogueRows(
+                phones=[
+                    _row(each.login, each.server_ip, each.login, each.active, "SIP", "N", "") for each in tables.phones
+                ]
+                if phones_changed
+                else None,
+                aliases=[_row(each.alias_id, "name", each.logins_list) for each in tables.aliases]
+                if unchanged is None or phones_changed or unchanged.aliases != tables.aliases
+                else None,
+                campaigns=[_row(each.campaign_id, each.grouping, str(each.limit)) for each in tables.campaigns],
+                settings=[_row(str(tables.grouping_limit), "1")],
+                weights=[_row("\n".join(f"{ip},{weight}" for ip, weight in tables.weights))],
+                missing_columns=(),
             )
-            for each in tables.agents
-        ]
-        if agents
-        else None,
-        conferences=[_row(ip, str(total), str(free)) for ip, total, free in tables.rooms],
-        confbridges=[_row(ip, str(total + 100), str(free + 100)) for ip, total, free in tables.rooms],
-        catalogue=CatalogueRows(
-            phones=[_row(each.login, each.server_ip, each.login, each.active, "SIP", "N", "") for each in tables.phones]
-            if phones_changed
+            if catalogue
             else None,
-            aliases=[_row(each.alias_id, "name", each.logins_list) for each in tables.aliases]
-            if unchanged is None or phones_changed or unchanged.aliases != tables.aliases
-            else None,
-            campaigns=[_row(each.campaign_id, each.grouping, str(each.limit)) for each in tables.campaigns],
-            settings=[_row(str(tables.grouping_limit), "1")],
-            weights=[_row("\n".join(f"{ip},{weight}" for ip, weight in tables.weights))],
-            missing_columns=(),
-        )
-        if catalogue
-        else None,
+        ),
     )
 
 

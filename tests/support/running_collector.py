@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from collectors.collector import NO_PROBES, Collector, Pace
+from collectors.collector import NO_PROBES, Collector
+from collectors.leading import Pace
 from collectors.metrics import CollectorInstruments
 from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings

@@ -20,10 +20,13 @@ GRANTS = resources.files("collectors").joinpath("grants.sql").read_text()
 class Vicidial:
     """One database with VICIdial's tables, an administrator's hands on it, and hotdesk's account beside."""
 
-    def __init__(self, server: Database, plan: ClusterPlan, *, old: bool) -> None:
+    def __init__(
+        self, server: Database, plan: ClusterPlan, *, old: bool = False, like: "Vicidial | None" = None
+    ) -> None:
+        """Make it; with `like` under the same names, as another server has them after a switch-over."""
         self.server = server
-        self.name = f"asterisk_{uuid.uuid4().hex[:8]}"
-        self.user = f"hotdesk_{uuid.uuid4().hex[:8]}"
+        self.name: str = f"asterisk_{uuid.uuid4().hex[:8]}" if like is None else like.name
+        self.user: str = f"hotdesk_{uuid.uuid4().hex[:8]}" if like is None else like.user
         self.plan = plan
         self.settings = DatabaseSettings(
             host=server.host, port=server.port, user=self.user, password=PASSWORD, database=self.name

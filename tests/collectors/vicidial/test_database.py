@@ -21,12 +21,13 @@ from collectors.vicidial.database import (
     DatabaseUnavailableError,
     VicidialDatabase,
 )
+from collectors.vicidial.parts import Wanted
 from collectors.vicidial.rows import OddRows
 from messages.codes import Odd
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, THREE, TWO, eventually
-from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 from tests.support.timing import on_this_machine
+from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def reader(vicidial: Vicidial) -> Iterator[VicidialDatabase]:
 
 
 def _catalogue(database: VicidialDatabase, *, everything: bool = False) -> CatalogueRows:
-    catalogue = database.read(agents=False, catalogue=True, everything=everything).catalogue
+    catalogue = database.read(Wanted(catalogue=True, everything=everything)).rest.catalogue
     assert catalogue is not None
     return catalogue
 
@@ -96,7 +97,7 @@ def test_the_tables_are_read_as_they_are(vicidial: Vicidial, reader: VicidialDat
     vicidial.log_in("1001", "127.20.0.12", status="INCALL")
     vicidial.run("UPDATE vicidial_conferences SET extension = 'SIP/1' WHERE server_ip = '127.20.0.12' LIMIT 2")
     vicidial.run("UPDATE servers SET active = 'N', active_agent_login_server = 'N' WHERE server_ip = '127.20.0.11'")
-    reading = reader.read(agents=True, catalogue=True)
+    reading = reader.read(Wanted(agents=True, catalogue=True))
     odd = OddRows()
 
     dialers = rows.dialers(reading.dialers, odd)
@@ -106,20 +107,25 @@ def test_the_tables_are_read_as_they_are(vicidial: Vicidial, reader: VicidialDat
         "127.20.0.13": (True, True),
     }
     assert rows.heartbeats(reading.heartbeats, dialers, odd).keys() == dialers.keys()
-    assert reading.agents is not None
-    (agent,) = [rows.agent(row, odd) for row in reading.agents]
+    assert reading.rest.agents is not None
+    (agent,) = [rows.agent(row, odd) for row in reading.rest.agents]
     assert agent is not None
     assert (agent.user, agent.server_ip, agent.status) == ("1001", "127.20.0.12", "INCALL")
-    assert rows.rooms(reading.conferences, odd)["127.20.0.12"] == (9, 7)
-    assert rows.rooms(reading.confbridges, odd)["127.20.0.12"] == (9, 9)
-    assert reading.catalogue is not None
-    phones = rows.phones(reading.catalogue.phones or (), dialers, odd)
+    assert rows.rooms(reading.rest.conferences or (), odd)["127.20.0.12"] == (9, 7)
+    assert rows.rooms(reading.rest.confbridges or (), odd)["127.20.0.12"] == (9, 9)
+    assert reading.rest.catalogue is not None
+    phones = rows.phones(reading.rest.catalogue.phones or (), dialers, odd)
     assert len(phones) == 18
     assert {phone.peer_status for phone in phones.values()} == {"REGISTERED"}
-    aliases = rows.aliases(reading.catalogue.aliases or (), phones, odd)
+    aliases = rows.aliases(reading.rest.catalogue.aliases or (), phones, odd)
     assert aliases["desk1001"].logins == tuple(phone.login for phone in vicidial.plan.agent_plans[0].phones)
-    assert rows.campaigns(reading.catalogue.campaigns, odd).keys() == {"sales", "support"}
-    assert rows.settings(reading.catalogue.settings, reading.catalogue.weights, (), odd).grouping_limit == 100
+    assert rows.campaigns(reading.rest.catalogue.campaigns or (), odd).keys() == {"sales", "support"}
+    assert (
+        rows.settings(
+            reading.rest.catalogue.settings or (), reading.rest.catalogue.weights or (), (), odd
+        ).grouping_limit
+        == 100
+    )
     assert {kind: count for kind, count in odd.items() if count} == {}
 
 
@@ -131,7 +137,7 @@ def test_a_call_whose_agent_vicidials_clean_up_has_paused_is_a_call(
         vicidial.log_in(user, ONE, status="PAUSED")
         vicidial.run("UPDATE vicidial_live_agents SET lead_id = 77, callerid = %s WHERE user = %s", call, user)
     odd = OddRows()
-    agents = [rows.agent(row, odd) for row in reader.read(agents=True, catalogue=False).agents or ()]
+    agents = [rows.agent(row, odd) for row in reader.read(Wanted(agents=True)).rest.agents or ()]
     assert [each and each.status for each in agents] == ["INCALL", "PAUSED", "PAUSED"]
 
 
@@ -141,7 +147,7 @@ def test_a_heartbeats_age_is_the_databases_clock_minus_the_value(vicidial: Vicid
     vicidial.run("UPDATE server_updater SET last_update = '0000-00-00 00:00:00' WHERE server_ip = '127.20.0.13'")
     vicidial.run("INSERT INTO server_updater (server_ip, last_update) VALUES ('10.9.9.9', NULL)")
     odd = OddRows()
-    reading = reader.read(agents=False, catalogue=False)
+    reading = reader.read(Wanted())
     ages = {
         ip: each.age_seconds
         for ip, each in rows.heartbeats(reading.heartbeats, rows.dialers(reading.dialers, odd), odd).items()
@@ -159,7 +165,7 @@ def test_latin1_text_arrives_right(vicidial: Vicidial, reader: VicidialDatabase)
     odd = OddRows()
     catalogue = _catalogue(reader)
     assert rows.aliases(catalogue.aliases or (), {}, odd)["desk1001"].name == "Müller"
-    assert "日本" in rows.campaigns(catalogue.campaigns, odd)
+    assert "日本" in rows.campaigns(catalogue.campaigns or (), odd)
     assert odd[Odd.BAD_TEXT] == 0
 
 
@@ -190,11 +196,11 @@ def test_rows_full_of_nulls_are_rows_without_their_key(vicidial: Vicidial, reade
     vicidial.run(
         "INSERT INTO phones (extension, server_ip, login, active, protocol) VALUES (NULL, NULL, NULL, NULL, NULL)"
     )
-    reading = reader.read(agents=True, catalogue=True)
+    reading = reader.read(Wanted(agents=True, catalogue=True))
     odd = OddRows()
-    assert [rows.agent(row, odd) for row in reading.agents or ()] == [None]
-    assert reading.catalogue is not None
-    assert len(rows.phones(reading.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)) == 18
+    assert [rows.agent(row, odd) for row in reading.rest.agents or ()] == [None]
+    assert reading.rest.catalogue is not None
+    assert len(rows.phones(reading.rest.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)) == 18
     assert odd == {Odd.NULL_KEY: 2}
 
 
@@ -208,14 +214,14 @@ def test_a_control_character_in_one_row_leaves_the_others_readable(
     vicidial.run(f"UPDATE vicidial_live_agents SET extension = X'{mark}' WHERE user = '1001'")
     vicidial.run(f"UPDATE phones_alias SET alias_name = X'{mark}' WHERE alias_id = 'desk1001'")
     vicidial.run(f"UPDATE phones SET extension = X'{mark}' WHERE login = '1001a'")
-    reading = reader.read(agents=True, catalogue=True)
+    reading = reader.read(Wanted(agents=True, catalogue=True))
     odd = OddRows()
-    agents = [rows.agent(row, odd) for row in reading.agents or ()]
+    agents = [rows.agent(row, odd) for row in reading.rest.agents or ()]
     assert "1002" in {agent.user for agent in agents if agent is not None}
-    assert reading.catalogue is not None
-    phones = rows.phones(reading.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)
+    assert reading.rest.catalogue is not None
+    phones = rows.phones(reading.rest.catalogue.phones or (), rows.dialers(reading.dialers, odd), odd)
     assert phones.keys() >= {"1001b", "1001c", "1002a", "1002b", "1002c"}
-    aliases = rows.aliases(reading.catalogue.aliases or (), phones, odd)
+    aliases = rows.aliases(reading.rest.catalogue.aliases or (), phones, odd)
     assert aliases.keys() >= {f"desk100{number}" for number in range(2, 7)}
     assert "desk1001" in aliases or odd[Odd.NULL_KEY] > 0
 
@@ -232,10 +238,10 @@ def test_a_poll_costs_as_many_statements_in_a_small_cluster_as_in_a_large_one(ma
             cost = []
             for agents, catalogue in ((True, False), (False, True), (False, False), (True, True)):
                 before = database.statements_run
-                reading = database.read(agents=agents, catalogue=catalogue)
+                reading = database.read(Wanted(agents=agents, catalogue=catalogue))
                 cost.append(database.statements_run - before)
                 if agents:
-                    assert len(list(reading.agents or ())) == plan.agents + plan.remote_agents
+                    assert len(list(reading.rest.agents or ())) == plan.agents + plan.remote_agents
             costs.append(cost)
     assert costs[0] == costs[1] == [7, 9, 2, 11]  # the first looks where the log of logins ends
 
@@ -249,7 +255,7 @@ def test_phones_and_aliases_that_did_not_change_are_not_read_again(reader: Vicid
     assert len(list(first.aliases or ())) == 6
     second = _catalogue(reader)
     assert (second.phones, second.aliases) == (None, None)
-    assert len(list(second.campaigns)) == 2
+    assert len(list(second.campaigns or ())) == 2
     again = _catalogue(reader, everything=True)
     assert (again.phones, again.aliases) == (first.phones, first.aliases)
 
@@ -325,16 +331,16 @@ def test_an_older_schema_is_read_and_what_it_lacks_is_told(make_vicidial: MakeVi
             "vicidial_confbridges.*",
         )
         assert {name: error for name, error in database.run_each().items() if error is not None} == {}
-        reading = database.read(agents=True, catalogue=True)
+        reading = database.read(Wanted(agents=True, catalogue=True))
     odd = OddRows()
     dialers = rows.dialers(reading.dialers, odd)
     assert len(dialers) == 3
     assert all(each.agent_logins and not each.confbridge for each in dialers.values())
-    assert list(reading.confbridges) == []
-    assert reading.catalogue is not None
-    phones = rows.phones(reading.catalogue.phones or (), dialers, odd)
+    assert list(reading.rest.confbridges or ()) == []
+    assert reading.rest.catalogue is not None
+    phones = rows.phones(reading.rest.catalogue.phones or (), dialers, odd)
     assert {phone.peer_status for phone in phones.values()} == {""}
-    assert reading.catalogue.missing_columns == database.missing_columns
+    assert reading.rest.catalogue.missing_columns == database.missing_columns
     assert not odd
 
 
@@ -344,7 +350,7 @@ def test_a_time_that_no_poll_moves_calls_no_screen_silent(vicidial: Vicidial) ->
     vicidial.run("UPDATE vicidial_live_agents SET last_update_time = NOW() - INTERVAL 1 HOUR")
     with VicidialDatabase(vicidial.settings) as database:
         assert database.missing_columns == ("vicidial_live_agents.last_update_time",)
-        assert database.read(agents=True, catalogue=False, screens=True).silent_screens == ()
+        assert database.read(Wanted(agents=True, screens=True)).rest.silent_screens == ()
 
 
 def test_a_column_that_is_not_granted_is_as_good_as_absent(vicidial: Vicidial) -> None:
@@ -365,7 +371,7 @@ def _call(vicidial: Vicidial, server_ip: str, status: str) -> None:
 
 
 def _work(database: VicidialDatabase, *dialers: str) -> dict[str, int] | None:
-    read = database.read(agents=False, catalogue=False, work=dialers).work
+    read = database.read(Wanted(work=dialers)).rest.work
     return None if read is None else rows.work(read)
 
 
@@ -420,7 +426,7 @@ def test_while_the_table_is_locked_the_poll_goes_on_without_work(vicidial: Vicid
 
 
 def _found(database: VicidialDatabase, *rooms: Room) -> frozenset[tuple[str, str]] | None:
-    read = database.read(agents=True, catalogue=False, rooms=rooms).channels
+    read = database.read(Wanted(agents=True, rooms=rooms)).rest.channels
     return None if read is None else rows.channels(read)
 
 
@@ -433,10 +439,10 @@ def test_a_screen_is_silent_if_it_has_not_polled_for_a_minute_and_a_half(
         vicidial.run(f"UPDATE vicidial_live_agents SET {heard} WHERE user = %s", seconds, user)
     vicidial.run(f"UPDATE vicidial_live_agents SET extension = 'R/1', {heard} WHERE user = 'R1'", 500)
     ((number,),) = vicidial.run("SELECT live_agent_id FROM vicidial_live_agents WHERE user = '1001'")
-    silent = reader.read(agents=True, catalogue=False, screens=True).silent_screens
+    silent = reader.read(Wanted(agents=True, screens=True)).rest.silent_screens
     assert silent is not None
     assert [int(session or 0) for session, _ in silent] == [number]
-    assert reader.read(agents=True, catalogue=False).silent_screens is None
+    assert reader.read(Wanted(agents=True)).rest.silent_screens is None
 
 
 def test_a_screen_is_lost_if_vicidial_keeps_its_login_and_not_its_session(
@@ -455,7 +461,7 @@ def test_a_screen_is_lost_if_vicidial_keeps_its_login_and_not_its_session(
         " VALUES ('session-1002', %s, 'SIP/1', NOW())",
         ONE,
     )
-    lost = reader.read(agents=True, catalogue=False, screens=True).lost_screens
+    lost = reader.read(Wanted(agents=True, screens=True)).rest.lost_screens
     assert lost is not None
     assert rows.lost_screens(lost) == {("1001", ONE)}
 
@@ -475,7 +481,7 @@ def test_somebody_is_in_a_room_if_a_channel_of_that_very_dialer_is(
     asked = (Room(ONE, "8600051"), Room(TWO, "8600051"), Room(TWO, "8600053"))
     assert _found(reader, *asked) == frozenset({(ONE, "8600051"), (TWO, "8600053")})
     assert _found(reader) is None
-    assert reader.read(agents=False, catalogue=False, rooms=asked).channels is None
+    assert reader.read(Wanted(rooms=asked)).rest.channels is None
 
 
 @pytest.mark.parametrize("table", ["live_sip_channels", "live_channels"])
@@ -493,7 +499,7 @@ def test_without_the_grant_nothing_is_known_of_rooms_and_all_else_is(vicidial: V
 def _error(settings: DatabaseSettings) -> DatabaseError:
     """Connect and read, and give what is said about it."""
     with pytest.raises(DatabaseError) as raised, VicidialDatabase(settings) as database:
-        database.read(agents=True, catalogue=True)
+        database.read(Wanted(agents=True, catalogue=True))
     said = str(raised.value)
     assert "\n" not in said
     assert settings.where in said
@@ -566,10 +572,10 @@ def test_a_statement_that_waits_is_cut_by_its_time_limit(vicidial: Vicidial, rea
         cursor.execute("LOCK TABLES vicidial_live_agents WRITE")
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailableError, match="does not answer"):
-            reader.read(agents=True, catalogue=False)
+            reader.read(Wanted(agents=True))
         assert time.monotonic() - began < on_this_machine(STATEMENT_SECONDS + 1)
     with VicidialDatabase(vicidial.settings) as again:
-        assert list(again.read(agents=True, catalogue=False).agents or ()) == []
+        assert list(again.read(Wanted(agents=True)).rest.agents or ()) == []
 
 
 def test_a_connection_that_was_killed_is_unavailable(vicidial: Vicidial, reader: VicidialDatabase) -> None:
@@ -577,7 +583,7 @@ def test_a_connection_that_was_killed_is_unavailable(vicidial: Vicidial, reader:
     ((number,),) = vicidial.run("SELECT IS_USED_LOCK(CONCAT('hotdesk.', DATABASE()))")
     vicidial.run(f"KILL {number}")
     with pytest.raises(DatabaseUnavailableError):
-        reader.read(agents=True, catalogue=False)
+        reader.read(Wanted(agents=True))
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------

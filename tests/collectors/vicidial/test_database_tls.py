@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from collectors.vicidial.database import DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.parts import Wanted
 from simulator import schema
 from simulator.database import Database
 
@@ -53,7 +54,7 @@ def guarded(server_folder: Path) -> Iterator[Guarded]:
 
 def test_the_right_authority_is_believed(guarded: Guarded) -> None:
     with VicidialDatabase(guarded.settings) as database:
-        assert database.read(agents=True, catalogue=True, everything=False).dialers == ()
+        assert database.read(Wanted(agents=True, catalogue=True)).dialers == ()
 
 
 def test_any_other_is_refused_in_one_line(guarded: Guarded, tmp_path: Path) -> None:

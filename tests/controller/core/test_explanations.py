@@ -9,7 +9,7 @@ from controller.core.explanations import Explanation, explain, heartbeat_words, 
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
-from messages.codes import DecisionCode
+from messages.codes import DecisionCode, Unreadable
 from messages.records import (
     Acknowledge,
     AgentStatus,
@@ -23,6 +23,7 @@ from messages.records import (
     NotMoved,
     Outage,
     Pause,
+    UnreadTable,
 )
 from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, campaign, desk_state, dialer, slot
@@ -245,3 +246,14 @@ def test_a_silent_screen_is_told_of_its_agent() -> None:
     (session,) = crowd(1)
     floor = Floor(msgspec.structs.replace(session, screen_silent_since_ms=NOW_MS))
     assert "That screen has been silent since" in words(floor.state, session.user)
+
+
+def test_the_sentence_about_a_cluster_names_the_tables_that_cannot_be_read() -> None:
+    state = desk_state(dialer(ONE), dialer(TWO))
+    assert state.observed.poll is not None
+    since_ms = state.observed.observed_at_ms - 12_000
+    locked = UnreadTable(table="vicidial_user_log", since_ms=since_ms, why=Unreadable.LOCKED)
+    state.observed.poll = msgspec.structs.replace(state.observed.poll, unread=(locked,))
+    told = "vicidial_user_log has not been read for 12 s: locked, or being read for long."
+    assert sentence_about(state, stale=False).endswith(told)
+    assert told not in sentence_about(state, stale=True)

@@ -5,9 +5,9 @@ import pytest
 
 from controller.core.actions import Outcome, after
 from controller.core.picks import answer_relogin
-from controller.core.plan import Plan
+from controller.core.plan import AGENTS_TABLE, AGENTS_UNREAD_SECONDS, Plan
 from controller.core.policy import MaintenanceWindow, Policy
-from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply
+from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply, Unreadable
 from messages.records import (
     AgentSession,
     AgentStatus,
@@ -19,6 +19,7 @@ from messages.records import (
     Pause,
     Relogin,
     ReloginStage,
+    UnreadTable,
 )
 from messages.words import reason
 from tests.support.builders import CLUSTER, NOW_MS, ONE, PLAIN, THREE, TWO, slot
@@ -74,6 +75,42 @@ def test_closed_dialers_keep_their_agents_unless_the_policy_says_otherwise() -> 
     assert floor.plan() == Plan([], [])
     floor.policy = msgspec.structs.replace(CALM, move_on_closed=True)
     assert [each.user for each in floor.moves()] == ["1001", "1002"]
+
+
+# --- what the collector cannot read, or must not write to --------------------------------------------------------
+
+
+def unread(since_seconds: float, table: str = AGENTS_TABLE) -> dict[str, object]:
+    at_ms = NOW_MS + 10_000
+    return {
+        "observed_at_ms": at_ms,
+        "unread": (UnreadTable(table=table, since_ms=at_ms - round(since_seconds * 1000), why=Unreadable.LOCKED),),
+    }
+
+
+@pytest.mark.parametrize(
+    ("poll", "acts", "code"),
+    [
+        (unread(AGENTS_UNREAD_SECONDS), True, None),
+        (unread(AGENTS_UNREAD_SECONDS + 0.1), True, ReasonCode.AGENTS_UNREAD),
+        (unread(600, "vicidial_user_log"), True, None),
+        ({"doubts": (ReasonCode.ANOTHER_INSTALLATION,)}, True, ReasonCode.ANOTHER_INSTALLATION),
+        ({"doubts": (ReasonCode.ANOTHER_INSTALLATION,)}, False, ReasonCode.ANOTHER_INSTALLATION),
+        ({"doubts": (ReasonCode.REPLICA,)}, True, ReasonCode.REPLICA),
+        ({"doubts": (ReasonCode.REPLICA,)}, False, None),
+    ],
+)
+def test_agents_are_moved_only_by_sessions_just_read_and_on_a_server_to_write_to(
+    poll: dict[str, object], acts: bool, code: ReasonCode | None
+) -> None:
+    floor = Floor(*crowd(1))
+    floor.acts = acts
+    floor.judge(ONE=DialerState.DOWN)
+    assert floor.state.observed.poll is not None
+    floor.state.observed.poll = msgspec.structs.replace(floor.state.observed.poll, **poll)
+    moved = floor.moves()
+    assert (None if floor.incident.withheld is None else floor.incident.withheld.code) == code
+    assert bool(moved) == (code is None)
 
 
 # --- who is moved where -----------------------------------------------------------------------------------------

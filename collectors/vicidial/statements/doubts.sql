@@ -1,0 +1,1 @@
+SELECT IFNULL(IS_USED_LOCK(CONCAT('hotdesk.other.', DATABASE())) <> CONNECTION_ID(), 0), @@GLOBAL.read_only
