@@ -101,6 +101,16 @@ def test_each_statement_has_its_row_in_the_table_of_costs() -> None:
     assert priced == statements - {"columns", "lock", "lock_held", "lock_other", "lock_other_free"}
 
 
+def test_the_page_of_failures_names_tests_and_scenarios_that_are_there() -> None:
+    text = (DOCS / "design" / "failures.md").read_text()
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 20
+    assert sorted(each for each in named if f"def {each}(" not in code) == []
+    stories = set(re.findall(r"`(\w+\.toml)`", text))
+    assert sorted(each for each in stories if not (ROOT / "tests" / "scenarios" / each).exists()) == []
+
+
 def test_each_metric_is_in_the_tables_and_none_else() -> None:
     registry = CollectorRegistry()
     ControllerInstruments(registry)

@@ -3,7 +3,7 @@
 from collections import deque
 from random import Random
 
-from collectors.leadership import Leadership, Step, Term
+from collectors.leadership import USELESS_SECONDS, Leadership, Step, Term
 from collectors.leading import DEFAULT_PACE, Due, entry
 from collectors.observer import Observer, Reading
 from messages.records import Outage
@@ -134,6 +134,7 @@ class Collector(Stoppable):
         self._outbox: deque[Entry] = deque()
         self._append_again_at = 0.0
         self._failing = False
+        self._held_up_since: float | None = None
         self._again = False
         paced = self._probes and self._world.sip_is_paced
         self._sip = SipProbes(self._world, self._draw, lambda: self.awake_for) if paced else None
@@ -294,7 +295,11 @@ class Collector(Stoppable):
             self.line.append(list(self._outbox))
         except LogError:
             self._failing = True
+            self._held_up_since = self.awake_for if self._held_up_since is None else self._held_up_since
+            if self.leads and self.awake_for - self._held_up_since > USELESS_SECONDS:
+                self._hang_up()  # another collector may reach the log
         else:
             self._outbox.clear()
+            self._held_up_since = None
             # what was stored in part may have come late, and was dropped then
             self._again, self._failing = self._again or self._failing, False
