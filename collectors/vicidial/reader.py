@@ -15,7 +15,7 @@ from typing import Self
 
 import structlog
 
-from collectors.observer import Reading, RestRows, Unread
+from collectors.observer import Reading, RestRows
 from collectors.unread import FailingStatements
 from collectors.vicidial.database import TABLES, DatabaseError, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Rest, Wanted
@@ -27,6 +27,8 @@ WAIT_SECONDS = 0.25
 """How long a poll waits for what is not vital. Nearly always it is there by then, and reaches the log half a second
 sooner."""
 JOIN_SECONDS = 1.0
+AGAIN_SECONDS = 0.5
+"""A connection that breaks sooner, in a statement, had been closed before."""
 
 
 class Reader:
@@ -85,12 +87,6 @@ class Reader:
                 raise self._refused
             self._begin()
             return reading._replace(rest=found, unread=self._failing.tables(time.monotonic()))
-
-    @property
-    def unread(self) -> dict[str, Unread]:
-        """The tables that cannot be read now."""
-        with self._guard:
-            return self._failing.tables(time.monotonic())
 
     @property
     def statements_run(self) -> int:
@@ -164,10 +160,9 @@ class Reader:
 
     def _run(self, which: str, name: str, asked: Sequence[object] = (), after: int = 0) -> Sequence[Row] | None:
         try:
-            database = self._connection(which)
-            rows = database.run(name, asked, after=after)
+            rows = self._run_on_what_is_left(which, name, asked, after)
         except DatabaseError as error:
-            self._note_failure(which, name, error)
+            self._note_failure(name, error)
             return None
         with self._guard:
             self._failing.answered(name, time.monotonic())
@@ -175,15 +170,29 @@ class Reader:
             self._counted["rows"] += len(rows)
         return rows
 
-    def _note_failure(self, which: str, name: str, error: DatabaseError) -> None:
+    def _run_on_what_is_left(self, which: str, name: str, asked: Sequence[object], after: int) -> Sequence[Row]:
+        """Run a statement; once more, over a new connection, if the server had hung up on a silent one."""
+        began, kept = time.monotonic(), which in self._connections
+        try:
+            return self._connection(which).run(name, asked, after=after)
+        except DatabaseError:
+            if not self._is_broken(which):
+                raise
+            self._close(which)
+            if not kept or time.monotonic() - began > AGAIN_SECONDS:
+                raise
+        return self._connection(which).run(name, asked, after=after)
+
+    def _note_failure(self, name: str, error: DatabaseError) -> None:
         with self._guard:
             if isinstance(error, DatabaseRefusedError) and not self._failing.has_answered(name):
                 self._refused = error
             self._failing.failed(name, error.why, time.monotonic())
             self._guard.notify_all()
-            broken = which in self._connections and not self._connections[which].open
-        if broken:
-            self._close(which)
+
+    def _is_broken(self, which: str) -> bool:
+        with self._guard:
+            return not self._ended and which in self._connections and not self._connections[which].open
 
     def _connection(self, which: str) -> VicidialDatabase:
         with self._guard:

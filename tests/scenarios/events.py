@@ -284,6 +284,15 @@ def _table_locked(stage: Stage, _: Event) -> End:
     return end
 
 
+def _agents_refused(stage: Stage, _: Event) -> End:
+    stage.world.agents_refused_at = stage.world.clock.now
+
+    def end() -> None:
+        stage.world.agents_refused_at = None
+
+    return end
+
+
 # --- hotdesk's own parts ---------------------------------------------------------------------------------------------
 
 
@@ -530,6 +539,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "database_switches_over": Happening(_another_is_asked, _takes(may="for")),
     "replication_stops": Happening(_another_is_asked, _takes(may="for")),
     "table_locked": Happening(_table_locked, _takes(may="for"), LOCK_SECONDS),
+    "agents_refused": Happening(_agents_refused, _takes(may="for")),
     "active": Happening(_each(_active), _FLAG),
     "agent_logins": Happening(_each(_agent_logins), _FLAG),
     "firewall_refuses": Happening(_each(_firewall_refuses), _PROBED),

@@ -7,9 +7,11 @@ from random import Random
 from string import ascii_lowercase
 
 from collectors.catalogue import CatalogueRows
-from collectors.observer import Reading, RestRows
+from collectors.observer import Reading, RestRows, Unread
 from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
+from controller.core.plan import AGENTS_TABLE
+from messages.codes import Unreadable
 from messages.records import ProbeResult
 
 ROOMS = 40
@@ -239,6 +241,8 @@ class World:
     """Web servers that hang, and with them the screens that ask them."""
     locked: bool = False
     """The tables can be read, and whoever writes waits."""
+    agents_refused_at: float | None = None
+    """Since when hotdesk may not read the agents' sessions; None: it may."""
     seen_as_of: "World | None" = None
     """What collectors and executors see instead, which stands still; None: this."""
     rooms: int = ROOMS
@@ -506,7 +510,7 @@ class World:
             ],
             rest=RestRows(
                 agents=[self._agent_row(each) for each in (*self.rows.values(), *self.remotes.values())]
-                if agents
+                if agents and self.agents_refused_at is None
                 else None,
                 conferences=[
                     (ip.encode(), str(self.rooms).encode(), str(self.rooms - taken[ip]).encode()) for ip in self.dialers
@@ -520,6 +524,9 @@ class World:
                 work=[(ip.encode(), str(self.dialers[ip].announced).encode()) for ip in work],
                 channels=channels if rooms else None,
             ),
+            unread={}
+            if self.agents_refused_at is None
+            else {AGENTS_TABLE: Unread(self.clock.now - self.agents_refused_at, Unreadable.REFUSED)},
             probes=self._probes() if probes else {},
             started=self._started() if probes else {},
             extensions=self._extensions(listed) if probes else {},

@@ -29,7 +29,9 @@ QUICK_SECONDS = WAIT_SECONDS + 0.5
 
 @pytest.fixture
 def vital(vicidial: Vicidial) -> Iterator[VicidialDatabase]:
+    """Yield the connection with the lock."""
     with VicidialDatabase(vicidial.settings) as made:
+        assert made.take_lock()
         yield made
 
 
@@ -103,6 +105,17 @@ def test_one_locked_table_costs_the_others_nothing(vicidial: Vicidial, reader: R
     )
     seen = read_until(reader, lambda reading: bool(reading.rest.logins))
     assert rows.logins(seen.rest.logins)["1002"].typed == "desk"
+
+
+def test_a_second_connection_that_the_server_has_closed_is_made_anew_without_a_word(
+    vicidial: Vicidial, reader: Reader
+) -> None:
+    mine = "SELECT id FROM information_schema.processlist WHERE user = %s AND id <> IS_USED_LOCK(%s)"
+    reader.take_failures()
+    for (number,) in vicidial.run(mine, vicidial.user, f"hotdesk.{vicidial.name}"):
+        vicidial.run(f"KILL {number}")
+    assert read_until(reader, lambda reading: reading.rest.agents is not None).unread == {}
+    assert not reader.take_failures()
 
 
 def test_a_crashed_table_is_told_of_and_read_again_once_it_is_repaired(
