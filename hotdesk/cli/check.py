@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from collectors.observer import Observer
+from collectors.outages import NO_LIMITS
 from collectors.probes.ami import AmiTarget, probe_ami
 from collectors.probes.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.probes.sip import SipTarget, probe_sip
@@ -170,6 +171,13 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                     subject=subject,
                     what=f"absent, or not granted: {', '.join(database.missing_columns)}",
                     remedy="an older VICIdial lacks some; grant those that are there",
+                )
+            if not database.keeps_limits:
+                yield Finding(
+                    verdict=Verdict.NOTE,
+                    subject=subject,
+                    what=NO_LIMITS,
+                    remedy="MariaDB 10.1, MySQL 5.7.8 and newer keep one: upgrade when you can",
                 )
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
