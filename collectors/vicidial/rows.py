@@ -25,6 +25,9 @@ LARGEST = 2**53
 WEIGHT_LINE = re.compile(r"(?P<server_ip>\d{1,3}(?:\.\d{1,3}){3})\s*,\s*(?P<weight>\d+)", re.ASCII)
 """The beginning of a line of weights that counts; VICIdial ignores the rest of that line, and skips any other."""
 
+LISTED = frozenset({"SIP", "PJSIP"})
+"""Protocols whose registered phones a dialer lists."""
+
 LEAST_TWIN = 5
 """The least length of a twin's address, blanks and all; VICIdial takes a shorter one, such as NONE, for none."""
 
@@ -307,17 +310,20 @@ def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:
     """Return the dialers without a `peer_status` for any phone."""
     phones = list(phones)
     written = {phone.server_ip for phone in phones if phone.peer_status not in NO_PEER_STATUS}
-    return frozenset(phone.server_ip for phone in phones if phone.protocol == "SIP") - written
+    return frozenset(phone.server_ip for phone in phones if phone.protocol in LISTED) - written
 
 
 def with_registrations(
     phones: Mapping[str, PhoneRow], registered: Mapping[ServerIp, Mapping[str, bool]]
 ) -> dict[str, PhoneRow]:
-    """Return the phones with the dialers' own answers about SIP phones filled in, if the table has none."""
+    """Return the phones with the dialers' own answers filled in, if the table has none."""
     filled = dict(phones)
     for name, phone in phones.items():
-        there = registered.get(phone.server_ip, {}).get(phone.extension)
-        if there is not None and phone.protocol == "SIP" and phone.peer_status in NO_PEER_STATUS:
+        told = registered.get(phone.server_ip)
+        if told is None or phone.peer_status not in NO_PEER_STATUS:
+            continue
+        there = told.get(f"{phone.protocol}/{phone.extension}")
+        if there is not None:
             filled[name] = phone._replace(peer_status="REGISTERED" if there else "UNREGISTERED")
     return filled
 

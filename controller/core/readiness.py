@@ -182,7 +182,10 @@ def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
             (unknown if phone.peer_status.upper() in NO_PEER_STATUS else known).add(phone.server_ip)
     for server_ip in sorted((unknown - known) & state.observed.dialers.keys()):
         what = "it is not known which of its phones are registered"
-        how = "have VICIdial's manager listener write phones.peer_status there, or set an AMI account for hotdesk"
+        how = (
+            "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account with the"
+            " permission reporting, which tells of SIP and PJSIP phones"
+        )
         yield _note("registration_not_known", f"dialer {server_ip}", what, how)
 
 

@@ -217,6 +217,17 @@ def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
         assert SECRET not in outcome.output + outcome.errors
 
 
+def test_check_says_that_the_one_login_is_in_use_which_may_be_hotdesks(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    ami.one_login, ami.logged_in = True, 1
+    outcome = command("check", **probeed(tmp_path, west, ami.port, ami.port, ami.port))
+    assert outcome.code == 0, outcome
+    notes = [line for line in lines_of(outcome, "note") if "Login Already In Use" in line]
+    assert len(notes) == 3
+    assert all("allowmultiplelogin" in line and "secret" not in line for line in notes)
+
+
 def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_probe(
     command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
 ) -> None:
