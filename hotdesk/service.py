@@ -217,9 +217,6 @@ class _Appending(Part):
         return () if failing is None else (f"the log takes no records: {failing}",)
 
 
-<<<<<<< HEAD
-class _Refused(PrometheusCollector):
-=======
 class _Queues(PrometheusCollector):
     """Counts the records that wait for the log, and those that were dropped."""
 
@@ -242,8 +239,7 @@ class _Queues(PrometheusCollector):
             yield family
 
 
-class _RefusedTokens(PrometheusCollector):
->>>>>>> 5a736999ad3f5fbbf111656539d2f1e6bd8152bc
+class _Refused(PrometheusCollector):
     """Counts what the guards of the API turned away."""
 
     def __init__(self, tokens: Tokens, connections: Connections) -> None:
