@@ -31,6 +31,7 @@ from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
 from controller.runtime.owner import Owner
 from hotdesk.api_server import ApiServer, listen, tokens_of
+from hotdesk.bounded import Connections
 from hotdesk.cluster_server import ClusterServer
 from hotdesk.collector_pool import CollectorPool
 from hotdesk.errors import LogFailure
@@ -85,11 +86,12 @@ class Service:
         self._wanted = wanted
         self._ending = False
         with ExitStack() as opened:
-            tokens, certificate = tokens_of(wanted.api), wanted.api.certificate()
+            tokens, certificate, proxies = tokens_of(wanted.api), wanted.api.certificate(), wanted.api.proxies()
             listener = opened.enter_context(listen(wanted.api))
             self.url = wanted.api.reached_at(listener.getsockname()[1], this_machine=socket.gethostname())
             """Where the API answers."""
-            self.registry = _registry(wanted, tokens)
+            connections = Connections()
+            self.registry = _registry(wanted, tokens, connections)
             loop = uvloop.new_event_loop()
             opened.callback(_close_loop, loop)
             self.log = open_log(wanted.log)
@@ -108,7 +110,9 @@ class Service:
                 on_startup=[begin for each in answering for begin in each.on_startup],
                 on_shutdown=[end for each in answering for end in each.on_shutdown],
             )
-            api = ApiServer(app, listener, certificate, loop, [each.following for each in answering])
+            api = ApiServer(
+                app, listener, certificate, loop, [each.following for each in answering], connections, proxies
+            )
             self._parts: Sequence[Part] = (*parts, api)
             """In the order in which they begin; settings are applied, and ends waited for, the other way round."""
             self._opened = opened.pop_all()
@@ -235,17 +239,19 @@ class _Queues(PrometheusCollector):
             yield family
 
 
-class _RefusedTokens(PrometheusCollector):
+class _Refused(PrometheusCollector):
     """Counts what the guards of the API turned away."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, connections: Connections) -> None:
         self._tokens = tokens
+        self._connections = connections
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield the counts."""
         for spec, count in (
             (metrics.TOKENS_REFUSED, self._tokens.refused),
             (metrics.SCOPE_REFUSED, self._tokens.too_low),
+            (metrics.CONNECTIONS_REFUSED, self._connections.refused),
         ):
             yield CounterMetricFamily(spec.name, spec.help, value=count)
 
@@ -255,13 +261,13 @@ def _name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def _registry(wanted: Wanted, tokens: Tokens) -> CollectorRegistry:
+def _registry(wanted: Wanted, tokens: Tokens, connections: Connections) -> CollectorRegistry:
     disable_created_metrics()  # type: ignore[no-untyped-call] # each would double its counter's series, and nothing here needs them
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     Gauge(*metrics.BUILD_INFO, registry=registry).labels(VERSION, platform.python_version()).set(1)
-    registry.register(_RefusedTokens(tokens))
+    registry.register(_Refused(tokens, connections))
     role = Gauge(*metrics.ROLE, registry=registry)
     for each in wanted.roles:
         role.labels(each, "kafka" if wanted.log.bootstrap else "file").set(1)

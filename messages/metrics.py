@@ -188,6 +188,10 @@ ACTIONS = Metric(
     ("cluster", "action", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that receive updates.")
+CONNECTIONS_REFUSED = Metric(
+    "hotdesk_connections_refused",
+    "Connections to the API that were hung up on: too many of them, a request too long, too slow or too many at once.",
+)
 TOKENS_REFUSED = Metric("hotdesk_tokens_refused", "Requests without a token, or with one that the token file lacks.")
 SCOPE_REFUSED = Metric("hotdesk_scope_refused", "Requests with a known token whose scope is too low.")
 ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))
