@@ -59,9 +59,9 @@ READER_FETCH_WAIT_MS = 20
 READ_SECONDS = 8.0
 """A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail that is connected to none of its partitions' leaders for this long reports that the log is unavailable."""
+"""After this long a tail that lacks a leader, and is connected to no broker at all, reports that the log is unavailable."""
 MISSED_LEADER_SECONDS = 15.0
-"""The same for a tail that is connected to some of the leaders. Kafka takes 9 s to give up a broker that died, and
+"""The same for a tail that is connected to some broker. Kafka takes 9 s to give up a broker that died, and
 others lead then: a tail that goes on need not read anything again."""
 
 
@@ -353,8 +353,8 @@ class KafkaTail:
         """As `Tail.poll`.
 
         Raises:
-            LogUnavailableError: no record came, and no partition has had a connected leader for `SILENCE_SECONDS`, or
-                one of them has had none for `MISSED_LEADER_SECONDS`.
+            LogUnavailableError: no record came, and some partition has had no connected leader for
+                `MISSED_LEADER_SECONDS`; without any connection for `SILENCE_SECONDS`.
             LogRefusedError: this user may no longer read.
         """
         with explained(self._settings, "following"):
@@ -400,8 +400,7 @@ class KafkaTail:
     def _raise_if_unconnected(self) -> None:
         """Raise if no record came for want of a connection: kafka-python reconnects for ever without a word."""
         leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
-        connected = [leader for leader in leaders if leader is not None and self._net.connected(leader)]
-        if len(connected) == len(leaders):
+        if all(leader is not None and self._net.connected(leader) for leader in leaders):
             self._unconnected_since = None
             return
         now = time.monotonic()
@@ -409,7 +408,8 @@ class KafkaTail:
             self._unconnected_since = now
         # kafka-python asks only when a connection broke, and that of a broker that stands still breaks late
         self._net.cluster.request_update()
-        if now - self._unconnected_since >= (MISSED_LEADER_SECONDS if connected else SILENCE_SECONDS):
+        answers = any(self._net.connected(each.node_id) for each in self._net.cluster.brokers())
+        if now - self._unconnected_since >= (MISSED_LEADER_SECONDS if answers else SILENCE_SECONDS):
             refusal = self._net.connections.refusal
             raise our_error(self._settings, "following", refusal or errors.KafkaConnectionError())
 
