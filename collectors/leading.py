@@ -165,7 +165,7 @@ class Leading:
             began = Resynchronise(cluster=self._cluster, ordered_at_ms=term.began_ms, by=self._name, epoch=term.epoch)
             self._outbox.put([entry_of(began)])
             parts = _Parts(observer, reader, _Doubts(database), prober)
-            mended = self._outbox.mended
+            mended = self._outbox.mended(self._cluster)
             for number in self._ticks(database, stop):
                 asked = _orders(orders, self._cluster)
                 if asked.epoch > term.epoch:
@@ -174,9 +174,9 @@ class Leading:
                     asked.again
                     or self._pace.is_everything_due(number)
                     # an append that failed may have been stored in part, and what came late was dropped as old
-                    or mended != self._outbox.mended
+                    or mended != self._outbox.mended(self._cluster)
                 )
-                mended = self._outbox.mended
+                mended = self._outbox.mended(self._cluster)
                 now_ms, due = term.at_ms(time.monotonic()), self._pace.due(number, again=again)
                 parts.doubts.look(observer.last_beat_ms, now_ms)
                 self._poll(parts, now_ms, due)
@@ -190,10 +190,10 @@ class Leading:
         due = time.monotonic()
         for number in count():
             self._check_log()
-            while self._outbox.full:
+            while self._outbox.full(self._cluster):
                 self._check_log()
                 database.holds_lock()  # a word now and then, or the server hangs up and the lock is gone
-                if self._outbox.wait_until_room(LOCK_SECONDS) or stop.is_set():
+                if self._outbox.wait_until_room(self._cluster, LOCK_SECONDS) or stop.is_set():
                     break
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
@@ -201,7 +201,7 @@ class Leading:
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
     def _check_log(self) -> None:
-        held_up = self._outbox.held_up_seconds()
+        held_up = self._outbox.held_up_seconds(self._cluster)
         if held_up > USELESS_SECONDS:
             raise LogUnavailableError(
                 f"the log has taken no records for {held_up:.0f} s; another collector may reach it, and gets the lock"

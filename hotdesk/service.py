@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,8 @@ from typing import Self
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector as PrometheusCollector
@@ -41,6 +42,7 @@ from hotdesk.tls import trust
 from hotdesk.version import VERSION
 from hotdesk.wanted import Role, Wanted
 from messages import metrics
+from messages.topics import Topic
 from stream.embedded.log import EmbeddedLog
 from stream.kafka.log import KafkaLog
 from stream.log import Log, LogError
@@ -202,7 +204,7 @@ class _Appending(Part):
 
     def __init__(self, outbox: Outbox, registry: CollectorRegistry) -> None:
         self._outbox = outbox
-        Gauge(*metrics.OUTBOX_RECORDS, registry=registry).set_function(lambda: len(outbox))
+        registry.register(_Queues(outbox))
 
     def join(self, deadline: float) -> None:
         """Append what is left."""
@@ -213,6 +215,28 @@ class _Appending(Part):
         """Return why nothing can be appended."""
         failing = self._outbox.failing_since
         return () if failing is None else (f"the log takes no records: {failing}",)
+
+
+class _Queues(PrometheusCollector):
+    """Counts the records that wait for the log, and those that were dropped."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """Yield them by topic."""
+        families: tuple[
+            tuple[type[GaugeMetricFamily | CounterMetricFamily], metrics.Metric, Mapping[Topic, int]], ...
+        ] = (
+            (GaugeMetricFamily, metrics.OUTBOX_RECORDS, self._outbox.lengths()),
+            (GaugeMetricFamily, metrics.OUTBOX_FAILING, self._outbox.failing_clusters()),
+            (CounterMetricFamily, metrics.OUTBOX_DROPPED, self._outbox.dropped()),
+        )
+        for kind, spec, found in families:
+            family = kind(spec.name, spec.help, labels=spec.labels)
+            for topic in Topic:
+                family.add_metric([topic], found.get(topic, 0))
+            yield family
 
 
 class _Refused(PrometheusCollector):

@@ -159,7 +159,13 @@ STATEMENTS_FAILED = Metric(
 )
 POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable, refused or failed.", ("cluster", "kind"))
 RECORDS_PUBLISHED = Metric("hotdesk_records_published", "Records queued for the log.", ("cluster",))
-OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait to be appended to the log.")
+OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait to be appended to the log.", ("topic",))
+OUTBOX_FAILING = Metric(
+    "hotdesk_outbox_failing_clusters", "Clusters of which the log takes no records of a topic.", ("topic",)
+)
+OUTBOX_DROPPED = Metric(
+    "hotdesk_outbox_dropped_records", "Records that were dropped, since too many waited for the log.", ("topic",)
+)
 
 RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records folded, by result.", ("cluster", "result"))
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")

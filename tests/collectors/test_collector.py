@@ -430,7 +430,7 @@ def test_a_full_queue_stops_the_polling_instead_of_dropping(
     collector = start(to=line, bound=12)
     following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     line.cut()
-    assert eventually(lambda: collector.outbox.full)
+    assert eventually(lambda: collector.outbox.full("west"))
     polled = collector.metric("hotdesk_poll_seconds_count")
     refused = line.refused
     assert eventually(lambda: line.refused > refused)
