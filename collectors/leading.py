@@ -24,11 +24,12 @@ from collectors.vicidial.database import DatabaseError, DatabaseUnavailableError
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.reader import Reader
 from collectors.vicidial.rows import OddRows, dialers
-from messages.codec import UndecodableRecordError, decode
+from messages.codec import STAMP_HEADER, UndecodableRecordError, decode, decode_stamp
 from messages.codes import ReasonCode
+from messages.keys import KIND_EPOCH
 from messages.records import Resynchronise
 from messages.topics import Key, Topic, partition_of
-from stream.entries import end_of_observation, entry_of
+from stream.entries import begin_of_term, end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
 
@@ -162,8 +163,7 @@ class Leading:
             Prober({}, pacing=self._pacing) if self._probes.any_probe else nullcontext() as prober,
             Reader(database) as reader,
         ):
-            began = Resynchronise(cluster=self._cluster, ordered_at_ms=term.began_ms, by=self._name, epoch=term.epoch)
-            self._outbox.put([entry_of(began)])
+            self._outbox.put([begin_of_term(self._cluster, term.epoch, self._name)])
             parts = _Parts(observer, reader, _Doubts(database), prober)
             mended = self._outbox.mended(self._cluster)
             for number in self._ticks(database, stop):
@@ -310,13 +310,11 @@ def _orders(tail: Tail, cluster: str) -> _Orders:
     except LogUnavailableError:
         return _Orders(again, epoch)  # none is lost: it will still be there, and the outbox holds the records meanwhile
     for stored in news:
-        if Key.parse(stored.key).cluster != cluster or stored.value is None:
-            continue
-        try:
-            order = decode(stored.topic, stored.value)
-        except UndecodableRecordError:
-            continue  # the controller reads every order too, and reports this one
-        if isinstance(order, Resynchronise):
-            again |= not order.epoch
-            epoch = max(epoch, order.epoch)
+        key = Key.parse(stored.key)
+        # the controller reads every order too, and reports what cannot be decoded
+        with suppress(UndecodableRecordError):
+            if key == Key(cluster, KIND_EPOCH):
+                epoch = max(epoch, decode_stamp(dict(stored.headers).get(STAMP_HEADER, b""))[0])
+            elif key.cluster == cluster and stored.value is not None:
+                again |= isinstance(decode(stored.topic, stored.value), Resynchronise)
     return _Orders(again, epoch)

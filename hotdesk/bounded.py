@@ -24,10 +24,10 @@ PIPELINED = 16
 """Most requests of one connection that wait for the answer to an earlier one."""
 REQUEST_SECONDS = 10.0
 """How long a request may take to come in, from the opening of the connection, or its first byte, to its last."""
-CONNECTIONS = 1500
-"""Most connections at once: room for the 500 viewers of a status page and two thousand picks a second."""
-OF_ADDRESS = 1000
-"""Most of them of one address, so that others are still served."""
+CONNECTIONS = 3000
+"""Most connections at once: room for many more viewers of a status page than it serves, and for any number of picks."""
+OF_ADDRESS = 2 / 3
+"""The part of them that one address may take, so that others are still served."""
 SPARE_DESCRIPTORS = 256
 """Descriptors kept back for the database, the log and probes."""
 SLICE = 16 * 1024
@@ -44,6 +44,8 @@ class Connections:
         self._most = (
             CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, soft - SPARE_DESCRIPTORS))
         )
+        self.of_address = max(1, round(self._most * OF_ADDRESS))
+        """Most connections of one address."""
         self._of: Counter[str] = Counter()
         self._warn_once = WarnOnce()
         self.refused = 0
@@ -52,7 +54,7 @@ class Connections:
     def add(self, address: str) -> bool:
         """Count a connection; return False if there are too many, in all or of this address."""
         self._of[address] += 1
-        return self._of.total() <= self._most and self._of[address] <= OF_ADDRESS
+        return self._of.total() <= self._most and self._of[address] <= self.of_address
 
     def remove(self, address: str) -> None:
         """Count a connection no more."""

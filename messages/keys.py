@@ -37,6 +37,8 @@ KIND_ARRIVAL = "arrival"
 KIND_FENCE = "fence"
 KIND_SCREEN = "screen"
 KIND_HOOK = "hook"
+KIND_EPOCH = "epoch"
+"""Among the orders: which epoch has begun. No record, since a hotdesk of any version must read it."""
 
 _KINDS: dict[type[Record], tuple[str, str]] = {
     AgentSession: (KIND_AGENT, "user"),

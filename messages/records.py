@@ -297,10 +297,6 @@ class Order(Record, frozen=True, kw_only=True, gc=False):
 class Resynchronise(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/resynchronise`: the collector publishes everything again."""
 
-    epoch: Whole = 0
-    """The epoch that has just begun: whoever still leads in an earlier one ends its term, and publishes nothing; 0: a
-    person asked."""
-
 
 class Pause(Order, frozen=True, kw_only=True, gc=False):
     """Key `cluster/pause`: suspend the automation of this cluster."""

@@ -1,7 +1,7 @@
 """Encode records as entries of the log: topic, key, value and stamp."""
 
 from messages.codec import STAMP_HEADER, encode, encode_stamp
-from messages.keys import key_of
+from messages.keys import KIND_EPOCH, key_of
 from messages.records import (
     AgentPause,
     Arrival,
@@ -65,6 +65,12 @@ def end_of_slot(slot: LoginSlot, by: str) -> Entry:
 def end_of_order(key: Key, by: str) -> Entry:
     """Return the tombstone that ends an order; `by` is the process that ends it."""
     return Entry(Topic.ORDERS, str(key), None, ((WRITER_HEADER, by.encode()),))
+
+
+def begin_of_term(cluster: str, epoch: int, by: str) -> Entry:
+    """Return what tells whoever leads in an earlier epoch to give way. It has no value: any hotdesk can read it."""
+    headers = ((STAMP_HEADER, encode_stamp(epoch, 0)), (WRITER_HEADER, by.encode()))
+    return Entry(Topic.ORDERS, str(Key(cluster, KIND_EPOCH)), None, headers)
 
 
 def end_of_action(key: Key, by: str) -> Entry:

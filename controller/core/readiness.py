@@ -3,6 +3,7 @@
 A collector compares secrets, and reports only that they differ (`AliasDefect`); all else follows from the state.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -17,6 +18,8 @@ from messages.words import remedy, sentence
 
 LEAST_DIALERS = 2
 LEAST_CASCADE = 2
+LONGEST_LOGIN = 20
+"""Signs, as in VICIdial's login form."""
 SLICE = 500
 """Aliases to check in one go: too few for a login to notice."""
 
@@ -115,6 +118,11 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
     if dialer is None:
         yield _error("no_such_dialer", where, f"{on}: there is no such server", "correct the phone's server_ip")
         return
+    if not _is_carried(phone.login):
+        what = (
+            f"{on} has signs in its login that VICIdial's page does not carry: the login hook leaves such a pick alone"
+        )
+        yield _warning("login_not_carried", where, what, "rename it: letters, digits, - and _, at most 20")
     if not phone.active:
         yield _error("phone_inactive", where, f"{on} is not active", "set the phone active, or unlist it")
     life = state.observed.health.dialers.get(phone.server_ip, NOT_JUDGED).life
@@ -129,6 +137,13 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
             f"{on} is {phone.peer_status}",
             "have the softphone register on every dialer of the alias, and stay registered",
         )
+
+
+def _is_carried(login: str) -> bool:
+    """Return True if the login page can be given a phone's login: the rule of `hook/hotdesk-hook.php`."""
+    return 0 < len(login) <= LONGEST_LOGIN and all(
+        sign in "-_0123456789" or unicodedata.category(sign).startswith("L") for sign in login
+    )
 
 
 def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:

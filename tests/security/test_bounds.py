@@ -1,5 +1,6 @@
 """What a client may cost before it has shown a token: one that exceeds a bound is hung up on, and all others go on."""
 
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hotdesk.bounded import HEAD_BYTES, HEAD_LINES, OF_ADDRESS, PIPELINED, REQUEST_SECONDS
+from hotdesk.bounded import CONNECTIONS, HEAD_BYTES, HEAD_LINES, OF_ADDRESS, PIPELINED, REQUEST_SECONDS
 from tests.support.processes import Process, Start, until
 from tests.support.timing import on_this_machine
 
@@ -138,8 +139,13 @@ def test_who_asks_for_nothing_or_too_slowly_is_hung_up_on(served: Process) -> No
 
 
 def test_one_address_cannot_take_all_connections(served: Process) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = round(CONNECTIONS * OF_ADDRESS)
     with ExitStack() as stack:
-        for _ in range(OF_ADDRESS + 50):
+        if soft < most + 500:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(most + 50):
             stack.enter_context(connected(served, "127.0.0.9"))
         until(lambda: served.client.metric("hotdesk_connections_refused_total") >= 50, "the rest is hung up on")
         assert served.client.http.get("/healthz").is_success
