@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -58,9 +59,9 @@ READER_FETCH_WAIT_MS = 20
 READ_SECONDS = 8.0
 """A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail that is connected to none of its partitions' leaders for this long reports that the log is unavailable."""
+"""A tail that lacks a leader, and is connected to no broker at all, says after this long that the log is unavailable."""
 MISSED_LEADER_SECONDS = 15.0
-"""The same for a tail that is connected to some of the leaders. Kafka takes 9 s to give up a broker that died, and
+"""The same for a tail that is connected to some broker. Kafka takes 9 s to give up a broker that died, and
 others lead then: a tail that goes on need not read anything again."""
 
 
@@ -81,6 +82,8 @@ class KafkaLog:
         self._reader_lock = threading.Lock()
         self._producers: dict[Topic, Any] = {}
         """One for each topic: a topic whose appends fail gets a new one, and disturbs no other."""
+        self._users: Counter[Any] = Counter()
+        """How many appends are under way with each producer."""
         self._reader: Any = None
         self._verified: frozenset[Topic] = frozenset()
         self._closed = False
@@ -226,12 +229,11 @@ class KafkaLog:
         self._verified |= unknown
 
     def _send(self, topic: Topic, entries: Sequence[Entry]) -> None:
-        with self._explained("appending"):
-            producer = self._ready_producer(topic)
+        with self._explained("appending"), self._in_use(topic) as producer:
             try:
                 sent = [send(producer, self._settings, entry) for entry in entries]
             except errors.KafkaError:
-                self._discard(topic, producer)
+                self._replace(topic, producer)
                 raise
             outcomes = wait_for(producer, sent, time.monotonic() + APPEND_SECONDS)
             failures = [failure for failure in outcomes if failure is not None]
@@ -239,27 +241,38 @@ class KafkaLog:
                 return
             # the next append gets a new producer: after some failures kafka-python's own sends nothing any more
             # (docs/guide/kafka.md, "A broker that dies"). What was in progress may be stored twice then, as `append`
-            # says; the discarded one must not send it later, over what the new one sends
-            self._discard(topic, producer)
+            # says; but not later: the old one has given it up, and sends only what others still wait for
+            self._replace(topic, producer)
             error = our_error(self._settings, "appending", failures[0])
             error.at_fault = [entry for entry, failure in zip(entries, outcomes, strict=True) if failure is not None]
             raise error from failures[0]
 
-    def _ready_producer(self, topic: Topic) -> Any:  # noqa: ANN401 - kafka-python has no types
+    @contextlib.contextmanager
+    def _in_use(self, topic: Topic) -> Iterator[Any]:
+        """Yield the producer of a topic, opened if need be. One that was replaced ends with the last of its users."""
         with self._lock:
             if self._closed:
                 raise LogRefusedError("this log is closed")
             if topic not in self._producers:
                 self._producers[topic] = open_producer(self._options, linger_ms=LINGER_MS)
-            return self._producers[topic]
+            producer = self._producers[topic]
+            self._users[producer] += 1
+        try:
+            yield producer
+        finally:
+            with self._lock:
+                self._users[producer] -= 1
+                over = self._producers.get(topic) is not producer and not self._users[producer]
+                if not self._users[producer]:
+                    del self._users[producer]
+            if over:
+                discard_producer(producer)
 
-    def _discard(self, topic: Topic, producer: Any) -> None:  # noqa: ANN401 - kafka-python has no types
-        """Use a producer no more, unless another thread has seen to that."""
+    def _replace(self, topic: Topic, producer: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+        """Begin no append with a producer any more, unless another thread has seen to that."""
         with self._lock:
-            if self._producers.get(topic) is not producer:
-                return
-            del self._producers[topic]
-        discard_producer(producer)
+            if self._producers.get(topic) is producer:
+                del self._producers[topic]
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Yield a partition's records from `offset` to its present end, `step` at a time.
@@ -340,8 +353,8 @@ class KafkaTail:
         """As `Tail.poll`.
 
         Raises:
-            LogUnavailableError: no record came, and no partition has had a connected leader for `SILENCE_SECONDS`, or
-                one of them has had none for `MISSED_LEADER_SECONDS`.
+            LogUnavailableError: no record came, and some partition has had no connected leader for
+                `MISSED_LEADER_SECONDS`; without any connection for `SILENCE_SECONDS`.
             LogRefusedError: this user may no longer read.
         """
         with explained(self._settings, "following"):
@@ -387,8 +400,7 @@ class KafkaTail:
     def _raise_if_unconnected(self) -> None:
         """Raise if no record came for want of a connection: kafka-python reconnects for ever without a word."""
         leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
-        connected = [leader for leader in leaders if leader is not None and self._net.connected(leader)]
-        if len(connected) == len(leaders):
+        if all(leader is not None and self._net.connected(leader) for leader in leaders):
             self._unconnected_since = None
             return
         now = time.monotonic()
@@ -396,7 +408,8 @@ class KafkaTail:
             self._unconnected_since = now
         # kafka-python asks only when a connection broke, and that of a broker that stands still breaks late
         self._net.cluster.request_update()
-        if now - self._unconnected_since >= (MISSED_LEADER_SECONDS if connected else SILENCE_SECONDS):
+        answers = any(self._net.connected(each.node_id) for each in self._net.cluster.brokers())
+        if now - self._unconnected_since >= (MISSED_LEADER_SECONDS if answers else SILENCE_SECONDS):
             refusal = self._net.connections.refusal
             raise our_error(self._settings, "following", refusal or errors.KafkaConnectionError())
 

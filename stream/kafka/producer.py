@@ -18,7 +18,7 @@ DELIVERY_MS = 15_000
 """An append that is not acknowledged within this time has failed. Kafka takes 9 s to give up a broker that died
 (`broker.session.timeout.ms`), and some 2 s more if that one was the active controller. Until then no other broker can
 store anything in its stead, and the records on their way are stored the moment it is given up: a shorter wait would
-only send them again."""
+only send them again. And it would need a new producer, whose id a broker may have to ask the dead controller for."""
 REFRESH_SECONDS = 1.0
 """While an acknowledgement is missing, Kafka is asked this often who leads. kafka-python asks when a connection broke,
 and that of a broker that stands still breaks late."""

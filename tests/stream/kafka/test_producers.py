@@ -1,7 +1,8 @@
 """What follows an append that Kafka did not acknowledge, with producers that do what kafka-python's do on a bad day."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from messages.topics import Topic
 from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Entry, LogUnavailableError
+from tests.support.builders import eventually
 
 WEST, EAST = Entry(Topic.RANKINGS, "west", b"1"), Entry(Topic.RANKINGS, "east", b"1")
 
@@ -18,20 +20,25 @@ WEST, EAST = Entry(Topic.RANKINGS, "west", b"1"), Entry(Topic.RANKINGS, "east", 
 class Outcome:
     """The future of an acknowledgement."""
 
-    def __init__(self, *, stored: bool) -> None:
-        self.is_done = stored
+    def __init__(self, is_stored: Callable[[], bool]) -> None:
+        self._is_stored = is_stored
+
+    @property
+    def is_done(self) -> bool:
+        return self._is_stored()
 
     def get(self, timeout: float) -> None:
-        if not self.is_done:
+        if not eventually(self._is_stored, timeout):
             raise KafkaTimeoutError(f"nothing within {timeout} s")
 
 
 class Producer:
     """A producer that is alive, or one that has stopped: that cannot even be closed."""
 
-    def __init__(self, loses: frozenset[bytes], over: threading.Event) -> None:
+    def __init__(self, loses: frozenset[bytes], over: threading.Event, slow: set[bytes]) -> None:
         self._loses = loses
         self._over = over
+        self._slow = slow
         self.sent: list[bytes] = []
         self.ended = False
         self.asked = 0
@@ -40,7 +47,7 @@ class Producer:
     def send(self, _topic: str, *, key: bytes, **_: Any) -> Outcome:  # noqa: ANN401 # as kafka-python has it
         assert not self.ended
         self.sent.append(key)
-        return Outcome(stored=key not in self._loses)
+        return Outcome(lambda: key not in self._loses | self._slow)
 
     def request_update(self) -> None:
         self.asked += 1
@@ -62,11 +69,13 @@ class Scene:
     def __init__(self, over: threading.Event) -> None:
         self.over = over
         self.losses: list[frozenset[bytes]] = []
+        self.slow: set[bytes] = set()
+        """The records of these keys wait until a test lets them go."""
         self.opened: list[Producer] = []
         self.log = KafkaLog(KafkaSettings(partitions=4))
 
     def open(self, *_: object, **__: object) -> Producer:
-        self.opened.append(Producer(self.losses.pop(0), self.over))
+        self.opened.append(Producer(self.losses.pop(0), self.over, self.slow))
         return self.opened[-1]
 
 
@@ -96,6 +105,26 @@ def test_after_the_first_append_that_timed_out_there_is_a_new_producer_and_nobod
     scene.log.append([WEST])
     assert not scene.over.is_set(), "the old one is not closed yet"
     assert [each.sent for each in scene.opened] == [[b"west"], [b"west"]]
+
+
+def test_an_append_that_fails_ends_none_that_is_under_way_beside_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.losses = [frozenset({b"east"}), frozenset()]
+    scene.slow.add(b"west")
+    monkeypatch.setattr("stream.kafka.log.APPEND_SECONDS", 60.0)
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(scene.log.append, [WEST])
+        assert eventually(lambda: bool(scene.opened) and scene.opened[0].asked > 0), "it waits"
+        monkeypatch.setattr("stream.kafka.log.APPEND_SECONDS", 0.2)
+        with pytest.raises(LogUnavailableError):
+            scene.log.append([EAST])
+        assert not scene.opened[0].ended
+        scene.log.append([EAST])
+        assert len(scene.opened) == 2
+        scene.slow.clear()
+        assert beside.result(20) is None
+    assert eventually(lambda: scene.opened[0].ended)
 
 
 def test_an_append_that_fails_names_what_failed(scene: Scene) -> None:
