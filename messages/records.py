@@ -164,6 +164,9 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """The tables that cannot be read now; what was last read from them still counts."""
     doubts: tuple[ReasonCode, ...] = ()
     """Reasons that only the collector can know, for which nothing may be carried out."""
+    waited_ms: Whole = 0
+    """How long it waited in its collector until it was appended. That is known only once it is encoded: it travels in a
+    header, and never in the value."""
 
 
 class Outage(Stamped, frozen=True, kw_only=True, gc=False):

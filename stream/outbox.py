@@ -19,6 +19,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from stream.entries import aged, queued
 from stream.log import Entry, Log, LogError
 
 DEFAULT_BOUND = 100_000
@@ -72,7 +73,8 @@ class Outbox:
     def put(self, entries: Sequence[Entry]) -> None:
         """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
         with self._changed:
-            self._queue.extend(entries)
+            now = time.monotonic()
+            self._queue.extend(queued(entry, now) for entry in entries)
             self._changed.notify_all()
 
     def wait_until_room(self, timeout_seconds: float) -> bool:
@@ -127,7 +129,8 @@ class Outbox:
             retry_error_callback=lambda _: False,
         ):
             with attempt:
-                self._log.append(batch)
+                now = time.monotonic()
+                self._log.append([aged(entry, now) for entry in batch])
                 appended = True
         self._trying_since = None
         if not appended:

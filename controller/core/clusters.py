@@ -158,11 +158,13 @@ class Clusters:
         """Make the plan of a cluster after its poll, if this process owns it, and publish its ranking."""
         if not cluster.owned or self.outdated_in(frozenset({partition_of(cluster.name, self._partitions)})):
             return
-        plan = cluster.make_plan(now)
-        if cluster.policy.acts:
-            folded.plans[cluster.name] = plan
-        else:
-            folded.entries.extend(cluster.advise(plan))
+        # see Note [A process that has just begun] in controller.core.freshness
+        if cluster.freshness.is_settled(now):
+            plan = cluster.make_plan(now)
+            if cluster.policy.acts:
+                folded.plans[cluster.name] = plan
+            else:
+                folded.entries.extend(cluster.advise(plan))
         folded.entries.append(entry_of(cluster.snapshot()))
 
     def _dead_letters(self) -> list[Entry]:
