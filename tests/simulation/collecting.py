@@ -218,6 +218,7 @@ class Collector(Stoppable):
 
     @property
     def _wall_ms(self) -> int:
+        """The wall clock by which its term begins, which may be wrong; windows are held against the right one."""
         return round((self.clock.wall + self.wall_ahead) * 1000)
 
     def _append_claim(self, claim: Entry) -> None:
@@ -250,6 +251,7 @@ class Collector(Stoppable):
         if self._sip is not None:
             reading = reading._replace(probes=self._sip.add_to(reading.probes))
         self._since_ms = term.at_ms(now)
+        self._observer.wall_ahead_ms = round(self.clock.wall * 1000) - self._since_ms
         self._queue([entry(each) for each in self._observer.observe(self._since_ms, reading)])
         stamp = (self._observer.epoch, self._observer.sequence)
         self._seen.polls(self.name, stamp, holds_lock=self._database.holder is connection)
