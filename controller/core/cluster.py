@@ -164,6 +164,8 @@ class Cluster:
         """Record when a record came in from the live log, in seconds of this process's monotonic clock."""
         if isinstance(news, Poll | Outage):
             self.freshness.heard_at = now
+        if isinstance(news, Poll) and folded is Folded.STALE:
+            self.freshness.record_older_poll(now)
         if folded is Folded.POLL:
             observed = self.state.observed
             waited_ms = 0 if observed.poll is None else observed.poll.waited_ms

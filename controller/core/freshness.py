@@ -29,6 +29,8 @@ NOISE_SECONDS = 0.05
 QUICKER_SECONDS = 0.3
 """By so much the quickest way falls only if polls come faster than they are made: a sound one is read, sent and folded
 in less."""
+ANEW_SECONDS = 30.0
+"""When for so long no poll came but such as are older than what is known, what is known is of another log."""
 SETTLES_SECONDS = 0.4
 """So long polls must have come no faster than they are made: most of the time from one to the next."""
 
@@ -49,6 +51,8 @@ class Freshness(msgspec.Struct):
     """The quickest way as far as it follows clocks that drift: below it by more, polls came faster than are made."""
     believed_since: float = 0.0
     """When they last did, or when the epoch began."""
+    contradicted_since: float | None = None
+    """Since when all polls that come are older than the latest one; None: they are not."""
 
     def record_poll(self, stamp: Stamp, observed_at_ms: int, waited_ms: int, now: float) -> None:
         """Record the arrival of a poll, and its age by then."""
@@ -63,7 +67,19 @@ class Freshness(msgspec.Struct):
         if self.quickest_way < self.believed_way - QUICKER_SECONDS:
             self.believed_way, self.believed_since = self.quickest_way, now
         self.believed_way = max(self.quickest_way, self.believed_way - drift)
+        self.contradicted_since = None
         self.fresh_at = now - (way - self.quickest_way) - waited_ms / 1000
+
+    def record_older_poll(self, now: float) -> None:
+        """Record the arrival of a poll that is older than the latest one, and was dropped."""
+        if self.contradicted_since is None:
+            self.contradicted_since = now
+
+    def is_contradicted(self, now: float) -> bool:
+        """Return True if polls come, and all of them are older than the latest one."""
+        since = self.contradicted_since
+        heard = self.heard_at is not None and now - self.heard_at < ANEW_SECONDS
+        return heard and since is not None and now - since >= ANEW_SECONDS
 
     def age_seconds(self, now: float) -> float | None:
         """Return the age of the latest poll in seconds; None: no poll since this process started."""
