@@ -11,7 +11,7 @@ KAFKA := .parts/kafka/.ready
 ASTERISK := .parts/asterisk/.ready
 PROMETHEUS := .parts/prometheus/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
-VECTORS := tests/data/selection-vectors.jsonl
+VECTORS := tests/data/selection-vectors.jsonl tests/data/selection-vectors-by-rule.jsonl
 
 # The tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE

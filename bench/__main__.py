@@ -14,7 +14,21 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import arrival, clusters, failover, folding, harm, herd, hook, latency, page, paging, patience, picks
+from bench import (
+    arrival,
+    broker_death,
+    clusters,
+    failover,
+    folding,
+    harm,
+    herd,
+    hook,
+    latency,
+    page,
+    paging,
+    patience,
+    picks,
+)
 from bench.results import Result
 from hotdesk import logs
 
@@ -29,6 +43,7 @@ BENCHMARKS = {
     "arrival": arrival.measure,
     "patience": patience.measure,
     "hook": hook.measure,
+    "broker_death": broker_death.measure,
     "clusters": clusters.measure,
     "page_cost": page.measure,
     "page_to_webhook": paging.measure,

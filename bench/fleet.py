@@ -75,14 +75,11 @@ class _Cluster:
         if last_at is None or last_at * 1000 > before_ms:
             self._progressed[dialer.server_ip] = now_ms
         beat = Heartbeat(progressed_at_ms=self._progressed[dialer.server_ip], watched_since_ms=0, age_seconds=0.5)
-        # as SIP is asked: once at the start, and in doubt
-        calm = {"sip": ProbeResult.ALIVE} if self._sequence <= CALM_POLLS else {}
         silent = last_at is not None and last_at * 1000 <= before_ms
-        probes = {"sip": ProbeResult.UNREACHABLE} if silent else calm
+        probes = {"ami": ProbeResult.UNREACHABLE if silent else ProbeResult.ALIVE}
         return msgspec.structs.replace(dialer, heartbeat=beat, probes=probes)
 
 
-CALM_POLLS = 3
 _CROWD = Crowd(DIALERS, AGENTS)
 
 

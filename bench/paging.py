@@ -87,6 +87,8 @@ def _environment(folder: Path, west: Site) -> dict[str, str]:
         **west.environment,
         f"{prefix}MODE": "act",
         f"{prefix}RELOGIN_VIA": "sql",
+        # dialers die here more often than anywhere: some agents are moved more than twice in ten minutes
+        f"{prefix}MOVES_OF_A_USER": "20",
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from collectors.probes.registrations import NONE_KNOWN, Registered
+from collectors.probes.phone_lists import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import AliasRow, CampaignRow, DialerRow, OddRows, PhoneRow, Row, SettingsRow
 from messages.keys import KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE

@@ -20,15 +20,14 @@ from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
 from collectors.outages import Outages
 from collectors.probes.pacing import Pacing
-from collectors.probes.prober import KIND_AMI, Prober, ProbeSettings
-from collectors.probes.registrations import Registrations
+from collectors.probes.prober import Prober, ProbeSettings
 from collectors.vicidial.database import DatabaseError, DatabaseUnavailableError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.reader import Reader
 from collectors.vicidial.rows import OddRows, dialers
 from messages.codec import UndecodableRecordError, decode
 from messages.codes import ReasonCode
-from messages.records import ProbeResult, Resynchronise, ServerIp
+from messages.records import Resynchronise
 from messages.topics import Key, Topic, partition_of
 from stream.entries import end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
@@ -84,13 +83,13 @@ class GaveWay(LogError):  # noqa: N818 # it is no error of the log's, but ends a
 
 
 class _Parts(NamedTuple):
-    """The parts that one term works with. None: the cluster has no such probes."""
+    """The parts that one term works with."""
 
     observer: Observer
     reader: Reader
     doubts: "_Doubts"
     prober: Prober | None
-    registrations: Registrations | None
+    """None: the cluster has no probes."""
 
 
 class _Orders(NamedTuple):
@@ -163,13 +162,12 @@ class Leading:
             closing(self._log.tail([Topic.ORDERS], [partition], from_start=False)) as orders,
             # One that stands by asks nobody: dialers answer for each that does.
             Prober({}, pacing=self._pacing) if self._probes.any_probe else nullcontext() as prober,
-            Registrations() if self._probes.ami_user else nullcontext() as registrations,
             Reader(database) as reader,
         ):
             began = Resynchronise(cluster=self._cluster, ordered_at_ms=term.began_ms, by=self._name, epoch=term.epoch)
             self._outbox.put([entry_of(began)])
-            parts = _Parts(observer, reader, _Doubts(database), prober, registrations)
-            mended = self._outbox.mended
+            parts = _Parts(observer, reader, _Doubts(database), prober)
+            mended = self._outbox.mended(self._cluster)
             for number in self._ticks(database, stop):
                 asked = _orders(orders, self._cluster)
                 if asked.epoch > term.epoch:
@@ -178,9 +176,9 @@ class Leading:
                     asked.again
                     or self._pace.is_everything_due(number)
                     # an append that failed may have been stored in part, and what came late was dropped as old
-                    or mended != self._outbox.mended
+                    or mended != self._outbox.mended(self._cluster)
                 )
-                mended = self._outbox.mended
+                mended = self._outbox.mended(self._cluster)
                 now_ms, due = term.at_ms(time.monotonic()), self._pace.due(number, again=again)
                 if number == 0 or due.catalogue:
                     self._read_clock(database, observer, term)
@@ -201,10 +199,10 @@ class Leading:
         due = time.monotonic()
         for number in count():
             self._check_log()
-            while self._outbox.full:
+            while self._outbox.full(self._cluster):
                 self._check_log()
                 database.holds_lock()  # a word now and then, or the server hangs up and the lock is gone
-                if self._outbox.wait_until_room(LOCK_SECONDS) or stop.is_set():
+                if self._outbox.wait_until_room(self._cluster, LOCK_SECONDS) or stop.is_set():
                     break
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
@@ -212,7 +210,7 @@ class Leading:
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
     def _check_log(self) -> None:
-        held_up = self._outbox.held_up_seconds()
+        held_up = self._outbox.held_up_seconds(self._cluster)
         if held_up > USELESS_SECONDS:
             raise LogUnavailableError(
                 f"the log has taken no records for {held_up:.0f} s; another collector may reach it, and gets the lock"
@@ -236,12 +234,8 @@ class Leading:
         )._replace(doubts=parts.doubts.found)
         self._outages.note_unread(reading.unread)
         if parts.prober is not None:
+            parts.prober.registrations.watch(observer.unwritten)
             reading = self._hear_probes(parts.prober, reading)
-        if parts.registrations is not None:
-            # a login that is refused now is not tried a second time for this
-            probes = self._probes.probes_of(ip for ip in observer.unwritten if _is_alive(reading, ip))
-            parts.registrations.watch({ip: each.ami for ip, each in probes.items() if each.ami is not None})
-            reading = reading._replace(registered=parts.registrations.latest())
         entries = [entry(each) for each in observer.observe(now_ms, reading)]
         if parts.prober is not None:
             parts.prober.doubt(observer.in_doubt)
@@ -259,7 +253,12 @@ class Leading:
         # What is odd about their rows the observer counts.
         asked = [each.server_ip for each in dialers(reading.dialers, OddRows()).values() if each.asterisk]
         prober.watch(self._probes.probes_of(asked))
-        return reading._replace(probes=prober.latest(), started=prober.started(), extensions=prober.extensions())
+        return reading._replace(
+            probes=prober.latest(),
+            started=prober.started(),
+            extensions=prober.extensions(),
+            registered=prober.registrations.latest(),
+        )
 
 
 class _Doubts:
@@ -303,10 +302,6 @@ class _Doubts:
             raise DatabaseUnavailableError(
                 f"{settings.where} is another server now, and every heartbeat here stands still"
             )
-
-
-def _is_alive(reading: Reading, server_ip: ServerIp) -> bool:
-    return reading.probes.get(server_ip, {}).get(KIND_AMI) is ProbeResult.ALIVE
 
 
 def entry(outgoing: Outgoing) -> Entry:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place
 from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
-from collectors.probes.registrations import NONE_KNOWN, Registered
+from collectors.probes.phone_lists import NONE_KNOWN, Registered
 from collectors.screens import Screens
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (

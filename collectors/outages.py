@@ -17,6 +17,9 @@ UNREAD_SECONDS = 3.0
 
 log = structlog.get_logger()
 
+NO_LIMITS = "this database keeps no time limit for a statement; hotdesk goes on with its own, of 3 s for any answer"
+"""The word about MariaDB before 10.1 and MySQL before 5.7.8."""
+
 
 class Outages:
     """The last complaint about a collector's database. It belongs to the collector's thread."""
@@ -31,6 +34,7 @@ class Outages:
         self._instruments = instruments
         self._name = name
         self._missing: tuple[str, ...] = ()
+        self._keeps_limits = True
         self._complaint: str | None = None
         """The last complaint about the database; None: it answers."""
         self._unreachable_since_ms = 0
@@ -49,13 +53,17 @@ class Outages:
             self._say.info("a table is read again", table=table)
 
     def note_database(self, database: VicidialDatabase) -> None:
-        """Log once that a database answers again, and which columns it lacks."""
+        """Log once that a database answers again, and what it lacks."""
         if self._complaint is not None:
             self._complaint = None
             self._say.info("the database answers again", database=self._settings.where)
         if database.missing_columns != self._missing:
             self._missing = database.missing_columns
             self._say.info("this schema lacks columns, or they are not granted", columns=database.missing_columns)
+        if database.keeps_limits != self._keeps_limits:
+            self._keeps_limits = database.keeps_limits
+            if not database.keeps_limits:
+                self._say.warning(NO_LIMITS, database=self._settings.where)
 
     def note_outage(
         self, error: DatabaseError, epoch: int, sequence: int, since_ms: int, *, publish: bool = True

@@ -189,7 +189,7 @@ def _outbox() -> timeseries.Panel:
             width=8,
             runbooks=("HotdeskPipelineStalled",),
         ),
-        Ask(f"max by (instance) ({series(metrics.OUTBOX_RECORDS)})", "{{instance}}"),
+        Ask(f"sum by (instance) ({series(metrics.OUTBOX_RECORDS)})", "{{instance}}"),
     )
 
 

@@ -12,6 +12,7 @@ import uvicorn
 from litestar import Litestar
 
 from controller.api.tokens import TokenFileError, Tokens
+from hotdesk.bounded import Connections
 from hotdesk.errors import SettingsError
 from hotdesk.part import Part
 from hotdesk.settings import LOOPBACK, ApiOptions
@@ -30,13 +31,15 @@ Beside = Callable[[], AbstractAsyncContextManager[None]]
 class ApiServer(Part):
     """Answers over HTTP, in a thread of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 # what it needs, each once
         self,
         app: Litestar,
         listener: socket.socket,
         certificate: Certificate | None,
         loop: asyncio.AbstractEventLoop,
         beside: Sequence[Beside],
+        connections: Connections,
+        proxies: Sequence[str],
     ) -> None:
         self._listener = listener
         self._certificate = certificate
@@ -45,7 +48,11 @@ class ApiServer(Part):
         self._ending = threading.Event()
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=connections.protocol(),
+            ws="none",
+            # an address that a client gives itself is none
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

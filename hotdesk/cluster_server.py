@@ -51,7 +51,7 @@ class ClusterServer(Part):
         self._gauges = ClusterGauges(clusters)
         allowed = wanted.api.limits()
         picker = Picker(clusters, shared.outbox.put, owners, instruments, allowed)
-        orderer = Orderer(clusters, shared.outbox.put, allowed.orders, instruments)
+        orderer = Orderer(clusters, shared.outbox, allowed.orders, instruments)
         self._page = page = StatusPage(clusters, orderer, shared.tokens, VERSION)
         viewers = Gauge(*metrics.PAGE_VIEWERS, registry=shared.registry)
         viewers.set_function(lambda: page.live.viewers)

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,8 @@ from typing import Self
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector as PrometheusCollector
@@ -30,6 +31,7 @@ from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
 from controller.runtime.owner import Owner
 from hotdesk.api_server import ApiServer, listen, tokens_of
+from hotdesk.bounded import Connections
 from hotdesk.cluster_server import ClusterServer
 from hotdesk.collector_pool import CollectorPool
 from hotdesk.errors import LogFailure
@@ -40,6 +42,7 @@ from hotdesk.tls import trust
 from hotdesk.version import VERSION
 from hotdesk.wanted import Role, Wanted
 from messages import metrics
+from messages.topics import Topic
 from stream.embedded.log import EmbeddedLog
 from stream.kafka.log import KafkaLog
 from stream.log import Log, LogError
@@ -83,11 +86,12 @@ class Service:
         self._wanted = wanted
         self._ending = False
         with ExitStack() as opened:
-            tokens, certificate = tokens_of(wanted.api), wanted.api.certificate()
+            tokens, certificate, proxies = tokens_of(wanted.api), wanted.api.certificate(), wanted.api.proxies()
             listener = opened.enter_context(listen(wanted.api))
             self.url = wanted.api.reached_at(listener.getsockname()[1], this_machine=socket.gethostname())
             """Where the API answers."""
-            self.registry = _registry(wanted, tokens)
+            connections = Connections()
+            self.registry = _registry(wanted, tokens, connections)
             loop = uvloop.new_event_loop()
             opened.callback(_close_loop, loop)
             self.log = open_log(wanted.log)
@@ -106,7 +110,9 @@ class Service:
                 on_startup=[begin for each in answering for begin in each.on_startup],
                 on_shutdown=[end for each in answering for end in each.on_shutdown],
             )
-            api = ApiServer(app, listener, certificate, loop, [each.following for each in answering])
+            api = ApiServer(
+                app, listener, certificate, loop, [each.following for each in answering], connections, proxies
+            )
             self._parts: Sequence[Part] = (*parts, api)
             """In the order in which they begin; settings are applied, and ends waited for, the other way round."""
             self._opened = opened.pop_all()
@@ -198,7 +204,7 @@ class _Appending(Part):
 
     def __init__(self, outbox: Outbox, registry: CollectorRegistry) -> None:
         self._outbox = outbox
-        Gauge(*metrics.OUTBOX_RECORDS, registry=registry).set_function(lambda: len(outbox))
+        registry.register(_Queues(outbox))
 
     def join(self, deadline: float) -> None:
         """Append what is left."""
@@ -211,17 +217,41 @@ class _Appending(Part):
         return () if failing is None else (f"the log takes no records: {failing}",)
 
 
-class _RefusedTokens(PrometheusCollector):
+class _Queues(PrometheusCollector):
+    """Counts the records that wait for the log, and those that were dropped."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """Yield them by topic."""
+        families: tuple[
+            tuple[type[GaugeMetricFamily | CounterMetricFamily], metrics.Metric, Mapping[Topic, int]], ...
+        ] = (
+            (GaugeMetricFamily, metrics.OUTBOX_RECORDS, self._outbox.lengths()),
+            (GaugeMetricFamily, metrics.OUTBOX_FAILING, self._outbox.failing_clusters()),
+            (CounterMetricFamily, metrics.OUTBOX_DROPPED, self._outbox.dropped()),
+        )
+        for kind, spec, found in families:
+            family = kind(spec.name, spec.help, labels=spec.labels)
+            for topic in Topic:
+                family.add_metric([topic], found.get(topic, 0))
+            yield family
+
+
+class _Refused(PrometheusCollector):
     """Counts what the guards of the API turned away."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, connections: Connections) -> None:
         self._tokens = tokens
+        self._connections = connections
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield the counts."""
         for spec, count in (
             (metrics.TOKENS_REFUSED, self._tokens.refused),
             (metrics.SCOPE_REFUSED, self._tokens.too_low),
+            (metrics.CONNECTIONS_REFUSED, self._connections.refused),
         ):
             yield CounterMetricFamily(spec.name, spec.help, value=count)
 
@@ -231,13 +261,13 @@ def _name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def _registry(wanted: Wanted, tokens: Tokens) -> CollectorRegistry:
+def _registry(wanted: Wanted, tokens: Tokens, connections: Connections) -> CollectorRegistry:
     disable_created_metrics()  # type: ignore[no-untyped-call] # each would double its counter's series, and nothing here needs them
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     Gauge(*metrics.BUILD_INFO, registry=registry).labels(VERSION, platform.python_version()).set(1)
-    registry.register(_RefusedTokens(tokens))
+    registry.register(_Refused(tokens, connections))
     role = Gauge(*metrics.ROLE, registry=registry)
     for each in wanted.roles:
         role.labels(each, "kafka" if wanted.log.bootstrap else "file").set(1)

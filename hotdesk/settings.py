@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -323,6 +324,8 @@ class ApiOptions:
     """File with its key."""
     tls_ca: str = ""
     """File with the authority by which replicas and commands verify the API; default: the system's authorities."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies, with commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     picks_per_second: PerSecond = PICKS.per_second
     """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
@@ -349,6 +352,22 @@ class ApiOptions:
         host = this_machine if self.host in ANYWHERE else self.host
         scheme = "https" if self.tls_cert else "http"
         return self.url or (f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
+
+    def proxies(self) -> list[str]:
+        """Return the addresses and networks of trusted proxies.
+
+        Raises:
+            SettingsError: one of them is neither.
+        """
+        named = [each.strip() for each in self.trusted_proxies.split(",") if each.strip()]
+        for each in named:
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise SettingsError(
+                    f"api.trusted_proxies: {error}: write addresses or networks, with commas"
+                ) from error
+        return named
 
     def certificate(self) -> Certificate | None:
         """Return the API's certificate; None: it answers by plain HTTP.

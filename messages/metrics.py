@@ -164,7 +164,13 @@ STATEMENTS_FAILED = Metric(
 )
 POLL_ERRORS = Metric("hotdesk_poll_errors", "Polls that failed: unavailable, refused or failed.", ("cluster", "kind"))
 RECORDS_PUBLISHED = Metric("hotdesk_records_published", "Records queued for the log.", ("cluster",))
-OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait to be appended to the log.")
+OUTBOX_RECORDS = Metric("hotdesk_outbox_records", "Records that wait to be appended to the log.", ("topic",))
+OUTBOX_FAILING = Metric(
+    "hotdesk_outbox_failing_clusters", "Clusters of which the log takes no records of a topic.", ("topic",)
+)
+OUTBOX_DROPPED = Metric(
+    "hotdesk_outbox_dropped_records", "Records that were dropped, since too many waited for the log.", ("topic",)
+)
 
 RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records folded, by result.", ("cluster", "result"))
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
@@ -187,6 +193,10 @@ ACTIONS = Metric(
     ("cluster", "action", "reply"),
 )
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that receive updates.")
+CONNECTIONS_REFUSED = Metric(
+    "hotdesk_connections_refused",
+    "Connections to the API that were hung up on: too many of them, a request too long, too slow or too many at once.",
+)
 TOKENS_REFUSED = Metric("hotdesk_tokens_refused", "Requests without a token, or with one that the token file lacks.")
 SCOPE_REFUSED = Metric("hotdesk_scope_refused", "Requests with a known token whose scope is too low.")
 ROLE = Metric("hotdesk_role", "1, for each role of the process; log is kafka or file.", ("role", "log"))

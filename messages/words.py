@@ -268,7 +268,7 @@ ODD_ROWS: Mapping[Odd, Words] = {
     Odd.NULL_KEY: Words("a row without its key"),
     Odd.BAD_TEXT: Words("text that is not UTF-8"),
     Odd.BAD_NUMBER: Words("text in place of a number"),
-    Odd.BAD_WEIGHT: Words("a weight line that is not IP,weight"),
+    Odd.BAD_WEIGHT: Words("a weight line that does not begin with IP,weight; VICIdial skips it"),
     Odd.UNKNOWN_STATUS: Words("an agent status VICIdial does not document"),
     Odd.UNKNOWN_GROUPING: Words("a pllb_grouping VICIdial does not document"),
     Odd.TWO_SESSIONS: Words("a user with two sessions"),

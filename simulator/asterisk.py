@@ -44,6 +44,11 @@ _MODULES = "/usr/lib/asterisk/modules"
 _DATA = "/usr/share/asterisk"
 _MODULES_FOR_SIP = ("chan_sip",)
 """As on VICIdial's dialers; the rest of 200 would only take time and memory."""
+_MODULES_FOR_PJSIP = (
+    *("res_sorcery_config", "res_sorcery_memory", "res_sorcery_astdb", "res_pjproject", "res_rtp_asterisk"),
+    *("res_pjsip", "res_pjsip_session", "res_pjsip_endpoint_identifier_user", "res_pjsip_authenticator_digest"),
+    *("res_pjsip_registrar", "res_pjsip_pubsub", "chan_pjsip", "res_manager_devicestate"),
+)
 _MODULES_FOR_ROOMS = (
     *("res_sorcery_config", "res_pjproject", "res_rtp_asterisk", "res_timing_timerfd"),
     *("codec_ulaw", "bridge_softmix", "app_confbridge", "pbx_config"),
@@ -71,6 +76,7 @@ nocolor = yes
 enabled = yes
 bindaddr = {host}
 port = {ami_port}
+{general}
 [{user}]
 secret = {secret}
 deny = 0.0.0.0/0.0.0.0
@@ -85,6 +91,7 @@ read =
 write = originate,call,reporting
 """,
     "sip.conf": "[general]\nudpbindaddr = {host}:{sip_port}\ntcpenable = no\ncontext = nowhere\n",
+    "pjsip.conf": "[transport]\ntype = transport\nprotocol = udp\nbind = {host}:{sip_port}\n",
     "extensions.conf": f"""\
 [{ROOMS_CONTEXT}]
 exten => _X.,1,Answer()
@@ -104,6 +111,23 @@ quiet = yes
     "cdr.conf": "[general]\nenable = no\n",
     "cel.conf": "[general]\nenable = no\n",
 }
+
+_PEER = "[{phone}]\ntype = friend\nhost = dynamic\nsecret = {secret}\n"
+_ENDPOINT = """\
+[{phone}]
+type = auth
+username = {phone}
+password = {secret}
+[{phone}]
+type = aor
+max_contacts = 1
+[{phone}]
+type = endpoint
+aors = {phone}
+auth = {phone}
+allow = ulaw
+"""
+_PHONES = {"sip.conf": _PEER, "pjsip.conf": _ENDPOINT}
 
 # Runs in a mount namespace of its own; `exec` keeps the process id.
 _ENTER = 'mount --bind "$1" "$2/dialer" && cd / && exec chroot "$2" /usr/sbin/asterisk -f -C /dialer/etc/asterisk.conf'
@@ -145,7 +169,9 @@ class Asterisk:
         sip_port: UDP.
         phones: extensions that may register; the secret of each is `phone_secret`.
         rooms: whether phones can be called, into conference rooms.
+        pjsip: whether it speaks SIP by PJSIP, and has no chan_sip.
         permissions: of its AMI account.
+        general: one more line for the general part of its manager.conf.
 
     Start it from a thread that lives as long as it is needed: it dies with that thread, so that a killed test run
     leaves none behind.
@@ -161,14 +187,18 @@ class Asterisk:
         sip_port: int = SIP_PORT,
         phones: Sequence[str] = (),
         rooms: bool = False,
+        pjsip: bool = False,
         permissions: str = "",
+        general: str = "",
     ) -> None:
         self.host = host
         self.ami_port = ami_port
         self.sip_port = sip_port
         self._phones = phones
         self._rooms = rooms
+        self._pjsip = pjsip
         self._permissions = permissions
+        self._general = general
         self._tree = tree
         self._folder = folder.absolute()
         self._process: _Process | None = None
@@ -246,7 +276,8 @@ class Asterisk:
     def _write_settings(self) -> None:
         for name in ("etc", "lib", "log", "run", "spool"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        modules = (*(_MODULES_FOR_ROOMS if self._rooms else ()), *_MODULES_FOR_SIP)
+        channels = _MODULES_FOR_PJSIP if self._pjsip else _MODULES_FOR_SIP
+        modules = (*(_MODULES_FOR_ROOMS if self._rooms else ()), *channels)
         for name, text in _SETTINGS.items():
             filled = text.format(
                 host=self.host,
@@ -257,11 +288,11 @@ class Asterisk:
                 load="".join(f"load = {module}.so\n" for module in modules),
                 secret=AMI_SECRET,
                 permissions=self._permissions,
+                general=self._general,
             )
-            if name == "sip.conf":
+            if name in _PHONES:
                 filled += "".join(
-                    f"[{phone}]\ntype = friend\nhost = dynamic\nsecret = {phone_secret(phone)}\n"
-                    for phone in self._phones
+                    _PHONES[name].format(phone=phone, secret=phone_secret(phone)) for phone in self._phones
                 )
             (self._folder / "etc" / name).write_text(filled)
 

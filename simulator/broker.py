@@ -5,6 +5,7 @@ back. So this starts one from the jars that `make` fetches, in KRaft mode, with 
 """
 
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from mirakuru import Executor
+from mirakuru import Executor, SimpleExecutor
 from mirakuru.exceptions import ExecutorError
 
 from simulator.ports import free_ports
@@ -24,7 +25,7 @@ START_SECONDS = 60
 """Four are usual; a machine that builds something else at the same time needs many more."""
 ANSWER_SECONDS = 1.0
 QUOTED_LINES = 8
-_MEMORY = ("-Xmx512m", "-XX:+UseSerialGC")
+_MEMORY = "512m"
 _QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 _CLUSTER = "aG90ZGVzay1zaW11bGF0ZQ"
@@ -116,6 +117,7 @@ class Broker:
             self._settings += _STRICT.format(
                 **ports, mtls_port=self._mtls_port, scram_port=self._scram_port, **certificates._asdict()
             )
+        self._memory = _MEMORY
         self._process: _Kafka | None = None
 
     @property
@@ -144,24 +146,57 @@ class Broker:
         Raises:
             BrokerError: no Java, no jars, or it ended or stayed silent for `START_SECONDS`.
         """
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it with the data it had, and do not wait until it answers; nothing if it runs already.
+
+        Raises:
+            BrokerError: no Java, or no jars.
+        """
         if self._process is not None:
             return
-        java = _java()
-        if not any(self._home.glob("kafka_*.jar")):
-            raise BrokerError(f"no Kafka in {self._home}: `make test` fetches it")
-        settings = self._folder / "server.properties"
-        if not settings.exists():
-            self._format(java, settings)
+        self.format()
         with self._output.open("ab") as output:
-            process = _Kafka(self._port, self._command(java, "kafka.Kafka", str(settings)), output)
-            try:
-                process.start()
-            except ExecutorError as error:
-                process.kill()
-                raise BrokerError(
-                    f"Kafka did not start on {self.bootstrap}; its last words: {self._last_words()}"
-                ) from error
-        self._process = process
+            self._process = _Kafka(self._port, self._command("kafka.Kafka", str(self._settings_file)), output)
+            self._process.launch()
+
+    def format(self) -> None:
+        """Prepare its storage; nothing if that was done. The settings appear only afterwards, and so say that it was.
+
+        Raises:
+            BrokerError: no Java, no jars, or it failed.
+        """
+        if self._settings_file.exists():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._settings_file.with_suffix(".draft")
+        draft.write_text(self._settings)
+        words = ("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(draft))
+        with self._output.open("ab") as output:
+            done = subprocess.run(  # noqa: S603 - our own words
+                self._command(*words), stdout=output, stderr=output, check=False, timeout=START_SECONDS
+            )
+        if done.returncode != 0:
+            raise BrokerError(
+                f"Kafka's storage was not formatted in {self._folder}; its last words: {self._last_words()}"
+            )
+        draft.rename(self._settings_file)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers clients.
+
+        Raises:
+            BrokerError: it ended, or stayed silent for `START_SECONDS`.
+        """
+        try:
+            self._running.wait_until_ready()
+        except ExecutorError as error:
+            self.kill()
+            raise BrokerError(
+                f"Kafka did not start on {self.bootstrap}; its last words: {self._last_words()}"
+            ) from error
 
     def stop(self) -> None:
         """Shut it down in good order; its data stay. Nothing if it is down."""
@@ -175,6 +210,14 @@ class Broker:
         if process is not None:
             process.kill()
 
+    def freeze(self) -> None:
+        """Stop it, as a machine that swaps or is paused stands still (SIGSTOP): its connections stay open."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Continue after `freeze`."""
+        self._running.send_signal(signal.SIGCONT)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -185,30 +228,27 @@ class Broker:
         self.stop()
 
     @property
+    def _running(self) -> "_Kafka":
+        if self._process is None:
+            raise BrokerError(f"no broker was launched on {self.bootstrap}")
+        return self._process
+
+    @property
     def _output(self) -> Path:
         return self._folder / "output.log"
 
-    def _command(self, java: str, *words: str) -> list[str]:
-        command = [java, *_MEMORY, *_QUICK_JVM, "-cp", f"{self._home}/*", *words]
+    @property
+    def _settings_file(self) -> Path:
+        return self._folder / "server.properties"
+
+    def _command(self, *words: str) -> list[str]:
+        java = _java()
+        if not any(self._home.glob("kafka_*.jar")):
+            raise BrokerError(f"no Kafka in {self._home}: `make test` fetches it")
+        command = [java, f"-Xmx{self._memory}", "-XX:+UseSerialGC", *_QUICK_JVM, "-cp", f"{self._home}/*", *words]
         # the kernel ends the broker with whoever started it, even when that one was killed
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
-
-    def _format(self, java: str, settings: Path) -> None:
-        """Prepare the storage. The settings appear only afterwards: their presence says that it was done."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = settings.with_suffix(".draft")
-        draft.write_text(self._settings)
-        words = ("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(draft))
-        with self._output.open("ab") as output:
-            done = subprocess.run(  # noqa: S603 - our own words
-                self._command(java, *words), stdout=output, stderr=output, check=False, timeout=START_SECONDS
-            )
-        if done.returncode != 0:
-            raise BrokerError(
-                f"Kafka's storage was not formatted in {self._folder}; its last words: {self._last_words()}"
-            )
-        draft.rename(settings)
 
     def _last_words(self) -> str:
         lines = self._output.read_text(errors="replace").splitlines()
@@ -235,17 +275,31 @@ class _Kafka(Executor):
         )
         self._port = port
 
-    def pre_start_check(self) -> bool:
-        return self.after_start_check()
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
+        SimpleExecutor.start(self)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            ExecutorError: it ended, or the time is up.
+        """
+        self.wait_for(self.check_subprocess)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self.process is not None:
+            self.process.send_signal(number)
 
     def after_start_check(self) -> bool:
         try:
-            return _living_brokers(self._port) > 0
+            return living_brokers(self._port) > 0
         except (OSError, struct.error):
             return False
 
 
-def _living_brokers(port: int) -> int:
+def living_brokers(port: int) -> int:
     """Ask for metadata of no topic, version 1, by hand: one exchange, before any client could be made."""
     client = b"hotdesk"
     request = struct.pack(">hhih", 3, 1, 0, len(client)) + client + struct.pack(">i", 0)

@@ -5,6 +5,7 @@ that rule too, and a benchmark needs its cost: about eight statements for each p
 scan `vicidial_live_agents`. The rule is tested against recordings of the real page.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,10 @@ HEARTBEAT_GOOD_FOR_SECONDS = 120
 WEIGHT_OF_THE_UNLISTED = 0.001
 """VICIdial's divisor for a dialer that the weight container omits or weighs zero."""
 WEIGHT_CONTAINER = "AGENT_LOAD_BALANCING_WEIGHT"
+LEAST_TWIN = 5
+"""The least length of a twin's address; a shorter one is none."""
+
+_WEIGHT_LINE = re.compile(r"(?P<server_ip>(?:\d{1,3}\.){3}\d{1,3})\s*,\s*(?P<weight>\d+)", re.ASCII)
 
 _ALIAS = "SELECT logins_list FROM phones_alias WHERE alias_id = %s"
 _PHONE = "SELECT server_ip FROM phones WHERE login = %s LIMIT 1"
@@ -132,7 +137,7 @@ class _Page:
         )
         free_rooms = _value(cursor, _FREE_ROOMS[self._rooms], server_ip)
         alive = _value(cursor, _HEARTBEAT, server_ip, self._alive_since)
-        twin_alive = not twin or _value(cursor, _HEARTBEAT, twin, self._alive_since)
+        twin_alive = len(twin or "") < LEAST_TWIN or _value(cursor, _HEARTBEAT, twin, self._alive_since)
         share = (self._weights.get(server_ip) or WEIGHT_OF_THE_UNLISTED) if self._weights else 1.0
         return _Dialer(
             eligible=bool(open_to_agents and free_rooms and alive and twin_alive),
@@ -143,9 +148,9 @@ class _Page:
 
 
 def _weights(entry: str) -> dict[str, float]:
-    """Return each dialer's share of all weights, from lines of `IP,weight`."""
-    lines = [line.split(",") for line in entry.splitlines() if "," in line]
-    weights = {server_ip.strip(): float(weight) for server_ip, weight, *_ in lines}
+    """Return each dialer's share of all weights, from the lines that begin with `IP,weight`."""
+    found = map(_WEIGHT_LINE.match, entry.split("\n"))
+    weights = {line["server_ip"]: float(line["weight"]) for line in found if line is not None}
     total = sum(weights.values())
     return {server_ip: weight / total if total else 0.0 for server_ip, weight in weights.items()}
 

@@ -28,6 +28,9 @@ RECENT_OFFSETS = 500
 class LogError(Exception):
     """The log failed or refused; `str()` is one line that says what is wrong, and what to do."""
 
+    at_fault: "Sequence[Entry]" = ()
+    """The entries of an append that failed by themselves; empty: it is not known which, or all."""
+
 
 class LogUnavailableError(LogError):
     """The log does not answer now. Retrying helps."""
@@ -96,13 +99,10 @@ class Tail(Protocol):
         """Return True once all records were returned that the log had when this tail began, or at `mark_end`."""
         ...
 
-    def mark_end(self) -> None:
-        """Make `caught_up` refer to the end of the log as it is now.
+    def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
+        """Make `caught_up` refer to these ends too, as `Log.ends` gives them; of places it does not follow to none.
 
         For an owner that has just claimed a partition, and must read its predecessor's decisions to the end first.
-
-        Raises:
-            LogUnavailableError: the ends of the partitions could not be asked for; `caught_up` is as it was before.
         """
         ...
 
@@ -182,6 +182,15 @@ class Log(Protocol):
         """Return the latest record of each key of `cluster`, without keys that a tombstone ended."""
         ...
 
+    def ends(self, places: Iterable[tuple[Topic, int]]) -> Mapping[tuple[Topic, int], int]:
+        """Return the next offset of each place, a topic and a partition of it, as the log is now.
+
+        Raises:
+            LogUnavailableError: some partition does not answer.
+            LogRefusedError: a topic is absent.
+        """
+        ...
+
     def tail(
         self,
         topics: Iterable[Topic],
@@ -227,13 +236,18 @@ def refuse_oversized(entries: Sequence[Entry]) -> None:
     Raises:
         LogRefusedError: an entry is larger than `MAX_RECORD_BYTES`.
     """
-    for entry in entries:
-        size = len(entry.key.encode()) + len(entry.value or b"")
-        size += sum(len(name.encode()) + len(value) for name, value in entry.headers)
-        if size > MAX_RECORD_BYTES:
-            raise LogRefusedError(
-                f"the record {entry.key!r} of {entry.topic} has {size} bytes, and {MAX_RECORD_BYTES} are allowed"
-            )
+    if oversized := [entry for entry in entries if _size(entry) > MAX_RECORD_BYTES]:
+        first = oversized[0]
+        error = LogRefusedError(
+            f"the record {first.key!r} of {first.topic} has {_size(first)} bytes, and {MAX_RECORD_BYTES} are allowed"
+        )
+        error.at_fault = oversized
+        raise error
+
+
+def _size(entry: Entry) -> int:
+    size = len(entry.key.encode()) + len(entry.value or b"")
+    return size + sum(len(name.encode()) + len(value) for name, value in entry.headers)
 
 
 def refuse_foreign(entries: Sequence[Entry], partition: int, partitions: int) -> None:

@@ -1,36 +1,26 @@
-"""Queue records for the log: a bounded queue, and a thread that appends until it succeeds.
+"""Queue records for the log: bounded lanes (`stream.lanes`), and threads that append until they succeed.
 
-A caller of `put` does not wait for the log, and no record is lost while the log is unavailable: the queue keeps them.
-When it is full, the caller must stop making more.
+A caller of `put` does not wait for the log, and no observation is lost while the log is unavailable: the queue keeps
+them. When it is full, the collector must stop making more.
 """
 
+import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 import structlog
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_exponential_jitter,
-)
 
+from messages.topics import Topic
 from stream.entries import aged, queued
-from stream.log import Entry, Log, LogError
+from stream.lanes import DEFAULT_BOUND, Batch, Lanes, Waiting
+from stream.log import Entry, Log, LogError, LogUnavailableError
 
-DEFAULT_BOUND = 100_000
-"""Most records in the queue; with records the size of an agent's about 50 MB."""
-
-BATCH = 5000
-"""Most records in one append."""
-
-PAUSE_SECONDS = 0.01
-"""Least time between the starts of two appends. A lone record leaves at once; hundreds a second leave in batches, since
-an append costs Kafka's client a millisecond or two whatever its size, and the picks wait for that time."""
+HANGING_SECONDS = 6.0
+"""A log that has taken nothing for this long, though something waited, hangs. An append may still succeed later."""
+NAMED_CLUSTERS = 5
+"""Most clusters that a line of the journal names."""
 
 Put = Callable[[Sequence[Entry]], None]
 """Queues records for the log; does not wait."""
@@ -43,112 +33,168 @@ class Outbox:
 
     def __init__(self, to: Log, *, bound: int = DEFAULT_BOUND) -> None:
         self._log = to
-        self._bound = bound
-        self._queue: deque[Entry] = deque()
-        self._changed = threading.Condition()
-        self._closing = False
-        self._given_up = threading.Event()
+        self._lanes = Lanes(bound, random.SystemRandom().random)
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        """Something was appended, or failed."""
+        self._due = threading.Condition(lock)
+        """Something may be due."""
+        self._given_up = False
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        """Threads that wait for something to append."""
+        self._failures: dict[Topic, Exception] = {}
+        """By topic: the first error since all of it could be appended."""
+        self._nothing_since = 0.0
+        """Since when the log has taken nothing, if something waits."""
         self.appended = 0
-        self.mended = 0
-        """How often an append succeeded again after failures."""
-        self._trying_since: float | None = None
-        self.failing_since: BaseException | None = None
-        """The error of the first failed append since the last success; None: appends succeed."""
-        self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
-        self._thread.start()
+        with self._changed:
+            self._start_thread()
 
     def __len__(self) -> int:
-        return len(self._queue)
+        with self._changed:
+            return len(self._lanes)
+
+    def lengths(self) -> Mapping[Topic, int]:
+        """Return how many records of each topic wait."""
+        with self._changed:
+            return self._lanes.lengths()
+
+    def failing_clusters(self) -> Mapping[Topic, int]:
+        """Return of how many clusters the log takes no records of a topic."""
+        with self._changed:
+            return self._lanes.failing_clusters()
+
+    def dropped(self) -> Mapping[Topic, int]:
+        """Return how many records of each topic went, since too many waited."""
+        with self._changed:
+            return dict(self._lanes.dropped)
+
+    def full(self, cluster: str) -> bool:
+        """Return True at the bound: put no more observations of this cluster until records have left."""
+        with self._changed:
+            return self._lanes.full(cluster)
+
+    def held_up_seconds(self, cluster: str) -> float:
+        """Return how long the log has taken no observations of a cluster, though some wait; 0: none waits."""
+        with self._changed:
+            return self._lanes.held_up_seconds(cluster, time.monotonic())
+
+    def mended(self, cluster: str) -> int:
+        """Return how often observations of a cluster could be appended again after failures."""
+        with self._changed:
+            return self._lanes.mended[Topic.OBSERVATIONS, cluster]
 
     @property
-    def full(self) -> bool:
-        """True at the bound: put no more until records have left."""
-        return len(self._queue) >= self._bound
-
-    def held_up_seconds(self) -> float:
-        """Return how long the log has refused, or not answered, the append in progress; 0: there is none."""
-        since = self._trying_since
-        return 0.0 if since is None else time.monotonic() - since
+    def failing_since(self) -> Exception | None:
+        """Why nothing that waits can be appended, as the first append that failed said; None: something can."""
+        with self._changed:
+            if self._lanes.failing:
+                return next(iter(self._failures.values()), None)
+            hangs_for = time.monotonic() - self._nothing_since
+            if self._lanes and hangs_for > HANGING_SECONDS:
+                return LogUnavailableError(f"it has taken nothing for {hangs_for:.0f} s")
+            return None
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
-        with self._changed:
-            now = time.monotonic()
-            self._queue.extend(queued(entry, now) for entry in entries)
-            self._changed.notify_all()
+        now = time.monotonic()
+        self._put([Waiting(queued(entry, now)) for entry in entries])
 
-    def wait_until_room(self, timeout_seconds: float) -> bool:
-        """Wait until the queue is below its bound; return False if the time is up first."""
+    def store(self, entries: Sequence[Entry]) -> "Sequence[Future[None]]":
+        """Queue records that somebody waits for, and return what is done once each is stored.
+
+        It raises what the log said if that refuses; cancel it to give the record up.
+        """
+        waiting = [Waiting(entry, Future()) for entry in entries]
+        self._put(waiting)
+        return [each.stored for each in waiting if each.stored is not None]
+
+    def wait_until_room(self, cluster: str, timeout_seconds: float) -> bool:
+        """Wait until the queue has room for a cluster; return False if the time is up first."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self.full, timeout_seconds)
+            return self._changed.wait_for(lambda: not self._lanes.full(cluster), timeout_seconds)
 
     def wait_until_empty(self, timeout_seconds: float) -> bool:
         """Wait until all records are appended; return False if the time is up first."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._queue, timeout_seconds)
+            return self._changed.wait_for(lambda: not self._lanes, timeout_seconds)
 
     def close(self, timeout_seconds: float = 2.0) -> int:
         """Append the rest for up to `timeout_seconds`, then stop; return the number of records that were lost."""
+        self.wait_until_empty(timeout_seconds)
         with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join(timeout_seconds)
-        self._given_up.set()
-        self._thread.join(timeout_seconds)
-        return len(self._queue)
+            self._given_up = True
+            self._due.notify_all()
+            threads = list(self._threads)
+        deadline = time.monotonic() + timeout_seconds
+        for each in threads:
+            each.join(max(0.0, deadline - time.monotonic()))
+        return len(self)
+
+    def _put(self, records: Sequence[Waiting]) -> None:
+        with self._changed:
+            now = time.monotonic()
+            if not self._lanes:
+                self._nothing_since = now
+            self._lanes.put(records, now)
+            self._due.notify()
+
+    def _start_thread(self) -> None:
+        self._threads.append(threading.Thread(target=self._work, name="outbox", daemon=True))
+        self._threads[-1].start()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
-                batch = [self._queue[at] for at in range(min(BATCH, len(self._queue)))]
-            began = time.monotonic()
-            if not self._append(batch):
-                return
-            with self._changed:
-                for _ in batch:
-                    self._queue.popleft()
-                self.appended += len(batch)
-                self._changed.notify_all()
-            if not self._closing:
-                self._given_up.wait(max(0.0, began + PAUSE_SECONDS - time.monotonic()))
-
-    def _append(self, batch: Sequence[Entry]) -> bool:
-        """Retry the append until it succeeds; return False if the outbox was closed first."""
-        appended = False
-        self._trying_since = time.monotonic()
-        for attempt in Retrying(
-            # unforeseen errors too: if the thread ended, records would wait for ever, and without a word
-            retry=retry_if_exception_type(Exception),
-            wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.5),
-            sleep=sleep_using_event(self._given_up),
-            stop=stop_when_event_set(self._given_up),
-            before_sleep=self._log_failure,
-            retry_error_callback=lambda _: False,
-        ):
-            with attempt:
+        while (batch := self._next_batch()) is not None:
+            error: Exception | None = None
+            try:
                 now = time.monotonic()
-                self._log.append([aged(entry, now) for entry in batch])
-                appended = True
-        self._trying_since = None
-        if not appended:
-            return False
-        if self.failing_since is not None:
-            self.failing_since = None
-            self.mended += 1
-            log.info("appending to the log again", queued=len(self._queue))
-        return True
+                self._log.append([aged(each.entry, now) for each in batch.records])
+            except Exception as failure:  # noqa: BLE001 # if the thread ended, records would wait for ever, and without a word
+                error = failure
+            self._settle(batch, error)
 
-    def _log_failure(self, retry: RetryCallState) -> None:
-        error = retry.outcome.exception() if retry.outcome is not None else None
-        if error is not None and self.failing_since is None:
-            self.failing_since = error
-            unforeseen = None if isinstance(error, LogError) else error
+    def _next_batch(self) -> Batch | None:
+        """Wait for something to append; None: there will be nothing more."""
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._given_up:
+                    now = time.monotonic()
+                    if (batch := self._lanes.next_batch(now)) is not None:
+                        # another one always waits: nothing must wait for what the log does not take
+                        if self._idle == 1:
+                            self._start_thread()
+                        else:
+                            self._due.notify()
+                        return batch
+                    due_at = self._lanes.next_at()
+                    self._due.wait(None if due_at is None else max(0.0, due_at - now))
+                return None
+            finally:
+                self._idle -= 1
+
+    def _settle(self, batch: Batch, error: Exception | None) -> None:
+        with self._changed:
+            since = self._lanes.settle(batch, error, time.monotonic())
+            queued = len(self._lanes)
+            if error is None:
+                self.appended += len(batch.records)
+                self._nothing_since = time.monotonic()
+            fails = self._lanes.failing_clusters()[batch.topic] > 0
+            mended = not fails and self._failures.pop(batch.topic, None) is not None
+            new = error is not None and fails and batch.topic not in self._failures
+            if new and error is not None:
+                self._failures[batch.topic] = error
+            self._changed.notify_all()
+        if new and error is not None:
             log.warning(
                 "cannot append to the log; records are queued",
+                topic=batch.topic,
+                clusters=since[:NAMED_CLUSTERS],
                 why=str(error),
-                queued=len(self._queue),
-                exc_info=unforeseen,
+                queued=queued,
+                exc_info=None if isinstance(error, LogError) else error,
             )
+        if mended:
+            log.info("appending to the log again", topic=batch.topic, queued=queued)

@@ -6,7 +6,8 @@ actions. `Status` would prove more, but waits for the lock of every channel whil
 do no harm. After each login `CoreStatus` is asked, until it says when Asterisk started: one that is still loading its
 modules says 1970 or nothing. A new start means that every call and phone there is gone. While phones are awaited there,
 `CoreShowChannels` is asked after each Ping: it says which rooms have somebody, when the updater that writes this into
-the database is not back yet. Both need the permission `reporting`, which lets an account read and change nothing:
+the database is not back yet. Every 15 s the registered phones are listed, where no script writes them into the
+database. All three need the permission `reporting`, which lets an account read and change nothing:
 
     [hotdesk]
     secret = choose-a-password
@@ -17,7 +18,8 @@ the database is not back yet. Both need the permission `reporting`, which lets a
 
 An account without any permission is enough for the signs of life.
 
-The connection is kept between probes. That spares the dialer a session and lines in its log each second, and it keeps
+One connection does all of that: an account may be allowed no second one (`allowmultiplelogin = no`). It is kept between
+probes. That spares the dialer a session and lines in its log each second, and it keeps
 the result true: in Asterisk about five connections can wait to be accepted, so one that hangs looks unreachable to
 new connections as soon as that queue is full, and VICIdial's own scripts fill it within seconds. A silent connection is
 therefore never given up: the kernel's keepalive notices if the host behind it is gone.
@@ -30,12 +32,14 @@ import hashlib
 import itertools
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
 from collectors.probes.addresses import family_of
+from collectors.probes.phone_lists import PhoneLists
 from messages.records import ProbeResult
 
 AMI_PORT = 5038
@@ -49,6 +53,10 @@ MOST_LISTED = 16 * 1024 * 1024
 """Most bytes of a list of peers: room for some 40,000 phones."""
 CHUNK = 4096
 BANNER = b"Asterisk Call Manager/"
+IN_USE = "Login Already In Use"
+"""The refusal of an Asterisk that allows an account one login at a time (`allowmultiplelogin = no`)."""
+IN_USE_SECONDS = 10.0
+"""Time until a login is tried again that was in use; Asterisk takes that for no attempt to break in."""
 DENIED_SECONDS, DENIED_MOST_SECONDS = 60.0, 960.0
 """Time between a refused login and the next attempt: at first, and at most; it doubles with each refusal. Asterisk logs
 each, and tools such as fail2ban ban a host with too many, which would silence the probes that work."""
@@ -72,7 +80,12 @@ class NotAmiError(AmiError):
 
 
 class LoginDeniedError(AmiError):
-    """The server refuses the user, the secret, or this host's address."""
+    """The server refuses the user, the secret, or this host's address; or it allows an account one login at a time."""
+
+    def __init__(self, user: str, refusal: str) -> None:
+        super().__init__(f"the login as {user!r} is refused")
+        self.refusal = refusal
+        """The server's own words."""
 
 
 class AmiTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +186,9 @@ class AmiConversation:
         """The extensions at which there were channels, by the latest list; None: there is none."""
         self._list_id = ""
         self._listed: set[str] = set()
+        self._phones = PhoneLists()
+        self._phones_id = ""
+        """The ActionID of the list of phones under way; empty: none is."""
 
     def __repr__(self) -> str:
         return f"AmiConversation(user={self._user!r})"
@@ -186,6 +202,23 @@ class AmiConversation:
         if self._waits_for or not self._framing.banner:
             return b""
         return self._ask_start() if self._asks_start else self._ask("Ping", self._pong)
+
+    @property
+    def registered(self) -> Mapping[str, bool] | None:
+        """Which phones are registered, by station, as last listed; None: not listed yet, or not to this account."""
+        return self._phones.registered
+
+    @property
+    def lists_phones(self) -> bool:
+        """A list of phones is under way."""
+        return bool(self._phones_id)
+
+    def list_phones(self) -> bytes:
+        """Return the bytes that ask which phones are registered; none before the login, or while a list comes in."""
+        if self._phones_id or self.logging_in or not self._framing.banner:
+            return b""
+        self._phones.begin()
+        return self._ask_phones()
 
     def receive(self, data: bytes) -> bytes:
         """Process received bytes, and return the bytes to send next.
@@ -205,7 +238,14 @@ class AmiConversation:
                 reply += self._answer(message)
             elif message.get("actionid") == self._list_id != "":
                 self._read_list(message)
+            elif message.get("actionid") == self._phones_id != "" and self._phones.read(message):
+                reply += self._ask_phones()
         return reply
+
+    def _ask_phones(self) -> bytes:
+        action = self._phones.under_way
+        self._phones_id = f"hotdesk-{next(self._numbers)}" if action else ""
+        return _action(action, ActionID=self._phones_id) if action else b""
 
     def _read_list(self, message: Message) -> None:
         if message.get("event") == "CoreShowChannel":
@@ -218,7 +258,7 @@ class AmiConversation:
         if on_success is None or message["response"].lower() == "success":
             return on_success(message) if on_success else b""
         if self.logging_in:
-            raise LoginDeniedError(f"the login as {self._user!r} is refused")
+            raise LoginDeniedError(self._user, message.get("message", ""))
         if on_success == self._pong:
             return self._pong(message)  # a server that refuses a Ping has read it
         if on_success == self._status:
@@ -248,11 +288,11 @@ class AmiConversation:
         return self._ask("Ping", self._pong)
 
     def _pong(self, _message: Message) -> bytes:
-        self.answered = True
+        again, self.answered = self.answered, True
         if not self.lists:
             self.extensions = None
             return b""
-        return self._ask("CoreShowChannels", self._list_begins)
+        return b"" if again else self._ask("CoreShowChannels", self._list_begins)
 
     def _list_begins(self, message: Message) -> bytes:
         self._list_id, self._listed = message.get("actionid", ""), set()
@@ -292,6 +332,8 @@ class AmiProbe:
         self._conversation = AmiConversation(target.user, target.secret)
         self.lists = False
         """Channels are to be listed too."""
+        self.refusal = ""
+        """The server's words about the last refused login; empty: none was refused since the last that was not."""
         self._denied_at: float | None = None
         self._denials = 0
         """Refused logins in a row."""
@@ -306,13 +348,19 @@ class AmiProbe:
         """The extensions at which there are channels; None: not listed, or not known."""
         return self._conversation.extensions
 
+    @property
+    def registered(self) -> Mapping[str, bool] | None:
+        """Which phones are registered, by station, as last listed on this connection; None: not known."""
+        return self._conversation.registered
+
     async def probe(self, timeout_seconds: float) -> ProbeResult:
         """Return the result of one probe within the time limit; one call at a time.
 
         Raises:
             OSError: this host has no socket left, which is no result about the dialer.
         """
-        if self._denied_at is not None and time.monotonic() - self._denied_at < denied_seconds(self._denials):
+        wait_seconds = IN_USE_SECONDS if self.refusal == IN_USE else denied_seconds(self._denials)
+        if self._denied_at is not None and time.monotonic() - self._denied_at < wait_seconds:
             return ProbeResult.DENIED
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -373,23 +421,48 @@ class AmiProbe:
         except NotAmiError:
             self._disconnect()
             return ProbeResult.MUTE
-        except LoginDeniedError:
+        except LoginDeniedError as error:
             self._disconnect()
-            self._denied_at, self._denials = time.monotonic(), self._denials + 1
+            self._denied_at, self.refusal = time.monotonic(), error.refusal
+            self._denials = 0 if error.refusal == IN_USE else self._denials + 1
             return ProbeResult.DENIED
         except OSError:
             self._disconnect()
             raise
-        self._denied_at, self._denials = None, 0
+        self._denied_at, self._denials, self.refusal = None, 0, ""
         return ProbeResult.ALIVE
 
+    async def list_phones(self, timeout_seconds: float) -> bool:
+        """List the registered phones on the kept connection, within the time limit; False: there is none.
+
+        What is left of a longer list the next probe reads, since its own answer comes after that.
+        """
+        connection, conversation = self._socket, self._conversation
+        if connection is None:
+            return False
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                question = conversation.list_phones()
+                await self._receive_until(connection, question, lambda: not conversation.lists_phones, MOST_LISTED)
+        except TimeoutError:
+            return True  # it is an OSError, too
+        except (OSError, AmiError):
+            self._disconnect()
+        return True
+
     async def _receive_answer(self, connection: socket.socket) -> None:
+        conversation = self._conversation
+        conversation.lists = self.lists
+        most = MOST_LISTED if self.lists or conversation.lists_phones else MOST_READ
+        await self._receive_until(connection, conversation.ping(), lambda: conversation.answered, most)
+
+    async def _receive_until(
+        self, connection: socket.socket, question: bytes, done: Callable[[], bool], most: int
+    ) -> None:
         loop = asyncio.get_running_loop()
         received = 0
-        self._conversation.lists = self.lists
-        most = MOST_LISTED if self.lists else MOST_READ
-        await loop.sock_sendall(connection, self._conversation.ping())
-        while not self._conversation.answered:
+        await loop.sock_sendall(connection, question)
+        while not done():
             data = await _receive(connection)
             if not data:
                 raise ConnectionAbortedError("the server closed the connection")
@@ -400,70 +473,27 @@ class AmiProbe:
             await asyncio.sleep(0)  # a server that sends without end must not keep the loop from other probes
 
 
-async def probe_ami(host: str, port: int, user: str, secret: str, timeout_seconds: float) -> ProbeResult:
-    """Return the result of one probe, on a connection of its own: connect, banner, login, Ping, logoff.
+class Answer(NamedTuple):
+    """The outcome of one probe on a connection of its own."""
+
+    result: ProbeResult
+    refusal: str
+    """The server's words, if it refused the login."""
+
+
+async def probe_ami(target: AmiTarget, timeout_seconds: float) -> Answer:
+    """Return the outcome of one probe, on a connection of its own: connect, banner, login, Ping, logoff.
 
     Asterisk takes a second to refuse a login: with a shorter limit, a wrong secret looks mute.
 
     Raises:
-        ValueError: the host is not an IP address, or user or secret has a line break.
         OSError: this host has no socket left.
     """
-    probe = AmiProbe(AmiTarget(host=host, port=port, user=user, secret=secret))
+    probe = AmiProbe(target)
     try:
-        return await probe.probe(timeout_seconds)
+        return Answer(await probe.probe(timeout_seconds), probe.refusal)
     finally:
         probe.close()
-
-
-async def registered_peers(target: AmiTarget, timeout_seconds: float) -> dict[str, bool] | None:
-    """Return which of chan_sip's phones that register are registered, by extension; None: no answer.
-
-    The account needs the permission `reporting` (`write = reporting`), which lets it read, and change nothing.
-    """
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            reader, writer = await asyncio.open_connection(target.host, target.port)
-            try:
-                return await _list_peers(reader, writer, target)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, AmiError):
-        return None
-
-
-async def _list_peers(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: AmiTarget
-) -> dict[str, bool] | None:
-    framing, peers = AmiFraming(), dict[str, bool]()
-    asked, heard = "", 0
-    while data := await reader.read(CHUNK):
-        heard += len(data)
-        if heard > MOST_LISTED:
-            return None
-        messages = framing.feed(data)
-        if framing.banner and not asked:
-            asked = _send(writer, "Challenge", AuthType="MD5")
-        for message in messages:
-            event, response = message.get("event", ""), message.get("response", "")
-            if event == "PeerEntry" and message.get("dynamic") == "yes":
-                address, status = message.get("ipaddress", "-none-"), message.get("status", "").upper()
-                peers[message.get("objectname", "")] = address != "-none-" and not status.startswith("UNREACHABLE")
-            elif event == "PeerlistComplete":
-                writer.write(LOGOFF)
-                return peers
-            elif response and response.lower() != "success":
-                return None
-            elif response and asked == "Challenge":
-                asked = _send(writer, "Login", **_login(message, target.user, target.secret))
-            elif response and asked == "Login":
-                asked = _send(writer, "SIPpeers")
-    return None
-
-
-def _send(writer: asyncio.StreamWriter, action: str, **keys: str) -> str:
-    writer.write(_action(action, **keys))
-    return action
 
 
 async def _receive(connection: socket.socket) -> bytes:

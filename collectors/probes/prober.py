@@ -20,6 +20,7 @@ import structlog
 from collectors.probes.addresses import family_of
 from collectors.probes.ami import AMI_PORT, AmiProbe, AmiTarget
 from collectors.probes.pacing import Pacing, Waver
+from collectors.probes.registrations import Registrations
 from collectors.probes.sip import SIP_PORT, SipTarget, probe_sip
 from messages.records import ProbeResult, ServerIp
 from stream.warn_once import WarnOnce
@@ -168,6 +169,8 @@ class Prober:
         self._watched = self._pace(_keys(probes))
         self._listed: frozenset[ServerIp] = frozenset()
         """The dialers whose channels are listed too."""
+        self.registrations = Registrations()
+        """Which phones are registered, of the dialers that are asked for it."""
         self._warn_once = WarnOnce()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -313,6 +316,8 @@ class Prober:
                 begin = loop.time()
                 async with at_once:
                     await self._probe_once(key, probe)
+                if isinstance(probe, AmiProbe):
+                    await self.registrations.ask(key.server_ip, probe, begin + self._interval - loop.time())
                 await asyncio.sleep(max(0, begin + self._interval - loop.time()))
         finally:
             probe.close()
@@ -356,7 +361,7 @@ class Prober:
         except OSError as error:
             self._warn_of(key, error)
             return
-        why = f"{key.target.host}:{key.target.port} refuses the login"
+        why = f"{key.target.host}:{key.target.port} refuses the login: {probe.refusal or 'it does not say why'}"
         if result is ProbeResult.DENIED and self._warn_once.is_new(why):
             log.warning("a probe is denied", dialer=key.server_ip, why=why)
         with self._lock:
@@ -393,6 +398,7 @@ class _SipProbe:
 
     started = ""
     extensions: frozenset[str] | None = None
+    refusal = ""
 
     def __init__(self, target: SipTarget) -> None:
         self._target = target

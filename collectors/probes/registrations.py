@@ -1,70 +1,51 @@
 """Ask dialers which phones are registered, if no script writes it to `phones.peer_status`.
 
-Each dialer is asked every 15 s, in a thread of its own; an answer older than three of these intervals is dropped, so
+Each dialer is asked every 15 s, on the connection of its probe and in the time between two probes; one dialer at a
+time, so that reading long lists delays no probe's answer. A list older than three of these intervals is dropped, so
 that the phones of a dialer that cannot be asked count neither way.
 """
 
-import asyncio
-import threading
 import time
-from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
-from typing import Self
+from collections.abc import Iterable, Mapping
 
-from collectors.probes.ami import AmiTarget, registered_peers
+from collectors.probes.ami import AmiProbe
+from collectors.probes.phone_lists import Registered
 from messages.records import ServerIp
 
 INTERVAL_SECONDS = 15.0
-TIMEOUT_SECONDS = 5.0
 FRESH_SECONDS = 45.0
-STOP_SECONDS = 1.0
-
-Registered = Mapping[ServerIp, Mapping[str, bool]]
-"""By dialer and extension; an absent phone is not known."""
-
-NONE_KNOWN: Registered = MappingProxyType({})
 
 
 class Registrations:
-    """Asks dialers until it is stopped. A context manager; starts once."""
+    """The latest lists of the dialers that are asked. The prober's thread lists, any thread may read."""
 
-    def __init__(self, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        self._interval = interval_seconds
-        self._targets: Mapping[ServerIp, AmiTarget] = {}
+    def __init__(self) -> None:
+        self._dialers: frozenset[ServerIp] = frozenset()
+        self._asked_at: dict[ServerIp, float] = {}
         self._answers: dict[ServerIp, tuple[float, Mapping[str, bool]]] = {}
-        self._changed = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="registrations", daemon=True)
+        self._busy = False
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping = True
-        self._changed.set()
-        self._thread.join(STOP_SECONDS)
-
-    def watch(self, targets: Mapping[ServerIp, AmiTarget]) -> None:
-        """Ask these dialers from now on, and no others."""
-        if targets != self._targets:
-            self._targets = dict(targets)
-            self._changed.set()
+    def watch(self, dialers: Iterable[ServerIp]) -> None:
+        """Ask these dialers from the next probe by AMI on, and no others."""
+        self._dialers = frozenset(dialers)
 
     def latest(self) -> Registered:
-        """Return the latest answer of each watched dialer."""
-        oldest, targets = time.monotonic() - FRESH_SECONDS, self._targets
-        return {ip: peers for ip, (at, peers) in list(self._answers.items()) if at >= oldest and ip in targets}
+        """Return the latest list of each watched dialer."""
+        oldest, dialers = time.monotonic() - FRESH_SECONDS, self._dialers
+        return {ip: phones for ip, (at, phones) in list(self._answers.items()) if at >= oldest and ip in dialers}
 
-    def _run(self) -> None:
-        while not self._stopping:
-            self._changed.clear()
-            asyncio.run(self._ask(dict(self._targets)))
-            self._changed.wait(self._interval)
-
-    async def _ask(self, targets: Mapping[ServerIp, AmiTarget]) -> None:
-        answers = await asyncio.gather(*(registered_peers(each, TIMEOUT_SECONDS) for each in targets.values()))
+    async def ask(self, server_ip: ServerIp, probe: AmiProbe, left_seconds: float) -> None:
+        """List a dialer's phones by its probe, if that is due, within the time that is left until the next one."""
         now = time.monotonic()
-        self._answers |= {ip: (now, peers) for ip, peers in zip(targets, answers, strict=True) if peers is not None}
+        due = now >= self._asked_at.get(server_ip, now - INTERVAL_SECONDS) + INTERVAL_SECONDS
+        if due and server_ip in self._dialers and left_seconds > 0 and not self._busy:
+            self._busy = True
+            try:
+                if await probe.list_phones(left_seconds):
+                    self._asked_at[server_ip] = now
+            finally:
+                self._busy = False
+        known = self._answers.get(server_ip)
+        # a list that took longer than there was time ended with a later probe
+        if probe.registered is not None and (known is None or known[1] is not probe.registered):
+            self._answers[server_ip] = time.monotonic(), probe.registered

@@ -152,6 +152,7 @@ ABSENT = {1049, 1054, 1146}
 TIMED_OUT = {1205, 1317, 1969, 3024}
 """A statement that took too long, in the words of each kind of server."""
 CRASHED = {126, 127, 130, 134, 144, 145, 1030, 1034, 1035, 1194, 1195}
+UNKNOWN_VARIABLE = 1193
 NO_TLS = 2026
 """The client's error for a server without TLS."""
 OF_THE_CLIENT = range(2000, 3000)
@@ -180,6 +181,8 @@ class VicidialDatabase:
         self.settings = settings
         self.statements_run = 0
         self.rows_read = 0
+        self.keeps_limits = True
+        """The server gives up a statement that takes too long; False: it is older than such limits."""
         try:
             self._connection = _connect(settings)
         except pymysql.MySQLError as error:
@@ -322,17 +325,27 @@ class VicidialDatabase:
             return None
 
     def _limit_time(self) -> str:
-        """Set the time limit of every statement, and return what a tried one begins with to have its own."""
+        """Set the time limit of every statement, and return what a tried one begins with to have its own.
+
+        A server that does not know its variable is asked without: what it does not answer the client gives up.
+        """
+        self._execute(
+            f"SET SESSION wait_timeout = {IDLE_SECONDS}, SESSION net_write_timeout = {IDLE_SECONDS},"
+            f" SESSION group_concat_max_len = {PACKED_BYTES}"
+        )
         mariadb = "MariaDB" in self._connection.get_server_info()  # type: ignore[no-untyped-call]
         limit = (
             f"max_statement_time = {STATEMENT_SECONDS}"
             if mariadb
             else f"max_execution_time = {round(STATEMENT_SECONDS * 1000)}"
         )
-        self._execute(
-            f"SET SESSION {limit}, SESSION wait_timeout = {IDLE_SECONDS}, SESSION net_write_timeout = {IDLE_SECONDS},"
-            f" SESSION group_concat_max_len = {PACKED_BYTES}"
-        )
+        try:
+            self._execute(f"SET SESSION {limit}")
+        except DatabaseRefusedError as error:
+            if error.__cause__ is None or error.__cause__.args[:1] != (UNKNOWN_VARIABLE,):
+                raise
+            self.keeps_limits = False
+            return ""
         return f"SET STATEMENT max_statement_time = {TRIED_SECONDS} FOR " if mariadb else ""
 
     @property

@@ -4,6 +4,7 @@ Everything arrives as bytes, since the tables contain whatever was written over 
 be, text in two encodings, impossible dates. An oddity is counted by kind and reported, and never stops a poll.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import isfinite
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from messages.codes import Odd
+from messages.names import compared
 from messages.records import NO_PEER_STATUS, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
@@ -19,6 +21,15 @@ Row = tuple[bytes | None, ...]
 
 LARGEST = 2**53
 """The largest number in a record; no column of VICIdial's that is read here has as much."""
+
+WEIGHT_LINE = re.compile(r"(?P<server_ip>\d{1,3}(?:\.\d{1,3}){3})\s*,\s*(?P<weight>\d+)", re.ASCII)
+"""The beginning of a line of weights that counts; VICIdial ignores the rest of that line, and skips any other."""
+
+LISTED = frozenset({"SIP", "PJSIP"})
+"""Protocols whose registered phones a dialer lists."""
+
+LEAST_TWIN = 5
+"""The least length of a twin's address, blanks and all; VICIdial takes a shorter one, such as NONE, for none."""
 
 OddRows = Counter[Odd]
 
@@ -143,6 +154,11 @@ def text(value: bytes | None, odd: OddRows) -> str:
         return value.decode(errors="replace")
 
 
+def key(value: bytes | None, odd: OddRows) -> str:
+    """Return a text column that rows are compared by, without the blanks at its end, which VICIdial's SQL ignores."""
+    return text(value, odd).rstrip(" ")
+
+
 def number(value: bytes | None, default: int, odd: OddRows) -> int:
     """Return a whole number; NULL is the default."""
     if value is None:
@@ -161,7 +177,7 @@ def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
     """Decode `dialers.sql`."""
     read = {}
     for ip, name, description, active, logins, asterisk, twin, engine in rows:
-        server_ip = text(ip, odd)
+        server_ip = key(ip, odd)
         if not server_ip:
             odd[Odd.NULL_KEY] += 1
             continue
@@ -172,7 +188,7 @@ def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
             active == b"Y",
             logins == b"Y",
             asterisk == b"Y",
-            text(twin, odd),
+            key(twin, odd) if len(twin or b"") >= LEAST_TWIN else "",
             engine == b"CONFBRIDGE",
         )
     return read
@@ -182,7 +198,7 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
     """Decode `heartbeats.sql`, for `known` servers."""
     read = {}
     for ip, last_update, db_time, age in rows:
-        server_ip = text(ip, odd)
+        server_ip = key(ip, odd)
         if server_ip not in known:
             odd[Odd.HEARTBEAT_WITHOUT_SERVER] += 1
             continue
@@ -197,7 +213,7 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
 def agent(row: Row, odd: OddRows) -> AgentRow | None:
     """Decode one row of `agents.sql`; None: it has no user."""
     live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook, lead = row
-    name = text(user, odd)
+    name = key(user, odd)
     if not name:
         odd[Odd.NULL_KEY] += 1
         return None
@@ -209,12 +225,12 @@ def agent(row: Row, odd: OddRows) -> AgentRow | None:
     return AgentRow(
         number(live_agent_id, 0, odd),
         name,
-        text(server_ip, odd),
-        text(extension, odd),
-        text(conf_exten, odd),
+        key(server_ip, odd),
+        key(extension, odd),
+        key(conf_exten, odd),
         known_status,
-        text(campaign, odd),
-        text(call_server_ip, odd),
+        key(campaign, odd),
+        key(call_server_ip, odd),
         text(pause, odd),
         on_hook == b"Y",
         number(lead, 0, odd),
@@ -226,16 +242,16 @@ def logins(rows: Iterable[Row]) -> dict[str, LoginRow]:
     ignored = OddRows()
     read = {}
     for _, user, server_ip, typed in rows:
-        name = text(user, ignored)
+        name = key(user, ignored)
         if name:
-            read[name.lower()] = LoginRow(text(server_ip, ignored), text(typed, ignored))
+            read[compared(name)] = LoginRow(key(server_ip, ignored), key(typed, ignored))
     return read
 
 
 def work(rows: Iterable[Row]) -> dict[ServerIp, int]:
     """Decode `work.sql`; a dialer without a row has done none."""
     ignored = OddRows()
-    return {text(ip, ignored): number(count, 0, ignored) for ip, count in rows}
+    return {key(ip, ignored): number(count, 0, ignored) for ip, count in rows}
 
 
 def silent_screens(rows: Iterable[Row]) -> dict[int, int]:
@@ -247,31 +263,31 @@ def silent_screens(rows: Iterable[Row]) -> dict[int, int]:
 def lost_screens(rows: Iterable[Row]) -> frozenset[tuple[str, ServerIp]]:
     """Decode `lost_screens.sql`: users and dialers of logins whose screen VICIdial no longer knows."""
     ignored = OddRows()
-    return frozenset((text(user, ignored).lower(), text(ip, ignored)) for user, ip in rows)
+    return frozenset((compared(text(user, ignored)), key(ip, ignored)) for user, ip in rows)
 
 
 def channels(rows: Iterable[Row]) -> frozenset[tuple[ServerIp, str]]:
     """Decode `channels.sql`: the rooms in which there is somebody."""
     ignored = OddRows()
-    return frozenset((text(ip, ignored), text(extension, ignored)) for ip, extension in rows)
+    return frozenset((key(ip, ignored), key(extension, ignored)) for ip, extension in rows)
 
 
 def rooms(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, Rooms]:
     """Decode `conferences.sql` or `confbridges.sql`."""
-    return {text(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}
+    return {key(ip, odd): Rooms(number(total, 0, odd), number(free, 0, odd)) for ip, total, free in rows}
 
 
 def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) -> dict[str, PhoneRow]:
-    """Decode `phones.sql` by login, without regard to case, as VICIdial compares logins.
+    """Decode `phones.sql` by login, as VICIdial compares logins.
 
     Of two phones with one login the active one counts, or else the first by server.
     """
     read: dict[str, PhoneRow] = {}
     for login, server_ip, extension, active, protocol, webphone, peer_status in rows:
         phone = PhoneRow(
-            text(login, odd),
-            text(server_ip, odd),
-            text(extension, odd),
+            key(login, odd),
+            key(server_ip, odd),
+            key(extension, odd),
             active == b"Y",
             text(protocol, odd),
             (webphone or b"N") != b"N",
@@ -282,11 +298,11 @@ def phones(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRows) 
             continue
         if phone.server_ip not in known:
             odd[Odd.PHONE_WITHOUT_SERVER] += 1
-        other = read.get(phone.login.lower())
+        other = read.get(compared(phone.login))
         if other is not None:
             odd[Odd.TWO_PHONES] += 1
             phone = min(phone, other, key=lambda each: (not each.active, each.server_ip, each.extension))
-        read[phone.login.lower()] = phone
+        read[compared(phone.login)] = phone
     return read
 
 
@@ -294,17 +310,20 @@ def unwritten(phones: Iterable[PhoneRow]) -> frozenset[ServerIp]:
     """Return the dialers without a `peer_status` for any phone."""
     phones = list(phones)
     written = {phone.server_ip for phone in phones if phone.peer_status not in NO_PEER_STATUS}
-    return frozenset(phone.server_ip for phone in phones if phone.protocol == "SIP") - written
+    return frozenset(phone.server_ip for phone in phones if phone.protocol in LISTED) - written
 
 
 def with_registrations(
     phones: Mapping[str, PhoneRow], registered: Mapping[ServerIp, Mapping[str, bool]]
 ) -> dict[str, PhoneRow]:
-    """Return the phones with the dialers' own answers about SIP phones filled in, if the table has none."""
+    """Return the phones with the dialers' own answers filled in, if the table has none."""
     filled = dict(phones)
     for name, phone in phones.items():
-        there = registered.get(phone.server_ip, {}).get(phone.extension)
-        if there is not None and phone.protocol == "SIP" and phone.peer_status in NO_PEER_STATUS:
+        told = registered.get(phone.server_ip)
+        if told is None or phone.peer_status not in NO_PEER_STATUS:
+            continue
+        there = told.get(f"{phone.protocol}/{phone.extension}")
+        if there is not None:
             filled[name] = phone._replace(peer_status="REGISTERED" if there else "UNREGISTERED")
     return filled
 
@@ -312,22 +331,22 @@ def with_registrations(
 def marks(rows: Iterable[Row]) -> dict[str, Marks]:
     """Decode `secrets.sql` by login; Python's hash of a secret differs from process to process."""
     ignored = OddRows()
-    return {text(login, ignored).lower(): Marks(hash(password), hash(secret)) for login, password, secret in rows}
+    return {compared(text(login, ignored)): Marks(hash(password), hash(secret)) for login, password, secret in rows}
 
 
 def shared_logins(rows: Iterable[Row]) -> frozenset[str]:
     """Return the logins that several rows of `phones.sql` have."""
     ignored = OddRows()
-    count = Counter(text(row[0], ignored).lower() for row in rows)
+    count = Counter(compared(text(row[0], ignored)) for row in rows)
     return frozenset(login for login, times in count.items() if times > 1)
 
 
 def _defects(
     logins: tuple[str, ...], listed: str, secrets: Mapping[str, Marks], shared: frozenset[str]
 ) -> tuple[AliasDefect, ...]:
-    found = [secrets[login.lower()] for login in logins if login.lower() in secrets]
+    found = [secrets[compared(login)] for login in logins if compared(login) in secrets]
     defects = {
-        AliasDefect.TWO_PHONES: any(login.lower() in shared for login in logins),
+        AliasDefect.TWO_PHONES: any(compared(login) in shared for login in logins),
         AliasDefect.PASSWORDS_DIFFER: len({each.password for each in found}) > 1,
         AliasDefect.SECRETS_DIFFER: len({each.secret for each in found}) > 1,
         AliasDefect.LIST_CUT: len(listed) >= LIST_CHARACTERS,
@@ -347,15 +366,15 @@ def aliases(
     for alias_id, name, logins_list in rows:
         listed = text(logins_list, odd)
         logins = tuple(login for login in (part.strip() for part in listed.split(",")) if login)
-        alias = AliasRow(text(alias_id, odd), text(name, odd), logins, _defects(logins, listed, secrets, shared))
+        alias = AliasRow(key(alias_id, odd), text(name, odd), logins, _defects(logins, listed, secrets, shared))
         if not alias.alias_id:
             odd[Odd.NULL_KEY] += 1
             continue
-        found = [known[login.lower()].server_ip for login in logins if login.lower() in known]
+        found = [known[compared(login)].server_ip for login in logins if compared(login) in known]
         odd[Odd.ALIAS_EMPTY] += not logins
         odd[Odd.ALIAS_WITHOUT_PHONE] += len(logins) > len(found)
         odd[Odd.ALIAS_SAME_SERVER] += len(found) > len(set(found))
-        read[alias.alias_id.lower()] = alias
+        read[compared(alias.alias_id)] = alias
     return read
 
 
@@ -363,7 +382,7 @@ def campaigns(rows: Iterable[Row], odd: OddRows) -> dict[str, CampaignRow]:
     """Decode `campaigns.sql` by id."""
     read = {}
     for campaign_id, grouping, limit in rows:
-        name = text(campaign_id, odd)
+        name = key(campaign_id, odd)
         if not name:
             odd[Odd.NULL_KEY] += 1
             continue
@@ -372,7 +391,7 @@ def campaigns(rows: Iterable[Row], odd: OddRows) -> dict[str, CampaignRow]:
         except ValueError:
             odd[Odd.UNKNOWN_GROUPING] += 1
             known_grouping = Grouping.DISABLED
-        read[name.lower()] = CampaignRow(name, known_grouping, number(limit, 50, odd))
+        read[compared(name)] = CampaignRow(name, known_grouping, number(limit, 50, odd))
     return read
 
 
@@ -405,18 +424,12 @@ def _seconds(value: bytes | None) -> float | None:
 
 
 def _weights(entry: str, odd: OddRows) -> dict[ServerIp, float]:
-    """Decode the lines `IP,weight` of the weight container."""
+    """Decode the lines `IP,weight` of the weight container, as VICIdial reads them."""
     read = {}
-    for line in entry.splitlines():
-        if not line.strip():
-            continue
-        server_ip, _, weight = line.partition(",")
-        try:
-            value = float(weight)
-        except ValueError:
-            value = -1.0
-        if not server_ip.strip() or not 0 <= value < float("inf"):
+    for line in entry.split("\n"):
+        found = WEIGHT_LINE.match(line)
+        if found is not None and float(found["weight"]) <= LARGEST:
+            read[found["server_ip"]] = float(found["weight"])
+        elif line.strip():
             odd[Odd.BAD_WEIGHT] += 1
-            continue
-        read[server_ip.strip()] = value
     return read

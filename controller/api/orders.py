@@ -1,9 +1,11 @@
 """The API for incidents and orders.
 
 An order is a record like any other: it goes to the log, every process reads it from there, and the cluster's owner
-obeys it. So the answer says that it was accepted, not that it was done.
+obeys it. It goes there in front of everything else, and is answered when it is stored. So the answer says that it will
+be obeyed, not that it was.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -12,8 +14,14 @@ from typing import Annotated, Any
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
-from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_409_CONFLICT
+from litestar.status_codes import (
+    HTTP_202_ACCEPTED,
+    HTTP_404_NOT_FOUND,
+    HTTP_409_CONFLICT,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from litestar.types import ControllerRouterHandler
+from msgspec.structs import replace
 
 from controller.api.auth import SECURED, AnyRequest, Client, client_of, cluster_or_404, needs, too_many
 from controller.api.errors import WITH_A_BODY, guarded
@@ -42,10 +50,12 @@ from messages.records import (
 from messages.topics import Topic
 from messages.words import sentence
 from stream.entries import entry_of
-from stream.log import Entry
-from stream.outbox import Put
+from stream.log import Entry, LogError
+from stream.outbox import Outbox
 
 MINUTE_MS = 60_000
+STORED_SECONDS = 4.0
+"""How long a person waits until an order is stored: less than hotdesk's own commands wait for an answer."""
 
 By = Annotated[str, QueryParameter(description="name of the person who orders it", min_length=1, max_length=100)]
 Why = Annotated[str, QueryParameter(description="why, for the audit", max_length=500)]
@@ -60,58 +70,61 @@ def wall_clock_ms() -> int:
 class Orderer:
     """Accepts people's orders, from the API or the status page, and publishes each with its author.
 
-    Each method raises ProblemDetailsException, with the reason, if an order makes no sense or is over the limit.
+    Each method raises ProblemDetailsException, with the reason, if an order makes no sense, is over the limit, or is
+    not stored within `STORED_SECONDS`.
     """
 
     def __init__(
         self,
         clusters: Clusters,
-        put: Put,
+        outbox: Outbox,
         limit: Limit,
         instruments: ControllerInstruments,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._clusters = clusters
-        self._put = put
+        self._outbox = outbox
         self._limit = limit
         self._instruments = instruments
         self._clock_ms = clock_ms
 
-    def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Order the collector to publish everything again."""
         self.admit_order(cluster, client)
-        self._order(Resynchronise(**self._common(cluster, body)), client)
+        await self._order(Resynchronise(**self._common(cluster, body)), client)
 
-    def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Suspend automatic moves."""
         self.admit_order(cluster, client)
-        self._order(Pause(**self._common(cluster, body)), client)
+        await self._order(Pause(**self._common(cluster, body)), client)
 
-    def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Resume automatic moves."""
         self.admit_order(cluster, client)
-        self._revoke(Pause(**self._common(cluster, body)), client)
+        await self._revoke(Pause(**self._common(cluster, body)), client)
 
-    def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
+    async def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Order a dialer to be emptied."""
         _require_dialer(self.admit_order(cluster, client), server_ip)
-        self._order(Drain(**self._common(cluster, body), server_ip=server_ip), client)
+        await self._order(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
-    def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
+    async def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """End a drain."""
         self.admit_order(cluster, client)  # without a check of the dialer, which may be gone by now
-        self._revoke(Drain(**self._common(cluster, body), server_ip=server_ip), client)
+        await self._revoke(Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
-    def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
+    async def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
         """Order an agent's move to the least-loaded of the other dialers."""
         session = self.admit_order(cluster, client).state.observed.agents.get(user.lower())
         if session is None:
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"no agent is logged in as {user!r}"
             )
-        self._order(Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client)
+        await self._order(
+            Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client
+        )
 
-    def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
+    async def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
         """Record that a person is working on an incident."""
         state = self.admit_order(cluster, client).state
         if incident not in state.decided.incidents:
@@ -122,9 +135,11 @@ class Orderer:
                 detail=f"{incident!r} is not open; open: {open_ones}",
             )
         until_ms = self._clock_ms() + body.silence_minutes * MINUTE_MS if body.silence_minutes else None
-        self._order(Acknowledge(**self._common(cluster, body), incident=incident, silence_until_ms=until_ms), client)
+        await self._order(
+            Acknowledge(**self._common(cluster, body), incident=incident, silence_until_ms=until_ms), client
+        )
 
-    def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
         """Order the release of the present fleet brake."""
         health = self.admit_order(cluster, client).state.observed.health
         if health.bad_since_ms is None:
@@ -133,20 +148,20 @@ class Orderer:
                 title="no brake",
                 detail="no fleet brake holds" + (f", but another reason: {health.brake}" if health.brake else ""),
             )
-        self._order(Unbrake(**self._common(cluster, body), bad_since_ms=health.bad_since_ms), client)
+        await self._order(Unbrake(**self._common(cluster, body), bad_since_ms=health.bad_since_ms), client)
 
-    def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
+    async def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
         """Order a fenced dialer to be opened again."""
         fence = self.admit_order(cluster, client).state.decided.fences.get(server_ip)
         if fence is None or fence.stage not in STANDING:
             raise ProblemDetailsException(
                 status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
             )
-        self._order(
+        await self._order(
             Unfence(**self._common(cluster, body), server_ip=server_ip, planned_at_ms=fence.planned_at_ms), client
         )
 
-    def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
+    async def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
         """Order the end of all records of a cluster; `ends` are their tombstones."""
         decision = Decision(
             cluster=cluster,
@@ -156,7 +171,10 @@ class Orderer:
             what=sentence(DecisionCode.CLUSTER_FORGOTTEN),
             why=body.why,
         )
-        self._put([entry_of(decision), *ends])
+        self._outbox.put([entry_of(decision)])
+        # what the collector wrote last: with its poll the cluster is gone
+        await self._stored([each for each in ends if each.topic is not Topic.OBSERVATIONS])
+        await self._stored([each for each in ends if each.topic is Topic.OBSERVATIONS])
 
     def admit_order(self, name: str, client: Client) -> Cluster:
         """Count an order of this client against its limit, and return the cluster that it is for.
@@ -174,12 +192,40 @@ class Orderer:
     def _common(self, cluster: str, body: OrderBody) -> dict[str, Any]:
         return {"cluster": cluster, "ordered_at_ms": self._clock_ms(), "by": body.by, "why": body.why}
 
-    def _order(self, order: AnyOrder, client: Client) -> None:
-        self._put([entry_of(order), entry_of(_decision(order, client, DecisionCode.ORDERED))])
+    async def _order(self, order: AnyOrder, client: Client) -> None:
+        await self._give(entry_of(order), _decision(order, client, DecisionCode.ORDERED))
 
-    def _revoke(self, order: AnyOrder, client: Client) -> None:
+    async def _revoke(self, order: AnyOrder, client: Client) -> None:
         ended = Entry(Topic.ORDERS, str(key_of(order)), None)
-        self._put([ended, entry_of(_decision(order, client, DecisionCode.ORDER_TAKEN_BACK))])
+        await self._give(ended, _decision(order, client, DecisionCode.ORDER_TAKEN_BACK))
+
+    async def _give(self, entry: Entry, decision: Decision) -> None:
+        """Store an order, and its line of the audit."""
+        try:
+            await self._stored([entry])
+        except ProblemDetailsException:
+            # an append that was under way may store it all the same
+            decision = replace(decision, why=f"{decision.why} (answered: not ordered)".strip())
+            raise
+        finally:
+            self._outbox.put([entry_of(decision)])
+
+    async def _stored(self, entries: Sequence[Entry]) -> None:
+        """Wait until entries are stored."""
+        waiting = [asyncio.wrap_future(each) for each in self._outbox.store(entries)]
+        try:
+            await asyncio.wait_for(asyncio.gather(*waiting), STORED_SECONDS)
+        except TimeoutError as error:
+            raise _not_stored(
+                f"the log has not taken it within {STORED_SECONDS:g} s, and hotdesk gives it up: look whether it is in"
+                " force, and order again"
+            ) from error
+        except LogError as error:
+            raise _not_stored(str(error)) from error
+
+
+def _not_stored(why: str) -> ProblemDetailsException:
+    return ProblemDetailsException(status_code=HTTP_503_SERVICE_UNAVAILABLE, title="not ordered", detail=why)
 
 
 def _actor(by: str, client: Client) -> str:
@@ -227,7 +273,7 @@ def incidents_of(cluster: Cluster) -> list[IncidentAnswer]:
 def _route_of(tokens: Tokens) -> Callable[[Callable[..., _Routed], str, str], _Routed]:
     """Return a decorator for an order's route, made of `post` or `delete`, its path and its summary."""
     guards = [needs(Scope.ADMIN, tokens)]
-    refusals = guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *WITH_A_BODY)
+    refusals = guarded(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE, *WITH_A_BODY)
 
     def order(method: Callable[..., _Routed], path: str, summary: str) -> _Routed:
         return method(
@@ -249,7 +295,7 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
 
     @order(post, "/v1/clusters/{cluster:str}/resynchronise", "Have the collector publish everything again")
     async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
-        orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
+        await orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @order(
         post,
@@ -257,11 +303,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         "Suspend automatic moves: keep detecting and reporting, but move no one",
     )
     async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        orderer.pause(cluster, data, client_of(request, tokens))
+        await orderer.pause(cluster, data, client_of(request, tokens))
 
     @order(delete, "/v1/clusters/{cluster:str}/pause", "Resume automatic moves")
     async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
-        orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
+        await orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @order(
         post,
@@ -271,13 +317,13 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     async def drain(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
     ) -> None:
-        orderer.drain(cluster, server_ip, data, client_of(request, tokens))
+        await orderer.drain(cluster, server_ip, data, client_of(request, tokens))
 
     @order(delete, "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain", "Take a drain back")
     async def undrain(
         cluster: FromPath[str], server_ip: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
     ) -> None:
-        orderer.undrain(cluster, server_ip, OrderBody(by=by, why=why), client_of(request, tokens))
+        await orderer.undrain(cluster, server_ip, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @order(
         post,
@@ -285,7 +331,7 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
         "Move this agent to the least-loaded of the other dialers",
     )
     async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        orderer.move(cluster, user, data, client_of(request, tokens))
+        await orderer.move(cluster, user, data, client_of(request, tokens))
 
     @order(
         post,
@@ -295,11 +341,11 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     async def acknowledge(
         cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody], request: AnyRequest
     ) -> None:
-        orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
+        await orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
 
     @order(post, "/v1/clusters/{cluster:str}/unbrake", "Release the present fleet brake")
     async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        orderer.unbrake(cluster, data, client_of(request, tokens))
+        await orderer.unbrake(cluster, data, client_of(request, tokens))
 
     @order(
         post,
@@ -309,7 +355,7 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     async def unfence(
         cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
     ) -> None:
-        orderer.unfence(cluster, server_ip, data, client_of(request, tokens))
+        await orderer.unfence(cluster, server_ip, data, client_of(request, tokens))
 
     return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
 

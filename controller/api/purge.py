@@ -56,7 +56,7 @@ def purge_routes(
                 status_code=HTTPStatus.SERVICE_UNAVAILABLE, title="the log cannot be read", detail=str(error)
             ) from error
         refuse(found)  # again, since reading took a while
-        orderer.forget(cluster, ends, OrderBody(by=by, why=why), client)
+        await orderer.forget(cluster, ends, OrderBody(by=by, why=why), client)
 
     return [forget]
 

@@ -14,6 +14,7 @@ import msgspec
 
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
+from messages.names import compared
 from messages.records import (
     AgentSession,
     AgentStatus,
@@ -125,7 +126,7 @@ class Arrivals:
         listed = {}
         for each in self._of(incident):
             if each.stage is ArrivalStage.MISSING and not each.here and each.live_agent_id in self._sessions:
-                phone = phones.get(each.phone_login.lower())
+                phone = phones.get(compared(each.phone_login))
                 listed[each.live_agent_id] = Listed(
                     user=each.user,
                     live_agent_id=each.live_agent_id,

@@ -8,6 +8,7 @@ are kept until then, and none takes the place of another.
 import msgspec
 
 from controller.core.observed import Observed
+from messages.names import compared
 from messages.records import AgentSession, LoginClaim, LoginSlot, Phone
 
 CLAIMS_KEPT = 16
@@ -16,11 +17,11 @@ CLAIMS_KEPT = 16
 
 def resolve(observed: Observed, typed: str) -> tuple[str, ...]:
     """Return the phone logins that `typed` stands for, in VICIdial's order; empty: an unknown login."""
-    alias = observed.aliases.get(typed.lower())
+    alias = observed.aliases.get(compared(typed))
     if alias is not None:
         return alias.logins
     logins = tuple(login for login in typed.split(",") if login)
-    return logins if any(login.lower() in observed.phones for login in logins) else ()
+    return logins if any(compared(login) in observed.phones for login in logins) else ()
 
 
 def station_of(phone: Phone) -> str:
@@ -35,8 +36,8 @@ def station_of_session(session: AgentSession) -> str:
 
 def with_claim(slot: LoginSlot, claim: LoginClaim, by: str) -> LoginSlot:
     """Return a slot with one claim more; the same slot if that claim says nothing new."""
-    what = (claim.alias_id.lower(), claim.phone_login)
-    same = {each.screen for each in slot.claims if (each.alias_id.lower(), each.phone_login) == what}
+    what = (compared(claim.alias_id), claim.phone_login)
+    same = {each.screen for each in slot.claims if (compared(each.alias_id), each.phone_login) == what}
     if claim.screen in same or (same and not claim.screen):
         return slot
     claims = (*slot.claims, claim)[-CLAIMS_KEPT:]
@@ -90,7 +91,9 @@ def _matching(observed: Observed, session: AgentSession, claims: tuple[LoginClai
         found = [
             claim
             for claim in claims
-            if any((phone := phones.get(login.lower())) and station_of(phone) == station for login in logins_of(claim))
+            if any(
+                (phone := phones.get(compared(login))) and station_of(phone) == station for login in logins_of(claim)
+            )
         ]
         if found:
             return tuple(found)
@@ -101,4 +104,4 @@ def _matching(observed: Observed, session: AgentSession, claims: tuple[LoginClai
 
 def _width(observed: Observed, claim: LoginClaim) -> tuple[bool, int]:
     """Return how wide a claim is. An alias is wider than any list: only an administrator can make one."""
-    return claim.alias_id.lower() in observed.aliases, len(resolve(observed, claim.alias_id))
+    return compared(claim.alias_id) in observed.aliases, len(resolve(observed, claim.alias_id))

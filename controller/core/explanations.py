@@ -15,6 +15,7 @@ from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_dialers
 from controller.core.readiness import alias_findings
 from controller.core.state import ClusterState
+from messages.names import compared
 from messages.records import (
     NOT_ARRIVED,
     AgentSession,
@@ -209,7 +210,7 @@ def _action_words(state: ClusterState, name: str, live_agent_id: int | None) -> 
 
 
 def _alias_words(state: ClusterState, policy: Policy, typed: str) -> Iterator[str]:
-    alias = state.observed.aliases.get(typed.lower())
+    alias = state.observed.aliases.get(compared(typed))
     logins = resolve(state.observed, typed)
     if alias is not None:
         yield f"A phone alias that stands for {', '.join(logins)}."

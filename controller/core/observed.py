@@ -12,6 +12,7 @@ import msgspec
 
 from controller.core.news import NEVER, Stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
+from messages.names import compared
 from messages.records import (
     AgentSession,
     Campaign,
@@ -57,7 +58,7 @@ class Folded(Enum):
 class Observed:
     """The observed half of a cluster's state. It changes in place, and belongs to one thread.
 
-    Agents are filed by user, phones by login and aliases by id, all in lower case: VICIdial's tables compare so.
+    Agents are filed by user, phones by login and aliases by id, each as VICIdial's SQL compares names.
     """
 
     poll: Poll | None = None
@@ -154,14 +155,14 @@ class Observed:
     def _file(self, news: Entity | Key) -> None:
         match news:
             case AgentSession():
-                self.agents[news.user.lower()] = news
+                self.agents[compared(news.user)] = news
                 self.newest_session = max(self.newest_session, news.live_agent_id)
             case Phone():
-                self.phones[news.login.lower()] = news
+                self.phones[compared(news.login)] = news
             case PhoneAlias():
-                self.aliases[news.alias_id.lower()] = news
+                self.aliases[compared(news.alias_id)] = news
             case Campaign():
-                self.campaigns[news.campaign_id.lower()] = news
+                self.campaigns[compared(news.campaign_id)] = news
             case SystemSettings():
                 self.settings = news
                 self.weight_shares = _shares(news.weights)
@@ -176,7 +177,7 @@ class Observed:
             KIND_ALIAS: self.aliases,
             KIND_CAMPAIGN: self.campaigns,
         }.get(key.kind, {})
-        filed.pop(key.name.lower(), None)
+        filed.pop(compared(key.name), None)
 
     def _sweep(self, poll: Poll) -> None:
         """Drop rows that ended without a tombstone: those that a new epoch, or a full round of it, did not publish."""

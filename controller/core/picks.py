@@ -14,6 +14,7 @@ from controller.core.policy import Policy
 from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
+from messages.names import compared
 from messages.records import LoginClaim, LoginSlot, ReloginStage, ServerIp
 
 
@@ -66,7 +67,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
         ended = state.decided.release(request.user)
         best = _best(state, policy, request)
         if isinstance(best, Refused):
-            if reserved is None or reserved.alias_id.lower() == request.alias.lower():
+            if reserved is None or compared(reserved.alias_id) == compared(request.alias):
                 return best._replace(ended=ended)
             state.decided.slots.add(reserved)
             return best
@@ -122,7 +123,7 @@ def _pick_while_moved(
     stays that of the move, and the re-login that of the screens that are moved. For the same reason only slots of
     moves count.
     """
-    same_alias = reserved.alias_id.lower() == request.alias.lower()
+    same_alias = compared(reserved.alias_id) == compared(request.alias)
     slot, picked = reserved, reserved
     moves_only = replace(state, decided=replace(state.decided, slots=state.decided.slots.planned()))
     if not (same_alias and _still_good(moves_only, policy, reserved, request)):
@@ -166,9 +167,9 @@ def _moved_screens(slot: LoginSlot) -> frozenset[str]:
 
 def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
     """Return True if a reserved slot answers this request too. The slot does not count against its own dialer."""
-    if reserved.alias_id.lower() != request.alias.lower():
+    if compared(reserved.alias_id) != compared(request.alias):
         return False
-    phone = state.observed.phones.get(reserved.phone_login.lower())
+    phone = state.observed.phones.get(compared(reserved.phone_login))
     dialer = state.observed.dialers.get(reserved.server_ip)
     if phone is None or not phone.active or phone.server_ip != reserved.server_ip or dialer is None:
         return False

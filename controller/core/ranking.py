@@ -15,6 +15,7 @@ from typing import NamedTuple
 from controller.core.observed import stalled_seconds
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
+from messages.names import compared
 from messages.records import (
     Campaign,
     DialerHealth,
@@ -144,7 +145,7 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
     # On a tie VICIdial keeps the last one that it compares.
     offered.sort(key=lambda each: (each[1].load, -each[0]))
     forced_by = None
-    campaign = state.observed.campaigns.get(campaign_id.lower())
+    campaign = state.observed.campaigns.get(compared(campaign_id))
     if campaign is not None and campaign.grouping is not Grouping.DISABLED:
         forced = _forced(state, campaign, offered)
         if forced is not None:
@@ -157,7 +158,7 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
 
 
 def _judge_phone(state: ClusterState, policy: Policy, login: str) -> RankedPhone:
-    phone = state.observed.phones.get(login.lower())
+    phone = state.observed.phones.get(compared(login))
     if phone is None:
         return RankedPhone(login, "", None, (Ineligible.NO_SUCH_PHONE,), 0, 0, 0.0)
     dialer = state.observed.dialers.get(phone.server_ip)
@@ -183,7 +184,7 @@ def _forced(
     system_limit = DEFAULT_SYSTEM_LIMIT if state.observed.settings is None else state.observed.settings.grouping_limit
     for candidate in sorted(offered):
         phone = candidate[1]
-        seen = state.observed.dialers[phone.server_ip].campaigns.get(campaign.campaign_id, 0)
+        seen = _agents_of(state.observed.dialers[phone.server_ip], campaign)
         together = seen + state.decided.slots.of_campaign(phone.server_ip, campaign.campaign_id)
         if together == 0:
             continue
@@ -192,6 +193,12 @@ def _forced(
         if together < campaign.grouping_limit and phone.agents + phone.slots < system_limit:
             return candidate
     return None
+
+
+def _agents_of(dialer: DialerReading, campaign: Campaign) -> int:
+    """Return the number of a campaign's agents on a dialer, in whatever case its id was written when they logged in."""
+    name = compared(campaign.campaign_id)
+    return sum(count for each, count in dialer.campaigns.items() if compared(each) == name)
 
 
 def _accepted(reasons: Iterable[tuple[Ineligible, ...]]) -> frozenset[Ineligible]:

@@ -3,6 +3,7 @@
 A collector compares secrets, and reports only that they differ (`AliasDefect`); all else follows from the state.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -11,11 +12,14 @@ import msgspec
 
 from controller.core.ranking import NOT_JUDGED, REGISTERING, known_absent
 from controller.core.state import ClusterState
+from messages.names import compared
 from messages.records import NO_PEER_STATUS, AliasDefect, DialerState, Grouping, Phone, PhoneAlias, ServerIp
 from messages.words import remedy, sentence
 
 LEAST_DIALERS = 2
 LEAST_CASCADE = 2
+LONGEST_LOGIN = 20
+"""Signs, as in VICIdial's login form."""
 SLICE = 500
 """Aliases to check in one go: too few for a login to notice."""
 
@@ -62,7 +66,7 @@ def readiness_slices(state: ClusterState) -> Iterator[list[ReadinessFinding]]:
         aliases = [
             state.observed.aliases[name] for name in names[begin : begin + SLICE] if name in state.observed.aliases
         ]
-        holders.update(login for alias in aliases for login in {each.lower() for each in alias.logins})
+        holders.update(login for alias in aliases for login in {compared(each) for each in alias.logins})
         yield [finding for alias in aliases for finding in alias_findings(state, alias)]
     yield list(_shared_phones(holders))
     yield list(_past_alias(state, holders))
@@ -78,11 +82,11 @@ def alias_findings(state: ClusterState, alias: PhoneAlias) -> Iterator[Readiness
     """Yield the findings of one alias."""
     where = f"alias {alias.alias_id}"
     phones: list[Phone] = []
-    for login in {each.lower(): each for each in reversed(alias.logins)}.values():
-        phone = state.observed.phones.get(login.lower())
+    for login in {compared(each): each for each in reversed(alias.logins)}.values():
+        phone = state.observed.phones.get(compared(login))
         if phone is not None:
             phones.append(phone)
-        elif login.lower() == alias.alias_id.lower():
+        elif compared(login) == compared(alias.alias_id):
             yield _error("names_itself", where, "it lists itself, which is not a phone", "list phone logins only")
         else:
             yield _error("no_such_phone", where, f"no phone has its login {login}", "create the phone, or unlist it")
@@ -114,6 +118,11 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
     if dialer is None:
         yield _error("no_such_dialer", where, f"{on}: there is no such server", "correct the phone's server_ip")
         return
+    if not _is_carried(phone.login):
+        what = (
+            f"{on} has signs in its login that VICIdial's page does not carry: the login hook leaves such a pick alone"
+        )
+        yield _warning("login_not_carried", where, what, "rename it: letters, digits, - and _, at most 20")
     if not phone.active:
         yield _error("phone_inactive", where, f"{on} is not active", "set the phone active, or unlist it")
     life = state.observed.health.dialers.get(phone.server_ip, NOT_JUDGED).life
@@ -130,6 +139,13 @@ def _phone_findings(state: ClusterState, where: str, phone: Phone) -> Iterator[R
         )
 
 
+def _is_carried(login: str) -> bool:
+    """Return True if the login page can be given a phone's login: the rule of `hook/hotdesk-hook.php`."""
+    return 0 < len(login) <= LONGEST_LOGIN and all(
+        sign in "-_0123456789" or unicodedata.category(sign).startswith("L") for sign in login
+    )
+
+
 def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:
     for login, count in sorted(holders.items()):
         if count > 1:
@@ -140,8 +156,8 @@ def _shared_phones(holders: Counter[str]) -> Iterator[ReadinessFinding]:
 def _past_alias(state: ClusterState, holders: Counter[str]) -> Iterator[ReadinessFinding]:
     for name, session in sorted(state.observed.agents.items()):
         login = state.decided.logins.get(name)
-        by_alias = login is not None and login.alias_id.lower() in state.observed.aliases
-        if not session.remote and not by_alias and session.typed.lower() in holders:
+        by_alias = login is not None and compared(login.alias_id) in state.observed.aliases
+        if not session.remote and not by_alias and compared(session.typed) in holders:
             yield _note(
                 "past_alias",
                 f"agent {session.user}",
@@ -181,7 +197,10 @@ def _registration_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
             (unknown if phone.peer_status.upper() in NO_PEER_STATUS else known).add(phone.server_ip)
     for server_ip in sorted((unknown - known) & state.observed.dialers.keys()):
         what = "it is not known which of its phones are registered"
-        how = "have VICIdial's manager listener write phones.peer_status there, or set an AMI account for hotdesk"
+        how = (
+            "have VICIdial's manager listener write phones.peer_status there, or give hotdesk an AMI account with the"
+            " permission reporting, which tells of SIP and PJSIP phones"
+        )
         yield _note("registration_not_known", f"dialer {server_ip}", what, how)
 
 

@@ -4,6 +4,7 @@ from controller.core.claims import resolve, station_of, station_of_session
 from controller.core.plan import PlanBuilder
 from controller.core.ranking import RankedPhone, rank_phones
 from controller.core.state import ClusterState
+from messages.names import compared
 from messages.records import AgentSession, NotMoved
 
 
@@ -45,9 +46,9 @@ class Targets:
         login = state.decided.logins.get(session.user.lower())
         if login is not None and login.used_by == session.live_agent_id:
             several = len(resolve(state.observed, login.alias_id)) > 1
-            if several or login.alias_id.lower() in state.observed.aliases:
+            if several or compared(login.alias_id) in state.observed.aliases:
                 return login.alias_id
-        if session.typed.lower() in state.observed.aliases:
+        if compared(session.typed) in state.observed.aliases:
             return session.typed
         found = self._aliases_with(session)
         if len(found) == 1:
@@ -66,7 +67,7 @@ def _aliases_by_phone(plan: PlanBuilder) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for alias in observed.aliases.values():
         for login in alias.logins:
-            phone = observed.phones.get(login.lower())
+            phone = observed.phones.get(compared(login))
             if phone is not None:
                 found.setdefault(station_of(phone), set()).add(alias.alias_id)
     return found

@@ -209,7 +209,7 @@ class StatusPage:
 
     # --- ordering ---------------------------------------------------------------------------------------------
 
-    def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
+    async def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
         """Return the order of a button, whose value is the order and its subject."""
         visitor = self.ordering_visitor(request, form)
         what, _, subject = form.get("order", "").partition(" ")
@@ -217,24 +217,24 @@ class StatusPage:
         orders, client = self._orderer, Client(_address(request), visitor.token)
         match what:
             case "pause":
-                orders.pause(cluster, body, client)
+                await orders.pause(cluster, body, client)
             case "resume":
-                orders.resume(cluster, body, client)
+                await orders.resume(cluster, body, client)
             case "unbrake":
-                orders.unbrake(cluster, body, client)
+                await orders.unbrake(cluster, body, client)
             case "drain":
-                orders.drain(cluster, subject, body, client)
+                await orders.drain(cluster, subject, body, client)
             case "undrain":
-                orders.undrain(cluster, subject, body, client)
+                await orders.undrain(cluster, subject, body, client)
             case "unfence":
-                orders.unfence(cluster, subject, body, client)
+                await orders.unfence(cluster, subject, body, client)
             case "move":
-                orders.move(cluster, subject or form.get("user", "").strip(), body, client)
+                await orders.move(cluster, subject or form.get("user", "").strip(), body, client)
             case "acknowledge":
                 minutes = form.get("silence", "0")
                 silence = int(minutes) if minutes in map(str, SILENCES) else 0
                 acknowledgement = AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence)
-                orders.acknowledge(cluster, subject, acknowledgement, client)
+                await orders.acknowledge(cluster, subject, acknowledgement, client)
             case _:
                 raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
         return _see(f"/clusters/{cluster}", _cookie(ORDERED_COOKIE, what, request, seconds=ORDERED_SECONDS))
@@ -273,7 +273,7 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for
 
     @post("/clusters/{cluster:str}/orders", status_code=HTTPStatus.SEE_OTHER)
     async def order(request: AnyRequest, cluster: FromPath[str]) -> Response[str]:
-        return page.order(request, cluster, await _form(request))
+        return await page.order(request, cluster, await _form(request))
 
     @get("/sign-in")
     async def sign_in(

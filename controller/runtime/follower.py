@@ -91,6 +91,7 @@ class Follower:
         works = [("follower", self._read)]
         if owns:
             works.append(("membership", partial(owner.keep_membership, self._stop)))
+            works.append(("claims", partial(owner.keep_claims, self._stop)))
         self._threads = [
             threading.Thread(target=self._again_and_again, args=(work,), name=name, daemon=True) for name, work in works
         ]
@@ -219,8 +220,8 @@ class Follower:
             self._drop(partitions)
 
     def _settle(self) -> None:
-        """Claim what is to be claimed, and own what is assigned and read to its end."""
-        self._owner.claim(self._tails.items())
+        """Accept what was claimed, and own what is assigned and read to its end."""
+        self._owner.take_claims(self._tails.values())
         ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
         self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
         self.listening_since = (self.listening_since or time.monotonic()) if self.caught_up else None

@@ -2,13 +2,16 @@
 
 The ownership is a value (`controller.core.ownership`). The membership's thread, the reader's and the event loop change
 it one after the other, under a lock that is held for the change alone; whoever asks reads the value whole, and waits
-for nobody. A claim that a change leaves behind is closed outside that lock, since closing one may wait for the log.
+for nobody.
+
+Making a claim and closing one may wait for the log, and for seconds if that has no coordinator for transactions. So
+both have threads of their own: the reader goes on, and with it the news and the picks of every cluster.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -16,13 +19,19 @@ import structlog
 
 from controller.core.ownership import Ownership, Progress
 from messages.codes import Reason
-from messages.topics import partition_of
+from messages.topics import Topic, partition_of
 from stream.log import Claim, Entry, Log, LogError, LogUnavailableError, Tail
 from stream.warn_once import WarnOnce
 
 GROUP = "hotdesk-controllers"
+CLAIM_LOOK_SECONDS = 0.05
+"""How often it is looked whether there is something to claim."""
 POLL_SECONDS = 0.2
 """How often the group is asked which partitions it assigns to this process."""
+SILENT_SECONDS = 15.0
+"""How long a member that had partitions stays in a group that does not answer. A broker that dies takes the group's
+answers with it, until Kafka gives it up after 9 s and another one answers; and one that joins anew has to wait until
+the group has given up the member that it was before."""
 
 Change = Callable[[Ownership[Claim]], Ownership[Claim]]
 
@@ -36,6 +45,8 @@ class Owner:
         self._log = to
         self._ownership: Ownership[Claim] = Ownership()
         self._changing = threading.Lock()
+        self._made: dict[int, tuple[Claim, Mapping[tuple[Topic, int], int]]] = {}
+        """By partition: the claims that the reader has not taken yet, and where each topic ended after that."""
         self._warn_once = WarnOnce()
 
     @property
@@ -79,32 +90,55 @@ class Owner:
     def keep_membership(self, stop: threading.Event) -> None:
         """Be a member of the group, and hear which partitions it assigns, until `stop` is set.
 
+        While the group is silent the assignment stands and is not believed, so nothing is owned.
+
         Raises:
             LogError: the group cannot be heard; nothing is assigned meanwhile.
         """
         membership = self._log.join(GROUP)
+        assigned: frozenset[int] = frozenset()
+        heard_at = time.monotonic()
         try:
             while not stop.is_set() and not self._ownership.outdated:
-                assigned = membership.owned(POLL_SECONDS)
-                self._change(lambda ownership: ownership.assign(assigned, time.monotonic()))  # noqa: B023 # called at once
+                try:
+                    assigned = membership.owned(POLL_SECONDS)
+                except LogUnavailableError:
+                    if not assigned or time.monotonic() - heard_at > SILENT_SECONDS:
+                        raise
+                    stop.wait(POLL_SECONDS)
+                    continue
+                heard_at = time.monotonic()
+                self._change(lambda ownership: ownership.assign(assigned, heard_at))  # noqa: B023 # called at once
         finally:
             self._change(Ownership.leave)
             membership.close()
         # one that is outdated stays away, so that the group reassigns its partitions
         stop.wait()
 
-    def claim(self, tails: Iterable[tuple[frozenset[int], Tail]]) -> None:
-        """Claim what is to be claimed now, and have it read to its end once more."""
-        tails = list(tails)
-        while due := self._ownership.to_claim(time.monotonic()):
+    def keep_claims(self, stop: threading.Event) -> None:
+        """Claim what is to be claimed until `stop` is set, for the reader to take."""
+        last = -1
+        while not stop.wait(CLAIM_LOOK_SECONDS):
+            due = [each for each in self._ownership.to_claim(time.monotonic()) if each not in self._made]
+            if not due:
+                continue
+            # in turn: one that cannot be claimed holds up no other
+            last = next((each for each in due if each > last), due[0])
             try:
-                claim = self._claim(due[0], [tail for partitions, tail in tails if due[0] in partitions])
+                self._made[last] = self._claim(last)
             except LogError as error:
                 self._change(lambda ownership: ownership.claim_failed(time.monotonic()))
                 if self._warn_once.is_new(str(error)):
                     log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
-            else:
-                self._change(lambda ownership: ownership.add_claim(due[0], claim))  # noqa: B023 # called at once
+
+    def take_claims(self, tails: Iterable[Tail]) -> None:
+        """Accept the claims that were made, and have their partitions read to their end once more."""
+        for partition, (claim, ends) in list(self._made.items()):
+            for tail in tails:
+                tail.mark_end(ends)
+            self._change(lambda ownership: ownership.add_claim(partition, claim))  # noqa: B023 # called at once
+            # only now: until then it is not claimed again
+            del self._made[partition]
 
     def settle(self, progress: Progress) -> None:
         """Apply how far the log is read."""
@@ -131,15 +165,14 @@ class Owner:
     def _partition_of(self, cluster: str) -> int:
         return partition_of(cluster, self._log.partitions)
 
-    def _claim(self, partition: int, tails: Iterable[Tail]) -> Claim:
+    def _claim(self, partition: int) -> tuple[Claim, Mapping[tuple[Topic, int], int]]:
+        """Claim a partition, and ask for the ends up to which it must be read before the claim counts."""
         claim = self._log.claim(partition)
         try:
-            for tail in tails:
-                tail.mark_end()
+            return claim, self._log.ends((topic, partition) for topic in Topic)
         except LogError:
             claim.close()
             raise
-        return claim
 
     def _change(self, change: Change) -> list[Claim]:
         """Make a change, and return the claims that are held no more."""
@@ -148,8 +181,9 @@ class Owner:
             return [claim for claim in before.held if claim not in self._ownership.held]
 
     def _close(self, claims: Iterable[Claim]) -> None:
+        """Close claims, each in a thread that nothing waits for."""
         for claim in claims:
-            claim.close()
+            threading.Thread(target=claim.close, name="commit", daemon=True).start()
 
 
 async def _in_a_thread(what: Callable[[], None]) -> None:

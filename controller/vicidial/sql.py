@@ -80,7 +80,8 @@ class SqlSessionReader:
         except (pymysql.MySQLError, OSError) as error:
             raise VicidialError(f"VICIdial's database could not be read for {user!r}: {error_text(error)}") from error
         return tuple(
-            SessionRow(int(number), ip, pause or "", status or "", int(lead_id or 0))
+            # blanks at its end, as the phone's row may have them, count nowhere in SQL
+            SessionRow(int(number), (ip or "").rstrip(" "), pause or "", status or "", int(lead_id or 0))
             for number, ip, status, pause, lead_id in rows
         )
 

@@ -13,7 +13,8 @@ import msgspec
 
 from collectors.clocks import APART_SECONDS, REMEDY
 from collectors.observer import Observer
-from collectors.probes.ami import AmiTarget, probe_ami
+from collectors.outages import NO_LIMITS
+from collectors.probes.ami import IN_USE, AmiTarget, Answer, probe_ami
 from collectors.probes.prober import AT_ONCE, KIND_AMI, KIND_SIP, ProbeSettings
 from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
@@ -173,6 +174,13 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                     subject=subject,
                     what=f"absent, or not granted: {', '.join(database.missing_columns)}",
                     remedy="an older VICIdial lacks some; grant those that are there",
+                )
+            if not database.keeps_limits:
+                yield Finding(
+                    verdict=Verdict.NOTE,
+                    subject=subject,
+                    what=NO_LIMITS,
+                    remedy="MariaDB 10.1, MySQL 5.7.8 and newer keep one: upgrade when you can",
                 )
             dialers = yield from _check_dialers(subject, database)
         if settings.mode == "act":
@@ -372,19 +380,23 @@ def _check_probes(
         targets = ((KIND_AMI, probes.ami), (KIND_SIP, probes.sip))
         sent += [_Probe(known[server_ip], kind, target) for kind, target in targets if target is not None]
     try:
-        results = list(zip(sent, asyncio.run(_send(sent)), strict=True))
+        answers = list(zip(sent, asyncio.run(_send(sent)), strict=True))
     except OSError as error:
         raise HotdeskError(f"this machine cannot probe its dialers: {error}") from error
     for kind in (KIND_AMI, KIND_SIP):
-        of_kind = [(each, result) for each, result in results if each.kind == kind]
-        alive = sum(result is ProbeResult.ALIVE for _, result in of_kind)
+        of_kind = [(each, answer) for each, answer in answers if each.kind == kind]
+        alive = sum(answer.result is ProbeResult.ALIVE for _, answer in of_kind)
         if alive:
             yield _ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
-        for each, result in of_kind:
-            if result is not ProbeResult.ALIVE:
-                yield _failed(subject, each, result, settings.ami_user)
+        for each, answer in of_kind:
+            if answer.result is not ProbeResult.ALIVE:
+                yield _failed(subject, each, answer, settings.ami_user)
     if needed:
-        answered = {each.dialer.server_ip for each, result in results if result is ProbeResult.ALIVE}
+        answered = {
+            each.dialer.server_ip
+            for each, answer in answers
+            if answer.result is ProbeResult.ALIVE or answer.refusal == IN_USE
+        }
         yield from (_unconfirmed(subject, each) for each in dialers if each.active and each.server_ip not in answered)
     probed = {each.dialer.server_ip for each in sent}
     for server_ip in (each for each in known if settings.any_probe and each not in probed):
@@ -396,24 +408,28 @@ def _check_probes(
         )
 
 
-async def _send(probes: list[_Probe]) -> list[ProbeResult]:
+async def _send(probes: list[_Probe]) -> list[Answer]:
     at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def send(one: _Probe) -> ProbeResult:
+    async def send(one: _Probe) -> Answer:
         async with at_once:
             match one.target:
-                case AmiTarget(host=host, port=port, user=user, secret=secret):
-                    return await probe_ami(host, port, user, secret, PROBE_SECONDS)
-                case SipTarget() as target:
-                    return await probe_sip(target, PROBE_SECONDS)
+                case AmiTarget() as ami:
+                    return await probe_ami(ami, PROBE_SECONDS)
+                case SipTarget() as sip:
+                    return Answer(await probe_sip(sip, PROBE_SECONDS), "")
 
     return await asyncio.gather(*map(send, probes))
 
 
-def _failed(subject: str, probe: _Probe, result: ProbeResult, user: str) -> Finding:
-    failure, remedy = _FAILURES[probe.kind, result]
-    what = f"dialer {probe.dialer.server_ip}: {probe.kind.upper()} at {probe.where} {failure.format(user=user)}"
+def _failed(subject: str, probe: _Probe, answer: Answer, user: str) -> Finding:
+    failure, remedy = _FAILURES[probe.kind, answer.result]
+    said = f" ({answer.refusal})" if answer.refusal else ""
+    what = f"dialer {probe.dialer.server_ip}: {probe.kind.upper()} at {probe.where} {failure.format(user=user)}{said}"
     remedy = remedy.format(user=user)
+    if answer.refusal == IN_USE:
+        remedy = "fine, if your hotdesk is the one; its manager.conf has allowmultiplelogin = no"
+        return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
     if not probe.dialer.active:
         return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy="fine, if the dialer is switched off")
     if probe.kind == KIND_SIP:

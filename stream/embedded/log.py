@@ -285,7 +285,7 @@ class EmbeddedLog:
         self.close()
 
     def ends(self, places: Iterable[_Place]) -> dict[_Place, int]:
-        """Return the next offset of each of `places`."""
+        """As `Log.ends`."""
         with self._changed:
             return {place: self._ends[place] for place in places}
 
@@ -412,9 +412,10 @@ class EmbeddedTail:
         """As `Tail.caught_up`."""
         return all(self._positions[place] >= end for place, end in self._marked_ends.items())
 
-    def mark_end(self) -> None:
+    def mark_end(self, ends: Mapping[_Place, int]) -> None:
         """As `Tail.mark_end`."""
-        self._marked_ends = self._log.ends(self._positions)
+        followed = {place: end for place, end in ends.items() if place in self._positions}
+        self._marked_ends = {**self._marked_ends, **followed}
 
     def close(self) -> None:
         """Do nothing: it has nothing to close."""

@@ -14,7 +14,7 @@ from typing import Any
 
 # before kafka-python: this import quiets its deprecations
 from stream.kafka.client import KafkaSettings, our_error
-from stream.kafka.producer import DELIVERY_MS, close_producer, in_steps, open_producer, send, topic_partition_of
+from stream.kafka.producer import close_producer, in_steps, open_producer, send, topic_partition_of, wait_for_all
 from stream.log import (
     Entry,
     LogError,
@@ -27,8 +27,8 @@ from stream.log import (
 
 from kafka import errors  # isort: skip
 
-APPEND_SECONDS = DELIVERY_MS / 1000
-"""An append that is not committed within this time has failed."""
+APPEND_SECONDS = 8.0
+"""An append that is not committed within this time has failed: what is decided is not queued, but decided again."""
 ABORT_SECONDS = 1.0
 """How long a failed append tries to abort its transaction, so that it delays no reader."""
 TRANSACTION_MS = 10_000
@@ -69,6 +69,7 @@ class KafkaClaim:
         """The error that ended this claim."""
         self._producer = open_producer(
             options,
+            delivery_ms=round(APPEND_SECONDS * 1000),
             transactional_id=f"{settings.prefix}claim-{partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             retry_backoff_ms=RETRY_MS,
@@ -122,8 +123,8 @@ class KafkaClaim:
                 # all at once: the producer would ask Kafka for one after the other
                 self._manager.maybe_add_partition_to_transaction(place)
             for some in in_steps(entries):
-                for one in [send(self._producer, self._settings, entry) for entry in some]:
-                    one.get(timeout=max(0.0, deadline - time.monotonic()))
+                sent = [send(self._producer, self._settings, entry) for entry in some]
+                wait_for_all(self._producer, sent, deadline)
             if time.monotonic() > deadline:
                 # this process was stopped for a while; there is no time left to wait for the commit's answer
                 raise errors.KafkaTimeoutError  # noqa: TRY301

@@ -33,6 +33,9 @@ FETCH_BYTES = 2 * 1024 * 1024
 """Most that a broker sends at once; a larger record comes alone. A process that reads the whole log keeps the memory
 that this needed: measured with a log of 100 MB, 2 MB leave it at 49 MB and 16 MB at 89, and reading is no slower."""
 CONNECT_MS = 3_000
+FIRST_CONNECT_MS = 1_000
+"""How long a broker has to take a connection: this long at first, and `CONNECT_MS` when it failed to do so. One that
+stands still takes none, and whoever asked it by chance should ask another soon."""
 BOOTSTRAP_MS = 5_000
 REQUEST_MS = 5_000
 """How long to wait for a broker that hangs; then the connection is replaced."""
@@ -118,6 +121,16 @@ class TlsRefusedError(errors.KafkaConnectionError):  # type: ignore[misc] # kafk
         return str(self.args[0])
 
 
+class UnreachableError(errors.KafkaConnectionError):  # type: ignore[misc] # kafka-python has no types
+    """Kafka answered at an address that was given, and none of its brokers can be reached where it says that they are.
+
+    kafka-python takes it for one more broken connection, and retries.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 _TLS_REFUSED = re.compile(r"\[SSL: \w*(?:ALERT|CERTIFICATE|WRONG_VERSION_NUMBER)\w*\] ([^(]+)")
 """OpenSSL's messages for this, and the part of them for people. A broker that stops causes other messages."""
 
@@ -130,10 +143,13 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python 
 
     refusal: errors.KafkaError | None = None
 
-    def get_connection(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401 - kafka-python has no types
+    def get_connection(self, node_id: Any, timeout_ms: float | None = None, **more: Any) -> Any:  # noqa: ANN401 - kafka-python has no types
         if self.refusal is not None and not self.bootstrapped:
             raise self.refusal
-        connection = super().get_connection(*given, **more)
+        if timeout_ms is not None and self.cluster.is_bootstrap(node_id):
+            # kafka-python would wait for the first, if that one stands still, until no time is left for the others
+            timeout_ms = min(timeout_ms, BOOTSTRAP_MS / len(self.cluster.bootstrap_brokers()))
+        connection = super().get_connection(node_id, timeout_ms=timeout_ms, **more)
         connection.init_future.add_both(self._record)
         return connection
 
@@ -151,8 +167,30 @@ class Net(KafkaNetClient):  # type: ignore[misc] # kafka-python has no types
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - kafka-python has no types
         self.selector = NetworkSelector(**given)
-        self.connections = Connections(self.selector, socket_connection_setup_timeout_ms=CONNECT_MS, **given)
+        self.connections = Connections(
+            self.selector,
+            socket_connection_setup_timeout_ms=FIRST_CONNECT_MS,
+            socket_connection_setup_timeout_max_ms=CONNECT_MS,
+            **given,
+        )
         super().__init__(net=self.selector, manager=self.connections)
+
+    @contextlib.contextmanager
+    def naming_unreachable(self) -> Iterator[None]:
+        """Name the brokers if Kafka was silent because none can be reached where it says that they are.
+
+        Raises:
+            UnreachableError: it is so.
+            kafka.errors.KafkaError: what was raised within, otherwise.
+        """
+        try:
+            yield
+        except _SILENCES as error:
+            named = self.cluster.brokers()
+            answered = self.connections.bootstrapped and self.connections.refusal is None
+            if not answered or any(self.connected(each.node_id) for each in named):
+                raise
+            raise UnreachableError(", ".join(sorted(f"{each.host}:{each.port}" for each in named))) from error
 
 
 @contextlib.contextmanager
@@ -163,9 +201,10 @@ def admin_client(settings: KafkaSettings) -> Iterator[Any]:
         LogError: as in `explained`.
     """
     with explained(settings, "asking about topics"):
-        admin, _net = open_client(KafkaAdminClient, connection_options(settings))
+        admin, net = open_client(KafkaAdminClient, connection_options(settings))
         try:
-            yield admin
+            with net.naming_unreachable():
+                yield admin
         finally:
             admin.close()
 
@@ -294,6 +333,11 @@ def our_error(settings: KafkaSettings, doing: str, error: Exception) -> LogError
                 error=error,
             )
             return LogRefusedError(f"{where} {refusal}")
+    if isinstance(error, UnreachableError):
+        return LogUnavailableError(
+            f"{where} answers, and says that its brokers are at {error}, which this machine cannot reach ({doing}): "
+            "check the brokers' advertised.listeners, and name service and firewalls on the way there"
+        )
     if isinstance(error, _SILENCES):
         return LogUnavailableError(no_answer(settings, doing))
     return LogUnavailableError(f"{where} failed ({doing}): {error}; a retry helps")

@@ -26,7 +26,15 @@ from stream.kafka.client import (
     our_error,
 )
 from stream.kafka.membership import KafkaMembership
-from stream.kafka.producer import DELIVERY_MS, close_producer, in_steps, open_producer, send
+from stream.kafka.producer import (
+    DELIVERY_MS,
+    close_producer,
+    discard_producer,
+    in_steps,
+    open_producer,
+    send,
+    wait_for,
+)
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,
@@ -42,8 +50,8 @@ from stream.log import (
 from kafka import TopicPartition, errors  # isort: skip
 
 LINGER_MS = 2
-CLOSE_SECONDS = (DELIVERY_MS + 2_000) / 1000
-"""Longer than a delivery: sends in progress fail before the producer is closed."""
+APPEND_SECONDS = (DELIVERY_MS + 1_000) / 1000
+"""Longer than a delivery, and as long as an append waits: kafka-python's producer may have stopped without a word."""
 LEAVE_SECONDS = 0.5
 """Time for sends in progress when the log is closed; then they fail, since a process must be able to stop while Kafka
 is away."""
@@ -52,7 +60,10 @@ READER_FETCH_WAIT_MS = 20
 READ_SECONDS = 8.0
 """A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail whose partitions have no connected leader for this long reports that the log is unavailable."""
+"""A tail that is connected to none of its partitions' leaders for this long reports that the log is unavailable."""
+MISSED_LEADER_SECONDS = 15.0
+"""The same for a tail that is connected to some of the leaders. Kafka takes 9 s to give up a broker that died, and
+others lead then: a tail that goes on need not read anything again."""
 
 log = structlog.get_logger()
 
@@ -72,9 +83,8 @@ class KafkaLog:
         self._options = connection_options(settings)
         self._lock = threading.Lock()
         self._reader_lock = threading.Lock()
-        self._producer: Any = None
-        self._timed_out: Any = None
-        """The producer whose latest append timed out; None: no time-out."""
+        self._producers: dict[Topic, Any] = {}
+        """One for each topic: a topic whose appends fail gets a new one, and disturbs no other."""
         self._reader: Any = None
         self._verified: frozenset[Topic] = frozenset()
         self._closed = False
@@ -87,15 +97,15 @@ class KafkaLog:
         """As `Log.append`; returns when every in-sync replica has the records.
 
         Raises:
-            LogUnavailableError: not acknowledged within about ten seconds; some may have been stored.
+            LogUnavailableError: not acknowledged within `APPEND_SECONDS`; some may have been stored.
             LogRefusedError: a topic is absent or has another number of partitions, a record is too large, or this user
                 may not write.
         """
         refuse_oversized(entries)
         self._verify({entry.topic for entry in entries})
-        with self._explained("appending"):
-            for some in in_steps(entries):
-                self._send(some)
+        for topic in dict.fromkeys(entry.topic for entry in entries):
+            for some in in_steps([entry for entry in entries if entry.topic is topic]):
+                self._send(topic, some)
 
     def claim(self, partition: int) -> KafkaClaim:
         """As `Log.claim`, with a transactional producer of its own."""
@@ -128,6 +138,22 @@ class KafkaLog:
                 found[stored.key] = stored
         return found
 
+    def ends(self, places: Iterable[tuple[Topic, int]]) -> Mapping[tuple[Topic, int], int]:
+        """As `Log.ends`. Records after the first open transaction are not in the log yet."""
+        wanted = {
+            TopicPartition(self._settings.topic_name(topic), partition): (topic, partition)
+            for topic, partition in places
+        }
+        self._verify({topic for topic, _ in wanted.values()})
+        with self._reader_lock, self._explained("asking for the end"):
+            try:
+                reader = self._ready_reader()
+                reader.assign(list(wanted))
+                return {wanted[place]: end for place, end in ask_offsets(reader.end_offsets, list(wanted)).items()}
+            except errors.KafkaError:
+                self._drop_reader()
+                raise
+
     def tail(
         self,
         topics: Iterable[Topic],
@@ -157,7 +183,10 @@ class KafkaLog:
         """Close this log's own connections; not those of its claims, tails and memberships. Idempotent."""
         with self._lock:
             self._closed = True
-        self._drop_producer(self._producer, LEAVE_SECONDS)
+            producers = list(self._producers.values())
+            self._producers.clear()
+        for producer in producers:
+            close_producer(producer, LEAVE_SECONDS / len(producers))
         with self._reader_lock:
             self._drop_reader()
 
@@ -200,41 +229,41 @@ class KafkaLog:
                 )
         self._verified |= unknown
 
-    def _send(self, entries: Sequence[Entry]) -> None:
-        producer = self._ready_producer()
-        try:
-            sent = [send(producer, self._settings, entry) for entry in entries]
-            producer.flush(timeout=CLOSE_SECONDS)
-            for one in sent:
-                one.get(timeout=0)
-        except errors.KafkaError as error:
-            # a producer works on after a time-out, and its epoch keeps late duplicates out; other failures may be
-            # final, so the next append gets a new producer. Time-outs may be final too: kafka-python 3.0.12 sometimes
-            # stops sending after a broker was away. Records in progress may then be stored twice, as `append` says
-            if self._timed_out is producer or not error.retriable:
-                self._drop_producer(producer)
-                self._timed_out = None
-            else:
-                self._timed_out = producer
-            raise
-        if self._timed_out is producer:
-            self._timed_out = None
+    def _send(self, topic: Topic, entries: Sequence[Entry]) -> None:
+        with self._explained("appending"):
+            producer = self._ready_producer(topic)
+            try:
+                sent = [send(producer, self._settings, entry) for entry in entries]
+            except errors.KafkaError:
+                self._discard(topic, producer)
+                raise
+            outcomes = wait_for(producer, sent, time.monotonic() + APPEND_SECONDS)
+            failures = [failure for failure in outcomes if failure is not None]
+            if not failures:
+                return
+            # the next append gets a new producer: after some failures kafka-python's own sends nothing any more
+            # (docs/guide/kafka.md, "A broker that dies"). What was in progress may be stored twice then, as `append`
+            # says; the discarded one must not send it later, over what the new one sends
+            self._discard(topic, producer)
+            error = our_error(self._settings, "appending", failures[0])
+            error.at_fault = [entry for entry, failure in zip(entries, outcomes, strict=True) if failure is not None]
+            raise error from failures[0]
 
-    def _ready_producer(self) -> Any:  # noqa: ANN401 - kafka-python has no types
+    def _ready_producer(self, topic: Topic) -> Any:  # noqa: ANN401 - kafka-python has no types
         with self._lock:
             if self._closed:
                 raise LogRefusedError("this log is closed")
-            if self._producer is None:
-                self._producer = open_producer(self._options, linger_ms=LINGER_MS)
-            return self._producer
+            if topic not in self._producers:
+                self._producers[topic] = open_producer(self._options, linger_ms=LINGER_MS)
+            return self._producers[topic]
 
-    def _drop_producer(self, producer: Any, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ANN401 # the same
-        """Close a producer, unless another thread has closed it."""
+    def _discard(self, topic: Topic, producer: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+        """Use a producer no more, unless another thread has seen to that."""
         with self._lock:
-            if producer is None or self._producer is not producer:
+            if self._producers.get(topic) is not producer:
                 return
-            self._producer = None
-        close_producer(producer, seconds)
+            del self._producers[topic]
+        discard_producer(producer)
 
     def _scan(self, topic: Topic, partition: int, offset: int, step: int) -> Generator[Stored, None, None]:
         """Yield a partition's records from `offset` to its present end, `step` at a time.
@@ -245,9 +274,7 @@ class KafkaLog:
         place = TopicPartition(self._settings.topic_name(topic), partition)
         with self._reader_lock, self._explained("reading"):
             try:
-                if self._reader is None:
-                    self._reader, _net = open_consumer(self._options, fetch_max_wait_ms=READER_FETCH_WAIT_MS)
-                reader = self._reader
+                reader = self._ready_reader()
                 reader.assign([place])
                 end = ask_offsets(reader.end_offsets, [place])[place]
                 reader.seek(place, offset)
@@ -263,6 +290,12 @@ class KafkaLog:
             except errors.KafkaError:
                 self._drop_reader()
                 raise
+
+    def _ready_reader(self) -> Any:  # noqa: ANN401 - kafka-python has no types
+        """Return the reader, opened if need be; the caller has its lock."""
+        if self._reader is None:
+            self._reader, _net = open_consumer(self._options, fetch_max_wait_ms=READER_FETCH_WAIT_MS)
+        return self._reader
 
     def _drop_reader(self) -> None:
         """Close the reader; the caller has its lock."""
@@ -311,8 +344,8 @@ class KafkaTail:
         """As `Tail.poll`.
 
         Raises:
-            LogUnavailableError: no record came, and some partition has had no connected leader for
-                `SILENCE_SECONDS`.
+            LogUnavailableError: no record came, and no partition has had a connected leader for `SILENCE_SECONDS`, or
+                one of them has had none for `MISSED_LEADER_SECONDS`.
             LogRefusedError: this user may no longer read.
         """
         with explained(self._settings, "following"):
@@ -337,10 +370,11 @@ class KafkaTail:
         self._marked_ends = {place: end for place, end in self._marked_ends.items() if self._missing(place, end)}
         return not self._marked_ends
 
-    def mark_end(self) -> None:
-        """As `Tail.mark_end`. Records after the first open transaction are not in the log yet."""
-        with explained(self._settings, "asking for the end"):
-            self._marked_ends = ask_offsets(self._consumer.end_offsets, list(self._places))
+    def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
+        """As `Tail.mark_end`."""
+        named = {(topic, place.partition): place for place, topic in self._places.items()}
+        followed = {named[place]: end for place, end in ends.items() if place in named}
+        self._marked_ends = {**self._marked_ends, **followed}
 
     def close(self) -> None:
         """Close the consumer. Idempotent."""
@@ -369,13 +403,16 @@ class KafkaTail:
     def _raise_if_unconnected(self) -> None:
         """Raise if no record came for want of a connection: kafka-python reconnects for ever without a word."""
         leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
-        if all(leader is not None and self._net.connected(leader) for leader in leaders):
+        connected = [leader for leader in leaders if leader is not None and self._net.connected(leader)]
+        if len(connected) == len(leaders):
             self._unconnected_since = None
             return
         now = time.monotonic()
         if self._unconnected_since is None:
             self._unconnected_since = now
-        if now - self._unconnected_since >= SILENCE_SECONDS:
+        # kafka-python asks only when a connection broke, and that of a broker that stands still breaks late
+        self._net.cluster.request_update()
+        if now - self._unconnected_since >= (MISSED_LEADER_SECONDS if connected else SILENCE_SECONDS):
             refusal = self._net.connections.refusal
             raise our_error(self._settings, "following", refusal or errors.KafkaConnectionError())
 

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from collectors import leadership, leading
 from collectors.heartbeats import DOUBT_SECONDS
-from collectors.vicidial.database import DatabaseSettings
+from collectors.metrics import CollectorInstruments
+from collectors.outages import NO_LIMITS, Outages
+from collectors.vicidial.database import DatabaseSettings, VicidialDatabase
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from messages.codes import ReasonCode
@@ -25,9 +29,11 @@ from simulator.database import Database
 from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
 from stream.log import Log
+from stream.outbox import Outbox
 from tests.support.breakable_log import BreakableLog
 from tests.support.builders import CLUSTER, NOW_MS, PARTITIONS, PLAIN, eventually
 from tests.support.cable import Cable
+from tests.support.old_server import make_old
 from tests.support.running_collector import Following, Running
 from tests.support.vicidial_database import SMALL, MakeVicidial, Vicidial
 
@@ -441,7 +447,7 @@ def test_a_full_queue_stops_the_polling_instead_of_dropping(
     collector = start(to=line, bound=12)
     following.until(lambda state: len(state.observed.aliases) == SMALL.agents)
     line.cut()
-    assert eventually(lambda: collector.outbox.full)
+    assert eventually(lambda: collector.outbox.full("west"))
     polled = collector.metric("hotdesk_poll_seconds_count")
     refused = line.refused
     assert eventually(lambda: line.refused > refused)
@@ -570,3 +576,17 @@ def test_it_ends_at_once_whatever_it_is_doing(
     line.cut()
     cut_off = start("cut off", to=line)
     assert all(each.stop() < 3 for each in (cut_off, lost, standby, leader))
+
+
+def test_a_database_without_time_limits_is_said_once(
+    vicidial: Vicidial, log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_old(monkeypatch)
+    outbox = Outbox(log)
+    outages = Outages(CLUSTER, vicidial.settings, outbox, CollectorInstruments(CollectorRegistry()), name="me")
+    with capture_logs() as said:
+        for _ in range(2):
+            with VicidialDatabase(vicidial.settings) as database:
+                outages.note_database(database)
+    outbox.close(0.2)
+    assert [each["event"] for each in said] == [NO_LIMITS]

@@ -113,11 +113,11 @@ def test_what_a_dialer_tells_of_its_phones_goes_out_at_once_where_the_table_tell
     watching = Watching().settled()
     assert watching.observer.unwritten == {ONE, TWO}
     quiet = rows_of(QUIET, agents=False, catalogue=False)
-    told = watching.reads(quiet._replace(registered={ONE: {"p1": True}, TWO: {"p2": False}}))
+    told = watching.reads(quiet._replace(registered={ONE: {"SIP/p1": True}, TWO: {"SIP/p2": False}}))
     assert _phones(told) == {"p1": "REGISTERED", "p2": "UNREGISTERED"}
-    assert _phones(watching.reads(quiet._replace(registered={ONE: {"p1": True}, TWO: {"p2": False}}))) == {}
+    assert _phones(watching.reads(quiet._replace(registered={ONE: {"SIP/p1": True}, TWO: {"SIP/p2": False}}))) == {}
     # a dialer that cannot be asked any more has its phones not judged
-    assert _phones(watching.reads(quiet._replace(registered={ONE: {"p1": True}}))) == {"p2": ""}
+    assert _phones(watching.reads(quiet._replace(registered={ONE: {"SIP/p1": True}}))) == {"p2": ""}
 
 
 def test_what_somebody_writes_into_the_table_is_believed_over_what_a_dialer_tells() -> None:
@@ -130,7 +130,7 @@ def test_what_somebody_writes_into_the_table_is_believed_over_what_a_dialer_tell
             for each, status in zip(QUIET.phones, ("REACHABLE", "UNKNOWN"), strict=True)
         ]
     )
-    told = with_rest(reading, catalogue=written)._replace(registered={ONE: {"p1": False}, TWO: {"p2": False}})
+    told = with_rest(reading, catalogue=written)._replace(registered={ONE: {"SIP/p1": False}, TWO: {"SIP/p2": False}})
     assert _phones(watching.reads(told)) == {"p1": "REACHABLE", "p2": "UNREGISTERED"}
     assert watching.observer.unwritten == {TWO}
 

@@ -133,7 +133,8 @@ def test_an_asterisk_that_starts_again_says_so(tree: AsteriskTree, tmp_path: Pat
 
 def test_an_account_without_a_permission_is_enough(dialers: list[Asterisk]) -> None:
     one, _ = dialers
-    assert asyncio.run(probe_ami(one.host, one.ami_port, AMI_USER, AMI_SECRET, 1)) is ProbeResult.ALIVE
+    target = AmiTarget(host=one.host, port=one.ami_port, user=AMI_USER, secret=AMI_SECRET)
+    assert asyncio.run(probe_ami(target, 1)).result is ProbeResult.ALIVE
 
 
 def test_what_probes_tell_goes_from_the_dialers_through_log_and_controller_to_the_metrics(
@@ -218,9 +219,9 @@ def test_it_dies_with_whoever_started_it(tree: AsteriskTree, tmp_path: Path) -> 
 
 PROBER = """
 import asyncio
-from collectors.probes.ami import probe_ami
+from collectors.probes.ami import AmiTarget, probe_ami
 from collectors.probes.sip import SipTarget, probe_sip
-print(asyncio.run(probe_ami("192.0.2.11", 5038, "hotdesk", "secret", 1)))
+print(asyncio.run(probe_ami(AmiTarget(host="192.0.2.11", user="hotdesk", secret="secret"), 1)).result)
 print(asyncio.run(probe_sip(SipTarget(host="192.0.2.11"), 1)))
 """
 

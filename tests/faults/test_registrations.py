@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from collectors.probes.ami import AmiTarget, registered_peers
+from collectors.probes.ami import IN_USE, AmiProbe, AmiTarget, Answer, probe_ami
 from collectors.probes.prober import ProbeException, ProbeSettings
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
-from messages.records import Ineligible
+from messages.records import Ineligible, ProbeResult
 from simulator.asterisk import AMI_SECRET, AMI_USER, Asterisk, AsteriskTree, free_host, phone_secret
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -65,18 +65,26 @@ def register(dialer: Asterisk, extension: str, *, seconds: int = 600) -> None:
 
 
 def told(dialer: Asterisk, *, secret: str = AMI_SECRET) -> dict[str, bool] | None:
-    target = AmiTarget(host=dialer.host, port=dialer.ami_port, user=AMI_USER, secret=secret)
-    return asyncio.run(registered_peers(target, 5))
+    async def ask() -> dict[str, bool] | None:
+        probe = AmiProbe(AmiTarget(host=dialer.host, port=dialer.ami_port, user=AMI_USER, secret=secret))
+        try:
+            await probe.probe(5)
+            await probe.list_phones(5)
+        finally:
+            probe.close()
+        return None if probe.registered is None else dict(probe.registered)
+
+    return asyncio.run(ask())
 
 
 def test_a_dialer_tells_who_is_registered(dialers: list[Asterisk]) -> None:
     one, two = dialers
-    here, there = _extension(0), _extension(1)
+    here, there = (f"SIP/{_extension(number)}" for number in (0, 1))
     assert told(one) == {here: False, there: False}
-    register(one, here)
+    register(one, _extension(0))
     assert told(one) == {here: True, there: False}
     assert told(two) == {here: False, there: False}
-    register(one, here, seconds=0)
+    register(one, _extension(0), seconds=0)
     assert told(one) == {here: False, there: False}
 
 
@@ -85,6 +93,38 @@ def test_who_may_not_ask_or_gets_no_answer_knows_nothing(tree: AsteriskTree, tmp
         assert told(shy) is None
         assert told(shy, secret="wrong") is None
     assert told(shy) is None
+
+
+async def second_login(dialer: Asterisk) -> Answer:
+    target = AmiTarget(host=dialer.host, port=dialer.ami_port, user=AMI_USER, secret=AMI_SECRET)
+    first = AmiProbe(target)
+    try:
+        assert await first.probe(5) is ProbeResult.ALIVE
+        return await probe_ami(target, 5)
+    finally:
+        first.close()
+
+
+def test_a_dialer_with_pjsip_tells_who_is_registered_by_the_one_login_it_allows(
+    tree: AsteriskTree, tmp_path: Path
+) -> None:
+    phones = [_extension(0), _extension(1)]
+    with Asterisk(
+        tree,
+        tmp_path / "pjsip",
+        free_host(),
+        phones=phones,
+        pjsip=True,
+        permissions="reporting",
+        general="allowmultiplelogin = no",
+    ) as dialer:
+        here, there = (f"PJSIP/{extension}" for extension in phones)
+        assert told(dialer) == {here: False, there: False}
+        register(dialer, phones[0])
+        assert told(dialer) == {here: True, there: False}
+        register(dialer, phones[0], seconds=0)
+        until(lambda: told(dialer) == {here: False, there: False}, "it is gone")
+        assert asyncio.run(second_login(dialer)) == (ProbeResult.DENIED, IN_USE)
 
 
 def test_an_alias_is_offered_where_its_phone_is(database: Database, dialers: list[Asterisk], tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from pymysql.cursors import Cursor
 
 from simulator.vicidial_login import choose
 
-VECTORS = Path(__file__).parent.parent / "data" / "selection-vectors.jsonl"
+DATA = Path(__file__).parent.parent / "data"
+VECTORS = DATA / "selection-vectors.jsonl"
+BY_RULE = DATA / "selection-vectors-by-rule.jsonl"
 ENOUGH_ROOMS = 3
 """What the page asks of rooms is whether one is free."""
 CHANGED = (
@@ -28,11 +30,15 @@ CHANGED = (
 
 
 def sample() -> list[dict[str, Any]]:
-    """Take some of those refused, as they are few, and of the rest one in ten."""
-    vectors = [json.loads(line) for line in VECTORS.read_text(encoding="utf-8").splitlines()]
+    """Take some of those refused, as they are few, of the rest one in ten, and all whose outcome is the rule's."""
+    vectors = lines_of(VECTORS)
     refused = [vector for vector in vectors if vector["vicidial"]["outcome"] != "PICKED"]
     picked = [vector for vector in vectors if vector["vicidial"]["outcome"] == "PICKED"]
-    return refused[:40] + picked[::10]
+    return refused[:40] + picked[::10] + lines_of(BY_RULE)
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def timestamp(now: float) -> str:
@@ -91,10 +97,12 @@ def load(cursor: Cursor, vector: dict[str, Any], now: float) -> None:
     )
     cursor.execute("UPDATE system_settings SET pllb_grouping_limit = %s", (vector["system_pllb_grouping_limit"],))
     weights = vector["agent_load_balancing_weight"]
+    if isinstance(weights, dict):
+        weights = "\n".join(f"{ip},{weight}" for ip, weight in weights.items())
     if weights:
         cursor.execute(
             "INSERT INTO vicidial_settings_containers (container_id, container_entry) VALUES (%s, %s)",
-            ("AGENT_LOAD_BALANCING_WEIGHT", "\n".join(f"{ip},{weight}" for ip, weight in weights.items())),
+            ("AGENT_LOAD_BALANCING_WEIGHT", weights),
         )
 
 
@@ -104,7 +112,7 @@ def test_agrees_with_what_the_page_did(connection: Connection) -> None:
     with connection.cursor() as cursor:
         for vector in sample():
             load(cursor, vector, now)
-            chosen = choose(connection, vector["alias"]["alias_id"], "TESTCAMP", now=now)
+            chosen = choose(connection, vector.get("typed", vector["alias"]["alias_id"]), "TESTCAMP", now=now)
             if chosen != vector["vicidial"]["phone_login"]:
                 differs.append((vector["id"], chosen, vector["vicidial"]))
     assert differs == []

@@ -389,7 +389,7 @@ def test_a_tail_told_to_mark_the_end_reads_up_to_there(log: Log) -> None:
         former.append(DECISIONS)
         assert tail.caught_up(), "it only knows where the log ended when it began"
         with closing(log.claim(HOME)) as claim:
-            tail.mark_end()
+            tail.mark_end(log.ends((topic, HOME) for topic in Topic))
             assert not tail.caught_up()
             claim.append([entry(WEST, b"later", Topic.AUDIT)])
             found: list[Stored] = []
@@ -398,17 +398,17 @@ def test_a_tail_told_to_mark_the_end_reads_up_to_there(log: Log) -> None:
             assert seen | {Topic.AUDIT: seen[Topic.AUDIT][:1]} == DECIDED
             until(lambda: len(polled(tail, found, 0.1)) >= 5)
             assert decided(found)[Topic.AUDIT] == [b"why", b"later"]
-            tail.mark_end()
+            tail.mark_end(log.ends((topic, HOME) for topic in DECIDED))
             until(lambda: not tail.poll(0.1) and tail.caught_up())
 
 
 def test_marking_the_end_of_what_was_read_is_nothing(log: Log) -> None:
     log.append([entry(WEST, b"old")])
     with closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=False)) as tail:
-        tail.mark_end()
+        tail.mark_end(log.ends([(Topic.OBSERVATIONS, HOME)]))
         assert tail.caught_up()
         log.append([entry(WEST, b"new")])
-        tail.mark_end()
+        tail.mark_end(log.ends([(Topic.OBSERVATIONS, HOME)]))
         assert not tail.caught_up()
         assert values(gather(tail, 1)) == [b"new"]
         assert tail.caught_up()

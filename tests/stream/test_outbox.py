@@ -11,8 +11,9 @@ import pytest
 from messages.codec import WAITED_HEADER, decode_wait
 from messages.topics import Topic, partition_of
 from stream.embedded.log import EmbeddedLog
-from stream.log import Entry
-from stream.outbox import BATCH, Outbox
+from stream.lanes import BATCH
+from stream.log import Entry, LogRefusedError
+from stream.outbox import Outbox
 from tests.support.breakable_log import BreakableLog
 from tests.support.builders import eventually
 from tests.support.timing import on_this_machine
@@ -96,13 +97,13 @@ def test_at_its_bound_it_is_full_until_records_leave(line: BreakableLog) -> None
     line.cut()
     outbox = Outbox(line, bound=10)
     outbox.put(_entries(0, 9))
-    assert outbox.wait_until_room(0)
+    assert outbox.wait_until_room("west", 0)
     outbox.put(_entries(9, 3))
-    assert outbox.full
-    assert not outbox.wait_until_room(0.05)
+    assert outbox.full("west")
+    assert not outbox.wait_until_room("west", 0.05)
     assert not outbox.wait_until_empty(0.05)
     line.mend()
-    assert outbox.wait_until_room(20)
+    assert outbox.wait_until_room("west", 20)
     assert outbox.wait_until_empty(20)
     assert outbox.close() == 0
     assert _written(line) == list(range(12))
@@ -157,6 +158,62 @@ def test_what_the_log_took_at_the_last_moment_was_not_given_up(tmp_path: Path) -
         assert _written(slow) == list(range(12))
 
 
+class _RefusingLog(BreakableLog):
+    """A log that refuses one topic, and takes its time for it."""
+
+    def __init__(self, real: EmbeddedLog) -> None:
+        super().__init__(real)
+        self.refuses = threading.Event()
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        if any(each.topic is Topic.RANKINGS for each in entries):
+            assert self.refuses.wait(20)
+            raise LogRefusedError("Kafka has no topic hotdesk.rankings: run `hotdesk topics create`")
+        super().append(entries)
+
+
+def test_a_topic_that_the_log_hangs_on_or_refuses_holds_up_no_other(tmp_path: Path) -> None:
+    with closing(_RefusingLog(EmbeddedLog(tmp_path / "log.db", 4))) as log:
+        outbox = Outbox(log)
+        outbox.put([Entry(Topic.RANKINGS, "west", b"{}"), *_entries(0, 3)])
+        (order,) = outbox.store([Entry(Topic.ORDERS, "west/pause", b"{}")])
+        assert order.result(20) is None, "the log hangs on a ranking meanwhile"
+        assert eventually(lambda: _written(log) == [0, 1, 2])
+        log.refuses.set()
+        assert eventually(lambda: "no topic" in str(outbox.failing_since))
+        outbox.put(_entries(3, 3))
+        assert eventually(lambda: _written(log) == list(range(6)))
+        assert outbox.lengths() == {topic: int(topic is Topic.RANKINGS) for topic in Topic}
+        assert outbox.close(0.1) == 1
+
+
+def test_a_log_that_hangs_is_said_before_the_append_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.outbox.HANGING_SECONDS", 0.1)
+    with closing(_SlowLog(EmbeddedLog(tmp_path / "log.db", 4))) as slow:
+        outbox = Outbox(slow)
+        assert outbox.failing_since is None
+        outbox.put(_entries(0, 3))
+        assert eventually(lambda: "it has taken nothing for" in str(outbox.failing_since))
+        slow.takes_at = time.monotonic()
+        assert outbox.wait_until_empty(20)
+        assert outbox.failing_since is None
+        assert outbox.close() == 0
+
+
+def test_what_somebody_waits_for_and_gives_up_is_not_stored(line: BreakableLog) -> None:
+    line.cut()
+    outbox = Outbox(line)
+    (order,) = outbox.store([Entry(Topic.ORDERS, "west/pause", b"{}")])
+    assert eventually(lambda: line.refused >= 1)
+    order.cancel()
+    line.mend()
+    (order,) = outbox.store([Entry(Topic.ORDERS, "west/pause", b"2")])
+    assert order.result(20) is None
+    assert outbox.close() == 0
+    stored = line.read(Topic.ORDERS, partition_of("west", line.partitions), 0)
+    assert [each.value for each in stored] == [b"2"]
+
+
 def test_any_thread_may_put(line: BreakableLog) -> None:
     outbox = Outbox(line)
     threads = [threading.Thread(target=outbox.put, args=(_entries(first, 50),)) for first in range(0, 500, 50)]
@@ -180,4 +237,4 @@ def test_what_nobody_foresaw_is_a_trouble_too_and_loses_nothing(line: BreakableL
     assert outbox.wait_until_empty(10)
     assert outbox.close() == 0
     assert _written(line) == list(range(5))
-    assert (outbox.failing_since, outbox.mended) == (None, 1)
+    assert (outbox.failing_since, outbox.mended("west")) == (None, 1)

@@ -26,6 +26,15 @@ class Manager(socketserver.ThreadingTCPServer):
         """What it says of its start."""
         self.extensions: tuple[str, ...] | None = ()
         """Where it has channels; None: it does not tell this account."""
+        self.peers: dict[str, bool] | None = {}
+        """The phones of its chan_sip, and whether they are registered; None: it does not tell this account."""
+        self.devices: dict[str, str] | None = {}
+        """Its devices, and their states; None: it does not tell this account."""
+        self.one_login = False
+        """It allows an account one login at a time (`allowmultiplelogin = no`)."""
+        self.logged_in = 0
+        """Connections with a login."""
+        self.phone_lists = 0
         self.lists = 0
         self.pings = 0
         self.logins = 0
@@ -70,9 +79,11 @@ class _Session(socketserver.StreamRequestHandler):
         with self.server.guard:
             self.server.connections += 1
             self.server.sockets.add(self.request)
+        self.logged_in = False
         with suppress(OSError):
             self._talk()
         with self.server.guard:
+            self.server.logged_in -= self.logged_in
             self.server.connections -= 1
             self.server.sockets.discard(self.request)
 
@@ -83,13 +94,19 @@ class _Session(socketserver.StreamRequestHandler):
                 case "Challenge":
                     self._say(_response(action, "Success", "Challenge: 123456\r\n"))
                 case "Login":
-                    self._log_in(action)
+                    if not self._log_in(action):
+                        return
                 case "CoreStatus":
                     day, _, hour = self.server.started.partition(" ")
                     self._say(_response(action, "Success", f"CoreStartupDate: {day}\r\nCoreStartupTime: {hour}\r\n"))
                 case "CoreShowChannels":
                     self._count("lists")
-                    self._list_channels(action)
+                    self._list(action, "CoreShowChannel", "CoreShowChannelsComplete", self._channels())
+                case "SIPpeers":
+                    self._count("phone_lists")
+                    self._list(action, "PeerEntry", "PeerlistComplete", self._peers())
+                case "DeviceStateList":
+                    self._list(action, "DeviceStateChange", "DeviceStateListComplete", self._devices())
                 case "Ping":
                     # counted first: whoever has the answer may look at the count at once
                     self._count("pings")
@@ -97,21 +114,47 @@ class _Session(socketserver.StreamRequestHandler):
                 case _:
                     return
 
-    def _list_channels(self, action: dict[str, str]) -> None:
-        if self.server.extensions is None:
+    def _channels(self) -> list[str] | None:
+        extensions = self.server.extensions
+        if extensions is None:
+            return None
+        return [f"Channel: SIP/{at}\r\nExten: {exten}\r\n" for at, exten in enumerate(extensions)]
+
+    def _peers(self) -> list[str] | None:
+        peers = self.server.peers
+        if peers is None:
+            return None
+        return [
+            f"ObjectName: {name}\r\nDynamic: yes\r\nIPaddress: {HOST if there else '-none-'}\r\n"
+            for name, there in peers.items()
+        ]
+
+    def _devices(self) -> list[str] | None:
+        devices = self.server.devices
+        return None if devices is None else [f"Device: {name}\r\nState: {each}\r\n" for name, each in devices.items()]
+
+    def _list(self, action: dict[str, str], entry: str, end: str, entries: list[str] | None) -> None:
+        if entries is None:
             self._say(_response(action, "Error", "Message: Permission denied\r\n"))
             return
         self._say(_response(action, "Success", "EventList: start\r\n"))
         of = f"ActionID: {action['ActionID']}\r\n"
-        for number, exten in enumerate(self.server.extensions):
-            self._say(f"Event: CoreShowChannel\r\n{of}Channel: SIP/{number}\r\nExten: {exten}\r\n\r\n")
-        self._say(f"Event: CoreShowChannelsComplete\r\n{of}EventList: Complete\r\n\r\n")
+        self._say("".join(f"Event: {entry}\r\n{of}{each}\r\n" for each in entries))
+        self._say(f"Event: {end}\r\n{of}EventList: Complete\r\n\r\n")
 
-    def _log_in(self, action: dict[str, str]) -> None:
+    def _log_in(self, action: dict[str, str]) -> bool:
         self._count("logins")
         key = md5(f"123456{SECRET}".encode(), usedforsecurity=False).hexdigest()
-        good = (action["Username"], action["Key"]) == (USER, key)
-        self._say(_response(action, "Success" if good else "Error"))
+        if self.server.one_login and self.server.logged_in:
+            self._say(_response(action, "Error", "Message: Login Already In Use\r\n"))
+            return False
+        if (action["Username"], action["Key"]) != (USER, key):
+            self._say(_response(action, "Error", "Message: Authentication failed\r\n"))
+            return True
+        self.logged_in = True
+        self._count("logged_in")
+        self._say(_response(action, "Success"))
+        return True
 
     def _count(self, what: str) -> None:
         with self.server.guard:

@@ -62,6 +62,10 @@ class BreakableLog:
         self.check()
         return _BreakableTail(self, self._real.tail(topics, partitions, from_start=from_start, recent=recent))
 
+    def ends(self, places: Iterable[tuple[Topic, int]]) -> Mapping[tuple[Topic, int], int]:
+        self.check()
+        return self._real.ends(places)
+
     def claim(self, partition: int) -> Claim:
         self.check()
         return self._real.claim(partition)
@@ -97,9 +101,8 @@ class _BreakableTail:
     def caught_up(self) -> bool:
         return self._real.caught_up()
 
-    def mark_end(self) -> None:
-        self._log.check()
-        self._real.mark_end()
+    def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
+        self._real.mark_end(ends)
 
     def close(self) -> None:
         self._real.close()

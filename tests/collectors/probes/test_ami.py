@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.probes.ami import (
+    IN_USE,
     LONGEST_LINE,
     LONGEST_MESSAGE,
     MOST_LISTED,
@@ -27,7 +28,6 @@ from collectors.probes.ami import (
     NotAmiError,
     denied_seconds,
     probe_ami,
-    registered_peers,
 )
 from messages.records import ProbeResult
 from simulator.ports import free_port
@@ -68,10 +68,14 @@ async def served(answering: Answering) -> AsyncIterator[int]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def target_at(port: int, secret: str = SECRET) -> AmiTarget:
+    return AmiTarget(host=HOST, port=port, user="hotdesk", secret=secret)
+
+
 def probed(answering: Answering, seconds: float = SECONDS) -> ProbeResult:
     async def run() -> ProbeResult:
         async with served(answering) as port:
-            return await probe_ami(HOST, port, "hotdesk", SECRET, seconds)
+            return (await probe_ami(target_at(port), seconds)).result
 
     return asyncio.run(run())
 
@@ -180,7 +184,7 @@ def test_any_talk_is_answered_without_the_secret_or_ends_the_conversation(talk: 
     with suppress(AmiError):
         said = conversation.receive(GREETING)
         for piece in talk:
-            said += conversation.receive(piece) + conversation.ping()
+            said += conversation.receive(piece) + conversation.ping() + conversation.list_phones()
         assert SECRET.encode() not in said
         assert len(said) < 64 * 1024
 
@@ -209,26 +213,29 @@ def test_who_talks_without_end_takes_no_memory(kind: str) -> None:
     assert most < 16 * LONGEST_MESSAGE
 
 
-def test_a_list_of_peers_without_end_is_none() -> None:
-    told = 0
+def test_a_list_of_phones_without_end_ends_with_its_connection() -> None:
+    sent = 0
 
     async def list_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal told
+        nonlocal sent
         await log_in(reader, writer)
-        await asked(reader)
+        writer.write(response(await asked(reader), Ping="Pong"))
+        of = (await asked(reader))["ActionID"].encode()
         for number in count():
-            entry = b"Event: PeerEntry\r\nObjectName: %d\r\nDynamic: yes\r\n\r\n" % number
-            told += len(entry)
+            entry = b"Event: PeerEntry\r\nActionID: %s\r\nObjectName: %d\r\nDynamic: yes\r\n\r\n" % (of, number)
+            sent += len(entry)
             writer.write(entry)
             if number % 100 == 0:
                 await writer.drain()
 
-    async def run() -> dict[str, bool] | None:
+    async def run() -> tuple[bool, object]:
         async with served(list_for_ever) as port:
-            return await registered_peers(AmiTarget(host=HOST, port=port, user="hotdesk", secret=SECRET), 30.0)
+            probe = AmiProbe(target_at(port))
+            assert await probe.probe(SECONDS) is ProbeResult.ALIVE
+            return await probe.list_phones(30.0), probe.registered
 
-    assert asyncio.run(run()) is None
-    assert told < 2 * MOST_LISTED
+    assert asyncio.run(run()) == (True, None)
+    assert sent < 2 * MOST_LISTED
 
 
 @pytest.mark.parametrize(
@@ -342,7 +349,7 @@ def test_a_line_without_end_is_mute_at_once() -> None:
 def test_a_wrong_secret_is_denied() -> None:
     async def run() -> ProbeResult:
         async with served(work) as port:
-            return await probe_ami(HOST, port, "hotdesk", "wrong", SECONDS)
+            return (await probe_ami(target_at(port, "wrong"), SECONDS)).result
 
     assert asyncio.run(run()) is ProbeResult.DENIED
 
@@ -389,7 +396,7 @@ def test_a_refusal_that_takes_its_second_is_heard_by_the_next_probe() -> None:
 
 
 def test_nobody_listens() -> None:
-    assert asyncio.run(probe_ami(HOST, free_port(), "hotdesk", SECRET, SECONDS)) is ProbeResult.REFUSED
+    assert asyncio.run(probe_ami(target_at(free_port()), SECONDS)).result is ProbeResult.REFUSED
 
 
 def test_a_reset_is_a_refusal() -> None:
@@ -403,7 +410,7 @@ def test_a_reset_is_a_refusal() -> None:
 def test_a_connection_nobody_takes_up_is_unreachable() -> None:
     with socket.create_server((HOST, 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         port = full.getsockname()[1]
-        assert asyncio.run(probe_ami(HOST, port, "hotdesk", SECRET, SECONDS)) is ProbeResult.UNREACHABLE
+        assert asyncio.run(probe_ami(target_at(port), SECONDS)).result is ProbeResult.UNREACHABLE
 
 
 def test_one_connection_serves_many_probes_and_a_broken_one_is_made_anew() -> None:
@@ -504,3 +511,69 @@ def test_channels_are_listed_while_they_are_wanted(extensions: tuple[str, ...] |
         manager.extensions = extensions
         assert asyncio.run(run(manager)) == [None, None, told, None, None]
         assert manager.lists == 2
+
+
+PEERS, DEVICES = {"2001": True, "2002": False}, {"PJSIP/2003": "NOT_INUSE", "PJSIP/2004": "UNAVAILABLE"}
+SIP, PJSIP = {"SIP/2001": True, "SIP/2002": False}, {"PJSIP/2003": True, "PJSIP/2004": False}
+
+
+@pytest.mark.parametrize(
+    ("peers", "devices", "told"),
+    [(PEERS, DEVICES, SIP | PJSIP), (PEERS, None, SIP), (None, DEVICES, PJSIP), ({}, {}, {}), (None, None, None)],
+    ids=["both", "chan_sip alone", "no chan_sip", "no phones", "not permitted"],
+)
+def test_phones_are_listed_by_the_one_login_that_is_allowed(
+    peers: dict[str, bool] | None, devices: dict[str, str] | None, told: dict[str, bool] | None
+) -> None:
+    async def run(port: int) -> None:
+        probe = AmiProbe(AmiTarget(host=HOST, port=port, user=USER, secret=MANAGERS_SECRET))
+        assert not await probe.list_phones(SECONDS)
+        for _ in range(3):
+            assert await probe.probe(SECONDS) is ProbeResult.ALIVE
+            assert await probe.list_phones(SECONDS)
+            assert probe.registered == told
+        probe.close()
+
+    with Manager() as manager:
+        manager.one_login, manager.peers, manager.devices = True, peers, devices
+        asyncio.run(run(manager.port))
+        assert manager.logins == 1
+        # what is refused is asked once for each connection
+        assert manager.phone_lists == (1 if peers is None else 3)
+
+
+def test_a_list_that_takes_longer_than_there_is_time_is_read_with_the_next_answer() -> None:
+    async def run(port: int) -> None:
+        probe = AmiProbe(AmiTarget(host=HOST, port=port, user=USER, secret=MANAGERS_SECRET))
+        assert await probe.probe(SECONDS) is ProbeResult.ALIVE
+        assert await probe.list_phones(0)
+        at_once = probe.registered
+        assert at_once is None
+        while probe.registered is None:
+            assert await probe.probe(SECONDS) is ProbeResult.ALIVE
+        assert probe.registered == SIP
+        probe.close()
+
+    with Manager() as manager:
+        manager.peers = PEERS
+        asyncio.run(run(manager.port))
+        assert (manager.logins, manager.phone_lists) == (1, 1)
+
+
+def test_a_login_that_is_in_use_is_no_wrong_secret_and_soon_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(port: int) -> None:
+        target = AmiTarget(host=HOST, port=port, user=USER, secret=MANAGERS_SECRET)
+        first, second = AmiProbe(target), AmiProbe(target)
+        assert await first.probe(SECONDS) is ProbeResult.ALIVE
+        assert [await second.probe(SECONDS) for _ in range(2)] == [ProbeResult.DENIED] * 2
+        assert (second.refusal, manager.logins) == (IN_USE, 2)
+        first.close()
+        monkeypatch.setattr("collectors.probes.ami.IN_USE_SECONDS", 0.0)
+        while await second.probe(SECONDS) is ProbeResult.DENIED:
+            pass
+        assert second.refusal == ""
+        second.close()
+
+    with Manager() as manager:
+        manager.one_login = True
+        asyncio.run(run(manager.port))

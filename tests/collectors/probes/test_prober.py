@@ -309,3 +309,20 @@ def test_the_secret_is_not_shown() -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(json.dumps(wrong), type=ProbeSettings)
+
+
+def test_registered_phones_are_asked_for_where_that_is_wanted_and_by_the_same_login() -> None:
+    with Manager() as wanted, Manager() as left_alone:
+        wanted.one_login, wanted.peers = True, {"2001": True}
+        probes = {
+            ip: DialerProbes(ami=AmiTarget(host=HOST, port=each.port, user=USER, secret=AMI_SECRET))
+            for ip, each in (("192.0.2.11", wanted), ("192.0.2.12", left_alone))
+        }
+        with Prober(probes, interval_seconds=0.05) as prober:
+            prober.registrations.watch(["192.0.2.11"])
+            until(lambda: prober.registrations.latest() == {"192.0.2.11": {"SIP/2001": True}})
+            asked = wanted.pings
+            until(lambda: wanted.pings > asked + 3 and left_alone.pings > 0)
+            assert (wanted.logins, wanted.phone_lists, left_alone.phone_lists) == (1, 1, 0)
+            prober.registrations.watch(["192.0.2.12"])
+            until(lambda: prober.registrations.latest() == {"192.0.2.12": {}})

@@ -1,5 +1,6 @@
 """The statements on a real MariaDB, as the account that docs tell an operator to make."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,9 @@ from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
 from collectors.vicidial.database import (
     IDLE_SECONDS,
+    OPTIONAL_COLUMNS,
+    OPTIONAL_TABLES,
+    SECRETS,
     STATEMENT_SECONDS,
     TRIED_SECONDS,
     DatabaseError,
@@ -26,6 +30,7 @@ from collectors.vicidial.rows import OddRows
 from messages.codes import Odd
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, THREE, TWO, eventually
+from tests.support.old_server import make_old
 from tests.support.timing import on_this_machine
 from tests.support.vicidial_database import PASSWORD, MakeVicidial, Vicidial
 
@@ -321,6 +326,12 @@ def test_what_nobody_reads_may_change(vicidial: Vicidial, reader: VicidialDataba
 # --- older schemas ----------------------------------------------------------------------------------------------
 
 
+def test_the_columns_are_asked_for_of_each_table_of_which_some_may_be_missing() -> None:
+    statement = resources.files("collectors.vicidial").joinpath("statements", "columns.sql").read_text()
+    looked_for = {table for table, _ in OPTIONAL_COLUMNS.keys() | SECRETS} | set(OPTIONAL_TABLES.values())
+    assert set(re.findall(r"'(\w+)'", statement.partition(" IN ")[2].partition(")")[0])) == looked_for
+
+
 def test_an_older_schema_is_read_and_what_it_lacks_is_told(make_vicidial: MakeVicidial) -> None:
     vicidial = make_vicidial(old=True)
     with VicidialDatabase(vicidial.settings) as database:
@@ -361,6 +372,18 @@ def test_a_column_that_is_not_granted_is_as_good_as_absent(vicidial: Vicidial) -
     with VicidialDatabase(vicidial.settings) as database:
         assert database.missing_columns == ("phones.peer_status", "vicidial_settings_containers.*")
         assert len(list(_catalogue(database).phones or ())) == 18
+
+
+def test_a_server_older_than_time_limits_is_read_without(
+    vicidial: Vicidial, reader: VicidialDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reader.keeps_limits
+    make_old(monkeypatch)
+    with VicidialDatabase(vicidial.settings) as database:
+        assert not database.keeps_limits
+        assert database.missing_columns == ()
+        assert {name: error for name, error in database.run_each().items() if error is not None} == {}
+        assert database.read(Wanted(agents=True, catalogue=True, work=[ONE])).rest.work == ()
 
 
 # --- work done --------------------------------------------------------------------------------------------------

@@ -78,6 +78,48 @@ def test_a_server_full_of_nulls_takes_no_part() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "twin"),
+    [(b"10.0.0.9", "10.0.0.9"), (b"10.0.0.9 ", "10.0.0.9"), (b"NONE", ""), (b"NONE ", "NONE"), (b"", ""), (None, "")],
+)
+def test_a_twin_of_fewer_than_five_characters_is_none(written: bytes | None, twin: str) -> None:
+    row = (ONE.encode(), b"D1", b"", b"Y", b"Y", b"Y", written, b"MEETME")
+    assert rows.dialers([row], OddRows())[ONE].twin_server_ip == twin
+
+
+def test_blanks_at_the_end_of_a_key_do_not_count_as_in_vicidials_tables() -> None:
+    odd, here = OddRows(), ONE.encode() + b"  "
+    known = rows.dialers([(here, b"D1", *[None] * 6)], odd)
+    assert list(known) == [ONE]
+    assert list(rows.heartbeats([(here, b"2027-02-01 00:00:00", None, b"1")], known, odd)) == [ONE]
+    agent = rows.agent(
+        _agent(
+            user=b"1001 ", server_ip=here, extension=b"SIP/1 ", conf_exten=b"86 ", campaign=b"A ", call_server_ip=here
+        ),
+        odd,
+    )
+    assert agent is not None
+    assert agent[1:5] == ("1001", ONE, "SIP/1", "86")
+    assert agent[6:8] == ("A", ONE)
+    assert rows.logins([(b"1", b"ANNA ", here, b"desk ")]) == {"anna": (ONE, "desk")}
+    assert rows.work([(here, b"3")]) == {ONE: 3}
+    assert rows.lost_screens([(b"Anna ", here)]) == {("anna", ONE)}
+    assert rows.channels([(here, b"86 ")]) == {(ONE, "86")}
+    assert rows.rooms([(here, b"9", b"8")], odd) == {ONE: (9, 8)}
+    phones = rows.phones([(b"P1 ", here, b"1 ", b"Y", b"SIP", b"N", b"")], known, odd)
+    assert phones["p1"][:3] == ("P1", ONE, "1")
+    aliases = rows.aliases([(b"Desk ", b"", b"p1")], phones, odd, rows.marks([(b"p1 ", b"x", b"x")]), frozenset({"p1"}))
+    assert aliases["desk"] == ("Desk", "", ("p1",), (AliasDefect.TWO_PHONES,))
+    assert rows.shared_logins([(b"p1",), (b"P1 ",)]) == {"p1"}
+    assert rows.campaigns([(b"Sales ", None, b"9")], odd)["sales"].campaign_id == "Sales"
+    assert not odd.total()
+
+
+@pytest.mark.parametrize("user", [b" ", b"   "])
+def test_a_key_of_blanks_is_none(user: bytes) -> None:
+    assert _odd(lambda odd: rows.agent(_agent(user=user), odd)) == {Odd.NULL_KEY: 1}
+
+
+@pytest.mark.parametrize(
     ("last_update", "age", "kind"),
     [
         (None, None, Odd.HEARTBEAT_NO_DATE),
@@ -268,16 +310,22 @@ def test_a_campaign_without_limit_has_vicidials() -> None:
     [
         (None, {}, 0),
         (b"", {}, 0),
-        (b"10.0.0.1,3\r\n10.0.0.2,0.5\n", {ONE: 3.0, TWO: 0.5}, 0),
-        (b"\n  \n 10.0.0.1 , 2 \n", {ONE: 2.0}, 0),
+        (b"10.0.0.1,3\r\n10.0.0.2,5\n", {ONE: 3.0, TWO: 5.0}, 0),
+        (b"10.0.0.1,40\n10.0.0.2,40 ; the new box", {ONE: 40.0, TWO: 40.0}, 0),
+        (b"10.0.0.1 ,\t2 \n", {ONE: 2.0}, 0),
+        (b"10.0.0.1,20.5\n10.0.0.2,1e3", {ONE: 20.0, TWO: 1.0}, 0),
+        (b"10.0.0.1,1,2", {ONE: 1.0}, 0),
         (b"10.0.0.1,0", {ONE: 0.0}, 0),
         (b"10.0.0.1,1\n10.0.0.1,2", {ONE: 2.0}, 0),
+        (b"\n  \n 10.0.0.1,2\n10.0.0.2,1", {TWO: 1.0}, 1),
         (b"10.0.0.1", {}, 1),
         (b"10.0.0.1,", {}, 1),
         (b",5", {}, 1),
+        (b"dialer1,20\n10.0.0,20\n10.0.0.1.5,20", {}, 3),
         (b"10.0.0.1,heavy\n10.0.0.2,1", {TWO: 1.0}, 1),
-        (b"10.0.0.1,-1\n10.0.0.2,nan\n10.0.0.3,inf\n10.0.0.4,1e999", {}, 4),
-        (b"10.0.0.1,1,2", {}, 1),
+        (b"10.0.0.1,-1\n10.0.0.2,nan\n10.0.0.3,inf\n10.0.0.4,.5", {}, 4),
+        (b"10.0.0.1," + b"9" * 5000, {}, 1),
+        ("10.0.0.1,\N{ARABIC-INDIC DIGIT TWO}".encode(), {}, 1),
         (b"# IP,weight", {}, 1),
     ],
 )

@@ -164,6 +164,14 @@ def test_what_was_typed_may_be_an_alias_a_phone_or_a_list() -> None:
     assert _pick(state, "6", ",p3,,").phone_login == "p3"
 
 
+def test_blanks_at_the_end_and_case_do_not_count_and_are_kept_for_who_asked() -> None:
+    state = desk_state(dialer(ONE, 1), dialer(TWO, 2))
+    first = _pick(state, typed="Desk ")
+    assert (first.phone_login, first.alias_id) == ("p1", "Desk ")
+    assert _pick(state, typed="desk") == first
+    assert resolve(state.observed, " desk") == ()
+
+
 def test_an_alias_goes_before_a_phone_of_the_same_name() -> None:
     state = folded(phone("p1", ONE), phone("p2", TWO), alias("p1", "p2"), poll(dialer(ONE), dialer(TWO)))
     assert resolve(state.observed, "p1") == ("p2",)

@@ -270,6 +270,13 @@ def test_a_campaign_that_groups_nobody_or_is_unknown_leaves_it_to_the_load() -> 
         assert (ranking.phones[0].phone_login, ranking.forced_by) == ("p2", None)
 
 
+def test_an_agent_counts_for_the_campaign_in_whatever_case_its_id_was_written() -> None:
+    state = _grouped(Grouping.ONE_SERVER_ONLY, 0, 0, 0)
+    state.fold(poll(dialer(ONE), dialer(TWO, 9, campaigns={"Sales": 4, "sales": 5}), dialer(THREE, 3), sequence=2))
+    ranking = _rank(state, campaign_id="SALES")
+    assert (ranking.phones[0].phone_login, ranking.forced_by) == ("p2", Grouping.ONE_SERVER_ONLY)
+
+
 @pytest.mark.parametrize("spelled", ["SALES", "sales"])
 def test_a_slot_counts_as_an_agent_of_its_campaign(spelled: str) -> None:
     """Or the first herd of a shift, that has no agents to group with yet, would not be grouped at all."""

@@ -54,6 +54,22 @@ def test_nothing_is_found_where_all_is_well() -> None:
 
 
 @pytest.mark.parametrize(
+    ("login", "kinds"),
+    [
+        ("1001-a_b", set()),
+        ("käte1001", set()),
+        ("ключ", set()),
+        ("1001.b", {"login_not_carried"}),
+        ("1001 b", {"login_not_carried"}),
+        ("x" * 20, set()),
+        ("x" * 21, {"login_not_carried"}),
+    ],
+)
+def test_a_login_that_the_hook_leaves_alone_is_found(login: str, kinds: set[str]) -> None:
+    assert _found(replaced={"p2": phone(login, TWO)}, logins=("p1", login)) == kinds
+
+
+@pytest.mark.parametrize(
     ("logins", "kinds"),
     [
         ((), {"few_phones"}),

@@ -8,7 +8,9 @@ import pytest
 
 from tests.support.vectors import Verdict, compare, main
 
-FILE = Path(__file__).parents[2] / "data" / "selection-vectors.jsonl"
+DATA = Path(__file__).parents[2] / "data"
+FILE = DATA / "selection-vectors.jsonl"
+BY_RULE = DATA / "selection-vectors-by-rule.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +51,18 @@ def test_everywhere_else_the_answers_are_the_same(vectors: list[dict[str, Any]])
             assert compare(vector).hotdesk == vector["vicidial"]["phone_login"], vector["id"]
 
 
+@pytest.mark.parametrize(
+    "vector",
+    [pytest.param(each, id=each["about"]) for each in map(msgspec.json.decode, BY_RULE.read_bytes().splitlines())],
+)
+def test_rows_as_people_write_them_are_read_as_vicidial_reads_them(vector: dict[str, Any]) -> None:
+    assert compare(vector).verdict is Verdict.AGREE
+
+
 def test_the_command_counts_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(FILE) == 0
+    assert main([FILE]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("agree ")
+    assert last.startswith("selection-vectors.jsonl: agree ")
     assert last.endswith(", differ 0")
 
 
@@ -63,19 +73,19 @@ def test_the_command_fails_and_names_the_line_that_differs(
     picked = picked | {"vicidial": picked["vicidial"] | {"phone_login": None}}
     file = tmp_path / "vectors.jsonl"
     file.write_bytes(msgspec.json.encode(picked))
-    assert main(file) == 1
+    assert main([file]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("line 1: VICIdial None, hotdesk ")
-    assert said[-1] == "agree 0, better 0, differ 1"
+    assert said[0].startswith("vectors.jsonl, line 1: VICIdial None, hotdesk ")
+    assert said[-1] == "vectors.jsonl: agree 0, better 0, differ 1"
 
 
 def test_what_is_no_file_of_vectors_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "vectors.jsonl"
-    assert main(file) == 2
+    assert main([file]) == 2
     file.write_text('{"id": 1}\n')
-    assert main(file) == 2
+    assert main([file]) == 2
     file.write_text("id,alias\n")
-    assert main(file) == 2
+    assert main([file]) == 2
     absent, odd, other = capsys.readouterr().err.splitlines()
     assert "cannot be read" in absent
     assert "line 1" in odd

@@ -19,7 +19,7 @@ from controller.runtime.metrics import ControllerInstruments
 from controller.runtime.owner import GROUP, Owner
 from messages.records import Record
 from messages.topics import Topic, partition_of
-from stream.embedded.log import EmbeddedLog, EmbeddedTail
+from stream.embedded.log import EmbeddedClaim, EmbeddedLog, EmbeddedTail
 from stream.entries import entry_of
 from stream.log import LogFencedError
 from stream.outbox import Outbox
@@ -93,9 +93,10 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
     following: Following,
 ) -> None:
     partition, written = partition_of(CLUSTER, PARTITIONS), 0
+    theirs = msgspec.structs.replace(MOVE, by="another")
     for _ in range(ROUNDS):
         with closing(following.log.claim(partition)):
-            moves = [msgspec.structs.replace(MOVE, changed_at_ms=written + at) for at in range(1, 2 * FEW)]
+            moves = [msgspec.structs.replace(theirs, changed_at_ms=written + at) for at in range(1, 2 * FEW)]
             following.log.append([entry_of(each) for each in moves])
             written += len(moves)
             # another has claimed it: this process has to claim it again, while what was written waits
@@ -104,7 +105,7 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
                     following.owner.commit(CLUSTER, [entry_of(moves[0])]), following.loop
                 ).result(10)
         written += 1
-        following.log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
+        following.log.append([entry_of(msgspec.structs.replace(theirs, changed_at_ms=written))])
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
         assert following.clusters.by_name[CLUSTER].state.decided.relogins[1].changed_at_ms == written
         assert eventually(lambda: following.owner.decides(CLUSTER))
@@ -154,3 +155,30 @@ def test_nothing_is_decided_for_a_cluster_that_stays_while_it_is_read_anew(tmp_p
             assert eventually(lambda: len(log.decided) > 1)
             assert eventually(lambda: following.owner.decides(stays)), "it does so again when all was read"
     assert log.decided == [False] * len(log.decided)
+
+
+class Uncoordinated(EmbeddedLog):
+    """A log whose claims wait, as those of a Kafka do that has no coordinator for transactions."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, PARTITIONS)
+        self.asked = threading.Event()
+        self.coordinated = threading.Event()
+
+    def claim(self, partition: int) -> EmbeddedClaim:
+        self.asked.set()
+        assert self.coordinated.wait(60)
+        return super().claim(partition)
+
+
+def test_news_are_folded_while_a_claim_has_to_wait(tmp_path: Path) -> None:
+    log = Uncoordinated(tmp_path / "log.db")
+    with closing(Following(log)) as following:
+        assert log.asked.wait(20)
+        for written in range(1, 4):
+            log.append([entry_of(msgspec.structs.replace(MOVE, changed_at_ms=written))])
+            assert eventually(lambda: following.folded == written)  # noqa: B023 # at once
+        assert eventually(lambda: following.clusters.by_name[CLUSTER].owned)
+        assert not following.owner.decides(CLUSTER)
+        log.coordinated.set()
+        assert eventually(lambda: following.owner.decides(CLUSTER))

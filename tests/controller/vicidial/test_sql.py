@@ -43,6 +43,13 @@ def test_one_whom_vicidials_clean_up_has_paused_in_a_call_has_not(at: Site) -> N
     assert (row.status, row.in_wrapup) == ("INCALL", False)
 
 
+def test_blanks_behind_the_rows_address_do_not_make_it_another_dialer(at: Site) -> None:
+    reader = reach(ActuatorSettings(database=at.settings)).reader
+    before = reader.sessions(USER)
+    at.run(f"UPDATE vicidial_live_agents SET server_ip = CONCAT(server_ip, ' ') WHERE user = '{USER}'")
+    assert reader.sessions(USER) == before
+
+
 @pytest.mark.parametrize(("revoked", "seen"), [("callerid", True), ("lead_id", False)])
 def test_with_the_grants_of_an_earlier_hotdesk_the_row_is_read_without_what_they_lack(
     at: Site, revoked: str, seen: bool

@@ -15,6 +15,7 @@ from simulator.plan import ClusterPlan
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
 from tests.support.commands import DATABASE, LOG, SECRET, SETTINGS, Command, Outcome, probeed, subjects
+from tests.support.old_server import make_old
 from tests.support.processes import ACT, Site, grants, site
 from tests.support.timing import on_this_machine
 
@@ -228,6 +229,17 @@ def test_check_says_which_account_a_dialer_denies_and_never_its_secret(
         assert SECRET not in outcome.output + outcome.errors
 
 
+def test_check_says_that_the_one_login_is_in_use_which_may_be_hotdesks(
+    command: Command, tmp_path: Path, west: Site, ami: Manager
+) -> None:
+    ami.one_login, ami.logged_in = True, 1
+    outcome = command("check", **probeed(tmp_path, west, ami.port, ami.port, ami.port))
+    assert outcome.code == 0, outcome
+    notes = [line for line in lines_of(outcome, "note") if "Login Already In Use" in line]
+    assert len(notes) == 3
+    assert all("allowmultiplelogin" in line and "secret" not in line for line in notes)
+
+
 def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_probe(
     command: Command, tmp_path: Path, west: Site, ami: Manager, silent_port: int
 ) -> None:
@@ -241,6 +253,15 @@ def test_check_does_not_complain_of_a_dialer_that_is_switched_off_or_has_no_prob
     notes = lines_of(outcome, "note")
     assert any(f"dialer {first}: AMI" in line and "switched off" in line for line in notes)
     assert any(f"dialer {third} has no probe" in line for line in notes)
+
+
+def test_check_says_that_a_database_is_older_than_time_limits(
+    command: Command, tmp_path: Path, west: Site, ami: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_old(monkeypatch)
+    outcome = command("check", **probeed(tmp_path, west, ami.port, ami.port, ami.port))
+    assert outcome.code == 0, outcome
+    assert any("keeps no time limit" in line and "MySQL 5.7.8" in line for line in lines_of(outcome, "note"))
 
 
 def test_check_says_that_an_account_has_no_secret(command: Command, tmp_path: Path, west: Site, ami: Manager) -> None:
