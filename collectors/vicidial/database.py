@@ -240,6 +240,10 @@ class VicidialDatabase:
         _, other = another.run("lock_holder")[0]
         return holder == other
 
+    def clock_ms(self) -> int:
+        """Return the server's wall clock, to a second."""
+        return int(self.run("clock")[0][0] or 0) * 1000
+
     def say_that_another_waits(self, *, waits: bool) -> None:
         """Show the leader, by a second lock, that a collector with another log stands by, or does no longer."""
         self.run("lock_other" if waits else "lock_other_free")
