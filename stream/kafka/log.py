@@ -61,7 +61,7 @@ READER_FETCH_WAIT_MS = 20
 READ_SECONDS = 8.0
 """A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail that lacks a leader, and is connected to no broker at all, says after this long that the log is unavailable."""
+"""A tail that lacks a leader, and is connected to no broker, says after this long that the log is unavailable."""
 MISSED_LEADER_SECONDS = 15.0
 """The same for a tail that is connected to some broker. Kafka takes 9 s to give up a broker that died, and
 others lead then: a tail that goes on need not read anything again."""
