@@ -121,9 +121,6 @@ grant, a table or an index. Each with what to try it with."""
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
 """Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
 
-LOGINS_BACK = 20_000
-"""Rows of the log of logins to read at first: some days of a large cluster."""
-
 _STATEMENTS = {
     file.name.removesuffix(".sql"): file.read_text()
     for file in resources.files("collectors.vicidial").joinpath("statements").iterdir()
