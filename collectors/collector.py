@@ -22,6 +22,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from collectors.clocks import Clocks
 from collectors.leadership import CLAIM_SECONDS, LOCK_SECONDS, SHORT_TERM_SECONDS, Leadership, Step
 from collectors.leading import DEFAULT_PACE, GaveWay, Leading, Pace
 from collectors.metrics import CollectorInstruments
@@ -68,6 +69,7 @@ class Collector:
         self._name = name
         self._outages = Outages(cluster, settings, outbox, instruments, name=name)
         self._leading = Leading(cluster, to, outbox, instruments, self._outages, name=name, pace=pace, probes=probes)
+        self._clocks = Clocks(cluster, instruments)
         self._warn_once = WarnOnce()
         self._gave_way = False
         """The last term ended because another collector had begun a later one."""
@@ -180,7 +182,8 @@ class Collector:
                 self._follow(leadership, tail, READ_BACK_SECONDS)
             case Step.LOOK_AT_LOCK:
                 held = database.holds_lock()
-                leadership.look_at_lock(time.monotonic(), _wall_ms(), held=held)
+                leadership.look_at_lock(time.monotonic(), database.clock_ms(), held=held)
+                self._clocks.note("log", leadership.log_clock_ms(time.monotonic()), _wall_ms())
             case Step.FOLLOW | Step.LEAD:
                 pass  # done before, and after
         if leadership.is_overdue(time.monotonic()):

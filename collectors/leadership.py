@@ -43,6 +43,10 @@ SHORT_TERM_SECONDS = 5.0
 """A term that broke off sooner would only break off again: the next one waits, as after any other failure."""
 
 
+SLOWER = 0.01
+"""By so much a term's time goes slower while it is ahead of the wall clock. Whoever judges a poll's age bears twice as
+much (`controller.core.freshness`); a clock that was two hours ahead once is right again after nine days."""
+
 NO_STAMP = (0, 0)
 
 
@@ -59,15 +63,22 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One collector's term: its epoch, and the log's time, which its monotonic clock counts from where it began."""
+    """One collector's term: its epoch, and the log's time, which its monotonic clock counts from where it began.
+
+    The log's time never goes back. So a wall clock that was far ahead once would leave it ahead for good; instead it
+    goes a little slower until the wall clock has caught up with it.
+    """
 
     epoch: int
     began_ms: int
     began_at: float
+    ahead_ms: int = 0
+    """How far it was ahead of the wall clock when it began."""
 
     def at_ms(self, now: float) -> int:
         """Return the log's time at a moment of the monotonic clock."""
-        return self.began_ms + round((now - self.began_at) * 1000)
+        elapsed_ms = round((now - self.began_at) * 1000)
+        return self.began_ms + elapsed_ms - min(self.ahead_ms, round(elapsed_ms * SLOWER))
 
     def was_short(self, now: float) -> bool:
         """Return True if a term that ends now broke off so soon that the next one must wait."""
@@ -106,6 +117,9 @@ class Leadership:
         self._rival_epoch = 0
         """The newest epoch that another collector has claimed since this one did."""
         self.term: Term | None = None
+        self._claimed_at = 0.0
+        self._stored_ms = 0
+        """When the claim was stored, by the log's own wall clock."""
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +170,10 @@ class Leadership:
         """Return the log's time now: the wall clock, unless that is behind the last poll. The log's never goes back."""
         return max(wall_ms, self._observed_at_ms + 1)
 
+    def log_clock_ms(self, now: float) -> int:
+        """Return the log's own wall clock, as the claim that came back tells it: to the time that its append took."""
+        return self._stored_ms + round((now - self._claimed_at) * 1000)
+
     # --- what happened ----------------------------------------------------------------------------------------------
 
     def read(self, batch: Sequence[Stored], now: float, *, caught_up: bool) -> None:
@@ -199,6 +217,7 @@ class Leadership:
         self._claim = EpochClaim(cluster=self._cluster, epoch=self.epoch + 1, sequence=0, collector=self._collector)
         self._came_back = False
         self._rival_epoch = 0
+        self._claimed_at = now
         return self._claim
 
     def look_at_lock(self, now: float, wall_ms: int, *, held: bool) -> None:
@@ -206,7 +225,8 @@ class Leadership:
         if self._claim is None or not held:
             self.lock_lost()
             return
-        self.term = Term(self._claim.epoch, self.log_time_ms(wall_ms), now)
+        began_ms = self.log_time_ms(wall_ms)
+        self.term = Term(self._claim.epoch, began_ms, now, ahead_ms=began_ms - wall_ms)
 
     def _read_one(self, key: Key, stored: Stored, value: bytes, now: float) -> None:
         record, stamp = _read(stored, value)
@@ -220,6 +240,7 @@ class Leadership:
             return
         if record == self._claim:
             self._came_back = True
+            self._stored_ms = stored.appended_at_ms
         else:
             self._rival_epoch = max(self._rival_epoch, stamp[0])
 

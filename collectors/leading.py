@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
+from collectors.clocks import Clocks
 from collectors.leadership import LOCK_SECONDS, STILL_SECONDS, USELESS_SECONDS, Term
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
@@ -127,6 +128,7 @@ class Leading:
         self._probes = probes
         # It outlives the terms: a dialer does not care how often this process loses its database.
         self._pacing = Pacing() if probes.sip_pace == "in_doubt" else None
+        self._clocks = Clocks(cluster, instruments)
         self._say = log.bind(cluster=cluster)
 
     def lead(self, database: VicidialDatabase, term: Term, stop: threading.Event) -> DatabaseError | LogError | None:
@@ -178,8 +180,15 @@ class Leading:
                 )
                 mended = self._outbox.mended(self._cluster)
                 now_ms, due = term.at_ms(time.monotonic()), self._pace.due(number, again=again)
+                if number == 0 or due.catalogue:
+                    self._read_clock(database, observer, term)
                 parts.doubts.look(observer.last_beat_ms, now_ms)
                 self._poll(parts, now_ms, due)
+
+    def _read_clock(self, database: VicidialDatabase, observer: Observer, term: Term) -> None:
+        clock_ms = database.clock_ms()
+        observer.wall_ahead_ms = clock_ms - term.at_ms(time.monotonic())
+        self._clocks.note("database", clock_ms, round(time.time() * 1000))
 
     def _ticks(self, database: VicidialDatabase, stop: threading.Event) -> Iterator[int]:
         """Count polls, each in its time; while the queue is full, none is due.

@@ -12,6 +12,7 @@ class CollectorInstruments:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.leading = Gauge(*metrics.COLLECTOR_LEADING, registry=registry)
+        self.clock_ahead = Gauge(*metrics.COLLECTOR_CLOCK_AHEAD, registry=registry)
         self.poll_seconds = Histogram(*metrics.POLL_SECONDS, registry=registry, buckets=POLL_BUCKETS)
         self.rows = Counter(*metrics.POLL_ROWS, registry=registry)
         self.statements = Counter(*metrics.POLL_STATEMENTS, registry=registry)
@@ -30,5 +31,5 @@ class CollectorInstruments:
     def end(self, cluster: str) -> None:
         """Remove a cluster's series: this process no longer has a collector for it."""
         families = (self.poll_seconds, self.rows, self.statements, self.errors, self.statements_failed, self.published)
-        for family in (self.leading, *families):
+        for family in (self.leading, self.clock_ahead, *families):
             family.remove_by_labels({"cluster": cluster})

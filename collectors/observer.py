@@ -163,6 +163,8 @@ class Observer:
         when everything was read once."""
         self._full_sequence: int | None = None
         self._odd: dict[str, OddRows] = {}
+        self.wall_ahead_ms: int | None = None
+        """How far the database's wall clock is ahead of the log's time; None: not read."""
 
     @property
     def epoch(self) -> int:
@@ -258,6 +260,7 @@ class Observer:
                 observed_at_ms=now_ms,
                 full_sequence=self._full_sequence,
                 collector=self._collector,
+                database_ms=None if self.wall_ahead_ms is None else now_ms + self.wall_ahead_ms,
                 dialers=tuple(
                     self._dialer(each, reading, silent[each.server_ip], lost[each.server_ip])
                     for each in dialers.values()

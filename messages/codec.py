@@ -45,11 +45,16 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 STAMP_HEADER = "stamp"
 """A tombstone has no value; its (epoch, sequence) travels in this header, as `epoch.sequence`."""
 
+WAITED_HEADER = "waited"
+"""How long a record waited until it was appended, in milliseconds. Without it: no time that matters."""
+
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The exceptions that msgspec raises for bytes that are not a record; the last for JSON nested too deep."""
 
 _STAMP = re.compile(rb"([0-9]{1,15})\.([0-9]{1,15})")
 """Fewer digits than a `Whole` may have: a collector that counts on from such a number still writes a readable one."""
+
+_WAIT = re.compile(rb"[0-9]{1,15}")
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
@@ -114,6 +119,22 @@ def decode_stamp(value: bytes) -> tuple[int, int]:
     if stamp is None:
         raise UndecodableRecordError(f"a tombstone's stamp is epoch.sequence, not {value[:40]!r}")
     return int(stamp[1]), int(stamp[2])
+
+
+def encode_wait(waited_ms: int) -> bytes:
+    """Return as bytes how long a record waited."""
+    return b"%d" % waited_ms
+
+
+def decode_wait(value: bytes) -> int:
+    """Return how long a record waited, in milliseconds.
+
+    Raises:
+        UndecodableRecordError: not a whole number, or too long.
+    """
+    if _WAIT.fullmatch(value) is None:
+        raise UndecodableRecordError(f"how long a record waited is a whole number, not {value[:40]!r}")
+    return int(value)
 
 
 class _Stamp(msgspec.Struct):

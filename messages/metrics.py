@@ -149,6 +149,11 @@ CLUSTER_MOVES = Metric("hotdesk_cluster_moves", "Moves of open incidents, by sta
 COLLECTOR_LEADING = Metric(
     "hotdesk_collector_leading", "1: this collector is the cluster's leader; 0: it is a standby.", ("cluster",)
 )
+COLLECTOR_CLOCK_AHEAD = Metric(
+    "hotdesk_collector_clock_ahead_seconds",
+    "The database's clock, or the log's when the epoch began, minus this machine's; of a leader.",
+    ("cluster", "of"),
+)
 POLL_SECONDS = Metric("hotdesk_poll_seconds", "How long a poll took, statements and records together.", ("cluster",))
 POLL_ROWS = Metric("hotdesk_poll_rows", "Rows that polls read.", ("cluster",))
 POLL_STATEMENTS = Metric("hotdesk_poll_statements", "Statements that polls ran.", ("cluster",))

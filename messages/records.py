@@ -164,6 +164,16 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """The tables that cannot be read now; what was last read from them still counts."""
     doubts: tuple[ReasonCode, ...] = ()
     """Reasons that only the collector can know, for which nothing may be carried out."""
+    database_ms: Whole | None = None
+    """The database's wall clock at that moment, for times of day; None: an older collector."""
+    waited_ms: Whole = 0
+    """How long it waited in its collector until it was appended. That is known only once it is encoded: it travels in a
+    header, and never in the value."""
+
+    @property
+    def wall_ms(self) -> int:
+        """The wall clock at that moment: no decision goes by it but those that people tie to a time of day."""
+        return self.observed_at_ms if self.database_ms is None else self.database_ms
 
 
 class Outage(Stamped, frozen=True, kw_only=True, gc=False):

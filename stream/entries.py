@@ -1,6 +1,8 @@
 """Encode records as entries of the log: topic, key, value and stamp."""
 
-from messages.codec import STAMP_HEADER, encode, encode_stamp
+import msgspec
+
+from messages.codec import STAMP_HEADER, WAITED_HEADER, encode, encode_stamp, encode_wait
 from messages.keys import KIND_EPOCH, key_of
 from messages.records import (
     AgentPause,
@@ -23,6 +25,9 @@ from stream.log import Entry
 
 WRITER_HEADER = "by"
 """In a tombstone of a controller's record: the name of the process that wrote it, as the record itself has it."""
+
+LEAST_WAIT_SECONDS = 0.25
+"""An entry that waited for less does not say so: every one waits for some milliseconds."""
 
 _TOPICS: dict[type[Record], Topic] = {
     Stamped: Topic.OBSERVATIONS,
@@ -50,6 +55,19 @@ def topic_of(record: Record) -> Topic:
 def entry_of(record: Record) -> Entry:
     """Return the entry that stores a record."""
     return Entry(topic_of(record), str(key_of(record)), encode(record))
+
+
+def queued(entry: Entry, now: float) -> Entry:
+    """Return an entry that waits from now on, on this process's monotonic clock."""
+    return msgspec.structs.replace(entry, queued_at=now)
+
+
+def aged(entry: Entry, now: float) -> Entry:
+    """Return an entry as it is appended now: one that waited says for how long."""
+    waited = 0.0 if entry.queued_at is None else now - entry.queued_at
+    if waited < LEAST_WAIT_SECONDS:
+        return entry
+    return msgspec.structs.replace(entry, headers=(*entry.headers, (WAITED_HEADER, encode_wait(round(waited * 1000)))))
 
 
 def end_of_observation(key: Key, epoch: int, sequence: int) -> Entry:

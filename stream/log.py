@@ -60,6 +60,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     """None: a tombstone, which ends the key."""
     headers: tuple[tuple[str, bytes], ...] = ()
+    queued_at: float | None = None
+    """When it began to wait to be appended, on this process's monotonic clock; None: it does not wait."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

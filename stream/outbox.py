@@ -13,6 +13,7 @@ from concurrent.futures import Future
 import structlog
 
 from messages.topics import Topic
+from stream.entries import aged, queued
 from stream.lanes import DEFAULT_BOUND, Batch, Lanes, Waiting
 from stream.log import Entry, Log, LogError, LogUnavailableError
 
@@ -97,7 +98,8 @@ class Outbox:
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
-        self._put([Waiting(entry) for entry in entries])
+        now = time.monotonic()
+        self._put([Waiting(queued(entry, now)) for entry in entries])
 
     def store(self, entries: Sequence[Entry]) -> "Sequence[Future[None]]":
         """Queue records that somebody waits for, and return what is done once each is stored.
@@ -146,7 +148,8 @@ class Outbox:
         while (batch := self._next_batch()) is not None:
             error: Exception | None = None
             try:
-                self._log.append([each.entry for each in batch.records])
+                now = time.monotonic()
+                self._log.append([aged(each.entry, now) for each in batch.records])
             except Exception as failure:  # noqa: BLE001 # if the thread ended, records would wait for ever, and without a word
                 error = failure
             self._settle(batch, error)

@@ -121,9 +121,6 @@ grant, a table or an index. Each with what to try it with."""
 SECRETS = {("phones", "pass"), ("phones", "conf_secret")}
 """Columns that collectors/grants-readiness.sql grants; without it they are not compared."""
 
-LOGINS_BACK = 20_000
-"""Rows of the log of logins to read at first: some days of a large cluster."""
-
 _STATEMENTS = {
     file.name.removesuffix(".sql"): file.read_text()
     for file in resources.files("collectors.vicidial").joinpath("statements").iterdir()
@@ -239,6 +236,10 @@ class VicidialDatabase:
         holder, _ = self.run("lock_holder")[0]
         _, other = another.run("lock_holder")[0]
         return holder == other
+
+    def clock_ms(self) -> int:
+        """Return the server's wall clock, to a second."""
+        return int(self.run("clock")[0][0] or 0) * 1000
 
     def say_that_another_waits(self, *, waits: bool) -> None:
         """Show the leader, by a second lock, that a collector with another log stands by, or does no longer."""

@@ -14,6 +14,8 @@ from messages.records import ServerIp
 
 LOGINS_BACK = 20_000
 """Rows of the log of logins to read at first: some days of a large cluster."""
+EMPTY_READINGS = 10
+"""After so many readings without a login it is looked where the log ends: people empty it, and then it begins at 1."""
 
 
 class Run(Protocol):
@@ -59,6 +61,7 @@ class Rest:
         self._sums: dict[str, Sequence[Row]] = {}
         self._after_login: int | None = None
         """The last row read of the log of logins; None: none yet."""
+        self._empty_readings = 0
 
     def read(self, run: Run, wanted: Wanted, missing_columns: tuple[str, ...]) -> RestRows:
         """Read what is wanted, with a constant number of statements."""
@@ -80,15 +83,25 @@ class Rest:
 
     def _logins(self, run: Run) -> Sequence[Row]:
         """Read the logins since the last time; the log is long, and read by its key."""
+        if self._after_login is None or self._empty_readings >= EMPTY_READINGS:
+            self._empty_readings = 0
+            self._find_end(run)
         if self._after_login is None:
-            end = run("logins_end")
-            if end is None:
-                return ()
-            self._after_login = max(0, int((end[0][0] if end else None) or 0) - LOGINS_BACK)
+            return ()
         read = run("logins", after=self._after_login)
         if read:
             self._after_login = int(read[-1][0] or 0)
+        self._empty_readings = 0 if read else self._empty_readings + 1
         return read or ()
+
+    def _find_end(self, run: Run) -> None:
+        """Begin to read the log of logins, or begin anew where it ends before what was read."""
+        end = run("logins_end")
+        if end is None:
+            return
+        last = int((end[0][0] if end else None) or 0)
+        if self._after_login is None or last < self._after_login:
+            self._after_login = max(0, last - LOGINS_BACK)
 
     def _catalogue(self, run: Run, missing_columns: tuple[str, ...], *, everything: bool) -> CatalogueRows:
         phones_sum, aliases_sum = run("phones_sum"), run("aliases_sum")

@@ -11,9 +11,10 @@ from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
 from controller.core.decided import SlotEnd
 from controller.core.detector import doubt_about, is_dead, judge_fleet
 from controller.core.fences import fenced
+from controller.core.freshness import Freshness
 from controller.core.hooks import is_news, seen
 from controller.core.moves import is_moved_often
-from controller.core.news import News, Stamp, Tombstone, Undecodable
+from controller.core.news import News, Tombstone, Undecodable
 from controller.core.observed import Folded
 from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, pick
 from controller.core.plan import Plan, apply_plan, why_withheld, withholds
@@ -48,11 +49,6 @@ from stream.log import Entry
 STALE_SECONDS = 5.0
 """Without a poll for this long no dialer is offered: they may have died since."""
 
-CLOCK_DRIFT = 0.02
-"""How far two machines' clocks may run apart, in seconds a second. Real clocks drift by a hundredth of it; but a
-machine that is stopped for seconds (a snapshot, a migration) loses them on its monotonic clock, and catches up at this
-rate."""
-
 DECISIONS_KEPT = 1000
 
 
@@ -62,37 +58,6 @@ class Process(NamedTuple):
     name: str
     url: str
     """URL of its API; empty: it has none."""
-
-
-class Freshness(msgspec.Struct):
-    """The age of the latest poll, on this process's monotonic clock; all times are its seconds.
-
-    The log's clock and this one have nothing in common, but a poll that took longer than the quickest one is older by
-    the difference: it waited while the log or its collector was held up.
-    """
-
-    fresh_at: float | None = None
-    """When the latest poll was observed; None: no poll since this process caught up with the log."""
-    heard_at: float | None = None
-    """When a collector last published a poll or an outage; None as above."""
-    quickest_way: float | None = None
-    """The least time between an observation (the log's clock) and its arrival here, in this epoch."""
-    quickest_at: float = 0.0
-    epoch: int = -1
-
-    def record_poll(self, stamp: Stamp, observed_at_ms: int, now: float) -> None:
-        """Record the arrival of a poll, and its age by then."""
-        way = now - observed_at_ms / 1000
-        if self.quickest_way is None or stamp[0] != self.epoch:
-            self.epoch, self.quickest_way = stamp[0], way
-        # The quickest way may grow as the clocks drift, and no faster.
-        self.quickest_way = min(way, self.quickest_way + CLOCK_DRIFT * (now - self.quickest_at))
-        self.quickest_at = now
-        self.fresh_at = now - (way - self.quickest_way)
-
-    def age_seconds(self, now: float) -> float | None:
-        """Return the age of the latest poll in seconds; None: no poll since this process started."""
-        return None if self.fresh_at is None else max(0.0, now - self.fresh_at)
 
 
 class Permit(NamedTuple):
@@ -199,9 +164,12 @@ class Cluster:
         """Record when a record came in from the live log, in seconds of this process's monotonic clock."""
         if isinstance(news, Poll | Outage):
             self.freshness.heard_at = now
+        if isinstance(news, Poll) and folded is Folded.STALE:
+            self.freshness.record_older_poll(now)
         if folded is Folded.POLL:
             observed = self.state.observed
-            self.freshness.record_poll(observed.stamp, observed.observed_at_ms, now)
+            waited_ms = 0 if observed.poll is None else observed.poll.waited_ms
+            self.freshness.record_poll(observed.stamp, observed.observed_at_ms, waited_ms, now)
 
     def judge(self) -> list[Entry]:
         """Judge the dialers by the poll just folded; return the entries of slots that ended or became logins."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.core.cluster import Cluster, Process, no_decisions
-from controller.core.news import DECIDED, News, Offset, Result, Tombstone, Undecodable, address_of, offset_of
+from controller.core.dead_letters import DeadLetters
+from controller.core.news import DECIDED, News, Result, Tombstone, Undecodable, address_of
 from controller.core.observed import Folded
 from controller.core.plan import Plan
 from controller.core.policy import Policy
@@ -16,6 +17,8 @@ from stream.entries import entry_of
 from stream.log import Entry
 
 DEFAULT_POLICY = Policy()
+READ_AGAIN_SECONDS = 600.0
+"""A log is read anew no more often: another collector, with a log or a lock of its own, may be the reason."""
 
 
 class FoldedBatch(NamedTuple):
@@ -43,8 +46,9 @@ class Clusters:
         self.by_name: dict[str, Cluster] = {}
         self._ahead: dict[str, deque[Decision]] = {}
         """The latest decisions about clusters of which no other record is known: not yet, or no longer."""
-        self._dead: dict[Offset, DeadLetter] = {}
-        self._reported: set[Offset] = set()
+        self._dead_letters = DeadLetters()
+        self._read_again_at: dict[str, float] = {}
+        """When each cluster was last found to be read anew."""
         self._newer: dict[tuple[Topic, str], int] = {}
         """Topic and key of each record of a newer hotdesk that decides something, with its partition."""
 
@@ -77,6 +81,21 @@ class Clusters:
             if decisions and decisions[-1].code is DecisionCode.CLUSTER_FORGOTTEN
         ]
 
+    def to_read_again(self, now: float) -> frozenset[int]:
+        """Return the partitions whose log began anew, so that what is known is not of this log; each once in a while.
+
+        Whoever created a topic anew, or emptied it, has collectors begin with the first epoch again. All that they
+        publish is older than what is known, and would be dropped for ever.
+        """
+        found = {
+            name
+            for name, cluster in self.by_name.items()
+            if cluster.freshness.is_contradicted(now)
+            and now - self._read_again_at.get(name, float("-inf")) >= READ_AGAIN_SECONDS
+        }
+        self._read_again_at |= dict.fromkeys(found, now)
+        return frozenset(partition_of(name, self._partitions) for name in found)
+
     def outdated_in(self, partitions: frozenset[int]) -> bool:
         """Return True if these partitions have an order or a decision of a newer hotdesk."""
         return not partitions.isdisjoint(self._newer.values())
@@ -96,7 +115,7 @@ class Clusters:
         if live:
             for name in folded.polled & self.by_name.keys():
                 self._decide(self.by_name[name], folded, now)
-            folded.entries.extend(self._dead_letters())
+            folded.entries.extend(map(entry_of, self._dead_letters.to_report(self._owned, now)))
         return folded
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:
@@ -106,8 +125,7 @@ class Clusters:
             self._newer.pop(address_of(news), None)  # the newest record of an address counts
         name = news.key.cluster if isinstance(news, Tombstone) else news.cluster
         if isinstance(news, DeadLetter):
-            self._reported.add(offset_of(news))
-            self._dead.pop(offset_of(news), None)
+            self._dead_letters.note_reported(news)
             return name, Result.FOLDED
         cluster = self._cluster_of(name, news)
         if cluster is None:
@@ -148,7 +166,7 @@ class Clusters:
     def _keep_undecodable(self, news: Undecodable) -> str:
         """Keep a dead letter until it is reported; return the cluster to count it for."""
         letter = news.letter
-        self._dead[offset_of(letter)] = letter
+        self._dead_letters.keep(letter)
         if news.newer and letter.topic in DECIDED:
             self._newer[Topic(letter.topic), letter.key] = letter.partition
         # an unreadable record may have anything as its cluster
@@ -158,18 +176,11 @@ class Clusters:
         """Make the plan of a cluster after its poll, if this process owns it, and publish its ranking."""
         if not cluster.owned or self.outdated_in(frozenset({partition_of(cluster.name, self._partitions)})):
             return
-        plan = cluster.make_plan(now)
-        if cluster.policy.acts:
-            folded.plans[cluster.name] = plan
-        else:
-            folded.entries.extend(cluster.advise(plan))
+        # see Note [A process that has just begun] in controller.core.freshness
+        if cluster.freshness.is_settled(now):
+            plan = cluster.make_plan(now)
+            if cluster.policy.acts:
+                folded.plans[cluster.name] = plan
+            else:
+                folded.entries.extend(cluster.advise(plan))
         folded.entries.append(entry_of(cluster.snapshot()))
-
-    def _dead_letters(self) -> list[Entry]:
-        """Return an entry for each record that could not be decoded, once, if this process owns its partition."""
-        mine = [offset for offset in self._dead if offset[1] in self._owned]
-        fresh = [self._dead[offset] for offset in mine if offset not in self._reported]
-        for offset in mine:
-            self._reported.add(offset)
-            del self._dead[offset]
-        return [entry_of(dead) for dead in fresh]

@@ -98,7 +98,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         if (
             known is not None
             and _simply_up(known, dialer, plain_since_ms)
-            and not _to_drain(dialer, policy, orders, now_ms)
+            and not _to_drain(dialer, policy, orders, poll.wall_ms)
         ):
             dialers[dialer.server_ip] = known
         else:
@@ -118,7 +118,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             probed=probed[dialer.server_ip],
             watch=Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind, newest_session),
             policy=policy,
-            drain=_to_drain(dialer, policy, orders, now_ms),
+            drain=_to_drain(dialer, policy, orders, poll.wall_ms),
             fenced=dialer.server_ip in fenced,
         )
     brake = fleet_brake(before, dialers, orders, now_ms)
@@ -221,9 +221,9 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
     )
 
 
-def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, now_ms: int) -> bool:
+def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, wall_ms: int) -> bool:
     """Return True if the dialer is to be emptied, by order or for a maintenance window."""
-    return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, now_ms)
+    return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, wall_ms)
 
 
 def _interruption(

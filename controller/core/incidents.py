@@ -119,7 +119,7 @@ class Incidents:
             opened_at_ms=plan.now_ms,
             why=health.evidence,
             confirmed=health.confirmed,
-            in_maintenance=plan.policy.in_maintenance(server_ip, plan.now_ms),
+            in_maintenance=plan.policy.in_maintenance(server_ip, plan.state.observed.wall_ms),
             by=plan.by,
         )
         plan.add(incident)

@@ -90,6 +90,11 @@ class Observed:
         return 0 if self.poll is None else self.poll.observed_at_ms
 
     @property
+    def wall_ms(self) -> int:
+        """The wall clock at the latest poll, for times of day; 0 before the first poll."""
+        return 0 if self.poll is None else self.poll.wall_ms
+
+    @property
     def even_share(self) -> float | None:
         """The mean number of agents on the dialers that are up; None if none is up."""
         up = [

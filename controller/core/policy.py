@@ -23,11 +23,11 @@ class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: all dialers of the cluster."""
     zone: tzinfo = UTC
 
-    def covers(self, server_ip: ServerIp, now_ms: int) -> bool:
-        """Return True if the window covers a dialer now, `AHEAD_MINUTES` included."""
+    def covers(self, server_ip: ServerIp, wall_ms: int) -> bool:
+        """Return True if the window covers a dialer now, by the wall clock; `AHEAD_MINUTES` included."""
         if self.server_ips and server_ip not in self.server_ips:
             return False
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        now = datetime.fromtimestamp(wall_ms / 1000, UTC)
         today = now.astimezone(self.zone).date()
         # a window that began yesterday may not be over, and one right after midnight begins the day before
         starts = (self._start_on(today + timedelta(days=days)) for days in (-1, 0, 1))
@@ -87,9 +87,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A dead dialer is closed to VICIdial's own logins too; None: where hotdesk acts and no login hook asked lately."""
     windows: tuple[MaintenanceWindow, ...] = ()
 
-    def in_maintenance(self, server_ip: ServerIp, now_ms: int) -> bool:
+    def in_maintenance(self, server_ip: ServerIp, wall_ms: int) -> bool:
         """Return True if a maintenance window covers a dialer, or soon will."""
-        return bool(self.windows) and any(window.covers(server_ip, now_ms) for window in self.windows)
+        return bool(self.windows) and any(window.covers(server_ip, wall_ms) for window in self.windows)
 
     def max_agents_on(self, server_ip: ServerIp) -> int | None:
         """Return the most agents for one dialer; None: as many as it has rooms."""

@@ -218,7 +218,7 @@ def _reasons_against(
     if (lifeless := _lifeless(state, policy, dialer, health)) is not None:
         reasons.append(lifeless)
     if health.state is DialerState.DRAINING and dialer.active:
-        planned = policy.in_maintenance(dialer.server_ip, state.observed.observed_at_ms)
+        planned = policy.in_maintenance(dialer.server_ip, state.observed.wall_ms)
         reasons.append(Ineligible.MAINTENANCE if planned else Ineligible.DRAINING)
     if dialer.twin_server_ip:
         twin = state.observed.dialers.get(dialer.twin_server_ip)

@@ -3,9 +3,19 @@
 import base64
 from collections.abc import Sequence
 
+import msgspec
+
 from controller.core.news import NEVER, News, Tombstone, Undecodable
-from messages.codec import STAMP_HEADER, NewerRecordError, UndecodableRecordError, decode, decode_stamp
-from messages.records import DeadLetter
+from messages.codec import (
+    STAMP_HEADER,
+    WAITED_HEADER,
+    NewerRecordError,
+    UndecodableRecordError,
+    decode,
+    decode_stamp,
+    decode_wait,
+)
+from messages.records import DeadLetter, Poll
 from messages.topics import Key, Topic
 from stream.entries import WRITER_HEADER
 from stream.log import Stored
@@ -42,7 +52,7 @@ _WHOLE = {Topic.OBSERVATIONS, Topic.RANKINGS}
 def read(stored: Stored) -> News:
     """Return a stored entry as a record, a tombstone, or a dead letter."""
     try:
-        return _read_end(stored) if stored.value is None else decode(stored.topic, stored.value)
+        return _read_end(stored) if stored.value is None else _read_record(stored, stored.value)
     except (UndecodableRecordError, UnicodeDecodeError) as error:
         letter = DeadLetter(
             cluster=Key.parse(stored.key).cluster,
@@ -54,6 +64,14 @@ def read(stored: Stored) -> News:
             value_base64=base64.b64encode((stored.value or b"")[:MOST_DEAD_BYTES]).decode(),
         )
         return Undecodable(letter, newer=isinstance(error, NewerRecordError))
+
+
+def _read_record(stored: Stored, value: bytes) -> News:
+    record = decode(stored.topic, value)
+    waited = dict(stored.headers).get(WAITED_HEADER) if stored.headers else None
+    if isinstance(record, Poll) and waited is not None:
+        return msgspec.structs.replace(record, waited_ms=decode_wait(waited))
+    return record
 
 
 def _read_end(stored: Stored) -> Tombstone:

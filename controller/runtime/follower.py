@@ -150,6 +150,7 @@ class Follower:
                     # a claim counts once what a former owner decided is folded, not once it is read
                     self._fold_turn()
                 self._settle()
+                self._begin_anew()
         finally:
             for tail in self._tails.values():
                 tail.close()
@@ -190,19 +191,33 @@ class Follower:
         assigned = self._owner.ownership.assignment.partitions
         wanted = frozenset(range(self._log.partitions)) if self._reads_all else assigned
         followed = frozenset().union(*self._tails)
-        for partitions, tail in list(self._tails.items()):
+        for partitions in list(self._tails):
             if not partitions <= wanted:
                 # of those that stay nothing is known, either, until they are read anew
-                self._owner.forget(partitions)
-                self._tell_clusters()
-                tail.close()
-                del self._tails[partitions]
+                self._drop(partitions)
                 followed -= partitions
-                self._backlog.forget(lambda cluster: partition_of(cluster, self._log.partitions) in partitions)  # noqa: B023 # called at once
-                self._on_loop(_call(self._clusters.forget, partitions))
         if new := wanted - followed:
             self._tails[new] = self._log.tail(TOPICS, new, from_start=True, recent=RECENT)
             self.listening_since = None
+
+    def _drop(self, partitions: frozenset[int]) -> None:
+        """Follow these partitions no more, and forget what is known of them."""
+        self._owner.forget(partitions)
+        self._tell_clusters()
+        self._tails.pop(partitions).close()
+        self._backlog.forget(lambda cluster: partition_of(cluster, self._log.partitions) in partitions)
+        self._on_loop(_call(self._clusters.forget, partitions))
+
+    def _begin_anew(self) -> None:
+        """Forget what is known of another log, and have this one read from its start."""
+        anew = self._clusters.to_read_again(time.monotonic())
+        for partitions in [each for each in self._tails if not each.isdisjoint(anew)]:
+            log.warning(
+                "all polls are older than what is known, as after a topic was created anew: forgetting that, and"
+                " reading the log from its start",
+                partitions=sorted(anew & partitions),
+            )
+            self._drop(partitions)
 
     def _settle(self) -> None:
         """Accept what was claimed, and own what is assigned and read to its end."""

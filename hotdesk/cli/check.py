@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Generator, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
+from collectors.clocks import APART_SECONDS, REMEDY
 from collectors.observer import Observer
 from collectors.outages import NO_LIMITS
 from collectors.probes.ami import IN_USE, AmiTarget, Answer, probe_ami
@@ -165,6 +167,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             for doubt in database.doubts():
                 yield _about_doubt(doubt, subject, acts=settings.mode == "act")
             yield _ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
+            yield from _check_clock(subject, database)
             if database.missing_columns:
                 yield Finding(
                     verdict=Verdict.NOTE,
@@ -205,6 +208,19 @@ def _about_doubt(doubt: ReasonCode, subject: str, *, acts: bool) -> Finding:
     if acts or doubt is not ReasonCode.REPLICA:
         return _wrong(DatabaseFailure(sentence(doubt)), subject, remedy_of(doubt))
     return Finding(verdict=Verdict.NOTE, subject=subject, what=sentence(doubt), remedy=remedy_of(doubt))
+
+
+def _check_clock(subject: str, database: VicidialDatabase) -> Iterator[Finding]:
+    """Report a database's clock that differs from this machine's by much."""
+    ahead_seconds = database.clock_ms() / 1000 - time.time()
+    if abs(ahead_seconds) >= APART_SECONDS:
+        differs = f"{abs(ahead_seconds):.0f} s {'ahead of' if ahead_seconds > 0 else 'behind'}"
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what=f"the database's clock is {differs} this machine's",
+            remedy=f"{REMEDY}: maintenance windows go by the database's",
+        )
 
 
 def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Finding]:

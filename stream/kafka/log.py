@@ -8,6 +8,8 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from messages.topics import Key, Topic, partition_of
 
 # before kafka-python: this import quiets its deprecations
@@ -59,10 +61,12 @@ READER_FETCH_WAIT_MS = 20
 READ_SECONDS = 8.0
 """A read without any progress for this long has failed."""
 SILENCE_SECONDS = 1.0
-"""A tail that lacks a leader, and is connected to no broker at all, says after this long that the log is away."""
+"""A tail that lacks a leader, and is connected to no broker, says after this long that the log is unavailable."""
 MISSED_LEADER_SECONDS = 15.0
 """The same for a tail that is connected to some broker. Kafka takes 9 s to give up a broker that died, and
 others lead then: a tail that goes on need not read anything again."""
+
+log = structlog.get_logger()
 
 
 class KafkaLog:
@@ -359,9 +363,12 @@ class KafkaTail:
         """
         with explained(self._settings, "following"):
             found = self._consumer.poll(timeout_ms=max(timeout_seconds, 0) * 1000, max_records=MAX_POLL_RECORDS)
+            if anew := {place for place, records in found.items() if records[0].offset < self._next[place]}:
+                self._begin_anew(anew)
         if not found:
             self._raise_if_unconnected()
             return ()
+        found = {place: records for place, records in found.items() if place not in anew}
         self._unconnected_since = None
         for place, records in found.items():
             self._next[place] = records[-1].offset + 1
@@ -385,6 +392,15 @@ class KafkaTail:
     def close(self) -> None:
         """Close the consumer. Idempotent."""
         close_consumer(self._consumer)
+
+    def _begin_anew(self, places: Collection[TopicPartition]) -> None:
+        """Read places from their start: the topic was created anew, or an unclean election lost its last records.
+
+        Kafka's client goes on where the old and the new log part, and may have left the first records out.
+        """
+        log.warning("a topic has other records than were read; reading it from its start", places=[*map(str, places)])
+        self._consumer.seek_to_beginning(*places)
+        self._next |= dict.fromkeys(places, 0)
 
     def _missing(self, place: TopicPartition, end: int) -> int:
         """Return how many offsets a place is behind `end`.

@@ -266,6 +266,23 @@ def test_time_never_goes_back_from_one_epoch_to_the_next(
     assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
 
 
+def test_a_log_that_is_hours_ahead_goes_on_from_there_and_knows_the_time_of_day(
+    start: Start, log: EmbeddedLog, following: Following
+) -> None:
+    ahead_ms = round(time.time() * 1000) + 7_200_000
+    poll = Poll(
+        cluster=CLUSTER, epoch=3, sequence=9, observed_at_ms=ahead_ms, full_sequence=1, collector="c0", dialers=()
+    )
+    log.append([entry_of(poll)])
+    running = start()
+    polled = following.until(lambda state: state.observed.stamp >= (4, 2)).observed.poll
+    assert polled is not None
+    assert polled.observed_at_ms > ahead_ms
+    assert abs(polled.wall_ms - time.time() * 1000) < 30_000
+    assert abs(running.metric("hotdesk_collector_clock_ahead_seconds", of="database")) < 30
+    assert abs(running.metric("hotdesk_collector_clock_ahead_seconds", of="log")) < 30
+
+
 OTHER_PROCESS = """
 import sys, threading
 from pathlib import Path

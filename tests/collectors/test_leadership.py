@@ -1,5 +1,6 @@
 """The rule of leadership, with values in and values out: when a collector claims, leads and gives way."""
 
+import msgspec
 import pytest
 
 from collectors.leadership import (
@@ -7,6 +8,7 @@ from collectors.leadership import (
     FOREIGN_SECONDS,
     QUIET_SECONDS,
     SHORT_TERM_SECONDS,
+    SLOWER,
     Leadership,
     Step,
 )
@@ -170,6 +172,34 @@ def test_a_term_keeps_its_own_time_and_knows_that_it_was_short(claiming: Leaders
     assert term.at_ms(NOW + 2.5) == WALL_MS + 3000
     assert term.was_short(NOW + SHORT_TERM_SECONDS - 0.1)
     assert not term.was_short(NOW + SHORT_TERM_SECONDS)
+
+
+TWO_HOURS_MS = 7_200_000
+
+
+def test_a_log_that_was_two_hours_ahead_once_is_right_again_and_never_goes_back(claiming: Leadership) -> None:
+    read(claiming, poll_of(NEWEST_EPOCH, 5, observed_at_ms=WALL_MS + TWO_HOURS_MS), claim_of("me", NEWEST_EPOCH + 1))
+    claiming.look_at_lock(NOW, WALL_MS, held=True)
+    term = claiming.term
+    assert term is not None
+    hours = [term.at_ms(NOW + 3600 * hour) - (WALL_MS + 3_600_000 * hour) for hour in range(24 * 9)]
+    assert hours[0] == TWO_HOURS_MS + 1
+    assert hours[-1] == 0, "it goes by the wall clock from then on"
+    assert term.at_ms(NOW + 10) - term.at_ms(NOW) == round(10_000 * (1 - SLOWER)), "no time goes by much slower"
+
+
+def test_a_term_that_begins_with_the_wall_clock_keeps_its_pace(claiming: Leadership) -> None:
+    read(claiming, claim_of("me", NEWEST_EPOCH + 1))
+    claiming.look_at_lock(NOW, WALL_MS + TWO_HOURS_MS, held=True)
+    assert claiming.term is not None
+    assert claiming.term.at_ms(NOW + 10) == WALL_MS + TWO_HOURS_MS + 10_000
+
+
+def test_the_logs_own_clock_is_known_from_the_claim_that_came_back(collector: Leadership) -> None:
+    collector.lock_taken()
+    claim = stored(collector.claim(NOW))
+    collector.read([msgspec.structs.replace(claim, appended_at_ms=WALL_MS + 90_000)], NOW + 1, caught_up=True)
+    assert collector.log_clock_ms(NOW + 2) == WALL_MS + 92_000
 
 
 def test_the_epoch_of_a_newer_hotdesks_record_counts_too(collector: Leadership) -> None:

@@ -13,6 +13,7 @@ from messages.codec import (
     UndecodableRecordError,
     decode,
     decode_stamp,
+    decode_wait,
     encode,
 )
 from messages.records import AnyRecord
@@ -94,6 +95,12 @@ def test_a_complaint_never_repeats_all_of_what_it_is_about(value: bytes) -> None
 def test_any_stamp_is_read_or_refused(value: bytes) -> None:
     with suppress(UndecodableRecordError):
         assert min(decode_stamp(value)) >= 0
+
+
+@given(st.binary(max_size=20) | st.from_regex(rb"[0-9]{0,20}", fullmatch=True))
+def test_any_wait_is_read_or_refused(value: bytes) -> None:
+    with suppress(UndecodableRecordError):
+        assert decode_wait(value) >= 0
 
 
 def test_an_endless_stamp_is_refused() -> None:

@@ -14,8 +14,10 @@ from messages.codec import (
     UndecodableRecordError,
     decode,
     decode_stamp,
+    decode_wait,
     encode,
     encode_stamp,
+    encode_wait,
     stamp_of_any_version,
 )
 from messages.records import (
@@ -172,6 +174,17 @@ def test_a_stamp_comes_back_as_it_was(epoch: int, sequence: int) -> None:
 def test_what_is_no_stamp_is_refused(value: bytes) -> None:
     with pytest.raises(UndecodableRecordError, match=r"a tombstone's stamp is epoch\.sequence, not"):
         decode_stamp(value)
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_a_wait_comes_back_as_it_was(waited_ms: int) -> None:
+    assert decode_wait(encode_wait(waited_ms)) == waited_ms
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"1.5", b"\xd9\xa1", b"\xff", b"1000000000000000"])
+def test_what_is_no_wait_is_refused(value: bytes) -> None:
+    with pytest.raises(UndecodableRecordError, match="how long a record waited is a whole number, not"):
+        decode_wait(value)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Measure:
     def decides(self, name: str, unknown: int) -> None:
         """Ignore decisions."""
 
-    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None:
+    def polls(self, name: str, stamp: tuple[int, int], *, holds_lock: bool) -> None:
         """Ignore a poll."""
 
     def acts(self, name: str) -> None:

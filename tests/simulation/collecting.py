@@ -1,6 +1,7 @@
 """Collectors as the simulation has them: the real leadership and observer, and the database that they meet."""
 
 from collections import deque
+from collections.abc import Sequence
 from random import Random
 
 from collectors.leadership import USELESS_SECONDS, Leadership, Step, Term
@@ -8,7 +9,7 @@ from collectors.leading import DEFAULT_PACE, Due, entry
 from collectors.observer import Observer, Reading
 from messages.records import Outage
 from messages.topics import Topic
-from stream.entries import entry_of
+from stream.entries import aged, entry_of, queued
 from stream.log import Entry, LogError, LogUnavailableError
 from tests.simulation.probing import SipProbes
 from tests.simulation.processes import CLUSTER, Sees, Stoppable
@@ -217,6 +218,7 @@ class Collector(Stoppable):
 
     @property
     def _wall_ms(self) -> int:
+        """The wall clock by which its term begins, which may be wrong; windows are held against the right one."""
         return round((self.clock.wall + self.wall_ahead) * 1000)
 
     def _append_claim(self, claim: Entry) -> None:
@@ -248,9 +250,11 @@ class Collector(Stoppable):
         reading = connection.read(due, self._observer, probes=self._probes and number > 0)
         if self._sip is not None:
             reading = reading._replace(probes=self._sip.add_to(reading.probes))
-        self._seen.polls(self.name, self._observer.epoch, holds_lock=self._database.holder is connection)
         self._since_ms = term.at_ms(now)
-        self._outbox.extend(entry(each) for each in self._observer.observe(self._since_ms, reading))
+        self._observer.wall_ahead_ms = round(self.clock.wall * 1000) - self._since_ms
+        self._queue([entry(each) for each in self._observer.observe(self._since_ms, reading)])
+        stamp = (self._observer.epoch, self._observer.sequence)
+        self._seen.polls(self.name, stamp, holds_lock=self._database.holder is connection)
         if self._sip is not None:
             self._sip.doubt(self._observer.in_doubt, reading.probes)
 
@@ -263,18 +267,15 @@ class Collector(Stoppable):
         else:
             epoch, sequence = leadership.epoch, leadership.sequence + 1
             since_ms = leadership.log_time_ms(self._wall_ms)
-        self._outbox.append(
-            entry_of(
-                Outage(
-                    cluster=CLUSTER,
-                    epoch=epoch,
-                    sequence=sequence,
-                    unreachable_since_ms=since_ms,
-                    collector=self.name,
-                    why=why,
-                )
-            )
+        outage = Outage(
+            cluster=CLUSTER,
+            epoch=epoch,
+            sequence=sequence,
+            unreachable_since_ms=since_ms,
+            collector=self.name,
+            why=why,
         )
+        self._queue([entry_of(outage)])
 
     def _hang_up(self) -> None:
         """Let go of the connection; a term that ends with it is over."""
@@ -286,13 +287,16 @@ class Collector(Stoppable):
             self._observer = None
             self._begin_anew()
 
+    def _queue(self, entries: Sequence[Entry]) -> None:
+        self._outbox.extend(queued(each, self.awake_for) for each in entries)
+
     def _flush(self) -> None:
         if not self._outbox or self.clock.now < self._append_again_at:
             return
         if self.line.is_slow:
             self._append_again_at = self.clock.now + self._draw.uniform(*SLOW_APPEND)
         try:
-            self.line.append(list(self._outbox))
+            self.line.append([aged(each, self.awake_for) for each in self._outbox])
         except LogError:
             self._failing = True
             self._held_up_since = self.awake_for if self._held_up_since is None else self._held_up_since

@@ -82,6 +82,7 @@ class Watch:
         self._stamps: dict[tuple[str, int], Stamp] = {}
         self._collectors: dict[int, str] = {}
         """By epoch: who polled in it."""
+        self._polled_at: dict[Stamp, float] = {}
 
     @property
     def _now(self) -> float:
@@ -98,8 +99,10 @@ class Watch:
         if unknown:
             raise BrokenError(Invariant.DECIDED_BY_ANOTHER, f"{name} decides without knowing {unknown} decisions")
 
-    def polls(self, name: str, epoch: int, *, holds_lock: bool) -> None:
+    def polls(self, name: str, stamp: Stamp, *, holds_lock: bool) -> None:
         """Look at a collector that polls."""
+        epoch, _ = stamp
+        self._polled_at[stamp] = self._now
         if not holds_lock:
             raise BrokenError(Invariant.TWO_COLLECT, f"{name} polls in epoch {epoch} without the lock")
         if self._collectors.setdefault(epoch, name) != name:
@@ -108,6 +111,10 @@ class Watch:
     def acts(self, name: str) -> None:
         """Look at whoever is about to change something in VICIdial."""
         self._owns(name, "acts")
+        view = next(each.view for each in self.controllers if each.name == name)
+        age = 0.0 if view is None else self._now - self._polled_at[view.state.observed.stamp]
+        if age > STALE_SECONDS + NEWS_SECONDS:
+            raise BrokenError(Invariant.ACTED_LATE, f"{name} acts on a poll of {age:.1f} s ago")
 
     def _owns(self, name: str, what: str) -> None:
         lost_seconds = self._group.lost_seconds(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from messages.codec import WAITED_HEADER, decode_wait
 from messages.topics import Topic, partition_of
 from stream.embedded.log import EmbeddedLog
 from stream.lanes import BATCH
@@ -69,6 +70,27 @@ def test_records_wait_while_the_log_is_away_and_arrive_in_order(line: BreakableL
     assert eventually(lambda: outbox.failing_since is None)
     assert outbox.close() == 0
     assert _written(line) == list(range(50))
+
+
+def test_a_record_that_waited_says_so_and_every_other_says_nothing(
+    line: BreakableLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.entries.LEAST_WAIT_SECONDS", 0.05)
+    outbox = Outbox(line)
+    outbox.put(_entries(0, 1))
+    assert outbox.wait_until_empty(10)
+    line.cut()
+    began = time.monotonic()
+    outbox.put(_entries(1, 1))
+    assert eventually(lambda: line.refused >= 2)
+    line.mend()
+    assert outbox.wait_until_empty(20)
+    most = time.monotonic() - began
+    assert outbox.close() == 0
+    _, waited = line.read(Topic.OBSERVATIONS, partition_of("west", line.partitions), 0)
+    ((name, value),) = waited.headers
+    assert name == WAITED_HEADER
+    assert 0.05 <= decode_wait(value) / 1000 <= most + 0.001
 
 
 def test_at_its_bound_it_is_full_until_records_leave(line: BreakableLog) -> None:

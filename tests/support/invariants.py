@@ -17,6 +17,7 @@ class Invariant(Enum):
     CHANGED_WHILE_PAUSED = 9
     WITHOUT_A_REASON = 10
     STRANDED = 12
+    ACTED_LATE = 15
     WAITS_UNHEARD = 17
     DECIDED_BY_ANOTHER = 19
     """A process claims, decides or acts for a cluster that it does not own, or without knowing what was decided."""

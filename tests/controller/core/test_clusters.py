@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import DEFAULT_POLICY, Clusters, FoldedBatch
-from controller.core.news import Result
+from controller.core.dead_letters import MOST_AT_ONCE, MOST_WAITING, PER_SECONDS, DeadLetters
+from controller.core.freshness import ANEW_SECONDS
+from controller.core.news import News, Result, Undecodable
 from controller.core.picks import Picked, PickRequest, Refused
 from controller.core.policy import Policy
 from messages.codec import decode, encode
@@ -219,6 +221,44 @@ def test_what_is_only_replayed_is_stale() -> None:
     assert view.stale(100.0)
 
 
+# --- a log that began anew ----------------------------------------------------------------------------------------
+
+
+def _polls(clusters: Clusters, epoch: int, first: int, count: int, *, began: float) -> list[frozenset[int]]:
+    """Fold polls of an epoch, two a second, and return what is to be read again after each of them."""
+    found = []
+    for number in range(count):
+        now = began + number * 0.5
+        _fold(clusters, poll(dialer(ONE), epoch=epoch, sequence=first + number), now=now)
+        found.append(clusters.to_read_again(now))
+    return found
+
+
+def test_a_log_whose_polls_are_all_older_than_what_is_known_is_read_again_once() -> None:
+    clusters = _clusters()
+    assert not any(_polls(clusters, 57, 1, 4, began=0.0))
+    found = _polls(clusters, 1, 1, 200, began=10.0)
+    assert [number for number, each in enumerate(found) if each] == [round(ANEW_SECONDS / 0.5)]
+    assert OWNED in found
+    clusters.forget(OWNED)
+    _fold(clusters, poll(dialer(ONE), epoch=1, sequence=300), now=200.0)
+    assert clusters.by_name[CLUSTER].state.observed.stamp == (1, 300)
+
+
+def test_a_former_leader_that_goes_on_beside_the_new_one_has_nothing_read_again() -> None:
+    clusters = _clusters()
+    for second in range(100):
+        assert not any(_polls(clusters, 1, 1 + second, 1, began=float(second)))
+        assert not any(_polls(clusters, 2, 1 + second, 1, began=second + 0.5))
+
+
+def test_one_late_poll_of_a_former_leader_has_nothing_read_again() -> None:
+    clusters = _clusters()
+    _polls(clusters, 2, 1, 4, began=0.0)
+    _fold(clusters, poll(dialer(ONE)), now=3.0)
+    assert not any(clusters.to_read_again(3.0 + second) for second in range(100))
+
+
 # --- slots ------------------------------------------------------------------------------------------------------
 
 
@@ -383,6 +423,31 @@ def test_what_nobody_reported_is_reported_by_who_owns_it_next() -> None:
     clusters.own(OWNED)
     assert [type(each) for each in _records(_fold(clusters, session("1001")).entries)] == [DeadLetter]
     assert _fold(clusters, session("1002")).entries == []
+
+
+def _garbage(first: int, count: int) -> list[News]:
+    return arrived(*[Entry(Topic.OBSERVATIONS, CLUSTER, b"not a record")] * count, offset=first)
+
+
+def test_of_a_flood_of_dead_letters_the_first_are_written_and_the_others_at_their_pace() -> None:
+    clusters, written, counted = _clusters(), [], 0
+    for second in range(60):
+        folded = clusters.fold(_garbage(300 * second, 300), float(second), live=True)
+        written += _records(folded.entries)
+        counted += folded.results["", Result.DEAD]
+    assert counted == 60 * 300
+    assert [each.offset for each in written] == list(range(MOST_AT_ONCE * 6))
+
+
+def test_what_a_flood_leaves_in_memory_has_a_bound_where_nobody_reports_it() -> None:
+    letters = DeadLetters()
+    for news in _garbage(0, 10 * MOST_WAITING):
+        assert isinstance(news, Undecodable)
+        letters.keep(news.letter)
+    assert len(letters) == MOST_WAITING
+    assert letters.to_report(OTHERS, 0.0) == []
+    assert len(letters.to_report(OWNED, 0.0)) == MOST_AT_ONCE
+    assert letters.to_report(OWNED, PER_SECONDS / 2) == []
 
 
 def test_results_are_counted_by_cluster() -> None:

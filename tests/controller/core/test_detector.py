@@ -4,17 +4,44 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.core.detector import is_dead
+from controller.core.detector import is_dead, judge_fleet
+from controller.core.orders import Orders
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import ReasonCode
 from messages.records import (
     DialerState,
     Drain,
+    FleetHealth,
+    Poll,
     ProbeResult,
 )
 from messages.words import reason
-from tests.support.builders import CLUSTER, ONE, THREE, TWO
+from tests.support.builders import CLUSTER, ONE, THREE, TWO, alive, dialer
 from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, TICK_MS, come_back, die, healthy
+
+NOON_MS = round(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp() * 1000)
+
+# --- times of day -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("database_ms", "drained"), [(NOON_MS, True), (NOON_MS - 7_200_000, False), (None, False)])
+def test_a_window_is_heeded_by_the_wall_clock_however_far_the_log_is_ahead(
+    database_ms: int | None, *, drained: bool
+) -> None:
+    policy = Policy(windows=(MaintenanceWindow(start_minute=12 * 60, minutes=20),))
+    seen = Poll(
+        cluster=CLUSTER,
+        epoch=1,
+        sequence=1,
+        observed_at_ms=NOON_MS + 7_200_000,
+        full_sequence=1,
+        collector="c",
+        dialers=(dialer(ONE, heartbeat=alive(NOON_MS + 7_200_000)),),
+        database_ms=database_ms,
+    )
+    health = judge_fleet(FleetHealth(), seen, policy, Orders())
+    assert {each.state is DialerState.DRAINING for each in health.dialers.values()} == {drained}
+
 
 # --- verdicts ---------------------------------------------------------------------------------------------------
 

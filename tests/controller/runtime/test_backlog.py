@@ -1,15 +1,22 @@
 """Who waits for whom: a cluster that writes without end is followed less closely, and no other one notices."""
 
+from collections.abc import Iterable, Iterator
+from itertools import cycle, repeat
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.news import Stamp, Undecodable
+from controller.core.observed import Folded
 from controller.core.state import ClusterState
 from controller.runtime.backlog import BUDGET, FEW, MOST, Backlog
 from controller.runtime.decoding import read
+from messages.keys import key_of
 from messages.records import Observation, Pause
 from messages.topics import Topic
-from stream.entries import entry_of
-from stream.log import Stored
+from stream.entries import end_of_observation, entry_of
+from stream.log import MAX_POLL_RECORDS, Entry, Stored
 from tests.support.builders import CLUSTER, ONE, TWO, dialer, poll, session, stored
 
 LOUD = "loud"
@@ -117,3 +124,77 @@ def test_a_cluster_that_was_too_loud_ends_in_the_same_state(users: int, count: i
         assert isinstance(news, Observation)
         whole.fold(news)
     assert state == whole
+
+
+Places = dict[str, str]
+"""Where each agent is at one poll."""
+
+
+def told(places: list[Places], new_epochs: set[int]) -> list[Stored]:
+    """Return what a collector publishes: what changed with each poll, and all of it when an epoch begins."""
+    entries: list[Entry] = []
+    before: Places = {}
+    epoch, sequence = 1, 0
+    for number, now in enumerate(places):
+        if number in new_epochs:
+            epoch, sequence, before = epoch + 1, 0, {}
+        sequence += 1
+        gone = [user for user in before if user not in now]
+        entries += [end_of_observation(key_of(session(user)), epoch, sequence) for user in gone]
+        changed = [user for user in now if before.get(user) != now[user]]
+        entries += [entry_of(session(user, now[user], sequence=sequence, epoch=epoch)) for user in changed]
+        on = [dialer(ip, sum(at == ip for at in now.values())) for ip in (ONE, TWO)]
+        entries.append(entry_of(poll(*on, sequence=sequence, epoch=epoch, full=1)))
+        before = now
+    return stored(entries)
+
+
+def each_poll(pieces: Iterable[list[Stored]]) -> Iterator[tuple[Stamp, object]]:
+    """Fold, and return what is known whenever a poll is closed."""
+    state = ClusterState(CLUSTER)
+    for piece in pieces:
+        for news in map(read, piece):
+            assert not isinstance(news, Undecodable)
+            if state.fold(news) is Folded.POLL:
+                yield state.observed.stamp, (dict(state.observed.agents), dict(state.observed.dialers))
+
+
+def in_turns(log: list[Stored], sizes: Iterator[int], budget: int) -> Iterator[list[Stored]]:
+    """Read a log in pieces of these sizes, and return what a backlog gives after each of them."""
+    backlog, at = Backlog(budget), 0
+    while at < len(log):
+        size = next(sizes)
+        backlog.put(log[at : at + size])
+        at += size
+        yield backlog.turn()[0]
+    while backlog:
+        yield backlog.turn()[0]
+
+
+def is_folded_whole(log: list[Stored], sizes: Iterator[int], budget: int) -> int:
+    """Compare what is known at each poll with the plain fold, and return how many polls were folded."""
+    plain = dict(each_poll([log]))
+    found = dict(each_poll(in_turns(log, sizes, budget)))
+    assert all(known == plain[stamp] for stamp, known in found.items())
+    assert max(found) == max(plain)
+    return len(found)
+
+
+@settings(max_examples=100)
+@given(
+    places=st.lists(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([ONE, TWO])), min_size=1, max_size=30),
+    new_epochs=st.sets(st.integers(1, 30), max_size=3),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    budget=st.integers(1, 12),
+)
+def test_every_poll_that_is_folded_is_folded_whole(
+    places: list[Places], new_epochs: set[int], sizes: list[int], budget: int
+) -> None:
+    is_folded_whole(told(places, new_epochs), cycle(sizes), budget)
+
+
+@pytest.mark.parametrize("size", [700, FEW, MAX_POLL_RECORDS + 350])
+def test_a_poll_of_a_large_cluster_that_is_read_in_part_is_folded_whole(size: int) -> None:
+    users = [str(1000 + number) for number in range(700)]
+    places = [dict.fromkeys(users, (ONE, TWO)[number % 2]) for number in range(12)]
+    assert is_folded_whole(told(places, set()), repeat(size), BUDGET) <= len(places)

@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -15,12 +17,13 @@ from controller.runtime.backlog import FEW
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
 from controller.runtime.owner import GROUP, Owner
+from messages.records import Record
 from messages.topics import Topic, partition_of
 from stream.embedded.log import EmbeddedClaim, EmbeddedLog, EmbeddedTail
 from stream.entries import entry_of
 from stream.log import LogFencedError
 from stream.outbox import Outbox
-from tests.support.builders import CLUSTER, MOVE, PARTITIONS, eventually
+from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, arrived, dialer, eventually, poll
 
 ROUNDS = 8
 
@@ -61,6 +64,14 @@ class Following:
         self.outbox.close()
         self.log.close()
 
+    def fold(self, record: Record) -> None:
+        """Have it know a record that does not stand in the log."""
+
+        async def fold() -> None:
+            self.clusters.fold(arrived(record), time.monotonic(), live=True)
+
+        asyncio.run_coroutine_threadsafe(fold(), self.loop).result(10)
+
     @property
     def folded(self) -> float:
         return (
@@ -98,6 +109,23 @@ def test_nothing_that_a_loud_cluster_wrote_is_overtaken_when_its_partition_is_cl
         assert eventually(lambda: following.folded >= written)  # noqa: B023 # at once
         assert following.clusters.by_name[CLUSTER].state.decided.relogins[1].changed_at_ms == written
         assert eventually(lambda: following.owner.decides(CLUSTER))
+
+
+def test_a_log_that_began_anew_is_read_again_and_followed(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known comes from a topic that is gone: its epochs were far beyond those that begin now."""
+    monkeypatch.setattr("controller.core.freshness.ANEW_SECONDS", 0.3)
+    following.fold(poll(dialer(ONE), epoch=57))
+    published = count(1)
+
+    def polls_again() -> bool:
+        following.log.append([entry_of(poll(dialer(ONE), epoch=1, sequence=next(published)))])
+        known = following.clusters.by_name.get(CLUSTER)
+        return known is not None and known.state.observed.stamp[0] == 1
+
+    assert eventually(polls_again)
+    assert eventually(lambda: following.owner.decides(CLUSTER))
 
 
 class Looking(EmbeddedLog):

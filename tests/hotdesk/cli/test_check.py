@@ -1,11 +1,14 @@
 """`hotdesk check`: what it looks at, and what it says."""
 
 import json
+import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hotdesk.cli import check
 from simulator.agent_api import FakeAgentApi
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -38,6 +41,15 @@ def test_check_says_that_one_dialer_needs_no_alias(command: Command, database: D
     (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
     assert "1 active dialer" in note
     assert "no agent needs a phone alias" in note
+
+
+def test_check_says_that_the_clocks_differ(command: Command, west: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "time", SimpleNamespace(time=lambda: time.time() + 7200.0))
+    with west.answering():
+        outcome = command("check", **west.environment)
+    assert outcome.code == 0
+    (note,) = [line for line in outcome.output.splitlines() if line.startswith("note")]
+    assert re.search(r"the database's clock is 7[12]\d\d s behind this machine's", note)
 
 
 def test_check_without_a_cluster_says_so(command: Command) -> None:

@@ -36,6 +36,7 @@ from controller.core.calls import Calls
 from controller.core.cluster import Cluster, Permit
 from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
+from controller.core.freshness import Freshness
 from controller.core.moves import Moves
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
@@ -292,6 +293,16 @@ def _the_view_is_fresh(self: Permit, action: Any, now: float, not_owner: Any) ->
     return _objection(self._replace(fresh_at=now), action, now, not_owner)
 
 
+def _fresh_when_it_comes(
+    self: Freshness, stamp: tuple[int, int], observed_at_ms: int, waited_ms: int, now: float
+) -> None:
+    _record_poll(self, stamp, observed_at_ms, waited_ms, now)
+    self.fresh_at, self.believed_since = now, 0.0
+
+
+_record_poll = Freshness.record_poll
+
+
 def _it_is_the_owners(self: Permit, action: Any, now: float, _: Any) -> Any:
     return _objection(self, action, now, None)
 
@@ -353,6 +364,7 @@ MUTANTS = (
     ),
     _mutant("it is asked once, and never again", "withdrawn_and_slow", executor.Executor, "_withheld", _ask_once),
     _mutant("old polls are fresh", "polls_stop_and_slow", cluster, "STALE_SECONDS", 10.0**6),
+    _mutant("polls are as fresh as they come", "old_polls", Freshness, "record_poll", _fresh_when_it_comes),
     _mutant(
         "a suspect dialer is as good as any",
         "drain_towards_suspect",

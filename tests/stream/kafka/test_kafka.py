@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -588,6 +588,46 @@ def test_a_record_of_somebody_else_stops_nobody(kafka_log: KafkaLog, kafka_setti
         producer.send(topic, key=b"\xff\xfe", value=b"no text", partition=WEST)
     with closing(kafka_log.tail([Topic.AUDIT], [WEST], from_start=True)) as tail:
         assert [(one.key, one.value) for one in gather(tail, 2)] == [("", b"no key"), ("��", b"no text")]
+
+
+def test_a_tail_that_stands_before_what_kafka_still_has_goes_on_there(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    kafka_log.append([Entry(Topic.AUDIT, "west", b"%d" % number) for number in range(10)])
+    with closing(kafka_log.tail([Topic.AUDIT], [WEST], from_start=True)) as tail:
+        with admin_client(kafka_settings) as admin:
+            admin.delete_records({TopicPartition(kafka_settings.topic_name(Topic.AUDIT), WEST): 7})
+        assert [each.value for each in gather(tail, 3)] == [b"7", b"8", b"9"]
+        assert tail.caught_up()
+        assert tail.lag() == 0
+
+
+def test_a_topic_that_was_created_anew_is_read_from_its_start(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    kafka_log.append([Entry(Topic.OBSERVATIONS, "west", b"%d" % number) for number in range(10)])
+    with ExitStack() as stack:
+        tail = stack.enter_context(closing(kafka_log.tail([Topic.OBSERVATIONS], [WEST], from_start=True)))
+        assert len(gather(tail, 10)) == 10
+        with admin_client(kafka_settings) as admin:
+            admin.delete_topics([kafka_settings.topic_name(Topic.OBSERVATIONS)])
+        found: list[Stored] = []
+
+        def goes_on() -> bool:
+            nonlocal tail
+            try:
+                create_topics(kafka_settings, replication=1)
+                kafka_log.append([Entry(Topic.OBSERVATIONS, "west", b"anew")])
+                found.extend(tail.poll(0.1))
+            except LogError:
+                # as whoever follows the log does
+                with suppress(LogError):
+                    tail = stack.enter_context(closing(kafka_log.tail([Topic.OBSERVATIONS], [WEST], from_start=True)))
+            return bool(found)
+
+        until(goes_on)
+    assert {each.value for each in found} == {b"anew"}
+    assert found[0].offset == 0
 
 
 def test_a_transaction_is_seen_once_committed_and_leaves_no_lag(
