@@ -27,15 +27,16 @@ from stream.log import Stored
 
 QUIET_SECONDS = 5.0
 """After this time without a poll, no collector works."""
-CLAIM_SECONDS = 10.0
+CLAIM_SECONDS = 18.0
 """How long an epoch may take to claim: until a claim came back from the log, and was not beaten."""
 FOREIGN_SECONDS = 25.0
 """While the lock is taken and no poll came for this long, it is held by a collector with another log. A leader of one's
 own that cannot append has given it back by then."""
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
-USELESS_SECONDS = 10.0
-"""A leader whose records the log has not taken for this long gives the lock back, for another one to try."""
+USELESS_SECONDS = 15.0
+"""A leader whose records the log has not taken for this long gives the lock back, for another one to try. Kafka takes
+up to 12 s to replace a broker that died, and the append goes on then: another leader would be slower."""
 STILL_SECONDS = 20.0
 """When every heartbeat has stood still for this long, a leader looks whether its address leads to another server now:
 after a switch-over the old one may still answer."""

@@ -76,9 +76,13 @@ class RestRows(NamedTuple):
     lost_screens: Iterable[Row] | None = None
     """The logins whose screen VICIdial no longer knows, read together with the agents."""
     channels: Iterable[Row] | None = None
-    """Of the rooms in `Observer.rooms_to_read` those in which there is somebody, read together with the agents."""
+    """Of the rooms in `looked_at` those in which there is somebody, read together with the agents."""
     work: Iterable[Row] | None = None
-    """The work of the dialers in `Observer.work_to_read`."""
+    """The work of the dialers in `worked_of`."""
+    worked_of: Collection[ServerIp] | None = None
+    """Of whom work was read, which may have been asked for by an earlier poll; None: of `Observer.work_to_read`."""
+    looked_at: Collection[Room] | None = None
+    """The rooms that were looked at, for the same reason; None: those in `Observer.rooms_to_read`."""
     catalogue: CatalogueRows | None = None
 
 
@@ -149,8 +153,9 @@ class Observer:
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
         self._counts: dict[ServerIp, _Counts] = {}
-        self._conferences: dict[ServerIp, Rooms] = {}
-        self._confbridges: dict[ServerIp, Rooms] = {}
+        self._conferences: dict[ServerIp, Rooms] | None = None
+        self._confbridges: dict[ServerIp, Rooms] | None = None
+        """None: this epoch has not read them yet."""
         self.in_doubt: frozenset[ServerIp] = frozenset()
         """Dialers whose heartbeat stands still or is missing."""
         self._catalogue = Catalogue()
@@ -213,9 +218,8 @@ class Observer:
 
     def publish_everything_again(self) -> None:
         """Begin a round: publish everything again, in slices."""
-        if not self._is_complete:
-            return  # the first round of the epoch is under way, and publishes everything
-        self._round_since = self._sequence + 1
+        if self._is_complete:
+            self._round_since = self._sequence + 1  # else the first round of the epoch is under way
         self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
         self._to_publish |= self._catalogue.names()
 
@@ -233,7 +237,8 @@ class Observer:
         self.in_doubt = self._heartbeats.in_doubt | {ip for ip in dialers if self._heartbeats.of(ip) is None}
         doubted = [ip for ip in sorted(self.in_doubt) if dialers[ip].asterisk]
         rest = reading.rest
-        self._work.watch(now_ms, doubted, None if rest.work is None else rows.work(rest.work))
+        worked = None if rest.work is None else rows.work(rest.work)
+        self._work.watch(now_ms, doubted, worked, rest.worked_of)
         self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
         if rest.agents is None:
             phones_changed = self._phones_in_rooms.changed()
@@ -270,6 +275,7 @@ class Observer:
                     for kind, count in sum(filter(None, (self._odd | self._catalogue.odd).values()), OddRows()).items()
                 },
                 agents_known=self._agents_known,
+                rooms_known=self._conferences is not None and self._confbridges is not None,
                 unread=tuple(
                     UnreadTable(table=table, since_ms=now_ms - round(each.seconds * 1000), why=each.why)
                     for table, each in sorted(reading.unread.items())
@@ -319,7 +325,7 @@ class Observer:
         new = {name for name, login in logins.items() if login != self._typed.get(name)}
         self._typed.update(logins)
         found = None if rest.channels is None else {Room(*each) for each in rows.channels(rest.channels)}
-        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, extensions)
+        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, extensions, looked_at=rest.looked_at)
         silent = None if rest.silent_screens is None else rows.silent_screens(rest.silent_screens)
         lost = None if rest.lost_screens is None else rows.lost_screens(rest.lost_screens)
         self._screens.watch(now_ms, agents.values(), silent, lost)
@@ -360,7 +366,8 @@ class Observer:
 
     def _dialer(self, row: DialerRow, reading: Reading, silent: int, lost: int) -> DialerReading:
         counts = self._counts.get(row.server_ip)
-        rooms = (self._confbridges if row.confbridge else self._conferences).get(row.server_ip, Rooms(0, 0))
+        rooms = (self._confbridges if row.confbridge else self._conferences) or {}
+        its_rooms = rooms.get(row.server_ip, Rooms(0, 0))
         return DialerReading(
             server_ip=row.server_ip,
             server_id=row.server_id,
@@ -373,8 +380,8 @@ class Observer:
             agents={} if counts is None else dict(counts.by_status),
             remote_agents=0 if counts is None else len(counts.remote),
             campaigns={} if counts is None else dict(counts.by_campaign),
-            rooms=rooms.total,
-            rooms_free=rooms.free,
+            rooms=its_rooms.total,
+            rooms_free=its_rooms.free,
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
             worked_at_ms=self._work.of(row.server_ip),

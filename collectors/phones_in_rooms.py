@@ -67,24 +67,27 @@ class PhonesInRooms:
                 session.since_ms = now_ms
                 self._set(number, session, None)
 
-    def watch(
+    def watch(  # noqa: PLR0913 # the facts of a poll
         self,
         now_ms: int,
         agents: Iterable[AgentRow],
         found: Collection[Room] | None,
         silent: Collection[ServerIp],
         listed: Mapping[ServerIp, Collection[str]] = NONE_LISTED,
+        *,
+        looked_at: Collection[Room] | None = None,
     ) -> None:
         """Update the answers, and what to read next.
 
         Args:
             now_ms: the log's time.
             agents: the sessions of this poll.
-            found: the rooms of `to_read` in which there is somebody; None: they could not be read.
+            found: the rooms in which there is somebody, of those that were looked at; None: they could not be read.
             silent: dialers whose rows may stand still.
             listed: where there are channels, by the dialers' own lists.
+            looked_at: the rooms that were looked at; None: those in `to_read`.
         """
-        before, asked = self._sessions, frozenset(self.to_read)
+        before, looked_at = self._sessions, frozenset(self.to_read if looked_at is None else looked_at)
         self._sessions = {}
         for agent in agents:
             room = Room(agent.server_ip, agent.conf_exten)
@@ -101,15 +104,15 @@ class PhonesInRooms:
                 # one that was in its room is not looked at any more, and was there
                 known = session.phone_in_room or None
                 self._set(agent.live_agent_id, session, known)
-            elif room in asked and not session.phone_in_room:
+            elif room in looked_at and not session.phone_in_room:
                 self._set(agent.live_agent_id, session, room in found)
         young_ms = now_ms - LOOK_SECONDS * 1000
-        looked_at = {
+        awaited = {
             number: each.room
             for number, each in self._sessions.items()
             if not each.phone_in_room and each.since_ms > young_ms
         }
-        self.to_read = tuple(looked_at[number] for number in sorted(looked_at, reverse=True)[:MOST])
+        self.to_read = tuple(awaited[number] for number in sorted(awaited, reverse=True)[:MOST])
         self.to_list = frozenset(room.server_ip for room in self.to_read) & frozenset(silent)
 
     def _set(self, number: int, session: _Session, phone_in_room: bool | None) -> None:

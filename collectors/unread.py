@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from collectors.observer import Unread
 from messages.codes import Unreadable
 
+TRY_SECONDS = 3.0
+"""A statement fails at the latest so long after it was begun."""
 FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 8.0
 """From a failed try to the next one: at first, and at most; it doubles with each."""
 
@@ -19,7 +21,7 @@ FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 8.0
 class _Failing:
     why: Unreadable
     since: float
-    """When it last answered, or the term began."""
+    """When it was begun that failed, or the term."""
     next_try: float
     pause: float
 
@@ -31,7 +33,9 @@ class FailingStatements:
         """Begin with none; `tables` has the table of each statement."""
         self._tables = tables
         self._began = now
-        self._answered: dict[str, float] = {}
+        self._answered: set[str] = set()
+        self._table_answered: dict[str, float] = {}
+        """By table: when any of its statements last answered."""
         self._failing: dict[str, _Failing] = {}
         self._failures: Counter[str] = Counter()
 
@@ -45,7 +49,8 @@ class FailingStatements:
 
     def answered(self, statement: str, now: float) -> None:
         """Record that a statement gave its rows."""
-        self._answered[statement] = now
+        self._answered.add(statement)
+        self._table_answered[self._table_of(statement)] = now
         self._failing.pop(statement, None)
 
     def failed(self, statement: str, why: Unreadable, now: float) -> None:
@@ -53,7 +58,8 @@ class FailingStatements:
         self._failures[statement] += 1
         failing = self._failing.get(statement)
         if failing is None:
-            since = self._answered.get(statement, self._began)
+            # many statements run rarely: until it was tried, nothing was wrong
+            since = max(self._began, now - TRY_SECONDS)
             self._failing[statement] = _Failing(why, since, now + FIRST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS)
             return
         failing.why = why
@@ -69,13 +75,17 @@ class FailingStatements:
         return min((max(0.0, failing.next_try - now) for failing in self._failing.values()), default=None)
 
     def tables(self, now: float) -> dict[str, Unread]:
-        """Return the tables that cannot be read now, each as it has been for longest."""
+        """Return the tables that cannot be read now. While one statement of a table answers, the table is read."""
         found: dict[str, Unread] = {}
         for name, failing in self._failing.items():
-            seconds, table = now - failing.since, self._tables.get(name, name)
+            table = self._table_of(name)
+            seconds = now - max(failing.since, self._table_answered.get(table, failing.since))
             if table not in found or found[table].seconds < seconds:
                 found[table] = Unread(seconds, failing.why)
         return found
+
+    def _table_of(self, statement: str) -> str:
+        return self._tables.get(statement, statement)
 
     def take_failures(self) -> Counter[str]:
         """Return how often each statement failed since this was last asked."""

@@ -45,13 +45,27 @@ class Work:
         doubted = self._doubted.get(server_ip)
         return None if doubted is None else doubted.worked_at_ms
 
-    def watch(self, now_ms: int, in_doubt: Collection[ServerIp], counts: Mapping[ServerIp, int] | None) -> None:
-        """Compare the counts of the dialers in `to_read` with those of the poll before; None: they were not read."""
+    def watch(
+        self,
+        now_ms: int,
+        in_doubt: Collection[ServerIp],
+        counts: Mapping[ServerIp, int] | None,
+        read: Collection[ServerIp] | None = None,
+    ) -> None:
+        """Compare the counts of dialers with those of the poll before.
+
+        Args:
+            now_ms: the log's time.
+            in_doubt: the dialers whose heartbeat is in doubt.
+            counts: their rows; None: they were not read.
+            read: the dialers of whom they were read; None: those in `to_read`.
+        """
+        read = self.to_read if read is None else read
         self._doubted = {ip: self._doubted.get(ip) or _Doubted(now_ms) for ip in in_doubt}
         gap, self._watched_ms = now_ms - self._watched_ms > GAP_SECONDS * 1000, now_ms
         for ip, doubted in self._doubted.items():
             before, doubted.rows = doubted.rows, None
-            if counts is None or ip not in self.to_read:
+            if counts is None or ip not in read:
                 continue
             doubted.rows = counts.get(ip, 0)
             if before is not None and doubted.rows > before and not gap:

@@ -160,6 +160,8 @@ class Poll(Stamped, frozen=True, kw_only=True, gc=False):
     """Number of rows that did not fit, by code."""
     agents_known: bool = True
     """False: this epoch could not read the agents yet, so those of the epoch before still count."""
+    rooms_known: bool = True
+    """False: the same for the conference rooms."""
     unread: tuple[UnreadTable, ...] = ()
     """The tables that cannot be read now; what was last read from them still counts."""
     doubts: tuple[ReasonCode, ...] = ()

@@ -88,6 +88,9 @@ class _Lane:
         self.since = now
         """Since when something waits here, and nothing was stored."""
         self.failures = 0
+        self.failing_since = float("-inf")
+        self.is_refused = False
+        """Its first record is refused: no fault of the log's, which takes others."""
         self.due_at = float("-inf")
 
     def __len__(self) -> int:
@@ -114,13 +117,15 @@ class _Lane:
     def drop_oldest(self) -> None:
         del self._records[next(iter(self._records))]
 
-    def fail(self, now: float, more_seconds: float) -> None:
+    def fail(self, now: float, more_seconds: float, *, is_refused: bool) -> None:
         """Postpone it after a failure, longer after each."""
+        self.is_refused = is_refused
+        self.failing_since = self.failing_since if self.failures else now
         self.due_at = now + min(MOST_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** min(self.failures, 10) + more_seconds)
         self.failures += 1
 
     def mend(self) -> None:
-        self.due_at, self.failures = float("-inf"), 0
+        self.due_at, self.failures, self.is_refused = float("-inf"), 0, False
 
 
 class Lanes:
@@ -133,6 +138,8 @@ class Lanes:
         self._lanes: dict[Topic, dict[str, _Lane]] = {topic: {} for topic in BY_TURN}
         self._under_way: set[tuple[Topic, bool]] = set()
         """A topic has one append under way at a time, and one more of lanes that failed before."""
+        self._stored_at = float("-inf")
+        """When anything was last stored."""
         self._next_at = dict.fromkeys(BY_TURN, float("-inf"))
         self.mended: Counter[Place] = Counter()
         """How often a lane was appended to again after failures."""
@@ -160,9 +167,17 @@ class Lanes:
 
     @property
     def failing(self) -> bool:
-        """Return True if something waits, and nothing of it can be appended."""
+        """Return True if something waits, nothing of it can be appended, and nothing was stored since some of it fails.
+
+        A record that is refused for good says nothing of a log that takes others.
+        """
         waiting = [lane for lanes in self._lanes.values() for lane in lanes.values()]
-        return bool(waiting) and all(lane.failures for lane in waiting)
+        return all(lane.failures for lane in waiting) and any(lane.failing_since > self._stored_at for lane in waiting)
+
+    def hangs_seconds(self, now: float) -> float:
+        """Return how long nothing was stored of what has waited for longest and is not refused; 0: nothing waits."""
+        lanes = (lane for lanes in self._lanes.values() for lane in lanes.values())
+        return max((now - lane.since for lane in lanes if not lane.is_refused), default=0.0)
 
     def failing_clusters(self) -> Mapping[Topic, int]:
         """Return of how many clusters no records of a topic can be appended."""
@@ -233,9 +248,9 @@ class Lanes:
             if cluster in failed:
                 if not lane.failures:
                     since.append(cluster)
-                lane.fail(now, JITTER_SECONDS * self._draw())
+                lane.fail(now, JITTER_SECONDS * self._draw(), is_refused=isinstance(error, LogRefusedError))
                 continue
-            lane.since = now
+            lane.since = self._stored_at = now
             if lane.failures:
                 lane.mend()
                 self.mended[batch.topic, cluster] += 1

@@ -45,8 +45,6 @@ class Outbox:
         """Threads that wait for something to append."""
         self._failures: dict[Topic, Exception] = {}
         """By topic: the first error since all of it could be appended."""
-        self._nothing_since = 0.0
-        """Since when the log has taken nothing, if something waits."""
         self.appended = 0
         with self._changed:
             self._start_thread()
@@ -91,8 +89,8 @@ class Outbox:
         with self._changed:
             if self._lanes.failing:
                 return next(iter(self._failures.values()), None)
-            hangs_for = time.monotonic() - self._nothing_since
-            if self._lanes and hangs_for > HANGING_SECONDS:
+            hangs_for = self._lanes.hangs_seconds(time.monotonic())
+            if hangs_for > HANGING_SECONDS:
                 return LogUnavailableError(f"it has taken nothing for {hangs_for:.0f} s")
             return None
 
@@ -135,8 +133,6 @@ class Outbox:
     def _put(self, records: Sequence[Waiting]) -> None:
         with self._changed:
             now = time.monotonic()
-            if not self._lanes:
-                self._nothing_since = now
             self._lanes.put(records, now)
             self._due.notify()
 
@@ -180,7 +176,6 @@ class Outbox:
             queued = len(self._lanes)
             if error is None:
                 self.appended += len(batch.records)
-                self._nothing_since = time.monotonic()
             fails = self._lanes.failing_clusters()[batch.topic] > 0
             mended = not fails and self._failures.pop(batch.topic, None) is not None
             new = error is not None and fails and batch.topic not in self._failures

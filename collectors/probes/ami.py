@@ -176,6 +176,7 @@ class AmiConversation:
         """A Ping was answered since the last call of `ping`."""
         self.logging_in = False
         """A login was sent and is not answered yet."""
+        self._logged_in_once = False
         self.started = ""
         """When Asterisk started, by its own words and clock; empty: it has not said."""
         self._asks_start = True
@@ -215,7 +216,7 @@ class AmiConversation:
 
     def list_phones(self) -> bytes:
         """Return the bytes that ask which phones are registered; none before the login, or while a list comes in."""
-        if self._phones_id or self.logging_in or not self._framing.banner:
+        if self._phones_id or not self._logged_in_once:
             return b""
         self._phones.begin()
         return self._ask_phones()
@@ -274,7 +275,7 @@ class AmiConversation:
         return self._ask("Login", self._logged_in, **_login(challenge, self._user, self._secret))
 
     def _logged_in(self, _message: Message) -> bytes:
-        self.logging_in = False
+        self.logging_in, self._logged_in_once = False, True
         return self._ask_start()
 
     def _ask_start(self) -> bytes:

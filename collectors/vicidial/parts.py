@@ -38,7 +38,7 @@ class Wanted(NamedTuple):
     work: Sequence[ServerIp] = ()
     """Dialers whose work to read."""
     rooms: Sequence[Room] = ()
-    """Rooms in which to look for somebody, together with the agents."""
+    """Rooms in which to look for somebody, together with the agents; alone they are nothing to read."""
 
     def also(self, other: "Wanted") -> "Wanted":
         """Return what both want; of the dialers and rooms, the other's."""
@@ -51,7 +51,7 @@ class Wanted(NamedTuple):
 
     def __bool__(self) -> bool:
         """Return True if anything is wanted."""
-        return any(self)
+        return self.agents or self.catalogue or bool(self.work)
 
 
 class Rest:
@@ -68,17 +68,20 @@ class Rest:
         work = run("work", wanted.work) if wanted.work else None
         read = self._agents(run, wanted) if wanted.agents else RestRows()
         catalogue = self._catalogue(run, missing_columns, everything=wanted.everything) if wanted.catalogue else None
-        return read._replace(work=work, catalogue=catalogue)
+        return read._replace(work=work, worked_of=tuple(wanted.work), catalogue=catalogue)
 
     def _agents(self, run: Run, wanted: Wanted) -> RestRows:
+        agents = run("agents")
         return RestRows(
-            agents=run("agents"),
-            logins=self._logins(run),
+            agents=agents,
+            # what is read of this log is read once, and belongs to sessions
+            logins=() if agents is None else self._logins(run),
             conferences=run("conferences"),
             confbridges=run("confbridges"),
             silent_screens=run("silent_screens") if wanted.screens else None,
             lost_screens=run("lost_screens") if wanted.screens else None,
             channels=run("channels", [tuple(each) for each in wanted.rooms]) if wanted.rooms else None,
+            looked_at=tuple(wanted.rooms),
         )
 
     def _logins(self, run: Run) -> Sequence[Row]:

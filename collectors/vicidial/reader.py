@@ -15,17 +15,20 @@ from typing import Self
 
 import structlog
 
-from collectors.observer import Reading, RestRows
+from collectors.observer import Reading, RestRows, Unread
 from collectors.unread import FailingStatements
 from collectors.vicidial.database import TABLES, DatabaseError, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
+from messages.codes import Unreadable
 
 log = structlog.get_logger()
 
 WAIT_SECONDS = 0.25
 """How long a poll waits for what is not vital. Nearly always it is there by then, and reaches the log half a second
 sooner."""
+LATE_SECONDS = 4.0
+"""Agents that were wanted for so long and not read are told of, though nothing has failed yet."""
 JOIN_SECONDS = 1.0
 AGAIN_SECONDS = 0.5
 """A connection that breaks sooner, in a statement, had been closed before."""
@@ -43,6 +46,8 @@ class Reader:
         """The parts to read that the thread has not begun."""
         self._asked = Wanted()
         """The parts that the thread reads now; empty: none."""
+        self._agents_wanted_at: float | None = None
+        """Since when agents are wanted and were not read; None: they were."""
         self._found: RestRows | None = None
         self._refused: DatabaseRefusedError | None = None
         self._ended = False
@@ -78,6 +83,8 @@ class Reader:
         """
         with self._guard:
             self._wanted = self._wanted.also(wanted)
+            if wanted.agents and self._agents_wanted_at is None:
+                self._agents_wanted_at = time.monotonic()
             self._begin()
         reading = self._vital.vital()
         with self._guard:
@@ -85,8 +92,17 @@ class Reader:
             found, self._found = self._found or RestRows(), None
             if self._refused is not None:
                 raise self._refused
+            if found.agents is not None:
+                self._agents_wanted_at = None
             self._begin()
-            return reading._replace(rest=found, unread=self._failing.tables(time.monotonic()))
+            return reading._replace(rest=found, unread=self._unread(time.monotonic()))
+
+    def _unread(self, now: float) -> dict[str, Unread]:
+        unread, table = self._failing.tables(now), TABLES["agents"]
+        waits = 0.0 if self._agents_wanted_at is None else now - self._agents_wanted_at
+        if waits > LATE_SECONDS and table not in unread:
+            unread[table] = Unread(waits, Unreadable.UNREACHABLE)
+        return unread
 
     @property
     def statements_run(self) -> int:

@@ -136,7 +136,12 @@ class Observed:
             return Folded.STALE, []
         # Compaction removes polls, but not all records that they closed; the next remaining poll closes them all.
         # But sessions of an earlier epoch do not belong to these counts, and this epoch has published its own.
-        closed = [news for (epoch, _), news in self._waiting if epoch == poll.epoch or not is_session(news)]
+        # That of an epoch which could not read them yet has none of its own.
+        closed = [
+            news
+            for (epoch, _), news in self._waiting
+            if epoch == poll.epoch or not poll.agents_known or not is_session(news)
+        ]
         self._waiting.clear()
         for news in closed:
             self._file(news)
@@ -144,10 +149,10 @@ class Observed:
         self.poll = poll
         before = self.dialers
         self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
-        if not poll.agents_known:
-            for server_ip, dialer in self.dialers.items():
-                if server_ip in before:
-                    self.dialers[server_ip] = _with_agents_of(before[server_ip], dialer)
+        if not (poll.agents_known and poll.rooms_known):
+            self.dialers |= {
+                ip: _completed(poll, each, before[ip]) for ip, each in self.dialers.items() if ip in before
+            }
         self.outage = None
         self._seen = stamp
         return Folded.POLL, closed
@@ -213,11 +218,15 @@ def _drop_older(filed: dict[str, Any], stamp: Stamp) -> None:
         del filed[name]
 
 
-def _with_agents_of(before: DialerReading, now: DialerReading) -> DialerReading:
-    """Return a reading with the agents of the one before."""
-    return msgspec.structs.replace(
-        now, agents=before.agents, campaigns=before.campaigns, remote_agents=before.remote_agents
-    )
+def _completed(poll: Poll, now: DialerReading, before: DialerReading) -> DialerReading:
+    """Return a poll's reading with what its epoch could not read yet, from the reading before."""
+    if not poll.agents_known:
+        now = msgspec.structs.replace(
+            now, agents=before.agents, campaigns=before.campaigns, remote_agents=before.remote_agents
+        )
+    if not poll.rooms_known:
+        now = msgspec.structs.replace(now, rooms=before.rooms, rooms_free=before.rooms_free)
+    return now
 
 
 def _shares(weights: dict[ServerIp, float]) -> dict[ServerIp, float]:

@@ -119,7 +119,8 @@ class Owner:
         """Claim what is to be claimed until `stop` is set, for the reader to take."""
         last = -1
         while not stop.wait(CLAIM_LOOK_SECONDS):
-            due = [each for each in self._ownership.to_claim(time.monotonic()) if each not in self._made]
+            made = set(self._made)  # before: one that is taken meanwhile is owned then, and not claimed again
+            due = [each for each in self._ownership.to_claim(time.monotonic()) if each not in made]
             if not due:
                 continue
             # in turn: one that cannot be claimed holds up no other
@@ -136,7 +137,7 @@ class Owner:
         for partition, (claim, ends) in list(self._made.items()):
             for tail in tails:
                 tail.mark_end(ends)
-            self._change(lambda ownership: ownership.add_claim(partition, claim))  # noqa: B023 # called at once
+            self._close(self._change(lambda ownership: ownership.add_claim(partition, claim)))  # noqa: B023 # called at once
             # only now: until then it is not claimed again
             del self._made[partition]
 

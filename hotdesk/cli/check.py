@@ -103,6 +103,7 @@ def _check_api(options: ApiOptions) -> Finding:
     try:
         tokens_of(options)
         certificate = options.certificate()
+        options.proxies()
         trust(options.tls_ca)
     except SettingsError as error:
         return _wrong(error, "api", "mend what the message says")
@@ -201,7 +202,7 @@ def _remedy_for(statement: str, error: DatabaseError) -> str:
     """Return what to do about a statement that failed; only what was refused needs a grant."""
     if error.why is Unreadable.REFUSED:
         return f"the '{statement}' statement needs that grant"
-    return f"{remedy_of(error.why)} (the '{statement}' statement)"
+    return f"the '{statement}' statement needs that table"
 
 
 def _about_doubt(doubt: ReasonCode, subject: str, *, acts: bool) -> Finding:

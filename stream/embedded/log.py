@@ -415,7 +415,9 @@ class EmbeddedTail:
     def mark_end(self, ends: Mapping[_Place, int]) -> None:
         """As `Tail.mark_end`."""
         followed = {place: end for place, end in ends.items() if place in self._positions}
-        self._marked_ends = {**self._marked_ends, **followed}
+        self._marked_ends = {
+            place: max(end, followed.get(place, end)) for place, end in {**followed, **self._marked_ends}.items()
+        }
 
     def close(self) -> None:
         """Do nothing: it has nothing to close."""

@@ -45,7 +45,8 @@ READ: dict[User, tuple[Topic, ...]] = {
     User.LOOK: EVERY_TOPIC,
 }
 WRITTEN: dict[User, tuple[Topic, ...]] = {
-    User.COLLECT: (Topic.OBSERVATIONS,),
+    # orders: that its term has begun, for one whose term is over
+    User.COLLECT: (Topic.OBSERVATIONS, Topic.ORDERS),
     # observations too: it ends the remaining records of a cluster to be forgotten
     User.CONTROL: EVERY_TOPIC,
     # people's orders, and slots while no owner answers

@@ -387,7 +387,9 @@ class KafkaTail:
         """As `Tail.mark_end`."""
         named = {(topic, place.partition): place for place, topic in self._places.items()}
         followed = {named[place]: end for place, end in ends.items() if place in named}
-        self._marked_ends = {**self._marked_ends, **followed}
+        self._marked_ends = {
+            place: max(end, followed.get(place, end)) for place, end in {**followed, **self._marked_ends}.items()
+        }
 
     def close(self) -> None:
         """Close the consumer. Idempotent."""

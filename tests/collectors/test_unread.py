@@ -3,7 +3,7 @@
 from collections import Counter
 
 from collectors.observer import Unread
-from collectors.unread import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, FailingStatements
+from collectors.unread import FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, TRY_SECONDS, FailingStatements
 from messages.codes import Unreadable
 
 BEGAN = 100.0
@@ -29,17 +29,21 @@ def test_what_failed_is_left_out_and_due_again_after_ever_longer() -> None:
     assert failing.seconds_until_due(now) is None
 
 
-def test_a_table_is_as_old_as_the_statement_that_failed_for_longest() -> None:
+def test_a_table_is_unread_since_any_of_its_statements_answered_last() -> None:
     failing = FailingStatements(TABLES, BEGAN)
     failing.answered("silent", BEGAN + 1)
-    failing.answered("agents", BEGAN + 5)
-    failing.failed("silent", Unreadable.LOCKED, BEGAN + 6)
-    failing.failed("agents", Unreadable.LOCKED, BEGAN + 6)
-    failing.failed("logins", Unreadable.CRASHED, BEGAN + 6)
-    assert failing.tables(BEGAN + 9) == {
-        "vicidial_live_agents": Unread(8.0, Unreadable.LOCKED),
-        "vicidial_user_log": Unread(9.0, Unreadable.CRASHED),
+    failing.answered("agents", BEGAN + 15)
+    failing.failed("silent", Unreadable.LOCKED, BEGAN + 16)
+    failing.failed("agents", Unreadable.LOCKED, BEGAN + 16)
+    failing.failed("logins", Unreadable.CRASHED, BEGAN + 16)
+    assert failing.tables(BEGAN + 19) == {
+        "vicidial_live_agents": Unread(4.0, Unreadable.LOCKED),
+        "vicidial_user_log": Unread(3.0 + TRY_SECONDS, Unreadable.CRASHED),
     }
+    failing.answered("agents", BEGAN + 20)
+    assert failing.tables(BEGAN + 20.5)["vicidial_live_agents"].seconds == 0.5, (
+        "one statement is slow, and not the table"
+    )
     assert failing.has_answered("agents")
     assert not failing.has_answered("logins")
 

@@ -86,3 +86,15 @@ def test_a_few_are_read_at_once_the_latest_doubts_first() -> None:
     watching.polls(*old)
     watching.polls(*old, ONE)
     assert watching.work.to_read == (ONE, *old[: MOST - 1])
+
+
+def test_a_count_that_was_not_asked_for_yet_is_none_and_its_rise_no_work() -> None:
+    """A reading may answer what the poll before asked for."""
+    work = Work()
+    work.watch(NOW_MS, [ONE], None)
+    work.watch(NOW_MS + 500, [ONE, TWO], {ONE: 7}, [ONE])
+    work.watch(NOW_MS + 1000, [ONE, TWO], {ONE: 7}, [ONE])
+    work.watch(NOW_MS + 1500, [ONE, TWO], {ONE: 7, TWO: 50}, [ONE, TWO])
+    assert (work.of(ONE), work.of(TWO)) == (None, None)
+    work.watch(NOW_MS + 2000, [ONE, TWO], {ONE: 7, TWO: 51}, [ONE, TWO])
+    assert (work.of(ONE), work.of(TWO)) == (None, NOW_MS + 2000)

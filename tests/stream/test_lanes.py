@@ -54,6 +54,10 @@ class Scene:
                 self.now = max(self.now, due)
 
 
+def fails(scene: Scene) -> bool:
+    return scene.lanes.failing
+
+
 def values(entries: Sequence[Entry], topic: Topic, cluster: str) -> list[int]:
     return [int(each.value or b"") for each in entries if each.topic is topic and each.key.split("/")[0] == cluster]
 
@@ -237,3 +241,29 @@ def test_whatever_happens_each_key_ends_with_its_newest_record_and_no_order_is_l
         assert [each for each in wanted if each in found] == found
         if topic is not Topic.RANKINGS:
             assert found == wanted
+
+
+def test_a_record_that_is_refused_for_good_is_no_fault_of_a_log_that_takes_others() -> None:
+    """The process stays ready."""
+    scene = Scene()
+    scene.put(entry(Topic.AUDIT, "west", 1))
+    scene.fail(scene.take(), LogRefusedError("too large"))
+    assert fails(scene), "nothing else is known of the log"
+    scene.now += 60
+    scene.put(entry(Topic.OBSERVATIONS, "west", 2))
+    batch = scene.take()
+    while batch.topic is Topic.AUDIT:
+        scene.fail(batch, LogRefusedError("too large"))
+        batch = scene.take()
+    scene.store(batch)
+    assert not fails(scene)
+    assert scene.lanes.hangs_seconds(scene.now) == 0
+    assert scene.lanes.failing_clusters()[Topic.AUDIT] == 1, "it is told of all the same"
+    scene.now += 1
+    scene.put(entry(Topic.OBSERVATIONS, "west", 3))
+    scene.now += 5
+    assert scene.lanes.hangs_seconds(scene.now) == 5
+    batch = scene.take()
+    scene.fail(batch, LogRefusedError("too large") if batch.topic is Topic.AUDIT else None)
+    scene.fail(scene.take())
+    assert fails(scene)

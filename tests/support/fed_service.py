@@ -1,5 +1,7 @@
 """A process that controls and serves, and is fed by hand what a collector would write."""
 
+import threading
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -15,6 +17,8 @@ from stream.entries import entry_of
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, alive, dialer, phone, poll
 from tests.support.processes import CLUSTER, Client, until
 
+STEP_SECONDS = 0.5
+"""From one poll to the next."""
 PICKS = f"/v1/clusters/{CLUSTER}/picks"
 TOKENS = {"read": "r" * 20, "pick": "p" * 20, "admin": "a" * 20}
 
@@ -27,12 +31,16 @@ class FedService:
         self.client = Client(service.url)
         self.http = self.client.http
         self._sequence = count(1)
+        self._shown_at = float("-inf")
         until(lambda: self.http.get("/readyz").is_success, "the process is ready")
 
     def show(self, *dialers: DialerReading, records: Callable[[int], list[Record]] = lambda _: []) -> None:
         """Publish a poll as a collector would, and wait until this process has it, and decides."""
+        # polls that come faster than they are made look like a backlog, by which nothing is decided
+        threading.Event().wait(max(0.0, self._shown_at + STEP_SECONDS - time.monotonic()))
+        self._shown_at = time.monotonic()
         sequence = next(self._sequence)
-        at_ms = NOW_MS + 500 * sequence
+        at_ms = NOW_MS + round(STEP_SECONDS * 1000) * sequence
         closing = poll(*dialers, sequence=sequence, at_ms=at_ms)
         self.log.append([entry_of(record) for record in (*records(sequence), closing)])
 

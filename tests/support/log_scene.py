@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 import httpx
 import msgspec
 
+from controller.core import freshness
 from controller.core.policy import Policy
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions
@@ -150,5 +152,10 @@ def playing(folder: Path, policy: Policy | None = None, *, tokens: bool = False)
         secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
         api = ApiOptions(port=0, token_file=folder / "tokens")
     policies = {"west": policy or Policy()}
-    with service_of(folder, api, policies) as service, Scene(service, (ONE, TWO, THREE)) as scene:
+    # at ten times the pace polls look like a backlog, by which nothing is decided
+    with (
+        patch.object(freshness, "QUICKER_SECONDS", float("inf")),
+        service_of(folder, api, policies) as service,
+        Scene(service, (ONE, TWO, THREE)) as scene,
+    ):
         yield scene

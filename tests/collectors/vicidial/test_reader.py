@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collectors.observer import Reading
+from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
 from collectors.vicidial.database import TABLES, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
@@ -16,7 +17,7 @@ from collectors.vicidial.reader import WAIT_SECONDS, Reader
 from collectors.vicidial.rows import OddRows
 from messages.codes import Unreadable
 from simulator.database import Database
-from tests.support.builders import ONE, eventually
+from tests.support.builders import ONE, TWO, eventually
 from tests.support.timing import on_this_machine
 from tests.support.vicidial_database import SMALL, Vicidial
 
@@ -156,3 +157,29 @@ def test_it_ends_while_a_table_is_locked_and_leaves_no_thread(vicidial: Vicidial
             began = time.monotonic()
         assert time.monotonic() - began < on_this_machine(1)
     assert eventually(lambda: set(threading.enumerate()) <= before)
+
+
+def test_logins_wait_until_the_agents_can_be_read(vicidial: Vicidial, reader: Reader) -> None:
+    """They are read once, and belong to sessions."""
+    with locked(vicidial, "vicidial_live_agents"):
+        read_until(reader, lambda reading: "vicidial_live_agents" in reading.unread)
+        vicidial.run(
+            "INSERT INTO vicidial_user_log (user, event, server_ip, phone_login) VALUES ('1003', 'LOGIN', %s, 'desk')",
+            ONE,
+        )
+        for _ in range(3):
+            assert not reader.read(ALL).rest.logins
+    seen = read_until(reader, lambda reading: bool(reading.rest.logins))
+    assert rows.logins(seen.rest.logins)["1003"].typed == "desk"
+    assert seen.rest.agents is not None
+
+
+def test_a_reading_says_what_it_answers(vicidial: Vicidial, reader: Reader) -> None:
+    rooms = (Room(ONE, "8600051"),)
+    found = read_until(reader, lambda reading: reading.rest.work is not None)
+    assert found.rest.worked_of == (ONE,)
+    with locked(vicidial, "vicidial_conferences"):
+        late = reader.read(ALL._replace(work=(TWO,), rooms=rooms))
+        while late.rest.worked_of is None:
+            late = reader.read(Wanted(work=(ONE,)))
+        assert (late.rest.worked_of, late.rest.looked_at) == ((TWO,), rooms)

@@ -108,10 +108,15 @@ def test_a_new_epoch_sweeps_sessions_it_did_not_publish_and_nothing_else() -> No
 def test_an_epoch_that_cannot_read_the_agents_yet_keeps_those_of_the_one_before() -> None:
     state = folded(session("1001"), session("1002", number=2), poll(dialer(ONE, 2), dialer(TWO)))
     before = state.observed.dialers[ONE]
-    blind = msgspec.structs.replace(poll(dialer(ONE), dialer(TWO), epoch=2), agents_known=False)
+    unread = [msgspec.structs.replace(dialer(ip), rooms=0, rooms_free=0) for ip in (ONE, TWO)]
+    blind = msgspec.structs.replace(poll(*unread, epoch=2), agents_known=False, rooms_known=False)
     state.fold(blind)
     assert list(state.observed.agents) == ["1001", "1002"]
     assert state.observed.dialers[ONE].agents == before.agents
+    assert (state.observed.dialers[ONE].rooms, state.observed.dialers[ONE].rooms_free) == (
+        before.rooms,
+        before.rooms_free,
+    )
     state.fold(session("1002", TWO, number=2, epoch=2, sequence=2))
     state.fold(poll(dialer(ONE), dialer(TWO, 1), epoch=2, sequence=2))
     assert list(state.observed.agents) == ["1002"]
