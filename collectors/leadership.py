@@ -34,9 +34,8 @@ FOREIGN_SECONDS = 25.0
 own that cannot append has given it back by then."""
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
-USELESS_SECONDS = 15.0
-"""A leader whose records the log has not taken for this long gives the lock back, for another one to try. Kafka takes
-up to 12 s to replace a broker that died, and the append goes on then: another leader would be slower."""
+USELESS_SECONDS = 10.0
+"""A leader whose records the log has not taken for this long gives the lock back, for another one to try."""
 STILL_SECONDS = 20.0
 """When every heartbeat has stood still for this long, a leader looks whether its address leads to another server now:
 after a switch-over the old one may still answer."""
