@@ -33,6 +33,10 @@ SILENT_SECONDS = 15.0
 answers with it, until Kafka gives it up after 9 s and another one answers; and one that joins anew has to wait until
 the group has given up the member that it was before."""
 
+STOPPED_SECONDS = 3.0
+"""One question that took longer was asked before this process stood still: the group has gone on without it, and it
+joins anew."""
+
 Change = Callable[[Ownership[Claim]], Ownership[Claim]]
 
 log = structlog.get_logger()
@@ -100,10 +104,12 @@ class Owner:
         heard_at = time.monotonic()
         try:
             while not stop.is_set() and not self._ownership.outdated:
+                asked_at = time.monotonic()
                 try:
                     assigned = membership.owned(POLL_SECONDS)
                 except LogUnavailableError:
-                    if not assigned or time.monotonic() - heard_at > SILENT_SECONDS:
+                    now = time.monotonic()
+                    if not assigned or now - heard_at > SILENT_SECONDS or now - asked_at > STOPPED_SECONDS:
                         raise
                     stop.wait(POLL_SECONDS)
                     continue
