@@ -68,8 +68,10 @@ class Collector:
         self._instruments = instruments
         self._name = name
         self._outages = Outages(cluster, settings, outbox, instruments, name=name)
-        self._leading = Leading(cluster, to, outbox, instruments, self._outages, name=name, pace=pace, probes=probes)
         self._clocks = Clocks(cluster, instruments)
+        self._leading = Leading(
+            cluster, to, outbox, instruments, self._outages, self._clocks, name=name, pace=pace, probes=probes
+        )
         self._warn_once = WarnOnce()
         self._gave_way = False
         """The last term ended because another collector had begun a later one."""

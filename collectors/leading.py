@@ -105,13 +105,14 @@ class _Orders(NamedTuple):
 class Leading:
     """Leads for one cluster, a term at a time. It belongs to the collector's thread."""
 
-    def __init__(  # noqa: PLR0913 # what it needs, each once
+    def __init__(  # noqa: PLR0913, PLR0917 # what it needs, each once
         self,
         cluster: str,
         to: Log,
         outbox: Outbox,
         instruments: CollectorInstruments,
         outages: Outages,
+        clocks: Clocks,
         *,
         name: str,
         pace: Pace,
@@ -128,7 +129,7 @@ class Leading:
         self._probes = probes
         # It outlives the terms: a dialer does not care how often this process loses its database.
         self._pacing = Pacing() if probes.sip_pace == "in_doubt" else None
-        self._clocks = Clocks(cluster, instruments)
+        self._clocks = clocks
         self._say = log.bind(cluster=cluster)
 
     def lead(self, database: VicidialDatabase, term: Term, stop: threading.Event) -> DatabaseError | LogError | None:

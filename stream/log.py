@@ -7,7 +7,7 @@ thread.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 
@@ -228,6 +228,14 @@ class Log(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+PlaceT = TypeVar("PlaceT")
+
+
+def later_ends(marked: Mapping[PlaceT, int], told: Mapping[PlaceT, int]) -> dict[PlaceT, int]:
+    """Return how far each place is to be read: what was marked earlier and is further on, stays."""
+    return {place: max(end, marked.get(place, end)) for place, end in {**marked, **told}.items()}
 
 
 def refuse_oversized(entries: Sequence[Entry]) -> None:

@@ -165,7 +165,7 @@ class Reader:
             try:
                 for name in due:
                     self._run("third", name)
-            except Exception:  # the same
+            except Exception:  # nor would what failed be tried again, if this one ended
                 log.exception("reading failed; trying on", database=self._vital.settings.where)
             if due:
                 # the server hangs up on a connection that is silent for longer than most pauses are
@@ -176,7 +176,7 @@ class Reader:
 
     def _run(self, which: str, name: str, asked: Sequence[object] = (), after: int = 0) -> Sequence[Row] | None:
         try:
-            rows = self._run_on_what_is_left(which, name, asked, after)
+            rows = self._run_again_if_it_was_closed(which, name, asked, after)
         except DatabaseError as error:
             self._note_failure(name, error)
             return None
@@ -186,7 +186,7 @@ class Reader:
             self._counted["rows"] += len(rows)
         return rows
 
-    def _run_on_what_is_left(self, which: str, name: str, asked: Sequence[object], after: int) -> Sequence[Row]:
+    def _run_again_if_it_was_closed(self, which: str, name: str, asked: Sequence[object], after: int) -> Sequence[Row]:
         """Run a statement; once more, over a new connection, if the server had hung up on a silent one."""
         began, kept = time.monotonic(), which in self._connections
         try:

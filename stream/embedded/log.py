@@ -41,6 +41,7 @@ from stream.log import (
     LogRefusedError,
     LogUnavailableError,
     Stored,
+    later_ends,
     refuse_absent,
     refuse_foreign,
     refuse_oversized,
@@ -415,9 +416,7 @@ class EmbeddedTail:
     def mark_end(self, ends: Mapping[_Place, int]) -> None:
         """As `Tail.mark_end`."""
         followed = {place: end for place, end in ends.items() if place in self._positions}
-        self._marked_ends = {
-            place: max(end, followed.get(place, end)) for place, end in {**followed, **self._marked_ends}.items()
-        }
+        self._marked_ends = later_ends(self._marked_ends, followed)
 
     def close(self) -> None:
         """Do nothing: it has nothing to close."""

@@ -44,6 +44,7 @@ from stream.log import (
     LogError,
     LogRefusedError,
     Stored,
+    later_ends,
     refuse_absent,
     refuse_oversized,
 )
@@ -387,9 +388,7 @@ class KafkaTail:
         """As `Tail.mark_end`."""
         named = {(topic, place.partition): place for place, topic in self._places.items()}
         followed = {named[place]: end for place, end in ends.items() if place in named}
-        self._marked_ends = {
-            place: max(end, followed.get(place, end)) for place, end in {**followed, **self._marked_ends}.items()
-        }
+        self._marked_ends = later_ends(self._marked_ends, followed)
 
     def close(self) -> None:
         """Close the consumer. Idempotent."""

@@ -30,7 +30,7 @@ CHANGED = (
 
 
 def sample() -> list[dict[str, Any]]:
-    """Take some of those refused, as they are few, of the rest one in ten, and all whose outcome is the rule's."""
+    """Return some of those refused, as they are few, of the rest one in ten, and all whose outcome is the rule's."""
     vectors = lines_of(VECTORS)
     refused = [vector for vector in vectors if vector["vicidial"]["outcome"] != "PICKED"]
     picked = [vector for vector in vectors if vector["vicidial"]["outcome"] == "PICKED"]

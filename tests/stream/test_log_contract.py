@@ -20,6 +20,7 @@ from stream.log import (
     Membership,
     Stored,
     Tail,
+    later_ends,
 )
 from tests.support.timing import on_this_machine
 
@@ -448,3 +449,13 @@ def test_closing_twice_is_fine_and_a_closed_log_says_so(log: Log) -> None:
         log.read(Topic.OBSERVATIONS, 0, 0)
     with pytest.raises(LogRefusedError, match="closed"):
         log.claim(0)
+
+
+def test_how_far_a_place_is_to_be_read_never_goes_back() -> None:
+    """What a claim was told may come after a newer tail has marked a later end."""
+    told = {(Topic.LOGINS, 1): 3, (Topic.ORDERS, 1): 9}
+    assert later_ends({(Topic.LOGINS, 1): 5, (Topic.LOGINS, 2): 4}, told) == {
+        (Topic.LOGINS, 1): 5,
+        (Topic.LOGINS, 2): 4,
+        (Topic.ORDERS, 1): 9,
+    }

@@ -292,6 +292,17 @@ def test_it_is_asked_when_asterisk_started_until_it_says_so(
     assert (b"Action: CoreStatus" in conversation.ping()) == again
 
 
+def test_phones_are_asked_for_only_once_the_login_has_succeeded() -> None:
+    """Before that Asterisk denies it, and it would not be asked again on this connection."""
+    conversation = AmiConversation("hotdesk", SECRET)
+    sent = conversation.receive(GREETING)
+    for answer in ({"Challenge": "1"}, {}):
+        assert conversation.list_phones() == b""
+        number = re.findall(rb"ActionID: (\S+)", sent)[0].decode()
+        sent = conversation.receive(response({"ActionID": number}, **answer))
+    assert b"Action: SIPpeers" in conversation.list_phones()
+
+
 def test_events_and_foreign_answers_in_between_do_not_matter() -> None:
     async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await log_in(reader, writer)

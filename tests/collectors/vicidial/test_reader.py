@@ -11,7 +11,7 @@ import pytest
 from collectors.observer import Reading
 from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
-from collectors.vicidial.database import TABLES, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.database import STATEMENT_SECONDS, TABLES, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.reader import WAIT_SECONDS, Reader
 from collectors.vicidial.rows import OddRows
@@ -183,3 +183,16 @@ def test_a_reading_says_what_it_answers(vicidial: Vicidial, reader: Reader) -> N
         while late.rest.worked_of is None:
             late = reader.read(Wanted(work=(ONE,)))
         assert (late.rest.worked_of, late.rest.looked_at) == ((TWO,), rooms)
+
+
+def test_agents_that_do_not_come_are_told_of_before_any_statement_has_failed(
+    vicidial: Vicidial, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection may be silent for longer than sessions may be old."""
+    monkeypatch.setattr("collectors.vicidial.reader.LATE_SECONDS", 0.5)
+    with locked(vicidial, "vicidial_live_agents"):
+        began = time.monotonic()
+        reading = read_until(reader, lambda reading: "vicidial_live_agents" in reading.unread)
+        assert reading.unread["vicidial_live_agents"].why is Unreadable.UNREACHABLE
+        assert time.monotonic() - began < on_this_machine(STATEMENT_SECONDS)
+    read_until(reader, lambda reading: not reading.unread)

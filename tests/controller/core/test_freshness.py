@@ -35,7 +35,7 @@ class Watched:
         self._numbers = count(1)
 
     def take(self, made_at: float, now: float, *, waited: float = 0.0, epoch: int = 1) -> bool:
-        """Take a poll in, and return True if the process decides by it."""
+        """Record a poll, and return True if the process decides by it."""
         observed_at_ms = round((made_at + self._clock_ahead) * 1000)
         self.freshness.record_poll((epoch, next(self._numbers)), observed_at_ms, round(waited * 1000), now)
         return self.freshness.is_settled(now) and self.age(now) <= STALE_SECONDS
