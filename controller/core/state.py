@@ -14,10 +14,8 @@ from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
     AgentPause,
-    AgentSession,
     AnyRecord,
     Arrival,
-    Campaign,
     DeadLetter,
     Decision,
     EpochClaim,
@@ -27,13 +25,11 @@ from messages.records import (
     Incident,
     LoginSlot,
     Outage,
-    Phone,
-    PhoneAlias,
     Poll,
     RankingSnapshot,
     Relogin,
+    Row,
     ScreenRestore,
-    SystemSettings,
 )
 from messages.topics import Topic
 
@@ -70,16 +66,9 @@ class ClusterState:
             The effect. Any record but an observation takes effect at once.
         """
         match news:
-            case (
-                Poll()
-                | Outage()
-                | EpochClaim()
-                | AgentSession()
-                | Phone()
-                | PhoneAlias()
-                | Campaign()
-                | SystemSettings()
-            ):
+            case Row():  # nearly all records
+                return self.observed.wait((news.epoch, news.sequence), news)
+            case Poll() | Outage() | EpochClaim():
                 folded, changes = self.observed.fold(news)
                 if folded is Folded.POLL:
                     self.decided.end_slots(changes, self.observed)
