@@ -28,6 +28,7 @@ from controller.page.events import LiveUpdates, PageVariant
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
 from messages.codes import DecisionCode
+from messages.shown import printable
 from messages.words import sentence
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -74,6 +75,7 @@ class StatusPage:
             loader=PackageLoader("controller.page"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_seen,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -253,6 +255,11 @@ CONFIRMATIONS = {
     "move": "Ordered: that agent is moved; if hotdesk only advises, it shows the target.",
     "acknowledge": "Ordered: the incident is acknowledged.",
 }
+
+
+def _seen(value: object) -> object:
+    """Return what a template shows with every character of it visible; what a template rendered itself stays."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for each page

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
 from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody, RankingAnswer
 from controller.core.explanations import listed_words
 from controller.core.fences import STANDING
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, row, say, say_json, table
 from hotdesk.errors import SettingsError
 from hotdesk.settings import Options
 
@@ -29,31 +28,31 @@ def pause(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAUL
     Orders need a token of scope admin in HOTDESK_TOKEN if the API wants tokens.
     """
     name = _order(options, cluster, "POST", "pause", why=why)
-    print(f"ordered: cluster {name} is suspended until 'hotdesk resume'")
+    say(f"ordered: cluster {name} is suspended until 'hotdesk resume'")
 
 
 def resume(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Resume automatic moves after a pause."""
     name = _order(options, cluster, "DELETE", "pause")
-    print(f"ordered: cluster {name} is no longer suspended")
+    say(f"ordered: cluster {name} is no longer suspended")
 
 
 def drain(server_ip: str, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Empty a dialer: send no new logins there, and move its agents away after their calls."""
     _order(options, cluster, "POST", "dialers", server_ip, "drain", why=why)
-    print(f"ordered: {server_ip} drains until 'hotdesk undrain {server_ip}'")
+    say(f"ordered: {server_ip} drains until 'hotdesk undrain {server_ip}'")
 
 
 def undrain(server_ip: str, *, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """End a drain: the dialer takes new logins again."""
     _order(options, cluster, "DELETE", "dialers", server_ip, "drain")
-    print(f"ordered: {server_ip} no longer drains")
+    say(f"ordered: {server_ip} no longer drains")
 
 
 def move(user: str, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Move one agent to the least-loaded of the other dialers."""
     _order(options, cluster, "POST", "agents", user, "move", why=why)
-    print(f"ordered: {user} is moved")
+    say(f"ordered: {user} is moved")
 
 
 def ack(
@@ -69,13 +68,13 @@ def ack(
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         ask(api, "POST", "clusters", name, "incidents", incident, "acknowledge", body=body)
-    print(f"ordered: {incident} is acknowledged")
+    say(f"ordered: {incident} is acknowledged")
 
 
 def unbrake(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Release the present fleet brake: move agents although so many dialers look bad at once."""
     name = _order(options, cluster, "POST", "unbrake", why=why)
-    print(f"ordered: the fleet brake of cluster {name} is released")
+    say(f"ordered: the fleet brake of cluster {name} is released")
 
 
 def unfence(
@@ -96,9 +95,9 @@ def unfence(
         for each in fenced:
             body = OrderBody(by=getpass.getuser(), why=why)
             ask(api, "POST", "clusters", name, "dialers", each, "unfence", body=body)
-            print(f"ordered: {each} is opened again")
+            say(f"ordered: {each} is opened again")
     if not fenced:
-        print("no dialer is fenced")
+        say("no dialer is fenced")
 
 
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
@@ -106,7 +105,7 @@ def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> 
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
-    print(f"ordered: cluster {name} is published again")
+    say(f"ordered: cluster {name} is published again")
 
 
 def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
@@ -115,26 +114,27 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
     if as_json:
-        print_json(found)
+        say_json(found)
         return
-    table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "arrived", "listed"):
-        table.add_column(column, justify="right" if column in {"agents", "moves", "moved", "arrived"} else "left")
+    numbers = ("agents", "moves", "moved", "arrived")
+    columns = ("incident", "state", "why", "acknowledged by", *numbers, "listed")
+    rows = table(*columns, numbers=numbers, title=f"incidents of {name}")
     for each in found:
         incident = each.incident
         over = "closed" if incident.closed_at_ms is not None else incident.kind.value
-        table.add_row(
+        row(
+            rows,
             incident.incident,
             over + (f"; {incident.withheld}" if incident.withheld else ""),
             incident.why,
             each.acknowledged_by or "-",
-            str(incident.agents),
-            str(incident.moves),
-            str(incident.moved),
-            str(incident.arrived),
+            incident.agents,
+            incident.moves,
+            incident.moved,
+            incident.arrived,
             "; ".join(map(listed_words, incident.listed)) or "-",
         )
-    Console().print(table)
+    Console().print(rows)
 
 
 def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
@@ -144,7 +144,7 @@ def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
     """
     with open_api(options.api, seconds=FORGET_SECONDS) as api:
         ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
-    print(f"ordered: {cluster} is forgotten")
+    say(f"ordered: {cluster} is forgotten")
 
 
 COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise)
