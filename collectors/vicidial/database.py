@@ -138,8 +138,9 @@ TABLES = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 11, "phones": 7, "aliases": 3, "secrets": 3}
-"""Statements whose rows come packed, and their number of columns."""
+PACKED = {"agents": 1, "phones": 7, "aliases": 3, "secrets": 3}
+"""Statements whose rows come packed, and the number of columns to split each into. An agent's row is split once it has
+changed (`collectors.sessions`)."""
 
 PACKED_BYTES = 64 * 1024 * 1024
 """Most bytes of a packed value; the server's max_allowed_packet may allow less."""
@@ -392,8 +393,10 @@ class VicidialDatabase:
 
     def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Row]:
         rows: list[Row] = []
+        columns = PACKED[name]
         for counted, value in packed:
-            found = [tuple(row.split(b"\x1f")) for row in value.split(b"\x1e")] if value is not None else []
+            lines = value.split(b"\x1e") if value is not None else []
+            found = [(line,) for line in lines] if columns == 1 else [tuple(line.split(b"\x1f")) for line in lines]
             if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
                     f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
@@ -401,7 +404,6 @@ class VicidialDatabase:
                 )
             rows += found
         # A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
-        columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
     def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:
