@@ -19,9 +19,11 @@ import pymysql
 from pymysql.converters import conversions
 
 from collectors.observer import Reading
+from collectors.vicidial.connection import BoundedConnection, UnsafeLoginError
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
 from messages.codes import ReasonCode, Unreadable
+from messages.shown import one_line
 
 STATEMENT_SECONDS = 1.5
 """Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
@@ -29,6 +31,12 @@ STATEMENT_SECONDS = 1.5
 TRIED_SECONDS = 0.2
 """Time limit of the statements that a poll can do without: VICIdial's clean-up locks one of their tables for longer,
 and no poll waits for it. The statements themselves have it for MySQL."""
+
+LOGIN_SECONDS = 5.0
+"""Time limit from the connection to the end of the login."""
+
+ANSWER_SECONDS = 10.0
+"""Time limit of a statement and its whole answer, of which the catalogue's has megabytes."""
 
 IDLE_SECONDS = 3
 """The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
@@ -173,7 +181,7 @@ class VicidialDatabase:
         """Connect, and find out which columns there are; with `like` the schema is as on that connection.
 
         Raises:
-            DatabaseUnavailableError: no answer within two seconds.
+            DatabaseUnavailableError: no answer, or none in time.
             DatabaseRefusedError: no such user, password or database.
         """
         self.settings = settings
@@ -188,7 +196,8 @@ class VicidialDatabase:
         except (OSError, ValueError, RuntimeError) as error:
             # not a certificate file, an impossible host name, or an authentication that needs TLS
             raise DatabaseRefusedError(
-                f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
+                f"{settings.where} cannot be connected to with these settings: {one_line(error)};"
+                " check host, tls_ca and password"
             ) from error
         try:
             self._tried_limit = self._limit_time()
@@ -418,7 +427,10 @@ class VicidialDatabase:
 
 
 def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
-    return pymysql.connect(
+    return BoundedConnection(
+        login_seconds=LOGIN_SECONDS,
+        statement_seconds=ANSWER_SECONDS,
+        trusted=bool(settings.tls_ca),
         host=settings.host,
         port=settings.port,
         unix_socket=settings.socket or None,
@@ -428,11 +440,9 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
         database=settings.database,
         charset="utf8mb4",
         use_unicode=False,
-        conv=_ENCODERS_ONLY,  # type: ignore[arg-type] # the stubs want the decoders that are left out here
+        conv=_ENCODERS_ONLY,
         autocommit=True,
         connect_timeout=2,
-        read_timeout=IDLE_SECONDS,
-        write_timeout=IDLE_SECONDS,
         ssl=ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None,
         program_name="hotdesk",
     )
@@ -441,7 +451,9 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
 def _explain(error: Exception, settings: DatabaseSettings, table: str = "") -> DatabaseError:  # noqa: PLR0911 # one each
     """Return our error for a client's: one line that says what the database refuses, and how to mend it."""
     code = error.args[0] if error.args else 0
-    message = str(error.args[1]) if len(error.args) > 1 else str(error)
+    message = one_line(error.args[1] if len(error.args) > 1 else error)
+    if isinstance(error, UnsafeLoginError):
+        return DatabaseRefusedError(f"{settings.where} is told no password: {message}")
     if code in ACCESS_DENIED:
         return DatabaseRefusedError(
             f"{settings.where} refuses user {settings.user!r}: {message}; check the password, and run the GRANT"
