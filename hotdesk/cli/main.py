@@ -23,7 +23,7 @@ from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
 from hotdesk.cli.demo import run_demo
 from hotdesk.cli.replay import replay
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
@@ -65,7 +65,7 @@ topics = App(
 app.command(topics)
 app.register_install_completion_command()
 for group, commands_of_group in (
-    (LOOK, (*views.COMMANDS, orders.incidents, replay)),
+    (LOOK, (*views.COMMANDS, orders.incidents, orders.orders, replay)),
     (INTERVENE, orders.COMMANDS),
     (SET_UP, (orders.forget,)),
 ):
@@ -162,6 +162,9 @@ def rank(
             because(phone.ineligible_because),
         )
     Console().print(table)
+    if ranking.stale:
+        why = printable(ranking.why_stale)
+        print(f"Nothing is known now: {why}. The facts are as of the last poll, and VICIdial chooses.")
 
 
 @app.command(group=SET_UP)
