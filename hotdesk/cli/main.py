@@ -287,6 +287,8 @@ def main() -> None:
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
+    for variable, meant in settings.unknown_variables(os.environ).items():
+        log.warning("a variable looks like a setting, and is none: ignored", variable=variable, meant=meant)
     reload = Asked()
     with (
         asked_to_end() as end,
