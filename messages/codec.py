@@ -21,6 +21,7 @@ from messages.records import (
     Record,
     Whole,
 )
+from messages.shown import printable
 from messages.topics import Topic
 
 LONGEST_COMPLAINT = 500
@@ -32,7 +33,7 @@ class UndecodableRecordError(ValueError):
 
     def __init__(self, why: str) -> None:
         cut = why if len(why) <= LONGEST_COMPLAINT else f"{why[: LONGEST_COMPLAINT - 1]}…"
-        super().__init__("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in cut))
+        super().__init__(printable(cut))
 
 
 class NewerRecordError(UndecodableRecordError):

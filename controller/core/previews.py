@@ -60,7 +60,8 @@ def preview_of_drain(state: ClusterState, policy: Policy, server_ip: ServerIp, *
 def preview_of_move(state: ClusterState, policy: Policy, session: AgentSession, *, acts: bool) -> Preview:
     """Return what the move of one agent would do."""
     leaving = _leaving(state, policy, [session], last_resort=False)
-    return msgspec.structs.replace(leaving, words=_moved_words(state, leaving, acts=acts))
+    where = f"{session.user} is on {name_of(state, session.server_ip)}."
+    return msgspec.structs.replace(leaving, words=f"{where} {_moved_words(state, leaving, acts=acts)}")
 
 
 def preview_of_release(state: ClusterState, policy: Policy, *, acts: bool) -> Preview:

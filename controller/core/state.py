@@ -15,11 +15,9 @@ from controller.core.observed import Folded, Observed
 from messages.records import (
     Acknowledge,
     AgentPause,
-    AgentSession,
     AnyOrder,
     AnyRecord,
     Arrival,
-    Campaign,
     DeadLetter,
     Decision,
     EpochClaim,
@@ -29,13 +27,11 @@ from messages.records import (
     Incident,
     LoginSlot,
     Outage,
-    Phone,
-    PhoneAlias,
     Poll,
     RankingSnapshot,
     Relogin,
+    Row,
     ScreenRestore,
-    SystemSettings,
     Unbrake,
     Unfence,
 )
@@ -88,16 +84,9 @@ class ClusterState:
             The effect. Any record but an observation takes effect at once.
         """
         match news:
-            case (
-                Poll()
-                | Outage()
-                | EpochClaim()
-                | AgentSession()
-                | Phone()
-                | PhoneAlias()
-                | Campaign()
-                | SystemSettings()
-            ):
+            case Row():  # nearly all records
+                return self.observed.wait((news.epoch, news.sequence), news)
+            case Poll() | Outage() | EpochClaim():
                 folded, changes = self.observed.fold(news)
                 if folded is Folded.POLL:
                     self.decided.end_slots(changes, self.observed)

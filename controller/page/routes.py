@@ -29,6 +29,7 @@ from controller.page.ordering import QUESTIONS, SILENCES, Button, button_of, giv
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
 from messages.codes import DecisionCode
+from messages.shown import printable
 from messages.words import sentence
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -73,6 +74,7 @@ class StatusPage:
             loader=PackageLoader("controller.page"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_seen,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -237,6 +239,11 @@ ORDERED_COOKIE = "hotdesk_said"
 ORDERED_SECONDS = 30
 """A cookie and not a link has what was ordered just now, so that it is confirmed once."""
 SAID_LENGTH = 500
+
+
+def _seen(value: object) -> object:
+    """Return what a template shows with every character of it visible; what a template rendered itself stays."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for each page

@@ -78,13 +78,3 @@ def only_cluster(api: httpx.Client) -> str:
             " 'hotdesk check' says why"
         )
     return known[0]
-
-
-def printable(text: str) -> str:
-    """Return text without control characters: a name from a database may contain codes that control a terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
-def print_json(what: object) -> None:
-    """Print as JSON, for scripts."""
-    print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())

@@ -6,8 +6,6 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
 from controller.api.schemas import (
     AcknowledgeBody,
@@ -20,7 +18,8 @@ from controller.api.schemas import (
 from controller.core.explanations import clock, listed_words
 from controller.core.fences import STANDING
 from controller.core.previews import Preview
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, agrees, row, say, say_json, table
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.settings import Options
 
@@ -108,7 +107,7 @@ def unfence(
     for each in fenced:
         _order(options, cluster, Order("", ("dialers", each, "unfence"), why))
     if not fenced:
-        print("no dialer is fenced")
+        say("no dialer is fenced")
 
 
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
@@ -125,16 +124,16 @@ def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Optio
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "orders"), type=list[StandingOrder])
     if as_json:
-        print_json(found)
+        say_json(found)
         return
     if not found:
-        print(f"no order stands in {name}")
+        say(f"no order stands in {name}")
     for each in found:
         because = f": {each.why}" if each.why else ""
         took_back = " ".join(["hotdesk", *(_ENDS.get(each.kind, f"revoke {each.kind}").split()), each.subject]).strip()
-        print(printable(f"{clock(each.ordered_at_ms)}  {each.by}{because}"))
-        print(printable(f"  {each.words}"))
-        print(printable(f"  taken back by: {took_back}"))
+        say(f"{clock(each.ordered_at_ms)}  {each.by}{because}")
+        say(f"  {each.words}")
+        say(f"  taken back by: {took_back}")
 
 
 def revoke(
@@ -159,26 +158,27 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
     if as_json:
-        print_json(found)
+        say_json(found)
         return
-    table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "arrived", "listed"):
-        table.add_column(column, justify="right" if column in {"agents", "moves", "moved", "arrived"} else "left")
+    numbers = ("agents", "moves", "moved", "arrived")
+    columns = ("incident", "state", "why", "acknowledged by", *numbers, "listed")
+    rows = table(*columns, numbers=numbers, title=f"incidents of {name}")
     for each in found:
         incident = each.incident
         over = "closed" if incident.closed_at_ms is not None else incident.kind.value
-        table.add_row(
+        row(
+            rows,
             incident.incident,
             over + (f"; {incident.withheld}" if incident.withheld else ""),
             incident.why,
             each.acknowledged_by or "-",
-            str(incident.agents),
-            str(incident.moves),
-            str(incident.moved),
-            str(incident.arrived),
+            incident.agents,
+            incident.moves,
+            incident.moved,
+            incident.arrived,
             "; ".join(map(listed_words, incident.listed)) or "-",
         )
-    Console().print(table)
+    Console().print(rows)
 
 
 def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
@@ -188,7 +188,7 @@ def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
     """
     with open_api(options.api, seconds=FORGET_SECONDS) as api:
         ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
-    print(f"ordered: {cluster} is forgotten")
+    say(f"ordered: {cluster} is forgotten")
 
 
 COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, revoke, resynchronise)
@@ -234,13 +234,13 @@ def _ask_once(order: Order, preview: Preview) -> None:
     """
     if not preview.agents:
         return
-    words = printable(preview.words)
+    words = preview.words
     if not sys.stdin.isatty():
         raise SettingsError(f"not ordered: {words} In a script say --yes")
-    print(words)
-    if input(f"{order.preview} {order.subject}".strip() + "? [y/N] ").strip().lower() not in {"y", "yes"}:
+    say(words)
+    if not agrees(f"{order.preview} {order.subject}".strip()):
         raise HotdeskError("not ordered")
 
 
 def _print_ordered(answer: bytes) -> None:
-    print(printable(f"ordered: {msgspec.json.decode(answer, type=OrderAnswer).ordered}"))
+    say(f"ordered: {msgspec.json.decode(answer, type=OrderAnswer).ordered}")
