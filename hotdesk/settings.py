@@ -26,7 +26,7 @@ from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPac
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
-from controller.api.secret_files import read_private, refuse_readable_by_all
+from controller.api.secret_files import ReadableByAllError, read_private, refuse_readable_by_all
 from controller.core.decided import SENT_KEPT
 from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuators import ActuatorSettings
@@ -556,6 +556,8 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
+    except ReadableByAllError as error:
+        raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
 
@@ -572,5 +574,7 @@ def _refuse_key(path: str, what: str) -> None:
     """Refuse a key's file that every account on this machine may read."""
     try:
         refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
+    except ReadableByAllError as error:
+        raise SettingsError(f"{what} {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{what} {path} cannot be read: {error}") from error

@@ -357,6 +357,8 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         settings.database_settings()
     assert str(refused.value).endswith(f"chmod o-r {path}")
+    assert "is refused: every account on this machine may read it" in str(refused.value)
+    assert "cannot be read" not in str(refused.value)
     assert SECRET not in str(refused.value)
     bad = str(path)
     for refuses in (
