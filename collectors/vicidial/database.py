@@ -72,6 +72,12 @@ class DatabaseRefusedError(DatabaseError):
     why = Unreadable.REFUSED
 
 
+class TableAbsentError(DatabaseRefusedError):
+    """There is no such database, table or column."""
+
+    why = Unreadable.ABSENT
+
+
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The address of a cluster's database, and the login."""
 
@@ -476,7 +482,7 @@ def _explain(error: Exception, settings: DatabaseSettings, table: str = "") -> D
             " set tls_ca to the authority of its certificate, and host to a name in that"
         )
     if code in ABSENT:
-        return DatabaseRefusedError(f"{settings.where} is not a VICIdial database that hotdesk can read: {message}")
+        return TableAbsentError(f"{settings.where} is not a VICIdial database that hotdesk can read: {message}")
     if isinstance(code, int) and code and code not in PASSING and code not in OF_THE_CLIENT:
         return DatabaseRefusedError(
             f"{settings.where} refuses a statement of hotdesk's: {message} ({code}); see docs/guide/database.md"
