@@ -34,7 +34,15 @@ settings.load_profile("repeatable")
 THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 
 LONGEST = (
-    *("tests/faults/", "tests/simulation/", "tests/scenarios/", "tests/stream/", "tests/hotdesk/", "tests/page/"),
+    *(
+        "tests/bench/",
+        "tests/faults/",
+        "tests/simulation/",
+        "tests/scenarios/",
+        "tests/stream/",
+        "tests/hotdesk/",
+        "tests/page/",
+    ),
     *("tests/soak/", "tests/packaging/", "tests/hook/", "tests/dashboards/", "tests/helm/", "tests/simulator/"),
 )
 """What takes longest begins first, so that nothing long is left for one process at the end."""
