@@ -82,7 +82,7 @@ _Ordering = Callable[..., Coroutine[Any, Any, OrderAnswer]]
 
 
 def _journalled(order: _Ordering) -> _Ordering:
-    """Have a refused order written to the journal; one that is accepted is a decision."""
+    """Write a refused order to the journal; one that is accepted is a decision."""
 
     @wraps(order)
     async def given(orderer: "Orderer", cluster: str, *about: Any) -> OrderAnswer:  # noqa: ANN401 # whatever the order has
