@@ -137,6 +137,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run the command within this process, in an empty folder: `command("check", HOTDESK_API_PORT="1")`."""
     monkeypatch.chdir(tmp_path)
     handlers = list(logging.getLogger().handlers)
+    # a hotdesk that runs in this process too has a journal of its own, which is not what the command said
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
     def run(*arguments: str, **environment: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["hotdesk", *arguments])
