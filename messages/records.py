@@ -54,6 +54,10 @@ class Stamped(Record, frozen=True, kw_only=True, gc=False):
     """Number of the poll within that epoch."""
 
 
+class Row(Stamped, frozen=True, kw_only=True, gc=False):
+    """A row of VICIdial's tables that a poll reports as changed."""
+
+
 # --- observations -----------------------------------------------------------------------------------------------
 
 
@@ -197,7 +201,7 @@ def is_wrapup(status: str, lead_id: int) -> bool:
     return status == AgentStatus.PAUSED and lead_id > 0
 
 
-class AgentSession(Stamped, frozen=True, kw_only=True, gc=False):
+class AgentSession(Row, frozen=True, kw_only=True, gc=False):
     """Key `cluster/agent/USER`: one row of `vicidial_live_agents`. A tombstone: the session ended."""
 
     live_agent_id: Whole
@@ -238,7 +242,7 @@ NO_PEER_STATUS = frozenset({"", "UNKNOWN"})
 """Values of `phones.peer_status` on a dialer whose scripts do not write it."""
 
 
-class Phone(Stamped, frozen=True, kw_only=True, gc=False):
+class Phone(Row, frozen=True, kw_only=True, gc=False):
     """Key `cluster/phone/LOGIN`: the row of `phones` that a login names."""
 
     login: str
@@ -260,7 +264,7 @@ class AliasDefect(Code):
     LIST_CUT = "list_cut"
 
 
-class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
+class PhoneAlias(Row, frozen=True, kw_only=True, gc=False):
     """Key `cluster/alias/ID`: one login that stands for several phones."""
 
     alias_id: str
@@ -270,7 +274,7 @@ class PhoneAlias(Stamped, frozen=True, kw_only=True, gc=False):
     defects: tuple[AliasDefect, ...] = ()
 
 
-class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
+class Campaign(Row, frozen=True, kw_only=True, gc=False):
     """Key `cluster/campaign/ID`: how a campaign wants its agents grouped."""
 
     campaign_id: str
@@ -278,7 +282,7 @@ class Campaign(Stamped, frozen=True, kw_only=True, gc=False):
     grouping_limit: Whole = 50
 
 
-class SystemSettings(Stamped, frozen=True, kw_only=True, gc=False):
+class SystemSettings(Row, frozen=True, kw_only=True, gc=False):
     """Key `cluster/settings`: `system_settings`, the weight container, and what this schema lacks."""
 
     grouping_limit: Whole = 100
@@ -564,6 +568,8 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     outage_since_ms: Whole | None = None
     health: FleetHealth | None = None
     """The detector's state, from which the next owner goes on."""
+    acts: bool | None = None
+    """The owner's mode is act; None: an older owner, which does not say."""
 
 
 # --- incidents, actions ----------------------------------------------------------------------------------------

@@ -72,6 +72,12 @@ class DatabaseRefusedError(DatabaseError):
     why = Unreadable.REFUSED
 
 
+class TableAbsentError(DatabaseRefusedError):
+    """There is no such database, table or column."""
+
+    why = Unreadable.ABSENT
+
+
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The address of a cluster's database, and the login."""
 
@@ -146,8 +152,9 @@ TABLES = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 11, "phones": 7, "aliases": 3, "secrets": 3}
-"""Statements whose rows come packed, and their number of columns."""
+PACKED = {"agents": 1, "phones": 7, "aliases": 3, "secrets": 3}
+"""Statements whose rows come packed, and the number of columns to split each into. An agent's row is split once it has
+changed (`collectors.sessions`)."""
 
 PACKED_BYTES = 64 * 1024 * 1024
 """Most bytes of a packed value; the server's max_allowed_packet may allow less."""
@@ -401,8 +408,10 @@ class VicidialDatabase:
 
     def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Row]:
         rows: list[Row] = []
+        columns = PACKED[name]
         for counted, value in packed:
-            found = [tuple(row.split(b"\x1f")) for row in value.split(b"\x1e")] if value is not None else []
+            lines = value.split(b"\x1e") if value is not None else []
+            found = [(line,) for line in lines] if columns == 1 else [tuple(line.split(b"\x1f")) for line in lines]
             if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
                     f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
@@ -410,7 +419,6 @@ class VicidialDatabase:
                 )
             rows += found
         # A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
-        columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
     def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:
@@ -473,7 +481,7 @@ def _explain(error: Exception, settings: DatabaseSettings, table: str = "") -> D
             " set tls_ca to the authority of its certificate, and host to a name in that"
         )
     if code in ABSENT:
-        return DatabaseRefusedError(f"{settings.where} is not a VICIdial database that hotdesk can read: {message}")
+        return TableAbsentError(f"{settings.where} is not a VICIdial database that hotdesk can read: {message}")
     if isinstance(code, int) and code and code not in PASSING and code not in OF_THE_CLIENT:
         return DatabaseRefusedError(
             f"{settings.where} refuses a statement of hotdesk's: {message} ({code}); see docs/guide/database.md"

@@ -11,7 +11,7 @@ from controller.core.observed import Folded
 from controller.core.plan import Plan
 from controller.core.policy import Policy
 from messages.codes import DecisionCode
-from messages.records import DeadLetter, Decision
+from messages.records import DeadLetter, Decision, Row
 from messages.topics import Topic, partition_of
 from stream.entries import entry_of
 from stream.log import Entry
@@ -109,9 +109,10 @@ class Clusters:
             live: this process has caught up with the log; before that, it decides nothing and no poll is fresh.
         """
         folded = FoldedBatch([], {}, set(), {})
+        results = folded.results
         for news in batch:
             counted = self._fold_one(news, folded, now, live=live)
-            folded.results[counted] = folded.results.get(counted, 0) + 1
+            results[counted] = results.get(counted, 0) + 1
         if live:
             for name in folded.polled & self.by_name.keys():
                 self._decide(self.by_name[name], folded, now)
@@ -119,6 +120,9 @@ class Clusters:
         return folded
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:
+        if isinstance(news, Row):  # nearly all records: nothing is decided until the poll that closes them
+            waits = (self.by_name.get(news.cluster) or self._add(news.cluster)).state.fold(news)
+            return news.cluster, Result.STALE if waits is Folded.STALE else Result.FOLDED
         if isinstance(news, Undecodable):
             return self._keep_undecodable(news), Result.DEAD
         if self._newer:
@@ -147,13 +151,17 @@ class Clusters:
         """Return the cluster of a record, adding it if it is new; None if such a record adds none."""
         cluster = self.by_name.get(name)
         if cluster is None and not isinstance(news, Tombstone | Decision):
-            cluster = self.by_name[name] = Cluster(
-                name,
-                self._policies.get(name, DEFAULT_POLICY),
-                self.me,
-                owned=partition_of(name, self._partitions) in self._owned,
-                decisions=self._ahead.pop(name, no_decisions()),
-            )
+            return self._add(name)
+        return cluster
+
+    def _add(self, name: str) -> Cluster:
+        self.by_name[name] = cluster = Cluster(
+            name,
+            self._policies.get(name, DEFAULT_POLICY),
+            self.me,
+            owned=partition_of(name, self._partitions) in self._owned,
+            decisions=self._ahead.pop(name, no_decisions()),
+        )
         return cluster
 
     def _keep_decision(self, name: str, news: News, *, live: bool) -> None:

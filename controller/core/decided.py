@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from controller.core.claims import login_of
-from controller.core.observed import Entity, Observed
+from controller.core.observed import Observed
 from controller.core.orders import Orders
 from controller.core.slots import Slots
 from messages import keys
@@ -20,6 +20,7 @@ from messages.records import (
     LoginSlot,
     Relogin,
     ReloginStage,
+    Row,
     ScreenRestore,
     ServerIp,
 )
@@ -184,7 +185,7 @@ class Decided:
         self.slots_ended.pop(user.lower(), None)
         self.logins.pop(user.lower(), None)
 
-    def end_slots(self, changes: list[Entity | Key], observed: Observed) -> None:
+    def end_slots(self, changes: list[Row | Key], observed: Observed) -> None:
         """Turn slots into logins, and end slots and logins, by the changes of a poll."""
         if not (self.slots or self.logins):
             return

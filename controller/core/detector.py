@@ -20,7 +20,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from controller.core.fleet_brake import fleet_brake, lets_go, settles
+from controller.core.fleet_brake import FleetBrake, fleet_brake, lets_go, settles
 from controller.core.orders import Orders
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -89,6 +89,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
     if poll.epoch != before.epoch or not 0 <= gap_ms <= GAP_SECONDS * 1000:
         steady_since_ms = now_ms
     plain_since_ms = now_ms - round(policy.stalled_after_seconds * 1000)
+    may_drain = bool(orders.drains or policy.windows)
     dialers: dict[ServerIp, DialerHealth] = {}
     doubtful: list[DialerReading] = []
     for dialer in poll.dialers:
@@ -98,7 +99,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         if (
             known is not None
             and _simply_up(known, dialer, plain_since_ms)
-            and not _to_drain(dialer, policy, orders, poll.wall_ms)
+            and not (may_drain and _to_drain(dialer, policy, orders, poll.wall_ms))
         ):
             dialers[dialer.server_ip] = known
         else:
@@ -121,7 +122,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             drain=_to_drain(dialer, policy, orders, poll.wall_ms),
             fenced=dialer.server_ip in fenced,
         )
-    brake = fleet_brake(before, dialers, orders, now_ms)
+    brake = fleet_brake(before, dialers, orders, now_ms) if doubtful else FleetBrake()
     counted_since_ms = before.counted_since_ms
     if lets_go(before, brake):
         counted_since_ms = now_ms

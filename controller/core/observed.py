@@ -26,14 +26,12 @@ from messages.records import (
     Phone,
     PhoneAlias,
     Poll,
+    Row,
     ServerIp,
     SystemSettings,
     UnreadTable,
 )
 from messages.topics import Key
-
-Entity = AgentSession | Phone | PhoneAlias | Campaign | SystemSettings
-"""A row that a poll reports as changed."""
 
 LEAST_SHARE = 1e-9
 """A dialer with a smaller share of the weights counts as unweighted: a load divided by so little overflows."""
@@ -75,7 +73,7 @@ class Observed:
     outage: Outage | None = None
     health: FleetHealth = field(default_factory=FleetHealth)
     """The states of the dialers by `controller.core.detector`; empty before its first verdicts."""
-    _waiting: list[tuple[Stamp, Entity | Key]] = field(default_factory=list)
+    _waiting: list[tuple[Stamp, Row | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
 
@@ -104,10 +102,12 @@ class Observed:
         ]
         return sum(up) / len(up) if up else None
 
-    def fold(self, record: Observation) -> tuple[Folded, list[Entity | Key]]:
+    def fold(self, record: Observation) -> tuple[Folded, list[Row | Key]]:
         """Fold one observation; return its effect, and the changed rows if it closed a poll."""
         stamp = (record.epoch, record.sequence)
         match record:
+            case Row():
+                return self.wait(stamp, record), []
             case Poll():
                 return self._close(record, stamp)
             case Outage():
@@ -117,21 +117,20 @@ class Observed:
                 return Folded.OUTAGE, []
             case EpochClaim():
                 return Folded.WAITS, []
-            case _:
-                return self._wait(stamp, record), []
 
     def fold_end(self, key: Key, stamp: Stamp) -> Folded:
         """Fold the tombstone of `key`."""
-        return self._wait(stamp, key)
+        return self.wait(stamp, key)
 
-    def _wait(self, stamp: Stamp, news: Entity | Key) -> Folded:
-        if stamp <= self.stamp or stamp < self._seen:
+    def wait(self, stamp: Stamp, news: Row | Key) -> Folded:
+        """Keep a row, or the key that ended, until the poll that closes it."""
+        if stamp < self._seen or stamp <= self.stamp:
             return Folded.STALE
         self._seen = stamp
         self._waiting.append((stamp, news))
         return Folded.WAITS
 
-    def _close(self, poll: Poll, stamp: Stamp) -> tuple[Folded, list[Entity | Key]]:
+    def _close(self, poll: Poll, stamp: Stamp) -> tuple[Folded, list[Row | Key]]:
         if stamp <= self.stamp or stamp < self._seen:
             return Folded.STALE, []
         # Compaction removes polls, but not all records that they closed; the next remaining poll closes them all.
@@ -157,11 +156,12 @@ class Observed:
         self._seen = stamp
         return Folded.POLL, closed
 
-    def _file(self, news: Entity | Key) -> None:
+    def _file(self, news: Row | Key) -> None:
         match news:
             case AgentSession():
                 self.agents[compared(news.user)] = news
-                self.newest_session = max(self.newest_session, news.live_agent_id)
+                if news.live_agent_id > self.newest_session:  # noqa: PLR1730 # `max` costs as much as all else here
+                    self.newest_session = news.live_agent_id
             case Phone():
                 self.phones[compared(news.login)] = news
             case PhoneAlias():
@@ -208,7 +208,7 @@ def stalled_seconds(heartbeat: Heartbeat | None, now_ms: int) -> float | None:
     return max(0, now_ms - since_ms) / 1000
 
 
-def is_session(news: Entity | Key) -> bool:
+def is_session(news: Row | Key) -> bool:
     """Return True for the change or the end of an agent's session."""
     return isinstance(news, AgentSession) or (isinstance(news, Key) and news.kind == KIND_AGENT)
 

@@ -13,11 +13,11 @@ from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
+    Acknowledge,
     AgentPause,
-    AgentSession,
+    AnyOrder,
     AnyRecord,
     Arrival,
-    Campaign,
     DeadLetter,
     Decision,
     EpochClaim,
@@ -27,13 +27,13 @@ from messages.records import (
     Incident,
     LoginSlot,
     Outage,
-    Phone,
-    PhoneAlias,
     Poll,
     RankingSnapshot,
     Relogin,
+    Row,
     ScreenRestore,
-    SystemSettings,
+    Unbrake,
+    Unfence,
 )
 from messages.topics import Topic
 
@@ -44,6 +44,8 @@ class Published(NamedTuple):
     stamp: Stamp = NEVER
     owner: str = ""
     owner_url: str = ""
+    acts: bool | None = None
+    """The owner's mode is act; None: it does not say."""
 
 
 NOT_PUBLISHED = Published()
@@ -63,6 +65,18 @@ class ClusterState:
         """True if nothing at all is known: the cluster was forgotten."""
         return self.observed.poll is None and self == ClusterState(self.cluster)
 
+    def is_in_force(self, order: AnyOrder) -> bool:
+        """Return False for an order whose incident, brake or fence is over: it stands, and means nothing any more."""
+        match order:
+            case Acknowledge():
+                return order.incident in self.decided.incidents
+            case Unbrake():
+                return order.bad_since_ms == self.observed.health.bad_since_ms
+            case Unfence():
+                fence = self.decided.fences.get(order.server_ip)
+                return fence is not None and fence.planned_at_ms == order.planned_at_ms
+        return True
+
     def fold(self, news: AnyRecord | Tombstone) -> Folded:
         """Fold one record of this cluster; only this function knows which part of the state each type changes.
 
@@ -70,16 +84,9 @@ class ClusterState:
             The effect. Any record but an observation takes effect at once.
         """
         match news:
-            case (
-                Poll()
-                | Outage()
-                | EpochClaim()
-                | AgentSession()
-                | Phone()
-                | PhoneAlias()
-                | Campaign()
-                | SystemSettings()
-            ):
+            case Row():  # nearly all records
+                return self.observed.wait((news.epoch, news.sequence), news)
+            case Poll() | Outage() | EpochClaim():
                 folded, changes = self.observed.fold(news)
                 if folded is Folded.POLL:
                     self.decided.end_slots(changes, self.observed)
@@ -108,7 +115,7 @@ class ClusterState:
         stamp = (ranking.epoch, ranking.sequence)
         if stamp < self.published.stamp:
             return Folded.STALE  # a former owner's last ranking, arriving late
-        self.published = Published(stamp, ranking.owner, ranking.owner_url)
+        self.published = Published(stamp, ranking.owner, ranking.owner_url, ranking.acts)
         if ranking.health is not None:
             self.observed.health = ranking.health  # a new owner goes on from there
         return Folded.RECORDED

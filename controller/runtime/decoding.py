@@ -68,7 +68,9 @@ def read(stored: Stored) -> News:
 
 def _read_record(stored: Stored, value: bytes) -> News:
     record = decode(stored.topic, value)
-    waited = dict(stored.headers).get(WAITED_HEADER) if stored.headers else None
+    if not stored.headers:
+        return record
+    waited = dict(stored.headers).get(WAITED_HEADER)
     if isinstance(record, Poll) and waited is not None:
         return msgspec.structs.replace(record, waited_ms=decode_wait(waited))
     return record

@@ -28,7 +28,7 @@ from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import ask, open_api
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import open_log
-from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, unknown_variables
 from hotdesk.tls import trust
 from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
@@ -65,6 +65,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
     """Yield the findings one after the other; a fault does not stop the rest."""
+    for variable, meant in unknown_variables(os.environ).items():
+        remedy = f"did you mean {meant}?" if meant else "see docs/reference/settings.md"
+        yield Finding(
+            verdict=Verdict.NOTE, subject="settings", what=f"{variable} is no setting: ignored", remedy=remedy
+        )
     yield from _check_log(log)
     yield _check_api(api)
     if not clusters:

@@ -59,6 +59,10 @@ HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
 """Agents in a hurry: a minute shows as much as a shift."""
 
 
+FIRST_POLL_SECONDS = 10.0
+"""Time for the first poll to come in."""
+
+
 class DemoError(HotdeskError):
     """The demonstration could not be set up."""
 
@@ -98,6 +102,10 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
             lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, sip_port=sip_port
         )
         stack.enter_context(cluster)
+        # until the first poll its page is none
+        until_at = time.monotonic() + FIRST_POLL_SECONDS
+        while picks.ranking() is None and time.monotonic() < until_at and not end.wait(0.05):
+            pass
         console.print(joined(("status page: ", ""), (f"{service.url}/clusters/{CLUSTER}", "bold")))
         console.print(shown(f"the API answers at {service.url}, for example"))
         console.print(shown(f"  {service.url}/v1/clusters/{CLUSTER}/ranking"))

@@ -63,7 +63,7 @@ topics = App(
 app.command(topics)
 app.register_install_completion_command()
 for group, commands_of_group in (
-    (LOOK, (*views.COMMANDS, orders.incidents, replay)),
+    (LOOK, (*views.COMMANDS, orders.incidents, orders.orders, replay)),
     (INTERVENE, orders.COMMANDS),
     (SET_UP, (orders.forget,)),
 ):
@@ -161,6 +161,8 @@ def rank(
             because(phone.ineligible_because),
         )
     Console().print(rows)
+    if ranking.stale:
+        say(f"Nothing is known now: {ranking.why_stale}. The facts are as of the last poll, and VICIdial chooses.")
 
 
 @app.command(group=SET_UP)
@@ -284,6 +286,8 @@ def main() -> None:
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
+    for variable, meant in settings.unknown_variables(os.environ).items():
+        log.warning("a variable looks like a setting, and is none: ignored", variable=variable, meant=meant)
     reload = Asked()
     with (
         asked_to_end() as end,

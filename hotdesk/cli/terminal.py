@@ -24,6 +24,7 @@ __all__ = [
     "Live",
     "RenderableType",
     "Table",
+    "agrees",
     "complain",
     "complain_of",
     "joined",
@@ -69,6 +70,11 @@ def row(to: Table, *cells: object, style: str = "") -> None:
 def say(text: str) -> None:
     """Print one line."""
     print(printable(text))
+
+
+def agrees(question: str) -> bool:
+    """Ask a question that only `y` or `yes` answers with yes."""
+    return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
 
 
 def complain(text: str) -> None:

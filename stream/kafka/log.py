@@ -439,6 +439,6 @@ def _stored(topic: Topic, record: Any) -> Stored:  # noqa: ANN401 - kafka-python
         offset=record.offset,
         key=(record.key or b"").decode(errors="replace"),
         value=record.value,
-        headers=tuple((name, value or b"") for name, value in record.headers),
+        headers=tuple([(name, value or b"") for name, value in record.headers]) if record.headers else (),
         appended_at_ms=record.timestamp,
     )
