@@ -26,7 +26,7 @@ from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, CLUSTER, grants, site, until
 from tests.support.shift import AT_WORK, Shift, shift
 
-OFTEN = {"moves_of_a_user": "50"}
+OFTEN = {"moves_of_a_user": "20"}
 """When fifty dialers die within minutes, some agents are on several of them."""
 BETWEEN_SECONDS = 2.3
 """Between two deaths; not a multiple of a poll. Each dialer is away for half a minute, and fewer than half must be."""

@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 60.0
 
 
 class Place(NamedTuple):
-    """What a benchmark runs on."""
+    """The servers and the folder of a benchmark."""
 
     servers: Servers
     folder: Path

@@ -157,15 +157,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def refuse_what_defeats_it(self) -> None:
         """Refuse settings of which each by itself is right, and with which hotdesk would be of no use.
 
+        An `act` in which nothing is probed is none of them: orders are carried out, and `check` says what is not.
+
         Raises:
             SettingsError: it says which, and what to set instead.
         """
-        asks_somebody = self.sip or self.ami_user or any(each.sip for each in self.probes.values())
-        if self.mode == "act" and not asks_somebody and not self.act_on_heartbeat_alone:
-            raise SettingsError(
-                'mode is "act" and nothing is probed: a stalled heartbeat alone does not prove that a dialer is dead,'
-                " so no agent would ever leave one; leave out sip = false, set ami_user, or set act_on_heartbeat_alone"
-            )
         if covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
                 "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
