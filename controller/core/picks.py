@@ -27,6 +27,10 @@ class PickRequest(NamedTuple):
     campaign_id: str = ""
     screen: str = ""
     """A digest of something that only the asking screen knows; empty: not known."""
+    visitor: str = ""
+    """The visitor of the login page, as a keyed hash of their address; empty: not known."""
+    no_user: bool = False
+    """VICIdial has no such user, or none who may log in."""
 
 
 class Picked(NamedTuple):
@@ -58,7 +62,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     reserved = state.decided.slots.of(request.user)
     if reserved is not None and reserved.planned:
         return _pick_while_moved(state, policy, reserved, request, by)
-    if reserved is not None and _still_good(state, policy, reserved, request):
+    if reserved is not None and _answers(state, policy, reserved, request):
         claimed = with_claim(reserved, _claim(request, reserved.phone_login, reserved.server_ip), by)
         if claimed is reserved:
             return Picked(reserved, None)
@@ -72,19 +76,38 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
             state.decided.slots.add(reserved)
             return best
         slot = _slot_for(state, policy, request, best, by, () if reserved is None else reserved.claims)
+        if reserved is not None and reserved.visitor == request.visitor:
+            # the time that the login takes to show began with the first form
+            slot = msgspec.structs.replace(slot, handed_out_at_ms=reserved.handed_out_at_ms, replaces=reserved.replaces)
     state.decided.reserve(slot)
     return Picked(slot, slot)
 
 
+def _answers(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
+    """Return True if a user's slot answers a request too: the same form, sent again within moments.
+
+    Whoever typed the user's name earlier, or elsewhere, has not chosen where that user logs in.
+    """
+    again = reserved.visitor == request.visitor and state.decided.slots.weighs(reserved)
+    return again and _still_good(state, policy, reserved, request)
+
+
 def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPhone | Refused:
-    ranking = rank_alias(state, policy, request.alias, request.campaign_id)
-    if ranking is None:
+    logins = resolve(state.observed, request.alias)
+    if not logins:
         return Refused(NoPick.UNKNOWN_ALIAS, ())
+    ranking = rank_phones(state, policy, logins, request.campaign_id, request.visitor)
     return ranking.best or Refused(NoPick.NO_DIALER, ranking.phones)
 
 
 def _claim(request: PickRequest, phone_login: str, server_ip: ServerIp) -> LoginClaim:
-    return LoginClaim(alias_id=request.alias, phone_login=phone_login, server_ip=server_ip, screen=request.screen)
+    return LoginClaim(
+        alias_id=request.alias,
+        phone_login=phone_login,
+        server_ip=server_ip,
+        screen=request.screen,
+        visitor=request.visitor,
+    )
 
 
 def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
@@ -106,6 +129,8 @@ def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
         handed_out_at_ms=state.observed.observed_at_ms,
         until_ms=state.observed.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
+        visitor=request.visitor,
+        weighs=session is None and not request.no_user and compared(request.alias) in state.observed.aliases,
         claims=claims,
         login=state.decided.logins.get(request.user.lower()),
         screen=request.screen,
@@ -148,8 +173,8 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
     Each screen that claims the login is answered, as often as it asks, until a new session is seen: which one is the
     agent's is not known, and what is answered is no secret.
     """
-    for slot in state.decided.slots:
-        if slot.planned and screen in _moved_screens(slot):
+    for slot in state.decided.slots.of_moves:
+        if screen in _moved_screens(slot):
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
@@ -174,6 +199,7 @@ def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, reques
     if phone is None or not phone.active or phone.server_ip != reserved.server_ip or dialer is None:
         return False
     state.decided.slots.release(reserved.user)
-    ranking = rank_phones(state, policy, resolve(state.observed, request.alias), request.campaign_id)
+    logins = resolve(state.observed, request.alias)
+    ranking = rank_phones(state, policy, logins, request.campaign_id, request.visitor)
     state.decided.slots.add(reserved)
     return any(each.phone_login == reserved.phone_login and each.rank is not None for each in ranking.phones)

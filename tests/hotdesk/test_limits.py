@@ -32,6 +32,8 @@ def floor(tmp_path: Path) -> Iterator[FedService]:
         token_file=tmp_path / "tokens",
         picks_per_second=SLOW,
         picks_at_once=3,
+        visitor_picks_per_second=SLOW,
+        visitor_picks_at_once=2,
         cluster_picks_per_second=SLOW,
         cluster_picks_at_once=5,
         orders_per_second=SLOW,
@@ -62,9 +64,29 @@ def test_a_client_and_a_cluster_have_so_many_picks(floor: FedService) -> None:
     assert [answer.status_code for answer in picks(floor, OTHER, range(10, 13))] == [201, 201, 429]
     assert floor.client.metric("hotdesk_rate_limited_total", limit="cluster") == 1
     assert floor.client.metric("hotdesk_cluster_slots") == 5
-    # readings, and giving a slot back, always pass
-    assert floor.http.delete(f"{PICKS}/1").status_code == 204
+    # readings always pass
     assert floor.client.ranking() is not None
+
+
+def test_giving_a_slot_back_costs_as_much_as_a_pick(floor: FedService) -> None:
+    (picked,) = picks(floor, WEB, range(1))
+    assert picked.status_code == 201
+    headers = {"authorization": f"Bearer {WEB}"}
+    assert [floor.http.delete(f"{PICKS}/{user}", headers=headers).status_code for user in range(3)] == [204, 204, 429]
+
+
+def test_a_visitor_of_the_login_page_has_so_many_picks_and_the_web_server_serves_the_others(floor: FedService) -> None:
+    statuses = [
+        floor.http.post(
+            PICKS,
+            json={"user": f"{user}", "alias": "desk", "visitor": visitor * 16},
+            headers={"authorization": f"Bearer {WEB}"},
+        ).status_code
+        for user, visitor in enumerate("aaaabb")
+    ]
+    assert statuses == [201, 201, 429, 429, 201, 429], "the last one is the token's limit"
+    limited = {limit: floor.client.metric("hotdesk_rate_limited_total", limit=limit) for limit in ("visitor", "client")}
+    assert limited == {"visitor": 2, "client": 1}
 
 
 def test_a_token_is_counted_where_slots_are_handed_out_too_whoever_says_that_it_was_passed_on(
