@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import Gauge
 
 from controller.api.app import reading_routes
+from controller.api.order_previews import preview_routes
 from controller.api.orders import Orderer, incident_routes, ordering_routes
 from controller.api.owner_client import OwnerClient
 from controller.api.picks import Picker, picking_routes
@@ -61,6 +62,7 @@ class ClusterServer(Part):
             *readiness_routes(clusters, shared.tokens),
             *picking_routes(picker, shared.tokens),
             *ordering_routes(orderer, shared.tokens),
+            *preview_routes(clusters, shared.tokens),
             *purge_routes(
                 shared.log,
                 orderer,

@@ -6,7 +6,9 @@ from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from messages.shown import printable
 
 
 class _StandardError:
@@ -21,6 +23,15 @@ class _StandardError:
             sys.stderr.flush()
 
 
+def _visible(_: object, __: str, event: EventDict) -> EventDict:
+    """Show every character of a line for a terminal; only a traceback has several lines."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if name == "exception" else [value]
+            event[name] = "\n".join(map(printable, lines))
+    return event
+
+
 def configure(*, quiet: bool = False) -> None:
     """Set up logging, once a process. `quiet`: warnings and worse only."""
     shared: list[Processor] = [
@@ -29,13 +40,14 @@ def configure(*, quiet: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=not sys.stderr.isatty()),
         structlog.processors.format_exc_info,
     ]
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer()
+    renderers: list[Processor] = (
+        [_visible, structlog.dev.ConsoleRenderer()]
         if sys.stderr.isatty()
-        else cast("Processor", structlog.processors.JSONRenderer())
+        # which has no character but those of ASCII
+        else [cast("Processor", structlog.processors.JSONRenderer())]
     )
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=False,
@@ -44,7 +56,7 @@ def configure(*, quiet: bool = False) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()

@@ -8,8 +8,9 @@ come by environment or from a file of their own, never by flag and never in the 
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -25,8 +26,9 @@ from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPac
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
-from controller.api.secret_files import read_private, refuse_readable_by_all
-from controller.core.policy import MaintenanceWindow, Policy
+from controller.api.secret_files import ReadableByAllError, read_private, refuse_readable_by_all
+from controller.core.decided import SENT_KEPT
+from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuators import ActuatorSettings
 from hotdesk.errors import SettingsError
 from hotdesk.tls import Certificate
@@ -47,6 +49,10 @@ BROKER = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 """Characters that Kafka allows in a topic's name, with room for the topic itself."""
 
+OTHER_VARIABLES = {"HOTDESK_CONFIG", "HOTDESK_TOKEN", "HOTDESK_LOG_SASL_PASSWORD", "HOTDESK_KAFKA_HOME"}
+"""Variables that are no setting of a table's."""
+OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_\w+)$")
+
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared here, and bound only by an explicit setting
 """Hosts that stand for every address of a machine: to bind to, not to connect to."""
@@ -54,8 +60,11 @@ ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared here, and bound only by an
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
 
-Position = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
-"""Finite, since it is rounded, and not NaN."""
+StalledAfter = Annotated[float, msgspec.Meta(ge=2.5, le=120)]
+"""A sound heartbeat may look stalled for 2 s; and VICIdial itself offers no dialer after 120."""
+
+MovesPerSecond = Annotated[float, msgspec.Meta(ge=1, le=1000)]
+"""It is rounded: with less than one no agent would ever be moved."""
 
 
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
@@ -117,7 +126,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     probes: dict[str, ProbeException] = {}
     max_agents: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_agents_of: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
-    stalled_after_seconds: Position = Policy().stalled_after_seconds
+    stalled_after_seconds: StalledAfter = Policy().stalled_after_seconds
     mode: Literal["advise", "act"] = "advise"
     relogin_via: Literal["sql", "api"] | None = None
     agent_api: tuple[str, ...] = ()
@@ -127,10 +136,10 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     emergency_logout: bool = False
     fence: bool | None = None
     dead_call_status: str = ""
-    moves_per_second: Position = Policy().moves_per_second
+    moves_per_second: MovesPerSecond = Policy().moves_per_second
     act_on_heartbeat_alone: bool = False
-    wrapup_seconds: Annotated[float, msgspec.Meta(ge=0)] = Policy().wrapup_seconds
-    moves_of_a_user: Annotated[int, msgspec.Meta(ge=1)] = Policy().moves_of_a_user
+    wrapup_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = Policy().wrapup_seconds
+    moves_of_a_user: Annotated[int, msgspec.Meta(ge=1, le=SENT_KEPT)] = Policy().moves_of_a_user
     restore_state: bool = Policy().restore_state
     tell_agents: bool = False
     move_on_closed: bool = False
@@ -138,6 +147,24 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __repr__(self) -> str:
         return f"ClusterSettings({self.socket or self.host}/{self.database})"
+
+    def refuse_what_defeats_it(self) -> None:
+        """Refuse settings of which each by itself is right, and with which hotdesk would be of no use.
+
+        Raises:
+            SettingsError: it says which, and what to set instead.
+        """
+        asks_somebody = self.sip or self.ami_user or any(each.sip for each in self.probes.values())
+        if self.mode == "act" and not asks_somebody and not self.act_on_heartbeat_alone:
+            raise SettingsError(
+                'mode is "act" and nothing is probed: a stalled heartbeat alone does not prove that a dialer is dead,'
+                " so no agent would ever leave one; leave out sip = false, set ami_user, or set act_on_heartbeat_alone"
+            )
+        if covers_all_time([each.window() for each in self.maintenance]):
+            raise SettingsError(
+                "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
+                ' really away, or mode = "advise" if no agent is to be moved'
+            )
 
     def database_settings(self) -> DatabaseSettings:
         """Return the collector's settings of the database, with the password from its file.
@@ -449,8 +476,7 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
                     f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
                     f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
                 )
-            if key not in known:
-                raise SettingsError(f"{path}: {name}.{key} is no setting; {name} has {', '.join(sorted(known))}")
+        _refuse_unknown(table, sorted(known), f"{path}: {name}")
     return tables, clusters
 
 
@@ -479,11 +505,46 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
 
 
 def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
+    _refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
+    addresses = table.get("agent_api")
+    if isinstance(addresses, str):  # a variable or a flag
+        table["agent_api"] = addresses.replace(",", " ").split()
     try:
-        return msgspec.convert(table, ClusterSettings, strict=False)
+        made = msgspec.convert(table, ClusterSettings, strict=False)
+        made.refuse_what_defeats_it()
+    except SettingsError as error:
+        raise SettingsError(f"clusters.{name}: {error}") from error
     except msgspec.ValidationError as error:
         detail = str(error).replace(" - at `$.", ": `").replace(" - at `key` in `$.", ": a key of `")
         raise SettingsError(f"clusters.{name} does not fit: {detail}") from error
+    return made
+
+
+def _refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Refuse a setting that there is none of, and name the one that was probably meant."""
+    for key in given:
+        if key not in known:
+            meant = get_close_matches(key, known, 1)
+            perhaps = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
+            raise SettingsError(f"{where}.{key} is no setting: {perhaps}")
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that look like settings and are none, each with the one that was probably meant, or "".
+
+    They are not refused: Kubernetes, for one, puts HOTDESK_API_SERVICE_HOST and its like there for a service.
+    """
+    known = {
+        f"{ENVIRONMENT_PREFIX}{table.upper()}_{each.name.upper()}"
+        for table, kind in TABLES.items()
+        for each in fields(kind)
+    } | OTHER_VARIABLES
+    beginnings = tuple(f"{ENVIRONMENT_PREFIX}{table.upper()}_" for table in TABLES)
+    return {
+        each: next(iter(get_close_matches(each, known, 1, 0.8)), "")
+        for each in environment
+        if each.startswith(beginnings) and each not in known and not OF_KUBERNETES.search(each)
+    }
 
 
 def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
@@ -500,6 +561,8 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
+    except ReadableByAllError as error:
+        raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
 
@@ -516,5 +579,7 @@ def _refuse_key(path: str, what: str) -> None:
     """Refuse a key's file that every account on this machine may read."""
     try:
         refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
+    except ReadableByAllError as error:
+        raise SettingsError(f"{what} {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{what} {path} cannot be read: {error}") from error

@@ -59,6 +59,8 @@ class Unreadable(Code):
     """It did not answer within the time limit: somebody has locked it, or reads it for long."""
     CRASHED = "crashed"
     REFUSED = "refused"
+    ABSENT = "absent"
+    """There is no such table or column: renamed, dropped, or of another VICIdial."""
     UNREACHABLE = "unreachable"
 
 

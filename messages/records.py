@@ -575,6 +575,8 @@ class RankingSnapshot(Record, frozen=True, kw_only=True, gc=False):
     outage_since_ms: Whole | None = None
     health: FleetHealth | None = None
     """The detector's state, from which the next owner goes on."""
+    acts: bool | None = None
+    """The owner's mode is act; None: an older owner, which does not say."""
 
 
 # --- incidents, actions ----------------------------------------------------------------------------------------

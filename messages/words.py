@@ -107,6 +107,7 @@ UNREADABLE: Mapping[Unreadable, Words] = {
     Unreadable.LOCKED: Words("locked, or being read for long", "SHOW FULL PROCESSLIST says by whom"),
     Unreadable.CRASHED: Words("crashed", "REPAIR TABLE mends it"),
     Unreadable.REFUSED: Words("refused", "run the GRANT statements of docs/guide/database.md"),
+    Unreadable.ABSENT: Words("absent, or renamed", "see what was done to that table; VICIdial needs it too"),
     Unreadable.UNREACHABLE: Words("unreachable", "see how many connections the server allows hotdesk's account"),
 }
 

@@ -4,6 +4,8 @@ Where tests run in several processes, files are shared out between them, and the
 keeps in them has a name of its own, and whoever stops a server or changes it for all starts another one.
 """
 
+import logging
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -11,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
+from hotdesk.cli import main as cli
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from tests.support.commands import Command, Outcome
 from tests.support.failover_run import FailoverRun, failover_run
-from tests.support.processes import COMMAND, Process, Site, Start, site
+from tests.support.processes import COMMAND, Process, Site, Start, clean_environment, site
 from tests.support.servers import Borrowed, Lender, Servers
 
 # A run can be repeated, and a busy machine is no error. With `--hypothesis-profile=thorough` it looks longer, and each
@@ -117,6 +122,27 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return process
 
         yield start_it
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Run the command within this process, in an empty folder: `command("check", HOTDESK_API_PORT="1")`."""
+    monkeypatch.chdir(tmp_path)
+    handlers = list(logging.getLogger().handlers)
+
+    def run(*arguments: str, **environment: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["hotdesk", *arguments])
+        with monkeypatch.context() as patch:
+            patch.setattr("os.environ", clean_environment({"COLUMNS": "300"} | environment))
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        said = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
+
+    yield run
+    # `run` and its like let this process speak to streams that are closed by now.
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

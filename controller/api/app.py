@@ -26,7 +26,7 @@ from litestar.status_codes import (
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controller.api.auth import BEARER, SECURED, age_ms, cluster_or_404, needs
+from controller.api.auth import BEARER, SECURED, age_ms, cluster_or_404, known_or_503, needs
 from controller.api.errors import guarded
 from controller.api.picks import refusal
 from controller.api.schemas import (
@@ -43,8 +43,9 @@ from controller.api.schemas import (
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import DECISIONS_KEPT
 from controller.core.clusters import Clusters
-from controller.core.explanations import Explanation, explain, sentence_about
+from controller.core.explanations import Explanation, explain, sentence_about, why_unknown
 from controller.core.picks import Refused, rank_alias
+from controller.core.tones import tone_of
 from messages.codes import NoPick
 from messages.records import Decision
 
@@ -172,6 +173,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
                 age_ms=age_ms(cluster, now),
                 owned=cluster.owned,
                 summary=sentence_about(cluster.state, stale=cluster.stale(now)),
+                tone=tone_of(cluster.state, stale=cluster.stale(now)),
             )
             for name, cluster in sorted(clusters.by_name.items())
         ]
@@ -213,7 +215,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         summary="The phones of an alias, the next pick first, with every reason against each",
         guards=guards,
         security=SECURED,
-        responses=guarded(HTTPStatus.NOT_FOUND),
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     async def alias_ranking(
         cluster: FromPath[str],
@@ -223,6 +225,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         found, now = cluster_or_404(clusters, cluster), time.monotonic()
         ranked = rank_alias(found.state, found.policy, alias, campaign)
         if ranked is None:
+            known_or_503(found)
             raise refusal(Refused(NoPick.UNKNOWN_ALIAS, ()), alias)
         return AliasAnswer(
             cluster=cluster,
@@ -230,6 +233,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
             campaign=campaign,
             age_ms=age_ms(found, now),
             stale=found.stale(now),
+            why_stale=why_unknown(found.state) if found.stale(now) else "",
             forced_by=ranked.forced_by,
             phones=tuple(PhoneAnswer(**phone._asdict()) for phone in ranked.phones),
         )
@@ -240,12 +244,13 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         summary="Explain the dialer, agent or alias of this name, in words",
         guards=guards,
         security=SECURED,
-        responses=guarded(HTTPStatus.NOT_FOUND),
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     async def explanations(cluster: FromPath[str], name: Name) -> list[Explanation]:
         found = cluster_or_404(clusters, cluster)
         explained = explain(found.state, found.policy, found.decisions, name, stale=found.stale(time.monotonic()))
         if not explained:
+            known_or_503(found)
             raise ProblemDetailsException(
                 status_code=HTTP_404_NOT_FOUND,
                 title="unknown name",

@@ -9,7 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.plugins.problem_details import ProblemDetailsException
-from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
+from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import Guard
 
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
@@ -17,6 +17,7 @@ from controller.api.owner_client import UNKNOWN_CLUSTER
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
+from controller.core.explanations import why_nothing_is_known
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -104,6 +105,21 @@ def cluster_or_404(clusters: Clusters, name: str) -> Cluster:
         known = ", ".join(sorted(clusters.by_name)) or "none yet"
         raise ProblemDetailsException(
             status_code=404, title=UNKNOWN_CLUSTER, detail=f"no observations of cluster {name!r}; known: {known}"
+        )
+    return cluster
+
+
+def known_or_503(cluster: Cluster) -> Cluster:
+    """Return a cluster of which something is known.
+
+    Raises:
+        ProblemDetailsException: nothing was ever read of it, and why: any answer would be about nothing.
+    """
+    if why := why_nothing_is_known(cluster.state):
+        raise ProblemDetailsException(
+            status_code=HTTP_503_SERVICE_UNAVAILABLE,
+            title="nothing is known",
+            detail=f"nothing is known of {cluster.name} yet: {why}",
         )
     return cluster
 

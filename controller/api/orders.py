@@ -16,8 +16,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.status_codes import (
     HTTP_202_ACCEPTED,
-    HTTP_404_NOT_FOUND,
-    HTTP_409_CONFLICT,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 from litestar.types import ControllerRouterHandler
@@ -25,12 +23,22 @@ from msgspec.structs import replace
 
 from controller.api.auth import SECURED, AnyRequest, Client, client_of, cluster_or_404, needs, too_many
 from controller.api.errors import WITH_A_BODY, guarded
+from controller.api.order_subjects import (
+    JustGiven,
+    brake_of,
+    dialer_of,
+    incident_of,
+    key_to_take_back,
+    no_such_order,
+    session_of,
+    standing_fence_of,
+)
 from controller.api.rate_limits import Limit
-from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody
+from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderAnswer, OrderBody
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
-from controller.core.fences import STANDING
+from controller.core.previews import ordered_words, taken_back_words
 from controller.runtime.metrics import ControllerInstruments, Limited
 from messages.codes import DecisionCode
 from messages.keys import key_of
@@ -43,7 +51,6 @@ from messages.records import (
     Move,
     Pause,
     Resynchronise,
-    ServerIp,
     Unbrake,
     Unfence,
 )
@@ -87,79 +94,62 @@ class Orderer:
         self._limit = limit
         self._instruments = instruments
         self._clock_ms = clock_ms
+        self._given = JustGiven()
 
-    async def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order the collector to publish everything again."""
-        self.admit_order(cluster, client)
-        await self._order(Resynchronise(**self._common(cluster, body)), client)
+        found = self.admit_order(cluster, client)
+        return await self._order(found, Resynchronise(**self._common(cluster, body)), client)
 
-    async def pause(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def pause(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Suspend automatic moves."""
-        self.admit_order(cluster, client)
-        await self._order(Pause(**self._common(cluster, body)), client)
+        found = self.admit_order(cluster, client)
+        return await self._order(found, Pause(**self._common(cluster, body)), client)
 
-    async def resume(self, cluster: str, body: OrderBody, client: Client) -> None:
-        """Resume automatic moves."""
-        self.admit_order(cluster, client)
-        await self._revoke(Pause(**self._common(cluster, body)), client)
-
-    async def drain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
+    async def drain(self, cluster: str, dialer: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order a dialer to be emptied."""
-        _require_dialer(self.admit_order(cluster, client), server_ip)
-        await self._order(Drain(**self._common(cluster, body), server_ip=server_ip), client)
+        found = self.admit_order(cluster, client)
+        server_ip = dialer_of(found, dialer)
+        return await self._order(found, Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
-    async def undrain(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
-        """End a drain."""
-        self.admit_order(cluster, client)  # without a check of the dialer, which may be gone by now
-        await self._revoke(Drain(**self._common(cluster, body), server_ip=server_ip), client)
-
-    async def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> None:
+    async def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order an agent's move to the least-loaded of the other dialers."""
-        session = self.admit_order(cluster, client).state.observed.agents.get(user.lower())
-        if session is None:
-            raise ProblemDetailsException(
-                status_code=HTTP_404_NOT_FOUND, title="unknown agent", detail=f"no agent is logged in as {user!r}"
-            )
-        await self._order(
-            Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id), client
-        )
+        found = self.admit_order(cluster, client)
+        session = session_of(found, user)
+        order = Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id)
+        return await self._order(found, order, client)
 
-    async def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> None:
+    async def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> OrderAnswer:
         """Record that a person is working on an incident."""
-        state = self.admit_order(cluster, client).state
-        if incident not in state.decided.incidents:
-            open_ones = ", ".join(sorted(state.decided.incidents)) or "none"
-            raise ProblemDetailsException(
-                status_code=HTTP_404_NOT_FOUND,
-                title="no such open incident",
-                detail=f"{incident!r} is not open; open: {open_ones}",
-            )
+        found = self.admit_order(cluster, client)
+        name = incident_of(found, incident).incident
         until_ms = self._clock_ms() + body.silence_minutes * MINUTE_MS if body.silence_minutes else None
-        await self._order(
-            Acknowledge(**self._common(cluster, body), incident=incident, silence_until_ms=until_ms), client
-        )
+        order = Acknowledge(**self._common(cluster, body), incident=name, silence_until_ms=until_ms)
+        return await self._order(found, order, client)
 
-    async def unbrake(self, cluster: str, body: OrderBody, client: Client) -> None:
+    async def unbrake(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order the release of the present fleet brake."""
-        health = self.admit_order(cluster, client).state.observed.health
-        if health.bad_since_ms is None:
-            raise ProblemDetailsException(
-                status_code=HTTP_409_CONFLICT,
-                title="no brake",
-                detail="no fleet brake holds" + (f", but another reason: {health.brake}" if health.brake else ""),
-            )
-        await self._order(Unbrake(**self._common(cluster, body), bad_since_ms=health.bad_since_ms), client)
+        found = self.admit_order(cluster, client)
+        return await self._order(found, Unbrake(**self._common(cluster, body), bad_since_ms=brake_of(found)), client)
 
-    async def unfence(self, cluster: str, server_ip: ServerIp, body: OrderBody, client: Client) -> None:
+    async def unfence(self, cluster: str, dialer: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order a fenced dialer to be opened again."""
-        fence = self.admit_order(cluster, client).state.decided.fences.get(server_ip)
-        if fence is None or fence.stage not in STANDING:
-            raise ProblemDetailsException(
-                status_code=HTTP_409_CONFLICT, title="no fence", detail=f"hotdesk has not fenced {server_ip}"
-            )
-        await self._order(
-            Unfence(**self._common(cluster, body), server_ip=server_ip, planned_at_ms=fence.planned_at_ms), client
-        )
+        found = self.admit_order(cluster, client)
+        fence = standing_fence_of(found, dialer)
+        order = Unfence(**self._common(cluster, body), server_ip=fence.server_ip, planned_at_ms=fence.planned_at_ms)
+        return await self._order(found, order, client)
+
+    async def take_back(self, cluster: str, kind: str, subject: str, body: OrderBody, client: Client) -> OrderAnswer:
+        """Revoke an order that stands, by its kind and the dialer, agent or incident that it is about."""
+        found = self.admit_order(cluster, client)
+        key = key_to_take_back(found, kind, subject)
+        order = found.state.decided.orders.standing.get(key) or self._given.of(key, time.monotonic())
+        if order is None:
+            raise no_such_order(found, kind, key.name)
+        ended = replace(order, **self._common(cluster, body))
+        await self._give(Entry(Topic.ORDERS, str(key), None), _decision(ended, client, DecisionCode.ORDER_TAKEN_BACK))
+        self._given.drop(key)
+        return OrderAnswer(ordered=taken_back_words(found.state, ended))
 
     async def forget(self, cluster: str, ends: Sequence[Entry], body: OrderBody, client: Client) -> None:
         """Order the end of all records of a cluster; `ends` are their tombstones."""
@@ -192,12 +182,10 @@ class Orderer:
     def _common(self, cluster: str, body: OrderBody) -> dict[str, Any]:
         return {"cluster": cluster, "ordered_at_ms": self._clock_ms(), "by": body.by, "why": body.why}
 
-    async def _order(self, order: AnyOrder, client: Client) -> None:
+    async def _order(self, cluster: Cluster, order: AnyOrder, client: Client) -> OrderAnswer:
         await self._give(entry_of(order), _decision(order, client, DecisionCode.ORDERED))
-
-    async def _revoke(self, order: AnyOrder, client: Client) -> None:
-        ended = Entry(Topic.ORDERS, str(key_of(order)), None)
-        await self._give(ended, _decision(order, client, DecisionCode.ORDER_TAKEN_BACK))
+        self._given.note(order, time.monotonic())
+        return OrderAnswer(ordered=ordered_words(cluster.state, order, acts=cluster.acts))
 
     async def _give(self, entry: Entry, decision: Decision) -> None:
         """Store an order, and its line of the audit."""
@@ -294,44 +282,36 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     order = _route_of(tokens)
 
     @order(post, "/v1/clusters/{cluster:str}/resynchronise", "Have the collector publish everything again")
-    async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
-        await orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
+    async def resynchronise(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> OrderAnswer:
+        return await orderer.resynchronise(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
 
     @order(
         post,
         "/v1/clusters/{cluster:str}/pause",
         "Suspend automatic moves: keep detecting and reporting, but move no one",
     )
-    async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        await orderer.pause(cluster, data, client_of(request, tokens))
-
-    @order(delete, "/v1/clusters/{cluster:str}/pause", "Resume automatic moves")
-    async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> None:
-        await orderer.resume(cluster, OrderBody(by=by, why=why), client_of(request, tokens))
+    async def pause(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> OrderAnswer:
+        return await orderer.pause(cluster, data, client_of(request, tokens))
 
     @order(
         post,
-        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain",
+        "/v1/clusters/{cluster:str}/dialers/{dialer:str}/drain",
         "Empty a dialer: send no new logins there, and move its agents away after their calls",
     )
     async def drain(
-        cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
-    ) -> None:
-        await orderer.drain(cluster, server_ip, data, client_of(request, tokens))
-
-    @order(delete, "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/drain", "Take a drain back")
-    async def undrain(
-        cluster: FromPath[str], server_ip: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
-    ) -> None:
-        await orderer.undrain(cluster, server_ip, OrderBody(by=by, why=why), client_of(request, tokens))
+        cluster: FromPath[str], dialer: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
+    ) -> OrderAnswer:
+        return await orderer.drain(cluster, dialer, data, client_of(request, tokens))
 
     @order(
         post,
         "/v1/clusters/{cluster:str}/agents/{user:str}/move",
         "Move this agent to the least-loaded of the other dialers",
     )
-    async def move(cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        await orderer.move(cluster, user, data, client_of(request, tokens))
+    async def move(
+        cluster: FromPath[str], user: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
+    ) -> OrderAnswer:
+        return await orderer.move(cluster, user, data, client_of(request, tokens))
 
     @order(
         post,
@@ -340,34 +320,65 @@ def ordering_routes(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHa
     )
     async def acknowledge(
         cluster: FromPath[str], incident: FromPath[str], data: JSONBody[AcknowledgeBody], request: AnyRequest
-    ) -> None:
-        await orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
+    ) -> OrderAnswer:
+        return await orderer.acknowledge(cluster, incident, data, client_of(request, tokens))
 
     @order(post, "/v1/clusters/{cluster:str}/unbrake", "Release the present fleet brake")
-    async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> None:
-        await orderer.unbrake(cluster, data, client_of(request, tokens))
+    async def unbrake(cluster: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest) -> OrderAnswer:
+        return await orderer.unbrake(cluster, data, client_of(request, tokens))
+
+    @order(post, "/v1/clusters/{cluster:str}/dialers/{dialer:str}/unfence", "Open a fenced dialer to logins again, now")
+    async def unfence(
+        cluster: FromPath[str], dialer: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
+    ) -> OrderAnswer:
+        return await orderer.unfence(cluster, dialer, data, client_of(request, tokens))
+
+    return [resynchronise, pause, drain, move, acknowledge, unbrake, unfence, *_ends(orderer, tokens)]
+
+
+def _ends(orderer: Orderer, tokens: Tokens) -> list[ControllerRouterHandler]:
+    """Return the routes that take orders back: each at the address at which the order is given."""
+    order = _route_of(tokens)
+
+    async def end(kind: str, of: tuple[str, str], request: AnyRequest, said: tuple[str, str]) -> OrderAnswer:
+        body = OrderBody(by=said[0], why=said[1])
+        return await orderer.take_back(of[0], kind, of[1], body, client_of(request, tokens))
+
+    @order(delete, "/v1/clusters/{cluster:str}/pause", "Resume automatic moves")
+    async def resume(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> OrderAnswer:
+        return await end("pause", (cluster, ""), request, (by, why))
+
+    @order(delete, "/v1/clusters/{cluster:str}/unbrake", "Take the release of the fleet brake back")
+    async def brake(cluster: FromPath[str], request: AnyRequest, by: By = "api", why: Why = "") -> OrderAnswer:
+        return await end("unbrake", (cluster, ""), request, (by, why))
+
+    @order(delete, "/v1/clusters/{cluster:str}/dialers/{dialer:str}/drain", "Take a drain back")
+    async def undrain(
+        cluster: FromPath[str], dialer: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
+    ) -> OrderAnswer:
+        return await end("drain", (cluster, dialer), request, (by, why))
 
     @order(
-        post,
-        "/v1/clusters/{cluster:str}/dialers/{server_ip:str}/unfence",
-        "Open a fenced dialer to logins again, now",
+        delete, "/v1/clusters/{cluster:str}/dialers/{dialer:str}/unfence", "Take an order to open a fenced dialer back"
     )
-    async def unfence(
-        cluster: FromPath[str], server_ip: FromPath[str], data: JSONBody[OrderBody], request: AnyRequest
-    ) -> None:
-        await orderer.unfence(cluster, server_ip, data, client_of(request, tokens))
+    async def fence(
+        cluster: FromPath[str], dialer: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
+    ) -> OrderAnswer:
+        return await end("unfence", (cluster, dialer), request, (by, why))
 
-    return [resynchronise, pause, resume, drain, undrain, move, acknowledge, unbrake, unfence]
+    @order(delete, "/v1/clusters/{cluster:str}/agents/{user:str}/move", "Take the order of a move back, while it waits")
+    async def unmove(
+        cluster: FromPath[str], user: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
+    ) -> OrderAnswer:
+        return await end("move", (cluster, user), request, (by, why))
 
+    @order(delete, "/v1/clusters/{cluster:str}/incidents/{incident:str}/acknowledge", "Take an acknowledgement back")
+    async def unacknowledge(
+        cluster: FromPath[str], incident: FromPath[str], request: AnyRequest, by: By = "api", why: Why = ""
+    ) -> OrderAnswer:
+        return await end("acknowledge", (cluster, incident), request, (by, why))
 
-def _require_dialer(cluster: Cluster, server_ip: str) -> None:
-    if server_ip not in cluster.state.observed.dialers:
-        dialers = ", ".join(sorted(cluster.state.observed.dialers))
-        raise ProblemDetailsException(
-            status_code=HTTP_404_NOT_FOUND,
-            title="unknown dialer",
-            detail=f"{cluster.name} has no dialer {server_ip!r}; it has {dialers}",
-        )
+    return [resume, brake, undrain, fence, unmove, unacknowledge]
 
 
 def _incident(cluster: Cluster, incident: Incident) -> IncidentAnswer:

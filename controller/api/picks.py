@@ -31,8 +31,9 @@ from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 from controller.api.tokens import Scope, Tokens
-from controller.core.cluster import STALE_SECONDS, Cluster
+from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
+from controller.core.explanations import why_unknown
 from controller.core.picks import PickRequest, Refused
 from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
@@ -192,7 +193,7 @@ class Picker:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 title="stale",
-                detail=f"no poll of {cluster.name} came in for {STALE_SECONDS:g} seconds: let VICIdial choose",
+                detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
         screen = _digest(body.screen)

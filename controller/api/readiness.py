@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api.auth import SECURED, cluster_or_404, needs
+from controller.api.auth import SECURED, cluster_or_404, known_or_503, needs
 from controller.api.errors import guarded
 from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
@@ -88,9 +88,9 @@ def readiness_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRoute
         summary="What this VICIdial lacks for hot-desking, and how to mend it; the worst first",
         guards=[needs(Scope.READ, tokens)],
         security=SECURED,
-        responses=guarded(HTTPStatus.NOT_FOUND),
+        responses=guarded(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     async def readiness(cluster: FromPath[str]) -> list[ReadinessFinding]:
-        return await run_check(cluster_or_404(clusters, cluster).state)
+        return await run_check(known_or_503(cluster_or_404(clusters, cluster)).state)
 
     return [readiness]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from controller.core.tones import Tone
 from messages.codes import Reason
 from messages.records import (
     AgentPause,
@@ -53,6 +54,8 @@ class ClusterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The process that answers is the cluster's owner."""
     summary: str = ""
     """The state of the cluster, in a sentence."""
+    tone: Tone = Tone.BLIND
+    """The state of the cluster, at a glance."""
 
 
 class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +108,8 @@ class AliasAnswer(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str
     age_ms: int | None
     stale: bool
+    why_stale: str = ""
+    """The reason why nothing is known now; empty: it is known."""
     forced_by: Grouping | None
     phones: tuple[PhoneAnswer, ...]
 
@@ -168,6 +173,25 @@ class AcknowledgeBody(OrderBody, frozen=True, kw_only=True, forbid_unknown_field
     """The person who is working on an incident, and for how many minutes its alarms are silenced."""
 
     silence_minutes: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 0
+
+
+class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an order that is stored: what comes of it, in words."""
+
+    ordered: str
+
+
+class StandingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that stands, and how it is taken back."""
+
+    kind: str
+    subject: str
+    """The dialer, agent or incident; empty: the cluster."""
+    by: str
+    why: str
+    ordered_at_ms: int
+    words: str
+    """Its effect, in words."""
 
 
 class IncidentAnswer(msgspec.Struct, frozen=True, kw_only=True):

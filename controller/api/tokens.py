@@ -10,7 +10,7 @@ from typing import Self
 
 import structlog
 
-from controller.api.secret_files import read_private
+from controller.api.secret_files import ReadableByAllError, read_private
 
 LEAST_LENGTH = 16
 LOOK_SECONDS = 1.0
@@ -111,6 +111,8 @@ def fingerprint(token: bytes) -> str:
 def _read(path: Path) -> dict[bytes, Scope]:
     try:
         lines = read_private(path).splitlines()
+    except ReadableByAllError as error:
+        raise TokenFileError(f"token file {path} is refused: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise TokenFileError(f"token file {path} cannot be read: {error}") from error
     known = {}

@@ -138,6 +138,12 @@ class Cluster:
         """Why no action may be carried out, as of the latest plan; None: nothing withholds them."""
         return self.permit.withheld
 
+    @property
+    def acts(self) -> bool:
+        """True if decisions are carried out: what counts is the owner's mode, which a replica need not have."""
+        published = self.state.published.acts
+        return self.policy.acts if self.owned or published is None else published
+
     def age_seconds(self, now: float) -> float | None:
         """Return the age of the latest poll in seconds; None: no poll since this process started."""
         return self.freshness.age_seconds(now)
@@ -257,6 +263,7 @@ class Cluster:
             imbalance=imbalance(ranked),
             outage_since_ms=None if state.observed.outage is None else state.observed.outage.unreachable_since_ms,
             health=state.observed.health,
+            acts=self.acts,
         )
 
     def pick(self, request: PickRequest) -> tuple[Picked | Refused, list[Entry]]:

@@ -98,6 +98,12 @@ def heartbeat_words(ranked: RankedDialer) -> str:
     return f"stalled for {stalled:.0f} s"
 
 
+_RANK_WORDS = (
+    "Where the next login goes depends on its alias: to the least loaded dialer with a phone of it, and of equals to"
+    " the one that the alias lists last; hotdesk explain ALIAS says which."
+)
+
+
 # --- a dialer -----------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +121,7 @@ def _dialer_words(state: ClusterState, policy: Policy, dialer: DialerReading) ->
     full = "" if ranked.max_agents is None else f", {ranked.max_agents} at most"
     yield f"{agents_words(ranked.agents)} and {_slots(ranked.slots)} there{full}; {ranked.rooms_free} rooms free."
     if ranked.rank is not None:
-        yield f"It has rank {ranked.rank}{': the next login goes there' if ranked.rank == 1 else ''}."
+        yield f"It has rank {ranked.rank}. {_RANK_WORDS}"
     else:
         yield f"It takes no new logins: {because(ranked.ineligible_because)}."
     health = state.observed.health.dialers.get(server_ip)
@@ -354,13 +360,28 @@ def unread_words(state: ClusterState) -> str:
     )
 
 
+def why_nothing_is_known(state: ClusterState) -> str:
+    """Return why no answer about aliases, phones or agents would mean anything; empty: they were read."""
+    poll = state.observed.poll
+    if poll is None:
+        return why_unknown(state)
+    unread = poll.full_sequence is None and not state.observed.phones
+    return "its phones and aliases have not been read yet" if unread else ""
+
+
+def why_unknown(state: ClusterState) -> str:
+    """Return why nothing is known of a cluster without polls: what its collector says, if it says something."""
+    if state.observed.outage is not None:
+        return f"the database cannot be read: {state.observed.outage.why}"
+    return "no poll came in yet" if state.observed.poll is None else "no poll came in for 5 seconds"
+
+
 def _doubt_words(state: ClusterState, *, stale: bool) -> str:
     """Return why no agent is moved, whatever the dialers' states; empty: no such reason."""
     if stale:
-        why = "no poll came in for 5 seconds" if state.observed.outage is None else "the database does not answer"
-        return f"Nothing is known: {why}. VICIdial chooses where agents log in."
+        return f"Nothing is known: {why_unknown(state)}. VICIdial chooses where agents log in."
     if state.observed.outage is not None:
-        return "The database does not answer. No agent is moved for that."
+        return f"The database cannot be read: {state.observed.outage.why}. No agent is moved for that."
     if state.decided.orders.pause is not None:
         return f"Suspended by {state.decided.orders.pause.by}{_why(state.decided.orders.pause.why)}."
     doubt = collectors_doubt(state.observed) or state.observed.health.brake
@@ -371,9 +392,28 @@ def _doubt_words(state: ClusterState, *, stale: bool) -> str:
     return ""
 
 
+def no_dialer_words(state: ClusterState) -> str:
+    """Return why no dialer at all could take a login, by VICIdial's own table of servers; empty: one could."""
+    servers = state.observed.dialers.values()
+    dialers = [each for each in servers if each.asterisk]
+    if not servers:
+        return "There is no dialer: VICIdial's table servers is empty. Is it the right database?"
+    if not dialers:
+        return "There is no dialer: no server has active_asterisk_server=Y in VICIdial."
+    if not any(each.active for each in dialers):
+        return f"No dialer is switched on: {_all(len(dialers))} active=N in VICIdial."
+    if not any(each.active and each.agent_logins for each in dialers):
+        return f"No dialer takes agent logins: {_all(len(dialers))} active_agent_login_server=N in VICIdial."
+    return ""
+
+
+def _all(dialers: int) -> str:
+    return "the only one has" if dialers == 1 else f"all {dialers} have"
+
+
 def _dialers_words(state: ClusterState) -> str:
-    if not state.observed.health.dialers:
-        return "No dialer is known yet."
+    if none := no_dialer_words(state):
+        return none
     troubled = [
         f"{name_of(state, ip)} is {each.state}"
         for ip, each in sorted(state.observed.health.dialers.items())

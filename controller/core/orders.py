@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from messages.keys import key_of
 from messages.records import Acknowledge, AnyOrder, Drain, Move, Pause, ServerIp, Unbrake, Unfence
 from messages.topics import Key
 
@@ -18,6 +19,13 @@ class Orders:
     """By user, in lower case."""
     unbrake: Unbrake | None = None
     unfences: dict[ServerIp, Unfence] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> dict[Key, AnyOrder]:
+        """All orders that stand, by their keys."""
+        single = (each for each in (self.pause, self.unbrake) if each is not None)
+        several = (self.drains, self.acknowledged, self.moves, self.unfences)
+        return {key_of(each): each for each in (*single, *(order for kind in several for order in kind.values()))}
 
     def add(self, order: AnyOrder) -> None:
         """Add an order."""

@@ -1,5 +1,6 @@
 """The operator's settings for decisions about a cluster."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 import msgspec
@@ -8,6 +9,7 @@ from messages.records import ServerIp
 
 AHEAD_MINUTES = 10
 """A maintenance window begins this long before its dialers go away: no new logins, and time for calls to end."""
+WEEK_MINUTES = 7 * 24 * 60
 
 
 class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,16 @@ class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
             return None
         start = datetime.combine(day, time(self.start_minute // 60, self.start_minute % 60), self.zone)
         return start.astimezone(UTC)
+
+
+def covers_all_time(windows: Sequence[MaintenanceWindow]) -> bool:
+    """Return True if windows take all dialers of a cluster away at every time of a week."""
+    whole = [each for each in windows if not each.server_ips]
+    if sum((each.minutes + AHEAD_MINUTES) * len(each.weekdays) for each in whole) < WEEK_MINUTES:
+        return False
+    begin_ms = round(datetime(2025, 1, 6, tzinfo=UTC).timestamp() * 1000)
+    sampled = range(0, WEEK_MINUTES, 10)
+    return all(any(each.covers("", begin_ms + minute * 60_000) for each in whole) for minute in sampled)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

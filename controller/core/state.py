@@ -13,7 +13,9 @@ from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
+    Acknowledge,
     AgentPause,
+    AnyOrder,
     AnyRecord,
     Arrival,
     DeadLetter,
@@ -30,6 +32,8 @@ from messages.records import (
     Relogin,
     Row,
     ScreenRestore,
+    Unbrake,
+    Unfence,
 )
 from messages.topics import Topic
 
@@ -40,6 +44,8 @@ class Published(NamedTuple):
     stamp: Stamp = NEVER
     owner: str = ""
     owner_url: str = ""
+    acts: bool | None = None
+    """The owner's mode is act; None: it does not say."""
 
 
 NOT_PUBLISHED = Published()
@@ -58,6 +64,18 @@ class ClusterState:
     def is_blank(self) -> bool:
         """True if nothing at all is known: the cluster was forgotten."""
         return self.observed.poll is None and self == ClusterState(self.cluster)
+
+    def is_in_force(self, order: AnyOrder) -> bool:
+        """Return False for an order whose incident, brake or fence is over: it stands, and means nothing any more."""
+        match order:
+            case Acknowledge():
+                return order.incident in self.decided.incidents
+            case Unbrake():
+                return order.bad_since_ms == self.observed.health.bad_since_ms
+            case Unfence():
+                fence = self.decided.fences.get(order.server_ip)
+                return fence is not None and fence.planned_at_ms == order.planned_at_ms
+        return True
 
     def fold(self, news: AnyRecord | Tombstone) -> Folded:
         """Fold one record of this cluster; only this function knows which part of the state each type changes.
@@ -97,7 +115,7 @@ class ClusterState:
         stamp = (ranking.epoch, ranking.sequence)
         if stamp < self.published.stamp:
             return Folded.STALE  # a former owner's last ranking, arriving late
-        self.published = Published(stamp, ranking.owner, ranking.owner_url)
+        self.published = Published(stamp, ranking.owner, ranking.owner_url, ranking.acts)
         if ranking.health is not None:
             self.observed.health = ranking.health  # a new owner goes on from there
         return Folded.RECORDED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from importlib import resources
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response, Router, get, post
@@ -19,15 +19,17 @@ from litestar.types import ASGIApp
 
 from controller.api.auth import AnyRequest, Client, cluster_or_404, record_too_low
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
+from controller.api.order_previews import Previewed, preview_of
 from controller.api.orders import Orderer, incidents_of
-from controller.api.schemas import AcknowledgeBody, OrderBody
 from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
-from controller.core.explanations import Explanation, agents_words, clock, explain, listed_words
+from controller.core.explanations import Explanation, agents_words, clock, explain, listed_words, name_of
 from controller.page.events import LiveUpdates, PageVariant
+from controller.page.ordering import QUESTIONS, SILENCES, Button, button_of, give
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
 from controller.page.view import ClusterPage, cluster_line, cluster_page
 from messages.codes import DecisionCode
+from messages.shown import printable
 from messages.words import sentence
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -43,8 +45,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-SILENCES = (0, 15, 60, 240)
-"""Minutes for which an acknowledgement may silence alarms."""
 STATIC = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -74,6 +74,7 @@ class StatusPage:
             loader=PackageLoader("controller.page"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_seen,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -139,7 +140,7 @@ class StatusPage:
         if asked:
             stale = cluster.stale(time.monotonic())
             explained = explain(cluster.state, cluster.policy, cluster.decisions, asked, stale=stale)
-        confirmation = CONFIRMATIONS.get(request.cookies.get(ORDERED_COOKIE, ""), "")
+        confirmation = unquote(request.cookies.get(ORDERED_COOKIE, ""))[:SAID_LENGTH]
         shown = await self.shown(
             "cluster.html",
             visitor=visitor,
@@ -177,7 +178,7 @@ class StatusPage:
             incidents_of(cluster),
             cluster.decisions,
             stale=cluster.stale(time.monotonic()),
-            acts=cluster.policy.acts,
+            acts=cluster.acts,
         )
 
     def _contents(self, variant: PageVariant) -> ClusterPage | None:
@@ -209,50 +210,40 @@ class StatusPage:
 
     # --- ordering ---------------------------------------------------------------------------------------------
 
-    async def order(self, request: AnyRequest, cluster: str, form: Mapping[str, str]) -> Response[str]:
-        """Return the order of a button, whose value is the order and its subject."""
+    async def order(self, request: AnyRequest, name: str, form: Mapping[str, str]) -> Response[str]:
+        """Return the order of a button, once the visitor has seen what it would do, and is sure."""
         visitor = self.ordering_visitor(request, form)
-        what, _, subject = form.get("order", "").partition(" ")
-        body = OrderBody(by=visitor.name or "status page", why=form.get("why", "")[:500])
-        orders, client = self._orderer, Client(_address(request), visitor.token)
-        match what:
-            case "pause":
-                await orders.pause(cluster, body, client)
-            case "resume":
-                await orders.resume(cluster, body, client)
-            case "unbrake":
-                await orders.unbrake(cluster, body, client)
-            case "drain":
-                await orders.drain(cluster, subject, body, client)
-            case "undrain":
-                await orders.undrain(cluster, subject, body, client)
-            case "unfence":
-                await orders.unfence(cluster, subject, body, client)
-            case "move":
-                await orders.move(cluster, subject or form.get("user", "").strip(), body, client)
-            case "acknowledge":
-                minutes = form.get("silence", "0")
-                silence = int(minutes) if minutes in map(str, SILENCES) else 0
-                acknowledgement = AcknowledgeBody(by=body.by, why=body.why, silence_minutes=silence)
-                await orders.acknowledge(cluster, subject, acknowledgement, client)
-            case _:
-                raise HTTPException(f"there is no order {what[:40]!r}", status_code=HTTPStatus.BAD_REQUEST)
-        return _see(f"/clusters/{cluster}", _cookie(ORDERED_COOKIE, what, request, seconds=ORDERED_SECONDS))
+        button = button_of(form)
+        if button.asks is not None:
+            return await self._asked(visitor, name, button.asks, button)
+        client = Client(_address(request), visitor.token)
+        answer = await give(self._orderer, name, button, visitor.name or "status page", client)
+        said = quote(f"Ordered: {answer.ordered}.")
+        return _see(f"/clusters/{name}", _cookie(ORDERED_COOKIE, said, request, seconds=ORDERED_SECONDS))
+
+    async def _asked(self, visitor: Visitor, name: str, order: Previewed, button: Button) -> Response[str]:
+        """Return the page that says what an order would do, and asks whether to give it."""
+        cluster = cluster_or_404(self.clusters, name)
+        return await self.shown(
+            "confirm.html",
+            visitor=visitor,
+            cluster=name,
+            question=QUESTIONS[order].format(subject=name_of(cluster.state, button.subject), cluster=name),
+            preview=preview_of(cluster, order, button.subject),
+            order=f"{order} {button.subject}",
+            why=button.why,
+        )
 
 
 ORDERED_COOKIE = "hotdesk_said"
 ORDERED_SECONDS = 30
-"""A cookie and not a link names the order just given, so that it is confirmed once."""
-CONFIRMATIONS = {
-    "pause": "Ordered: automatic moves are suspended.",
-    "resume": "Ordered: automatic moves resume.",
-    "unbrake": "Ordered: the fleet brake is released.",
-    "drain": "Ordered: that dialer is drained.",
-    "undrain": "Ordered: that dialer takes logins again.",
-    "unfence": "Ordered: that dialer is opened to logins again.",
-    "move": "Ordered: that agent is moved; if hotdesk only advises, it shows the target.",
-    "acknowledge": "Ordered: the incident is acknowledged.",
-}
+"""A cookie and not a link has what was ordered just now, so that it is confirmed once."""
+SAID_LENGTH = 500
+
+
+def _seen(value: object) -> object:
+    """Return what a template shows with every character of it visible; what a template rendered itself stays."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for each page

@@ -5,7 +5,6 @@ calm cluster costs its viewers nothing.
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 from itertools import islice
 
 import msgspec
@@ -14,19 +13,16 @@ from controller.api.schemas import IncidentAnswer
 from controller.core.explanations import (
     heartbeat_words,
     is_advice,
-    is_unjudged,
-    lost_screens,
     name_of,
     progress_words,
     sentence_about,
     silent_screens,
-    unread_words,
     why_words,
 )
 from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
-from controller.core.plan import collectors_doubt
 from controller.core.state import ClusterState
+from controller.core.tones import Tone, tone_of
 from messages.records import Decision, DialerState, HookSight, RankingSnapshot, Relogin
 from messages.words import sentence
 
@@ -34,18 +30,6 @@ DECISIONS_SHOWN = 30
 TIMELINE_SHOWN = 200
 CLOSED_SHOWN = 5
 SILENT_SHOWN = 50
-
-
-class Tone(StrEnum):
-    """The state of a cluster, at a glance."""
-
-    WELL = "well"
-    TROUBLE = "trouble"
-    """A dialer is down or moves are withheld."""
-    CARE = "care"
-    """Something is wrong that can wait until the morning."""
-    BLIND = "blind"
-    """Nothing is known."""
 
 
 class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +125,7 @@ def cluster_line(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
     return ClusterLine(
         cluster=state.cluster,
         sentence=sentence_about(state, stale=stale),
-        tone=_tone(state, stale=stale),
+        tone=tone_of(state, stale=stale),
         dialers=len(snapshot.dialers),
         taking=0 if stale else sum(each.rank is not None for each in snapshot.dialers),
         agents=sum(each.agents for each in snapshot.dialers),
@@ -172,7 +156,7 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
     return ClusterPage(
         cluster=state.cluster,
         sentence=sentence_about(state, stale=stale),
-        tone=_tone(state, stale=stale),
+        tone=tone_of(state, stale=stale),
         stale=stale,
         braked=fleet_braked(state.observed.health, state.decided.orders),
         suspended=state.decided.orders.pause is not None,
@@ -187,23 +171,6 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
         hooks=tuple(state.decided.hooks.values()),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
     )
-
-
-def _tone(state: ClusterState, *, stale: bool) -> Tone:
-    if stale:
-        return Tone.BLIND
-    judged = {each.state for each in state.observed.health.dialers.values()}
-    if (
-        state.observed.outage is not None
-        or state.observed.health.brake
-        or collectors_doubt(state.observed) is not None
-        or DialerState.DOWN in judged
-        or is_unjudged(state)
-        or lost_screens(state)
-    ):
-        return Tone.TROUBLE
-    well = judged <= {DialerState.UP} and state.decided.orders.pause is None and not unread_words(state)
-    return Tone.WELL if well else Tone.CARE
 
 
 def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool) -> tuple[DialerRow, ...]:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from unittest import mock
 
 from playwright.sync_api import Page, expect, sync_playwright
-from rich.console import Console
 
 from controller.api.schemas import RankingAnswer
 from hotdesk.cli import demo
+from hotdesk.cli.terminal import Console
 from hotdesk.signals import Asked
 from simulator.cluster import SimulatedCluster
 

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from rich.console import Console, RenderableType
-
 from controller.api.schemas import RankingAnswer
 from hotdesk.cli import demo
+from hotdesk.cli.terminal import Console, RenderableType
 from hotdesk.signals import Asked
 from messages.records import DialerState
 from simulator.cluster import SimulatedCluster

@@ -28,10 +28,11 @@ from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import ask, open_api
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.service import open_log
-from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, unknown_variables
 from hotdesk.tls import trust
 from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
+from messages.shown import one_line
 from messages.topics import Topic
 from messages.words import remedy as remedy_of
 from messages.words import sentence
@@ -64,6 +65,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
     """Yield the findings one after the other; a fault does not stop the rest."""
+    for variable, meant in unknown_variables(os.environ).items():
+        remedy = f"did you mean {meant}?" if meant else "see docs/reference/settings.md"
+        yield Finding(
+            verdict=Verdict.NOTE, subject="settings", what=f"{variable} is no setting: ignored", remedy=remedy
+        )
     yield from _check_log(log)
     yield _check_api(api)
     if not clusters:
@@ -196,6 +202,10 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
+    except Exception as error:  # noqa: BLE001 # rows that are none of VICIdial's are taken apart all over the place
+        where, why = settings.database_settings().where, f"{type(error).__name__}: {one_line(error)}"
+        odd = DatabaseFailure(f"{where} answers as no VICIdial does: {why}")
+        yield _wrong(odd, subject, "check that host and port are those of VICIdial's database")
 
 
 def _remedy_for(statement: str, error: DatabaseError) -> str:

@@ -15,6 +15,11 @@ from hotdesk.tls import trust
 
 API_SECONDS = 5.0
 
+_TOKEN_REMEDIES: dict[int, str] = {
+    httpx.codes.UNAUTHORIZED: "; a command sends the one in the environment: export HOTDESK_TOKEN=TOKEN",
+    httpx.codes.FORBIDDEN: "; a command sends the one in HOTDESK_TOKEN",
+}
+
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 ClusterName = Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")]
 
@@ -54,7 +59,8 @@ def ask(api: httpx.Client, method: str, *path: str, body: object = None, **param
     except msgspec.DecodeError:
         problem = {}
     detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    raise ApiFailure(f"{api.base_url} says: {detail}")
+    token = _TOKEN_REMEDIES.get(answer.status_code, "")
+    raise ApiFailure(f"{api.base_url} says: {detail}{token}")
 
 
 def only_cluster(api: httpx.Client) -> str:
@@ -65,15 +71,10 @@ def only_cluster(api: httpx.Client) -> str:
     """
     known = [each.cluster for each in msgspec.json.decode(ask(api, "GET", "clusters"), type=list[ClusterAnswer])]
     if len(known) != 1:
-        raise SettingsError(f"name a cluster with --cluster: {', '.join(known) or 'none is known yet'}")
+        raise SettingsError(
+            f"name a cluster with --cluster: {', '.join(known)}"
+            if known
+            else "no cluster is known yet: a collector publishes its first poll within seconds; if it does not,"
+            " 'hotdesk check' says why"
+        )
     return known[0]
-
-
-def printable(text: str) -> str:
-    """Return text without control characters: a name from a database may contain codes that control a terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
-def print_json(what: object) -> None:
-    """Print as JSON, for scripts."""
-    print(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())

@@ -15,10 +15,6 @@ from typing import NamedTuple, Self
 
 import httpx
 import msgspec
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
@@ -27,6 +23,7 @@ from controller.core.explanations import because
 from controller.core.policy import Policy
 from hotdesk import logs
 from hotdesk.actuators import ActuatorSettings
+from hotdesk.cli.terminal import Console, Group, Live, RenderableType, Table, joined, row, shown, table
 from hotdesk.errors import HotdeskError
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
@@ -62,6 +59,10 @@ HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
 """Agents in a hurry: a minute shows as much as a shift."""
 
 
+FIRST_POLL_SECONDS = 10.0
+"""Time for the first poll to come in."""
+
+
 class DemoError(HotdeskError):
     """The demonstration could not be set up."""
 
@@ -85,7 +86,7 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotdesk-demo-")))
-            console.print("starting a private MariaDB" + (" and a Kafka broker" if kafka else "") + " …")
+            console.print(shown("starting a private MariaDB" + (" and a Kafka broker" if kafka else "") + " …"))
             database = stack.enter_context(Database(folder / "mariadb"))
             log = _log_options(stack, folder, kafka=kafka)
         except (DatabaseError, BrokerError) as error:
@@ -101,12 +102,16 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
             lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, sip_port=sip_port
         )
         stack.enter_context(cluster)
-        console.print(f"status page: [bold]{service.url}/clusters/{CLUSTER}[/bold]")
-        console.print(f"the API answers at {service.url}, for example", highlight=False)
-        console.print(f"  {service.url}/v1/clusters/{CLUSTER}/ranking", highlight=False)
-        console.print(f"  {service.url}/openapi/openapi.json", highlight=False)
+        # until the first poll its page is none
+        until_at = time.monotonic() + FIRST_POLL_SECONDS
+        while picks.ranking() is None and time.monotonic() < until_at and not end.wait(0.05):
+            pass
+        console.print(joined(("status page: ", ""), (f"{service.url}/clusters/{CLUSTER}", "bold")))
+        console.print(shown(f"the API answers at {service.url}, for example"))
+        console.print(shown(f"  {service.url}/v1/clusters/{CLUSTER}/ranking"))
+        console.print(shown(f"  {service.url}/openapi/openapi.json"))
         _show(console, end, cluster, _Script(plan, seconds), picks)
-    console.print("stopped; nothing is left running")
+    console.print(shown("stopped; nothing is left running"))
 
 
 def _log_options(stack: ExitStack, folder: Path, *, kafka: bool) -> LogOptions:
@@ -297,24 +302,24 @@ class _Screen:
             self._live.update(self._picture(at_seconds, ranking))
             return
         for event in events:
-            self._console.print(f"{event.at_seconds:5.1f} s  {event.text}", soft_wrap=True)
+            self._console.print(shown(f"{event.at_seconds:5.1f} s  {event.text}"), soft_wrap=True)
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranking.dialers if dialer.rank)
-            self._console.print(f"{at_seconds:5.1f} s  next: {order}", soft_wrap=True)
+            self._console.print(shown(f"{at_seconds:5.1f} s  next: {order}"), soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
-        lines = [Text(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]
-        here = Text(f"{at_seconds:5.1f} s  API: {self._picks.url}   Ctrl-C ends", style="dim")
+        lines = [shown(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]
+        here = shown(f"{at_seconds:5.1f} s  API: {self._picks.url}   Ctrl-C ends", "dim")
         if ranking is None:
-            return Group(Text("waiting for the first poll …"), here)
-        table = _ranking_table(ranking)
+            return Group(shown("waiting for the first poll …"), here)
+        rows = _ranking_table(ranking)
         imbalance = "-" if ranking.imbalance is None else f"{ranking.imbalance:.2f}"
-        table.caption = (
+        rows.caption = shown(
             f"{self._cluster.logged_in} agents logged in; {self._picks.answered} picks, {self._picks.unanswered} left"
             f" to VICIdial; imbalance {imbalance}; observed {ranking.age_ms} ms ago"
         )
-        return Group(table, *lines, here)
+        return Group(rows, *lines, here)
 
 
 @contextmanager
@@ -327,27 +332,21 @@ def _screen(console: Console, cluster: SimulatedCluster, picks: _Picks) -> Itera
 
 
 def _ranking_table(ranking: RankingAnswer) -> Table:
-    table = Table(title="Which dialer now?", title_justify="left", caption_justify="left")
-    for column, right in (
-        ("next", True),
-        ("dialer", False),
-        ("state", False),
-        ("agents", True),
-        ("slots", True),
-        ("heartbeat", True),
-    ):
-        table.add_column(column, justify="right" if right else "left")
-    table.add_column("why not", min_width=28)
+    columns = ("next", "dialer", "state", "agents", "slots", "heartbeat", "why not")
+    rows = table(*columns, numbers=("next", "agents", "slots", "heartbeat"), title="Which dialer now?")
+    rows.title_justify = rows.caption_justify = "left"
+    rows.columns[-1].min_width = 28
     for dialer in ranking.dialers:
         stalled = dialer.heartbeat_stalled_seconds
-        table.add_row(
-            str(dialer.rank or "-"),
+        row(
+            rows,
+            dialer.rank or "-",
             f"{dialer.server_ip}  {dialer.server_id}",
             dialer.state.value,
-            str(dialer.agents),
-            str(dialer.slots),
+            dialer.agents,
+            dialer.slots,
             "-" if stalled is None else f"{stalled:.1f} s",
             because(dialer.ineligible_because),
             style="red" if dialer.ineligible_because else "green" if dialer.rank == 1 else "",
         )
-    return table
+    return rows

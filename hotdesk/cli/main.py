@@ -13,9 +13,6 @@ import cyclopts
 import msgspec
 import structlog
 from cyclopts import App, Group, Parameter
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from controller.api.schemas import AliasAnswer
 from controller.core.explanations import because
@@ -23,9 +20,10 @@ from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.demo import run_demo
 from hotdesk.cli.replay import replay
+from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.service import Service
 from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
@@ -54,7 +52,7 @@ app = App(
     version=version_line,
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
-    error_formatter=lambda error: Text(f"hotdesk: {error}"),
+    error_formatter=lambda error: shown(f"hotdesk: {error}"),
     help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
     group_commands=OTHER,
     group_parameters=PARAMETERS,
@@ -65,7 +63,7 @@ topics = App(
 app.command(topics)
 app.register_install_completion_command()
 for group, commands_of_group in (
-    (LOOK, (*views.COMMANDS, orders.incidents, replay)),
+    (LOOK, (*views.COMMANDS, orders.incidents, orders.orders, replay)),
     (INTERVENE, orders.COMMANDS),
     (SET_UP, (orders.forget,)),
 ):
@@ -146,22 +144,25 @@ def rank(
         answer = ask(api, "GET", "clusters", cluster, "aliases", alias, "ranking", campaign=campaign)
     ranking = msgspec.json.decode(answer, type=AliasAnswer)
     if as_json:
-        print_json(ranking)
+        say_json(ranking)
         return
-    table = Table(title=f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else ""))
-    for column in ("rank", "phone login", "dialer", "agents", "slots", "load", "why not"):
-        table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "load"} else "left")
+    title = f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else "")
+    columns = ("rank", "phone login", "dialer", "agents", "slots", "load", "why not")
+    rows = table(*columns, numbers=("rank", "agents", "slots", "load"), title=title)
     for phone in ranking.phones:
-        table.add_row(
-            str(phone.rank or "-"),
+        row(
+            rows,
+            phone.rank or "-",
             phone.phone_login,
             phone.server_ip or "-",
-            str(phone.agents),
-            str(phone.slots),
+            phone.agents,
+            phone.slots,
             f"{phone.load:g}",
             because(phone.ineligible_because),
         )
-    Console().print(table)
+    Console().print(rows)
+    if ranking.stale:
+        say(f"Nothing is known now: {ranking.why_stale}. The facts are as of the last poll, and VICIdial chooses.")
 
 
 @app.command(group=SET_UP)
@@ -174,15 +175,13 @@ def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         cluster = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "readiness"), type=list[ReadinessFinding])
     if as_json:
-        print_json(found)
+        say_json(found)
     else:
-        table = Table(title=f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}")
-        for column in ("severity", "where", "what", "how to mend it"):
-            table.add_column(column)
+        title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
+        rows = table("severity", "where", "what", "how to mend it", title=title)
         for finding in found:
-            # as Text, since a name from VICIdial's tables may look like markup
-            table.add_row(finding.severity, Text(finding.where), Text(finding.what), Text(finding.remedy))
-        Console().print(table)
+            row(rows, finding.severity, finding.where, finding.what, finding.remedy)
+        Console().print(rows)
     return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
 
 
@@ -192,12 +191,12 @@ def topics_create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> No
     with _log_failures():
         created = create_topics(_kafka(options.log), options.log.replication)
     if as_json:
-        print_json(created)
+        say_json(created)
         return
     for name in created:
-        print(f"created {name}")
+        say(f"created {name}")
     if not created:
-        print("all topics exist already; 'hotdesk topics check' checks their settings")
+        say("all topics exist already; 'hotdesk topics check' checks their settings")
 
 
 @topics.command(name="check")
@@ -206,12 +205,12 @@ def topics_check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int
     with _log_failures():
         problems = check_topics(_kafka(options.log))
     if as_json:
-        print_json(problems)
+        say_json(problems)
     else:
         for problem in problems:
-            print(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
+            say(f"{problem.topic}: {problem.wrong}; {problem.remedy}")
         if not problems:
-            print("all topics are as needed")
+            say("all topics are as needed")
     return LogFailure.exit_code if problems else 0
 
 
@@ -225,7 +224,7 @@ def topics_acls(
 ) -> None:
     """Print the permissions that a user needs in Kafka, as commands of Kafka's own tool; it runs none of them."""
     for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}", command_config):
-        print(line)
+        say(line)
 
 
 @app.command(group=SET_UP)
@@ -238,7 +237,7 @@ def init(path: Path = DEFAULT_FILE) -> None:
         raise SettingsError(f"{path} exists already; it is left as it is") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
-    print(f"wrote {path}; set your database in it, then: hotdesk check")
+    say(f"wrote {path}; set your database in it, then: hotdesk check")
 
 
 @app.command(group=SET_UP)
@@ -246,7 +245,7 @@ def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: Clu
     """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong."""
     findings = list(check_everything(options.log, options.api, settings.clusters(clusters, options, os.environ)))
     if as_json:
-        print_json(findings)
+        say_json(findings)
     else:
         for finding in findings:
             _print_finding(finding)
@@ -273,17 +272,22 @@ def main() -> None:
     try:
         sys.exit(app.meta(sys.argv[1:]) or 0)
     except HotdeskError as error:
-        print(f"hotdesk: {error}", file=sys.stderr)
+        complain(f"hotdesk: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of the pipe has closed it. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 # Python would print it as it is
+        complain_of(error)
+        sys.exit(1)
 
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
     logs.configure()
+    for variable, meant in settings.unknown_variables(os.environ).items():
+        log.warning("a variable looks like a setting, and is none: ignored", variable=variable, meant=meant)
     reload = Asked()
     with (
         asked_to_end() as end,
@@ -344,7 +348,7 @@ def _kafka(options: LogOptions) -> KafkaSettings:
 def _print_finding(finding: Finding) -> None:
     colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
     remedy = f": {finding.remedy}" if finding.remedy else ""
-    line = Text.assemble((f"{finding.verdict:5}", colour), f" {finding.subject}: {finding.what}{remedy}")
+    line = joined((f"{finding.verdict:5}", colour), (f" {finding.subject}: {finding.what}{remedy}", ""))
     Console(soft_wrap=True).print(line)
 
 

@@ -1,18 +1,26 @@
 """Commands for orders to a running hotdesk, and for its incidents."""
 
 import getpass
-from typing import Annotated
+import sys
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table
 
-from controller.api.schemas import AcknowledgeBody, IncidentAnswer, OrderBody, RankingAnswer
-from controller.core.explanations import listed_words
+from controller.api.schemas import (
+    AcknowledgeBody,
+    IncidentAnswer,
+    OrderAnswer,
+    OrderBody,
+    RankingAnswer,
+    StandingOrder,
+)
+from controller.core.explanations import clock, listed_words
 from controller.core.fences import STANDING
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json
-from hotdesk.errors import SettingsError
+from controller.core.previews import Preview
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, agrees, row, say, say_json, table
+from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.settings import Options
 
 DEFAULTS = Options()
@@ -21,43 +29,48 @@ FORGET_SECONDS = 120.0
 """The owner reads all records of the cluster first."""
 
 Why = Annotated[str, Parameter(help="Reason, for the audit.")]
+Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask: for scripts.")]
+Dialer = Annotated[str, Parameter(help="Name (server_id) or address of the dialer.")]
+Revocable = Literal["pause", "drain", "move", "acknowledge", "unbrake", "unfence"]
+
+_ROOMS = {"drain": "dialers", "unfence": "dialers", "move": "agents", "acknowledge": "incidents"}
+"""By kind of order: the part of the API's path before its subject."""
+_ENDS = {"drain": "undrain", "pause": "resume"}
+"""Kinds of order with a command of their own that takes them back."""
 
 
-def pause(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def pause(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
     """Suspend automatic moves: keep detecting and reporting, but move no one.
 
     Orders need a token of scope admin in HOTDESK_TOKEN if the API wants tokens.
     """
-    name = _order(options, cluster, "POST", "pause", why=why)
-    print(f"ordered: cluster {name} is suspended until 'hotdesk resume'")
+    _order(options, cluster, Order("pause", ("pause",), why, yes))
 
 
-def resume(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def resume(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
     """Resume automatic moves after a pause."""
-    name = _order(options, cluster, "DELETE", "pause")
-    print(f"ordered: cluster {name} is no longer suspended")
+    _order(options, cluster, Order("resume", ("pause",), why, yes, method="DELETE"))
 
 
-def drain(server_ip: str, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def drain(
+    dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS
+) -> None:
     """Empty a dialer: send no new logins there, and move its agents away after their calls."""
-    _order(options, cluster, "POST", "dialers", server_ip, "drain", why=why)
-    print(f"ordered: {server_ip} drains until 'hotdesk undrain {server_ip}'")
+    _order(options, cluster, Order("drain", ("dialers", dialer, "drain"), why, yes, subject=dialer))
 
 
-def undrain(server_ip: str, *, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def undrain(dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """End a drain: the dialer takes new logins again."""
-    _order(options, cluster, "DELETE", "dialers", server_ip, "drain")
-    print(f"ordered: {server_ip} no longer drains")
+    _order(options, cluster, Order("", ("dialers", dialer, "drain"), why, method="DELETE"))
 
 
-def move(user: str, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def move(user: str, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
     """Move one agent to the least-loaded of the other dialers."""
-    _order(options, cluster, "POST", "agents", user, "move", why=why)
-    print(f"ordered: {user} is moved")
+    _order(options, cluster, Order("move", ("agents", user, "move"), why, yes, subject=user))
 
 
 def ack(
-    incident: str,
+    incident: Annotated[str, Parameter(help="The incident, or the name or address of its dialer.")],
     *,
     silence_minutes: Annotated[int, Parameter(help="Silence its alarms for this many minutes.")] = 0,
     why: Why = "",
@@ -65,21 +78,17 @@ def ack(
     options: Options = DEFAULTS,
 ) -> None:
     """Acknowledge an incident: a person is working on it."""
-    body = AcknowledgeBody(by=getpass.getuser(), why=why, silence_minutes=silence_minutes)
-    with open_api(options.api) as api:
-        name = cluster or only_cluster(api)
-        ask(api, "POST", "clusters", name, "incidents", incident, "acknowledge", body=body)
-    print(f"ordered: {incident} is acknowledged")
+    path = ("incidents", incident, "acknowledge")
+    _order(options, cluster, Order("", path, why, silence_minutes=silence_minutes))
 
 
-def unbrake(*, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def unbrake(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
     """Release the present fleet brake: move agents although so many dialers look bad at once."""
-    name = _order(options, cluster, "POST", "unbrake", why=why)
-    print(f"ordered: the fleet brake of cluster {name} is released")
+    _order(options, cluster, Order("unbrake", ("unbrake",), why, yes))
 
 
 def unfence(
-    server_ip: str = "",
+    dialer: Dialer = "",
     *,
     every: Annotated[bool, Parameter(name="--all", help="All dialers of the cluster that are fenced.")] = False,
     why: Why = "",
@@ -87,26 +96,60 @@ def unfence(
     options: Options = DEFAULTS,
 ) -> None:
     """Open a fenced dialer to logins again, whether it is back or not."""
-    if every == bool(server_ip):
+    if every == bool(dialer):
         raise SettingsError("name one dialer, or use --all")
-    with open_api(options.api) as api:
-        name = cluster or only_cluster(api)
-        ranking = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
-        fenced = [each.server_ip for each in ranking.fences if each.stage in STANDING] if every else [server_ip]
-        for each in fenced:
-            body = OrderBody(by=getpass.getuser(), why=why)
-            ask(api, "POST", "clusters", name, "dialers", each, "unfence", body=body)
-            print(f"ordered: {each} is opened again")
+    fenced = [dialer]
+    if every:
+        with open_api(options.api) as api:
+            cluster = cluster or only_cluster(api)
+            ranking = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "ranking"), type=RankingAnswer)
+        fenced = [each.server_ip for each in ranking.fences if each.stage in STANDING]
+    for each in fenced:
+        _order(options, cluster, Order("", ("dialers", each, "unfence"), why))
     if not fenced:
-        print("no dialer is fenced")
+        say("no dialer is fenced")
 
 
 def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
     """Ask a cluster's collector to publish everything again, as it does by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
-        ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
-    print(f"ordered: cluster {name} is published again")
+        answer = ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
+    _print_ordered(answer)
+
+
+def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+    """Show the orders that stand, with the command that takes each back."""
+    with open_api(options.api) as api:
+        name = cluster or only_cluster(api)
+        found = msgspec.json.decode(ask(api, "GET", "clusters", name, "orders"), type=list[StandingOrder])
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        say(f"no order stands in {name}")
+    for each in found:
+        because = f": {each.why}" if each.why else ""
+        took_back = " ".join(["hotdesk", *(_ENDS.get(each.kind, f"revoke {each.kind}").split()), each.subject]).strip()
+        say(f"{clock(each.ordered_at_ms)}  {each.by}{because}")
+        say(f"  {each.words}")
+        say(f"  taken back by: {took_back}")
+
+
+def revoke(
+    kind: Annotated[Revocable, Parameter(help="The kind of the order, as 'hotdesk orders' shows it.")],
+    subject: Annotated[str, Parameter(help="Its dialer, agent or incident.")] = "",
+    *,
+    why: Why = "",
+    cluster: ClusterName = "",
+    options: Options = DEFAULTS,
+) -> None:
+    """Revoke any order that stands."""
+    room = _ROOMS.get(kind)
+    if bool(room) != bool(subject):
+        raise SettingsError(f"an order to {kind} is about {room[:-1] if room else 'the whole cluster: name nothing'}")
+    path = (room, subject, kind) if room else (kind,)
+    _order(options, cluster, Order("", path, why, method="DELETE"))
 
 
 def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
@@ -115,26 +158,27 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
     if as_json:
-        print_json(found)
+        say_json(found)
         return
-    table = Table(title=f"incidents of {name}")
-    for column in ("incident", "state", "why", "acknowledged by", "agents", "moves", "moved", "arrived", "listed"):
-        table.add_column(column, justify="right" if column in {"agents", "moves", "moved", "arrived"} else "left")
+    numbers = ("agents", "moves", "moved", "arrived")
+    columns = ("incident", "state", "why", "acknowledged by", *numbers, "listed")
+    rows = table(*columns, numbers=numbers, title=f"incidents of {name}")
     for each in found:
         incident = each.incident
         over = "closed" if incident.closed_at_ms is not None else incident.kind.value
-        table.add_row(
+        row(
+            rows,
             incident.incident,
             over + (f"; {incident.withheld}" if incident.withheld else ""),
             incident.why,
             each.acknowledged_by or "-",
-            str(incident.agents),
-            str(incident.moves),
-            str(incident.moved),
-            str(incident.arrived),
+            incident.agents,
+            incident.moves,
+            incident.moved,
+            incident.arrived,
             "; ".join(map(listed_words, incident.listed)) or "-",
         )
-    Console().print(table)
+    Console().print(rows)
 
 
 def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
@@ -144,20 +188,59 @@ def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
     """
     with open_api(options.api, seconds=FORGET_SECONDS) as api:
         ask(api, "DELETE", "clusters", cluster, by=getpass.getuser(), why=why)
-    print(f"ordered: {cluster} is forgotten")
+    say(f"ordered: {cluster} is forgotten")
 
 
-COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, resynchronise)
+COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, revoke, resynchronise)
 """The commands that intervene."""
 
 
-def _order(options: Options, cluster: str, method: str, *path: str, why: str = "") -> str:
-    """Send an order in the name of this user, and return the cluster's name."""
+class Order(NamedTuple):
+    """An order by command."""
+
+    preview: str
+    """The API's name for it in a preview; empty: it concerns no agent who is logged in."""
+    path: tuple[str, ...]
+    why: str
+    sure: bool = False
+    subject: str = ""
+    method: str = "POST"
+    silence_minutes: int = 0
+
+
+def _order(options: Options, cluster: str, order: Order) -> None:
+    """Send an order in the name of this user, once they have seen what it would do, and print what comes of it."""
     by = getpass.getuser()
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
-        if method == "POST":
-            ask(api, method, "clusters", name, *path, body=OrderBody(by=by, why=why))
+        if order.preview and not order.sure:
+            asked = ask(api, "GET", "clusters", name, "previews", order.preview, subject=order.subject)
+            _ask_once(order, msgspec.json.decode(asked, type=Preview))
+        if order.method == "DELETE":
+            answer = ask(api, order.method, "clusters", name, *order.path, by=by, why=order.why)
         else:
-            ask(api, method, "clusters", name, *path, by=by)
-    return name
+            body = OrderBody(by=by, why=order.why)
+            if order.path[-1] == "acknowledge":
+                body = AcknowledgeBody(by=by, why=order.why, silence_minutes=order.silence_minutes)
+            answer = ask(api, order.method, "clusters", name, *order.path, body=body)
+    _print_ordered(answer)
+
+
+def _ask_once(order: Order, preview: Preview) -> None:
+    """Ask whether an order is meant that concerns agents.
+
+    Raises:
+        HotdeskError: it is not, or there is no terminal to ask at.
+    """
+    if not preview.agents:
+        return
+    words = preview.words
+    if not sys.stdin.isatty():
+        raise SettingsError(f"not ordered: {words} In a script say --yes")
+    say(words)
+    if not agrees(f"{order.preview} {order.subject}".strip()):
+        raise HotdeskError("not ordered")
+
+
+def _print_ordered(answer: bytes) -> None:
+    say(f"ordered: {msgspec.json.decode(answer, type=OrderAnswer).ordered}")

@@ -10,15 +10,14 @@ from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console
-from rich.text import Text
 
 from controller.core.explanations import clock
 from controller.core.policy import Policy
 from controller.core.replay import Difference, Happening, Replay, Window, difference
 from controller.runtime.decoding import read
 from hotdesk import settings
-from hotdesk.cli.client import AsJson, print_json, printable
+from hotdesk.cli.client import AsJson
+from hotdesk.cli.terminal import Console, say_json, shown
 from hotdesk.errors import LogFailure, SettingsError
 from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options
 from messages.records import Decision, RankingSnapshot
@@ -89,7 +88,7 @@ def replay(  # noqa: PLR0913 # one for each flag
     policy = known[name].policy()
     report = _replayed(options.log, name, _window(minutes, until), policy, _others(known[name], set_, policy))
     if as_json:
-        print_json(report)
+        say_json(report)
     else:
         _print(report)
 
@@ -213,13 +212,13 @@ def _print(report: Report) -> None:
         *((each.at_ms, "not with --set", _words(each), "red") for each in report.less),
     ]
     for at_ms, source, words, style in sorted(lines, key=lambda each: each[0]):
-        console.print(Text(f"{clock(at_ms)}  {source:14}  {printable(words)}", style=style))
+        console.print(shown(f"{clock(at_ms)}  {source:14}  {words}", style))
     since = report.reaches_back_to_ms
     reach = "the log has no polls of it" if since is None else f"the log reaches back to {clock(since)}"
-    console.print(Text(f"{report.cluster}: {report.polls} polls folded; {reach}", style="dim"))
+    console.print(shown(f"{report.cluster}: {report.polls} polls folded; {reach}", "dim"))
     if since is not None and not lines:
         hour = HISTORY_MS // 60_000
-        console.print(Text(f"nothing happened in the window; every step is kept for {hour} minutes", style="dim"))
+        console.print(shown(f"nothing happened in the window; every step is kept for {hour} minutes", "dim"))
 
 
 def _words(of: Happening | Decision) -> str:

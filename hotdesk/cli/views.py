@@ -4,10 +4,6 @@ import sys
 
 import httpx
 import msgspec
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from controller.api.schemas import IncidentAnswer, RankingAnswer
 from controller.core.explanations import (
@@ -19,7 +15,8 @@ from controller.core.explanations import (
     progress_words,
     why_words,
 )
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api, print_json, printable
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, Group, Live, RenderableType, Table, row, say_json, shown, table
 from hotdesk.errors import ApiFailure
 from hotdesk.settings import Options
 from hotdesk.signals import asked_to_end
@@ -65,16 +62,16 @@ def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, op
         at = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", at, "explanations", name), type=list[Explanation])
     if as_json:
-        print_json(found)
+        say_json(found)
         return
     console = Console(soft_wrap=True)
     for each in found:
-        console.print(Text(f"{each.kind} {each.name}", style="bold"))
+        console.print(shown(f"{each.kind} {each.name}", "bold"))
         for words in each.words:
-            console.print(_plain(f"  {words}"))
+            console.print(shown(f"  {words}"))
         for decision in each.decisions[:DECISIONS_SHOWN]:
             because = f": {decision.why}" if decision.why else ""
-            console.print(_plain(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
+            console.print(shown(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
 
 
 COMMANDS = (top, explain)
@@ -85,7 +82,7 @@ def _seen(api: httpx.Client, cluster: str) -> RenderableType:
     try:
         return _view(api, cluster)
     except ApiFailure as error:
-        return Text(str(error), style="bold red")
+        return shown(error, "bold red")
 
 
 def _view(api: httpx.Client, cluster: str) -> RenderableType:
@@ -94,29 +91,29 @@ def _view(api: httpx.Client, cluster: str) -> RenderableType:
     open_ones = [each for each in answers if each.incident.closed_at_ms is None]
     age = "" if ranking.age_ms is None else f", seen {ranking.age_ms / 1000:.1f} s ago"
     return Group(
-        _plain(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
-        Text(f"owner {ranking.owner or 'none'}{age}", style="dim"),
+        shown(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
+        shown(f"owner {ranking.owner or 'none'}{age}", "dim"),
         _dialers(ranking.dialers),
         *(_incident(each) for each in open_ones),
     )
 
 
 def _dialers(ranked: tuple[RankedDialer, ...]) -> Table:
-    table = Table(expand=True)
-    for column in ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why"):
-        table.add_column(column, justify="right" if column in {"rank", "agents", "slots", "rooms"} else "left")
+    columns = ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why")
+    rows = table(*columns, numbers=("rank", "agents", "slots", "rooms"), wide=True)
     for each in ranked:
-        table.add_row(
-            str(each.rank or "-"),
-            _plain(f"{each.server_id} {each.server_ip}".strip()),
-            Text(each.state, style=COLOURS[each.state]),
-            str(each.agents),
-            str(each.slots),
-            str(each.rooms_free),
+        row(
+            rows,
+            each.rank or "-",
+            f"{each.server_id} {each.server_ip}".strip(),
+            shown(each.state, COLOURS[each.state]),
+            each.agents,
+            each.slots,
+            each.rooms_free,
             heartbeat_words(each),
-            _plain(why_words(each)),
+            why_words(each),
         )
-    return table
+    return rows
 
 
 def _incident(answer: IncidentAnswer) -> RenderableType:
@@ -125,17 +122,12 @@ def _incident(answer: IncidentAnswer) -> RenderableType:
     progress = progress_words(incident, advice=is_advice(answer.moves))
     acknowledged = f"acknowledged by {answer.acknowledged_by}" if answer.acknowledged_by else "not acknowledged"
     lines = [
-        _plain(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
-        _plain(f"  {progress}; {acknowledged}"),
+        shown(f"{incident.kind} {incident.server_ip} since {since}: {incident.why}", "bold red"),
+        shown(f"  {progress}; {acknowledged}"),
     ]
     if incident.withheld:
-        lines.append(_plain(f"  no agent is moved now: {incident.withheld}", "yellow"))
+        lines.append(shown(f"  no agent is moved now: {incident.withheld}", "yellow"))
     unfinished = [each for each in answer.moves if each.stage is not ReloginStage.MOVED]
-    lines += [_plain(f"  {each.user} to {each.to_server_ip}: {sentence(each.stage)}") for each in unfinished]
-    lines += [_plain(f"  {listed_words(each)}") for each in incident.listed]
+    lines += [shown(f"  {each.user} to {each.to_server_ip}: {sentence(each.stage)}") for each in unfinished]
+    lines += [shown(f"  {listed_words(each)}") for each in incident.listed]
     return Group(*lines)
-
-
-def _plain(text: str, style: str = "") -> Text:
-    """Return text from VICIdial's tables as it is, without markup and without codes that control the terminal."""
-    return Text(printable(text), style)

@@ -337,3 +337,15 @@ def test_answers_in_the_documents_have_the_fields_of_real_ones() -> None:
         example = msgspec.json.decode(re.sub(r",\s*…(?=\s*])|…", "", text))
         real = msgspec.json.encode(msgspec.convert(example, answer))
         assert holds(example, msgspec.json.decode(real))
+
+
+def test_the_comparison_names_what_vicidial_ships_of_its_own() -> None:
+    text = (DOCS / "reference" / "comparison.md").read_text()
+    for own in ("AST_timecheck.pl", "Servers Summary", "frozen_server_call_clear"):
+        assert own in text
+
+
+def test_what_is_there_is_nowhere_said_to_be_still_to_come() -> None:
+    stale = re.compile(r"still to come|does not ask hotdesk yet|nor, today, hotdesk", re.IGNORECASE)
+    for page in (*sorted(DOCS.rglob("*.md")), ROOT / "README.md"):
+        assert not stale.search(page.read_text()), page

@@ -93,7 +93,7 @@ def test_an_order_on_the_page_says_who_signed_in_and_with_what(floor: FedService
     with httpx.Client(base_url=floor.client.url, trust_env=False) as http:
         http.post("/sign-in", data={"name": "Zoë", "token": TOKENS["admin"], "to": "/"})
         (mark, *_) = re.findall(r'name="mark" value="([^"]*)"', http.get(f"/clusters/{CLUSTER}").text)
-        http.post(f"/clusters/{CLUSTER}/orders", data={"order": "pause ", "mark": mark, "why": "night"})
+        http.post(f"/clusters/{CLUSTER}/orders", data={"order": "pause ", "mark": mark, "why": "night", "sure": "1"})
         (decision,) = told(floor, 1)
         who = f"by Zoë (token {mark_of('admin')}, 127.0.0.1): night"
         until(lambda: who in http.get(f"/clusters/{CLUSTER}").text, "the page says who")

@@ -9,7 +9,7 @@ from collectors.probes.ami import AmiTarget
 from collectors.probes.prober import DialerProbes, ProbeSettings
 from collectors.probes.sip import SipTarget
 from hotdesk.errors import SettingsError
-from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file
+from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file, unknown_variables
 from tests.support.builders import secret_file
 
 SECRET = "hunter22-is-no-good"
@@ -71,7 +71,22 @@ def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None
         ({"max_agents": 0}, "max_agents"),
         ({"max_agents_of": 5}, "max_agents_of"),
         ({"max_agents_of": {"10.0.0.1": -1}}, "max_agents_of"),
-        ({"stalled_after_seconds": 0}, "stalled_after_seconds"),
+        ({"stalled_after_seconds": 0.5}, "stalled_after_seconds"),
+        ({"stalled_after_seconds": 2.4}, "stalled_after_seconds"),
+        ({"stalled_after_seconds": 121}, "stalled_after_seconds"),
+        ({"moves_per_second": 0.4}, "moves_per_second"),
+        ({"moves_of_a_user": 21}, "moves_of_a_user"),
+        ({"wrapup_seconds": 1e9}, "wrapup_seconds"),
+        ({"mode": "act", "sip": False}, "nothing is probed"),
+        ({"mode": "act", "sip": False, "probes": {"10.0.0.1": {"sip": False}}}, "nothing is probed"),
+        ({"maintenance": [{"start": "00:00", "minutes": 1440}]}, "maintenance covers all dialers at every time"),
+        (
+            {"maintenance": [{"start": "00:00", "minutes": 720}, {"start": "12:00", "minutes": 720}]},
+            "maintenance covers all dialers at every time",
+        ),
+        ({"usr": "x"}, "clusters.west.usr is no setting: did you mean user?"),
+        ({"stalled_after": 3}, "did you mean stalled_after_seconds?"),
+        ({"xyzzy": 3}, "there are act_on_heartbeat_alone, "),
         ({"stalled_after_seconds": "soon"}, "stalled_after_seconds"),
         ({"ami_port": 0}, "ami_port"),
         ({"sip_port": 65536}, "sip_port"),
@@ -86,6 +101,34 @@ def test_a_key_or_value_that_does_not_fit_is_named(table: dict[str, object], sai
     sentence = refusal({"west": table})
     assert "clusters.west" in sentence
     assert said in sentence
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"stalled_after_seconds": 2.5},
+        {"moves_per_second": 1},
+        {"mode": "act", "sip": False, "act_on_heartbeat_alone": True},
+        {"mode": "act", "sip": False, "ami_user": "hotdesk"},
+        {"mode": "act", "sip": False, "probes": {"10.0.0.1": {"sip": True}}},
+        {"maintenance": [{"start": "03:00", "minutes": 1440, "days": ["sun"]}]},
+        {"maintenance": [{"start": "00:00", "minutes": 1440, "dialers": ["10.0.0.1"]}]},
+    ],
+    ids=str,
+)
+def test_settings_that_only_look_odd_are_taken(table: dict[str, object]) -> None:
+    assert clusters({"west": table}, Options(), {}).keys() == {"west"}
+
+
+def test_addresses_of_the_agent_api_may_come_by_variable() -> None:
+    given = {"HOTDESK_CLUSTERS__WEST__AGENT_API": "https://web1/agc/api.php, https://web2/agc/api.php"}
+    found = clusters({}, Options(), given)["west"].agent_api
+    assert found == ("https://web1/agc/api.php", "https://web2/agc/api.php")
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() -> None:
+    given = {"HOTDESK_API_PRT": "1", "HOTDESK_API_PORT": "1", "HOTDESK_TOKEN": "t", "HOTDESK_API_SERVICE_HOST": "h"}
+    assert unknown_variables(given) == {"HOTDESK_API_PRT": "HOTDESK_API_PORT"}
 
 
 @pytest.mark.parametrize("tables", [5, ["west"], {"west": 5}, {"password": SECRET}])
@@ -314,6 +357,8 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         settings.database_settings()
     assert str(refused.value).endswith(f"chmod o-r {path}")
+    assert "is refused: every account on this machine may read it" in str(refused.value)
+    assert "cannot be read" not in str(refused.value)
     assert SECRET not in str(refused.value)
     bad = str(path)
     for refuses in (

@@ -139,6 +139,7 @@ def test_a_wrong_token_is_said_and_a_right_one_opens_what_was_asked_for(guarded:
 def test_an_administrator_orders_in_their_own_name(guarded: Scene, page: Page) -> None:
     sign_in(page, guarded, TOKENS["admin"], "Zoë")
     page.get_by_role("button", name="Suspend automatic moves").click()
+    page.get_by_role("button", name="Yes, order it").click()
     expect(page.locator("#sentence")).to_contain_text("Suspended by Zoë", timeout=20_000)
     (cookie,) = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
@@ -191,10 +192,11 @@ def test_refused_tokens_are_counted(guarded: Scene, stranger: httpx.Client) -> N
 
 
 def test_what_was_ordered_is_said_once_and_by_no_link(scene: Scene) -> None:
-    answer = scene.http.post(ORDERS, data={"order": "pause ", "mark": mark_of(scene.http)}, follow_redirects=True)
-    assert "automatic moves are suspended" in answer.text
+    form = {"order": "pause ", "mark": mark_of(scene.http), "sure": "1"}
+    answer = scene.http.post(ORDERS, data=form, follow_redirects=True)
+    assert "is suspended until" in answer.text
     for path in (f"/clusters/{CLUSTER}", f"/clusters/{CLUSTER}?said=pause"):
-        assert "automatic moves are suspended" not in scene.http.get(path).text
+        assert "is suspended until" not in scene.http.get(path).text
 
 
 @pytest.mark.parametrize(

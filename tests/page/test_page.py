@@ -29,6 +29,11 @@ def clean(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+def order(page: Page) -> None:
+    """Answer the question that a button asks first."""
+    page.get_by_role("button", name="Yes, order it").click()
+
+
 # --- what it shows ------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +152,9 @@ def test_without_javascript_the_page_tells_the_state_and_takes_orders(scene: Sce
     assert page.locator("#sentence").inner_text() == "All 3 dialers are up."
     assert page.locator("meta[http-equiv=refresh]").count() == 1
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
-    expect(page.locator(".confirmation")).to_contain_text("Ordered: that dialer is drained.")
+    expect(page.locator("#preview")).to_contain_text("1 agent: 1 would go to")
+    order(page)
+    expect(page.locator(".confirmation")).to_contain_text(f"Ordered: {ONE} drains until")
     until(lambda: {each.state for each in scene.client.dialers()} == {"up", "draining"}, "it drains")
     context.close()
 
@@ -159,18 +166,29 @@ def test_a_dialer_is_drained_and_takes_logins_again(scene: Scene, page: Page) ->
     page.goto(scene.page)
     page.get_by_label("Reason (for the audit)").fill("new disk")
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Drain {ONE}?")
+    expect(page.locator("#preview")).to_contain_text("No agent is there.")
+    clean(page)
+    page.get_by_role("link", name="No, go back").click()
+    assert scene.http.get(f"/v1/clusters/{CLUSTER}/orders").json() == []
+    page.get_by_label("Reason (for the audit)").fill("new disk")
+    page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    order(page)
     sentence(page, f"{ONE} is draining.")
     (found,) = scene.http.get(f"/v1/clusters/{CLUSTER}/explanations/{ONE}").json()
     assert "status page ordered the drain: new disk." in found["words"]
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Take logins again").click()
+    order(page)
     sentence(page, "All 3 dialers are up.")
 
 
 def test_automatic_moves_are_suspended_and_resumed(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
     page.get_by_role("button", name="Suspend automatic moves").click()
+    order(page)
     sentence(page, "Suspended by status page")
     page.get_by_role("button", name="Resume automatic moves").click()
+    order(page)
     sentence(page, "All 3 dialers are up.")
 
 
@@ -185,7 +203,8 @@ def test_an_agent_is_moved_and_a_wrong_name_is_said(scene: Scene, page: Page) ->
     page.goto(scene.page)
     page.get_by_label("Agent to move").fill("1001")
     page.get_by_role("button", name="Move", exact=True).click()
-    expect(page.locator(".confirmation")).to_contain_text("Ordered: that agent is moved")
+    order(page)
+    expect(page.locator(".confirmation")).to_contain_text("Ordered: hotdesk only advises here: 1001 would be moved")
     until(lambda: advised(scene), "the move is advised")
     page.get_by_label("Agent to move").fill("4711")
     page.get_by_role("button", name="Move", exact=True).click()
@@ -201,7 +220,11 @@ def test_enter_orders_nothing_that_was_not_meant(scene: Scene, page: Page) -> No
     page.keyboard.press("Enter")
     page.get_by_label("Agent to move").fill("1001")
     page.keyboard.press("Enter")
-    expect(page.locator(".confirmation")).to_contain_text("Ordered: that agent is moved")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Move 1001?")
+    expect(page.get_by_role("link", name="No, go back")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".confirmation")).to_contain_text("1001 would be moved")
     until(lambda: advised(scene), "the move is advised")
     assert scene.client.metric("hotdesk_cluster_paused") == 0
 
@@ -221,6 +244,7 @@ def test_somebody_takes_an_incident_and_silences_it(scene: Scene, page: Page) ->
 def test_a_dialer_that_dies_after_it_was_drained_is_no_cause_for_alarm(scene: Scene, page: Page) -> None:
     page.goto(scene.page)
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Drain").click()
+    order(page)
     until(lambda: scene.client.metric("hotdesk_incident_open", kind="draining") == 1, "it drains")
     assert scene.client.metric("hotdesk_incident_expected", server_ip=ONE) == 0
     scene.silent = {ONE}
@@ -238,6 +262,8 @@ def test_the_brake_is_released(scene: Scene, page: Page) -> None:
     scene.silent = {ONE, TWO}
     sentence(page, "No agent is moved: 2 of 3 dialers in service look bad at once")
     page.get_by_role("button", name="Release the fleet brake").click()
+    expect(page.locator("#preview")).to_contain_text(f"Agents leave {ONE}, {TWO}. 1 agent: ")
+    order(page)
     sentence(page, f"{ONE} is down; {TWO} is down.")
 
 
@@ -255,6 +281,7 @@ def test_everything_is_reached_by_keyboard_and_focus_stays_while_the_page_change
     expect(page.locator("#rows tr").last).to_have_attribute("id", f"d-{ONE}", timeout=LONG_MS)
     assert button.evaluate("each => each === document.activeElement")
     page.keyboard.press("Enter")
+    order(page)
     sentence(page, f"{ONE} is draining.")
 
 

@@ -149,6 +149,13 @@ def test_a_grant_that_was_never_there_is_a_refusal_and_one_that_goes_is_told_of(
         read_until(reader, lambda _: False)
 
 
+def test_a_table_that_was_renamed_is_absent_and_not_refused(vicidial: Vicidial, reader: Reader) -> None:
+    read_until(reader, lambda reading: reading.rest.agents is not None)
+    vicidial.run("RENAME TABLE vicidial_user_log TO vicidial_user_log_old")
+    reading = read_until(reader, lambda reading: "vicidial_user_log" in reading.unread)
+    assert reading.unread["vicidial_user_log"].why is Unreadable.ABSENT
+
+
 def test_it_ends_while_a_table_is_locked_and_leaves_no_thread(vicidial: Vicidial, vital: VicidialDatabase) -> None:
     before = set(threading.enumerate())
     with locked(vicidial, "vicidial_live_agents"):

@@ -135,7 +135,7 @@ def test_a_replica_knows_the_owner_from_its_snapshots() -> None:
     (entry,) = _fold(_clusters(name="owner"), poll(dialer(ONE))).entries
     _fold(clusters, poll(dialer(ONE)), entry)
     view = clusters.by_name[CLUSTER]
-    assert view.state.published[1:] == ("owner", "http://owner:8080")
+    assert view.state.published[1:] == ("owner", "http://owner:8080", False)
     assert view.snapshot().owner == "owner"
 
 

@@ -46,7 +46,17 @@ def test_a_sound_dialer_is_explained() -> None:
     told = words(desk_state(dialer(ONE, 3), dialer(TWO, 1)), TWO)
     assert "Its heartbeat: beats." in told
     assert "1 agent and 0 slots there; 500 rooms free." in told
-    assert "It has rank 1: the next login goes there." in told
+    assert "It has rank 1. Where the next login goes depends on its alias" in told
+
+
+def test_a_rank_promises_no_login_that_a_pick_then_sends_elsewhere() -> None:
+    state = desk_state(dialer(ONE, 1), dialer(TWO, 1), dialer(THREE, 1))
+    first = rank_dialers(state, PLAIN)[0].server_ip
+    (alias_id,) = state.observed.aliases
+    alias = words(state, alias_id)
+    assert f" on {first}: the load is equal" not in alias
+    assert "goes there" not in words(state, first)
+    assert "of equals to the one that the alias lists last" in words(state, first)
 
 
 def test_a_dialer_is_found_by_its_id_too_and_not_by_case() -> None:
@@ -228,8 +238,8 @@ def test_the_summary_is_about_the_worst() -> None:
     state.observed.outage = Outage(
         cluster=CLUSTER, epoch=1, sequence=9, unreachable_since_ms=NOW_MS, collector="c", why="refused"
     )
-    assert sentence_about(state, stale=False).startswith("The database does not answer.")
-    assert sentence_about(state, stale=True).startswith("Nothing is known: the database does not answer.")
+    assert sentence_about(state, stale=False).startswith("The database cannot be read: refused.")
+    assert sentence_about(state, stale=True).startswith("Nothing is known: the database cannot be read: refused.")
 
 
 def test_lost_screens_are_the_summary_and_silent_ones_are_not() -> None:

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from hotdesk.service import Service
@@ -21,7 +23,7 @@ from simulator.broker import GUARDED_USER, Broker
 from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
 from tests.support.ami_manager import Manager
-from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
+from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file, session
 from tests.support.commands import API, LOG, SECRET, SETTINGS, Command, Outcome, one_line, probeed, subjects
 from tests.support.processes import CLUSTER, COMMAND, Site, Start, clean_environment, until
 from tests.support.timing import on_this_machine
@@ -331,15 +333,66 @@ def test_orders_are_for_admins_and_say_what_was_ordered(command: Command, asking
     for arguments, said in (
         (["pause", "--why", "release night"], f"ordered: cluster {CLUSTER} is suspended until 'hotdesk resume'"),
         (["resume"], f"ordered: cluster {CLUSTER} is no longer suspended"),
-        (["drain", ONE], f"ordered: {ONE} drains until 'hotdesk undrain {ONE}'"),
+        (
+            ["drain", ONE],
+            f"ordered: {ONE} drains until 'hotdesk undrain {ONE}'; hotdesk only advises here: no agent is",
+        ),
         (["undrain", ONE], f"ordered: {ONE} no longer drains"),
+        (["unfence", "--all"], "no dialer is fenced"),
     ):
         done = command(*arguments, **admin)
-        assert (done.code, done.output) == (0, said + "\n")
+        assert done.code == 0, done
+        assert done.output.startswith(said)
+    for arguments, said in (
+        (["undrain", ONE], f"no drain of {ONE} is ordered"),
+        (["resume"], "no pause is ordered"),
+        (["revoke", "unbrake"], "no unbrake is ordered"),
+        (["drain", "nowhere"], f"has no dialer 'nowhere'; it has {ONE}"),
+    ):
+        assert said in one_line(command(*arguments, **admin), API)
+    assert "an order to drain is about dialer" in one_line(command("revoke", "drain", **admin), SETTINGS)
     assert "no agent is logged in as '1001'" in one_line(command("move", "1001", **admin), API)
     assert f"has no dialer '10.9.9.9'; it has {ONE}" in one_line(command("drain", "10.9.9.9", **admin), API)
     assert "is not open; open: none" in one_line(command("ack", "x@1", **admin), API)
     assert "no fleet brake holds" in one_line(command("unbrake", **admin), API)
+
+
+@pytest.fixture
+def occupied(service: Service) -> dict[str, str]:
+    """Return the variables by which an administrator reaches a hotdesk with an agent on the first dialer."""
+    named = msgspec.structs.replace(dialer(ONE, 1), server_id="DIAL1")
+    service.log.append(
+        [
+            entry_of(each)
+            for each in (session("1001", ONE, sequence=2), poll(named, dialer(TWO), sequence=2, at_ms=NOW_MS + 1000))
+        ]
+    )
+    return {"HOTDESK_API_URL": service.url, "HOTDESK_TOKEN": "long-enough-to-order-with"}
+
+
+def test_what_a_drain_would_do_is_shown_and_asked_once(
+    command: Command, occupied: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: "Logged in" in command("explain", "1001", **occupied).output, "the agent is seen")
+    in_a_script = one_line(command("drain", "dial1", **occupied), SETTINGS)
+    assert f"not ordered: DIAL1 ({ONE}) gets no new logins. 1 agent: none can be moved." in in_a_script
+    assert in_a_script.endswith("In a script say --yes")
+    assert command("orders", **occupied).output == f"no order stands in {CLUSTER}\n"
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+
+    def answered(answer: str, question: str) -> str:
+        asked.append(question)
+        return answer
+
+    for answer, code in (("n", 1), ("y", 0)):
+        monkeypatch.setattr("builtins.input", partial(answered, answer))
+        assert command("drain", "dial1", **occupied).code == code
+    assert asked == ["drain dial1? [y/N] "] * 2
+    shown = until(lambda: "drains" in (told := command("orders", **occupied).output) and told, "the order stands")
+    assert "taken back by: hotdesk undrain 10.0.0.1" in shown
+    assert command("undrain", "DIAL1", **occupied).code == 0
+    assert command("drain", "dial1", "--yes", **occupied).code == 0
 
 
 def test_incidents_are_shown_to_people_and_to_scripts(
@@ -348,7 +401,7 @@ def test_incidents_are_shown_to_people_and_to_scripts(
     until(lambda: command("rank", "desk", **asking).output, "the cluster is known")
     assert json.loads(command("incidents", "--json", **asking).output) == []
     admin = asking | {"HOTDESK_TOKEN": "long-enough-to-order-with"}
-    assert command("drain", ONE, "--why", "new kernel", **admin).code == 0
+    assert command("drain", ONE, "--why", "new kernel", "--yes", **admin).code == 0
 
     pace = threading.Event()
 
@@ -362,8 +415,7 @@ def test_incidents_are_shown_to_people_and_to_scripts(
 
     opened = until(incident, "the incident is open")
     assert (opened["server_ip"], opened["kind"]) == (ONE, "draining")
-    name = str(opened["incident"])
-    assert command("ack", name, "--silence-minutes", "30", **admin).code == 0
+    assert command("ack", ONE, "--silence-minutes", "30", **admin).code == 0
     (found,) = until(
         lambda: [
             each for each in json.loads(command("incidents", "--json", **asking).output) if each["acknowledged_by"]

@@ -1,0 +1,99 @@
+"""The only way from a command to a terminal: every text goes through `printable`, and is never markup.
+
+A name from VICIdial's tables may hold codes that control a terminal, marks that turn the direction of writing, or what
+rich takes for markup. So no other module of hotdesk uses rich or prints; a test reads them all.
+"""
+
+import sys
+import traceback
+from collections.abc import Collection
+
+import msgspec
+from rich import console as rich
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from messages.shown import printable
+
+__all__ = [
+    "Console",
+    "Group",
+    "Live",
+    "RenderableType",
+    "Table",
+    "agrees",
+    "complain",
+    "complain_of",
+    "joined",
+    "row",
+    "say",
+    "say_json",
+    "shown",
+    "table",
+]
+
+
+class Console(rich.Console):
+    """A terminal or a pipe, on which a string is never markup and never obeyed."""
+
+    def render_str(self, text: str, *, style: str | Style = "", **_: object) -> Text:
+        """Return a string as `shown` does, wherever it stands: rich calls this for each that it meets."""
+        return shown(text, style)
+
+
+def shown(text: object, style: str | Style = "") -> Text:
+    """Return a text as it is, without markup and without codes that control the terminal."""
+    return Text(printable(str(text)), style)
+
+
+def joined(*parts: tuple[str, str]) -> Text:
+    """Return one line of several texts, each with its style."""
+    return Text.assemble(*(shown(text, style) for text, style in parts))
+
+
+def table(*columns: str, numbers: Collection[str] = (), title: str = "", wide: bool = False) -> Table:
+    """Return a table without rows. `numbers`: the columns that stand to the right; `wide`: as wide as the terminal."""
+    made = Table(title=shown(title) if title else None, expand=wide)
+    for column in columns:
+        made.add_column(shown(column), justify="right" if column in numbers else "left")
+    return made
+
+
+def row(to: Table, *cells: object, style: str = "") -> None:
+    """Add a row; a cell that has a style already keeps it."""
+    to.add_row(*(each if isinstance(each, Text) else shown(each) for each in cells), style=style)
+
+
+def say(text: str) -> None:
+    """Print one line."""
+    print(printable(text))
+
+
+def agrees(question: str) -> bool:
+    """Ask a question that only `y` or `yes` answers with yes."""
+    return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
+
+
+def complain(text: str) -> None:
+    """Print one line to standard error."""
+    print(printable(text), file=sys.stderr)
+
+
+def complain_of(fault: Exception) -> None:
+    """Print the traceback of a fault of hotdesk's own to standard error: its text may be somebody else's."""
+    for each in "".join(traceback.format_exception(fault)).splitlines():
+        complain(each)
+
+
+def say_json(what: object) -> None:
+    """Print as JSON, for scripts. What a terminal could obey is written by number, as JSON may."""
+    text = msgspec.json.format(msgspec.json.encode(what), indent=2).decode()
+    print("".join(each if each.isprintable() or each == "\n" else _json_number(each) for each in text))
+
+
+def _json_number(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
