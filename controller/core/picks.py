@@ -11,11 +11,17 @@ import msgspec
 from controller.core.claims import resolve, screens_of, with_claim
 from controller.core.decided import NOT_SENT, SlotEnd
 from controller.core.policy import Policy
-from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
+from controller.core.ranking import AliasRanking, RankedPhone, is_grouped, rank_phones
+from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
 from messages.records import LoginClaim, LoginSlot, ReloginStage, ServerIp
+
+ABOUT_EQUAL = 2.0
+"""Dialers whose loads differ by no more may take turns, where no slot says which of them is the next login's."""
+GOLDEN = 0.618034
+"""The golden ratio's fraction: its multiples spread evenly, and so does each second or third of them."""
 
 
 class PickRequest(NamedTuple):
@@ -88,7 +94,7 @@ def _answers(state: ClusterState, policy: Policy, reserved: LoginSlot, request: 
 
     Whoever typed the user's name earlier, or elsewhere, has not chosen where that user logs in.
     """
-    again = reserved.visitor == request.visitor and state.decided.slots.weighs(reserved)
+    again = reserved.visitor == request.visitor and not state.decided.slots.is_unused(reserved)
     return again and _still_good(state, policy, reserved, request)
 
 
@@ -97,7 +103,37 @@ def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPh
     if not logins:
         return Refused(NoPick.UNKNOWN_ALIAS, ())
     ranking = rank_phones(state, policy, logins, request.campaign_id, request.visitor)
-    return ranking.best or Refused(NoPick.NO_DIALER, ranking.phones)
+    if ranking.best is None:
+        return Refused(NoPick.NO_DIALER, ranking.phones)
+    if is_grouped(state, request.campaign_id) or _counts(state, request):
+        return ranking.best
+    return _in_turn(ranking, state.decided.slots)
+
+
+def _counts(state: ClusterState, request: PickRequest) -> bool:
+    """Return True if the slot of a request will count where the next login of its visitor goes."""
+    return _may_weigh(state, request) and state.decided.slots.is_credited(request.visitor)
+
+
+def _may_weigh(state: ClusterState, request: PickRequest) -> bool:
+    has_session = request.user.lower() in state.observed.agents
+    return not has_session and not request.no_user and compared(request.alias) in state.observed.aliases
+
+
+def _in_turn(ranking: AliasRanking, slots: Slots) -> RankedPhone:
+    """Return one of the phones that are about as good as the best, each in its turn.
+
+    Slots that do not count keep no herd apart: all of it would go to the dialer that had the fewest agents at the last
+    poll. Whose turn it is follows from the number of forms since then, and not from what they named.
+    """
+    best = ranking.phones[0]
+    offered = [phone for phone in ranking.phones if phone.rank is not None and phone.crowded == best.crowded]
+    if len(offered) == 1:
+        return best
+    turn = slots.take_turn()
+    most = best.load + min(turn / len(offered), ABOUT_EQUAL)
+    equals = [phone for phone in offered if phone.load <= most]
+    return equals[int(len(equals) * (turn * GOLDEN % 1))]
 
 
 def _claim(request: PickRequest, phone_login: str, server_ip: ServerIp) -> LoginClaim:
@@ -130,7 +166,7 @@ def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
         until_ms=state.observed.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
         visitor=request.visitor,
-        weighs=session is None and not request.no_user and compared(request.alias) in state.observed.aliases,
+        weighs=_may_weigh(state, request),
         claims=claims,
         login=state.decided.logins.get(request.user.lower()),
         screen=request.screen,

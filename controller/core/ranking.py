@@ -157,15 +157,15 @@ def rank_phones(
     state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str, visitor: str = ""
 ) -> AliasRanking:
     """Rank the phones behind `logins` for a visitor's login to a campaign. The cost grows with the number of logins."""
-    campaign = state.observed.campaigns.get(compared(campaign_id))
     # the first herd of such a campaign stays together, though none of its forms may decide where
-    together = campaign is not None and campaign.grouping is not Grouping.DISABLED
-    judged = [_judge_phone(state, policy, login, None if together else visitor) for login in logins]
+    seen_by = None if is_grouped(state, campaign_id) else visitor
+    judged = [_judge_phone(state, policy, login, seen_by) for login in logins]
     accepted = _accepted(phone.ineligible_because for phone in judged)
     offered = [(at, phone) for at, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
     # On a tie VICIdial keeps the last one that it compares.
     offered.sort(key=lambda each: (each[1].crowded, each[1].load, -each[0]))
     forced_by = None
+    campaign = state.observed.campaigns.get(compared(campaign_id))
     if campaign is not None and campaign.grouping is not Grouping.DISABLED:
         forced = _forced(state, campaign, offered)
         if forced is not None:
@@ -175,6 +175,12 @@ def rank_phones(
     ranked = [phone._replace(rank=rank) for rank, (_, phone) in enumerate(offered, start=1)]
     rest = [phone for phone in judged if not accepted.issuperset(phone.ineligible_because)]
     return AliasRanking(tuple(ranked + rest), forced_by)
+
+
+def is_grouped(state: ClusterState, campaign_id: str) -> bool:
+    """Return True if a campaign groups its agents on dialers."""
+    campaign = state.observed.campaigns.get(compared(campaign_id))
+    return campaign is not None and campaign.grouping is not Grouping.DISABLED
 
 
 def _judge_phone(state: ClusterState, policy: Policy, login: str, visitor: str | None) -> RankedPhone:

@@ -29,6 +29,8 @@ class Slots:
         self._unused: set[str] = set()
         """The users whose slots came to nothing so far: no session shows, though a login would."""
         self._now_ms = 0
+        self._turns = 0
+        """How many logins took turns since the last poll."""
         self._to_show: list[tuple[int, str]] = []
         """By when each slot of a login form should be a session, soonest first (a heap); as below."""
         self._due: list[tuple[int, str]] = []
@@ -83,9 +85,18 @@ class Slots:
         planned = self.planned_on(server_ip)
         return planned if visitor is None else planned + self._weights.on(server_ip, visitor)
 
-    def weighs(self, slot: LoginSlot) -> bool:
-        """Return True if a slot of a login form counts where the next login of its visitor goes."""
-        return slot.weighs and slot.user.lower() not in self._unused and self._weights.is_credited(slot.visitor)
+    def is_unused(self, slot: LoginSlot) -> bool:
+        """Return True if a slot came to nothing so far."""
+        return slot.user.lower() in self._unused
+
+    def is_credited(self, visitor: str) -> bool:
+        """Return True unless many slots of a visitor came to nothing."""
+        return self._weights.is_credited(visitor)
+
+    def take_turn(self) -> int:
+        """Return how many logins took turns since the last poll, and count one more."""
+        self._turns += 1
+        return self._turns - 1
 
     def add(self, slot: LoginSlot) -> None:
         """Add a slot, in place of the one that its user had."""
@@ -138,6 +149,7 @@ class Slots:
     def expire(self, now_ms: int) -> list[LoginSlot]:
         """Release and return the slots whose time is over."""
         self._now_ms = now_ms
+        self._turns = 0
         over = []
         while self._due and self._due[0][0] <= now_ms:
             _, user = heapq.heappop(self._due)

@@ -100,6 +100,30 @@ def test_a_visitor_whose_forms_come_to_nothing_weighs_no_more() -> None:
     assert sum(state.decided.slots.weight_on(ip, STRANGER) for ip in ALL) == 1
 
 
+def test_the_logins_of_an_office_from_which_a_stranger_sends_forms_too_take_turns() -> None:
+    state = _cluster()
+    for number in range(60):
+        _form(state, f"idle{number}", "narrow")
+    _later(state, WEIGHS_MS)
+    landed: Counter[str] = Counter()
+    for number in range(30):
+        _form(state, f"more{number}", "narrow")
+        landed[_form(state, f"agent{number}")] += 1
+    assert _steered(landed) <= 2, landed
+
+
+def test_agents_who_log_in_over_their_own_sessions_take_turns() -> None:
+    state = _cluster()
+    for number in range(30):
+        state.fold(session(f"agent{number}", ONE, number=number, sequence=500))
+    beats = alive(NOW_MS + 500)
+    _later(state, 500, *(dialer(ip, 7, heartbeat=beats) for ip in ALL))
+    assert _steered(_logins(state)) == 0
+    # and one that has fewer agents by far is the next login's all the same
+    _later(state, 1000, *(dialer(ip, 3 if ip == TWO else 7, heartbeat=beats) for ip in ALL))
+    assert _form(state, "agent31") == TWO
+
+
 def test_forms_sent_again_and_again_weigh_for_the_time_of_one_login() -> None:
     state = _cluster()
     _form(state, "idle", "desk")
