@@ -88,7 +88,9 @@ class Picker:
             # a forwarded request has its client's token; its address would stand for all clients of that replica
             if asker.client.token or not asker.forwarded:
                 if body.visitor:
-                    self._spend(self._limits.visitors, (asker.client.limited, body.visitor), name, Limited.VISITOR)
+                    # made-up names use up nothing of what the agents behind the same address need
+                    visitor = (asker.client.limited, body.visitor, body.no_user)
+                    self._spend(self._limits.visitors, visitor, name, Limited.VISITOR)
                 self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
             answer = await self._ask_owner(cluster, body, asker) or self._pick_here(cluster, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
