@@ -52,6 +52,8 @@ _NUMBERS = count(1)
 UNLIMITED = {
     "picks_per_second": 1_000_000.0,
     "picks_at_once": 1_000_000,
+    "visitor_picks_per_second": 1_000_000.0,
+    "visitor_picks_at_once": 1_000_000,
     "cluster_picks_per_second": 1_000_000.0,
     "cluster_picks_at_once": 1_000_000,
 }

@@ -25,7 +25,7 @@ from collectors.probes.ami import AMI_PORT
 from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPace
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
-from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
+from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
 from controller.api.secret_files import (
     UnsafeFileError,
     read_obeyed,
@@ -377,6 +377,10 @@ class ApiOptions:
     """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
     """Picks of one token or address at once, before that rate applies."""
+    visitor_picks_per_second: PerSecond = VISITOR_PICKS.per_second
+    """Picks of one visitor of the login page, by the address that the hook tells, in the long run."""
+    visitor_picks_at_once: AtOnce = VISITOR_PICKS.at_once
+    """Picks of one visitor at once, before that rate applies: as many as agents log in together in one office."""
     cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
     """Picks of one cluster, all clients together, in the long run."""
     cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
@@ -390,6 +394,7 @@ class ApiOptions:
         """Return the limits, with full buckets."""
         return limits(
             Rate(self.picks_per_second, self.picks_at_once),
+            Rate(self.visitor_picks_per_second, self.visitor_picks_at_once),
             Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
             Rate(self.orders_per_second, self.orders_at_once),
         )
