@@ -24,6 +24,7 @@ from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.demo import run_demo
 from hotdesk.cli.replay import replay
+from hotdesk.cli.status import status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.service import Service
@@ -64,7 +65,7 @@ topics = App(
 app.command(topics)
 app.register_install_completion_command()
 for group, commands_of_group in (
-    (LOOK, (*views.COMMANDS, orders.incidents, orders.orders, replay)),
+    (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, replay)),
     (INTERVENE, orders.COMMANDS),
     (SET_UP, (orders.forget,)),
 ):
