@@ -5,7 +5,6 @@ the counts in the closing record are theirs. Phones, aliases, campaigns and sett
 a few thousand for each poll, so that they never delay the record of a dialer that was switched off.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.phone_lists import NONE_KNOWN, Registered
 from collectors.screens import Screens
+from collectors.sessions import DialerCounts, Sessions
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
     AgentRow,
@@ -29,11 +29,10 @@ from collectors.vicidial.rows import (
     SettingsRow,
 )
 from collectors.work import Work
-from messages.codes import Odd, ReasonCode, Unreadable
+from messages.codes import ReasonCode, Unreadable
 from messages.keys import KIND_AGENT
 from messages.records import (
     AgentSession,
-    AgentStatus,
     Campaign,
     DialerReading,
     Phone,
@@ -49,6 +48,7 @@ from messages.topics import Key
 
 SLICE = 4000
 """Most records of the catalogue in one poll."""
+NO_SESSIONS = DialerCounts()
 
 
 class Removal(NamedTuple):
@@ -114,22 +114,6 @@ class Reading(NamedTuple):
     """Where there are channels, by the own lists of the dialers in `Observer.channels_to_list`."""
 
 
-class _Session(NamedTuple):
-    """A row of `vicidial_live_agents`, and its meaning."""
-
-    row: Row
-    agent: AgentRow | None
-    odd: OddRows
-
-
-class _Counts(NamedTuple):
-    """The agents of one dialer."""
-
-    by_status: Counter[AgentStatus]
-    by_campaign: Counter[str]
-    remote: list[str]
-
-
 class Observer:
     """The state of one collector's polls in one epoch."""
 
@@ -146,13 +130,11 @@ class Observer:
         self._screens = Screens()
         self._started: dict[ServerIp, str] = {}
         """When each dialer's Asterisk started, as last known."""
-        self._sessions: dict[bytes | None, _Session] = {}
-        self._agents: dict[str, AgentRow] = {}
+        self._sessions = Sessions()
         self._since_ms: dict[str, int] = {}
         """By user: when the present status and lead of the session were first seen."""
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
-        self._counts: dict[ServerIp, _Counts] = {}
         self._conferences: dict[ServerIp, Rooms] | None = None
         self._confbridges: dict[ServerIp, Rooms] | None = None
         """None: this epoch has not read them yet."""
@@ -220,7 +202,7 @@ class Observer:
         """Begin a round: publish everything again, in slices."""
         if self._is_complete:
             self._round_since = self._sequence + 1  # else the first round of the epoch is under way
-        self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._agents.items()}
+        self._to_publish |= {(KIND_AGENT, name): row.user for name, row in self._sessions.of_user.items()}
         self._to_publish |= self._catalogue.names()
 
     def observe(self, now_ms: int, reading: Reading) -> list[Outgoing]:
@@ -241,8 +223,7 @@ class Observer:
         self._work.watch(now_ms, doubted, worked, rest.worked_of)
         self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
         if rest.agents is None:
-            phones_changed = self._phones_in_rooms.changed()
-            out += [self._record(each) for each in self._agents.values() if each.live_agent_id in phones_changed]
+            out += map(self._record, self._of_numbers(self._phones_in_rooms.changed()).values())
         else:
             self._agents_known = True
             out += self._agent_records(now_ms, rest, reading.extensions, dialers)
@@ -298,53 +279,36 @@ class Observer:
         dialers: dict[ServerIp, DialerRow],
     ) -> Iterator[Outgoing]:
         logins = rows.logins(rest.logins)
-        self._odd["agents"] = odd = OddRows()
-        before, self._sessions = self._sessions, {}
-        agents: dict[str, AgentRow] = {}
-        counts: dict[ServerIp, _Counts] = {}
-        for row in rest.agents or ():
-            # Most rows are unchanged; comparing their bytes is far cheaper than decoding them again.
-            session = before.get(row[0])
-            if session is None or session.row != row:
-                session = _read_session(row)
-            self._sessions[row[0]] = session
-            if session.odd:
-                odd.update(session.odd)
-            agent = session.agent
-            if agent is None:
-                continue
-            _count(counts, agent)
-            if agent.server_ip not in dialers:
-                odd[Odd.SESSION_WITHOUT_SERVER] += 1
-            other = agents.get(agent.user.lower())
-            if other is not None:
-                odd[Odd.TWO_SESSIONS] += 1
-                agent = max(agent, other, key=lambda each: each.live_agent_id)
-            agents[agent.user.lower()] = agent
+        changes = self._sessions.read(rest.agents or ())
+        self._odd["agents"] = self._sessions.odd(dialers)
+        for name, (before, now) in changes.items():
+            if now is None:
+                del self._since_ms[name]
+            elif not _is_same_work(now, before):
+                self._since_ms[name] = now_ms
         # VICIdial writes the log of a login after the session's row
-        new = {name for name, login in logins.items() if login != self._typed.get(name)}
+        typed = [name for name, login in logins.items() if login != self._typed.get(name)]
         self._typed.update(logins)
         found = None if rest.channels is None else {Room(*each) for each in rows.channels(rest.channels)}
-        self._phones_in_rooms.watch(now_ms, agents.values(), found, self.in_doubt, extensions, looked_at=rest.looked_at)
+        self._phones_in_rooms.watch(
+            now_ms, changes.values(), found, self.in_doubt, extensions, looked_at=rest.looked_at
+        )
         silent = None if rest.silent_screens is None else rows.silent_screens(rest.silent_screens)
         lost = None if rest.lost_screens is None else rows.lost_screens(rest.lost_screens)
-        self._screens.watch(now_ms, agents.values(), silent, lost)
-        changed_beside = self._phones_in_rooms.changed() | self._screens.changed()
-        changed = [
-            agent
-            for name, agent in agents.items()
-            if agent != self._agents.get(name) or name in new or agent.live_agent_id in changed_beside
-        ]
-        ended = [row.user for name, row in self._agents.items() if name not in agents]
-        self._since_ms = {
-            name: self._since_ms[name] if _is_same_work(agent, self._agents.get(name)) else now_ms
-            for name, agent in agents.items()
-        }
-        self._agents, self._counts = agents, counts
-        for agent in changed:
-            yield self._record(agent)
-        for user in ended:
-            yield self._ended(KIND_AGENT, user)
+        self._screens.watch(now_ms, self._sessions.by_number, silent, lost)
+        to_record = {name: now for name, (_, now) in changes.items() if now is not None}
+        to_record |= {name: now for name in typed if (now := self._sessions.of_user.get(name)) is not None}
+        to_record |= self._of_numbers(self._phones_in_rooms.changed() | self._screens.changed())
+        yield from map(self._record, to_record.values())
+        for before, now in changes.values():
+            if before is not None and now is None:
+                yield self._ended(KIND_AGENT, before.user)
+
+    def _of_numbers(self, live_agent_ids: Iterable[int]) -> dict[str, AgentRow]:
+        """Return those of these sessions that there are, by user."""
+        by_number = self._sessions.by_number
+        present = [by_number[each] for each in sorted(live_agent_ids) if each in by_number]
+        return {each.user.lower(): each for each in present}
 
     def _started_again(self, started: Mapping[ServerIp, str]) -> frozenset[ServerIp]:
         """Return the dialers whose Asterisk is another one than before."""
@@ -355,7 +319,7 @@ class Observer:
     def _slice(self) -> Iterator[Outgoing]:
         for key in list(self._to_publish)[:SLICE]:
             name = self._to_publish.pop(key)
-            row = self._agents.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.rows.get(key)
+            row = self._sessions.of_user.get(key[1]) if key[0] == KIND_AGENT else self._catalogue.rows.get(key)
             # An agent who left since the round began has already had a tombstone.
             if row is not None:
                 yield self._record(row)
@@ -365,7 +329,7 @@ class Observer:
             self._full_sequence, self._round_since = self._round_since, None
 
     def _dialer(self, row: DialerRow, reading: Reading, silent: int, lost: int) -> DialerReading:
-        counts = self._counts.get(row.server_ip)
+        counts = self._sessions.on_dialer.get(row.server_ip, NO_SESSIONS)
         rooms = (self._confbridges if row.confbridge else self._conferences) or {}
         its_rooms = rooms.get(row.server_ip, Rooms(0, 0))
         return DialerReading(
@@ -377,9 +341,9 @@ class Observer:
             asterisk=row.asterisk,
             twin_server_ip=row.twin_server_ip,
             heartbeat=self._heartbeats.of(row.server_ip),
-            agents={} if counts is None else dict(counts.by_status),
-            remote_agents=0 if counts is None else len(counts.remote),
-            campaigns={} if counts is None else dict(counts.by_campaign),
+            agents=dict(counts.by_status),
+            remote_agents=counts.remote,
+            campaigns=dict(counts.by_campaign),
             rooms=its_rooms.total,
             rooms_free=its_rooms.free,
             probes=dict(reading.probes.get(row.server_ip, {})),
@@ -434,19 +398,3 @@ def _is_same_work(agent: AgentRow, before: AgentRow | None) -> bool:
         return True  # nearly always
     work = (agent.live_agent_id, agent.status, agent.lead_id)
     return before is not None and work == (before.live_agent_id, before.status, before.lead_id)
-
-
-def _read_session(row: Row) -> _Session:
-    odd = OddRows()
-    return _Session(row, rows.agent(row, odd), odd)
-
-
-def _count(counts: dict[ServerIp, _Counts], agent: AgentRow) -> None:
-    on_dialer = counts.get(agent.server_ip)
-    if on_dialer is None:
-        on_dialer = counts[agent.server_ip] = _Counts(Counter(), Counter(), [])
-    if agent.remote:
-        on_dialer.remote.append(agent.user)
-        return
-    on_dialer.by_status[agent.status] += 1
-    on_dialer.by_campaign[agent.campaign_id] += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from collectors.vicidial.rows import AgentRow
+from collectors.sessions import Change
 from messages.records import ServerIp
 
 LOOK_SECONDS = 120.0
@@ -44,6 +44,8 @@ class PhonesInRooms:
 
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
+        self._missing: dict[int, _Session] = {}
+        """Those of them whose phone is not known to be in its room."""
         self._changed: set[int] = set()
         self.to_read: tuple[Room, ...] = ()
         """The rooms that the next poll with agents should look at."""
@@ -62,7 +64,7 @@ class PhonesInRooms:
 
     def look_again(self, now_ms: int, dialers: Collection[ServerIp]) -> None:
         """Begin to look again at sessions of dialers whose Asterisk has started again: their phones are gone."""
-        for number, session in self._sessions.items():
+        for number, session in self._sessions.items() if dialers else ():
             if session.room.server_ip in dialers:
                 session.since_ms = now_ms
                 self._set(number, session, None)
@@ -70,7 +72,7 @@ class PhonesInRooms:
     def watch(  # noqa: PLR0913 # the facts of a poll
         self,
         now_ms: int,
-        agents: Iterable[AgentRow],
+        changes: Iterable[Change],
         found: Collection[Room] | None,
         silent: Collection[ServerIp],
         listed: Mapping[ServerIp, Collection[str]] = NONE_LISTED,
@@ -81,41 +83,50 @@ class PhonesInRooms:
 
         Args:
             now_ms: the log's time.
-            agents: the sessions of this poll.
+            changes: of the sessions, since the last reading.
             found: the rooms in which there is somebody, of those that were looked at; None: they could not be read.
             silent: dialers whose rows may stand still.
             listed: where there are channels, by the dialers' own lists.
             looked_at: the rooms that were looked at; None: those in `to_read`.
         """
-        before, looked_at = self._sessions, frozenset(self.to_read if looked_at is None else looked_at)
-        self._sessions = {}
-        for agent in agents:
-            room = Room(agent.server_ip, agent.conf_exten)
-            session = before.get(agent.live_agent_id)
-            if session is None or session.room != room:
-                if agent.remote or agent.on_hook or not agent.conf_exten:
-                    continue
-                session = _Session(room, now_ms)
-            self._sessions[agent.live_agent_id] = session
+        looked_at = frozenset(self.to_read if looked_at is None else looked_at)
+        self._follow(now_ms, changes)
+        # one that was in its room is not looked for any more
+        for number, session in list(self._missing.items()):
+            room = session.room
             if room.server_ip in listed:
-                if not session.phone_in_room:
-                    self._set(agent.live_agent_id, session, room.conf_exten in listed[room.server_ip])
+                self._set(number, session, room.conf_exten in listed[room.server_ip])
             elif found is None or room.server_ip in silent:
-                # one that was in its room is not looked at any more, and was there
-                known = session.phone_in_room or None
-                self._set(agent.live_agent_id, session, known)
-            elif room in looked_at and not session.phone_in_room:
-                self._set(agent.live_agent_id, session, room in found)
+                self._set(number, session, None)
+            elif room in looked_at:
+                self._set(number, session, room in found)
         young_ms = now_ms - LOOK_SECONDS * 1000
-        awaited = {
-            number: each.room
-            for number, each in self._sessions.items()
-            if not each.phone_in_room and each.since_ms > young_ms
-        }
+        awaited = {number: each.room for number, each in self._missing.items() if each.since_ms > young_ms}
         self.to_read = tuple(awaited[number] for number in sorted(awaited, reverse=True)[:MOST])
         self.to_list = frozenset(room.server_ip for room in self.to_read) & frozenset(silent)
 
+    def _follow(self, now_ms: int, changes: Iterable[Change]) -> None:
+        """Take in the sessions that began, ended, or have another room."""
+        for before, now in changes:
+            if before is not None and (now is None or now.live_agent_id != before.live_agent_id):
+                self._sessions.pop(before.live_agent_id, None)
+                self._missing.pop(before.live_agent_id, None)
+            if now is None:
+                continue
+            number, room = now.live_agent_id, Room(now.server_ip, now.conf_exten)
+            known = self._sessions.get(number)
+            if known is not None and known.room == room:
+                continue
+            self._missing.pop(number, None)
+            self._sessions.pop(number, None)
+            if not now.remote and not now.on_hook and now.conf_exten:
+                self._sessions[number] = self._missing[number] = _Session(room, now_ms)
+
     def _set(self, number: int, session: _Session, phone_in_room: bool | None) -> None:
+        if phone_in_room:
+            self._missing.pop(number, None)
+        else:
+            self._missing[number] = session
         if session.phone_in_room is not phone_in_room:
             session.phone_in_room = phone_in_room
             self._changed.add(number)

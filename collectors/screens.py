@@ -6,7 +6,7 @@ ends the session of every screen at once, since VICIdial keeps those in memory. 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from collectors.vicidial.rows import AgentRow
@@ -74,7 +74,7 @@ class Screens:
     def watch(
         self,
         now_ms: int,
-        agents: Iterable[AgentRow],
+        agents: Mapping[int, AgentRow],
         silent_seconds: Mapping[int, int] | None,
         lost: Collection[tuple[str, ServerIp]] | None = None,
     ) -> None:
@@ -82,16 +82,15 @@ class Screens:
 
         Args:
             now_ms: the log's time.
-            agents: the sessions of this poll.
+            agents: the sessions of this poll, by number.
             silent_seconds: by session, how long its screen has been silent; None: the tables were not looked at.
             lost: users (small letters) and dialers of the logins whose screen VICIdial does not know; None: the same.
         """
-        present = {each.live_agent_id: each for each in agents if not each.remote}
-        self._silent = self._looked(self._silent, present, now_ms, silent_seconds)
+        self._silent = self._looked(self._silent, agents, now_ms, silent_seconds)
         unknown = None
         if lost is not None:
-            unknown = {number: 0 for number, each in present.items() if (each.user.lower(), each.server_ip) in lost}
-        self._lost = self._looked(self._lost, present, now_ms, unknown)
+            unknown = {number: 0 for number, each in agents.items() if (each.user.lower(), each.server_ip) in lost}
+        self._lost = self._looked(self._lost, agents, now_ms, unknown)
 
     def _looked(
         self, before: _Screens, present: Mapping[int, AgentRow], now_ms: int, found: Mapping[int, int] | None
@@ -102,7 +101,7 @@ class Screens:
         after: _Screens = {}
         for number, seconds in found.items():
             agent, screen = present.get(number), before.get(number)
-            if agent is None:
+            if agent is None or agent.remote:
                 continue
             if screen is None:
                 screen = _Screen(agent.server_ip, now_ms - seconds * 1000)

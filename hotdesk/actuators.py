@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pymysql
 
+from collectors.vicidial.connection import BoundedConnection
 from collectors.vicidial.database import DatabaseSettings
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.connections import Statements
@@ -61,18 +62,19 @@ def reach(settings: ActuatorSettings) -> Reached:
 
 
 def _connect(settings: DatabaseSettings) -> "pymysql.connections.Connection[Any]":
-    connection = pymysql.connect(
+    connection = BoundedConnection(
+        login_seconds=ANSWER_SECONDS,
+        statement_seconds=ANSWER_SECONDS,
+        trusted=bool(settings.tls_ca),
         host=settings.host,
         port=settings.port,
         unix_socket=settings.socket or None,
         user=settings.user,
-        password=settings.password,
+        password=settings.password.encode(),
         database=settings.database,
         charset="utf8mb4",
         autocommit=True,
         connect_timeout=ACT_SECONDS,
-        read_timeout=ANSWER_SECONDS,
-        write_timeout=ANSWER_SECONDS,
         ssl=ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None,
         program_name="hotdesk",
         defer_connect=True,

@@ -26,7 +26,13 @@ from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPac
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
-from controller.api.secret_files import ReadableByAllError, read_private, refuse_readable_by_all
+from controller.api.secret_files import (
+    UnsafeFileError,
+    read_obeyed,
+    read_private,
+    refuse_changeable,
+    refuse_readable_by_all,
+)
 from controller.core.decided import SENT_KEPT
 from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuators import ActuatorSettings
@@ -232,6 +238,10 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ' such as ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
+            if "@" in url:
+                raise SettingsError(
+                    "agent_api: an address has no user and no password: set agent_api_user and agent_api_password_file"
+                )
             if not _is_web_address(url):
                 raise SettingsError(f"agent_api: {url!r} is not an address: write one such as https://web1/agc/api.php")
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
@@ -295,6 +305,10 @@ class LogOptions:
     tls_key: str = ""
     """File with its key."""
 
+    @property
+    def _on_this_machine(self) -> bool:
+        return all(each.rpartition(":")[0].strip("[]") in LOOPBACK for each in self.bootstrap)
+
     def kafka(self) -> KafkaSettings:
         """Return the settings of the Kafka log.
 
@@ -303,6 +317,11 @@ class LogOptions:
                 read.
         """
         for broker in self.bootstrap:
+            if "@" in broker:
+                raise SettingsError(
+                    "log.bootstrap: a broker has no user and no password: set log.sasl_username and"
+                    " log.sasl_password_file"
+                )
             if not BROKER.fullmatch(broker):
                 raise SettingsError(
                     f"log.bootstrap: {broker!r} is not a broker's host:port; name several one by one, without commas"
@@ -316,6 +335,11 @@ class LogOptions:
             raise SettingsError(
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
                 " the password in HOTDESK_LOG_SASL_PASSWORD or log.sasl_password_file"
+            )
+        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self._on_this_machine:
+            raise SettingsError(
+                "log.security_protocol is SASL_PLAINTEXT and log.sasl_mechanism is PLAIN: the password would be sent as"
+                " it is; set log.security_protocol to SASL_SSL, or log.sasl_mechanism to SCRAM-SHA-512"
             )
         return KafkaSettings(
             bootstrap_servers=self.bootstrap,
@@ -462,11 +486,13 @@ def read_file(path: Path, *, must_exist: bool) -> FromFile:
         SettingsError: the file does not exist, is not TOML, or has an unknown setting.
     """
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(read_obeyed(path, found=not must_exist))
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
         return FromFile({}, {}, {})
+    except UnsafeFileError as error:
+        raise SettingsError(f"{path} is refused: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
@@ -570,7 +596,7 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
-    except ReadableByAllError as error:
+    except UnsafeFileError as error:
         raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
@@ -585,10 +611,12 @@ def _is_web_address(url: str) -> bool:
 
 
 def _refuse_key(path: str, what: str) -> None:
-    """Refuse a key's file that every account on this machine may read."""
+    """Refuse a key's file that every account on this machine may read, or that others may change."""
     try:
-        refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
-    except ReadableByAllError as error:
+        mode = Path(path).stat().st_mode
+        refuse_readable_by_all(Path(path), mode)
+        refuse_changeable(Path(path), mode)
+    except UnsafeFileError as error:
         raise SettingsError(f"{what} {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{what} {path} cannot be read: {error}") from error

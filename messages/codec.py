@@ -22,19 +22,15 @@ from messages.records import (
     Record,
     Whole,
 )
-from messages.shown import printable
+from messages.shown import one_line
 from messages.topics import Topic
-
-LONGEST_COMPLAINT = 500
-"""Characters: refused bytes may be long, and log lines and dead letters do not repeat them in full."""
 
 
 class UndecodableRecordError(ValueError):
     """The bytes are not a record of their topic; `str()` is one line that says what is wrong with them."""
 
     def __init__(self, why: str) -> None:
-        cut = why if len(why) <= LONGEST_COMPLAINT else f"{why[: LONGEST_COMPLAINT - 1]}…"
-        super().__init__(printable(cut))
+        super().__init__(one_line(why))
 
 
 class NewerRecordError(UndecodableRecordError):

@@ -5,12 +5,21 @@ turn the direction of writing and characters without a width can make a text loo
 its number.
 """
 
+LONGEST_LINE = 500
+"""Characters: a server that is none may answer with megabytes."""
+
 
 def printable(text: str) -> str:
     r"""Return a text in which every character can be seen: others are shown by number, such as `\x1b` or `\u202e`."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _by_number(each) for each in text)
+
+
+def one_line(text: object) -> str:
+    """Return what somebody else wrote in one line that can be seen, cut where it is long."""
+    line = printable(" ".join(str(text)[: 2 * LONGEST_LINE].split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
 def _by_number(character: str) -> str:

@@ -19,9 +19,11 @@ import pymysql
 from pymysql.converters import conversions
 
 from collectors.observer import Reading
+from collectors.vicidial.connection import BoundedConnection, UnsafeLoginError
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
 from messages.codes import ReasonCode, Unreadable
+from messages.shown import one_line
 
 STATEMENT_SECONDS = 1.5
 """Time limit of a statement; the longest took 0.5 s, with 288,000 phones."""
@@ -29,6 +31,12 @@ STATEMENT_SECONDS = 1.5
 TRIED_SECONDS = 0.2
 """Time limit of the statements that a poll can do without: VICIdial's clean-up locks one of their tables for longer,
 and no poll waits for it. The statements themselves have it for MySQL."""
+
+LOGIN_SECONDS = 5.0
+"""Time limit from the connection to the end of the login."""
+
+ANSWER_SECONDS = 10.0
+"""Time limit of a statement and its whole answer, of which the catalogue's has megabytes."""
 
 IDLE_SECONDS = 3
 """The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
@@ -144,8 +152,9 @@ TABLES = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 11, "phones": 7, "aliases": 3, "secrets": 3}
-"""Statements whose rows come packed, and their number of columns."""
+PACKED = {"agents": 1, "phones": 7, "aliases": 3, "secrets": 3}
+"""Statements whose rows come packed, and the number of columns to split each into. An agent's row is split once it has
+changed (`collectors.sessions`)."""
 
 PACKED_BYTES = 64 * 1024 * 1024
 """Most bytes of a packed value; the server's max_allowed_packet may allow less."""
@@ -178,7 +187,7 @@ class VicidialDatabase:
         """Connect, and find out which columns there are; with `like` the schema is as on that connection.
 
         Raises:
-            DatabaseUnavailableError: no answer within two seconds.
+            DatabaseUnavailableError: no answer, or none in time.
             DatabaseRefusedError: no such user, password or database.
         """
         self.settings = settings
@@ -193,7 +202,8 @@ class VicidialDatabase:
         except (OSError, ValueError, RuntimeError) as error:
             # not a certificate file, an impossible host name, or an authentication that needs TLS
             raise DatabaseRefusedError(
-                f"{settings.where} cannot be connected to with these settings: {error}; check host, tls_ca and password"
+                f"{settings.where} cannot be connected to with these settings: {one_line(error)};"
+                " check host, tls_ca and password"
             ) from error
         try:
             self._tried_limit = self._limit_time()
@@ -398,8 +408,10 @@ class VicidialDatabase:
 
     def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Row]:
         rows: list[Row] = []
+        columns = PACKED[name]
         for counted, value in packed:
-            found = [tuple(row.split(b"\x1f")) for row in value.split(b"\x1e")] if value is not None else []
+            lines = value.split(b"\x1e") if value is not None else []
+            found = [(line,) for line in lines] if columns == 1 else [tuple(line.split(b"\x1f")) for line in lines]
             if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
                     f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
@@ -407,7 +419,6 @@ class VicidialDatabase:
                 )
             rows += found
         # A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
-        columns = PACKED[name]
         return [row if len(row) == columns else (None,) * columns for row in rows]
 
     def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:
@@ -422,21 +433,21 @@ class VicidialDatabase:
 
 
 def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
-    return pymysql.connect(
+    return BoundedConnection(
+        login_seconds=LOGIN_SECONDS,
+        statement_seconds=ANSWER_SECONDS,
+        trusted=bool(settings.tls_ca),
         host=settings.host,
         port=settings.port,
         unix_socket=settings.socket or None,
         user=settings.user,
-        # pymysql would take text for latin1
         password=settings.password.encode(),
         database=settings.database,
         charset="utf8mb4",
         use_unicode=False,
-        conv=_ENCODERS_ONLY,  # type: ignore[arg-type] # the stubs want the decoders that are left out here
+        conv=_ENCODERS_ONLY,
         autocommit=True,
         connect_timeout=2,
-        read_timeout=IDLE_SECONDS,
-        write_timeout=IDLE_SECONDS,
         ssl=ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None,
         program_name="hotdesk",
     )
@@ -445,7 +456,9 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
 def _explain(error: Exception, settings: DatabaseSettings, table: str = "") -> DatabaseError:  # noqa: PLR0911 # one each
     """Return our error for a client's: one line that says what the database refuses, and how to mend it."""
     code = error.args[0] if error.args else 0
-    message = str(error.args[1]) if len(error.args) > 1 else str(error)
+    message = one_line(error.args[1] if len(error.args) > 1 else error)
+    if isinstance(error, UnsafeLoginError):
+        return DatabaseRefusedError(f"{settings.where} is told no password: {message}")
     if code in ACCESS_DENIED:
         return DatabaseRefusedError(
             f"{settings.where} refuses user {settings.user!r}: {message}; check the password, and run the GRANT"

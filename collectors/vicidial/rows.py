@@ -76,6 +76,9 @@ class AgentRow(NamedTuple):
         return self.extension[:1] in {"R", "r"}
 
 
+AGENT_COLUMNS = len(AgentRow._fields)
+
+
 class LoginRow(NamedTuple):
     """A LOGIN row of `vicidial_user_log`."""
 
@@ -211,7 +214,11 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
 
 
 def agent(row: Row, odd: OddRows) -> AgentRow | None:
-    """Decode one row of `agents.sql`; None: it has no user."""
+    """Decode one row of `agents.sql`, packed or not; None: it has no user."""
+    if len(row) == 1:
+        row = tuple((row[0] or b"").split(b"\x1f"))
+        # a text that contains a separator breaks its row: the row, or each piece of it, is one without a user
+        row = row if len(row) == AGENT_COLUMNS else (None,) * AGENT_COLUMNS
     live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook, lead = row
     name = key(user, odd)
     if not name:

@@ -18,6 +18,7 @@ import pymysql
 
 from controller.core.actions import Outcome
 from messages.codes import Reply
+from messages.shown import one_line
 
 STATEMENT_SECONDS = 1.5
 """The server gives up a statement after this time, and none of it is done."""
@@ -110,7 +111,7 @@ class Statements:
             connection = self._connect()
         except (ValueError, RuntimeError) as error:
             # an impossible host name, or an authentication that needs TLS
-            raise OSError(f"{error}; check host, tls_ca and password") from error
+            raise OSError(f"{error_text(error)}; check host, tls_ca and password") from error
         try:
             return _Link(connection, _limit(connection), self._clock())
         except BaseException:
@@ -192,4 +193,4 @@ def _code(error: Exception) -> object:
 
 def error_text(error: Exception) -> str:
     """Return a database's error message, without its number."""
-    return str(error.args[1]) if len(error.args) > 1 else str(error)
+    return one_line(error.args[1] if len(error.args) > 1 else error)

@@ -34,6 +34,7 @@ from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, unknown_va
 from hotdesk.tls import trust
 from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
+from messages.shown import one_line
 from messages.topics import Topic
 from messages.words import remedy as remedy_of
 from messages.words import sentence
@@ -226,6 +227,10 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
         yield _wrong(error, subject, "")
+    except Exception as error:  # noqa: BLE001 # rows that are none of VICIdial's are taken apart all over the place
+        where, why = settings.database_settings().where, f"{type(error).__name__}: {one_line(error)}"
+        odd = DatabaseFailure(f"{where} answers as no VICIdial does: {why}")
+        yield _wrong(odd, subject, "check that host and port are those of VICIdial's database")
 
 
 def _remedy_for(statement: str, error: DatabaseError) -> str:

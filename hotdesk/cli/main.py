@@ -1,6 +1,7 @@
 """The `hotdesk` command: its subcommands in groups, and its main function."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -271,7 +272,8 @@ def _tried(name: str, told: Told) -> str:
 def init(path: Path = DEFAULT_FILE) -> None:
     """Write a TOML file with every setting and its meaning, to start from."""
     try:
-        with path.open("x") as file:
+        # whatever the umask: a file that others may write is refused
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:  # noqa: PTH123
             file.write(resources.files("hotdesk").joinpath("example.toml").read_text())
     except FileExistsError:
         raise SettingsError(f"{path} exists already; it is left as it is") from None
@@ -330,6 +332,8 @@ def main() -> None:
 
 def _run_roles(roles: frozenset[Role], options: Options, tables: _Tables, read_again: ReadAgain) -> None:
     logs.configure()
+    # a dump of this process would hold every secret
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for variable, meant in settings.unknown_variables(os.environ).items():
         log.warning("a variable looks like a setting, and is none: ignored", variable=variable, meant=meant)
     reload = Asked()

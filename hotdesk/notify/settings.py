@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from controller.api.secret_files import ReadableByAllError, read_private
+from controller.api.secret_files import UnsafeFileError, read_private, refuse_changeable
 from controller.core.notifications import DEFAULT_EVENTS, Event, Recipient
 from hotdesk.errors import SettingsError
 from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
@@ -62,9 +62,7 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             case "email":
                 return self._email()
             case "command":
-                if not self.command:
-                    raise SettingsError('command is not set: write it as a list, such as ["/usr/local/bin/page"]')
-                return Program(self.command)
+                return self._program()
             case "apprise":
                 return Apprise(self._url())
         if self.kind == "telegram" and not self.chat:
@@ -95,6 +93,20 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             self.to,
             self.tls_ca,
         )
+
+    def _program(self) -> Program:
+        if not self.command:
+            raise SettingsError('command is not set: write it as a list, such as ["/usr/local/bin/page"]')
+        path = Path(self.command[0])
+        if not path.is_absolute():
+            raise SettingsError(f"command: {path} is no whole path: write one such as /usr/local/bin/page")
+        try:
+            refuse_changeable(path, path.stat().st_mode)
+        except UnsafeFileError as error:
+            raise SettingsError(f"command: {path} is refused: {error}") from error
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"command: {path} cannot be run: {error}") from error
+        return Program(self.command)
 
     def _url(self) -> str:
         url = self.url or _secret(self.url_file)
@@ -157,7 +169,7 @@ def _secret(path: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
-    except ReadableByAllError as error:
+    except UnsafeFileError as error:
         raise SettingsError(f"the file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"the file {path} cannot be read: {error}") from error

@@ -1,6 +1,9 @@
 """Phones in rooms: looked for while it matters, and known only if somebody is there."""
 
-from collectors.phones_in_rooms import LOOK_SECONDS, MOST, PhonesInRooms, Room
+from collections.abc import Collection, Mapping
+
+from collectors.phones_in_rooms import LOOK_SECONDS, MOST, NONE_LISTED, PhonesInRooms, Room
+from collectors.sessions import Change
 from collectors.vicidial.rows import AgentRow
 from messages.records import AgentStatus
 
@@ -9,13 +12,33 @@ NOW_MS = 1_000_000
 NOBODY: frozenset[str] = frozenset()
 
 
+class Phones(PhonesInRooms):
+    """As an observer shows them all sessions of a poll, by what has changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, AgentRow] = {}
+
+    def see(
+        self,
+        now_ms: int,
+        agents: Collection[AgentRow],
+        found: Collection[Room] | None,
+        silent: Collection[str],
+        listed: Mapping[str, Collection[str]] = NONE_LISTED,
+    ) -> None:
+        before, self._known = self._known, {each.user: each for each in agents}
+        changes = [Change(before.get(user), self._known.get(user)) for user in before | self._known]
+        self.watch(now_ms, [each for each in changes if each.before != each.now], found, silent, listed)
+
+
 def _agent(number: int, room: str = "8600051", server_ip: str = ONE, *, extension: str = "SIP/1") -> AgentRow:
     return AgentRow(number, str(number), server_ip, extension, room, AgentStatus.PAUSED, "", "", "", False, 0)
 
 
-def _looked(agents: list[AgentRow]) -> PhonesInRooms:
-    phones = PhonesInRooms()
-    phones.watch(NOW_MS, agents, None, NOBODY)
+def _looked(agents: list[AgentRow]) -> Phones:
+    phones = Phones()
+    phones.see(NOW_MS, agents, None, NOBODY)
     return phones
 
 
@@ -23,26 +46,26 @@ def test_a_new_session_is_looked_at_until_its_phone_has_come() -> None:
     agent = _agent(1)
     phones = _looked([agent])
     assert (phones.of(1), phones.to_read) == (None, (Room(ONE, "8600051"),))
-    phones.watch(NOW_MS + 1000, [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + 1000, [agent], frozenset(), NOBODY)
     assert (phones.of(1), phones.changed()) == (False, frozenset({1}))
-    phones.watch(NOW_MS + 2000, [agent], {Room(TWO, "8600051")}, NOBODY)
+    phones.see(NOW_MS + 2000, [agent], {Room(TWO, "8600051")}, NOBODY)
     assert (phones.of(1), phones.changed()) == (False, frozenset())
-    phones.watch(NOW_MS + 3000, [agent], {Room(ONE, "8600051")}, NOBODY)
+    phones.see(NOW_MS + 3000, [agent], {Room(ONE, "8600051")}, NOBODY)
     assert (phones.of(1), phones.changed(), phones.to_read) == (True, frozenset({1}), ())
-    phones.watch(NOW_MS + 4000, [agent], None, NOBODY)
+    phones.see(NOW_MS + 4000, [agent], None, NOBODY)
     assert (phones.of(1), phones.changed()) == (True, frozenset())
 
 
 def test_rows_that_may_stand_still_say_nothing() -> None:
     agent, room = _agent(1), Room(ONE, "8600051")
     phones = _looked([agent])
-    phones.watch(NOW_MS + 1000, [agent], {room}, {ONE})
+    phones.see(NOW_MS + 1000, [agent], {room}, {ONE})
     assert phones.of(1) is None
-    phones.watch(NOW_MS + 2000, [agent], frozenset(), NOBODY)
-    phones.watch(NOW_MS + 3000, [agent], frozenset(), {ONE})
+    phones.see(NOW_MS + 2000, [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + 3000, [agent], frozenset(), {ONE})
     assert phones.of(1) is None, "it may have come since"
-    phones.watch(NOW_MS + 4000, [agent], frozenset(), NOBODY)
-    phones.watch(NOW_MS + 5000, [agent], None, NOBODY)
+    phones.see(NOW_MS + 4000, [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + 5000, [agent], None, NOBODY)
     assert phones.of(1) is None, "the tables could not be read"
 
 
@@ -50,11 +73,11 @@ def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
     agent = _agent(1)
     phones = _looked([agent])
     assert phones.to_list == frozenset()
-    phones.watch(NOW_MS + 1000, [agent], frozenset(), {ONE, TWO})
+    phones.see(NOW_MS + 1000, [agent], frozenset(), {ONE, TWO})
     assert (phones.of(1), phones.to_list) == (None, frozenset({ONE}))
-    phones.watch(NOW_MS + 2000, [agent], frozenset(), {ONE}, {ONE: {"8600052"}})
+    phones.see(NOW_MS + 2000, [agent], frozenset(), {ONE}, {ONE: {"8600052"}})
     assert phones.of(1) is False
-    phones.watch(NOW_MS + 3000, [agent], frozenset(), {ONE}, {ONE: {"8600051"}})
+    phones.see(NOW_MS + 3000, [agent], frozenset(), {ONE}, {ONE: {"8600051"}})
     assert phones.of(1) is True
     assert phones.to_list == frozenset()
 
@@ -62,9 +85,9 @@ def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
 def test_a_phone_that_does_not_come_is_not_looked_for_without_end() -> None:
     agent = _agent(1)
     phones = _looked([agent])
-    phones.watch(NOW_MS + round(LOOK_SECONDS * 1000) - 1, [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + round(LOOK_SECONDS * 1000) - 1, [agent], frozenset(), NOBODY)
     assert phones.to_read
-    phones.watch(NOW_MS + round(LOOK_SECONDS * 1000), [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + round(LOOK_SECONDS * 1000), [agent], frozenset(), NOBODY)
     assert (phones.to_read, phones.of(1)) == ((), False)
 
 
@@ -79,26 +102,26 @@ def test_the_newest_sessions_are_looked_at_first() -> None:
     phones = _looked(agents)
     assert len(phones.to_read) == MOST
     assert phones.to_read[0].conf_exten == str(8_600_000 + MOST + 9)
-    phones.watch(NOW_MS + 1000, agents, frozenset(), NOBODY)
+    phones.see(NOW_MS + 1000, agents, frozenset(), NOBODY)
     assert (phones.of(0), phones.of(MOST)) == (None, False)
 
 
 def test_after_a_restart_of_asterisk_the_sessions_there_are_looked_at_again() -> None:
     agents = [_agent(1), _agent(2, server_ip=TWO)]
     phones = _looked(agents)
-    phones.watch(NOW_MS + 1000, agents, {Room(ONE, "8600051"), Room(TWO, "8600051")}, NOBODY)
+    phones.see(NOW_MS + 1000, agents, {Room(ONE, "8600051"), Room(TWO, "8600051")}, NOBODY)
     phones.changed()
     later_ms = NOW_MS + 10_000_000
     phones.look_again(later_ms, {ONE})
     assert (phones.of(1), phones.of(2), phones.changed()) == (None, True, frozenset({1}))
-    phones.watch(later_ms + 500, agents, None, NOBODY)
+    phones.see(later_ms + 500, agents, None, NOBODY)
     assert phones.to_read == (Room(ONE, "8600051"),)
 
 
 def test_another_session_of_the_same_agent_is_another_phone() -> None:
     phones = _looked([_agent(1)])
-    phones.watch(NOW_MS + 1000, [_agent(1)], {Room(ONE, "8600051")}, NOBODY)
-    phones.watch(NOW_MS + 2000, [_agent(2)], None, NOBODY)
+    phones.see(NOW_MS + 1000, [_agent(1)], {Room(ONE, "8600051")}, NOBODY)
+    phones.see(NOW_MS + 2000, [_agent(2)], None, NOBODY)
     assert (phones.of(1), phones.of(2)) == (None, None)
-    phones.watch(NOW_MS + 3000, [_agent(2, room="8600052")], {Room(ONE, "8600051")}, NOBODY)
+    phones.see(NOW_MS + 3000, [_agent(2, room="8600052")], {Room(ONE, "8600051")}, NOBODY)
     assert phones.of(2) is None, "its room is another one now, which was not looked at"

@@ -12,7 +12,7 @@ def _agent(number: int, server_ip: str = ONE, *, extension: str = "SIP/1") -> Ag
     return AgentRow(number, str(number), server_ip, extension, "", AgentStatus.PAUSED, "", "", "", False, 0)
 
 
-AGENTS = [_agent(1), _agent(2, TWO), _agent(3, extension="R/1")]
+AGENTS = {1: _agent(1), 2: _agent(2, TWO), 3: _agent(3, extension="R/1")}
 
 
 def test_a_screen_that_is_silent_at_two_looks_counts_until_it_polls_again() -> None:
@@ -66,5 +66,5 @@ def test_only_sessions_that_have_a_screen_count() -> None:
     for at_ms in (NOW_MS, NOW_MS + 10_000):
         screens.watch(at_ms, AGENTS, {1: 100, 3: 100, 4: 100})
     assert (screens.count(), screens.since_ms(3), screens.since_ms(4)) == ({ONE: 1}, None, None)
-    screens.watch(NOW_MS + 11_000, [], None)
+    screens.watch(NOW_MS + 11_000, {}, None)
     assert screens.count() == {}

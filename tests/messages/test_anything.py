@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.codec import (
-    LONGEST_COMPLAINT,
     UndecodableRecordError,
     decode,
     decode_stamp,
@@ -17,6 +16,7 @@ from messages.codec import (
     encode,
 )
 from messages.records import AnyRecord
+from messages.shown import LONGEST_LINE
 from messages.topics import Topic
 from stream.entries import entry_of
 from tests.support.builders import NOW_MS, poll
@@ -34,7 +34,7 @@ def read_or_refused(topic: Topic, value: bytes) -> AnyRecord | None:
         record = decode(topic, value)
     except UndecodableRecordError as error:
         said = str(error)
-    assert len(said) <= LONGEST_COMPLAINT
+    assert len(said) <= LONGEST_LINE
     assert said.isprintable()
     assert record is None or decode(topic, encode(record)) == record
     return record

@@ -1,17 +1,12 @@
 """A database older than time limits for statements. A variable cannot be taken from a real one, so it is hidden."""
 
-from typing import TYPE_CHECKING, Any
-
 import pymysql
 import pytest
 
-if TYPE_CHECKING:
-    Connection = pymysql.connections.Connection[Any]
-else:
-    Connection = pymysql.connections.Connection
+from collectors.vicidial.connection import BoundedConnection
 
 
-class OldServer(Connection):
+class OldServer(BoundedConnection):
     """A connection to a server that refuses the variable, as MariaDB before 10.1 does."""
 
     def query(self, sql: object, unbuffered: bool = False) -> int:  # as it is overridden
@@ -23,4 +18,4 @@ class OldServer(Connection):
 
 def make_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have collectors and `check` meet an old server."""
-    monkeypatch.setattr("collectors.vicidial.database.pymysql.connect", OldServer)
+    monkeypatch.setattr("collectors.vicidial.database.BoundedConnection", OldServer)

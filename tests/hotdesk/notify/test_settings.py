@@ -45,6 +45,13 @@ def test_secrets_come_by_file_or_variable_and_never_in_the_toml_file(tmp_path: P
     assert "chmod o-r" in refusal({"ops": {"kind": "slack", "url_file": str(address)}})
 
 
+def test_a_command_that_others_may_change_is_refused(tmp_path: Path) -> None:
+    command = tmp_path / "page"
+    command.touch()
+    command.chmod(0o777)
+    assert "chmod go-w" in refusal({"ops": {"kind": "command", "command": [str(command)]}})
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -53,6 +60,8 @@ def test_secrets_come_by_file_or_variable_and_never_in_the_toml_file(tmp_path: P
         ({"kind": "slack"}, "the address is not set"),
         ({"kind": "telegram"}, "chat is not set"),
         ({"kind": "command"}, "command is not set"),
+        ({"kind": "command", "command": ["page"]}, "page is no whole path"),
+        ({"kind": "command", "command": ["/not/there"]}, "/not/there cannot be run"),
         ({"kind": "email", "sender": "a@b", "to": ["c@d"]}, "smtp_host is not set"),
         ({"kind": "email", "smtp_host": "m", "sender": "a@b", "to": ["nobody"]}, "'nobody' is no address"),
         ({"kind": "email", "smtp_host": "m", "sender": "a@b", "to": ["c@d"], "smtp_user": "u"}, "go together"),
