@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -76,8 +76,11 @@ MovesPerSecond = Annotated[float, msgspec.Meta(ge=1, le=1000)]
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
 """The `[clusters.NAME]` tables of the file, for which there is no flag."""
 
-ReadAgain = Annotated[Callable[[], dict[str, Any]], Parameter(parse=False)]
-"""Returns the same tables as they are in the file now."""
+NotifyTables = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The `[notify.NAME]` tables of the file, for which there is no flag either."""
+
+ReadAgain = Annotated[Callable[[], tuple[dict[str, Any], dict[str, Any]]], Parameter(parse=False)]
+"""Returns both as they are in the file now."""
 
 
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -468,8 +471,17 @@ class Options:
     ] = field(default_factory=dict)
 
 
-def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
-    """Return the tables `log` and `api` of a TOML file, and its `clusters`.
+class FromFile(NamedTuple):
+    """The tables of a TOML file."""
+
+    tables: dict[str, Any]
+    """`log` and `api`."""
+    clusters: object
+    notify: object
+
+
+def read_file(path: Path, *, must_exist: bool) -> FromFile:
+    """Return the tables of a TOML file.
 
     Raises:
         SettingsError: the file does not exist, is not TOML, or has an unknown setting.
@@ -479,16 +491,18 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
-        return {}, {}
+        return FromFile({}, {}, {})
     except UnsafeFileError as error:
         raise SettingsError(f"{path} is refused: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    clusters = tables.pop("clusters", {})
+    clusters, notify = tables.pop("clusters", {}), tables.pop("notify", {})
     for name, table in tables.items():
         if name not in TABLES:
-            raise SettingsError(f"{path}: [{name}] is no table of hotdesk's; there are log, api and clusters.NAME")
+            raise SettingsError(
+                f"{path}: [{name}] is no table of hotdesk's; there are log, api, clusters.NAME and notify.NAME"
+            )
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {name} is a table: write [{name}], and its settings below")
         known = {each.name for each in fields(TABLES[name])}
@@ -498,8 +512,8 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
                     f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
                     f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
                 )
-        _refuse_unknown(table, sorted(known), f"{path}: {name}")
-    return tables, clusters
+        refuse_unknown(table, sorted(known), f"{path}: {name}")
+    return FromFile(tables, clusters, notify)
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
@@ -527,7 +541,7 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
 
 
 def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
-    _refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
+    refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
     addresses = table.get("agent_api")
     if isinstance(addresses, str):  # a variable or a flag
         table["agent_api"] = addresses.replace(",", " ").split()
@@ -542,7 +556,7 @@ def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
     return made
 
 
-def _refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
+def refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
     """Refuse a setting that there is none of, and name the one that was probably meant."""
     for key in given:
         if key not in known:

@@ -197,6 +197,11 @@ ACTIONS = Metric(
     "Actions in VICIdial (relogin, agent_pause, arrival, fence or screen_restore), by outcome.",
     ("cluster", "action", "reply"),
 )
+NOTIFICATIONS = Metric(
+    "hotdesk_notifications",
+    "Notifications to recipients outside, by outcome (sent or failed).",
+    ("recipient", "outcome"),
+)
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that receive updates.")
 CONNECTIONS_REFUSED = Metric(
     "hotdesk_connections_refused",

@@ -9,7 +9,16 @@ from collectors.probes.ami import AmiTarget
 from collectors.probes.prober import DialerProbes, ProbeSettings
 from collectors.probes.sip import SipTarget
 from hotdesk.errors import SettingsError
-from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options, clusters, read_file, unknown_variables
+from hotdesk.settings import (
+    ApiOptions,
+    ClusterSettings,
+    FromFile,
+    LogOptions,
+    Options,
+    clusters,
+    read_file,
+    unknown_variables,
+)
 from tests.support.builders import secret_file
 
 SECRET = "hunter22-is-no-good"
@@ -275,7 +284,7 @@ def test_a_broker_may_have_an_ipv6_address() -> None:
 
 
 def test_a_file_that_need_not_be_there_may_be_absent(tmp_path: Path) -> None:
-    assert read_file(tmp_path / "hotdesk.toml", must_exist=False) == ({}, {})
+    assert read_file(tmp_path / "hotdesk.toml", must_exist=False) == FromFile({}, {}, {})
 
 
 @pytest.mark.parametrize(
