@@ -177,15 +177,14 @@ def _flooded(at: Place, size: _Size) -> list[Result]:
             client = process.client
             until(lambda: client.alias(plan.agent_plans[-1].alias), "the last alias is known", 60)
             until(lambda: len(client.offered()) == DIALERS, "every dialer takes logins", 60)
-            offered, refused = (
-                _offered_meanwhile(client, plan, size),
-                client.metric("hotdesk_connections_refused_total"),
-            )
+            offered = _offered_meanwhile(client, plan, size)
+            refused = client.metric("hotdesk_connections_refused_total")
             peak = _peak_mb(process.pid)
         finally:
             process.close()
     p99, picked = percentile(offered.latencies_ms, 0.99), offered.statuses.get(201, 0)
-    beside = f"{size.megabytes} MB on one connection in {len(FLOODS)} ways, {size.connects} connects; {refused:.0f} hung up on"
+    flood = f"{size.megabytes} MB on one connection in {len(FLOODS)} ways, {size.connects} connects"
+    beside = f"{flood}; {refused:.0f} hung up on"
     return [
         Result(
             name="flood_rss_mb",
