@@ -6,7 +6,6 @@ simulator's screens take as long as those with the login hook.
 
 import dataclasses
 import os
-import tempfile
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result, percentile
+from bench.servers import Place
 from simulator.asterisk import AsteriskTree, free_hosts
-from simulator.database import Database
 from simulator.softphones import Softphone
 from tests.support.processes import until
 from tests.support.real_phones import OBEDIENT, PhoneFloor, asterisks, extensions, phone_floor
 
 USERS = extensions(5)
-KILLS = 6
-RESTARTS = 3
+KILLS, RESTARTS = 6, 3
 AWAY_SECONDS = 1.5
 """How long Asterisk is away when safe_asterisk starts it again."""
 AS_WITH_THE_HOOK = dataclasses.replace(OBEDIENT, relogin=(1.5, 2.0))
@@ -40,16 +38,11 @@ class _Back(NamedTuple):
     """They waited for calls again, as before."""
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Kill dialers with all their agents, and let Asterisk crash and start again, each time in a new call center."""
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
-        folder = Path(name)
-        backs = [each for number in range(KILLS) for each in _come_back(database, folder / f"kill{number}", _kill)]
-        heard = [
-            each.hears
-            for number in range(RESTARTS)
-            for each in _come_back(database, folder / f"restart{number}", _crash)
-        ]
+    kills, restarts = (1, 1) if at.short else (KILLS, RESTARTS)
+    backs = [each for number in range(kills) for each in _come_back(at, f"kill{number}", _kill)]
+    heard = [each.hears for number in range(restarts) for each in _come_back(at, f"restart{number}", _crash)]
     killed, ready = [each.hears for each in backs], [each.waits for each in backs]
     median, most = percentile(killed, 0.5), percentile(killed, 0.9)
     return [
@@ -80,15 +73,16 @@ def measure() -> list[Result]:
     ]
 
 
-def _come_back(database: Database, folder: Path, fail: Callable[[PhoneFloor, str], str]) -> Collection[_Back]:
+def _come_back(at: Place, name: str, fail: Callable[[PhoneFloor, str], str]) -> Collection[_Back]:
     """Let a dialer with all agents fail; return when each agent was back.
 
     Args:
-        database: for VICIdial's tables.
-        folder: created.
+        at: for VICIdial's tables, and a folder.
+        name: the name of a folder there.
         fail: lets a dialer fail, and returns the dialer on which the agents will hear.
     """
     tree = AsteriskTree(Path(os.environ["HOTDESK_ASTERISK_TREE"]))
+    folder = at.folder / name
     folder.mkdir()
     hosts = free_hosts(2)
     with ExitStack() as stack:
@@ -96,7 +90,7 @@ def _come_back(database: Database, folder: Path, fail: Callable[[PhoneFloor, str
         for user in USERS:
             stack.enter_context(Softphone(folder / user, user, list(dialers.values())))
         floor = stack.enter_context(
-            phone_floor(folder, database, dialers, len(USERS), all_on=hosts[0], habits=AS_WITH_THE_HOOK)
+            phone_floor(folder, at.database, dialers, len(USERS), all_on=hosts[0], habits=AS_WITH_THE_HOOK)
         )
         until(lambda: floor.all_hear_on(hosts[0], USERS), "everybody hears")
         began = time.monotonic()

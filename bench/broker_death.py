@@ -5,16 +5,15 @@ the three is the active controller too. At last two die at once, and come back a
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import cycle, islice
-from pathlib import Path
+from typing import NamedTuple
 
 from bench.results import Result
+from bench.servers import Place
 from simulator.broker_cluster import BrokerCluster, BrokerOfThree
-from simulator.database import Database
 from simulator.plan import ClusterPlan
 from stream.kafka.client import KafkaSettings
 from tests.support.broker_death import Watch, in_sync, watched
@@ -22,26 +21,32 @@ from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, grants, site, until
 
 PLAN = ClusterPlan(dialers=4, agents=24, remote_agents=0, first_ip="127.79.1.11")
-DEATHS = 6
-"""Of each kind."""
-AWAY_SECONDS = 25.0
-"""How long a broker is away: longer than Kafka takes to give it up, and hotdesk to go on."""
-TWO_AWAY_SECONDS = 30.0
+
+
+class _Size(NamedTuple):
+    killed: int
+    stopped: int
+    away_seconds: float
+    """How long a broker is away: longer than Kafka takes to give it up, and hotdesk to go on."""
+    two_away_seconds: float
+
+
+FULL, SHORT = _Size(6, 6, 25.0, 30.0), _Size(1, 0, 1.0, 1.0)
 BACK_SECONDS = 90.0
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Kill and stop brokers, and measure how long there was no pick, and no owner."""
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, ExitStack() as stack:
-        folder = Path(name)
-        database = stack.enter_context(Database(folder / "mariadb"))
-        brokers = stack.enter_context(BrokerCluster(KAFKA_HOME, folder / "kafka"))
-        west = stack.enter_context(site(database, PLAN))
+    size = SHORT if at.short else FULL
+    with ExitStack() as stack:
+        brokers = stack.enter_context(BrokerCluster(KAFKA_HOME, at.folder / "kafka"))
+        west = stack.enter_context(site(at.database, PLAN))
         west.run(*grants(west, ACT))
-        watch, kafka = stack.enter_context(watched(folder, brokers, west))
-        killed = _deaths(brokers, watch, kafka, BrokerOfThree.kill, BrokerOfThree.start)
-        stopped = _deaths(brokers, watch, kafka, BrokerOfThree.freeze, BrokerOfThree.thaw)
-        whole = _two_gone(brokers, watch)
+        watch, kafka = stack.enter_context(watched(at.folder, brokers, west))
+        three = _Three(brokers, watch, kafka)
+        killed = _deaths(three, size.killed, size.away_seconds, BrokerOfThree.kill, BrokerOfThree.start)
+        stopped = _deaths(three, size.stopped, size.away_seconds, BrokerOfThree.freeze, BrokerOfThree.thaw)
+        whole = _two_gone(three, size.two_away_seconds)
     deaths = [*killed, *stopped]
     blind, no_owner = [each[0] for each in deaths], [each[1] for each in deaths]
     told = f"{len(killed)} killed: {_listed(killed, 0)}; {len(stopped)} stopped: {_listed(stopped, 0)}"
@@ -54,25 +59,34 @@ def measure() -> list[Result]:
             "two_brokers_back_s",
             whole,
             "s until picks and an owner stay",
-            f"from when both that were away for {TWO_AWAY_SECONDS:.0f} s answer again",
+            f"from when both that were away for {size.two_away_seconds:.0f} s answer again",
             20,
         ),
     ]
 
 
+class _Three(NamedTuple):
+    """Three brokers, and what watches hotdesk on them."""
+
+    brokers: BrokerCluster
+    watch: Watch
+    kafka: KafkaSettings
+
+
 def _deaths(
-    brokers: BrokerCluster,
-    watch: Watch,
-    kafka: KafkaSettings,
+    three: _Three,
+    deaths: int,
+    away_seconds: float,
     end: Callable[[BrokerOfThree], None],
     bring_back: Callable[[BrokerOfThree], None],
 ) -> list[tuple[float, float]]:
     """Let brokers die one after the other, and return how long there was no pick after each death, and no owner."""
     found = []
-    for broker in islice(cycle(brokers.brokers), DEATHS):
+    brokers, watch, kafka = three
+    for broker in islice(cycle(brokers.brokers), deaths):
         began = time.monotonic()
         end(broker)
-        time.sleep(AWAY_SECONDS)
+        time.sleep(away_seconds)
         until(watch.well, "picks are given without it", BACK_SECONDS)
         found.append((watch.blind_seconds(began), watch.no_owner_seconds(began)))
         bring_back(broker)
@@ -82,11 +96,12 @@ def _deaths(
     return found
 
 
-def _two_gone(brokers: BrokerCluster, watch: Watch) -> float:
+def _two_gone(three: _Three, away_seconds: float) -> float:
+    brokers, watch, _ = three
     gone = brokers.brokers[:2]
     for each in gone:
         each.kill()
-    time.sleep(TWO_AWAY_SECONDS)
+    time.sleep(away_seconds)
     for each in gone:
         each.launch()
     for each in gone:

@@ -1,19 +1,17 @@
 """`clusters_held`: how many clusters one controller can serve, by the time from a last heartbeat to the decision."""
 
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import httpx
 
 from bench.fleet import DIALERS, Fleet, Loud, Silence
 from bench.results import Result, percentile
-from bench.servers import hotdesk, kafka, on_core
+from bench.servers import Place, hotdesk, on_core
 from messages.codec import decode
 from messages.records import Incident, ServerIp
 from messages.topics import Topic
@@ -21,13 +19,19 @@ from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
 from stream.log import Tail
 
-SIZES = (1, 10, 100, 1000, 1500, 2000)
-"""Numbers of clusters to try, until one is not held."""
-BESIDE_LOUD = 100
-ROUNDS = 2
-SILENCES = 100
-"""Dialers that die in one round; with one cluster fewer, so that less than half of it is gone."""
-SILENCES_OF_ONE = 9
+
+class _Size(NamedTuple):
+    tried: tuple[int, ...]
+    """Numbers of clusters to try, until one is not held."""
+    beside_loud: int
+    """The number of those that are also measured beside a loud one."""
+    rounds: int
+    silences: int
+    """Dialers that die in one round; with one cluster fewer, so that less than half of it is gone."""
+    silences_of_one: int
+
+
+FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9), _Size((1,), 1, 1, 1, 1)
 SLACK_SECONDS = 2.0
 MOST_SECONDS = 30.0
 SCRAPE_SECONDS = 15.0
@@ -56,35 +60,35 @@ class _Stage(NamedTuple):
         return percentile(self.took, 0.99) if self.took and not self.undecided else float("inf")
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Simulate more and more clusters that write once a second, and let dialers die in them."""
+    tries = SHORT if at.short else FULL
     stages: list[_Stage] = []
     tried: list[int] = []
     with (
-        tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name,
         on_core(0),
-        kafka(Path(name)) as settings,
+        at.kafka() as settings,
         KafkaLog(settings) as log,
         hotdesk("control", settings, core=1) as port,
         Fleet(log) as fleet,
         _Decisions(settings) as decisions,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60.0) as api,
     ):
-        for size in SIZES:
+        for size in tries.tried:
             tried.append(size)
             fleet.grow(size)
             if not _settles(size, api):
-                if size <= BESIDE_LOUD:
+                if size <= tries.beside_loud:
                     raise TimeoutError(f"not even {size} clusters were folded within {SETTLE_SECONDS:.0f} s")
                 break
-            stages.append(_stage(size, fleet, decisions, api))
-            if size == BESIDE_LOUD:
+            stages.append(_stage(size, tries, fleet, decisions, api))
+            if size == tries.beside_loud:
                 with Loud(log) as loud:
-                    beside = _stage(size, fleet, decisions, api)
+                    beside = _stage(size, tries, fleet, decisions, api)
                 if loud.failure is not None:
                     raise loud.failure
     one = stages[0].p99
-    quiet = next(each.p99 for each in stages if each.clusters == BESIDE_LOUD)
+    quiet = next(each.p99 for each in stages if each.clusters == tries.beside_loud)
     held = [each for each in stages if each.p99 <= one + SLACK_SECONDS]
     most = max((each.clusters for each in held), default=0)
     return [
@@ -94,7 +98,7 @@ def measure() -> list[Result]:
             value=beside.p99,
             unit="s from the last heartbeat to the decision",
             beside=(
-                f"{BESIDE_LOUD} clusters, and one more that writes as fast as it can ({loud.written} records):"
+                f"{tries.beside_loud} clusters, and one more that writes as fast as it can ({loud.written} records):"
                 f" {beside.records_per_second:.0f} records/s, {beside.cores:.2f} cores; without it {quiet:.1f} s"
             ),
             goal=f"<= {quiet + SLACK_SECONDS:.1f}",
@@ -137,13 +141,13 @@ def _settles(size: int, api: httpx.Client) -> bool:
     return True
 
 
-def _stage(size: int, fleet: Fleet, decisions: "_Decisions", api: httpx.Client) -> _Stage:
+def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "_Decisions", api: httpx.Client) -> _Stage:
     fleet.late_seconds = 0.0
     took: list[float] = []
     undecided, scrapes = 0, []
     began, before = time.monotonic(), _metrics(api)
-    for number in range(ROUNDS):
-        silenced = fleet.silence(SILENCES_OF_ONE if size == 1 else SILENCES, seed=number)
+    for number in range(tries.rounds):
+        silenced = fleet.silence(tries.silences_of_one if size == 1 else tries.silences, seed=number)
         deadline = time.monotonic() + MOST_SECONDS
         while time.monotonic() < deadline and not decisions.all_of(silenced):
             scraped = time.monotonic()

@@ -6,14 +6,15 @@ settings; the AMI manager is a stand-in that answers what a probe asks.
 
 import dataclasses
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from itertools import cycle, islice
 from typing import NamedTuple
+from uuid import uuid4
 
 from bench.results import Result, percentile
+from bench.servers import Place
 from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
@@ -24,62 +25,68 @@ from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, CLUSTER, grants, site, until
 from tests.support.shift import AT_WORK, Shift, shift
 
-MANY = ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11")
-"""So many dialers that all may die in turn, each returning when empty, without a reason for the fleet brake."""
-OFTEN = {"moves_of_a_user": "50"}
+OFTEN = {"moves_of_a_user": "20"}
 """When fifty dialers die within minutes, some agents are on several of them."""
 BETWEEN_SECONDS = 2.3
 """Between two deaths; not a multiple of a poll. Each dialer is away for half a minute, and fewer than half must be."""
 BUSY = dataclasses.replace(AT_WORK, talking=(5, 20))
 """About half of the agents are in a call; waiting agents are moved first."""
-CROWD = ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400)
 FOUR = ClusterPlan(dialers=4, agents=24, remote_agents=0)
 JUDGED_SECONDS = 10.0
 """Longer than hotdesk watches a dialer before it moves its agents."""
-ROUNDS = 2
 LOOK_SECONDS = 0.05
 NEW_LOGOUTS = "SELECT user_log_id, user FROM vicidial_user_log WHERE event = 'LOGOUT' AND user_log_id > %s"
 PERCENTILE = 0.99
 
 
-class Servers(NamedTuple):
-    """The servers that all measurements share."""
+class _Size(NamedTuple):
+    many: ClusterPlan
+    """So many dialers that all may die in turn, each returning when empty, without a reason for the fleet brake."""
+    deaths: int
+    crowd: ClusterPlan
+    takeovers: int
+    rounds: int
+    """Of the faults that kill no dialer; 0: they are not tried."""
 
-    folder: Path
-    database: Database
-    broker: Broker
+
+FULL = _Size(
+    ClusterPlan(dialers=50, agents=300, remote_agents=0, phones_per_alias=12, first_ip="127.77.10.11"),
+    50,
+    ClusterPlan(dialers=4, agents=800, remote_agents=0, rooms=400),
+    4,
+    2,
+)
+SHORT = _Size(
+    ClusterPlan(dialers=6, agents=24, remote_agents=0, first_ip="127.77.11.11"),
+    1,
+    ClusterPlan(dialers=4, agents=40, remote_agents=0),
+    1,
+    0,
+)
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Measure deaths, switch-offs, evacuation, takeovers, and false moves."""
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, ExitStack() as stack:
-        folder = Path(name)
-        database = stack.enter_context(Database(folder / "mariadb"))
-        broker = stack.enter_context(Broker(KAFKA_HOME, folder / "kafka"))
-        servers = Servers(folder, database, broker)
-        return [
-            *_kills(servers),
-            *_kills_with_ami(servers),
-            *_hangs(servers),
-            *_evacuation(servers),
-            *_takeovers(servers),
-            *_false_moves(servers),
-        ]
+    size = SHORT if at.short else FULL
+    parts = [_kills, _kills_with_ami, _hangs, _evacuation, _takeovers, _false_moves]
+    return [each for part in parts for each in part(at, size)]
 
 
 @contextmanager
-def _at_work(servers: Servers, plan: ClusterPlan, **settings: str) -> Iterator[Shift]:
-    with site(servers.database, plan, sip_pace="in_doubt") as west:
+def _at_work(place: Place, plan: ClusterPlan, **settings: str) -> Iterator[Shift]:
+    folder = place.folder / uuid4().hex[:6]
+    folder.mkdir()
+    with site(place.database, plan, sip_pace="in_doubt") as west:
         west.run(*grants(west, ACT))
-        with shift(servers.folder, servers.broker, west, mid_shift=True, habits=BUSY, **settings) as at:
+        with shift(folder, place.servers.broker, west, mid_shift=True, habits=BUSY, **settings) as at:
             yield at
 
 
-def _kills(servers: Servers) -> list[Result]:
+def _kills(place: Place, size: _Size) -> list[Result]:
     """Switch each of fifty dialers off and on; then kill each, and time its first logout. Only SIP is asked."""
-    with _at_work(servers, MANY, **OFTEN) as at:
-        switched = _switch_offs(at)
-        took = _fail_one_after_the_other(at, at.cluster.kill)
+    with _at_work(place, size.many, **OFTEN) as at:
+        switched = _switch_offs(at, size.deaths)
+        took = _fail_one_after_the_other(at, size.deaths, at.cluster.kill)
     return [
         _first_logouts("kill_to_logout_p99_s_by_sip_alone", took, goal=5),
         Result(
@@ -93,30 +100,32 @@ def _kills(servers: Servers) -> list[Result]:
     ]
 
 
-def _kills_with_ami(servers: Servers) -> list[Result]:
-    """Kill each of fifty dialers that answer AMI too."""
+def _kills_with_ami(place: Place, size: _Size) -> list[Result]:
+    """Kill each of fifty dialers that answer AMI too: with Asterisk its manager ends."""
     port = free_port()
     with ExitStack() as stack:
-        managers = {each.server_ip: stack.enter_context(Manager(each.server_ip, port)) for each in MANY.dialer_plans}
+        managers = {each.server_ip: stack.enter_context(ExitStack()) for each in size.many.dialer_plans}
+        for server_ip, manager in managers.items():
+            manager.enter_context(Manager(server_ip, port))
         settings = OFTEN | {"ami_user": USER, "ami_secret": SECRET, "ami_port": str(port)}
-        at = stack.enter_context(_at_work(servers, MANY, **settings))
+        at = stack.enter_context(_at_work(place, size.many, **settings))
 
         def kill(server_ip: str) -> None:
-            managers[server_ip].freeze()
+            managers[server_ip].close()
             at.cluster.kill(server_ip)
 
         def bring_back(server_ip: str) -> None:
             at.cluster.bring_back(server_ip)
-            managers[server_ip].thaw()
+            managers[server_ip].enter_context(Manager(server_ip, port))
 
-        took = _fail_one_after_the_other(at, kill, bring_back)
+        took = _fail_one_after_the_other(at, size.deaths, kill, bring_back)
     return [_first_logouts("kill_to_logout_p99_s_with_ami", took, goal=4)]
 
 
-def _hangs(servers: Servers) -> list[Result]:
+def _hangs(place: Place, size: _Size) -> list[Result]:
     """Hang the Asterisk of each of fifty dialers; only SIP is asked."""
-    with _at_work(servers, MANY, **OFTEN) as at:
-        took = _fail_one_after_the_other(at, at.cluster.hang)
+    with _at_work(place, size.many, **OFTEN) as at:
+        took = _fail_one_after_the_other(at, size.deaths, at.cluster.hang)
     return [_first_logouts("hang_to_logout_p99_s", took, goal=10)]
 
 
@@ -131,9 +140,9 @@ def _first_logouts(name: str, took: list[float], *, goal: float) -> Result:
     )
 
 
-def _switch_offs(at: Shift) -> list[float]:
+def _switch_offs(at: Shift, times: int) -> list[float]:
     took = []
-    for dialer in at.plan.dialer_plans:
+    for dialer in at.plan.dialer_plans[:times]:
         server_ip = dialer.server_ip
         at.cluster.switch_off(server_ip)
         took.append(_seconds_until(lambda ip=server_ip: ip not in at.owner.client.offered(), "it is not offered"))  # type: ignore[misc]
@@ -143,11 +152,11 @@ def _switch_offs(at: Shift) -> list[float]:
 
 
 def _fail_one_after_the_other(
-    at: Shift, fail: Callable[[str], None], bring_back: Callable[[str], None] | None = None
+    at: Shift, deaths: int, fail: Callable[[str], None], bring_back: Callable[[str], None] | None = None
 ) -> list[float]:
-    """Let every dialer fail once, several at a time; each comes back when it is empty."""
+    """Let that many dialers fail once, several at a time; each comes back when it is empty."""
     bring_back = bring_back or at.cluster.bring_back
-    waiting = [each.server_ip for each in at.plan.dialer_plans]
+    waiting = [each.server_ip for each in at.plan.dialer_plans[:deaths]]
     dead: dict[str, tuple[float, set[str]]] = {}
     took: dict[str, float] = {}
     next_at = time.monotonic()
@@ -175,9 +184,9 @@ def _fail_one_after_the_other(
     return list(took.values())
 
 
-def _evacuation(servers: Servers) -> list[Result]:
+def _evacuation(place: Place, size: _Size) -> list[Result]:
     """Kill a dialer with two hundred agents; their screens log in again by themselves, within a second."""
-    with _at_work(servers, CROWD) as at:
+    with _at_work(place, size.crowd) as at:
         victim = at.plan.dialer_plans[0].server_ip
         stranded = len(at.cluster.agents_on(victim))
         at.cluster.kill(victim)
@@ -207,10 +216,10 @@ def _evacuation(servers: Servers) -> list[Result]:
     ]
 
 
-def _takeovers(servers: Servers) -> list[Result]:
+def _takeovers(place: Place, size: _Size) -> list[Result]:
     took = []
-    for end in (signal.SIGKILL, signal.SIGSTOP) * 2:
-        with _at_work(servers, FOUR) as at:
+    for end in islice(cycle((signal.SIGKILL, signal.SIGSTOP)), size.takeovers):
+        with _at_work(place, FOUR) as at:
             owner = at.owner
             owner.signal(end)
             took.append(at.new_owner(owner))
@@ -226,11 +235,11 @@ def _takeovers(servers: Servers) -> list[Result]:
     ]
 
 
-def _false_moves(servers: Servers) -> list[Result]:
+def _false_moves(place: Place, size: _Size) -> list[Result]:
     """Count logouts during faults that are hotdesk's own, or its network's."""
     moved = faults = 0
-    for number in range(ROUNDS):
-        folder = servers.folder / f"round{number}"
+    for number in range(size.rounds):
+        folder = place.folder / f"round{number}"
         folder.mkdir()
         with (
             Database(folder / "mariadb") as database,

@@ -1,18 +1,16 @@
 """`fold_ratio`, `fold_flatness`: the cost of folding, compared with only reading the same topic."""
 
 import gc
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import cycle
-from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from bench.results import Result
-from bench.servers import kafka
+from bench.servers import Place
 from collectors.leading import entry
 from collectors.observer import Observer
 from controller.core.clusters import Clusters
@@ -30,29 +28,39 @@ from stream.log import Log
 from tests.support.crowd import Crowd
 
 CLUSTER = "bench"
-POLLS = 600
-ROUNDS = 5
+
+
+class _Size(NamedTuple):
+    polls: int
+    rounds: int
+    dialers: int
+    """Of the larger side of the flatness."""
+    rankings: int
+
+
+FULL, SHORT = _Size(600, 5, 10_000, 5000), _Size(20, 1, 100, 20)
 CHANGING = 0.01
 """Share of the agents whose status changes between two polls."""
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Measure the ratio, and the flatness over dialers and over aliases."""
-    return [*_ratio(), *_flatness(), *_alias()]
+    size = SHORT if at.short else FULL
+    return [*_ratio(at, size), *_flatness(size), *_alias(size)]
 
 
-def _ratio() -> Iterator[Result]:
+def _ratio(at: Place, size: _Size) -> Iterator[Result]:
     """Fold a topic of polls, and read the same topic with a bare kafka-python loop."""
-    with _topic() as (settings, log):
+    with at.kafka() as settings, KafkaLog(settings) as log:
         crowd, observer = Crowd(20, 1000), Observer(CLUSTER, "bench", 1)
-        for number in range(POLLS):
+        for number in range(size.polls):
             crowd.work(CHANGING)
             log.append([entry(each) for each in observer.observe(500 * number, crowd.reading(catalogue=number == 0))])
         folded, bare = [], []
         # As hotdesk does when it has started; otherwise every full collection walks through all imported modules.
         gc.collect()
         gc.freeze()
-        for _ in range(ROUNDS):
+        for _ in range(size.rounds):
             bare.append(_read_bare(settings))
             folded.append(_fold_all(log))
     ratio = min(bare) / min(folded)
@@ -60,50 +68,43 @@ def _ratio() -> Iterator[Result]:
         name="fold_ratio",
         value=ratio,
         unit="of a bare kafka-python loop",
-        beside=f"{POLLS / min(folded):.0f} polls/s folded, {POLLS / min(bare):.0f} only read, 20 dialers, 1,000 agents",
+        beside=f"{size.polls / min(folded):.0f} polls/s folded, {size.polls / min(bare):.0f} only read;"
+        " 20 dialers, 1,000 agents",
         goal=">= 0.6",
         holds=ratio >= 0.6,
     )
 
 
-def _flatness() -> Iterator[Result]:
+def _flatness(size: _Size) -> Iterator[Result]:
     """Fold 10,000 dialers as a thousand clusters of 10 and as one, and compare the cost per dialer.
 
     The same number of dialers on both sides: a cluster of 10 folded over and over would stay in the processor's
     nearest cache, as it never does in a controller that folds it twice a second.
     """
-    few, many = _seconds_a_dialer(10, clusters=1000), _seconds_a_dialer(10_000, clusters=1)
+    dialers, rounds = size.dialers, size.rounds * 2
+    few = _seconds_a_dialer(10, clusters=dialers // 10, rounds=rounds)
+    many = _seconds_a_dialer(dialers, clusters=1, rounds=rounds)
     yield Result(
         name="fold_flatness",
         value=many / few,
         unit="times the cost per dialer",
-        beside=f"{few * 1e6:.2f} us per dialer in clusters of 10, {many * 1e6:.2f} us in one of 10,000",
+        beside=f"{few * 1e6:.2f} us per dialer in clusters of 10, {many * 1e6:.2f} us in one of {dialers:,}",
         goal="<= 1.2",
         holds=many / few <= 1.2,
     )
 
 
-def _alias() -> Iterator[Result]:
+def _alias(size: _Size) -> Iterator[Result]:
     """Rank an alias of 6 phones among 10 dialers and among 10,000."""
-    few, many = _seconds_an_alias(10), _seconds_an_alias(10_000)
+    few, many = (_seconds_an_alias(dialers, size.rankings) for dialers in (10, size.dialers))
     yield Result(
         name="alias_flatness",
         value=many / few,
         unit="times the cost per alias",
-        beside=f"{few * 1e6:.1f} us with 10 dialers, {many * 1e6:.1f} us with 10,000",
+        beside=f"{few * 1e6:.1f} us with 10 dialers, {many * 1e6:.1f} us with {size.dialers:,}",
         goal="<= 1.2",
         holds=many / few <= 1.2,
     )
-
-
-@contextmanager
-def _topic() -> Iterator[tuple[KafkaSettings, Log]]:
-    with (
-        tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder,
-        kafka(Path(folder)) as settings,
-        KafkaLog(settings) as log,
-    ):
-        yield settings, log
 
 
 def _read_bare(settings: KafkaSettings) -> float:
@@ -142,11 +143,11 @@ def _fold_all(log: Log) -> float:
         tail.close()
 
 
-def _seconds_a_dialer(dialers: int, clusters: int) -> float:
+def _seconds_a_dialer(dialers: int, clusters: int, rounds: int) -> float:
     """Decode and fold the closing records of this many clusters; return the best of some rounds."""
     poll, best = _poll(dialers), float("inf")
     states = [ClusterState(f"{CLUSTER}{number}") for number in range(clusters)]
-    for sequence in range(ROUNDS * 2):
+    for sequence in range(rounds):
         records = [encode(msgspec.structs.replace(poll, cluster=state.cluster, sequence=sequence)) for state in states]
         began = time.perf_counter()
         for state, record in zip(states, records, strict=True):
@@ -155,7 +156,7 @@ def _seconds_a_dialer(dialers: int, clusters: int) -> float:
     return best / (dialers * clusters)
 
 
-def _seconds_an_alias(dialers: int) -> float:
+def _seconds_an_alias(dialers: int, rankings: int) -> float:
     """Rank an alias of 6 phones; return the best of many times."""
     crowd, state = Crowd(10, 200), ClusterState(CLUSTER)
     for outgoing in Observer(CLUSTER, "bench", 1).observe(0, crowd.reading(catalogue=True)):
@@ -163,7 +164,7 @@ def _seconds_an_alias(dialers: int) -> float:
         state.fold(_observation(encode(outgoing)))
     state.fold(msgspec.structs.replace(_poll(dialers), sequence=2))
     alias, best = crowd.plan.agent_plans[0].alias, float("inf")
-    for _ in range(5000):
+    for _ in range(rankings):
         began = time.perf_counter()
         rank_alias(state, Policy(), alias, "SALES")
         best = min(best, time.perf_counter() - began)

@@ -5,6 +5,7 @@ from collections import Counter
 import msgspec
 
 from bench.results import Result
+from bench.servers import Place
 from collectors.observer import Observer, Removal
 from controller.core.picks import Picked, PickRequest, pick, rank_alias
 from controller.core.policy import Policy
@@ -13,13 +14,14 @@ from messages.records import AgentStatus
 from tests.support.crowd import Crowd
 from tests.support.histories import with_rest
 
-LOGINS, DIALERS, AT_ONCE = 300, 6, 16
+LOGINS, FEW_LOGINS, DIALERS, AT_ONCE = 300, 18, 6, 16
 POLICY = Policy(stalled_after_seconds=60.0)
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Log 300 agents in on 6 empty, equal dialers in three ways."""
-    hotdesk, vicidial, cached = _with_slots(), _by_counts(AT_ONCE), _by_counts(LOGINS)
+    logins = FEW_LOGINS if at.short else LOGINS
+    hotdesk, vicidial, cached = _with_slots(logins), _by_counts(logins, AT_ONCE), _by_counts(logins, logins)
     return [
         Result(
             name="herd_spread",
@@ -32,9 +34,9 @@ def measure() -> list[Result]:
     ]
 
 
-def _with_slots() -> int:
+def _with_slots(logins: int) -> int:
     """Return the spread if hotdesk picks for all of them from one poll."""
-    crowd, state = _empty_cluster()
+    crowd, state = _empty_cluster(logins)
     landed: Counter[str] = Counter()
     for agent in crowd.plan.agent_plans:
         picked = pick(state, POLICY, PickRequest(agent.user, agent.alias), "bench")
@@ -43,11 +45,11 @@ def _with_slots() -> int:
     return _apart(state, landed)
 
 
-def _by_counts(at_once: int) -> int:
+def _by_counts(logins: int, at_once: int) -> int:
     """Return the spread if logins choose by counts, of which `at_once` read them before any of them shows there."""
-    crowd, state = _empty_cluster()
+    crowd, state = _empty_cluster(logins)
     landed: Counter[str] = Counter()
-    for start in range(0, LOGINS, at_once):
+    for start in range(0, logins, at_once):
         for server_ip, dialer in state.observed.dialers.items():
             state.observed.dialers[server_ip] = msgspec.structs.replace(
                 dialer, agents={AgentStatus.READY: landed[server_ip]}
@@ -60,8 +62,8 @@ def _by_counts(at_once: int) -> int:
     return _apart(state, landed)
 
 
-def _empty_cluster() -> tuple[Crowd, ClusterState]:
-    crowd = Crowd(DIALERS, LOGINS)
+def _empty_cluster(logins: int) -> tuple[Crowd, ClusterState]:
+    crowd = Crowd(DIALERS, logins)
     state, observer = ClusterState("bench"), Observer("bench", "bench", 1)
     for outgoing in observer.observe(0, with_rest(crowd.reading(catalogue=True), agents=[])):
         assert not isinstance(outgoing, Removal)

@@ -1,31 +1,35 @@
 """`hook_added_ms`, `hook_herd_spread`: the login hook's time compared with VICIdial's selection, and its spread."""
 
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.results import Result
-from bench.servers import UNLIMITED
+from bench.servers import UNLIMITED, Place
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
 from simulator import vicidial_login
 from simulator.cluster import SimulatedCluster
-from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import CLUSTER, Client, Site, site, until
 from tests.support.web import Web, web_server
 
-SIZES = ((3, 150), (10, 1000), (40, 8000))
-"""Dialers, and agents logged in."""
-PHONES = 3
-LOGINS, HERD, WORKERS = 60, 60, 8
+PHONES, WORKERS = 3, 8
+
+
+class _Size(NamedTuple):
+    clusters: tuple[tuple[int, int], ...]
+    """Dialers, and agents logged in."""
+    logins: int
+    herd: int
+
+
+FULL, SHORT = _Size(((3, 150), (10, 1000), (40, 8000)), 60, 60), _Size(((3, 12),), 8, 6)
 GOAL_MS = 3.0
 MANY_DIALERS = 10
 """From this number on the hook must be quicker than VICIdial's own selection, too."""
@@ -37,23 +41,23 @@ class _Office(NamedTuple):
     web: Web
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Log in through PHP, with hotdesk and the login page on the same machine."""
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as folder, Database(Path(folder) / "mariadb") as database:
-        return [*(_added(database, Path(folder), *size) for size in SIZES), _spread(database, Path(folder))]
+    size = SHORT if at.short else FULL
+    return [*(_added(at, size.logins, *cluster) for cluster in size.clusters), _spread(at, size.herd)]
 
 
-def _added(database: Database, folder: Path, dialers: int, agents: int) -> Result:
+def _added(at: Place, logins: int, dialers: int, agents: int) -> Result:
     plan = ClusterPlan(dialers=dialers, agents=agents, phones_per_alias=min(dialers, PHONES), remote_agents=0)
-    with _office(database, folder / f"added-{dialers}", plan, mid_shift=True) as office:
+    with _office(at, f"added-{dialers}", plan, mid_shift=True) as office:
         # With a wrong password the page asks hotdesk, but writes nothing.
         took = [
             office.web.log_in(each.user, each.alias, VD_pass="wrong").took_ms  # noqa: S106 (meant to be wrong)
-            for each in plan.agent_plans[:LOGINS]
-        ][LOGINS // 4 :]
+            for each in plan.agent_plans[:logins]
+        ][logins // 4 :]
         selection = []
         with office.site.connect() as connection:
-            for each in plan.agent_plans[:LOGINS]:
+            for each in plan.agent_plans[:logins]:
                 began = time.perf_counter()
                 vicidial_login.choose(connection, each.alias, each.campaign.campaign_id, now=time.time())
                 selection.append((time.perf_counter() - began) * 1000)
@@ -68,11 +72,11 @@ def _added(database: Database, folder: Path, dialers: int, agents: int) -> Resul
     )
 
 
-def _spread(database: Database, folder: Path) -> Result:
-    plan = ClusterPlan(dialers=6, agents=HERD, remote_agents=0)
-    with _office(database, folder / "herd", plan, mid_shift=False) as office:
+def _spread(at: Place, herd: int) -> Result:
+    plan = ClusterPlan(dialers=6, agents=herd, remote_agents=0)
+    with _office(at, "herd", plan, mid_shift=False) as office:
         placed = {phone.login: phone.server_ip for each in plan.agent_plans for phone in each.phones}
-        with ThreadPoolExecutor(HERD) as pool:
+        with ThreadPoolExecutor(herd) as pool:
             shown = list(pool.map(lambda each: office.web.log_in(each.user, each.alias), plan.agent_plans))
     landed = Counter({each.server_ip: 0 for each in plan.dialer_plans})
     landed.update(placed[each.phone_login] for each in shown if each.phone_login in placed)
@@ -81,16 +85,17 @@ def _spread(database: Database, folder: Path) -> Result:
         name="hook_herd_spread",
         value=spread,
         unit="agents apart",
-        beside=f"{sum(landed.values())} of {HERD} agents at once, {WORKERS} PHP workers, 6 dialers",
+        beside=f"{sum(landed.values())} of {herd} agents at once, {WORKERS} PHP workers, 6 dialers",
         goal="<= 1",
-        holds=spread <= 1 and sum(landed.values()) == HERD,
+        holds=spread <= 1 and sum(landed.values()) == herd,
     )
 
 
 @contextmanager
-def _office(database: Database, folder: Path, plan: ClusterPlan, *, mid_shift: bool) -> Iterator[_Office]:
+def _office(at: Place, name: str, plan: ClusterPlan, *, mid_shift: bool) -> Iterator[_Office]:
+    folder = at.folder / name
     folder.mkdir()
-    with site(database, plan) as made:
+    with site(at.database, plan) as made:
         if mid_shift:
             SimulatedCluster(made.connect, plan).begin_mid_shift()
         wanted = Wanted(

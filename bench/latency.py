@@ -2,47 +2,37 @@
 
 import random
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 import msgspec
 
 from bench.results import Result, percentile
-from bench.servers import hotdesk, kafka, wait_until
+from bench.servers import Place, hotdesk, wait_until
 from collectors.leading import DEFAULT_PACE
 from controller.api.schemas import RankingAnswer
-from simulator import schema
 from simulator.cluster import SimulatedCluster
-from simulator.database import Database
 from simulator.plan import ClusterPlan
-from simulator.populate import populate
+from tests.support.processes import CLUSTER, site
 
-CLUSTER = "bench"
-CHANGES = 40
+CHANGES, FEW_CHANGES = 40, 2
 GIVE_UP_SECONDS = 5.0
 MOST_MS = 1000 * DEFAULT_PACE.flags / 2 + 50
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Switch a dialer off and on at random moments, and watch the API for it."""
     plan = ClusterPlan(dialers=6, agents=60)
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
-        with database.connect() as connection:
-            schema.create(connection, "asterisk")
-            populate(connection, plan, now=time.time())
-        cluster = SimulatedCluster(lambda: database.connect(database="asterisk"), plan)
-        environment = database_settings(database)
-        with (
-            kafka(Path(name)) as settings,
-            cluster,
-            hotdesk("collect", settings, environment=environment),
-            hotdesk("control", settings) as port,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as api,
-        ):
-            wait_until(lambda: len(_offered(api)) == len(plan.dialer_plans), "the ranking to offer all dialers")
-            took = _changes(cluster, plan.dialer_plans[0].server_ip, api)
+    with (
+        site(at.database, plan) as west,
+        at.kafka() as settings,
+        west.living() as cluster,
+        hotdesk("collect", settings, environment=west.environment),
+        hotdesk("control", settings) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as api,
+    ):
+        wait_until(lambda: len(_offered(api)) == len(plan.dialer_plans), "the ranking to offer all dialers")
+        took = _changes(cluster, plan.dialer_plans[0].server_ip, api, FEW_CHANGES if at.short else CHANGES)
     median = statistics.median(took)
     return [
         Result(
@@ -56,19 +46,9 @@ def measure() -> list[Result]:
     ]
 
 
-def database_settings(database: Database) -> dict[str, str]:
-    """Return the environment variables with the database for a collector."""
-    prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
-    return {
-        f"{prefix}PORT": str(database.port),
-        f"{prefix}USER": "root",
-        f"{prefix}PASSWORD": database.password,
-    }
-
-
-def _changes(cluster: SimulatedCluster, server_ip: str, api: httpx.Client) -> list[float]:
+def _changes(cluster: SimulatedCluster, server_ip: str, api: httpx.Client, changes: int) -> list[float]:
     draw, took, offered = random.Random(1), [], True
-    for _ in range(CHANGES):
+    for _ in range(changes):
         time.sleep(draw.uniform(0.5, 1.5))
         (cluster.switch_off if offered else cluster.switch_on)(server_ip)
         offered, began = not offered, time.perf_counter()

@@ -2,29 +2,30 @@
 
 import selectors
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.latency import CLUSTER, database_settings
 from bench.results import Result
-from bench.servers import hotdesk, kafka, wait_until
-from simulator import schema
+from bench.servers import Place, hotdesk, wait_until
 from simulator.agents import Habits
 from simulator.cluster import SimulatedCluster
-from simulator.database import Database
 from simulator.plan import ClusterPlan
-from simulator.populate import populate
+from tests.support.processes import CLUSTER, site
 
-VIEWERS = 100
-ROUNDS, SECONDS = 4, 8.0
+
+class _Size(NamedTuple):
+    viewers: int
+    rounds: int
+    seconds: float
+
+
+FULL, SHORT = _Size(100, 4, 8.0), _Size(3, 1, 1.0)
 MOST_SHARE = 5.0
 PLAN = ClusterPlan(dialers=10, agents=300)
 BUSY = Habits(arrival=(0, 5), session=(20, 60), relogin=(1, 5))
@@ -41,18 +42,15 @@ class _Spent(NamedTuple):
     """Bytes per second for each viewer."""
 
 
-def measure() -> list[Result]:
+def measure(at: Place) -> list[Result]:
     """Measure in turns: without viewers, and with a hundred."""
-    with tempfile.TemporaryDirectory(prefix="hotdesk-bench-") as name, Database(Path(name) / "mariadb") as database:
-        with database.connect() as connection:
-            schema.create(connection, "asterisk")
-            populate(connection, PLAN, now=time.time())
-        cluster = SimulatedCluster(lambda: database.connect(database="asterisk"), PLAN, habits=BUSY)
+    size = SHORT if at.short else FULL
+    with site(at.database, PLAN) as west, at.kafka() as settings:
+        cluster = SimulatedCluster(west.connect, PLAN, habits=BUSY, sip_port=west.sip_port)
         cluster.begin_mid_shift()
         with (
-            kafka(Path(name)) as settings,
             cluster,
-            hotdesk("collect", settings, environment=database_settings(database)) as collector,
+            hotdesk("collect", settings, environment=west.environment) as collector,
             hotdesk("control", settings) as controller,
         ):
             wait_until(
@@ -60,22 +58,22 @@ def measure() -> list[Result]:
             )
             alone: list[_Spent] = []
             watched: list[_Spent] = []
-            for _ in range(ROUNDS):
-                alone.append(_spend(collector, controller, 0))
-                watched.append(_spend(collector, controller, VIEWERS))
+            for _ in range(size.rounds):
+                alone.append(_spend(collector, controller, 0, size.seconds))
+                watched.append(_spend(collector, controller, size.viewers, size.seconds))
     share = [
         100 * sum(each.cpu_seconds for each in some) / sum(each.seconds for each in some) for some in (alone, watched)
     ]
     statements = [
         sum(each.statements for each in some) / sum(each.seconds for each in some) for some in (alone, watched)
     ]
-    received = sum(each.received for each in watched) / ROUNDS
+    received = sum(each.received for each in watched) / size.rounds
     return [
         Result(
             name="page_cost",
             value=share[1] - share[0],
             unit="% of a core",
-            beside=f"{VIEWERS} viewers: {share[1]:.1f} %, none: {share[0]:.1f} %; {received / 1000:.1f} kB/s each",
+            beside=f"{size.viewers} viewers: {share[1]:.1f} %, none: {share[0]:.1f} %; {received / 1000:.1f} kB/s each",
             goal=f"< {MOST_SHARE:g}",
             holds=share[1] - share[0] < MOST_SHARE and received > 0,
         ),
@@ -90,11 +88,11 @@ def measure() -> list[Result]:
     ]
 
 
-def _spend(collector: int, controller: int, viewers: int) -> _Spent:
+def _spend(collector: int, controller: int, viewers: int, lasts: float) -> _Spent:
     with _watching(controller, viewers) as got:
         wait_until(lambda: _metric(controller, "hotdesk_page_viewers") == viewers, "the viewers to be there")
         asked, cpu, began, bytes_before = _asked(collector), _cpu(controller), time.monotonic(), sum(got)
-        time.sleep(SECONDS)
+        time.sleep(lasts)
         seconds = time.monotonic() - began
         spent, statements, received = _cpu(controller) - cpu, _asked(collector) - asked, sum(got) - bytes_before
     wait_until(lambda: _metric(controller, "hotdesk_page_viewers") == 0, "the viewers to be gone")

@@ -6,27 +6,47 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
-from simulator.broker import Broker
+from simulator.database import Database
 from simulator.ports import free_port
 from stream.kafka.client import KafkaSettings
 from stream.kafka.topics import create_topics
-from tests.support.kafka_home import KAFKA_HOME
+from tests.support.servers import Servers
 
 PARTITIONS = 4
 DEADLINE_SECONDS = 60.0
 
 
-@contextmanager
-def kafka(folder: Path) -> Iterator[KafkaSettings]:
-    """Run a broker with hotdesk's topics."""
-    with Broker(KAFKA_HOME, folder / "kafka") as broker:
-        settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), partitions=PARTITIONS)
+class Place(NamedTuple):
+    """The servers and the folder of a benchmark."""
+
+    servers: Servers
+    folder: Path
+    """Its own."""
+    short: bool = False
+    """The short form: a few seconds, which show that it still works and measure nothing."""
+
+    @property
+    def database(self) -> Database:
+        return self.servers.database
+
+    @contextmanager
+    def kafka(self) -> Iterator[KafkaSettings]:
+        """Yield a broker's settings, with topics of its own."""
+        prefix = f"{self.folder.name}{next(_NUMBERS)}."
+        settings = KafkaSettings(
+            bootstrap_servers=(self.servers.broker.bootstrap,), prefix=prefix, partitions=PARTITIONS
+        )
         create_topics(settings, 1)
         yield settings
+
+
+_NUMBERS = count(1)
 
 
 UNLIMITED = {
@@ -50,6 +70,7 @@ def hotdesk(
         str(Path(sys.executable).with_name("hotdesk")),
         role,
         *(f"--log.bootstrap={address}" for address in settings.bootstrap_servers),
+        f"--log.prefix={settings.prefix}",
         f"--log.partitions={settings.partitions}",
         f"--api.port={port}",
         *(f"--api.{name.replace('_', '-')}={value}" for name, value in UNLIMITED.items()),

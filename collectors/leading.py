@@ -34,6 +34,8 @@ from stream.entries import begin_of_term, end_of_observation, entry_of
 from stream.log import Entry, Log, LogError, LogUnavailableError, Tail
 from stream.outbox import Outbox
 
+ON_TIME_SECONDS = 0.05
+"""A poll that begins no later than this after its time has that time."""
 DOUBTS_SECONDS = 5.0
 """How often a leader looks for reasons for which nothing may be written into its database."""
 
@@ -169,7 +171,7 @@ class Leading:
             self._outbox.put([begin_of_term(self._cluster, term.epoch, self._name)])
             parts = _Parts(observer, reader, _Doubts(database), prober)
             mended = self._outbox.mended(self._cluster)
-            for number in self._ticks(database, stop):
+            for number, at in self._ticks(database, stop):
                 asked = _orders(orders, self._cluster)
                 if asked.epoch > term.epoch:
                     raise GaveWay(f"another collector has begun epoch {asked.epoch}")
@@ -180,7 +182,7 @@ class Leading:
                     or mended != self._outbox.mended(self._cluster)
                 )
                 mended = self._outbox.mended(self._cluster)
-                now_ms, due = term.at_ms(time.monotonic()), self._pace.due(number, again=again)
+                now_ms, due = term.at_ms(at), self._pace.due(number, again=again)
                 if number == 0 or due.catalogue:
                     self._read_clock(database, observer, term)
                 parts.doubts.look(observer.last_beat_ms, now_ms)
@@ -191,8 +193,8 @@ class Leading:
         observer.wall_ahead_ms = clock_ms - term.at_ms(time.monotonic())
         self._clocks.note("database", clock_ms, round(time.time() * 1000))
 
-    def _ticks(self, database: VicidialDatabase, stop: threading.Event) -> Iterator[int]:
-        """Count polls, each in its time; while the queue is full, none is due.
+    def _ticks(self, database: VicidialDatabase, stop: threading.Event) -> Iterator[tuple[int, float]]:
+        """Count polls, each in its time, with that time; while the queue is full, none is due.
 
         Raises:
             LogUnavailableError: the log has taken no records for too long.
@@ -207,7 +209,7 @@ class Leading:
                     break
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            yield number
+            yield number, time_of_poll(due, time.monotonic())
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
     def _check_log(self) -> None:
@@ -303,6 +305,15 @@ class _Doubts:
             raise DatabaseUnavailableError(
                 f"{settings.where} is another server now, and every heartbeat here stands still"
             )
+
+
+def time_of_poll(due: float, now: float) -> float:
+    """Return the time that a poll has which was due at one moment and began at another.
+
+    A heartbeat that stands still for six polls has done so for 3 s. By its very moments a poll could come a hair too
+    early for that, and the death would be decided at the seventh.
+    """
+    return due if now - due < ON_TIME_SECONDS else now
 
 
 def entry(outgoing: Outgoing) -> Entry:

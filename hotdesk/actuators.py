@@ -70,7 +70,7 @@ def _connect(settings: DatabaseSettings) -> "pymysql.connections.Connection[Any]
         port=settings.port,
         unix_socket=settings.socket or None,
         user=settings.user,
-        password=settings.password,
+        password=settings.password.encode(),
         database=settings.database,
         charset="utf8mb4",
         autocommit=True,

@@ -1,7 +1,9 @@
 """Logging of this process: lines for people on a terminal, JSON elsewhere; always on standard error."""
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -9,6 +11,8 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from messages.shown import printable
+
+STANDARD_ERROR = 2
 
 
 class _StandardError:
@@ -32,8 +36,25 @@ def _visible(_: object, __: str, event: EventDict) -> EventDict:
     return event
 
 
+PRIORITIES = {"critical": 2, "exception": 3, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Of syslog, by a line's level."""
+
+
+def is_journal(environment: Mapping[str, str], stream: int) -> bool:
+    """Return True if a stream of this process goes to systemd's journal, as JOURNAL_STREAM says."""
+    with suppress(OSError):
+        found = os.fstat(stream)
+        return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return False
+
+
+def _with_priority(_: object, level: str, line: str) -> str:
+    """Return a line as the journal reads its priority: it then filters by it."""
+    return f"<{PRIORITIES.get(level, 6)}>{line}"
+
+
 def configure(*, quiet: bool = False) -> None:
-    """Set up logging, once a process. `quiet`: warnings and worse only."""
+    """Set up logging, once a process. `quiet`: errors only, for programs that show by themselves what happens."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -46,9 +67,11 @@ def configure(*, quiet: bool = False) -> None:
         # which has no character but those of ASCII
         else [cast("Processor", structlog.processors.JSONRenderer())]
     )
+    if is_journal(os.environ, STANDARD_ERROR):
+        renderers.append(cast("Processor", _with_priority))
     structlog.configure(
         processors=[*shared, *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=False,
     )

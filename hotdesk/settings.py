@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -26,7 +26,13 @@ from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPac
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
-from controller.api.secret_files import ReadableByAllError, read_private, refuse_readable_by_all
+from controller.api.secret_files import (
+    UnsafeFileError,
+    read_obeyed,
+    read_private,
+    refuse_changeable,
+    refuse_readable_by_all,
+)
 from controller.core.decided import SENT_KEPT
 from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuators import ActuatorSettings
@@ -70,8 +76,11 @@ MovesPerSecond = Annotated[float, msgspec.Meta(ge=1, le=1000)]
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
 """The `[clusters.NAME]` tables of the file, for which there is no flag."""
 
-ReadAgain = Annotated[Callable[[], dict[str, Any]], Parameter(parse=False)]
-"""Returns the same tables as they are in the file now."""
+NotifyTables = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The `[notify.NAME]` tables of the file, for which there is no flag either."""
+
+ReadAgain = Annotated[Callable[[], tuple[dict[str, Any], dict[str, Any]]], Parameter(parse=False)]
+"""Returns both as they are in the file now."""
 
 
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,15 +160,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def refuse_what_defeats_it(self) -> None:
         """Refuse settings of which each by itself is right, and with which hotdesk would be of no use.
 
+        An `act` in which nothing is probed is none of them: orders are carried out, and `check` says what is not.
+
         Raises:
             SettingsError: it says which, and what to set instead.
         """
-        asks_somebody = self.sip or self.ami_user or any(each.sip for each in self.probes.values())
-        if self.mode == "act" and not asks_somebody and not self.act_on_heartbeat_alone:
-            raise SettingsError(
-                'mode is "act" and nothing is probed: a stalled heartbeat alone does not prove that a dialer is dead,'
-                " so no agent would ever leave one; leave out sip = false, set ami_user, or set act_on_heartbeat_alone"
-            )
         if covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
                 "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
@@ -229,6 +234,10 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ' such as ["https://web1/agc/api.php"], or set relogin_via = "sql"'
             )
         for url in self.agent_api:
+            if "@" in url:
+                raise SettingsError(
+                    "agent_api: an address has no user and no password: set agent_api_user and agent_api_password_file"
+                )
             if not _is_web_address(url):
                 raise SettingsError(f"agent_api: {url!r} is not an address: write one such as https://web1/agc/api.php")
         password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
@@ -292,6 +301,10 @@ class LogOptions:
     tls_key: str = ""
     """File with its key."""
 
+    @property
+    def _on_this_machine(self) -> bool:
+        return all(each.rpartition(":")[0].strip("[]") in LOOPBACK for each in self.bootstrap)
+
     def kafka(self) -> KafkaSettings:
         """Return the settings of the Kafka log.
 
@@ -300,6 +313,11 @@ class LogOptions:
                 read.
         """
         for broker in self.bootstrap:
+            if "@" in broker:
+                raise SettingsError(
+                    "log.bootstrap: a broker has no user and no password: set log.sasl_username and"
+                    " log.sasl_password_file"
+                )
             if not BROKER.fullmatch(broker):
                 raise SettingsError(
                     f"log.bootstrap: {broker!r} is not a broker's host:port; name several one by one, without commas"
@@ -313,6 +331,11 @@ class LogOptions:
             raise SettingsError(
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
                 " the password in HOTDESK_LOG_SASL_PASSWORD or log.sasl_password_file"
+            )
+        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self._on_this_machine:
+            raise SettingsError(
+                "log.security_protocol is SASL_PLAINTEXT and log.sasl_mechanism is PLAIN: the password would be sent as"
+                " it is; set log.security_protocol to SASL_SSL, or log.sasl_mechanism to SCRAM-SHA-512"
             )
         return KafkaSettings(
             bootstrap_servers=self.bootstrap,
@@ -448,25 +471,38 @@ class Options:
     ] = field(default_factory=dict)
 
 
-def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
-    """Return the tables `log` and `api` of a TOML file, and its `clusters`.
+class FromFile(NamedTuple):
+    """The tables of a TOML file."""
+
+    tables: dict[str, Any]
+    """`log` and `api`."""
+    clusters: object
+    notify: object
+
+
+def read_file(path: Path, *, must_exist: bool) -> FromFile:
+    """Return the tables of a TOML file.
 
     Raises:
         SettingsError: the file does not exist, is not TOML, or has an unknown setting.
     """
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(read_obeyed(path, found=not must_exist))
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
-        return {}, {}
+        return FromFile({}, {}, {})
+    except UnsafeFileError as error:
+        raise SettingsError(f"{path} is refused: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    clusters = tables.pop("clusters", {})
+    clusters, notify = tables.pop("clusters", {}), tables.pop("notify", {})
     for name, table in tables.items():
         if name not in TABLES:
-            raise SettingsError(f"{path}: [{name}] is no table of hotdesk's; there are log, api and clusters.NAME")
+            raise SettingsError(
+                f"{path}: [{name}] is no table of hotdesk's; there are log, api, clusters.NAME and notify.NAME"
+            )
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {name} is a table: write [{name}], and its settings below")
         known = {each.name for each in fields(TABLES[name])}
@@ -476,8 +512,8 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
                     f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
                     f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
                 )
-        _refuse_unknown(table, sorted(known), f"{path}: {name}")
-    return tables, clusters
+        refuse_unknown(table, sorted(known), f"{path}: {name}")
+    return FromFile(tables, clusters, notify)
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
@@ -505,7 +541,7 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
 
 
 def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
-    _refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
+    refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
     addresses = table.get("agent_api")
     if isinstance(addresses, str):  # a variable or a flag
         table["agent_api"] = addresses.replace(",", " ").split()
@@ -520,7 +556,7 @@ def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
     return made
 
 
-def _refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
+def refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
     """Refuse a setting that there is none of, and name the one that was probably meant."""
     for key in given:
         if key not in known:
@@ -561,7 +597,7 @@ def _secret(path: str, what: str) -> str:
         return ""
     try:
         return read_private(Path(path)).strip()
-    except ReadableByAllError as error:
+    except UnsafeFileError as error:
         raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
@@ -576,10 +612,12 @@ def _is_web_address(url: str) -> bool:
 
 
 def _refuse_key(path: str, what: str) -> None:
-    """Refuse a key's file that every account on this machine may read."""
+    """Refuse a key's file that every account on this machine may read, or that others may change."""
     try:
-        refuse_readable_by_all(Path(path), Path(path).stat().st_mode)
-    except ReadableByAllError as error:
+        mode = Path(path).stat().st_mode
+        refuse_readable_by_all(Path(path), mode)
+        refuse_changeable(Path(path), mode)
+    except UnsafeFileError as error:
         raise SettingsError(f"{what} {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{what} {path} cannot be read: {error}") from error

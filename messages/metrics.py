@@ -202,6 +202,11 @@ ACTION_IN_PROGRESS = Metric(
     "How long the oldest action in progress has taken so far, its time limits included; 0: none is in progress.",
     ("cluster",),
 )
+NOTIFICATIONS = Metric(
+    "hotdesk_notifications",
+    "Notifications to recipients outside, by outcome (sent or failed).",
+    ("recipient", "outcome"),
+)
 PAGE_VIEWERS = Metric("hotdesk_page_viewers", "Open status pages that receive updates.")
 CONNECTIONS_REFUSED = Metric(
     "hotdesk_connections_refused",

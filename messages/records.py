@@ -417,6 +417,24 @@ class HookSight(Record, frozen=True, kw_only=True, gc=False):
     seen_at_ms: Whole
 
 
+class Notification(Record, frozen=True, kw_only=True, gc=False):
+    """Key `cluster/notification/RECIPIENT/CONDITION`: a recipient was told of a condition; a tombstone: of its end."""
+
+    recipient: str
+    condition: str
+    value: str
+    """The condition's value then: with another one it is told anew."""
+    words: str
+    sent_at_ms: Whole
+    by: str
+    """Name of the process that sent it."""
+
+    @property
+    def name(self) -> str:
+        """The recipient and the condition: the name in its key."""
+        return f"{self.recipient}/{self.condition}"
+
+
 # --- rankings ---------------------------------------------------------------------------------------------------
 
 
@@ -890,4 +908,6 @@ class DeadLetter(Record, frozen=True, kw_only=True, gc=False):
     value_base64: str
 
 
-AnyRecord = Observation | AnyOrder | LoginSlot | HookSight | RankingSnapshot | Incident | Action | Decision | DeadLetter
+Kept = HookSight | Notification
+"""Records of what was seen or told, by which nothing is decided."""
+AnyRecord = Observation | AnyOrder | LoginSlot | Kept | RankingSnapshot | Incident | Action | Decision | DeadLetter

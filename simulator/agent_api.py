@@ -1,5 +1,6 @@
 """A fake of VICIdial's agent API: it answers 200 whatever happens, and can be made to misbehave."""
 
+import re
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
@@ -26,6 +27,8 @@ _SESSIONS = "SELECT server_ip, extension, conf_exten FROM vicidial_live_agents W
 _BUSY = {"READY", "QUEUE", "INCALL", "CLOSER"}
 LOCKS_AFTER = 10
 """Wrong passwords, after which the right one is refused too."""
+REPEATED = re.compile(r"[^-.+/=_0-9A-Za-z]")
+"""Characters that VICIdial takes out of a password before it repeats it, and before it stores one."""
 DRIBBLE_SECONDS = 0.05
 HUGE_BYTES = 10_000_000
 
@@ -136,7 +139,7 @@ class FakeAgentApi:
         self.wrong_passwords += not right
         if not right or self.wrong_passwords >= LOCKS_AFTER:
             message = "LOCK" if self.wrong_passwords >= LOCKS_AFTER else "BAD"
-            return f"ERROR: Invalid Username/Password: |{user}|{password}|0|1|{message}|"
+            return f"ERROR: Invalid Username/Password: |{user}|{REPEATED.sub('', password)}|0|1|{message}|"
         if asked.function not in self.functions:
             return (
                 "ERROR: auth USER DOES NOT HAVE PERMISSION TO USE THIS FUNCTION - "

@@ -5,6 +5,7 @@ keeps in them has a name of its own, and whoever stops a server or changes it fo
 """
 
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
@@ -31,10 +32,21 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile("repeatable")
 
+# What tests write is what hotdesk obeys, and it obeys nothing that others may write.
+os.umask(0o022)
+
 THREE_DIALERS = ClusterPlan(dialers=3, agents=12, remote_agents=1)
 
 LONGEST = (
-    *("tests/faults/", "tests/simulation/", "tests/scenarios/", "tests/stream/", "tests/hotdesk/", "tests/page/"),
+    *(
+        "tests/bench/",
+        "tests/faults/",
+        "tests/simulation/",
+        "tests/scenarios/",
+        "tests/stream/",
+        "tests/hotdesk/",
+        "tests/page/",
+    ),
     *("tests/soak/", "tests/packaging/", "tests/hook/", "tests/dashboards/", "tests/helm/", "tests/simulator/"),
 )
 """What takes longest begins first, so that nothing long is left for one process at the end."""
@@ -129,6 +141,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run the command within this process, in an empty folder: `command("check", HOTDESK_API_PORT="1")`."""
     monkeypatch.chdir(tmp_path)
     handlers = list(logging.getLogger().handlers)
+    # a hotdesk that runs in this process too has a journal of its own, which is not what the command said
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
     def run(*arguments: str, **environment: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["hotdesk", *arguments])

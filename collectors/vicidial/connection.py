@@ -83,10 +83,19 @@ class BoundedConnection(_Connection):
         login_seconds: Time limit from the first byte to the last of the login.
         statement_seconds: Time limit of a statement and its answer.
         trusted: The server's certificate is verified, so it may be told the password.
-        given: What pymysql's own takes.
+        password: Bytes, since pymysql would take text for latin1.
+        given: What else pymysql's own takes.
     """
 
-    def __init__(self, *, login_seconds: float, statement_seconds: float, trusted: bool, **given: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        login_seconds: float,
+        statement_seconds: float,
+        trusted: bool,
+        password: bytes,
+        **given: Any,  # noqa: ANN401 # one of twenty types each
+    ) -> None:
         self._login_seconds = login_seconds
         self._statement_seconds = statement_seconds
         self._trusted = trusted
@@ -94,7 +103,7 @@ class BoundedConnection(_Connection):
         self._bytes_left = MOST_BYTES
         self._logging_in = False
         plugins: dict[Any, Any] = {} if trusted else {CACHING: _FastSha2}
-        super().__init__(auth_plugin_map=plugins, **given)
+        super().__init__(auth_plugin_map=plugins, password=password, **given)
 
     def connect(self, sock: Any = None) -> None:  # noqa: ANN401 # as it is overridden
         """Connect and log in, within one deadline from here on."""
@@ -169,7 +178,7 @@ class BoundedConnection(_Connection):
 
     @contextmanager
     def _taken_apart(self) -> Iterator[None]:
-        """Take an answer that pymysql cannot take apart for one of a server that is none."""
+        """Hang up on a server whose answer pymysql cannot take apart."""
         try:
             yield
         except (pymysql.MySQLError, OSError):

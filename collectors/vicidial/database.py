@@ -441,7 +441,6 @@ def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
         port=settings.port,
         unix_socket=settings.socket or None,
         user=settings.user,
-        # pymysql would take text for latin1
         password=settings.password.encode(),
         database=settings.database,
         charset="utf8mb4",

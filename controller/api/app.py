@@ -41,7 +41,7 @@ from controller.api.schemas import (
     ReloginBody,
 )
 from controller.api.tokens import Scope, Tokens
-from controller.core.cluster import DECISIONS_KEPT
+from controller.core.cluster import DECISIONS_KEPT, Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, explain, sentence_about, why_unknown
 from controller.core.picks import Refused, rank_alias
@@ -166,17 +166,7 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
     )
     async def listed() -> list[ClusterAnswer]:
         now = time.monotonic()
-        return [
-            ClusterAnswer(
-                cluster=name,
-                stale=cluster.stale(now),
-                age_ms=age_ms(cluster, now),
-                owned=cluster.owned,
-                summary=sentence_about(cluster.state, stale=cluster.stale(now)),
-                tone=tone_of(cluster.state, stale=cluster.stale(now)),
-            )
-            for name, cluster in sorted(clusters.by_name.items())
-        ]
+        return [_listed(cluster, now) for _, cluster in sorted(clusters.by_name.items())]
 
     @get(
         "/v1/clusters/{cluster:str}/ranking",
@@ -275,6 +265,22 @@ def reading_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
         return list(islice((each for each in latest if subject.lower() in {"", each.subject.lower()}), limit))
 
     return [listed, ranking, alias_ranking, explanations, decisions]
+
+
+def _listed(cluster: Cluster, now: float) -> ClusterAnswer:
+    stale, ranked = cluster.stale(now), cluster.snapshot().dialers
+    return ClusterAnswer(
+        cluster=cluster.name,
+        stale=stale,
+        age_ms=age_ms(cluster, now),
+        owned=cluster.owned,
+        summary=sentence_about(cluster.state, stale=stale),
+        tone=tone_of(cluster.state, stale=stale),
+        dialers=len(ranked),
+        taking=0 if stale else sum(each.rank is not None for each in ranked),
+        agents=sum(each.agents for each in ranked),
+        incidents=len(cluster.state.decided.incidents),
+    )
 
 
 def _problem(error: HTTPException) -> ProblemDetailsException:

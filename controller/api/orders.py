@@ -7,10 +7,12 @@ be obeyed, not that it was.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import structlog
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
@@ -74,6 +76,33 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+log = structlog.get_logger()
+
+_Ordering = Callable[..., Coroutine[Any, Any, OrderAnswer]]
+
+
+def _journalled(order: _Ordering) -> _Ordering:
+    """Write a refused order to the journal; one that is accepted is a decision."""
+
+    @wraps(order)
+    async def given(orderer: "Orderer", cluster: str, *about: Any) -> OrderAnswer:  # noqa: ANN401 # whatever the order has
+        try:
+            return await order(orderer, cluster, *about)
+        except ProblemDetailsException as refused:
+            *subject, body, client = about
+            log.warning(
+                "an order was refused",
+                cluster=cluster[:64],
+                order=order.__name__,
+                subject=" ".join(map(str, subject))[:100],
+                by=_actor(body.by, client),
+                why=refused.detail,
+            )
+            raise
+
+    return given
+
+
 class Orderer:
     """Accepts people's orders, from the API or the status page, and publishes each with its author.
 
@@ -96,22 +125,26 @@ class Orderer:
         self._clock_ms = clock_ms
         self._given = JustGiven()
 
+    @_journalled
     async def resynchronise(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order the collector to publish everything again."""
         found = self.admit_order(cluster, client)
         return await self._order(found, Resynchronise(**self._common(cluster, body)), client)
 
+    @_journalled
     async def pause(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Suspend automatic moves."""
         found = self.admit_order(cluster, client)
         return await self._order(found, Pause(**self._common(cluster, body)), client)
 
+    @_journalled
     async def drain(self, cluster: str, dialer: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order a dialer to be emptied."""
         found = self.admit_order(cluster, client)
         server_ip = dialer_of(found, dialer)
         return await self._order(found, Drain(**self._common(cluster, body), server_ip=server_ip), client)
 
+    @_journalled
     async def move(self, cluster: str, user: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order an agent's move to the least-loaded of the other dialers."""
         found = self.admit_order(cluster, client)
@@ -119,6 +152,7 @@ class Orderer:
         order = Move(**self._common(cluster, body), user=session.user, live_agent_id=session.live_agent_id)
         return await self._order(found, order, client)
 
+    @_journalled
     async def acknowledge(self, cluster: str, incident: str, body: AcknowledgeBody, client: Client) -> OrderAnswer:
         """Record that a person is working on an incident."""
         found = self.admit_order(cluster, client)
@@ -127,11 +161,13 @@ class Orderer:
         order = Acknowledge(**self._common(cluster, body), incident=name, silence_until_ms=until_ms)
         return await self._order(found, order, client)
 
+    @_journalled
     async def unbrake(self, cluster: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order the release of the present fleet brake."""
         found = self.admit_order(cluster, client)
         return await self._order(found, Unbrake(**self._common(cluster, body), bad_since_ms=brake_of(found)), client)
 
+    @_journalled
     async def unfence(self, cluster: str, dialer: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Order a fenced dialer to be opened again."""
         found = self.admit_order(cluster, client)
@@ -139,6 +175,7 @@ class Orderer:
         order = Unfence(**self._common(cluster, body), server_ip=fence.server_ip, planned_at_ms=fence.planned_at_ms)
         return await self._order(found, order, client)
 
+    @_journalled
     async def take_back(self, cluster: str, kind: str, subject: str, body: OrderBody, client: Client) -> OrderAnswer:
         """Revoke an order that stands, by its kind and the dialer, agent or incident that it is about."""
         found = self.admit_order(cluster, client)

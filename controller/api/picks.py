@@ -31,6 +31,7 @@ from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 from controller.api.tokens import Scope, Tokens
+from controller.core.claims import resolve
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import why_unknown
@@ -38,6 +39,7 @@ from controller.core.picks import PickRequest, Refused
 from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from messages.codes import NoPick, NoRelogin
+from messages.names import compared
 from messages.words import remedy, sentence
 from stream.outbox import Put
 from stream.warn_once import WarnOnce
@@ -132,6 +134,8 @@ class Picker:
         answer = None
         if _passes_on(cluster, asker):
             answer = await self._owners.relogin(cluster.state.published.owner_url, name, body, asker.authorization)
+        if isinstance(answer, ReloginAnswer) and not self._is_one(cluster, answer.alias, answer.phone_login):
+            answer = None
         if answer is None:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -176,7 +180,16 @@ class Picker:
         answer = await self._owners.pick(cluster.state.published.owner_url, cluster.name, body, asker.authorization)
         if isinstance(answer, Refusal):
             raise _passed_on(answer)
-        return answer
+        return answer if answer is None or self._is_one(cluster, body.alias, answer.phone_login) else None
+
+    def _is_one(self, cluster: Cluster, alias: str, phone_login: str) -> bool:
+        """Return False for a phone that is none of its alias: who answers as the owner stands in the log."""
+        if compared(phone_login) in map(compared, resolve(cluster.state.observed, alias)):
+            return True
+        why = f"the owner of {cluster.name} answers with a phone that is none of the alias: its answer is left out"
+        if self._warn_once.is_new(why):
+            log.warning(why, owner=cluster.state.published.owner_url, alias=alias)
+        return False
 
     def _spend(self, limit: Limit, client: Hashable, name: str, what: Limited) -> None:
         seconds = limit.spend(client, time.monotonic())

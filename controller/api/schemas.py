@@ -56,6 +56,12 @@ class ClusterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the cluster, in a sentence."""
     tone: Tone = Tone.BLIND
     """The state of the cluster, at a glance."""
+    dialers: int = 0
+    taking: int = 0
+    """The number of dialers that take new logins."""
+    agents: int = 0
+    incidents: int = 0
+    """The number of open incidents."""
 
 
 class RankingAnswer(msgspec.Struct, frozen=True, kw_only=True):

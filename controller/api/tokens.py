@@ -1,21 +1,33 @@
-"""Bearer tokens with a scope, from a file that only hotdesk reads."""
+"""Bearer tokens with a scope, from a file that only hotdesk reads.
+
+A line has the token itself or its SHA-256: with that, whoever reads the file can ask nothing by it.
+"""
 
 import hashlib
 import hmac
+import re
+import secrets
 import time
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import structlog
 
-from controller.api.secret_files import ReadableByAllError, read_private
+from controller.api.secret_files import UnsafeFileError, read_private
 
 LEAST_LENGTH = 16
 LOOK_SECONDS = 1.0
 FINGERPRINT = 6
 """Characters of a token's SHA-256 that may be shown."""
+
+DIGEST = "sha256:"
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+
+SAMPLES = ("read-only-token-1", "pick-token-0123456", "admin-token-0123456", "a-token-of-scope-pick")
+"""Tokens of hotdesk's own documents, which everybody knows."""
 
 log = structlog.get_logger()
 
@@ -32,14 +44,24 @@ class Scope(IntEnum):
     ADMIN = 3
 
 
+class Known(NamedTuple):
+    """A token of the file."""
+
+    scope: Scope
+    key: bytes
+    """The key that signs the cookies of its visitors: the token, or where only its digest is known, one of this process
+    alone."""
+
+
 class Tokens:
     """The known tokens. Without any, every client that can connect may do everything: loopback only.
 
     A changed file is read again within `LOOK_SECONDS`; if it cannot be used any more, the tokens stay as they were.
     """
 
-    def __init__(self, known: dict[bytes, Scope], path: Path | None = None) -> None:
+    def __init__(self, known: dict[str, Known], path: Path | None = None) -> None:
         self._known = known
+        """By the token's SHA-256."""
         self._path = path
         self._read_at = _changed_at(path)
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -50,7 +72,7 @@ class Tokens:
 
     @classmethod
     def load(cls, path: Path | None) -> Self:
-        """Load a file of lines `scope token`, where scope is read, pick or admin; # starts a comment.
+        """Load a file of lines `scope token` or `scope sha256:digest`; # starts a comment.
 
         Raises:
             TokenFileError: the file cannot be read, or a line is malformed.
@@ -77,59 +99,88 @@ class Tokens:
         """True if a request needs a token at all."""
         return bool(self._known)
 
-    def items(self) -> Iterator[tuple[bytes, Scope]]:
-        """Yield every token with its scope."""
+    def items(self) -> Iterator[tuple[str, Known]]:
+        """Yield the fingerprint of every token, with what is known of it."""
         self._reload_if_changed()
-        yield from self._known.items()
+        yield from ((digest[:FINGERPRINT], known) for digest, known in self._known.items())
 
     def fingerprint_of(self, authorization: str) -> str:
         """Return the fingerprint of a request's token; empty: no known token.
 
         It is the beginning of the token's SHA-256: enough to distinguish the lines of a file, too little to guess by.
         """
-        if self.scope_of(authorization) is None:
-            return ""
-        return fingerprint(authorization.partition(" ")[2].strip().encode())
+        token = authorization.partition(" ")[2].strip()
+        return "" if self.scope_of(authorization) is None else digest_of(token)[:FINGERPRINT]
 
     def scope_of(self, authorization: str) -> Scope | None:
         """Return the scope of an Authorization header, in the same time whatever its content; None: no known token."""
-        self._reload_if_changed()
         kind, _, token = authorization.partition(" ")
-        given = token.strip().encode()
-        found = None
-        for known, scope in self._known.items():
-            if hmac.compare_digest(known, given):
-                found = scope
-        return found if kind.lower() == "bearer" else None
+        found = self.find(token.strip())
+        return found.scope if found is not None and kind.lower() == "bearer" else None
+
+    def find(self, token: str) -> Known | None:
+        """Return what is known of a token, in the same time whatever it is; None: it is not known."""
+        self._reload_if_changed()
+        given, found = digest_of(token), None
+        for digest, known in self._known.items():
+            if hmac.compare_digest(digest, given):
+                found = known
+        return found
 
 
-def fingerprint(token: bytes) -> str:
-    """Return the first characters of a token's SHA-256, as `sha256sum` prints it."""
-    return hashlib.sha256(token).hexdigest()[:FINGERPRINT]
+def digest_of(token: str) -> str:
+    """Return a token's SHA-256, as `sha256sum` prints it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read(path: Path) -> dict[bytes, Scope]:
+_EVERYBODYS = frozenset(map(digest_of, SAMPLES))
+
+
+def _read(path: Path) -> dict[str, Known]:
     try:
         lines = read_private(path).splitlines()
-    except ReadableByAllError as error:
+    except UnsafeFileError as error:
         raise TokenFileError(f"token file {path} is refused: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise TokenFileError(f"token file {path} cannot be read: {error}") from error
-    known = {}
+    known: dict[str, Known] = {}
     for number, line in enumerate(lines, start=1):
-        words = line.partition("#")[0].split()
+        words = _COMMENT.sub("", line).split()
         if not words:
             continue
+        where = f"token file {path}, line {number}"
         scope = Scope.__members__.get(words[0].upper())
         if scope is None or len(words) != 2 or len(words[1]) < LEAST_LENGTH:  # noqa: PLR2004 # scope, token
             raise TokenFileError(
-                f"token file {path}, line {number}: write 'read', 'pick' or 'admin', a space, and a token of at"
-                f" least {LEAST_LENGTH} characters"
+                f"{where}: write 'read', 'pick' or 'admin', a space, and a token of at"
+                f" least {LEAST_LENGTH} characters, or {DIGEST} and its SHA-256"
             )
-        known[words[1].encode()] = scope
+        digest, one = _one(scope, words[1], where)
+        if known.get(digest, one).scope is not scope:
+            raise TokenFileError(f"{where}: this token has another scope on a line before; take one of them out")
+        known.setdefault(digest, one)
     if not known:
         raise TokenFileError(f"token file {path} has no token: every request would be refused")
     return known
+
+
+def _one(scope: Scope, word: str, where: str) -> tuple[str, Known]:
+    """Return the digest of a line's token, and what is known of it."""
+    digest, key = digest_of(word), word.encode()
+    if word.lower().startswith(DIGEST):
+        found = _DIGEST.fullmatch(word)
+        if found is None:
+            raise TokenFileError(f"{where}: after {DIGEST} come the 64 hexadecimal digits of a token's SHA-256")
+        digest = found[1].lower()
+        # whoever has read the digest must not be able to sign a cookie with it
+        key = hmac.digest(_OWN_KEY, digest.encode(), "sha256")
+    if digest in _EVERYBODYS:
+        raise TokenFileError(f"{where}: this token stands in hotdesk's documents, so everybody knows it: make another")
+    return digest, Known(scope, key)
+
+
+_OWN_KEY = secrets.token_bytes(32)
+"""Of this process."""
 
 
 def _changed_at(path: Path | None) -> tuple[int, int] | None:

@@ -32,6 +32,8 @@ class FoldedBatch(NamedTuple):
     """Clusters with a new poll."""
     plans: dict[str, Plan]
     """Plans for the clusters in mode act: they take effect only once they are committed."""
+    decisions: list[Decision]
+    """Decisions that just came in about clusters that this process owns."""
 
 
 class Clusters:
@@ -52,11 +54,14 @@ class Clusters:
         self._newer: dict[tuple[Topic, str], int] = {}
         """Topic and key of each record of a newer hotdesk that decides something, with its partition."""
 
-    def own(self, partitions: frozenset[int]) -> None:
-        """Own the clusters of these partitions from now on, and no others."""
+    def own(self, partitions: frozenset[int]) -> tuple[list[str], list[str]]:
+        """Own the clusters of these partitions from now on, and no others; return those gained, and those lost."""
         self._owned = partitions
+        before = {name for name, cluster in self.by_name.items() if cluster.owned}
         for name, cluster in self.by_name.items():
             cluster.owned = partition_of(name, self._partitions) in partitions
+        after = {name for name, cluster in self.by_name.items() if cluster.owned}
+        return sorted(after - before), sorted(before - after)
 
     def judge_by(self, policies: Mapping[str, Policy]) -> None:
         """Use other policies from the next poll on."""
@@ -108,7 +113,7 @@ class Clusters:
             now: this process's monotonic clock, in seconds.
             live: this process has caught up with the log; before that, it decides nothing and no poll is fresh.
         """
-        folded = FoldedBatch([], {}, set(), {})
+        folded = FoldedBatch([], {}, set(), {}, [])
         results = folded.results
         for news in batch:
             counted = self._fold_one(news, folded, now, live=live)
@@ -117,6 +122,10 @@ class Clusters:
             for name in folded.polled & self.by_name.keys():
                 self._decide(self.by_name[name], folded, now)
             folded.entries.extend(map(entry_of, self._dead_letters.to_report(self._owned, now)))
+            decisions = (each for each in batch if isinstance(each, Decision))
+            folded.decisions.extend(
+                each for each in decisions if partition_of(each.cluster, self._partitions) in self._owned
+            )
         return folded
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:

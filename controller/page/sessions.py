@@ -1,8 +1,9 @@
 """Visitors of the status page, and their permissions.
 
 A visitor who signs in with a token of the token file gets a cookie that is signed with that token: nothing is stored
-here, every replica understands it, and it ends with the token. It includes the visitor's address, so that a stolen one
-is useless elsewhere. A form has a mark that only a page of this site can know.
+here, every replica understands it, and it ends with the token. Where the file has only the token's digest, the key is
+one of this process, and the visitor signs in anew at another or after a restart. It includes the visitor's address, so
+that a stolen one is useless elsewhere. A form has a mark that only a page of this site can know.
 """
 
 import base64
@@ -12,7 +13,7 @@ import re
 import secrets
 from typing import NamedTuple
 
-from controller.api.tokens import Scope, Tokens, fingerprint
+from controller.api.tokens import Scope, Tokens
 
 COOKIE = "hotdesk"
 SIGNED_IN_SECONDS = 12 * 3600
@@ -59,12 +60,13 @@ class Visitors:
             now: wall clock, seconds since 1970.
         """
         token = token.strip()
-        if self._tokens.scope_of(f"Bearer {token}") is None:
+        known = self._tokens.find(token)
+        if known is None:
             self._tokens.refused += 1
             return None
         called = base64.urlsafe_b64encode(name.strip()[:LONGEST_NAME].encode()).decode().rstrip("=")
         content = f"{called}.{round(now) + SIGNED_IN_SECONDS}.{secrets.token_hex(8)}"
-        return f"{content}.{_sign(token.encode(), 'cookie', address, content)}"
+        return f"{content}.{_sign(known.key, 'cookie', address, content)}"
 
     def visitor(self, cookie: str, address: str, now: float) -> Visitor | None:
         """Return the visitor of a cookie; None: the cookie is not valid."""
@@ -74,10 +76,10 @@ class Visitors:
         if len(parts) != _PARTS or not _WHEN.fullmatch(parts[1]) or int(parts[1]) < now:
             return None
         content = ".".join(parts[:3])
-        for token, scope in self._tokens.items():
-            if hmac.compare_digest(_sign(token, "cookie", address, content).encode(), parts[3].encode()):
+        for fingerprint, known in self._tokens.items():
+            if hmac.compare_digest(_sign(known.key, "cookie", address, content).encode(), parts[3].encode()):
                 called = base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)).decode()
-                return Visitor(called, scope, _sign(token, "mark", content), fingerprint(token))
+                return Visitor(called, known.scope, _sign(known.key, "mark", content), fingerprint)
         return None
 
 

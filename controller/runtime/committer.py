@@ -246,6 +246,7 @@ def _suspend_for(done: _Done, cluster: Cluster) -> Pause | None:
         done.pause = Pause(
             cluster=done.action.cluster, ordered_at_ms=time.time_ns() // 1_000_000, by="hotdesk", why=why
         )
+        log.error("the cluster is suspended", cluster=done.action.cluster, why=why)
         # at once, not only when it comes back from the log: each further attempt may lock the account
         cluster.state.decided.orders.add(done.pause)
         cluster.publish()

@@ -17,6 +17,7 @@ from controller.core.clusters import Clusters
 from controller.core.news import News
 from controller.core.ownership import Progress
 from controller.core.plan import Plan
+from controller.runtime import journal
 from controller.runtime.backlog import Backlog
 from controller.runtime.decoding import read, thinned
 from controller.runtime.metrics import ControllerInstruments
@@ -240,7 +241,10 @@ class Follower:
         if owned != self._clusters_own:
             self._clusters_own = owned
             log.info("owning partitions", partitions=sorted(owned))
-            self._on_loop(_call(self._clusters.own, owned))
+            self._on_loop(self._own(owned))
+
+    async def _own(self, partitions: frozenset[int]) -> None:
+        journal.write_ownership(*self._clusters.own(partitions))
 
     def _on_loop(self, work: Coroutine[None, None, None]) -> None:
         """Wait until the event loop has done something."""
@@ -251,6 +255,8 @@ class Follower:
             began = time.perf_counter()
             folded = self._clusters.fold(news[at : at + SLICE], time.monotonic(), live=live)
             self._instruments.note_fold(folded, time.perf_counter() - began)
+            for decision in folded.decisions:
+                journal.write(decision)
             if folded.entries:
                 self._outbox.put(folded.entries)
             self._on_turns(folded.plans)

@@ -7,10 +7,9 @@ answered lately is asked for its version first, and one that hangs is put last a
 answer, the caller looks at the row before another address is asked.
 
 VICIdial answers 200 whatever happens, so the text counts. An answer about a wrong password repeats that password, and
-some wrong passwords lock the user: every answer is cleaned before it is passed on, and the caller stops.
+some wrong passwords lock the user: that answer is never passed on, every other is cleaned before, and the caller stops.
 """
 
-import html
 import re
 import secrets
 import ssl
@@ -19,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -28,21 +27,28 @@ from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.exchange import BoundedTransport
 from controller.vicidial.names import Names
 from messages.codes import Reply
+from messages.hidden import Hidden
 from messages.records import AgentPause, Arrival, Relogin
 
 TIMEOUT_SECONDS = 2.0
 MOST_BYTES = 64 * 1024
 """An answer is one line; a longer one does not come from the agent API."""
 MOST_SHOWN = 200
-REMOVED = re.compile(r"['\"\\; ]")
-"""Characters that VICIdial removes from a password before it repeats it."""
 SAFE_USER = re.compile(r"[0-9A-Za-z]+")
 """VICIdial removes other characters from a user's name, which may then be another user's."""
 NOT_LOGGED_IN = "agent_user is not logged in"
 NO_SUCH_USER = "DOES NOT EXIST in vicidial_users"
 NOT_PAUSED = "agent is not paused"
 NO_PERMISSION = "DOES NOT HAVE PERMISSION"
-DENIALS = re.compile(r"Invalid Username/Password|DOES NOT HAVE PERMISSION|API NOT ACTIVE|LOCK|BAD\|", re.IGNORECASE)
+DENIALS = re.compile(r"DOES NOT HAVE PERMISSION|API NOT ACTIVE", re.IGNORECASE)
+NO_LOGIN = re.compile(r"Invalid Username/Password|LOCK|BAD\||Login incorrect", re.IGNORECASE)
+"""An answer about the account itself, which repeats its password."""
+WHY_NO_LOGIN = re.compile(r"\|([0-9])\|([0-9])\|(BAD|LOCK|OK)\|?\s*$")
+"""Its end: whether the user is right, whether they may use the agent API, and the reason."""
+NOT_LET_IN = (
+    "VICIdial answers Invalid Username/Password{why}: agent_api_password is wrong, agent_api_user is locked, or lacks"
+    " agent API access (vdc_agent_api_access)"
+)
 MOST_QUOTED = 80
 """How much of an answer that is none of VICIdial's is quoted."""
 ANSWER = re.compile(r"^\s*((?:SUCCESS|ERROR):.*)$", re.MULTILINE)
@@ -123,9 +129,7 @@ class AgentApi:
             # by default httpx trusts only public authorities, and not those that this machine trusts
             transport = BoundedTransport(timeout_seconds, ssl.create_default_context(), names)
         self._client = httpx.Client(follow_redirects=False, trust_env=False, transport=transport)
-        forms = {password, REMOVED.sub("", password)}
-        forms |= {escape(form) for form in forms for escape in (quote, quote_plus, html.escape)}
-        self._secret_forms = sorted(filter(None, forms), key=len, reverse=True)
+        self._hidden = Hidden(password)
 
     @property
     def ways(self) -> int:
@@ -288,6 +292,10 @@ class AgentApi:
             why = f"{url} answers {answer.status}, unlike VICIdial's agent API: {quoted!r}; check agent_api"
             return _Got(Heard.STRANGE, Outcome(Reply.REFUSED, why, look=True))
         text, said = found[1], self._clean(found[1])
+        if NO_LOGIN.search(text) and NO_PERMISSION not in text:
+            end = WHY_NO_LOGIN.search(text)
+            said = NOT_LET_IN.format(why=f" ({'|'.join(end.groups())})" if end else "")
+            return _Got(Heard.ANSWER, Outcome(Reply.DENIED, said))
         if text.startswith("SUCCESS:"):
             return _Got(Heard.ANSWER, Outcome(Reply.DONE, said))
         if NOT_LOGGED_IN in text or NO_SUCH_USER in text:
@@ -296,8 +304,7 @@ class AgentApi:
 
     def _clean(self, text: str) -> str:
         """Return a line that may be shown and stored: without the password, and without control characters."""
-        for form in self._secret_forms:
-            text = text.replace(form, "***")
+        text = self._hidden.out_of(text)
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MOST_SHOWN]
 
 

@@ -9,6 +9,7 @@ import fcntl
 import itertools
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -54,6 +55,9 @@ EXPIRED_PER_STEP = 1000
 """Most records that `compact` removes in one transaction; other threads append in between."""
 BUSY_SECONDS = 5.0
 """How long to wait while a person reads the file with a tool of their own."""
+
+_MODE = 0o600
+"""Mode of every file: what was decided is nothing for other accounts, and whoever opens the lock can hold it."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -502,8 +506,10 @@ def _own(path: Path) -> int:
     """Lock the file for this process, and return the lock's descriptor; the kernel releases it when we end."""
     lock_path = path.with_name(path.name + ".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        _make_folder(path.parent)
+        # SQLite gives its own files the mode of this one
+        os.close(_opened(path))
+        lock_file = _opened(lock_path)
     except OSError as error:
         raise LogRefusedError(
             f"{lock_path} cannot be written ({error.strerror}): let this user write to the folder, or set another one"
@@ -519,6 +525,21 @@ def _own(path: Path) -> int:
     os.truncate(lock_file, 0)
     os.write(lock_file, b"%d\n" % os.getpid())
     return lock_file
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of a file that only this account may read, whatever the umask is and the file was."""
+    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+    if stat.S_IMODE(os.fstat(opened).st_mode) != _MODE:
+        os.fchmod(opened, _MODE)
+    return opened
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it that only this account may use."""
+    if not path.exists():
+        _make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager

@@ -266,6 +266,14 @@ def test_time_never_goes_back_from_one_epoch_to_the_next(
     assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
 
 
+def test_a_poll_that_begins_on_time_has_the_time_at_which_it_was_due() -> None:
+    polls = [
+        leading.time_of_poll(100.0 + 0.5 * number, 100.0 + 0.5 * number + late)
+        for number, late in enumerate((0.004, 0.0001, 0.03, 0.2))
+    ]
+    assert polls == [100.0, 100.5, 101.0, 101.7]
+
+
 def test_a_log_that_is_hours_ahead_goes_on_from_there_and_knows_the_time_of_day(
     start: Start, log: EmbeddedLog, following: Following
 ) -> None:

@@ -5,8 +5,11 @@ only. So is the token file itself.
 """
 
 import base64
+import html
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -20,14 +23,30 @@ from tests.support.builders import secret_file
 from tests.support.commands import Command
 from tests.support.processes import ACT, CLUSTER, Process, Site, Start, grants, until
 
-KINDS = ("database", "ami", "agent-api", "sasl", "read", "pick", "admin")
-RIGHT = {kind: f"right-{kind}-m4rked5ecre7-{number}" for number, kind in enumerate(KINDS)}
-WRONG = {kind: f"wrong-{kind}-m4rked5ecre7-{number}" for number, kind in enumerate(KINDS)}
+MARK, PLAIN_MARK = "m4rk!@#\N{LATIN SMALL LETTER E WITH ACUTE}d5ecre7", "m4rkd5ecre7"
+"""The second is the first as VICIdial's filters leave it; tokens have it, which are of letters and digits."""
+KINDS = dict.fromkeys(("database", "ami", "agent-api", "sasl"), MARK) | dict.fromkeys(
+    ("read", "pick", "admin"), PLAIN_MARK
+)
+RIGHT = {kind: f"right-{kind}-{mark}-{number}" for number, (kind, mark) in enumerate(KINDS.items())}
+WRONG = {kind: f"wrong-{kind}-{mark}-{number}" for number, (kind, mark) in enumerate(KINDS.items())}
 """A wrong password is a right one with a slip of the pen."""
 AT_WORK = Habits(arrival=(0, 1), session=(10_000, 10_000), relogin=(0.3, 0.8))
-MARK = b"m4rked5ecre7"
-MARKS = [MARK, *(base64.b64encode(b"x" * shift + MARK)[4:-4] for shift in range(3)), MARK.hex().encode()]
-"""What is looked for: the mark itself, in base64 wherever it may begin, and in hex."""
+FORMS = {
+    MARK,
+    PLAIN_MARK,
+    "m4rk\N{LATIN SMALL LETTER E WITH ACUTE}d5ecre7",  # as api.php leaves it where VICIdial is not set to latin
+    quote(MARK),
+    repr(MARK.encode())[2:-1],
+    json.dumps(MARK)[1:-1],
+    html.escape(MARK.encode("ascii", "xmlcharrefreplace").decode()),
+}
+MARKS = [
+    form
+    for raw in (each.encode() for each in FORMS)
+    for form in (raw, *(base64.b64encode(b"x" * shift + raw)[4:-4] for shift in range(3)), raw.hex().encode())
+]
+"""What is looked for: the mark itself and what is made of it, in base64 wherever it may begin, and in hex."""
 
 
 def assert_unmarked(what: str, content: bytes) -> None:

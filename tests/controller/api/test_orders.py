@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from litestar.plugins.problem_details import ProblemDetailsException
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from controller.api.auth import Client
 from controller.api.orders import Orderer
@@ -124,7 +125,11 @@ def test_orders_take_a_dialers_name_as_its_address_and_give_all_names_if_there_i
 
 def test_an_order_that_does_not_stand_cannot_be_taken_back_and_one_that_does_can_by_any_name(desk: Desk) -> None:
     assert desk.refused("take_back", "drain", "dial2") == f"no drain of DIAL2 ({TWO}) is ordered"
-    assert "west has no dialer 'dial9'" in desk.refused("take_back", "drain", "dial9")
+    with capture_logs() as lines:
+        assert "west has no dialer 'dial9'" in desk.refused("take_back", "drain", "dial9")
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["order"]) == ("an order was refused", "warning", "take_back")
+    assert (line["by"], line["subject"]) == ("anna (10.0.0.9)", "drain dial9")
     assert desk.refused("take_back", "pause", "") == "no pause is ordered"
     desk.order("drain", ONE)
     assert desk.order("take_back", "drain", "DIAL1") == f"DIAL1 ({ONE}) no longer drains"

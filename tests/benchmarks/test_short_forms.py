@@ -1,0 +1,22 @@
+"""The benchmarks still work: each in its short form, which measures nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.timing import on_this_machine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_benchmark_works() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "--short"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=on_this_machine(400),
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "broken 0" in ran.stdout
