@@ -4,6 +4,7 @@ A stranger has neither a password of VICIdial's nor a token of hotdesk's, but ca
 """
 
 import multiprocessing
+import resource
 import socket
 import threading
 import time
@@ -40,7 +41,7 @@ FORMS_BEFORE = 45
 """Forms before the dialer dies: more than there is room for."""
 LOGINS, MOST_STEERED = 30, 2
 PICKS_PER_SECOND = 100
-MOST_RSS_MB, MOST_PICK_MS = 150, 50
+MOST_RSS_MB, MOST_PICK_MS = 150, 100
 STRANGER = "127.0.0.9"
 
 
@@ -222,10 +223,13 @@ def _offered_meanwhile(client: Client, plan: ClusterPlan, size: _Size) -> Offere
     bodies = [msgspec.json.encode(PickBody(user=each.user, alias=each.alias)) for each in agents]
     offered = offer(address.port or 0, f"/v1/clusters/{CLUSTER}/picks", bodies, PICKS_PER_SECOND)
     flood.join()
+    assert flood.exitcode == 0, "the flood broke off"
     return offered
 
 
 def _flood(host: str, port: int, size: _Size, begun: Event) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     begun.set()
     for begin, rest in FLOODS.values():
         with connected(host, port, STRANGER) as connection:
@@ -234,7 +238,7 @@ def _flood(host: str, port: int, size: _Size, begun: Event) -> None:
     held: deque[socket.socket] = deque()
     for _ in range(size.connects):
         held.append(connected(host, port, STRANGER))
-        if len(held) > CONNECTIONS // 4:
+        if len(held) > CONNECTIONS:
             held.popleft().close()
     for each in held:
         each.close()
