@@ -303,7 +303,8 @@ class LogOptions:
     """File with its key."""
 
     @property
-    def _on_this_machine(self) -> bool:
+    def on_this_machine(self) -> bool:
+        """True if every broker is on this machine."""
         return all(each.rpartition(":")[0].strip("[]") in LOOPBACK for each in self.bootstrap)
 
     def kafka(self) -> KafkaSettings:
@@ -333,7 +334,7 @@ class LogOptions:
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
                 " the password in HOTDESK_LOG_SASL_PASSWORD or log.sasl_password_file"
             )
-        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self._on_this_machine:
+        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self.on_this_machine:
             raise SettingsError(
                 "log.security_protocol is SASL_PLAINTEXT and log.sasl_mechanism is PLAIN: the password would be sent as"
                 " it is; set log.security_protocol to SASL_SSL, or log.sasl_mechanism to SCRAM-SHA-512"
