@@ -36,6 +36,7 @@ from hotdesk.cluster_server import ClusterServer
 from hotdesk.collector_pool import CollectorPool
 from hotdesk.errors import LogFailure
 from hotdesk.executor_pool import ExecutorPool
+from hotdesk.notify.part import Notifying
 from hotdesk.part import Part, Shared
 from hotdesk.settings import LogOptions
 from hotdesk.tls import trust
@@ -191,7 +192,7 @@ def _parts_of(wanted: Wanted, shared: Shared) -> tuple[list[ClusterServer], list
             reads_all=Role.SERVE in wanted.roles,
         )
         if Role.CONTROL in wanted.roles:
-            parts.append(executors)
+            parts += [executors, Notifying(wanted, shared, clusters, instruments)]
         answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=OwnerClient(trusted)))
     parts += answering
     if Role.COLLECT in wanted.roles:

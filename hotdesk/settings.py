@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,7 +25,7 @@ from collectors.probes.ami import AMI_PORT
 from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPace
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
-from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
+from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
 from controller.api.secret_files import (
     UnsafeFileError,
     read_obeyed,
@@ -76,8 +76,11 @@ MovesPerSecond = Annotated[float, msgspec.Meta(ge=1, le=1000)]
 ClusterTables = Annotated[dict[str, Any], Parameter(parse=False)]
 """The `[clusters.NAME]` tables of the file, for which there is no flag."""
 
-ReadAgain = Annotated[Callable[[], dict[str, Any]], Parameter(parse=False)]
-"""Returns the same tables as they are in the file now."""
+NotifyTables = Annotated[dict[str, Any], Parameter(parse=False)]
+"""The `[notify.NAME]` tables of the file, for which there is no flag either."""
+
+ReadAgain = Annotated[Callable[[], tuple[dict[str, Any], dict[str, Any]]], Parameter(parse=False)]
+"""Returns both as they are in the file now."""
 
 
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,15 +160,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def refuse_what_defeats_it(self) -> None:
         """Refuse settings of which each by itself is right, and with which hotdesk would be of no use.
 
+        An `act` in which nothing is probed is none of them: orders are carried out, and `check` says what is not.
+
         Raises:
             SettingsError: it says which, and what to set instead.
         """
-        asks_somebody = self.sip or self.ami_user or any(each.sip for each in self.probes.values())
-        if self.mode == "act" and not asks_somebody and not self.act_on_heartbeat_alone:
-            raise SettingsError(
-                'mode is "act" and nothing is probed: a stalled heartbeat alone does not prove that a dialer is dead,'
-                " so no agent would ever leave one; leave out sip = false, set ami_user, or set act_on_heartbeat_alone"
-            )
         if covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
                 "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
@@ -382,6 +381,10 @@ class ApiOptions:
     """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
     """Picks of one token or address at once, before that rate applies."""
+    visitor_picks_per_second: PerSecond = VISITOR_PICKS.per_second
+    """Picks of one visitor of the login page, by the address that the hook tells, in the long run."""
+    visitor_picks_at_once: AtOnce = VISITOR_PICKS.at_once
+    """Picks of one visitor at once, before that rate applies: as many as agents log in together in one office."""
     cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
     """Picks of one cluster, all clients together, in the long run."""
     cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
@@ -395,6 +398,7 @@ class ApiOptions:
         """Return the limits, with full buckets."""
         return limits(
             Rate(self.picks_per_second, self.picks_at_once),
+            Rate(self.visitor_picks_per_second, self.visitor_picks_at_once),
             Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
             Rate(self.orders_per_second, self.orders_at_once),
         )
@@ -468,8 +472,17 @@ class Options:
     ] = field(default_factory=dict)
 
 
-def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
-    """Return the tables `log` and `api` of a TOML file, and its `clusters`.
+class FromFile(NamedTuple):
+    """The tables of a TOML file."""
+
+    tables: dict[str, Any]
+    """`log` and `api`."""
+    clusters: object
+    notify: object
+
+
+def read_file(path: Path, *, must_exist: bool) -> FromFile:
+    """Return the tables of a TOML file.
 
     Raises:
         SettingsError: the file does not exist, is not TOML, or has an unknown setting.
@@ -479,16 +492,18 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
-        return {}, {}
+        return FromFile({}, {}, {})
     except UnsafeFileError as error:
         raise SettingsError(f"{path} is refused: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
-    clusters = tables.pop("clusters", {})
+    clusters, notify = tables.pop("clusters", {}), tables.pop("notify", {})
     for name, table in tables.items():
         if name not in TABLES:
-            raise SettingsError(f"{path}: [{name}] is no table of hotdesk's; there are log, api and clusters.NAME")
+            raise SettingsError(
+                f"{path}: [{name}] is no table of hotdesk's; there are log, api, clusters.NAME and notify.NAME"
+            )
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {name} is a table: write [{name}], and its settings below")
         known = {each.name for each in fields(TABLES[name])}
@@ -498,8 +513,8 @@ def read_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], object]:
                     f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
                     f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
                 )
-        _refuse_unknown(table, sorted(known), f"{path}: {name}")
-    return tables, clusters
+        refuse_unknown(table, sorted(known), f"{path}: {name}")
+    return FromFile(tables, clusters, notify)
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
@@ -527,7 +542,7 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
 
 
 def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
-    _refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
+    refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
     addresses = table.get("agent_api")
     if isinstance(addresses, str):  # a variable or a flag
         table["agent_api"] = addresses.replace(",", " ").split()
@@ -542,7 +557,7 @@ def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
     return made
 
 
-def _refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
+def refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
     """Refuse a setting that there is none of, and name the one that was probably meant."""
     for key in given:
         if key not in known:

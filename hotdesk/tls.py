@@ -42,7 +42,7 @@ class Certificate:
         return context
 
 
-def trust(authority: str) -> ssl.SSLContext:
+def trust(authority: str, setting: str = "api.tls_ca") -> ssl.SSLContext:
     """Return the TLS context that verifies an API: by an authority's file, or by the system's authorities.
 
     Raises:
@@ -51,4 +51,4 @@ def trust(authority: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority or None)
     except OSError as error:
-        raise SettingsError(f"api.tls_ca {authority} cannot be used: {error}; name a PEM file") from error
+        raise SettingsError(f"{setting} {authority} cannot be used: {error}; name a PEM file") from error

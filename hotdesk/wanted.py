@@ -9,6 +9,7 @@ from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.database import DatabaseSettings
 from controller.core.policy import Policy
 from hotdesk.actuators import ActuatorSettings
+from hotdesk.notify.senders import Told
 from hotdesk.settings import ApiOptions, LogOptions
 
 
@@ -34,3 +35,5 @@ class Wanted(NamedTuple):
     """By cluster; the dialers of a cluster without one are not probed."""
     actuators: Mapping[str, ActuatorSettings] = MappingProxyType({})
     """By cluster: how agents' screens are told; for one without, moves are advice."""
+    told: Mapping[str, Told] = MappingProxyType({})
+    """By name: who is told outside, and how."""

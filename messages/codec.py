@@ -16,6 +16,7 @@ from messages.records import (
     HookSight,
     Incident,
     LoginSlot,
+    Notification,
     Observation,
     RankingSnapshot,
     Record,
@@ -57,7 +58,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS: dict[Topic, msgspec.json.Decoder[Any]] = {
     Topic.OBSERVATIONS: msgspec.json.Decoder(Observation),
     Topic.ORDERS: msgspec.json.Decoder(AnyOrder),
-    Topic.LOGINS: msgspec.json.Decoder(LoginSlot | HookSight),
+    Topic.LOGINS: msgspec.json.Decoder(LoginSlot | HookSight | Notification),
     Topic.RANKINGS: msgspec.json.Decoder(RankingSnapshot),
     Topic.INCIDENTS: msgspec.json.Decoder(Incident),
     Topic.RELOGINS: msgspec.json.Decoder(Action),

@@ -13,6 +13,7 @@ from messages.records import (
     Incident,
     LoginSlot,
     Move,
+    Notification,
     Outage,
     Pause,
     Phone,
@@ -37,6 +38,7 @@ KIND_ARRIVAL = "arrival"
 KIND_FENCE = "fence"
 KIND_SCREEN = "screen"
 KIND_HOOK = "hook"
+KIND_NOTIFICATION = "notification"
 KIND_EPOCH = "epoch"
 """Among the orders: which epoch has begun. No record, since a hotdesk of any version must read it."""
 
@@ -57,6 +59,7 @@ _KINDS: dict[type[Record], tuple[str, str]] = {
     Unfence: ("unfence", "server_ip"),
     LoginSlot: ("user", "user"),
     HookSight: (KIND_HOOK, "web"),
+    Notification: (KIND_NOTIFICATION, "name"),
     Incident: ("incident", "incident"),
     Relogin: (KIND_SESSION, "live_agent_id"),
     AgentPause: (KIND_AGENT_PAUSE, "live_agent_id"),

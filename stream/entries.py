@@ -13,6 +13,7 @@ from messages.records import (
     HookSight,
     Incident,
     LoginSlot,
+    Notification,
     Order,
     RankingSnapshot,
     Record,
@@ -34,6 +35,7 @@ _TOPICS: dict[type[Record], Topic] = {
     Order: Topic.ORDERS,
     LoginSlot: Topic.LOGINS,
     HookSight: Topic.LOGINS,
+    Notification: Topic.LOGINS,
     RankingSnapshot: Topic.RANKINGS,
     Incident: Topic.INCIDENTS,
     Relogin: Topic.RELOGINS,
@@ -78,6 +80,11 @@ def end_of_observation(key: Key, epoch: int, sequence: int) -> Entry:
 def end_of_slot(slot: LoginSlot, by: str) -> Entry:
     """Return the tombstone that ends a slot; `by` is the process that ends it."""
     return Entry(Topic.LOGINS, str(key_of(slot)), None, ((WRITER_HEADER, by.encode()),))
+
+
+def end_of_notification(notification: Notification, by: str) -> Entry:
+    """Return the tombstone that ends a notification, once its end is told too; `by` is the process that told it."""
+    return Entry(Topic.LOGINS, str(key_of(notification)), None, ((WRITER_HEADER, by.encode()),))
 
 
 def end_of_order(key: Key, by: str) -> Entry:

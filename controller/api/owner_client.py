@@ -16,7 +16,7 @@ from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginB
 OWNER_SECONDS = 0.05
 """Time for the owner to answer; after that the replica picks by itself."""
 
-RELOGIN_SECONDS = 0.5
+RELOGIN_SECONDS = 0.2
 """The same for a re-login, which only the owner can answer: an answer that comes too late is lost, and the screen waits
 for a second."""
 

@@ -7,6 +7,8 @@ itself and answers `degraded`.
 
 import re
 import time
+from collections.abc import Hashable
+from hashlib import sha256
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -34,6 +36,7 @@ from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import why_unknown
 from controller.core.picks import PickRequest, Refused
+from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
@@ -41,11 +44,12 @@ from messages.words import remedy, sentence
 from stream.outbox import Put
 from stream.warn_once import WarnOnce
 
-log = structlog.get_logger()
-
 HOOK = "x-hotdesk-hook"
 """The header in which a login hook names its web server."""
 WEB_NAME = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z_]{0,62}")
+
+
+log = structlog.get_logger()
 
 
 class Asker(NamedTuple):
@@ -85,6 +89,10 @@ class Picker:
             self._see_hook(cluster, asker)
             # a forwarded request has its client's token; its address would stand for all clients of that replica
             if asker.client.token or not asker.forwarded:
+                if body.visitor:
+                    # made-up names use up nothing of what the agents behind the same address need
+                    visitor = (asker.client.limited, body.visitor, body.no_user)
+                    self._spend(self._limits.visitors, visitor, name, Limited.VISITOR)
                 self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
             answer = await self._ask_owner(cluster, body, asker) or self._pick_here(cluster, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
@@ -102,8 +110,10 @@ class Picker:
         """
         cluster = cluster_or_404(self._clusters, name)
         self._see_hook(cluster, asker)
+        if asker.client.token or not asker.forwarded:
+            self._spend(self._limits.relogins, (asker.client.limited, body.visitor), name, Limited.VISITOR)
         if cluster.owned:
-            slot = cluster.answer_relogin(body.screen)
+            slot = cluster.answer_relogin(_digest(body.screen))
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
                     status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -137,8 +147,14 @@ class Picker:
         return answer
 
     async def release(self, name: str, user: str, asker: Asker) -> None:
-        """Release a slot that a login asked for, here and at the owner."""
+        """Release a slot that a login asked for, here and at the owner. It costs as much as the pick did.
+
+        Raises:
+            ProblemDetailsException: the client asks too much.
+        """
         cluster = cluster_or_404(self._clusters, name)
+        if asker.client.token or not asker.forwarded:
+            self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
         entries = cluster.release(user)
         if _passes_on(cluster, asker) and await self._owners.release(
             cluster.state.published.owner_url, name, user, asker.authorization
@@ -175,11 +191,13 @@ class Picker:
             log.warning(why, owner=cluster.state.published.owner_url, alias=alias)
         return False
 
-    def _spend(self, limit: Limit, client: str, name: str, what: Limited) -> None:
+    def _spend(self, limit: Limit, client: Hashable, name: str, what: Limited) -> None:
         seconds = limit.spend(client, time.monotonic())
         if seconds:
             self._instruments.limited.labels(name, what).inc()
-            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else "picks of this client", seconds)
+            if self._warn_once.is_new(f"{name} {what}"):
+                log.warning("picks are refused: too many", cluster=name, limit=what, client=str(client))
+            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else f"picks of this {what}", seconds)
 
     def _pick_here(self, cluster: Cluster, body: PickBody) -> PickAnswer:
         # counted only where the slot is reserved, so once, whether a replica passed the request on or claims that
@@ -193,8 +211,13 @@ class Picker:
                 detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
-        picked, entries = cluster.pick(PickRequest(body.user, body.alias, body.campaign, body.screen))
+        screen = _digest(body.screen)
+        request = PickRequest(body.user, body.alias, body.campaign, screen, body.visitor, body.no_user)
+        picked, entries = cluster.pick(request)
         self._put(entries)
+        unused = cluster.state.decided.slots.unused
+        if unused > UNUSED_BORNE and self._warn_once.is_new(f"{cluster.name} unused"):
+            log.warning("many login forms come to nothing: is it an attack?", cluster=cluster.name, slots=unused)
         if isinstance(picked, Refused):
             raise refusal(picked, body.alias)
         return PickAnswer(
@@ -259,6 +282,11 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
         client=client_of(request, tokens),
         web=web if WEB_NAME.fullmatch(web) else "",
     )
+
+
+def _digest(screen: str) -> str:
+    """Return what is kept of a screen's mark: whoever reads it in the log cannot ask in that screen's place."""
+    return sha256(screen.encode()).hexdigest() if screen else ""
 
 
 def _passes_on(cluster: Cluster, asker: Asker) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from controller.core.claims import login_of
+from controller.core.hooks import seen
 from controller.core.observed import Observed
 from controller.core.orders import Orders
 from controller.core.slots import Slots
@@ -18,6 +19,7 @@ from messages.records import (
     HookSight,
     Incident,
     LoginSlot,
+    Notification,
     Relogin,
     ReloginStage,
     Row,
@@ -55,6 +57,8 @@ class Decided:
     since one of them may be the next owner."""
     hooks: dict[str, HookSight] = field(default_factory=dict)
     """By web server: when its login hook asked last."""
+    notifications: dict[str, Notification] = field(default_factory=dict)
+    """By recipient and condition: what was told outside, and has not ended."""
     incidents: dict[str, Incident] = field(default_factory=dict)
     """The open incidents, by id."""
     closed: list[Incident] = field(default_factory=list)
@@ -172,10 +176,19 @@ class Decided:
         self.slots.release(user)
         return self._end_of(slot)
 
+    def keep(self, record: HookSight | Notification) -> None:
+        """Keep what was seen of a login hook, or told outside."""
+        if isinstance(record, HookSight):
+            self.hooks = seen(self.hooks, record)
+        else:
+            self.notifications[record.name] = record
+
     def remove_login(self, key: Key) -> None:
         """Remove what the topic of logins holds under a key."""
         if key.kind == keys.KIND_HOOK:
             self.hooks.pop(key.name, None)
+        elif key.kind == keys.KIND_NOTIFICATION:
+            self.notifications.pop(key.name, None)
         else:
             self.remove_slot(key.name)
 
@@ -187,9 +200,7 @@ class Decided:
 
     def end_slots(self, changes: list[Row | Key], observed: Observed) -> None:
         """Turn slots into logins, and end slots and logins, by the changes of a poll."""
-        if not (self.slots or self.logins):
-            return
-        for news in changes:
+        for news in changes if self.slots or self.logins else ():
             if isinstance(news, AgentSession):
                 self._end_login(news.user, news.live_agent_id)
                 self._use_slot(news, observed)

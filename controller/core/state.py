@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.core.decided import Decided
-from controller.core.hooks import seen
 from controller.core.news import NEVER, Stamp, Tombstone
 from controller.core.observed import Folded, Observed
 from messages.records import (
@@ -26,6 +25,7 @@ from messages.records import (
     HookSight,
     Incident,
     LoginSlot,
+    Notification,
     Outage,
     Poll,
     RankingSnapshot,
@@ -95,8 +95,8 @@ class ClusterState:
                 return self._end(news)
             case LoginSlot():
                 self.add_slot(news)
-            case HookSight():
-                self.decided.hooks = seen(self.decided.hooks, news)
+            case HookSight() | Notification():
+                self.decided.keep(news)
             case RankingSnapshot():
                 return self._publish(news)
             case Incident() | Relogin() | AgentPause() | Arrival() | Fence() | ScreenRestore():

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import ask, open_api
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.notify.settings import NotifySettings
 from hotdesk.service import open_log
 from hotdesk.settings import LOOPBACK, ApiOptions, ClusterSettings, LogOptions, unknown_variables
 from hotdesk.tls import trust
@@ -64,7 +66,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Exit code of the command, if this is the worst finding."""
 
 
-def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, ClusterSettings]) -> Iterator[Finding]:
+def check_everything(
+    log: LogOptions,
+    api: ApiOptions,
+    clusters: Mapping[str, ClusterSettings],
+    recipients: Mapping[str, NotifySettings] = MappingProxyType({}),
+) -> Iterator[Finding]:
     """Yield the findings one after the other; a fault does not stop the rest."""
     for variable, meant in unknown_variables(os.environ).items():
         remedy = f"did you mean {meant}?" if meant else "see docs/reference/settings.md"
@@ -73,6 +80,8 @@ def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, Cl
         )
     yield from _check_log(log)
     yield _check_api(api)
+    for name, recipient in recipients.items():
+        yield from _check_recipient(name, recipient, clusters)
     if not clusters:
         yield _wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
     for name, settings in clusters.items():
@@ -87,6 +96,22 @@ def check_everything(log: LogOptions, api: ApiOptions, clusters: Mapping[str, Cl
         if not isinstance(error.__cause__, httpx.ConnectError):
             remedy = "HOTDESK_TOKEN holds the token of this command"
             yield Finding(verdict=Verdict.NOTE, subject="login hook", what=f"not known: {error}", remedy=remedy)
+
+
+def _check_recipient(name: str, settings: NotifySettings, clusters: Iterable[str]) -> Iterator[Finding]:
+    """Check that a recipient could be told; nothing is sent."""
+    subject = f"notify {name}"
+    try:
+        settings.send()
+    except SettingsError as error:
+        yield _wrong(error, subject, "see docs/guide/notifications.md")
+        return
+    wanted = settings.recipient(name)
+    events, where = ", ".join(sorted(wanted.events)), ", ".join(sorted(wanted.clusters)) or "all clusters"
+    yield _ok(subject, f"{settings.kind}, told of {events}, in {where}; 'hotdesk notify test {name}' tries it out")
+    for unknown in sorted(wanted.clusters - set(clusters)):
+        what, remedy = f"there is no cluster {unknown}", "correct clusters"
+        yield Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
 
 
 def _check_hooks(api: httpx.Client, name: str) -> Iterator[Finding]:

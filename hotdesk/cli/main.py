@@ -14,21 +14,25 @@ import cyclopts
 import msgspec
 import structlog
 from cyclopts import App, Group, Parameter
+from cyclopts.validators import Number
 
 from controller.api.schemas import AliasAnswer
 from controller.core.explanations import because
+from controller.core.notifications import message_of_test
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
-from hotdesk.cli.demo import run_demo
+from hotdesk.cli.demo import Size, run_demo
 from hotdesk.cli.replay import replay
 from hotdesk.cli.status import status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
+from hotdesk.notify.senders import SendError, Told
+from hotdesk.notify.settings import notify_settings, told_by
 from hotdesk.service import Service
-from hotdesk.settings import ClusterTables, LogOptions, Options, ReadAgain
+from hotdesk.settings import ClusterTables, LogOptions, NotifyTables, Options, ReadAgain
 from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
 from hotdesk.version import version_line
 from hotdesk.wanted import Role, Wanted
@@ -40,6 +44,8 @@ from stream.log import LogError
 DEFAULT_FILE = Path("hotdesk.toml")
 DEFAULTS = Options()
 WATCH_SECONDS = 1.0
+_Tables = tuple[dict[str, Any], dict[str, Any]]
+"""Those of the clusters, and those of the recipients of notifications."""
 
 log = structlog.get_logger()
 
@@ -63,6 +69,10 @@ topics = App(
     name="topics", help="Create and check Kafka's topics.", group=SET_UP, group_commands=Group("Commands", sort_key=0)
 )
 app.command(topics)
+notifying = App(
+    name="notify", help="Try the notifications out.", group=SET_UP, group_commands=Group("Commands", sort_key=0)
+)
+app.command(notifying)
 app.register_install_completion_command()
 for group, commands_of_group in (
     (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, replay)),
@@ -84,7 +94,7 @@ def launch(
     from_environment = os.environ.get("HOTDESK_CONFIG")
     path = config or (Path(from_environment) if from_environment else None)
     file = path or DEFAULT_FILE
-    tables, clusters = settings.read_file(file, must_exist=path is not None)
+    tables, clusters, notify = settings.read_file(file, must_exist=path is not None)
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
         # Not every command takes every setting; read_file has refused the unknown ones.
@@ -93,39 +103,43 @@ def launch(
     command, bound, ignored = app.parse_args(tokens)
 
     def read_again() -> object:
-        tables_now, clusters_now = settings.read_file(file, must_exist=path is not None)
-        if tables_now != tables:
+        now = settings.read_file(file, must_exist=path is not None)
+        if now.tables != tables:
             log.warning("[log] and [api] are read only when a process starts: they stay as they were")
-        return clusters_now
+        return now.clusters, now.notify
 
-    given = {"clusters": clusters, "read_again": read_again}
+    given = {"clusters": clusters, "notify": notify, "read_again": read_again}
     more = {name: given[name] for name in ignored}
     result: int | None = command(*bound.args, **bound.kwargs, **more)
     return result
 
 
 @app.command(group=RUN)
-def run(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+def run(*, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables, read_again: ReadAgain) -> None:
     """Run all roles in this process: collect, control and serve."""
-    _run_roles(frozenset(Role), options, clusters, read_again)
+    _run_roles(frozenset(Role), options, (clusters, notify), read_again)
 
 
 @app.command(group=RUN)
-def collect(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+def collect(
+    *, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables, read_again: ReadAgain
+) -> None:
     """Run collectors only: read the clusters' databases, and publish records."""
-    _run_roles(frozenset({Role.COLLECT}), options, clusters, read_again)
+    _run_roles(frozenset({Role.COLLECT}), options, (clusters, notify), read_again)
 
 
 @app.command(group=RUN)
-def control(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+def control(
+    *, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables, read_again: ReadAgain
+) -> None:
     """Run a controller only: own a share of the clusters, and decide for them."""
-    _run_roles(frozenset({Role.CONTROL}), options, clusters, read_again)
+    _run_roles(frozenset({Role.CONTROL}), options, (clusters, notify), read_again)
 
 
 @app.command(group=RUN)
-def serve(*, options: Options = DEFAULTS, clusters: ClusterTables, read_again: ReadAgain) -> None:
+def serve(*, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables, read_again: ReadAgain) -> None:
     """Run a replica only: answer the API, and decide for no cluster."""
-    _run_roles(frozenset({Role.SERVE}), options, clusters, read_again)
+    _run_roles(frozenset({Role.SERVE}), options, (clusters, notify), read_again)
 
 
 @app.command(group=LOOK)
@@ -229,6 +243,32 @@ def topics_acls(
         say(line)
 
 
+@notifying.command(name="test")
+def notify_test(name: str = "", *, as_json: AsJson = False, notify: NotifyTables) -> int:
+    """Send a test message to one recipient of [notify.NAME], or to all of them; it needs no running hotdesk."""
+    known = notify_settings(notify, os.environ)
+    if not known or (name and name not in known):
+        there = ", ".join(known) or "none: write a [notify.NAME] table, see docs/guide/notifications.md"
+        raise SettingsError(f"there is no recipient {name!r}; there are {there}" if known else f"recipients: {there}")
+    told = told_by({each: known[each] for each in known if name in {"", each}})
+    outcomes = {each: _tried(each, how) for each, how in told.items()}
+    if as_json:
+        say_json(outcomes)
+    else:
+        for each, failed in outcomes.items():
+            say(f"{each}: {failed or 'sent'}")
+    return HotdeskError.exit_code if any(outcomes.values()) else 0
+
+
+def _tried(name: str, told: Told) -> str:
+    """Return why a test message could not be sent, or "" if it was."""
+    try:
+        told.send(message_of_test(name))
+    except SendError as error:
+        return f"not sent: {error}"
+    return ""
+
+
 @app.command(group=SET_UP)
 def init(path: Path = DEFAULT_FILE) -> None:
     """Write a TOML file with every setting and its meaning, to start from."""
@@ -244,9 +284,13 @@ def init(path: Path = DEFAULT_FILE) -> None:
 
 
 @app.command(group=SET_UP)
-def check(*, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables) -> int:
+def check(
+    *, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables
+) -> int:
     """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong."""
-    findings = list(check_everything(options.log, options.api, settings.clusters(clusters, options, os.environ)))
+    recipients = notify_settings(notify, os.environ)
+    wanted = settings.clusters(clusters, options, os.environ)
+    findings = list(check_everything(options.log, options.api, wanted, recipients))
     if as_json:
         say_json(findings)
     else:
@@ -261,10 +305,12 @@ def demo(
     seconds: Annotated[float | None, Parameter(help="End after this many seconds.")] = None,
     kafka: Annotated[bool, Parameter(negative="", help="Use a real Kafka broker, started for it.")] = False,
     seed: Annotated[int, Parameter(help="Seed of the simulated cluster.")] = 1,
+    dialers: Annotated[int, Parameter(help="Number of dialers.", validator=Number(gte=3, lte=100))] = 6,
+    agents: Annotated[int, Parameter(help="Number of agents.", validator=Number(gte=10, lte=5000))] = 180,
 ) -> None:
     """Run a demonstration on a simulated cluster with a private database; it leaves nothing behind."""
     with asked_to_end() as end:
-        run_demo(end, seconds=seconds, kafka=kafka, seed=seed)
+        run_demo(end, Size(dialers, agents, seed), seconds=seconds, kafka=kafka)
 
 
 def main() -> None:
@@ -287,7 +333,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any], read_again: ReadAgain) -> None:
+def _run_roles(roles: frozenset[Role], options: Options, tables: _Tables, read_again: ReadAgain) -> None:
     logs.configure()
     # a dump of this process would hold every secret
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -308,8 +354,9 @@ def _run_roles(roles: frozenset[Role], options: Options, tables: dict[str, Any],
                 _change(service, roles, options, read_again)
 
 
-def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) -> Wanted:
-    clusters = settings.clusters(tables, options, os.environ)
+def _wanted(roles: frozenset[Role], options: Options, tables: _Tables) -> Wanted:
+    clusters = settings.clusters(tables[0], options, os.environ)
+    recipients = notify_settings(tables[1], os.environ) if Role.CONTROL in roles else {}
     if Role.COLLECT in roles and not clusters:
         raise SettingsError("no cluster to collect from: write a [clusters.NAME] table; 'hotdesk init' shows how")
     return Wanted(
@@ -325,6 +372,7 @@ def _wanted(roles: frozenset[Role], options: Options, tables: dict[str, Any]) ->
             if Role.CONTROL in roles and cluster.mode == "act"
         },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
+        told=told_by(recipients),
     )
 
 

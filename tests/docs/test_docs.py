@@ -17,6 +17,7 @@ from controller.runtime.metrics import ControllerInstruments
 from hotdesk import settings
 from hotdesk.cli.main import app
 from hotdesk.errors import HotdeskError
+from hotdesk.notify.settings import NotifySettings
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions
 from messages import metrics
 from messages import words as worded
@@ -35,11 +36,12 @@ EXAMPLE = (ROOT / "hotdesk" / "example.toml").read_text()
 LOG = [field.name for field in fields(LogOptions)]
 API = [field.name for field in fields(ApiOptions)]
 CLUSTER = [field.name for field in msgspec.structs.fields(ClusterSettings)]
-TABLES = {"The log": LOG, "The API": API, "A cluster": CLUSTER}
+NOTIFY = [field.name for field in msgspec.structs.fields(NotifySettings)]
+TABLES = {"The log": LOG, "The API": API, "A cluster": CLUSTER, "Notifications": NOTIFY}
 
 NOT_IN_THE_EXAMPLE = {
     *("prefix", "replication", "tls_cert", "tls_key", "url", "socket"),  # few need them; settings.md has them
-    *("password", "ami_secret", "agent_api_password"),  # they may not stand in the file
+    *("password", "ami_secret", "agent_api_password", "smtp_password"),  # they may not stand in the file
 }
 
 ANSWERS = [PickAnswer, AliasAnswer, ReloginAnswer, RankingAnswer, list[IncidentAnswer]]
@@ -153,16 +155,17 @@ def test_a_setting_has_its_flag_and_variable(table: str, names: list[str]) -> No
 
 def test_each_setting_is_in_the_example() -> None:
     there = set(re.findall(r"^(?:# )?([a-z_]+) = ", EXAMPLE, re.MULTILINE)) | set(re.findall(r"[a-z_]+_file", EXAMPLE))
-    assert {*LOG, *API, *CLUSTER} - NOT_IN_THE_EXAMPLE <= there
-    assert there <= {*LOG, *API, *CLUSTER}
+    assert {*LOG, *API, *CLUSTER, *NOTIFY} - NOT_IN_THE_EXAMPLE <= there
+    assert there <= {*LOG, *API, *CLUSTER, *NOTIFY}
 
 
 def test_the_example_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "hotdesk.toml"
     file.write_text(EXAMPLE)
-    tables, clusters = settings.read_file(file, must_exist=True)
+    tables, clusters, notify = settings.read_file(file, must_exist=True)
     assert set(tables) == {"log", "api"}
     assert list(settings.clusters(clusters, settings.Options(), {})) == ["main"]
+    assert notify == {}
 
 
 def test_each_exit_code_is_told() -> None:

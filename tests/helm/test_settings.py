@@ -43,7 +43,7 @@ def loaded(workload: Workload, of: Rendered, folder: Path) -> tuple[Options, dic
     """Read a workload's settings as its processes would."""
     file = folder / "led-here.toml"
     file.write_text(put(workload, of, folder))
-    tables, clusters = settings.read_file(file, must_exist=True)
+    tables, clusters, _ = settings.read_file(file, must_exist=True)
     options = Options(log=bound(tables["log"], LogOptions), api=bound(tables["api"], ApiOptions))
     return options, settings.clusters(clusters, options, {})
 

@@ -31,6 +31,7 @@ from messages.records import (
     Listed,
     LoginSlot,
     Move,
+    Notification,
     NotMoved,
     Outage,
     Pause,
@@ -140,6 +141,18 @@ RECORDS: list[tuple[Topic, AnyRecord]] = [
         ),
     ),
     (Topic.LOGINS, HookSight(cluster="west", web="web1", seen_at_ms=1)),
+    (
+        Topic.LOGINS,
+        Notification(
+            cluster="west",
+            recipient="ops",
+            condition="incident/i-1",
+            value="down",
+            words="it is down",
+            sent_at_ms=1,
+            by="controller-1",
+        ),
+    ),
     (
         Topic.RANKINGS,
         RankingSnapshot(

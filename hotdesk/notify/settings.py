@@ -1,0 +1,175 @@
+"""The settings of `[notify.NAME]`: who is told outside, how, and of what."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from controller.api.secret_files import UnsafeFileError, read_private, refuse_changeable
+from controller.core.notifications import DEFAULT_EVENTS, Event, Recipient
+from hotdesk.errors import SettingsError
+from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
+from hotdesk.settings import CLUSTER_NAME, refuse_unknown
+from hotdesk.tls import trust
+
+NOTIFY_PREFIX = "HOTDESK_NOTIFY__"
+NOTIFY_SECRETS = {"url": "url_file", "smtp_password": "smtp_password_file"}
+"""Keys of secrets, and the setting to use in the file instead: an address has a token in it."""
+LISTS = ("to", "events", "clusters", "command")
+PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+Kind = Literal["slack", "teams", "mattermost", "telegram", "json", "email", "command", "apprise"]
+EventName = Literal["incident", "agents", "withheld", "suspended", "database", "orders", "owner"]
+
+
+class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One recipient."""
+
+    kind: Kind
+    url: str = ""
+    url_file: str = ""
+    tls_ca: str = ""
+    chat: str = ""
+    smtp_host: str = ""
+    smtp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_password_file: str = ""
+    sender: str = ""
+    to: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    events: tuple[EventName, ...] = ()
+    clusters: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"NotifySettings({self.kind})"
+
+    def recipient(self, name: str) -> Recipient:
+        """Return the recipient, and what it wants to know."""
+        events = frozenset(map(Event, self.events)) or DEFAULT_EVENTS
+        return Recipient(name=name, events=events, clusters=frozenset(self.clusters))
+
+    def send(self) -> Send:
+        """Return how this recipient is sent a message.
+
+        Raises:
+            SettingsError: something is missing, or a secret's file cannot be read.
+        """
+        trust(self.tls_ca, "tls_ca")
+        match self.kind:
+            case "email":
+                return self._email()
+            case "command":
+                return self._program()
+            case "apprise":
+                return Apprise(self._url())
+        if self.kind == "telegram" and not self.chat:
+            raise SettingsError("chat is not set: Telegram needs the number of the chat")
+        url = self._url()
+        if not url.startswith(("https://", "http://")):
+            raise SettingsError(f"the content of {self.url_file or 'url'} is no address: it begins with https://")
+        return Webhook(self.kind, url, self.chat, self.tls_ca)
+
+    def _email(self) -> Email:
+        for key in ("smtp_host", "sender", "to"):
+            if not getattr(self, key):
+                raise SettingsError(f"{key} is not set: an e-mail needs smtp_host, sender and to")
+        for each in (self.sender, *self.to):
+            if "@" not in each or not each.isprintable():
+                raise SettingsError(f"{each!r} is no address of e-mail")
+        password = self.smtp_password or _secret(self.smtp_password_file)
+        if bool(password) != bool(self.smtp_user):
+            raise SettingsError("smtp_user and smtp_password_file go together: set both, or neither")
+        port = self.smtp_port or PORTS[self.smtp_tls]
+        return Email(
+            self.smtp_host,
+            port,
+            self.smtp_tls,
+            self.smtp_user,
+            password,
+            self.sender,
+            self.to,
+            self.tls_ca,
+        )
+
+    def _program(self) -> Program:
+        if not self.command:
+            raise SettingsError('command is not set: write it as a list, such as ["/usr/local/bin/page"]')
+        path = Path(self.command[0])
+        if not path.is_absolute():
+            raise SettingsError(f"command: {path} is no whole path: write one such as /usr/local/bin/page")
+        try:
+            refuse_changeable(path, path.stat().st_mode)
+        except UnsafeFileError as error:
+            raise SettingsError(f"command: {path} is refused: {error}") from error
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"command: {path} cannot be run: {error}") from error
+        return Program(self.command)
+
+    def _url(self) -> str:
+        url = self.url or _secret(self.url_file)
+        if not url:
+            raise SettingsError("the address is not set: write it into a file, and name that in url_file")
+        return url
+
+
+def notify_settings(from_file: object, environment: Mapping[str, str]) -> dict[str, NotifySettings]:
+    """Return the recipients' merged settings: environment over file.
+
+    Raises:
+        SettingsError: a key is unknown, a value does not fit, or a secret is where it must not be.
+    """
+    if not isinstance(from_file, dict) or not all(isinstance(table, dict) for table in from_file.values()):
+        raise SettingsError("recipients of notifications are tables of the TOML file: [notify.NAME]")
+    merged: dict[str, dict[str, Any]] = {name: dict(table) for name, table in from_file.items()}
+    for name, table in merged.items():
+        for key in NOTIFY_SECRETS.keys() & table.keys():
+            raise SettingsError(
+                f"notify.{name}.{key} stands in the TOML file: secrets come from a file ({NOTIFY_SECRETS[key]}) or from"
+                f" the environment ({NOTIFY_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})"
+            )
+    for variable, value in environment.items():
+        if variable.startswith(NOTIFY_PREFIX):
+            name, _, key = variable.removeprefix(NOTIFY_PREFIX).lower().partition("__")
+            split = value.replace(",", " ").split() if key in LISTS else value
+            merged.setdefault(name.replace("_", "-"), {})[key] = split
+    known = tuple(each.name for each in msgspec.structs.fields(NotifySettings))
+    found = {}
+    for name, table in merged.items():
+        if not CLUSTER_NAME.fullmatch(name):
+            raise SettingsError(f"name {name!r} of a recipient: use lower-case letters, digits and -")
+        refuse_unknown(table, known, f"notify.{name}")
+        try:
+            found[name] = msgspec.convert(table, NotifySettings, strict=False)
+        except msgspec.ValidationError as error:
+            detail = str(error).replace(" - at `$.", ": `")
+            raise SettingsError(f"notify.{name} does not fit: {detail}") from error
+    return found
+
+
+def told_by(settings: Mapping[str, NotifySettings]) -> dict[str, Told]:
+    """Return the recipients, each with how it is sent a message.
+
+    Raises:
+        SettingsError: something is missing, or a secret's file cannot be read.
+    """
+    found = {}
+    for name, each in settings.items():
+        try:
+            found[name] = Told(each.recipient(name), each.send())
+        except SettingsError as error:
+            raise SettingsError(f"notify.{name}: {error}") from error
+    return found
+
+
+def _secret(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        return read_private(Path(path)).strip()
+    except UnsafeFileError as error:
+        raise SettingsError(f"the file {path} is refused: {error}") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"the file {path} cannot be read: {error}") from error

@@ -1,0 +1,109 @@
+"""Notifications end to end: a killed dialer is told once to each receiver, and its end once, over a killed owner."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.builders import secret_file
+from tests.support.commands import SETTINGS, Command, one_line
+from tests.support.processes import CLUSTER, Process, Site, Start, until
+from tests.support.receivers import Mail, Web, mail, web, writing_command
+
+
+def settings_of(folder: Path, server: Web, mails: Mail) -> dict[str, str]:
+    """Write the settings of three recipients; return the variables that name the file."""
+    address = secret_file(folder / "url", server.url)
+    command, _ = writing_command(folder)
+    (folder / "hotdesk.toml").write_text(f"""
+[log]
+path = "{folder / "log.db"}"
+[api]
+port = 0
+[notify.chat]
+kind = "json"
+url_file = "{address}"
+[notify.mail]
+kind = "email"
+smtp_host = "127.0.0.1"
+smtp_port = {mails.port}
+smtp_tls = "none"
+sender = "hotdesk@example.com"
+to = ["ops@example.com"]
+events = ["incident"]
+[notify.command]
+kind = "command"
+command = ["{command}"]
+[notify.elsewhere]
+kind = "command"
+command = ["/bin/false"]
+clusters = ["east"]
+""")
+    return {"HOTDESK_CONFIG": str(folder / "hotdesk.toml")}
+
+
+def test_a_death_is_told_once_and_its_end_once_over_a_killed_owner(west: Site, start: Start, tmp_path: Path) -> None:
+    def up(process: Process) -> bool:
+        return [each.state for each in process.client.dialers()] == ["up"] * len(west.plan.dialer_plans)
+
+    with web() as server, mail() as mails, west.living() as cluster:
+        environment = west.environment | settings_of(tmp_path, server, mails)
+        told = tmp_path / "told.txt"
+
+        def incidents() -> list[tuple[str, str]]:
+            return [(each["event"], each["state"]) for each in server.bodies if each["event"] == "incident"]
+
+        first = start("run", environment=environment)
+        until(lambda: up(first), "every dialer is up", 30)
+        victim = west.plan.dialer_plans[0].server_ip
+        cluster.kill(victim)
+        until(lambda: incidents() and mails.mails and told.exists(), "all three are told")
+        until(lambda: len(first.lines("a notification was sent")) >= 3, "and that is stored")
+        assert f"({victim}) is down: " in server.bodies[-1]["text"]
+        assert "a-token-in-the-address" not in first.said.read_text()
+        first.signal(signal.SIGKILL)
+        first.wait(10)
+        second = start("run", environment=environment)
+        until(lambda: any(each.state == "down" for each in second.client.dialers()), "another owner decides", 30)
+        cluster.bring_back(victim)
+        until(lambda: incidents()[-1] == ("incident", "over"), "the end is told", 40)
+        until(lambda: len(mails.mails) == 2 and len(told.read_text().splitlines()) >= 2, "to all three")
+        second.end()
+    assert incidents() == [("incident", "begins"), ("incident", "over")]
+    assert [each.partition("|incident|")[2].partition("|")[0] for each in told.read_text().splitlines()] == [
+        "begins",
+        "over",
+    ]
+    assert "Subject: OVER: hotdesk west: incident" in mails.mails[1]
+    assert not [each for each in second.lines() if each["event"] == "a notification could not be sent"]
+
+
+def test_a_test_message_reaches_each_recipient_and_says_which_it_does_not(command: Command, tmp_path: Path) -> None:
+    with web() as server, mail() as mails:
+        variables = settings_of(tmp_path, server, mails)
+        ended = command("notify", "test", **variables)
+        assert ended.output.splitlines() == [
+            "chat: sent",
+            "mail: sent",
+            "command: sent",
+            "elsewhere: not sent: /bin/false ended with 1",
+        ]
+        assert ended.code == 1
+        assert command("notify", "test", "chat", **variables).code == 0
+        assert [each["event"] for each in server.bodies] == ["test", "test"]
+        assert "nothing is wrong" in mails.mails[0]
+        assert "there is no recipient 'nobody'" in one_line(command("notify", "test", "nobody", **variables), SETTINGS)
+        checked = command("check", HOTDESK_CLUSTERS__WEST__PORT="1", **variables).output
+        assert "notify chat: json, told of agents, database, incident, suspended, withheld, in all clusters" in checked
+        assert "notify elsewhere: there is no cluster east" in checked
+    (tmp_path / "none.toml").touch()
+    nowhere = command("notify", "test", HOTDESK_CONFIG=str(tmp_path / "none.toml"))
+    assert "write a [notify.NAME] table" in one_line(nowhere, SETTINGS)
+
+
+@pytest.mark.parametrize("role", ["run", "control", "check"])
+def test_a_recipient_that_cannot_be_told_is_said_at_the_start(command: Command, tmp_path: Path, role: str) -> None:
+    (tmp_path / "hotdesk.toml").write_text(f'[notify.ops]\nkind = "slack"\n[clusters.{CLUSTER}]\nport = 1\n')
+    ended = command(role)
+    assert "the address is not set" in ended.output + ended.errors
+    assert ended.code != 0
