@@ -404,7 +404,13 @@ class ApiOptions:
         )
 
     def reached_at(self, port: int, *, this_machine: str) -> str:
-        """Return the URL of an API bound to `port`; `this_machine`: the name of this machine for the client."""
+        """Return the URL of an API bound to `port`; `this_machine`: the name of this machine for the client.
+
+        Raises:
+            SettingsError: api.url has a user or a password in it, which would stand in the log.
+        """
+        if "@" in self.url:
+            raise SettingsError("api.url: an address has no user and no password; a token goes into HOTDESK_TOKEN")
         host = this_machine if self.host in ANYWHERE else self.host
         scheme = "https" if self.tls_cert else "http"
         return self.url or (f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")

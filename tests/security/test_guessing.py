@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from controller.api import guesses
 from controller.api.app import create_app
 from controller.api.guesses import FREE, Guesses
 from controller.api.tokens import Tokens
+from hotdesk.settings import ApiOptions
 from hotdesk.version import VERSION
-from tests.support.fed_service import TOKENS
+from tests.support.builders import secret_file
+from tests.support.fed_service import TOKENS, service_of
 from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, until
 
@@ -124,3 +127,16 @@ def test_by_tls_a_browser_is_told_to_ask_by_tls_only() -> None:
     with TestClient(app, base_url="https://hotdesk.local") as client:
         for path in ("/healthz", "/nothing"):
             assert client.get(path).headers["strict-transport-security"].startswith("max-age=")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_behind_a_proxy_with_tls_a_cookie_is_never_sent_in_clear(tmp_path: Path, scheme: str) -> None:
+    file = secret_file(tmp_path / "tokens", f"admin {TOKENS['admin']}\n")
+    api = ApiOptions(port=0, token_file=file, trusted_proxies="127.0.0.1")
+    form = {"name": "anna", "token": TOKENS["admin"]}
+    with service_of(tmp_path, api) as service, httpx.Client(base_url=service.url, trust_env=False) as http:
+        answer = http.post("/sign-in", data=form, headers={"x-forwarded-proto": scheme, "x-forwarded-for": "192.0.2.9"})
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert ("; secure" in cookie) == (scheme == "https")
+        assert ("strict-transport-security" in answer.headers) == (scheme == "https")
