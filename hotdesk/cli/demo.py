@@ -306,7 +306,7 @@ class _Screen:
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranking.dialers if dialer.rank)
-            self._console.print(shown(f"{at_seconds:5.1f} s  next: {order}"), soft_wrap=True)
+            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}"), soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
         lines = [shown(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]

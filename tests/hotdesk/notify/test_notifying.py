@@ -61,6 +61,8 @@ def test_a_death_is_told_once_and_its_end_once_over_a_killed_owner(west: Site, s
         until(lambda: len(first.lines("a notification was sent")) >= 3, "and that is stored")
         assert f"({victim}) is down: " in server.bodies[-1]["text"]
         assert "a-token-in-the-address" not in first.said.read_text()
+        (line,) = [each for each in first.lines() if each.get("code") == "incident_opened"]
+        assert (line["level"], line["cluster"], line["subject"]) == ("warning", CLUSTER, victim)
         first.signal(signal.SIGKILL)
         first.wait(10)
         second = start("run", environment=environment)
