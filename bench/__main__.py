@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    abuse,
     arrival,
     broker_death,
     clusters,
@@ -55,6 +56,7 @@ BENCHMARKS = {
     "arrival": arrival.measure,
     "patience": patience.measure,
     "hook": hook.measure,
+    "abuse": abuse.measure,
     "broker_death": broker_death.measure,
     "clusters": clusters.measure,
     "page_cost": page.measure,

@@ -31,7 +31,7 @@ class _Size(NamedTuple):
     silences_of_one: int
 
 
-FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9), _Size((1, 3), 3, 1, 2, 1)
+FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9), _Size((1,), 1, 1, 1, 1)
 SLACK_SECONDS = 2.0
 MOST_SECONDS = 30.0
 SCRAPE_SECONDS = 15.0

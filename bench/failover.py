@@ -8,7 +8,6 @@ import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import cycle, islice
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, CLUSTER, grants, site, until
 from tests.support.shift import AT_WORK, Shift, shift
 
-OFTEN = {"moves_of_a_user": "50"}
+OFTEN = {"moves_of_a_user": "20"}
 """When fifty dialers die within minutes, some agents are on several of them."""
 BETWEEN_SECONDS = 2.3
 """Between two deaths; not a multiple of a poll. Each dialer is away for half a minute, and fewer than half must be."""
@@ -70,9 +69,7 @@ def measure(at: Place) -> list[Result]:
     """Measure deaths, switch-offs, evacuation, takeovers, and false moves."""
     size = SHORT if at.short else FULL
     parts = [_kills, _kills_with_ami, _hangs, _evacuation, _takeovers, _false_moves]
-    # in the short form two at a time: mostly they wait
-    with ThreadPoolExecutor(2 if at.short else 1) as pool:
-        return [each for found in pool.map(lambda part: part(at, size), parts) for each in found]
+    return [each for part in parts for each in part(at, size)]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 60.0
 
 
 class Place(NamedTuple):
-    """What a benchmark runs on."""
+    """The servers and the folder of a benchmark."""
 
     servers: Servers
     folder: Path
@@ -52,6 +52,8 @@ _NUMBERS = count(1)
 UNLIMITED = {
     "picks_per_second": 1_000_000.0,
     "picks_at_once": 1_000_000,
+    "visitor_picks_per_second": 1_000_000.0,
+    "visitor_picks_at_once": 1_000_000,
     "cluster_picks_per_second": 1_000_000.0,
     "cluster_picks_at_once": 1_000_000,
 }

@@ -106,7 +106,7 @@ class PhonesInRooms:
         self.to_list = frozenset(room.server_ip for room in self.to_read) & frozenset(silent)
 
     def _follow(self, now_ms: int, changes: Iterable[Change]) -> None:
-        """Take in the sessions that began, ended, or have another room."""
+        """Follow the sessions that began, ended, or have another room."""
         for before, now in changes:
             if before is not None and (now is None or now.live_agent_id != before.live_agent_id):
                 self._sessions.pop(before.live_agent_id, None)

@@ -16,7 +16,7 @@ from messages.records import AgentStatus, ServerIp
 
 
 class Change(NamedTuple):
-    """What has changed of a user: their session before and now; None: there is none."""
+    """One user's session before and now; None: there is none."""
 
     before: AgentRow | None
     now: AgentRow | None

@@ -8,6 +8,7 @@ from dashboards.panels import BYTES, GREEN, PER_SECOND, RED, SECONDS, SHARE, Abo
 from dashboards.queries import (
     age,
     count,
+    latest,
     process,
     quantile,
     rate,
@@ -20,7 +21,7 @@ def rows() -> list[Row]:
     """Return a dashboard's rows about the pipeline."""
     return [
         Row("Pipeline: rate", [_polls(), _records(), _pick_rate()]),
-        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens()]),
+        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens(), _misused_forms()]),
         Row("Pipeline: duration", [_poll_seconds(), _fold_seconds(), _pick_seconds()]),
         Row("Pipeline: saturation", [_lag(), _outbox(), _ages(), _processors(), _memory(), _files()]),
     ]
@@ -73,7 +74,7 @@ def _poll_errors() -> timeseries.Panel:
             "Failed polls",
             "Unavailable: a retry helps. Refused: a person must mend it, often a grant. Failed: a bug of hotdesk's; "
             "its log says more. Normally 0.",
-            width=6,
+            width=8,
             runbooks=("HotdeskCollectorBlind", "HotdeskDatabaseUnreachable"),
         ),
         Ask(count(metrics.POLL_ERRORS, by=("cluster", "kind")), "{{cluster}}: {{kind}}"),
@@ -86,7 +87,7 @@ def _bad_records() -> timeseries.Panel:
             "Skipped records",
             "Stale: older than the known state, a few after a change of collector. Dead: unreadable, stored in the "
             "topic of dead letters; normally 0.",
-            width=6,
+            width=8,
             runbooks=("HotdeskDeadLetters",),
         ),
         Ask(
@@ -104,7 +105,7 @@ def _bad_picks() -> timeseries.Panel:
             "Picks that were refused, or answered by a replica alone. Normally near 0; an agent who mistypes the "
             "alias is refused too. 0 without requests.",
             SHARE,
-            width=6,
+            width=8,
             runbooks=("HotdeskHookErrors",),
         ),
         Ask(f"{bad} / on (cluster) group_left () ({every} > 0) or 0 * {bad}", "{{cluster}}: {{outcome}}"),
@@ -118,10 +119,25 @@ def _refused_tokens() -> timeseries.Panel:
             "Wrong tokens",
             "Requests to each process that were rejected because their token was wrong or absent. Normally 0; a few "
             "are mistyped, a steady number is a web server or a hotdesk process with an old one.",
-            width=6,
+            width=12,
             runbooks=("HotdeskTokensRefused",),
         ),
         Ask(count(metrics.TOKENS_REFUSED, by=("instance",)), "{{instance}}"),
+    )
+
+
+def _misused_forms() -> timeseries.Panel:
+    return graph(
+        About(
+            "Login forms that come to nothing",
+            "Slots whose login did not show within 5 s, and requests refused by a limit of late. Normally "
+            "few: passwords are mistyped. Anybody who can load VICIdial's login page can send its form.",
+            width=12,
+            runbooks=("HotdeskLoginFormsMisused",),
+        ),
+        Ask(latest(metrics.CLUSTER_SLOTS_UNUSED), "{{cluster}}: came to nothing"),
+        Ask(count(metrics.RATE_LIMITED, by=("cluster", "limit")), "{{cluster}}: refused, {{limit}}"),
+        limits=((None, GREEN), (20, RED)),
     )
 
 

@@ -8,21 +8,24 @@
 if (!function_exists('hotdesk_log_in')) {
     // The shortest time limit of a login, and the limit if an outage cannot be remembered.
     define('HOTDESK_LEAST_MS', 20);
-    // How long a screen that was logged out waits for its order; nothing else waits for it.
-    define('HOTDESK_ORDER_MS', 1000);
+    // How long a screen that was logged out waits for its order, and how long a hotdesk that did not answer is not asked
+    // for orders again. Anybody can ask, and each who waits holds one of the web server's workers.
+    define('HOTDESK_ORDER_MS', 250);
+    define('HOTDESK_ORDER_OUTAGE_SECONDS', 2);
 
     /**
-     * Asks hotdesk for the phone of an agent's login. $from_record: the alias stands in the user's record.
+     * Asks hotdesk for the phone of an agent's login. $from_record: the alias stands in the user's record. $link: the
+     * page's connection to the database; null: none.
      *
      * @return array|null 'phone_login' for the page, 'script' for its end; null: leave the page as it is.
      */
-    function hotdesk_log_in($user, $alias, $campaign, $from_record)
+    function hotdesk_log_in($user, $alias, $campaign, $from_record, $link)
     {
         // One screen, even if this request asks several times.
         static $known = array();
         $key = $user . "\n" . $alias . "\n" . $campaign;
         if (!array_key_exists($key, $known)) {
-            $known[$key] = hotdesk_pick($user, $alias, $campaign, $from_record);
+            $known[$key] = hotdesk_pick($user, $alias, $campaign, $from_record, $link);
         }
         return $known[$key];
     }
@@ -36,7 +39,38 @@ if (!function_exists('hotdesk_log_in')) {
         return $row ? array((string)$row[0], (string)$row[1]) : null;
     }
 
-    function hotdesk_pick($user, $alias, $campaign, $from_record)
+    /** Returns true if VICIdial has a user of this name who may log in, false if not; null: it cannot be looked up. */
+    function hotdesk_has_user($link, $user)
+    {
+        try {
+            $found = $link instanceof \mysqli ? @mysqli_query($link, "SELECT 1 FROM vicidial_users WHERE user = '"
+                . mysqli_real_escape_string($link, $user) . "' AND user_level > 0 AND active = 'Y' LIMIT 1") : false;
+            return $found instanceof \mysqli_result ? mysqli_num_rows($found) > 0 : null;
+        } catch (\Throwable $error) {
+            return null;
+        }
+    }
+
+    /**
+     * Returns the visitor who loads the page, as a keyed hash of the address: hotdesk bounds what each may ask, and
+     * learns no address. It is that of the connection: what visitors say of themselves in a header is not looked at.
+     */
+    function hotdesk_visitor($settings)
+    {
+        $address = isset($_SERVER['REMOTE_ADDR']) ? @inet_pton((string)$_SERVER['REMOTE_ADDR']) : false;
+        if ($address === false) {
+            return '';
+        }
+        if (strlen($address) === 16) {
+            // An IPv4 address in IPv6's form is that address; with IPv6 a visitor has a whole network to choose from.
+            $mapped = substr($address, 0, 12) === "\0\0\0\0\0\0\0\0\0\0\xff\xff";
+            $address = $mapped ? substr($address, 12) : substr($address, 0, 8);
+        }
+        $key = $settings['token'] !== '' ? $settings['token'] : $settings['cluster'];
+        return substr(hash_hmac('sha256', $address, $key), 0, 32);
+    }
+
+    function hotdesk_pick($user, $alias, $campaign, $from_record, $link)
     {
         $settings = hotdesk_settings();
         if ($settings === null) {
@@ -48,8 +82,14 @@ if (!function_exists('hotdesk_log_in')) {
             return null;
         }
         $screen = bin2hex(random_bytes(16));
-        // hotdesk gets a digest: a reader of its log cannot impersonate this screen.
-        $asked = array('user' => $user, 'alias' => $alias, 'campaign' => $campaign, 'screen' => hash('sha256', $screen));
+        // hotdesk keeps a digest of the mark: a reader of its log cannot impersonate this screen.
+        $asked = array(
+            'user' => $user, 'alias' => $alias, 'campaign' => $campaign, 'screen' => $screen,
+            'visitor' => hotdesk_visitor($settings),
+        );
+        if (!$from_record && hotdesk_has_user($link, $user) === false) {
+            $asked['no_user'] = true;
+        }
         $answer = hotdesk_ask_for_login($settings, $asked);
         if ($answer === null || $answer['status'] !== 201) {
             return null;
@@ -87,6 +127,43 @@ if (!function_exists('hotdesk_log_in')) {
         return "\n<script>\n" . str_replace('"HOTDESK"', $options, $script) . "</script>\n";
     }
 
+    /**
+     * Has every page that is not the agent's screen, as after a wrong password, show what it would show without hotdesk:
+     * the alias in place of the phone, and no script. Visitors without a password would learn from it which aliases
+     * there are, and their phones.
+     *
+     * @return bool false: this PHP cannot do that.
+     */
+    function hotdesk_cover($alias, $login)
+    {
+        static $covered = false;
+        $page = '';
+        $covered = $covered || ob_start(function ($part, $phase) use (&$page, $alias, $login) {
+            $page = $phase & PHP_OUTPUT_HANDLER_CLEAN ? '' : $page . $part;
+            if (!($phase & PHP_OUTPUT_HANDLER_FINAL)) {
+                return '';
+            }
+            $screen = preg_match('/\boriginal_phone_login\s*=\s*["\']/', $page);
+            return $screen ? $page : hotdesk_as_typed($page, $alias, $login);
+        });
+        return $covered;
+    }
+
+    function hotdesk_as_typed($page, $alias, $login)
+    {
+        $page = str_replace($login['script'], '', $page);
+        $phone = preg_quote($login['phone_login'], '/') . '(?![-_0-9A-Za-z\x80-\xff])';
+        $typed = htmlspecialchars($alias, ENT_QUOTES | ENT_SUBSTITUTE);
+        $put = function ($found) use ($typed) {
+            return $found[1] . $typed;
+        };
+        $page = preg_replace_callback('/<input\b[^>]*>/i', function ($found) use ($phone, $put) {
+            return preg_match('/\bname\s*=\s*["\']?phone_login\b/i', $found[0])
+                ? preg_replace_callback("/(\bvalue\s*=\s*[\"']?)$phone/i", $put, $found[0]) : $found[0];
+        }, $page);
+        return preg_replace_callback("/([?&;](?:phone_login|pl)=)$phone/", $put, $page);
+    }
+
     /** Returns the order for a new login of this screen; null: there is none; false: hotdesk did not answer. */
     function hotdesk_order($screen)
     {
@@ -94,17 +171,9 @@ if (!function_exists('hotdesk_log_in')) {
         if ($settings === null || !$settings['relogin'] || !preg_match('/^[0-9a-f]{32}$/D', $screen)) {
             return null;
         }
-        // Without the marks of outages: an unanswered login does not concern this request, nor this request logins.
-        $answer = null;
-        $until = microtime(true) + HOTDESK_ORDER_MS / 1000;
-        foreach ($settings['urls'] as $url) {
-            $left_ms = (int)floor(($until - microtime(true)) * 1000);
-            if ($answer !== null || $left_ms < 1) {
-                break;
-            }
-            $answer = hotdesk_post($settings, $url, 'relogins', array('screen' => hash('sha256', $screen)), $left_ms);
-        }
-        if ($answer === null) {
+        $asked = array('screen' => $screen, 'visitor' => hotdesk_visitor($settings));
+        $answer = hotdesk_ask($settings, 'relogins', $asked, HOTDESK_ORDER_MS, HOTDESK_ORDER_OUTAGE_SECONDS);
+        if ($answer === null || $answer['status'] === 429) {
             return false;
         }
         $order = $answer['body'];
@@ -153,7 +222,8 @@ if (!function_exists('hotdesk_log_in')) {
             'ca_file' => isset($read['ca_file']) ? $read['ca_file'] : '',
             'deadline_ms' => hotdesk_between(isset($read['deadline_ms']) ? $read['deadline_ms'] : '', HOTDESK_LEAST_MS, 150, 150),
             'outage_seconds' => hotdesk_between(isset($read['outage_seconds']) ? $read['outage_seconds'] : '', 1, 60, 5),
-            'state_dir' => isset($read['state_dir']) && $read['state_dir'] !== '' ? $read['state_dir'] : sys_get_temp_dir(),
+            'state_dir' => isset($read['state_dir']) && $read['state_dir'] !== ''
+                ? $read['state_dir'] : hotdesk_own_dir(),
             'relogin' => !in_array(strtolower(isset($read['relogin']) ? $read['relogin'] : 'on'), $off, true),
             'text' => isset($read['text']) && $read['text'] !== ''
                 ? $read['text'] : 'Your dialer failed. You are being moved to another one.',
@@ -168,20 +238,72 @@ if (!function_exists('hotdesk_log_in')) {
         return ctype_digit($value) ? max($least, min($most, (int)$value)) : $otherwise;
     }
 
+    /** Returns a folder that is this web server's alone; empty: there is none. */
+    function hotdesk_own_dir()
+    {
+        $dir = sys_get_temp_dir() . '/hotdesk-' . (function_exists('posix_geteuid') ? posix_geteuid() : 'hook');
+        $found = @lstat($dir);
+        if ($found === false && @mkdir($dir, 0700)) {
+            $found = @lstat($dir);
+        }
+        return $found !== false && hotdesk_is_own($found, 0040000) && @is_writable($dir) ? $dir : '';
+    }
+
+    /** Returns true for something of this kind that only the web server's own user may use: no other has made it. */
+    function hotdesk_is_own($found, $kind)
+    {
+        return ($found['mode'] & 0170077) === $kind
+            && (!function_exists('posix_geteuid') || $found['uid'] === posix_geteuid());
+    }
+
+    /** Returns when hotdesk did not answer; 0: there is no such mark; null: there is one that is not this web server's. */
+    function hotdesk_marked($mark)
+    {
+        clearstatcache(true, $mark);
+        $found = @lstat($mark);
+        if ($found === false) {
+            return 0;
+        }
+        // Not a link of either kind to something else.
+        $own = hotdesk_is_own($found, 0100000) && $found['nlink'] === 1 && $found['size'] === 0 && @is_writable($mark);
+        return $own ? $found['mtime'] : null;
+    }
+
+    function hotdesk_mark($mark)
+    {
+        @unlink($mark);
+        $before = umask(0077);
+        // This follows no link.
+        $file = @fopen($mark, 'x');
+        umask($before);
+        if ($file !== false) {
+            fclose($file);
+        }
+    }
+
+    function hotdesk_ask_for_login($settings, $body)
+    {
+        return hotdesk_ask($settings, 'picks', $body, $settings['deadline_ms'], $settings['outage_seconds']);
+    }
+
     /**
      * Asks one hotdesk after the other, until one answers or the time is over. An address that did not answer lately is
-     * skipped, so an outage costs one deadline and not one per login; if that cannot be remembered, the limit is short.
+     * skipped, so an outage costs one deadline and not one per request; if that cannot be remembered, the limit is short.
+     * Picks and orders have marks of their own: a login that was not answered concerns no screen, nor the other way round.
      *
      * @return array|null 'status' and 'body'; null: no answer.
      */
-    function hotdesk_ask_for_login($settings, $body)
+    function hotdesk_ask($settings, $what, $body, $limit_ms, $outage_seconds)
     {
         $marks = array();
-        $limit_ms = $settings['deadline_ms'];
+        $dir = @is_writable($settings['state_dir']) ? $settings['state_dir'] : '';
         foreach ($settings['urls'] as $url) {
-            $mark = $settings['state_dir'] . '/hotdesk-' . md5($url . "\n" . $settings['cluster']) . '.down';
-            $marks[$url] = $mark;
-            if (!@is_writable(@file_exists($mark) ? $mark : $settings['state_dir'])) {
+            $marks[$url] = $dir === '' ? '' : "$dir/hotdesk-" . md5("$url\n$settings[cluster]\n$what") . '.down';
+            if ($dir !== '' && hotdesk_marked($marks[$url]) === null) {
+                @unlink($marks[$url]);
+            }
+            if ($dir === '' || hotdesk_marked($marks[$url]) === null) {
+                $marks[$url] = '';
                 $limit_ms = min($limit_ms, HOTDESK_LEAST_MS);
             }
         }
@@ -191,18 +313,21 @@ if (!function_exists('hotdesk_log_in')) {
             if ($left_ms < 1) {
                 break;
             }
-            $marked = @filemtime($mark);
-            if ($marked !== false && abs(time() - $marked) < $settings['outage_seconds']) {
+            $marked = $mark === '' ? 0 : (int)hotdesk_marked($mark);
+            if (abs(time() - $marked) < $outage_seconds) {
                 continue;
             }
-            $answer = hotdesk_post($settings, $url, 'picks', $body, $left_ms);
-            if ($answer !== null) {
-                if ($marked !== false) {
-                    @unlink($mark);
-                }
+            $answer = hotdesk_post($settings, $url, $what, $body, $left_ms);
+            $useful = $answer !== null && $answer['status'] < 500 && !in_array($answer['status'], array(401, 403), true);
+            // A hotdesk that cannot say yet whether there is an order has answered.
+            if ($mark !== '' && ($answer === null || (!$useful && $what === 'picks'))) {
+                hotdesk_mark($mark);
+            } elseif ($marked !== 0) {
+                @unlink($mark);
+            }
+            if ($useful) {
                 return $answer;
             }
-            @touch($mark);
         }
         return null;
     }
@@ -244,7 +369,7 @@ if (!function_exists('hotdesk_log_in')) {
         $status = $done ? curl_getinfo($curl, CURLINFO_HTTP_CODE) : 0;
         curl_close($curl);
         $answered = $done ? json_decode($received, true) : null;
-        if (!is_array($answered) || $status === 401 || $status === 403 || $status >= 500 || $status < 200) {
+        if (!is_array($answered) || $status < 200) {
             return null;
         }
         return array('status' => $status, 'body' => $answered);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The hotdesk authors
 // SPDX-License-Identifier: MIT
 //
-// Runs at the end of each page that VICIdial shows after hotdesk has replaced the alias by a phone.
+// Runs at the end of the agent's screen after hotdesk has replaced the alias by a phone.
 (function (options) {
   "use strict";
 

@@ -24,10 +24,11 @@ if (isset($phone_login, $phone_pass, $VD_login, $VD_pass, $VD_campaign) && is_st
         $hotdesk_login = null;
         if (strlen($hotdesk_typed[0]) >= 2 && strlen($hotdesk_typed[1]) >= 2) {
             $hotdesk_login = hotdesk_log_in(
-                (string)$VD_login, $hotdesk_typed[0], (string)$VD_campaign, $hotdesk_record !== null
+                (string)$VD_login, $hotdesk_typed[0], (string)$VD_campaign, $hotdesk_record !== null,
+                isset($link) ? $link : null
             );
         }
-        if ($hotdesk_login !== null) {
+        if ($hotdesk_login !== null && hotdesk_cover($hotdesk_typed[0], $hotdesk_login)) {
             $phone_login = $hotdesk_login['phone_login'];
             // Only with both does the page leave the record alone.
             $phone_pass = $hotdesk_typed[1];

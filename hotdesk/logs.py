@@ -54,7 +54,7 @@ def _with_priority(_: object, level: str, line: str) -> str:
 
 
 def configure(*, quiet: bool = False) -> None:
-    """Set up logging, once a process. `quiet`: warnings and worse only."""
+    """Set up logging, once a process. `quiet`: errors only, for programs that show by themselves what happens."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -71,7 +71,7 @@ def configure(*, quiet: bool = False) -> None:
         renderers.append(cast("Processor", _with_priority))
     structlog.configure(
         processors=[*shared, *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=False,
     )

@@ -25,7 +25,7 @@ from collectors.probes.ami import AMI_PORT
 from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPace
 from collectors.probes.sip import SIP_PORT
 from collectors.vicidial.database import DatabaseSettings
-from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, Limits, Rate, limits
+from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
 from controller.api.secret_files import (
     UnsafeFileError,
     read_obeyed,
@@ -160,15 +160,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def refuse_what_defeats_it(self) -> None:
         """Refuse settings of which each by itself is right, and with which hotdesk would be of no use.
 
+        An `act` in which nothing is probed is none of them: orders are carried out, and `check` says what is not.
+
         Raises:
             SettingsError: it says which, and what to set instead.
         """
-        asks_somebody = self.sip or self.ami_user or any(each.sip for each in self.probes.values())
-        if self.mode == "act" and not asks_somebody and not self.act_on_heartbeat_alone:
-            raise SettingsError(
-                'mode is "act" and nothing is probed: a stalled heartbeat alone does not prove that a dialer is dead,'
-                " so no agent would ever leave one; leave out sip = false, set ami_user, or set act_on_heartbeat_alone"
-            )
         if covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
                 "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
@@ -384,6 +380,10 @@ class ApiOptions:
     """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
     """Picks of one token or address at once, before that rate applies."""
+    visitor_picks_per_second: PerSecond = VISITOR_PICKS.per_second
+    """Picks of one visitor of the login page, by the address that the hook tells, in the long run."""
+    visitor_picks_at_once: AtOnce = VISITOR_PICKS.at_once
+    """Picks of one visitor at once, before that rate applies: as many as agents log in together in one office."""
     cluster_picks_per_second: PerSecond = CLUSTER_PICKS.per_second
     """Picks of one cluster, all clients together, in the long run."""
     cluster_picks_at_once: AtOnce = CLUSTER_PICKS.at_once
@@ -397,6 +397,7 @@ class ApiOptions:
         """Return the limits, with full buckets."""
         return limits(
             Rate(self.picks_per_second, self.picks_at_once),
+            Rate(self.visitor_picks_per_second, self.visitor_picks_at_once),
             Rate(self.cluster_picks_per_second, self.cluster_picks_at_once),
             Rate(self.orders_per_second, self.orders_at_once),
         )

@@ -36,7 +36,7 @@ DIALER_RANK = Metric(
     "hotdesk_dialer_rank", "Rank of the dialer, 1 is next; 0: it takes no new logins, or the cluster is stale.", _DIALER
 )
 DIALER_SLOTS = Metric("hotdesk_dialer_slots", "Slots: logins promised to the dialer and not yet seen.", _DIALER)
-DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms, less the slots.", _DIALER)
+DIALER_ROOMS_FREE = Metric("hotdesk_dialer_rooms_free", "Free conference rooms, less the slots of moves.", _DIALER)
 DIALER_PLACES_FREE = Metric(
     "hotdesk_dialer_places_free",
     "How many more agents the dialer may take: free rooms, or what max_agents leaves; 0 if it takes no new logins.",
@@ -87,6 +87,11 @@ CLUSTER_OBSERVED = Metric(
     "hotdesk_cluster_observed_timestamp_seconds", "The log's time of the latest poll.", ("cluster",)
 )
 CLUSTER_SLOTS = Metric("hotdesk_cluster_slots", "Slots in the whole cluster.", ("cluster",))
+CLUSTER_SLOTS_UNUSED = Metric(
+    "hotdesk_cluster_slots_unused",
+    "Slots of login forms that no login came of so far, though one shows within 5 s.",
+    ("cluster",),
+)
 CLUSTER_ODD_ROWS = Metric(
     "hotdesk_cluster_odd_rows", "Rows of VICIdial's that do not fit, by kind.", ("cluster", "kind")
 )
@@ -184,7 +189,7 @@ READINESS_FINDINGS = Metric(
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 RATE_LIMITED = Metric(
     "hotdesk_rate_limited",
-    "Picks and orders refused by a rate limit: a client's, a cluster's, or that of a client's orders.",
+    "Requests refused by a rate limit: of a client's, a visitor's or a cluster's picks, or of a client's orders.",
     ("cluster", "limit"),
 )
 ACTIONS = Metric(

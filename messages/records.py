@@ -367,6 +367,8 @@ class LoginClaim(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     server_ip: ServerIp
     screen: str = ""
     """The screen that asked, as a digest of something that only that screen knows; empty: not known."""
+    visitor: str = ""
+    """The visitor of the login page who asked, as a keyed hash of their address; empty: not known."""
 
 
 class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
@@ -389,6 +391,11 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """The `live_agent_id` of the login it became: it is a slot no more, and records the alias of that agent."""
     planned: bool = False
     """Reserved for an agent who is being moved; otherwise reserved for a login."""
+    visitor: str = ""
+    """The visitor of the login page whose form asked, as a keyed hash of their address; empty: not known."""
+    weighs: bool = True
+    """It may count where the next login goes: hotdesk chose the dialer, for a user whom VICIdial has, and who had no
+    session."""
     claims: tuple[LoginClaim, ...] = ()
     """In a slot: the login forms that asked since the user's latest session was seen. In a login: those that may have
     been this session's, whose screens may ask for its re-login."""
@@ -563,9 +570,9 @@ class RankedDialer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     slots: Whole
     """Logins promised and not yet seen."""
     load: float
-    """The number to rank by: agents and slots, divided by the dialer's weight where weights are set."""
+    """The number to rank by: agents and what slots weigh, divided by the dialer's weight where weights are set."""
     rooms_free: Whole
-    """Free conference rooms, less the slots."""
+    """Free conference rooms, less the slots of moves."""
     max_agents: Whole | None = None
     heartbeat_stalled_seconds: float | None = None
     """None: no heartbeat row."""

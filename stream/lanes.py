@@ -218,6 +218,10 @@ class Lanes:
         """Return when something is due; None: not before something is put or settled."""
         return min((at for each in self._free() for _, at in self._going(each[0], retries=each[1])), default=None)
 
+    def may_go_at(self, topic: Topic) -> float:
+        """Return when new records of a topic may be appended; infinity: once the append under way has ended."""
+        return float("inf") if (topic, False) in self._under_way else self._next_at[topic]
+
     def settle(self, batch: Batch, error: Exception | None, now: float) -> list[str]:
         """Apply how an append ended, and return the clusters whose records fail since then.
 

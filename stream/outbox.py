@@ -42,7 +42,9 @@ class Outbox:
         self._given_up = False
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        """Threads that wait for something to append."""
+        """Threads that look for something to append, or wait for it."""
+        self._wakes: dict[int, float] = {}
+        """By thread that waits: when it looks again by itself."""
         self._failures: dict[Topic, Exception] = {}
         """By topic: the first error since all of it could be appended."""
         self.appended = 0
@@ -97,7 +99,13 @@ class Outbox:
     def put(self, entries: Sequence[Entry]) -> None:
         """Queue records, even beyond the bound: the caller checks `full` before it makes any."""
         now = time.monotonic()
-        self._put([Waiting(queued(entry, now)) for entry in entries])
+        with self._changed:
+            self._lanes.put([Waiting(queued(entry, now)) for entry in entries], now)
+            # To wake a thread costs a pick that puts as much as the pick itself: it may take the interpreter away. So
+            # one is woken only if none looks by itself in time.
+            due_at = min((self._lanes.may_go_at(each.topic) for each in entries), default=float("inf"))
+            if due_at < min(self._wakes.values(), default=float("inf")):
+                self._due.notify()
 
     def store(self, entries: Sequence[Entry]) -> "Sequence[Future[None]]":
         """Queue records that somebody waits for, and return what is done once each is stored.
@@ -105,7 +113,9 @@ class Outbox:
         It raises what the log said if that refuses; cancel it to give the record up.
         """
         waiting = [Waiting(entry, Future()) for entry in entries]
-        self._put(waiting)
+        with self._changed:
+            self._lanes.put(waiting, time.monotonic())
+            self._due.notify()
         return [each.stored for each in waiting if each.stored is not None]
 
     def wait_until_room(self, cluster: str, timeout_seconds: float) -> bool:
@@ -130,12 +140,6 @@ class Outbox:
             each.join(max(0.0, deadline - time.monotonic()))
         return len(self)
 
-    def _put(self, records: Sequence[Waiting]) -> None:
-        with self._changed:
-            now = time.monotonic()
-            self._lanes.put(records, now)
-            self._due.notify()
-
     def _start_thread(self) -> None:
         self._threads.append(threading.Thread(target=self._work, name="outbox", daemon=True))
         self._threads[-1].start()
@@ -157,15 +161,17 @@ class Outbox:
             try:
                 while not self._given_up:
                     now = time.monotonic()
-                    if (batch := self._lanes.next_batch(now)) is not None:
+                    batch, due_at = self._lanes.next_batch(now), self._lanes.next_at()
+                    if batch is not None:
                         # another one always waits: nothing must wait for what the log does not take
                         if self._idle == 1:
                             self._start_thread()
-                        else:
+                        elif due_at is not None:
                             self._due.notify()
                         return batch
-                    due_at = self._lanes.next_at()
+                    self._wakes[threading.get_ident()] = float("inf") if due_at is None else due_at
                     self._due.wait(None if due_at is None else max(0.0, due_at - now))
+                    del self._wakes[threading.get_ident()]
                 return None
             finally:
                 self._idle -= 1

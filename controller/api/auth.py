@@ -1,6 +1,7 @@
 """Authentication: tokens and scopes, clients and their limits; and refusals that all routes share."""
 
 import math
+import time
 from typing import Any, NamedTuple
 
 import structlog
@@ -14,6 +15,7 @@ from litestar.types import Guard
 
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.owner_client import UNKNOWN_CLUSTER
+from controller.api.proofs import Asked, is_proof, proved
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
@@ -29,6 +31,9 @@ SAFE = {"GET", "HEAD"}
 BEARER = "bearer"
 SECURED = [{BEARER: list[str]()}]
 """The security of a route, for its description."""
+
+_SHOWN = "hotdesk_shown"
+"""Where a request's state has the fingerprint of the token that a replica was shown."""
 
 log = structlog.get_logger()
 
@@ -51,9 +56,10 @@ class Client(NamedTuple):
 
 def client_of(request: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> Client:
     """Return the client that sent a request."""
+    shown: str | None = request.scope["state"].get(_SHOWN)
     return Client(
         address="" if request.client is None else request.client.host,
-        token=tokens.fingerprint_of(request.headers.get("authorization", "")),
+        token=tokens.fingerprint_of(request.headers.get("authorization", "")) if shown is None else shown,
     )
 
 
@@ -68,7 +74,7 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
             if why := why_rebound(headers) or (why_foreign if changes else why_embedded)(headers):
                 raise PermissionDeniedException(why)
             return
-        found = tokens.scope_of(connection.headers.get("authorization", ""))
+        found = await _scope_of(connection, tokens)
         if found is None:
             tokens.refused += 1
             raise NotAuthorizedException(
@@ -80,6 +86,20 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
             raise PermissionDeniedException(f"this needs a token of scope '{scope.name.lower()}'")
 
     return guard
+
+
+async def _scope_of(connection: ASGIConnection[Any, Any, Any, Any], tokens: Tokens) -> Scope | None:
+    """Return the scope of a request's token, or of the token that a replica was shown for it; None: there is none."""
+    authorization = connection.headers.get("authorization", "")
+    if not (is_proof(authorization) and isinstance(connection, Request)):
+        return tokens.scope_of(authorization)
+    asked = Asked(connection.method, connection.scope["path"], await connection.body())
+    found = proved(authorization, asked, tokens, time.time())
+    if found is None:
+        return None
+    fingerprint, known = found
+    connection.scope["state"][_SHOWN] = fingerprint
+    return known.scope
 
 
 def record_too_low(tokens: Tokens, client: Client, connection: ASGIConnection[Any, Any, Any, Any]) -> None:

@@ -2,18 +2,21 @@
 
 import asyncio
 import ssl
+import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from controller.api.proofs import Asked, prove
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 
 OWNER_SECONDS = 0.05
 """Time for the owner to answer; after that the replica picks by itself."""
 
-RELOGIN_SECONDS = 0.5
+RELOGIN_SECONDS = 0.2
 """The same for a re-login, which only the owner can answer: an answer that comes too late is lost, and the screen waits
 for a second."""
 
@@ -73,39 +76,37 @@ class OwnerClient:
         self, owner_url: str, cluster: str, body: PickBody, authorization: str
     ) -> PickAnswer | Refusal | None:
         """Return the owner's pick; None: no answer in time, or no useful one."""
-        url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks"
-        return _read(await self._send("POST", url, authorization, body), PickAnswer)
+        path = ("v1", "clusters", cluster, "picks")
+        return _read(await self._send("POST", owner_url, path, authorization, body), PickAnswer)
 
     async def relogin(
         self, owner_url: str, cluster: str, body: ReloginBody, authorization: str
     ) -> ReloginAnswer | Refusal | None:
         """Return the owner's answer about a re-login; None as above."""
-        url = f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/relogins"
-        return _read(await self._send("POST", url, authorization, body, seconds=RELOGIN_SECONDS), ReloginAnswer)
+        path = ("v1", "clusters", cluster, "relogins")
+        answer = await self._send("POST", owner_url, path, authorization, body, seconds=RELOGIN_SECONDS)
+        return _read(answer, ReloginAnswer)
 
     async def release(self, owner_url: str, cluster: str, user: str, authorization: str) -> bool:
         """Ask the owner to release a slot; return True if it did."""
-        answer = await self._send(
-            "DELETE",
-            f"{owner_url}/v1/clusters/{quote(cluster, safe='')}/picks/{quote(user, safe='')}",
-            authorization,
-            None,
-        )
+        answer = await self._send("DELETE", owner_url, ("v1", "clusters", cluster, "picks", user), authorization, None)
         return answer is not None and answer.is_success
 
-    async def _send(
+    async def _send(  # noqa: PLR0913 # what a request has
         self,
         method: str,
-        url: str,
+        owner_url: str,
+        path: Sequence[str],
         authorization: str,
         body: PickBody | ReloginBody | None,
         *,
         seconds: float = OWNER_SECONDS,
     ) -> httpx.Response | None:
+        content = b"" if body is None else msgspec.json.encode(body)
         headers = {FORWARDED: "1", "content-type": "application/json"}
-        if authorization:
-            headers["authorization"] = authorization
-        content = None if body is None else msgspec.json.encode(body)
+        if proof := prove(authorization, Asked(method, "/" + "/".join(path), content), time.time()):
+            headers["authorization"] = proof
+        url = "/".join((owner_url, *(quote(part, safe="") for part in path)))
         try:
             # httpx's time-outs are for each step; a slow owner could use all of them
             async with asyncio.timeout(seconds):

@@ -7,9 +7,12 @@ itself and answers `degraded`.
 
 import re
 import time
+from collections.abc import Hashable
+from hashlib import sha256
 from http import HTTPStatus
 from typing import NamedTuple
 
+import structlog
 from litestar import delete, post
 from litestar.params import FromPath, JSONBody
 from litestar.plugins.problem_details import ProblemDetailsException
@@ -28,18 +31,25 @@ from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
 from controller.api.tokens import Scope, Tokens
+from controller.core.claims import resolve
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import why_unknown
 from controller.core.picks import PickRequest, Refused
+from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from messages.codes import NoPick, NoRelogin
+from messages.names import compared
 from messages.words import remedy, sentence
 from stream.outbox import Put
+from stream.warn_once import WarnOnce
 
 HOOK = "x-hotdesk-hook"
 """The header in which a login hook names its web server."""
 WEB_NAME = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z_]{0,62}")
+
+
+log = structlog.get_logger()
 
 
 class Asker(NamedTuple):
@@ -64,6 +74,7 @@ class Picker:
         self._owners = owners
         self._instruments = instruments
         self._limits = limits
+        self._warn_once = WarnOnce()
 
     async def pick(self, name: str, body: PickBody, asker: Asker) -> PickAnswer:
         """Return the pick for a login in the cluster `name`, and count its outcome.
@@ -78,6 +89,10 @@ class Picker:
             self._see_hook(cluster, asker)
             # a forwarded request has its client's token; its address would stand for all clients of that replica
             if asker.client.token or not asker.forwarded:
+                if body.visitor:
+                    # made-up names use up nothing of what the agents behind the same address need
+                    visitor = (asker.client.limited, body.visitor, body.no_user)
+                    self._spend(self._limits.visitors, visitor, name, Limited.VISITOR)
                 self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
             answer = await self._ask_owner(cluster, body, asker) or self._pick_here(cluster, body)
             outcome = PickOutcome.DEGRADED if answer.degraded else PickOutcome.PICKED
@@ -95,8 +110,10 @@ class Picker:
         """
         cluster = cluster_or_404(self._clusters, name)
         self._see_hook(cluster, asker)
+        if asker.client.token or not asker.forwarded:
+            self._spend(self._limits.relogins, (asker.client.limited, body.visitor), name, Limited.VISITOR)
         if cluster.owned:
-            slot = cluster.answer_relogin(body.screen)
+            slot = cluster.answer_relogin(_digest(body.screen))
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
                     status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -117,6 +134,8 @@ class Picker:
         answer = None
         if _passes_on(cluster, asker):
             answer = await self._owners.relogin(cluster.state.published.owner_url, name, body, asker.authorization)
+        if isinstance(answer, ReloginAnswer) and not self._is_one(cluster, answer.alias, answer.phone_login):
+            answer = None
         if answer is None:
             raise ProblemDetailsException(
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -128,8 +147,14 @@ class Picker:
         return answer
 
     async def release(self, name: str, user: str, asker: Asker) -> None:
-        """Release a slot that a login asked for, here and at the owner."""
+        """Release a slot that a login asked for, here and at the owner. It costs as much as the pick did.
+
+        Raises:
+            ProblemDetailsException: the client asks too much.
+        """
         cluster = cluster_or_404(self._clusters, name)
+        if asker.client.token or not asker.forwarded:
+            self._spend(self._limits.picks, asker.client.limited, name, Limited.CLIENT)
         entries = cluster.release(user)
         if _passes_on(cluster, asker) and await self._owners.release(
             cluster.state.published.owner_url, name, user, asker.authorization
@@ -155,13 +180,24 @@ class Picker:
         answer = await self._owners.pick(cluster.state.published.owner_url, cluster.name, body, asker.authorization)
         if isinstance(answer, Refusal):
             raise _passed_on(answer)
-        return answer
+        return answer if answer is None or self._is_one(cluster, body.alias, answer.phone_login) else None
 
-    def _spend(self, limit: Limit, client: str, name: str, what: Limited) -> None:
+    def _is_one(self, cluster: Cluster, alias: str, phone_login: str) -> bool:
+        """Return False for a phone that is none of its alias: who answers as the owner stands in the log."""
+        if compared(phone_login) in map(compared, resolve(cluster.state.observed, alias)):
+            return True
+        why = f"the owner of {cluster.name} answers with a phone that is none of the alias: its answer is left out"
+        if self._warn_once.is_new(why):
+            log.warning(why, owner=cluster.state.published.owner_url, alias=alias)
+        return False
+
+    def _spend(self, limit: Limit, client: Hashable, name: str, what: Limited) -> None:
         seconds = limit.spend(client, time.monotonic())
         if seconds:
             self._instruments.limited.labels(name, what).inc()
-            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else "picks of this client", seconds)
+            if self._warn_once.is_new(f"{name} {what}"):
+                log.warning("picks are refused: too many", cluster=name, limit=what, client=str(client))
+            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else f"picks of this {what}", seconds)
 
     def _pick_here(self, cluster: Cluster, body: PickBody) -> PickAnswer:
         # counted only where the slot is reserved, so once, whether a replica passed the request on or claims that
@@ -175,8 +211,13 @@ class Picker:
                 detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
-        picked, entries = cluster.pick(PickRequest(body.user, body.alias, body.campaign, body.screen))
+        screen = _digest(body.screen)
+        request = PickRequest(body.user, body.alias, body.campaign, screen, body.visitor, body.no_user)
+        picked, entries = cluster.pick(request)
         self._put(entries)
+        unused = cluster.state.decided.slots.unused
+        if unused > UNUSED_BORNE and self._warn_once.is_new(f"{cluster.name} unused"):
+            log.warning("many login forms come to nothing: is it an attack?", cluster=cluster.name, slots=unused)
         if isinstance(picked, Refused):
             raise refusal(picked, body.alias)
         return PickAnswer(
@@ -241,6 +282,11 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
         client=client_of(request, tokens),
         web=web if WEB_NAME.fullmatch(web) else "",
     )
+
+
+def _digest(screen: str) -> str:
+    """Return what is kept of a screen's mark: whoever reads it in the log cannot ask in that screen's place."""
+    return sha256(screen.encode()).hexdigest() if screen else ""
 
 
 def _passes_on(cluster: Cluster, asker: Asker) -> bool:

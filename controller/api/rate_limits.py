@@ -67,19 +67,32 @@ class Limits(NamedTuple):
 
     picks: Limit
     """Of one token, or of one address if there are no tokens."""
+    visitors: Limit
+    """Of one visitor of the login page, among those of one token."""
+    relogins: Limit
+    """The same, for the questions of screens that were logged out."""
     cluster_picks: Limit
     """Of one cluster, all clients together."""
     orders: Limit
     """Of one token, or of one address."""
 
 
-PICKS = Rate(per_second=20, at_once=600)
-"""A login asks once: 500 agents who start together pass, on however many web servers with the same token."""
-CLUSTER_PICKS = Rate(per_second=50, at_once=1500)
+PICKS = Rate(per_second=600, at_once=3000)
+"""A token is that of all web servers: a herd passes, and what whoever stole it can take is bounded."""
+VISITOR_PICKS = Rate(per_second=10, at_once=600)
+"""A login asks once: 500 agents who start together in one office pass, behind whatever address that has."""
+RELOGINS = Rate(per_second=50, at_once=1000)
+"""Each of 500 screens of one office asks once a second while it waits, and they are moved one after the other."""
+CLUSTER_PICKS = Rate(per_second=600, at_once=3000)
 ORDERS = Rate(per_second=2, at_once=200)
 """One script may drain or undrain all dialers of a large cluster."""
 
 
-def limits(picks: Rate = PICKS, cluster_picks: Rate = CLUSTER_PICKS, orders: Rate = ORDERS) -> Limits:
+def limits(
+    picks: Rate = PICKS,
+    visitor_picks: Rate = VISITOR_PICKS,
+    cluster_picks: Rate = CLUSTER_PICKS,
+    orders: Rate = ORDERS,
+) -> Limits:
     """Return limits with full buckets."""
-    return Limits(Limit(picks), Limit(cluster_picks), Limit(orders))
+    return Limits(Limit(picks), Limit(visitor_picks), Limit(RELOGINS), Limit(cluster_picks), Limit(orders))

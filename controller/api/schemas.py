@@ -27,7 +27,17 @@ Alias = Annotated[
 ]
 Screen = Annotated[
     str,
-    msgspec.Meta(pattern="^([0-9a-f]{64})?$", description="SHA-256, in hex, of a secret that only this screen knows"),
+    msgspec.Meta(
+        pattern="^([0-9a-f]{32,64})?$",
+        description="mark that only this screen knows, random, in hex; hotdesk keeps a digest of it",
+    ),
+]
+Visitor = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^([0-9a-f]{16,64})?$",
+        description="keyed hash, in hex, of the address that the login form came from",
+    ),
 ]
 CampaignId = Annotated[str, msgspec.Meta(max_length=20, description="campaign to log in to")]
 
@@ -92,6 +102,8 @@ class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True):
     agents: int
     slots: int
     load: float
+    crowded: bool
+    """Its dialer would be full if every slot became a session: it comes after those that would not be."""
 
 
 class AliasAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,12 +128,18 @@ class PickBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     campaign: CampaignId = ""
     screen: Screen = ""
     """The screen that logs in: it may ask whether to log in again, should hotdesk end this login."""
+    visitor: Visitor = ""
+    """The visitor of the login page, each of whom has a limit; empty: not known."""
+    no_user: bool = False
+    """VICIdial has no such user, or none who may log in."""
 
 
 class ReloginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A screen that was logged out and asks whether hotdesk did it."""
 
     screen: Screen
+    visitor: Visitor = ""
+    """The visitor of the login page; empty: not known."""
 
 
 class ReloginAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ class Tokens:
         It is the beginning of the token's SHA-256: enough to distinguish the lines of a file, too little to guess by.
         """
         token = authorization.partition(" ")[2].strip()
-        return "" if self.scope_of(authorization) is None else _digest(token)[:FINGERPRINT]
+        return "" if self.scope_of(authorization) is None else digest_of(token)[:FINGERPRINT]
 
     def scope_of(self, authorization: str) -> Scope | None:
         """Return the scope of an Authorization header, in the same time whatever its content; None: no known token."""
@@ -121,18 +121,19 @@ class Tokens:
     def find(self, token: str) -> Known | None:
         """Return what is known of a token, in the same time whatever it is; None: it is not known."""
         self._reload_if_changed()
-        given, found = _digest(token), None
+        given, found = digest_of(token), None
         for digest, known in self._known.items():
             if hmac.compare_digest(digest, given):
                 found = known
         return found
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
+    """Return a token's SHA-256, as `sha256sum` prints it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-_EVERYBODYS = frozenset(map(_digest, SAMPLES))
+_EVERYBODYS = frozenset(map(digest_of, SAMPLES))
 
 
 def _read(path: Path) -> dict[str, Known]:
@@ -165,7 +166,7 @@ def _read(path: Path) -> dict[str, Known]:
 
 def _one(scope: Scope, word: str, where: str) -> tuple[str, Known]:
     """Return the digest of a line's token, and what is known of it."""
-    digest, key = _digest(word), word.encode()
+    digest, key = digest_of(word), word.encode()
     if word.lower().startswith(DIGEST):
         found = _DIGEST.fullmatch(word)
         if found is None:

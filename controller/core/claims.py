@@ -5,14 +5,16 @@ of them was right shows when the session is seen: its phone is the one that was 
 are kept until then, and none takes the place of another.
 """
 
+from collections import Counter
+
 import msgspec
 
 from controller.core.observed import Observed
 from messages.names import compared
 from messages.records import AgentSession, LoginClaim, LoginSlot, Phone
 
-CLAIMS_KEPT = 16
-"""How many claims a slot keeps, the latest ones. VICIdial locks a user after ten wrong passwords."""
+CLAIMS_KEPT = 32
+"""How many claims a slot keeps. VICIdial locks a user after ten wrong passwords."""
 
 
 def resolve(observed: Observed, typed: str) -> tuple[str, ...]:
@@ -40,8 +42,18 @@ def with_claim(slot: LoginSlot, claim: LoginClaim, by: str) -> LoginSlot:
     same = {each.screen for each in slot.claims if (compared(each.alias_id), each.phone_login) == what}
     if claim.screen in same or (same and not claim.screen):
         return slot
-    claims = (*slot.claims, claim)[-CLAIMS_KEPT:]
+    claims = (*slot.claims, claim)
+    if len(claims) > CLAIMS_KEPT:
+        claims = _without_one(claims)
     return msgspec.structs.replace(slot, claims=claims, handed_out_by=by)
+
+
+def _without_one(claims: tuple[LoginClaim, ...]) -> tuple[LoginClaim, ...]:
+    """Return claims without the oldest one of the visitor who has most: no visitor takes the others' away."""
+    of_visitor = Counter(claim.visitor for claim in claims)
+    most = max(of_visitor.values())
+    oldest = next(at for at, claim in enumerate(claims) if of_visitor[claim.visitor] == most)
+    return claims[:oldest] + claims[oldest + 1 :]
 
 
 def screens_of(slot: LoginSlot) -> frozenset[str]:

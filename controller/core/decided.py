@@ -200,9 +200,7 @@ class Decided:
 
     def end_slots(self, changes: list[Row | Key], observed: Observed) -> None:
         """Turn slots into logins, and end slots and logins, by the changes of a poll."""
-        if not (self.slots or self.logins):
-            return
-        for news in changes:
+        for news in changes if self.slots or self.logins else ():
             if isinstance(news, AgentSession):
                 self._end_login(news.user, news.live_agent_id)
                 self._use_slot(news, observed)

@@ -11,11 +11,17 @@ import msgspec
 from controller.core.claims import resolve, screens_of, with_claim
 from controller.core.decided import NOT_SENT, SlotEnd
 from controller.core.policy import Policy
-from controller.core.ranking import AliasRanking, RankedPhone, rank_phones
+from controller.core.ranking import AliasRanking, RankedPhone, is_grouped, rank_phones
+from controller.core.slots import Slots
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
 from messages.records import LoginClaim, LoginSlot, ReloginStage, ServerIp
+
+ABOUT_EQUAL = 2.0
+"""Dialers whose loads differ by no more may take turns, where no slot says which of them is the next login's."""
+GOLDEN = 0.618034
+"""The golden ratio's fraction: its multiples spread evenly, and so does each second or third of them."""
 
 
 class PickRequest(NamedTuple):
@@ -27,6 +33,10 @@ class PickRequest(NamedTuple):
     campaign_id: str = ""
     screen: str = ""
     """A digest of something that only the asking screen knows; empty: not known."""
+    visitor: str = ""
+    """The visitor of the login page, as a keyed hash of their address; empty: not known."""
+    no_user: bool = False
+    """VICIdial has no such user, or none who may log in."""
 
 
 class Picked(NamedTuple):
@@ -58,7 +68,7 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
     reserved = state.decided.slots.of(request.user)
     if reserved is not None and reserved.planned:
         return _pick_while_moved(state, policy, reserved, request, by)
-    if reserved is not None and _still_good(state, policy, reserved, request):
+    if reserved is not None and _answers(state, policy, reserved, request):
         claimed = with_claim(reserved, _claim(request, reserved.phone_login, reserved.server_ip), by)
         if claimed is reserved:
             return Picked(reserved, None)
@@ -72,19 +82,68 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
             state.decided.slots.add(reserved)
             return best
         slot = _slot_for(state, policy, request, best, by, () if reserved is None else reserved.claims)
+        if reserved is not None and reserved.visitor == request.visitor:
+            # the time that the login takes to show began with the first form
+            slot = msgspec.structs.replace(slot, handed_out_at_ms=reserved.handed_out_at_ms, replaces=reserved.replaces)
     state.decided.reserve(slot)
     return Picked(slot, slot)
 
 
+def _answers(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
+    """Return True if a user's slot answers a request too: the same form, sent again within moments.
+
+    Whoever typed the user's name earlier, or elsewhere, has not chosen where that user logs in.
+    """
+    again = reserved.visitor == request.visitor and not state.decided.slots.is_unused(reserved)
+    return again and _still_good(state, policy, reserved, request)
+
+
 def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPhone | Refused:
-    ranking = rank_alias(state, policy, request.alias, request.campaign_id)
-    if ranking is None:
+    logins = resolve(state.observed, request.alias)
+    if not logins:
         return Refused(NoPick.UNKNOWN_ALIAS, ())
-    return ranking.best or Refused(NoPick.NO_DIALER, ranking.phones)
+    ranking = rank_phones(state, policy, logins, request.campaign_id, request.visitor)
+    if ranking.best is None:
+        return Refused(NoPick.NO_DIALER, ranking.phones)
+    if is_grouped(state, request.campaign_id) or _counts(state, request):
+        return ranking.best
+    return _in_turn(ranking, state.decided.slots)
+
+
+def _counts(state: ClusterState, request: PickRequest) -> bool:
+    """Return True if the slot of a request will count where the next login of its visitor goes."""
+    return _may_weigh(state, request) and state.decided.slots.is_credited(request.visitor)
+
+
+def _may_weigh(state: ClusterState, request: PickRequest) -> bool:
+    has_session = request.user.lower() in state.observed.agents
+    return not has_session and not request.no_user and compared(request.alias) in state.observed.aliases
+
+
+def _in_turn(ranking: AliasRanking, slots: Slots) -> RankedPhone:
+    """Return one of the phones that are about as good as the best, each in its turn.
+
+    Slots that do not count keep no herd apart: all of it would go to the dialer that had the fewest agents at the last
+    poll. Whose turn it is follows from the number of forms since then, and not from what they named.
+    """
+    best = ranking.phones[0]
+    offered = [phone for phone in ranking.phones if phone.rank is not None and phone.crowded == best.crowded]
+    if len(offered) == 1:
+        return best
+    turn = slots.take_turn()
+    most = best.load + min(turn / len(offered), ABOUT_EQUAL)
+    equals = [phone for phone in offered if phone.load <= most]
+    return equals[int(len(equals) * (turn * GOLDEN % 1))]
 
 
 def _claim(request: PickRequest, phone_login: str, server_ip: ServerIp) -> LoginClaim:
-    return LoginClaim(alias_id=request.alias, phone_login=phone_login, server_ip=server_ip, screen=request.screen)
+    return LoginClaim(
+        alias_id=request.alias,
+        phone_login=phone_login,
+        server_ip=server_ip,
+        screen=request.screen,
+        visitor=request.visitor,
+    )
 
 
 def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
@@ -106,6 +165,8 @@ def _slot_for(  # noqa: PLR0913, PLR0917 # all that a slot is made of
         handed_out_at_ms=state.observed.observed_at_ms,
         until_ms=state.observed.observed_at_ms + round(policy.slot_seconds * 1000),
         replaces=None if session is None else session.live_agent_id,
+        visitor=request.visitor,
+        weighs=_may_weigh(state, request),
         claims=claims,
         login=state.decided.logins.get(request.user.lower()),
         screen=request.screen,
@@ -148,8 +209,8 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
     Each screen that claims the login is answered, as often as it asks, until a new session is seen: which one is the
     agent's is not known, and what is answered is no secret.
     """
-    for slot in state.decided.slots:
-        if slot.planned and screen in _moved_screens(slot):
+    for slot in state.decided.slots.of_moves:
+        if screen in _moved_screens(slot):
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
@@ -174,6 +235,7 @@ def _still_good(state: ClusterState, policy: Policy, reserved: LoginSlot, reques
     if phone is None or not phone.active or phone.server_ip != reserved.server_ip or dialer is None:
         return False
     state.decided.slots.release(reserved.user)
-    ranking = rank_phones(state, policy, resolve(state.observed, request.alias), request.campaign_id)
+    logins = resolve(state.observed, request.alias)
+    ranking = rank_phones(state, policy, logins, request.campaign_id, request.visitor)
     state.decided.slots.add(reserved)
     return any(each.phone_login == reserved.phone_login and each.rank is not None for each in ranking.phones)

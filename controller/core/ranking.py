@@ -57,6 +57,8 @@ class DialerJudgement(NamedTuple):
 
     ineligible_because: tuple[Ineligible, ...]
     """Empty: it takes a new login."""
+    crowded: bool
+    """It would be full if every slot became a session: it comes after those that would not be."""
     agents: int
     slots: int
     load: float
@@ -74,6 +76,8 @@ class RankedPhone(NamedTuple):
     agents: int
     slots: int
     load: float
+    crowded: bool = False
+    """Its dialer would be full if every slot became a session."""
 
 
 class AliasRanking(NamedTuple):
@@ -89,15 +93,20 @@ class AliasRanking(NamedTuple):
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
 
-def judge(state: ClusterState, policy: Policy, dialer: DialerReading) -> DialerJudgement:
-    """Return a dialer's load now, with every reason against it."""
-    slots = state.decided.slots.on(dialer.server_ip)
-    agents = sum(dialer.agents.values())
+def judge(state: ClusterState, policy: Policy, dialer: DialerReading, visitor: str | None = "") -> DialerJudgement:
+    """Return a dialer's load now, with every reason against it, to a login of a visitor; None: by slots of moves alone.
+
+    Slots of login forms are never a reason against a dialer: see Note [Before a password is checked] in
+    `controller.core.weights`.
+    """
+    slots, agents = state.decided.slots, sum(dialer.agents.values())
+    planned, weight = slots.planned_on(dialer.server_ip), slots.weight_on(dialer.server_ip, visitor)
     return DialerJudgement(
-        ineligible_because=_reasons_against(state, policy, dialer, agents + slots, slots),
+        ineligible_because=_reasons_against(state, policy, dialer, agents + planned, planned),
+        crowded=weight > planned and bool(_full_with(state, policy, dialer, agents + weight, weight)),
         agents=agents,
-        slots=slots,
-        load=(agents + slots) / _share(state, dialer.server_ip),
+        slots=slots.on(dialer.server_ip),
+        load=(agents + weight) / _share(state, dialer.server_ip),
     )
 
 
@@ -108,7 +117,14 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
     """
     judged = [(judge(state, policy, dialer), dialer) for dialer in state.observed.dialers.values() if dialer.asterisk]
     accepted = _accepted(judgement.ineligible_because for judgement, _ in judged)
-    judged.sort(key=lambda each: (not accepted.issuperset(each[0].ineligible_because), each[0].load, each[1].server_ip))
+    judged.sort(
+        key=lambda each: (
+            not accepted.issuperset(each[0].ineligible_because),
+            each[0].crowded,
+            each[0].load,
+            each[1].server_ip,
+        )
+    )
     return tuple(
         RankedDialer(
             server_ip=dialer.server_ip,
@@ -121,7 +137,7 @@ def rank_dialers(state: ClusterState, policy: Policy) -> tuple[RankedDialer, ...
             agents=judgement.agents,
             slots=judgement.slots,
             load=judgement.load,
-            rooms_free=dialer.rooms_free - judgement.slots,
+            rooms_free=dialer.rooms_free - state.decided.slots.planned_on(dialer.server_ip),
             max_agents=policy.max_agents_on(dialer.server_ip),
             heartbeat_stalled_seconds=stalled_seconds(dialer.heartbeat, state.observed.observed_at_ms),
         )
@@ -137,13 +153,17 @@ def imbalance(ranked: tuple[RankedDialer, ...]) -> float | None:
     return max(loads) * len(loads) / total if total else None
 
 
-def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str) -> AliasRanking:
-    """Rank the phones behind `logins` for an agent of a campaign. The cost grows with the number of logins."""
-    judged = [_judge_phone(state, policy, login) for login in logins]
+def rank_phones(
+    state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str, visitor: str = ""
+) -> AliasRanking:
+    """Rank the phones behind `logins` for a visitor's login to a campaign. The cost grows with the number of logins."""
+    # the first herd of such a campaign stays together, though none of its forms may decide where
+    seen_by = None if is_grouped(state, campaign_id) else visitor
+    judged = [_judge_phone(state, policy, login, seen_by) for login in logins]
     accepted = _accepted(phone.ineligible_because for phone in judged)
     offered = [(at, phone) for at, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
     # On a tie VICIdial keeps the last one that it compares.
-    offered.sort(key=lambda each: (each[1].load, -each[0]))
+    offered.sort(key=lambda each: (each[1].crowded, each[1].load, -each[0]))
     forced_by = None
     campaign = state.observed.campaigns.get(compared(campaign_id))
     if campaign is not None and campaign.grouping is not Grouping.DISABLED:
@@ -157,19 +177,25 @@ def rank_phones(state: ClusterState, policy: Policy, logins: tuple[str, ...], ca
     return AliasRanking(tuple(ranked + rest), forced_by)
 
 
-def _judge_phone(state: ClusterState, policy: Policy, login: str) -> RankedPhone:
+def is_grouped(state: ClusterState, campaign_id: str) -> bool:
+    """Return True if a campaign groups its agents on dialers."""
+    campaign = state.observed.campaigns.get(compared(campaign_id))
+    return campaign is not None and campaign.grouping is not Grouping.DISABLED
+
+
+def _judge_phone(state: ClusterState, policy: Policy, login: str, visitor: str | None) -> RankedPhone:
     phone = state.observed.phones.get(compared(login))
     if phone is None:
         return RankedPhone(login, "", None, (Ineligible.NO_SUCH_PHONE,), 0, 0, 0.0)
     dialer = state.observed.dialers.get(phone.server_ip)
     if dialer is None:
         return RankedPhone(phone.login, phone.server_ip, None, (Ineligible.NO_SUCH_SERVER,), 0, 0, 0.0)
-    ineligible_because, agents, slots, load = judge(state, policy, dialer)
+    ineligible_because, crowded, agents, slots, load = judge(state, policy, dialer, visitor)
     if known_absent(phone):
         ineligible_because = (Ineligible.NOT_REGISTERED, *ineligible_because)
     if not phone.active:
         ineligible_because = (Ineligible.PHONE_INACTIVE, *ineligible_because)
-    return RankedPhone(phone.login, phone.server_ip, None, ineligible_because, agents, slots, load)
+    return RankedPhone(phone.login, phone.server_ip, None, ineligible_because, agents, slots, load, crowded)
 
 
 def known_absent(phone: Phone) -> bool:
@@ -185,12 +211,13 @@ def _forced(
     for candidate in sorted(offered):
         phone = candidate[1]
         seen = _agents_of(state.observed.dialers[phone.server_ip], campaign)
-        together = seen + state.decided.slots.of_campaign(phone.server_ip, campaign.campaign_id)
+        together = seen + state.decided.slots.planned_of_campaign(phone.server_ip, campaign.campaign_id)
         if together == 0:
             continue
         if campaign.grouping is Grouping.ONE_SERVER_ONLY:
             return candidate
-        if together < campaign.grouping_limit and phone.agents + phone.slots < system_limit:
+        agents = phone.agents + state.decided.slots.planned_on(phone.server_ip)
+        if together < campaign.grouping_limit and agents < system_limit:
             return candidate
     return None
 
@@ -225,6 +252,15 @@ def _reasons_against(
         judged = state.observed.health.dialers.get(dialer.twin_server_ip, NOT_JUDGED)
         if twin is None or _lifeless(state, policy, twin, judged) is not None:
             reasons.append(Ineligible.TWIN_SILENT)
+    return *reasons, *_full_with(state, policy, dialer, load, slots)
+
+
+def _full_with(
+    state: ClusterState, policy: Policy, dialer: DialerReading, load: int, slots: int
+) -> tuple[Ineligible, ...]:
+    """Return the reasons against a dialer that come of so many agents and slots, of which so many are slots."""
+    reasons = []
+    health = state.observed.health.dialers.get(dialer.server_ip, NOT_JUDGED)
     if dialer.rooms_free <= slots:
         reasons.append(Ineligible.NO_ROOM)
     max_agents = policy.max_agents_on(dialer.server_ip)

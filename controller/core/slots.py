@@ -6,18 +6,33 @@ dialer, and a herd of them would land there (Mitzenmacher, "How Useful Is Old In
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from controller.core.weights import WEIGHS_MS, Weights
 from messages.records import AgentSession, LoginSlot, ServerIp
 
 
 class Slots:
-    """The slots of one cluster, at most one for each user. As in VICIdial, the case of a name does not matter."""
+    """The slots of one cluster, at most one for each user. As in VICIdial, the case of a name does not matter.
+
+    They are of two kinds: a planned slot is that of a move; any other was asked for by a login form, which anybody can
+    send. See Note [Before a password is checked] in `controller.core.weights`.
+    """
 
     def __init__(self) -> None:
         self._by_user: dict[str, LoginSlot] = {}
+        self._planned: dict[str, LoginSlot] = {}
         self._on_server: Counter[ServerIp] = Counter()
-        self._in_campaign: Counter[tuple[ServerIp, str]] = Counter()
+        self._planned_on: Counter[ServerIp] = Counter()
+        self._planned_in_campaign: Counter[tuple[ServerIp, str]] = Counter()
+        self._weights = Weights()
+        self._unused: set[str] = set()
+        """The users whose slots came to nothing so far: no session shows, though a login would."""
+        self._now_ms = 0
+        self._turns = 0
+        """How many logins took turns since the last poll."""
+        self._to_show: list[tuple[int, str]] = []
+        """By when each slot of a login form should be a session, soonest first (a heap); as below."""
         self._due: list[tuple[int, str]] = []
         """When each slot ends, soonest first (a heap); an entry for a slot that is gone by then means nothing."""
 
@@ -32,22 +47,22 @@ class Slots:
 
     __hash__ = None  # type: ignore[assignment] # it changes
 
-    def copy(self) -> "Slots":
-        """Return a copy, to try changes on."""
+    def planned(self) -> "Slots":
+        """Return a copy with the slots of moves only."""
         other = Slots()
-        other._by_user = dict(self._by_user)
-        other._on_server = self._on_server.copy()
-        other._in_campaign = self._in_campaign.copy()
-        other._due = list(self._due)
+        for slot in self._planned.values():
+            other.add(slot)
         return other
 
-    def planned(self) -> "Slots":
-        """Return a copy with the slots of moves only. Slots of logins can be made by typing a name at a login page."""
-        other = Slots()
-        for slot in self:
-            if slot.planned:
-                other.add(slot)
-        return other
+    @property
+    def of_moves(self) -> Iterable[LoginSlot]:
+        """The slots of moves."""
+        return self._planned.values()
+
+    @property
+    def unused(self) -> int:
+        """The number of slots that came to nothing so far."""
+        return len(self._unused)
 
     def of(self, user: str) -> LoginSlot | None:
         """Return the slot of a user; None: no slot."""
@@ -57,28 +72,66 @@ class Slots:
         """Return the number of slots on a dialer."""
         return self._on_server.get(server_ip, 0)
 
-    def of_campaign(self, server_ip: ServerIp, campaign_id: str) -> int:
-        """Return the number of slots on a dialer for a campaign, in whatever case its id was typed."""
-        return self._in_campaign.get((server_ip, campaign_id.lower()), 0)
+    def planned_on(self, server_ip: ServerIp) -> int:
+        """Return the number of slots of moves on a dialer."""
+        return self._planned_on.get(server_ip, 0)
+
+    def planned_of_campaign(self, server_ip: ServerIp, campaign_id: str) -> int:
+        """Return the number of slots of moves on a dialer for a campaign, in whatever case its id was typed."""
+        return self._planned_in_campaign.get((server_ip, campaign_id.lower()), 0)
+
+    def weight_on(self, server_ip: ServerIp, visitor: str | None) -> int:
+        """Return for how many agents the slots on a dialer count, to a login of a visitor; None: slots of moves."""
+        planned = self.planned_on(server_ip)
+        return planned if visitor is None else planned + self._weights.on(server_ip, visitor)
+
+    def is_unused(self, slot: LoginSlot) -> bool:
+        """Return True if a slot came to nothing so far."""
+        return slot.user.lower() in self._unused
+
+    def is_credited(self, visitor: str) -> bool:
+        """Return True unless many slots of a visitor came to nothing."""
+        return self._weights.is_credited(visitor)
+
+    def take_turn(self) -> int:
+        """Return how many logins took turns since the last poll, and count one more."""
+        self._turns += 1
+        return self._turns - 1
 
     def add(self, slot: LoginSlot) -> None:
         """Add a slot, in place of the one that its user had."""
         self.release(slot.user)
-        self._by_user[slot.user.lower()] = slot
-        heapq.heappush(self._due, (slot.until_ms, slot.user.lower()))
+        user = slot.user.lower()
+        self._by_user[user] = slot
+        heapq.heappush(self._due, (slot.until_ms, user))
         self._on_server[slot.server_ip] += 1
-        self._in_campaign[slot.server_ip, slot.campaign_id.lower()] += 1
+        if slot.planned:
+            self._planned[user] = slot
+            self._planned_on[slot.server_ip] += 1
+            self._planned_in_campaign[slot.server_ip, slot.campaign_id.lower()] += 1
+            return
+        if slot.weighs:
+            self._weights.add(slot)
+        heapq.heappush(self._to_show, (slot.handed_out_at_ms + WEIGHS_MS, user))
+        self._end_waiting()
 
     def release(self, user: str) -> LoginSlot | None:
         """Remove a user's slot and return it; None: there was none."""
-        slot = self._by_user.pop(user.lower(), None)
+        user = user.lower()
+        slot = self._by_user.pop(user, None)
         if slot is None:
             return None
         self._on_server[slot.server_ip] -= 1
-        campaign = (slot.server_ip, slot.campaign_id.lower())
-        self._in_campaign[campaign] -= 1
-        if not self._in_campaign[campaign]:
-            del self._in_campaign[campaign]
+        if slot.planned:
+            del self._planned[user]
+            self._planned_on[slot.server_ip] -= 1
+            campaign = (slot.server_ip, slot.campaign_id.lower())
+            self._planned_in_campaign[campaign] -= 1
+            if not self._planned_in_campaign[campaign]:
+                del self._planned_in_campaign[campaign]
+        elif slot.weighs:
+            self._weights.remove(slot, unused=user in self._unused)
+        self._unused.discard(user)
         return slot
 
     def fulfil(self, session: AgentSession, seen_at_ms: int) -> LoginSlot | None:
@@ -95,6 +148,8 @@ class Slots:
 
     def expire(self, now_ms: int) -> list[LoginSlot]:
         """Release and return the slots whose time is over."""
+        self._now_ms = now_ms
+        self._turns = 0
         over = []
         while self._due and self._due[0][0] <= now_ms:
             _, user = heapq.heappop(self._due)
@@ -102,4 +157,16 @@ class Slots:
             if slot is not None and slot.until_ms <= now_ms:
                 self.release(user)
                 over.append(slot)
+        self._end_waiting()
         return over
+
+    def _end_waiting(self) -> None:
+        """Count the slots as unused that should be sessions by now; they weigh no more."""
+        while self._to_show and self._to_show[0][0] <= self._now_ms:
+            by_ms, user = heapq.heappop(self._to_show)
+            slot = self._by_user.get(user)
+            if slot is None or slot.planned or user in self._unused or slot.handed_out_at_ms + WEIGHS_MS > by_ms:
+                continue
+            self._unused.add(user)
+            if slot.weighs:
+                self._weights.give_up(slot)

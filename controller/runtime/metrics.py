@@ -51,6 +51,7 @@ class Limited(StrEnum):
     """The limit that a request exceeded; a label."""
 
     CLIENT = "client"
+    VISITOR = "visitor"
     CLUSTER = "cluster"
     ORDERS = "orders"
 
@@ -185,6 +186,7 @@ _SPECS = (
     metrics.CLUSTER_IMBALANCE,
     metrics.CLUSTER_OBSERVED,
     metrics.CLUSTER_SLOTS,
+    metrics.CLUSTER_SLOTS_UNUSED,
     metrics.CLUSTER_ODD_ROWS,
     metrics.TABLE_UNREAD,
     metrics.CLUSTER_DOUBTED,
@@ -200,6 +202,7 @@ def _samples(cluster: Cluster) -> Iterator[_Sample]:
     name, state, snapshot, stale = cluster.name, cluster.state, cluster.snapshot(), cluster.stale(time.monotonic())
     yield metrics.CLUSTER_OBSERVED, (name,), state.observed.observed_at_ms / 1000
     yield metrics.CLUSTER_SLOTS, (name,), len(state.decided.slots)
+    yield metrics.CLUSTER_SLOTS_UNUSED, (name,), state.decided.slots.unused
     yield metrics.CLUSTER_DATABASE_UP, (name,), state.observed.outage is None
     yield metrics.CLUSTER_OWNED, (name,), cluster.owned
     yield metrics.CLUSTER_BRAKED, (name,), bool(state.observed.health.brake)
@@ -229,7 +232,8 @@ def _samples(cluster: Cluster) -> Iterator[_Sample]:
         for code in state.observed.poll.doubts:
             yield metrics.CLUSTER_DOUBTED, (name, code.value), 1
     for ranked in snapshot.dialers:
-        yield from _dialer_samples(name, state.observed.dialers[ranked.server_ip], ranked, stale=stale)
+        planned = state.decided.slots.planned_on(ranked.server_ip)
+        yield from _dialer_samples(name, state.observed.dialers[ranked.server_ip], ranked, planned, stale=stale)
     for server_ip, health in state.observed.health.dialers.items():
         yield metrics.DIALER_DEATHS, (name, server_ip, _id_of(state, server_ip)), health.deaths
 
@@ -279,10 +283,11 @@ def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:
     return server_ip in state.decided.orders.drains or (health is not None and health.switched_off_since_ms is not None)
 
 
-def _places_free(ranked: RankedDialer) -> int:
+def _places_free(ranked: RankedDialer, planned: int) -> int:
+    """Return how many agents more a dialer takes; slots that anybody can make by a login form take no place."""
     if ranked.max_agents is None:
         return ranked.rooms_free
-    return min(ranked.rooms_free, max(0, ranked.max_agents - ranked.agents - ranked.slots))
+    return min(ranked.rooms_free, max(0, ranked.max_agents - ranked.agents - planned))
 
 
 def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
@@ -290,7 +295,9 @@ def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
     return "" if dialer is None else dialer.server_id
 
 
-def _dialer_samples(cluster: str, dialer: DialerReading, ranked: RankedDialer, *, stale: bool) -> Iterator[_Sample]:
+def _dialer_samples(
+    cluster: str, dialer: DialerReading, ranked: RankedDialer, planned: int, *, stale: bool
+) -> Iterator[_Sample]:
     labels = (cluster, dialer.server_ip, dialer.server_id)
     rank = 0 if stale or ranked.rank is None else ranked.rank
     for status in AgentStatus:
@@ -304,7 +311,7 @@ def _dialer_samples(cluster: str, dialer: DialerReading, ranked: RankedDialer, *
     yield metrics.DIALER_RANK, labels, rank
     yield metrics.DIALER_SLOTS, labels, ranked.slots
     yield metrics.DIALER_ROOMS_FREE, labels, ranked.rooms_free
-    yield metrics.DIALER_PLACES_FREE, labels, _places_free(ranked) if rank else 0
+    yield metrics.DIALER_PLACES_FREE, labels, _places_free(ranked, planned) if rank else 0
     heartbeat = dialer.heartbeat
     progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000

@@ -4,11 +4,12 @@ Everything is real but the cluster: MariaDB with VICIdial's tables, collectors, 
 temporary folder and in this process and its children, and leaves nothing behind.
 """
 
+import dataclasses
 import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -42,7 +43,14 @@ from stream.kafka.topics import create_topics
 
 CLUSTER = "demo"
 DATABASE = "asterisk"
-DIALERS, AGENTS = 6, 180
+FEW_AGENTS = 300
+"""Up to that many come in at the beginning, one after the other; more are there already, as in mid-shift."""
+LOGINS_PER_SECOND = 4.0
+"""Of these. Each sits for a while, leaves, and logs in again."""
+WRITES_PER_SECOND = 400.0
+"""Most heartbeats of screens. VICIdial's write one a second each, more than a laptop has to spare for it here."""
+ROOMS, PHONES = 249, 20
+"""Rooms of a dialer, and the most phones of an alias."""
 PARTITIONS = 4
 FRAME_SECONDS = 0.25
 PLAIN_SECONDS = 2.0
@@ -54,6 +62,9 @@ DEAD_SECONDS, BACK_SECONDS = 5.0, 24.0
 """How long it is dead at least, and how long before the end it is back: it must beat a while without a
 gap to be trusted again, and on a busy machine the first beats have gaps."""
 EVENTS_SHOWN = 10
+LINES_BESIDE = EVENTS_SHOWN + 8
+"""Lines of a terminal that the dialers leave free."""
+FEWEST_ROWS = 6
 
 HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
 """Agents in a hurry: a minute shows as much as a shift."""
@@ -67,6 +78,45 @@ class DemoError(HotdeskError):
     """The demonstration could not be set up."""
 
 
+class Size(NamedTuple):
+    """The size of the simulated cluster, and its seed."""
+
+    dialers: int
+    agents: int
+    seed: int
+
+    def plan(self) -> ClusterPlan:
+        """Return the cluster.
+
+        Raises:
+            DemoError: so many agents have no rooms.
+        """
+        # when one of them is dead, the others have rooms for its agents
+        most = ROOMS * (self.dialers - 1)
+        if self.agents > most:
+            raise DemoError(f"{self.dialers} dialers have rooms for {most} agents when one is dead: add dialers")
+        return ClusterPlan(
+            dialers=self.dialers,
+            agents=self.agents,
+            rooms=ROOMS,
+            phones_per_alias=min(self.dialers, PHONES),
+            seed=self.seed,
+        )
+
+    @property
+    def begins_mid_shift(self) -> bool:
+        """True if everybody is at work already."""
+        return self.agents > FEW_AGENTS
+
+    @property
+    def habits(self) -> Habits:
+        """Return how agents behave: in a hurry, but never more than a few logins a second."""
+        if not self.begins_mid_shift:
+            return HABITS
+        mean = self.agents / LOGINS_PER_SECOND
+        return dataclasses.replace(HABITS, session=(mean / 2, mean * 1.5))
+
+
 class _Event(NamedTuple):
     """An event of the demonstration."""
 
@@ -74,7 +124,7 @@ class _Event(NamedTuple):
     text: str
 
 
-def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> None:
+def run_demo(end: Asked, size: Size, *, seconds: float | None, kafka: bool) -> None:
     """Run the demonstration until `end` is requested or `seconds` are over.
 
     Raises:
@@ -82,7 +132,7 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
     """
     logs.configure(quiet=True)
     console = Console()
-    plan = ClusterPlan(dialers=DIALERS, agents=AGENTS, seed=seed)
+    plan = size.plan()
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotdesk-demo-")))
@@ -99,8 +149,15 @@ def run_demo(end: Asked, *, seconds: float | None, kafka: bool, seed: int) -> No
         service = stack.enter_context(Service(_wanted(database, log, sip_port)))
         picks = stack.enter_context(_Picks(service.url))
         cluster = SimulatedCluster(
-            lambda: database.connect(database=DATABASE), plan, picks, habits=HABITS, sip_port=sip_port
+            lambda: database.connect(database=DATABASE),
+            plan,
+            picks,
+            habits=size.habits,
+            refresh_seconds=max(1.0, size.agents / WRITES_PER_SECOND),
+            sip_port=sip_port,
         )
+        if size.begins_mid_shift:
+            cluster.begin_mid_shift()
         stack.enter_context(cluster)
         # until the first poll its page is none
         until_at = time.monotonic() + FIRST_POLL_SECONDS
@@ -305,19 +362,24 @@ class _Screen:
             self._console.print(shown(f"{event.at_seconds:5.1f} s  {event.text}"), soft_wrap=True)
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
-            order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranking.dialers if dialer.rank)
-            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}"), soft_wrap=True)
+            ranked = [dialer for dialer in ranking.dialers if dialer.rank]
+            order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranked[:FEWEST_ROWS])
+            more = f" and {len(ranked) - FEWEST_ROWS} more" if len(ranked) > FEWEST_ROWS else ""
+            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}{more}"), soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
         lines = [shown(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]
         here = shown(f"{at_seconds:5.1f} s  API: {self._picks.url}   Ctrl-C ends", "dim")
         if ranking is None:
             return Group(shown("waiting for the first poll …"), here)
-        rows = _ranking_table(ranking)
+        room = max(FEWEST_ROWS, self._console.height - LINES_BESIDE)
+        dialers = _most_telling(ranking.dialers, room)
+        rows = _ranking_table(dialers)
         imbalance = "-" if ranking.imbalance is None else f"{ranking.imbalance:.2f}"
         rows.caption = shown(
-            f"{self._cluster.logged_in} agents logged in; {self._picks.answered} picks, {self._picks.unanswered} left"
-            f" to VICIdial; imbalance {imbalance}; observed {ranking.age_ms} ms ago"
+            f"{len(dialers)} of {len(ranking.dialers)} dialers; {self._cluster.logged_in} agents logged in;"
+            f" {self._picks.answered} picks, {self._picks.unanswered} left to VICIdial; imbalance {imbalance};"
+            f" observed {ranking.age_ms} ms ago"
         )
         return Group(rows, *lines, here)
 
@@ -331,12 +393,18 @@ def _screen(console: Console, cluster: SimulatedCluster, picks: _Picks) -> Itera
         yield _Screen(console, live, cluster, picks)
 
 
-def _ranking_table(ranking: RankingAnswer) -> Table:
+def _most_telling(dialers: Sequence[RankedDialer], room: int) -> list[RankedDialer]:
+    """Return the dialers for so many rows: those that take no logins, then those with the best ranks."""
+    against = [each for each in dialers if each.rank is None][:room]
+    return [each for each in dialers if each.rank is not None][: room - len(against)] + against
+
+
+def _ranking_table(dialers: Sequence[RankedDialer]) -> Table:
     columns = ("next", "dialer", "state", "agents", "slots", "heartbeat", "why not")
     rows = table(*columns, numbers=("next", "agents", "slots", "heartbeat"), title="Which dialer now?")
     rows.title_justify = rows.caption_justify = "left"
     rows.columns[-1].min_width = 28
-    for dialer in ranking.dialers:
+    for dialer in dialers:
         stalled = dialer.heartbeat_stalled_seconds
         row(
             rows,

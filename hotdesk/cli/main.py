@@ -14,6 +14,7 @@ import cyclopts
 import msgspec
 import structlog
 from cyclopts import App, Group, Parameter
+from cyclopts.validators import Number
 
 from controller.api.schemas import AliasAnswer
 from controller.core.explanations import because
@@ -24,7 +25,7 @@ from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.decisions import decisions
-from hotdesk.cli.demo import run_demo
+from hotdesk.cli.demo import Size, run_demo
 from hotdesk.cli.replay import replay
 from hotdesk.cli.status import status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_csv, say_json, shown, table
@@ -312,10 +313,12 @@ def demo(
     seconds: Annotated[float | None, Parameter(help="End after this many seconds.")] = None,
     kafka: Annotated[bool, Parameter(negative="", help="Use a real Kafka broker, started for it.")] = False,
     seed: Annotated[int, Parameter(help="Seed of the simulated cluster.")] = 1,
+    dialers: Annotated[int, Parameter(help="Number of dialers.", validator=Number(gte=3, lte=100))] = 6,
+    agents: Annotated[int, Parameter(help="Number of agents.", validator=Number(gte=10, lte=5000))] = 180,
 ) -> None:
     """Run a demonstration on a simulated cluster with a private database; it leaves nothing behind."""
     with asked_to_end() as end:
-        run_demo(end, seconds=seconds, kafka=kafka, seed=seed)
+        run_demo(end, Size(dialers, agents, seed), seconds=seconds, kafka=kafka)
 
 
 def main() -> None:

@@ -90,7 +90,6 @@ def test_a_form_sent_again_gets_the_same_phone_and_holds_one_slot(office: Office
     user, alias, _ = _clusters(office, 1)
     shown = [office.web.log_in(user, alias, VD_pass="wrong") for _ in range(3)]
     assert len({each.phone_login for each in shown}) == 1
-    assert len({each.screen for each in shown}) == 3
     assert _slots(office) == 1
     assert office.hotdesk.http.delete(f"/v1/clusters/{CLUSTER}/picks/{user}").is_success
 

@@ -32,6 +32,8 @@ def floor(tmp_path: Path) -> Iterator[FedService]:
         token_file=tmp_path / "tokens",
         picks_per_second=SLOW,
         picks_at_once=3,
+        visitor_picks_per_second=SLOW,
+        visitor_picks_at_once=2,
         cluster_picks_per_second=SLOW,
         cluster_picks_at_once=5,
         orders_per_second=SLOW,
@@ -62,9 +64,44 @@ def test_a_client_and_a_cluster_have_so_many_picks(floor: FedService) -> None:
     assert [answer.status_code for answer in picks(floor, OTHER, range(10, 13))] == [201, 201, 429]
     assert floor.client.metric("hotdesk_rate_limited_total", limit="cluster") == 1
     assert floor.client.metric("hotdesk_cluster_slots") == 5
-    # readings, and giving a slot back, always pass
-    assert floor.http.delete(f"{PICKS}/1").status_code == 204
+    # readings always pass
     assert floor.client.ranking() is not None
+
+
+def test_giving_a_slot_back_costs_as_much_as_a_pick(floor: FedService) -> None:
+    (picked,) = picks(floor, WEB, range(1))
+    assert picked.status_code == 201
+    headers = {"authorization": f"Bearer {WEB}"}
+    assert [floor.http.delete(f"{PICKS}/{user}", headers=headers).status_code for user in range(3)] == [204, 204, 429]
+
+
+def visits(floor: FedService, visitors: str, *, no_user: bool = False) -> list[int]:
+    """Pick once for each of these visitors, and return the statuses."""
+    headers = {"authorization": f"Bearer {WEB}"}
+    bodies = [
+        {"user": f"{user}", "alias": "desk", "visitor": visitor * 16, "no_user": no_user}
+        for user, visitor in enumerate(visitors)
+    ]
+    return [floor.http.post(PICKS, json=body, headers=headers).status_code for body in bodies]
+
+
+def test_a_visitor_of_the_login_page_has_so_many_picks_and_the_web_server_serves_the_others(
+    floor: FedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert visits(floor, "aaaabb") == [201, 201, 429, 429, 201, 429], "the last one is the token's limit"
+    limited = {limit: floor.client.metric("hotdesk_rate_limited_total", limit=limit) for limit in ("visitor", "client")}
+    assert limited == {"visitor": 2, "client": 1}
+    said = [line for line in capsys.readouterr().out.splitlines() if "picks are refused: too many" in line]
+    assert len(said) == 2, "each limit is logged once"
+
+
+def test_made_up_names_use_up_nothing_of_what_agents_behind_the_same_address_need(
+    floor: FedService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("controller.api.picks.UNUSED_BORNE", -1)
+    assert visits(floor, "aaa", no_user=True) == [201, 201, 429]
+    assert visits(floor, "a") == [201]
+    assert capsys.readouterr().out.count("many login forms come to nothing") == 1
 
 
 def test_a_token_is_counted_where_slots_are_handed_out_too_whoever_says_that_it_was_passed_on(

@@ -86,8 +86,6 @@ def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None
         ({"moves_per_second": 0.4}, "moves_per_second"),
         ({"moves_of_a_user": 21}, "moves_of_a_user"),
         ({"wrapup_seconds": 1e9}, "wrapup_seconds"),
-        ({"mode": "act", "sip": False}, "nothing is probed"),
-        ({"mode": "act", "sip": False, "probes": {"10.0.0.1": {"sip": False}}}, "nothing is probed"),
         ({"maintenance": [{"start": "00:00", "minutes": 1440}]}, "maintenance covers all dialers at every time"),
         (
             {"maintenance": [{"start": "00:00", "minutes": 720}, {"start": "12:00", "minutes": 720}]},

@@ -3,7 +3,7 @@
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from hotdesk.bounded import CONNECTIONS, HEAD_BYTES, HEAD_LINES, OF_ADDRESS, PIPELINED, REQUEST_SECONDS
+from tests.support import floods
+from tests.support.floods import FLOODS, GET, PIECE, sent
 from tests.support.processes import Process, Start, until
 from tests.support.timing import on_this_machine
 
-PIECE = 64 * 1024
 MOST_MB = 150
-GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @pytest.fixture
@@ -29,11 +29,7 @@ def served(start: Start) -> Process:
 
 def connected(served: Process, host: str = "127.0.0.1") -> socket.socket:
     address = httpx.URL(served.client.url)
-    made = socket.socket()
-    made.settimeout(20)
-    made.bind((host, 0))
-    made.connect((address.host, address.port))
-    return made
+    return floods.connected(address.host, address.port or 0, host)
 
 
 def megabytes(served: Process) -> float:
@@ -42,48 +38,11 @@ def megabytes(served: Process) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def sent(connection: socket.socket, pieces: Iterator[bytes], most: int) -> int:
-    """Send until all is sent or the other side hangs up, and return how many bytes it took."""
-    count = 0
-    with suppress(OSError):
-        for piece in pieces:
-            connection.sendall(piece)
-            count += len(piece)
-            if count >= most:
-                break
-    return count
-
-
 def is_hung_up(connection: socket.socket) -> bool:
     with suppress(ConnectionError):
         while data := connection.recv(PIECE):
             assert b"503" not in data.split(b"\r\n", 1)[0], "a login hook would believe that hotdesk is down"
     return True
-
-
-def forever(piece: bytes) -> Callable[[], Iterator[bytes]]:
-    def again() -> Iterator[bytes]:
-        while True:
-            yield piece
-
-    return again
-
-
-FLOODS = {
-    "header lines": (GET, forever(b"a: b\r\n" * (PIECE // 6))),
-    "long headers": (GET, forever(b"a: " + b"b" * 4000 + b"\r\n")),
-    "a header without end": (GET + b"a: ", forever(b"b" * PIECE)),
-    "a long path": (b"GET /", forever(b"a" * PIECE)),
-    "pipelined requests": (b"", forever((GET + b"\r\n") * 1000)),
-    "trailers": (
-        b"POST /v1/clusters/west/picks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
-        forever(b"a: b\r\n" * (PIECE // 6)),
-    ),
-    "sizes of chunks": (
-        b"POST /v1/clusters/west/picks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        forever(b"1;" + b"x" * 1000 + b"\r\na\r\n"),
-    ),
-}
 
 
 def test_twenty_megabytes_of_anything_take_no_memory_and_hold_nobody_up(served: Process) -> None:

@@ -77,6 +77,11 @@ class Web:
         self.http = httpx.Client(base_url=url, timeout=10.0, trust_env=False)
         self._ini = ini
 
+    @property
+    def folder(self) -> Path:
+        """Where its settings are."""
+        return self._ini.parent
+
     def set_up(self, *urls: str, **settings: str | int) -> None:
         """Write the hook's settings."""
         lines = [f'urls = "{" ".join(urls)}"', f'cluster = "{settings.pop("cluster", CLUSTER)}"']

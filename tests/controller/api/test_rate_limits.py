@@ -5,7 +5,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.api.rate_limits import MOST_BUCKETS, PICKS, Bucket, Limit, Rate, spend
+from controller.api.rate_limits import CLUSTER_PICKS, MOST_BUCKETS, PICKS, VISITOR_PICKS, Bucket, Limit, Rate, spend
 
 GAPS = st.lists(st.floats(0, 10) | st.just(0.0), max_size=60)
 RATES = st.builds(Rate, per_second=st.floats(0.01, 100), at_once=st.integers(1, 20))
@@ -32,6 +32,24 @@ def test_who_comes_again_when_told_to_gets_a_place(rate: Rate, gaps: list[float]
         if seconds:
             bucket, seconds = spend(bucket, rate, now + seconds * 1.000001)
             assert not seconds
+
+
+def refused(rate: Rate, per_second: float, seconds: float) -> int:
+    """Return how many of a steady stream of requests are refused."""
+    limit = Limit(rate)
+    return sum(limit.spend("whoever", number / per_second) > 0 for number in range(round(per_second * seconds)))
+
+
+def test_a_shift_of_500_behind_one_address_passes_at_once_and_a_stranger_does_not() -> None:
+    assert refused(VISITOR_PICKS, per_second=500, seconds=1) == 0
+    assert refused(VISITOR_PICKS, per_second=500 / 60, seconds=60) == 0
+    passed = 30 * 600 - refused(VISITOR_PICKS, per_second=30, seconds=600)
+    assert passed <= VISITOR_PICKS.at_once + 600 * VISITOR_PICKS.per_second
+
+
+def test_web_servers_are_served_500_picks_a_second_for_as_long_as_they_ask() -> None:
+    for rate in (PICKS, CLUSTER_PICKS):
+        assert refused(rate, per_second=500, seconds=120) == 0
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:

@@ -1,5 +1,7 @@
 """The answer to a login: the same when asked again, spread over a herd, and never beyond what a dialer takes."""
 
+from collections import Counter
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, 
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from controller.core.weights import SHARE_OF_VISITOR, WEIGHS_MS
 from messages.codes import NoPick, NoRelogin
 from messages.records import (
     DialerHealth,
@@ -277,7 +280,9 @@ def test_a_herd_evens_out_what_was_uneven(before: list[int], logins: int) -> Non
     st.integers(0, 90),
 )
 @settings(max_examples=50)
-def test_a_herd_never_takes_more_than_there_is(dialers: list[tuple[int, int]], most: int, logins: int) -> None:
+def test_a_herd_takes_no_more_than_there_is_while_there_is_any(
+    dialers: list[tuple[int, int]], most: int, logins: int
+) -> None:
     state = desk_state(
         *(dialer(ip, agents, rooms_free=rooms) for ip, (agents, rooms) in zip(IPS, dialers, strict=True))
     )
@@ -286,8 +291,12 @@ def test_a_herd_never_takes_more_than_there_is(dialers: list[tuple[int, int]], m
     answers = [pick(state, policy, PickRequest(str(user), "desk"), "me") for user in range(logins)]
 
     slots = _slots_by_server(state)
+    assert all(slots[ip] == 0 for ip in IPS if not capacity[ip])
+    assert sum(isinstance(answer, Picked) for answer in answers) == (logins if any(capacity.values()) else 0)
+    if logins > sum(capacity.values()):
+        assert all(slots[ip] >= capacity[ip] for ip in IPS)
+        return
     assert all(slots[ip] <= capacity[ip] for ip in IPS)
-    assert sum(isinstance(answer, Picked) for answer in answers) == min(logins, sum(capacity.values()))
     loads = {ip: agents + slots[ip] for ip, (agents, _) in zip(IPS, dialers, strict=True)}
     with_room = [loads[ip] for ip in IPS if slots[ip] < capacity[ip]]
     assert all(loads[ip] <= least + 1 for ip in IPS if slots[ip] for least in with_room)
@@ -304,7 +313,7 @@ class Picking(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = Policy(max_agents=4, slot_seconds=2)
+        self.policy = Policy(max_agents=4, slot_seconds=8)
         self.sequence = 1
         self.now_ms = NOW_MS
         self.number = 0
@@ -322,6 +331,11 @@ class Picking(RuleBasedStateMachine):
         room = {each.server_ip for each in rank_dialers(self.state, self.policy) if each.rank is not None}
         held = self.state.decided.slots.of(user)
         answer = pick(self.state, self.policy, PickRequest(user, typed, campaign), "me")
+        if held is not None and held.planned:
+            after = self.state.decided.slots.of(user)
+            assert after is not None
+            assert after.planned
+            return
         if isinstance(answer, Refused):
             kept = held if held is not None and held.alias_id.lower() != typed.lower() else None
             assert self.state.decided.slots.of(user) == kept
@@ -334,9 +348,13 @@ class Picking(RuleBasedStateMachine):
     def releases(self, user: str) -> None:
         self.state.decided.slots.release(user)
 
-    @rule(user=USERS, server_ip=st.sampled_from(SERVERS))
-    def hears_of_a_slot(self, user: str, server_ip: str) -> None:
-        self.state.decided.slots.add(slot(user, server_ip, until_ms=self.now_ms + 1500))
+    @rule(user=USERS, server_ip=st.sampled_from(SERVERS), planned=st.booleans(), visitor=st.sampled_from(["", "a"]))
+    def hears_of_a_slot(self, user: str, server_ip: str, visitor: str, *, planned: bool) -> None:
+        heard = slot(user, server_ip, until_ms=self.now_ms + 7000)
+        at_ms = self.now_ms
+        self.state.decided.slots.add(
+            msgspec.structs.replace(heard, handed_out_at_ms=at_ms, planned=planned, visitor=visitor)
+        )
 
     @rule(
         agents=st.tuples(*[st.integers(0, 5)] * 3),
@@ -354,7 +372,7 @@ class Picking(RuleBasedStateMachine):
         new_row: bool,
     ) -> None:
         self.sequence += 1
-        self.now_ms += 500
+        self.now_ms += 1500
         self.number += new_row
         waited_for = {
             user for user in logged_in if (held := self.state.decided.slots.of(user)) and held.replaces != self.number
@@ -376,10 +394,27 @@ class Picking(RuleBasedStateMachine):
         assert len(slots) == len(held) == len({each.user.lower() for each in held})
         for ip in SERVERS:
             assert slots.on(ip) == sum(each.server_ip == ip for each in held)
+            planned = [each for each in held if each.planned and each.server_ip == ip]
+            assert slots.planned_on(ip) == len(planned)
             for campaign in "aAb":
-                assert slots.of_campaign(ip, campaign) == sum(
-                    each.server_ip == ip and each.campaign_id.lower() == campaign.lower() for each in held
+                assert slots.planned_of_campaign(ip, campaign) == sum(
+                    each.campaign_id.lower() == campaign.lower() for each in planned
                 )
+            for visitor in ("", "a"):
+                fresh = Counter(
+                    each.visitor
+                    for each in held
+                    if each.weighs
+                    and not each.planned
+                    and each.server_ip == ip
+                    and each.handed_out_at_ms + WEIGHS_MS > self.now_ms
+                )
+                own = fresh.pop(visitor, 0)
+                shares = sum(min(count, SHARE_OF_VISITOR) for count in fresh.values())
+                assert slots.weight_on(ip, visitor) == len(planned) + own + shares
+        assert slots.unused == sum(
+            not each.planned and each.handed_out_at_ms + WEIGHS_MS <= self.now_ms for each in held
+        )
 
 
 TestPicking = Picking.TestCase

@@ -18,6 +18,7 @@ from messages.records import (
     Grouping,
     Heartbeat,
     Ineligible,
+    LoginSlot,
     Phone,
     RankedDialer,
 )
@@ -150,28 +151,32 @@ def test_agents_of_every_status_count_and_remote_ones_do_not() -> None:
     assert _standing(folded(poll(every)), ONE).agents == len(AgentStatus)
 
 
+def _planned(user: str, campaign_id: str = "") -> LoginSlot:
+    return msgspec.structs.replace(slot(user, ONE), planned=True, campaign_id=campaign_id)
+
+
 def test_slots_count_as_agents() -> None:
     state = desk_state(dialer(ONE, 1), dialer(TWO, 2))
     for user in ("1001", "1002"):
         state.decided.slots.add(slot(user, ONE))
     assert _order(state) == ["p2", "p1"]
     standing = _standing(state, ONE)
-    assert (standing.agents, standing.slots, standing.load, standing.rooms_free) == (1, 2, 3, 498)
+    assert (standing.agents, standing.slots, standing.load, standing.rooms_free) == (1, 2, 3, 500)
 
 
-def test_slots_take_rooms() -> None:
+def test_slots_of_moves_take_rooms() -> None:
     state = desk_state(dialer(ONE, rooms_free=2))
-    state.decided.slots.add(slot("1001", ONE))
-    assert _standing(state, ONE).ineligible_because == ()
-    state.decided.slots.add(slot("1002", ONE))
+    state.decided.slots.add(_planned("1001"))
+    assert (_standing(state, ONE).ineligible_because, _standing(state, ONE).rooms_free) == ((), 1)
+    state.decided.slots.add(_planned("1002"))
     assert _standing(state, ONE).ineligible_because == (Ineligible.NO_ROOM,)
 
 
-def test_max_agents_counts_agents_and_slots() -> None:
+def test_max_agents_counts_agents_and_slots_of_moves() -> None:
     policy = Policy(max_agents=9, max_agents_of={ONE: 3})
     state = desk_state(dialer(ONE, 2), dialer(TWO, 8))
     assert _order(state, policy=policy) == ["p1", "p2"]
-    state.decided.slots.add(slot("1001", ONE))
+    state.decided.slots.add(_planned("1001"))
     assert _standing(state, ONE, policy).ineligible_because == (Ineligible.FULL,)
     assert _standing(state, ONE, policy).max_agents == 3
     assert _standing(state, TWO, policy).max_agents == 9
@@ -278,18 +283,26 @@ def test_an_agent_counts_for_the_campaign_in_whatever_case_its_id_was_written() 
 
 
 @pytest.mark.parametrize("spelled", ["SALES", "sales"])
-def test_a_slot_counts_as_an_agent_of_its_campaign(spelled: str) -> None:
-    """Or the first herd of a shift, that has no agents to group with yet, would not be grouped at all."""
+def test_a_slot_of_a_move_counts_as_an_agent_of_its_campaign(spelled: str) -> None:
     state = _grouped(Grouping.ONE_SERVER_ONLY, 0, 0, 0)
-    state.decided.slots.add(msgspec.structs.replace(slot("1001", ONE), campaign_id=spelled))
+    state.decided.slots.add(_planned("1001", campaign_id=spelled))
     ranking = _rank(state, campaign_id="Sales")
     assert (ranking.phones[0].phone_login, ranking.forced_by) == ("p1", Grouping.ONE_SERVER_ONLY)
 
 
-def test_slots_fill_a_cascade() -> None:
+@pytest.mark.parametrize("grouping", [Grouping.ONE_SERVER_ONLY, Grouping.CASCADING])
+def test_the_first_herd_of_a_grouped_campaign_stays_together(grouping: Grouping) -> None:
+    state = _grouped(grouping, 0, 0, 0)
+    first = _order(state, "SALES")[0]
+    for number in range(3):
+        state.decided.slots.add(msgspec.structs.replace(slot(str(number), THREE), campaign_id="SALES"))
+    assert _order(state, "SALES")[0] == first
+
+
+def test_slots_of_moves_fill_a_cascade() -> None:
     state = _grouped(Grouping.CASCADING, 2, 1, 0, limit=3)
     assert _order(state, "SALES")[0] == "p1"
-    state.decided.slots.add(msgspec.structs.replace(slot("1001", ONE), campaign_id="SALES"))
+    state.decided.slots.add(_planned("1001", campaign_id="SALES"))
     assert _order(state, "SALES")[0] == "p2"
 
 

@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 import httpx
 import pytest
 
+from tests.support.commands import Command
 from tests.support.processes import Process, Start, until
 from tests.support.timing import on_this_machine
 
@@ -78,3 +79,9 @@ def test_a_demonstration_without_kafkas_jars_says_what_to_do(start: Start, tempo
     assert "make demo-kafka" in line
     assert list(temporary.iterdir()) == []
     assert processes_naming(temporary) == set()
+
+
+def test_a_demonstration_is_refused_where_its_agents_would_have_no_rooms(command: Command) -> None:
+    outcome = command("demo", "--dialers", "3", "--agents", "600")
+    assert outcome.code == 1
+    assert "rooms for 498 agents when one is dead: add dialers" in outcome.errors

@@ -106,6 +106,13 @@ def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> 
 _close = Observed._close
 
 
+def _as_if_all_were_of_moves(self: Slots) -> Slots:
+    other = Slots()
+    for slot in self:
+        other.add(msgspec.structs.replace(slot, planned=True))
+    return other
+
+
 def _plan_a_move_as_the_first(self: Moves, incident: str, session: Any, *target: Any, why: str) -> Any:
     """Plan a move, and forget its slot before the next one of the same poll."""
     move = _plan_move(self, incident, session, *target, why=why)
@@ -323,7 +330,7 @@ def _mutant(name: str, shown_by: int | str, place: Any, attribute: str, instead:
 
 
 MUTANTS = (
-    _mutant("slots do not count", 3, Slots, "on", _always(0)),
+    _mutant("slots of moves do not count", 328, Slots, "planned_on", _always(0)),
     _mutant(
         "a mover's slot does not count for the next mover",
         "room_for_some",
@@ -428,7 +435,7 @@ MUTANTS = (
         ),
         shown_by="without_the_hook",
     ),
-    _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", Slots.copy),
+    _mutant("slots of visitors close dialers", "typed_names", Slots, "planned", _as_if_all_were_of_moves),
     _mutant(
         "a fence that an earlier owner may have taken is no longer hotdesk's",
         "fence_of_an_earlier_owner",

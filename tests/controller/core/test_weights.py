@@ -1,0 +1,209 @@
+"""What forms that anybody can send may do to where agents log in: keep a herd apart for moments, and nothing else."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from controller.core.picks import Picked, PickRequest, pick
+from controller.core.policy import Policy
+from controller.core.ranking import rank_dialers
+from controller.core.state import ClusterState
+from controller.core.weights import SHARE_OF_VISITOR, UNUSED_BORNE, WEIGHS_MS
+from messages.records import DialerReading, Grouping
+from tests.support.builders import (
+    NOW_MS,
+    ONE,
+    PLAIN,
+    THREE,
+    TWO,
+    alias,
+    alive,
+    campaign,
+    desk_state,
+    dialer,
+    folded,
+    phone,
+    poll,
+    session,
+)
+
+FOUR = "10.0.0.4"
+ALL = (ONE, TWO, THREE, FOUR)
+OFFICE, STRANGER = "0ff1ce0000000000", "badbadbadbadbad0"
+
+
+def _cluster(grouping: Grouping = Grouping.DISABLED) -> ClusterState:
+    return folded(
+        campaign("SALES", grouping),
+        *(phone(f"p{number}", ip) for number, ip in enumerate(ALL, start=1)),
+        alias("desk", "p1", "p2", "p3", "p4"),
+        alias("narrow", "p1", "p2", "p3"),
+        poll(*map(dialer, ALL)),
+    )
+
+
+def _form(state: ClusterState, user: str, typed: str = "desk", visitor: str = OFFICE, screen: str = "") -> str:
+    """Send a login form, and return the dialer that was picked. VICIdial has no user called nobody."""
+    request = PickRequest(user, typed, "SALES", screen, visitor, no_user=user.startswith("nobody"))
+    picked = pick(state, PLAIN, request, "me")
+    assert isinstance(picked, Picked), picked
+    return picked.slot.server_ip
+
+
+def _logins(state: ClusterState, visitor: str = OFFICE) -> Counter[str]:
+    """Log thirty agents in between two polls, and return where they land."""
+    return Counter(_form(state, f"agent{number}", visitor=visitor) for number in range(30))
+
+
+def _later(state: ClusterState, ms: int, *readings: DialerReading) -> None:
+    dialers = readings or tuple(dialer(ip, heartbeat=alive(NOW_MS + ms)) for ip in ALL)
+    state.fold(poll(*dialers, sequence=ms, at_ms=NOW_MS + ms))
+
+
+def _steered(landed: Counter[str]) -> int:
+    """Return how many of the logins landed on a dialer beyond its fair share."""
+    return sum(max(0, count - 8) for count in landed.values())
+
+
+@pytest.mark.parametrize(
+    ("user", "typed"),
+    [("idle{}", "p{}"), ("idle{}", "p{},p{}"), ("nobody{}", "narrow")],
+    ids=["one phone", "a list of phones", "no such user"],
+)
+def test_whoever_chooses_the_dialer_or_is_no_user_steers_no_login(user: str, typed: str) -> None:
+    """Though all come from one address."""
+    state = _cluster()
+    for number in range(240):
+        _form(state, user.format(number), typed.format(number % 3 + 1, (number + 1) % 3 + 1))
+    assert _steered(_logins(state)) == 0
+
+
+def test_one_visitor_steers_no_more_than_a_few_logins_of_others() -> None:
+    state = _cluster()
+    for number in range(240):
+        _form(state, f"idle{number}", "narrow", visitor=STRANGER)
+    assert _steered(_logins(state)) <= SHARE_OF_VISITOR
+
+
+def test_a_visitor_whose_forms_come_to_nothing_weighs_no_more() -> None:
+    state = _cluster()
+    for number in range(UNUSED_BORNE + 1):
+        _form(state, f"idle{number}", "narrow", visitor=STRANGER)
+    _later(state, WEIGHS_MS)
+    for number in range(100, 200):
+        _form(state, f"idle{number}", "narrow", visitor=STRANGER)
+    assert [state.decided.slots.weight_on(ip, STRANGER) for ip in ALL] == [0, 0, 0, 0]
+    # and once its slots have ended it begins anew
+    _later(state, WEIGHS_MS + 30_000)
+    _form(state, "idle1", "narrow", visitor=STRANGER)
+    assert sum(state.decided.slots.weight_on(ip, STRANGER) for ip in ALL) == 1
+
+
+def test_the_logins_of_an_office_from_which_a_stranger_sends_forms_too_take_turns() -> None:
+    state = _cluster()
+    for number in range(60):
+        _form(state, f"idle{number}", "narrow")
+    _later(state, WEIGHS_MS)
+    landed: Counter[str] = Counter()
+    for number in range(30):
+        _form(state, f"more{number}", "narrow")
+        landed[_form(state, f"agent{number}")] += 1
+    assert _steered(landed) <= 2, landed
+
+
+def test_agents_who_log_in_over_their_own_sessions_take_turns() -> None:
+    state = _cluster()
+    for number in range(30):
+        state.fold(session(f"agent{number}", ONE, number=number, sequence=500))
+    beats = alive(NOW_MS + 500)
+    _later(state, 500, *(dialer(ip, 7, heartbeat=beats) for ip in ALL))
+    assert _steered(_logins(state)) == 0
+    # and one that has fewer agents by far is the next login's all the same
+    _later(state, 1000, *(dialer(ip, 3 if ip == TWO else 7, heartbeat=beats) for ip in ALL))
+    assert _form(state, "agent31") == TWO
+
+
+def test_forms_sent_again_and_again_weigh_for_the_time_of_one_login() -> None:
+    state = _cluster()
+    _form(state, "idle", "desk")
+    for ms in range(1000, 30_000, 1000):
+        _later(state, ms)
+        _form(state, "idle", ("desk", "narrow")[ms // 1000 % 2])
+        weight = sum(state.decided.slots.weight_on(ip, OFFICE) for ip in ALL)
+        assert weight == (ms < WEIGHS_MS), ms
+
+
+def test_who_is_logged_in_already_counts_once() -> None:
+    state = _cluster()
+    state.fold(session("1001", ONE, number=7, sequence=2))
+    _later(state, 500, dialer(ONE, 1), dialer(TWO), dialer(THREE), dialer(FOUR))
+    for screen in "abc":
+        _form(state, "1001", screen=screen * 64, visitor=STRANGER)
+    assert [state.decided.slots.weight_on(ip, STRANGER) for ip in ALL] == [0, 0, 0, 0]
+
+
+def test_no_number_of_forms_closes_a_dialer() -> None:
+    policy = Policy(max_agents=5)
+    state = desk_state(dialer(ONE, rooms_free=3), dialer(TWO, rooms_free=3))
+    for number in range(100):
+        _form(state, f"idle{number}", ("desk", "p1")[number % 2], visitor=str(number % 9))
+    assert all(each.rank is not None for each in rank_dialers(state, policy))
+
+
+def test_a_dialer_that_forms_would_fill_comes_last() -> None:
+    state = desk_state(dialer(ONE, 1, rooms_free=2), dialer(TWO, 9))
+    assert [_form(state, f"agent{number}") for number in range(4)] == [ONE, ONE, TWO, TWO]
+
+
+@pytest.mark.parametrize("grouping", [Grouping.ONE_SERVER_ONLY, Grouping.CASCADING])
+def test_no_form_decides_where_a_campaign_goes(grouping: Grouping) -> None:
+    state = _cluster(grouping)
+    quiet = _form(state, "agent0")
+    for number in range(3):
+        _form(state, f"idle{number}", "p1", visitor=STRANGER)
+        _form(state, f"more{number}", "narrow", visitor=STRANGER)
+    assert {_form(state, f"agent{number}") for number in range(1, 5)} == {quiet}
+
+
+def test_a_form_in_an_agents_name_does_not_say_where_that_agent_logs_in() -> None:
+    """Nor one of earlier, when another dialer had the fewest agents."""
+    state = _cluster()
+    for number in range(30):
+        _form(state, f"agent{number}", "p1", visitor=STRANGER)
+        _form(state, f"agent{number}", "desk", visitor=STRANGER)
+    assert _steered(_logins(state)) == 0
+    other = desk_state(dialer(ONE), dialer(TWO, 9))
+    assert _form(other, "1001") == ONE
+    beats = alive(NOW_MS + WEIGHS_MS)
+    _later(other, WEIGHS_MS, dialer(ONE, 20, heartbeat=beats), dialer(TWO, 9, heartbeat=beats))
+    assert _form(other, "1001") == TWO
+
+
+def test_no_visitor_takes_the_claim_of_another_away() -> None:
+    state = _cluster()
+    _form(state, "1001", screen="a" * 64)
+    for number in range(500):
+        _form(state, "1001", screen=f"{number:064x}", visitor=STRANGER)
+    held = state.decided.slots.of("1001")
+    assert held is not None
+    assert "a" * 64 in {each.screen for each in held.claims}
+
+
+def test_offices_of_many_visitors_spread_as_one_does() -> None:
+    state = _cluster()
+    landed = Counter(_form(state, f"agent{number}", visitor=str(number)) for number in range(30))
+    assert _steered(landed) == 0
+
+
+def test_a_slot_says_what_it_weighs_to_whoever_reads_the_log() -> None:
+    state = _cluster()
+    _form(state, "1001", visitor=STRANGER)
+    _form(state, "1002", "p1", visitor=STRANGER)
+    held = {each.user: (each.visitor, each.weighs) for each in state.decided.slots}
+    assert held == {"1001": (STRANGER, True), "1002": (STRANGER, False)}
+    again = _cluster()
+    for each in state.decided.slots:
+        again.decided.slots.add(msgspec.structs.replace(each))
+    for ip in ALL:
+        assert again.decided.slots.weight_on(ip, "") == state.decided.slots.weight_on(ip, "")

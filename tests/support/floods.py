@@ -1,0 +1,54 @@
+"""Floods: what a client may send for ever before it has shown a token, and connections without end."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+PIECE = 64 * 1024
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+def connected(host: str, port: int, source: str = "127.0.0.1") -> socket.socket:
+    """Return a connection from this address."""
+    made = socket.socket()
+    made.settimeout(20)
+    made.bind((source, 0))
+    made.connect((host, port))
+    return made
+
+
+def sent(connection: socket.socket, pieces: Iterator[bytes], most: int) -> int:
+    """Send until all is sent or the other side hangs up, and return how many bytes it took."""
+    count = 0
+    with suppress(OSError):
+        for piece in pieces:
+            connection.sendall(piece)
+            count += len(piece)
+            if count >= most:
+                break
+    return count
+
+
+def forever(piece: bytes) -> Callable[[], Iterator[bytes]]:
+    def again() -> Iterator[bytes]:
+        while True:
+            yield piece
+
+    return again
+
+
+FLOODS = {
+    "header lines": (GET, forever(b"a: b\r\n" * (PIECE // 6))),
+    "long headers": (GET, forever(b"a: " + b"b" * 4000 + b"\r\n")),
+    "a header without end": (GET + b"a: ", forever(b"b" * PIECE)),
+    "a long path": (b"GET /", forever(b"a" * PIECE)),
+    "pipelined requests": (b"", forever((GET + b"\r\n") * 1000)),
+    "trailers": (
+        b"POST /v1/clusters/west/picks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        forever(b"a: b\r\n" * (PIECE // 6)),
+    ),
+    "sizes of chunks": (
+        b"POST /v1/clusters/west/picks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        forever(b"1;" + b"x" * 1000 + b"\r\na\r\n"),
+    ),
+}
