@@ -157,11 +157,13 @@ if (!function_exists('hotdesk_log_in')) {
         $put = function ($found) use ($typed) {
             return $found[1] . $typed;
         };
-        $page = preg_replace_callback('/<input\b[^>]*>/i', function ($found) use ($phone, $put) {
+        $forms = preg_replace_callback('/<input\b[^>]*>/i', function ($found) use ($phone, $put) {
             return preg_match('/\bname\s*=\s*["\']?phone_login\b/i', $found[0])
                 ? preg_replace_callback("/(\bvalue\s*=\s*[\"']?)$phone/i", $put, $found[0]) : $found[0];
         }, $page);
-        return preg_replace_callback("/([?&;](?:phone_login|pl)=)$phone/", $put, $page);
+        $links = preg_replace_callback("/([?&;](?:phone_login|pl)=)$phone/", $put, (string)$forms);
+        // A page that PHP's expressions cannot read is better shown than blank.
+        return is_string($forms) && is_string($links) ? $links : $page;
     }
 
     /** Returns the order for a new login of this screen; null: there is none; false: hotdesk did not answer. */

@@ -216,8 +216,20 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
                 return NoRelogin.NOT_YET
             if move is not None and not (move.stage is ReloginStage.SENT or move.answer):
                 return NoRelogin.NONE  # it ended before a logout was sent: hotdesk did not end it
-            return slot
+            alias_id = _alias_of_screen(state, slot, screen)
+            return slot if alias_id == slot.alias_id else msgspec.structs.replace(slot, alias_id=alias_id)
     return NoRelogin.NONE
+
+
+def _alias_of_screen(state: ClusterState, slot: LoginSlot, screen: str) -> str:
+    """Return the alias that a screen logs in again with: what was typed there, unless that was a single phone.
+
+    A form of somebody else's in the agent's name, with a wider alias, may have the login counted as that one's.
+    """
+    for claim in () if slot.login is None else slot.login.claims:
+        if claim.screen == screen and len(resolve(state.observed, claim.alias_id)) > 1:
+            return claim.alias_id
+    return slot.alias_id
 
 
 def _moved_screens(slot: LoginSlot) -> frozenset[str]:

@@ -5,12 +5,12 @@ from collections import Counter
 import msgspec
 import pytest
 
-from controller.core.picks import Picked, PickRequest, pick
+from controller.core.picks import Picked, PickRequest, answer_relogin, pick
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from controller.core.weights import SHARE_OF_VISITOR, UNUSED_BORNE, WEIGHS_MS
-from messages.records import DialerReading, Grouping
+from messages.records import DialerReading, Grouping, LoginClaim, LoginSlot
 from tests.support.builders import (
     NOW_MS,
     ONE,
@@ -26,6 +26,7 @@ from tests.support.builders import (
     phone,
     poll,
     session,
+    slot,
 )
 
 FOUR = "10.0.0.4"
@@ -207,3 +208,21 @@ def test_a_slot_says_what_it_weighs_to_whoever_reads_the_log() -> None:
         again.decided.slots.add(msgspec.structs.replace(each))
     for ip in ALL:
         assert again.decided.slots.weight_on(ip, "") == state.decided.slots.weight_on(ip, "")
+
+
+def test_a_screen_logs_in_again_with_what_was_typed_there() -> None:
+    """Though a visitor's form, with an alias of more phones, has the login counted as that one's."""
+    state = _cluster()
+    mine, theirs, single = "a" * 64, "b" * 64, "c" * 64
+    claims = tuple(
+        LoginClaim(alias_id=alias_id, phone_login="p1", server_ip=ONE, screen=screen)
+        for alias_id, screen in (("narrow", mine), ("desk", theirs), ("p1", single))
+    )
+    login = msgspec.structs.replace(slot("1001"), used_by=7, claims=claims)
+    state.decided.reserve(msgspec.structs.replace(slot("1001", TWO), planned=True, login=login))
+    told = {screen: answer_relogin(state, screen) for screen in (mine, theirs, single)}
+    assert {screen: each.alias_id for screen, each in told.items() if isinstance(each, LoginSlot)} == {
+        mine: "narrow",
+        theirs: "desk",
+        single: "desk",
+    }
