@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from controller.api.owner_client import FORWARDED
+from controller.api.rate_limits import Rate
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -24,8 +25,9 @@ PAUSE = f"/v1/clusters/{CLUSTER}/pause"
 
 
 @pytest.fixture
-def floor(tmp_path: Path) -> Iterator[FedService]:
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FedService]:
     """Yield a process that asks for tokens, and whose limits are soon reached."""
+    monkeypatch.setattr("controller.api.rate_limits.RELOGINS", Rate(SLOW, 2))
     secret_file(tmp_path / "tokens", f"pick {WEB}\npick {OTHER}\nadmin {ADMIN}\n")
     api = ApiOptions(
         port=0,
@@ -66,6 +68,13 @@ def test_a_client_and_a_cluster_have_so_many_picks(floor: FedService) -> None:
     assert floor.client.metric("hotdesk_cluster_slots") == 5
     # readings always pass
     assert floor.client.ranking() is not None
+
+
+def test_whoever_guesses_screens_is_limited_and_others_are_not(floor: FedService) -> None:
+    headers = {"authorization": f"Bearer {WEB}"}
+    bodies = [{"screen": f"{number:032x}", "visitor": visitor * 16} for number, visitor in enumerate("aaab")]
+    path = f"/v1/clusters/{CLUSTER}/relogins"
+    assert [floor.http.post(path, json=body, headers=headers).status_code for body in bodies] == [404, 404, 429, 404]
 
 
 def test_giving_a_slot_back_costs_as_much_as_a_pick(floor: FedService) -> None:
