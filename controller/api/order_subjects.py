@@ -107,7 +107,8 @@ def key_to_take_back(cluster: Cluster, kind: str, subject: str) -> Key:
 
 def no_such_order(cluster: Cluster, kind: str, subject: str) -> ProblemDetailsException:
     """Return the refusal to take back an order that does not stand."""
-    of_kind = [each.name for each in cluster.state.decided.orders.standing if each.kind == kind]
+    standing = cluster.state.decided.orders.standing
+    of_kind = [name_of(cluster.state, each.name) for each in standing if each.kind == kind]
     name = f" of {name_of(cluster.state, subject)}" if subject else ""
     there = f"; there is one of {', '.join(sorted(of_kind))}" if any(of_kind) else ""
     planned = ""

@@ -382,14 +382,27 @@ def _doubt_words(state: ClusterState, *, stale: bool) -> str:
         return f"Nothing is known: {why_unknown(state)}. VICIdial chooses where agents log in."
     if state.observed.outage is not None:
         return f"The database cannot be read: {state.observed.outage.why}. No agent is moved for that."
-    if state.decided.orders.pause is not None:
-        return f"Suspended by {state.decided.orders.pause.by}{_why(state.decided.orders.pause.why)}."
+    if state.observed.poll is not None and (none := no_dialer_words(state)):
+        return none
+    return _withheld_words(state)
+
+
+def _withheld_words(state: ClusterState) -> str:
+    """Return why no agent is moved although the view is fresh and there are dialers; empty: no such reason."""
+    pause = state.decided.orders.pause
+    if pause is not None:
+        dead = [f" {name_of(state, ip)} is down." for ip in sorted(_down(state))]
+        return f"Suspended by {pause.by}{_why(pause.why)}.{''.join(dead)}"
     doubt = collectors_doubt(state.observed) or state.observed.health.brake
     if doubt:
         return f"No agent is moved: {doubt}."
     if is_unjudged(state):
         return "No controller decides: the dialers have no recent verdict, and no agent is moved."
     return ""
+
+
+def _down(state: ClusterState) -> list[ServerIp]:
+    return [ip for ip, each in state.observed.health.dialers.items() if each.state is DialerState.DOWN]
 
 
 def no_dialer_words(state: ClusterState) -> str:
@@ -412,8 +425,6 @@ def _all(dialers: int) -> str:
 
 
 def _dialers_words(state: ClusterState) -> str:
-    if none := no_dialer_words(state):
-        return none
     troubled = [
         f"{name_of(state, ip)} is {each.state}"
         for ip, each in sorted(state.observed.health.dialers.items())

@@ -28,8 +28,8 @@ from messages.words import sentence
 
 LISTED_AT_MOST = 10
 """Agents that are named in one message."""
-AGAIN_SECONDS = 60.0
-"""A message that no try could send is due again after this time."""
+AGAIN_SECONDS, MOST_AGAIN_SECONDS = 60.0, 600.0
+"""A message that no try could send is due again after this time, which doubles with each failure."""
 
 
 class Event(StrEnum):
@@ -213,6 +213,8 @@ class Announcer:
         """By condition and value (None: gone): since when, on the process's monotonic clock."""
         self._not_before: dict[str, float] = {}
         """By recipient and condition: what is on its way, or could not be sent, and when it may be due again."""
+        self._failures: dict[str, int] = {}
+        """The same: how often it could not be sent, one time after the other."""
 
     def due(
         self,
@@ -255,10 +257,12 @@ class Announcer:
     def sent(self, message: Message) -> None:
         """Record that a message was sent."""
         self._not_before.pop(message.name, None)
+        self._failures.pop(message.name, None)
 
     def failed(self, message: Message, now: float) -> None:
         """Record that a message could not be sent: it is due again after a while, if it still is."""
-        self._not_before[message.name] = now + AGAIN_SECONDS
+        failures = self._failures[message.name] = self._failures.get(message.name, 0) + 1
+        self._not_before[message.name] = now + min(MOST_AGAIN_SECONDS, AGAIN_SECONDS * 2 ** (failures - 1))
 
     def _note(self, there: Mapping[str, Condition], told: set[str], now: float) -> None:
         present: list[tuple[str, str | None]] = [(each.name, each.value) for each in there.values()]

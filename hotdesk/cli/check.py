@@ -223,6 +223,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                     remedy="MariaDB 10.1, MySQL 5.7.8 and newer keep one: upgrade when you can",
                 )
             dialers = yield from _check_dialers(subject, database)
+            yield from _check_names(subject, settings, dialers)
         yield from _check_ways(subject, settings)
         if settings.mode == "act":
             yield from _check_actuators(subject, settings)
@@ -387,6 +388,26 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Findin
             remedy="hotdesk works without it; mend it in VICIdial's admin pages",
         )
     return [dialer for dialer in poll.dialers if dialer.asterisk]
+
+
+def _check_names(subject: str, settings: ClusterSettings, dialers: list[DialerReading]) -> Iterator[Finding]:
+    """Report dialers that the settings name and VICIdial does not have: what they say takes no effect."""
+    addresses = {each.server_ip for each in dialers}
+    names = {each.server_id.lower(): each.server_ip for each in dialers if each.server_id}
+    of_windows = [ip for each in settings.maintenance for ip in each.dialers]
+    for setting, named in (
+        ("probes", settings.probes),
+        ("max_agents_of", settings.max_agents_of),
+        ("maintenance", of_windows),
+    ):
+        for each in sorted(set(named) - addresses):
+            what = f"{setting} names {each!r}, and no dialer has that address: it takes no effect"
+            address = names.get(each.lower())
+            if address is not None:
+                yield _wrong(SettingsError(what), subject, f"write its address, {address}")
+            else:
+                remedy = "correct it, or take it out"
+                yield Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
 
 
 class _Probe(NamedTuple):

@@ -29,6 +29,7 @@ _TOKEN_REMEDIES: dict[int, str] = {
 }
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
+AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Print CSV, for spreadsheets.")]
 ClusterName = Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")]
 
 

@@ -365,7 +365,7 @@ class _Screen:
             ranked = [dialer for dialer in ranking.dialers if dialer.rank]
             order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranked[:FEWEST_ROWS])
             more = f" and {len(ranked) - FEWEST_ROWS} more" if len(ranked) > FEWEST_ROWS else ""
-            self._console.print(shown(f"{at_seconds:5.1f} s  next: {order}{more}"), soft_wrap=True)
+            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}{more}"), soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
         lines = [shown(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]

@@ -23,11 +23,12 @@ from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
 from hotdesk.cli.check import Finding, Verdict, check_everything
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.decisions import decisions
 from hotdesk.cli.demo import Size, run_demo
 from hotdesk.cli.replay import replay
 from hotdesk.cli.status import status
-from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_json, shown, table
+from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_csv, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.notify.senders import SendError, Told
 from hotdesk.notify.settings import notify_settings, told_by
@@ -75,7 +76,7 @@ notifying = App(
 app.command(notifying)
 app.register_install_completion_command()
 for group, commands_of_group in (
-    (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, replay)),
+    (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, decisions, replay)),
     (INTERVENE, orders.COMMANDS),
     (SET_UP, (orders.forget,)),
 ):
@@ -182,7 +183,9 @@ def rank(
 
 
 @app.command(group=SET_UP)
-def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+def readiness(
+    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
+) -> int:
     """Show what a VICIdial lacks for hot-desking, and how to mend it.
 
     The exit code is 1 if some agent cannot log in or be moved, or only by luck: for cron.
@@ -192,6 +195,11 @@ def readiness(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "readiness"), type=list[ReadinessFinding])
     if as_json:
         say_json(found)
+    elif as_csv:
+        say_csv(
+            ("severity", "kind", "where", "what", "remedy"),
+            ((each.severity, each.kind, each.where, each.what, each.remedy) for each in found),
+        )
     else:
         title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
         rows = table("severity", "where", "what", "how to mend it", title=title)

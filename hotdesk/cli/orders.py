@@ -18,8 +18,8 @@ from controller.api.schemas import (
 from controller.core.explanations import clock, listed_words
 from controller.core.fences import STANDING
 from controller.core.previews import Preview
-from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
-from hotdesk.cli.terminal import Console, agrees, row, say, say_json, table
+from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, agrees, row, say, say_csv, say_json, table
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.settings import Options
 
@@ -32,6 +32,11 @@ Why = Annotated[str, Parameter(help="Reason, for the audit.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask: for scripts.")]
 Dialer = Annotated[str, Parameter(help="Name (server_id) or address of the dialer.")]
 Revocable = Literal["pause", "drain", "move", "acknowledge", "unbrake", "unfence"]
+
+CSV_COLUMNS = (
+    *("incident", "dialer", "kind", "opened", "closed", "why", "withheld", "acknowledged_by"),
+    *("agents", "moves", "sent", "moved", "arrived", "listed"),
+)
 
 _ROOMS = {"drain": "dialers", "unfence": "dialers", "move": "agents", "acknowledge": "incidents"}
 """By kind of order: the part of the API's path before its subject."""
@@ -151,7 +156,9 @@ def revoke(
     _order(options, cluster, Order("", path, why, method="DELETE"))
 
 
-def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+def incidents(
+    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
+) -> None:
     """Show open and recently closed incidents, with their moves and the agents who are listed."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
@@ -160,6 +167,9 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
         say_json(found)
         return
     numbers = ("agents", "moves", "moved", "arrived")
+    if as_csv:
+        say_csv(CSV_COLUMNS, map(_csv_row, found))
+        return
     columns = ("incident", "state", "why", "acknowledged by", *numbers, "listed")
     rows = table(*columns, numbers=numbers, title=f"incidents of {name}")
     for each in found:
@@ -178,6 +188,15 @@ def incidents(*, cluster: ClusterName = "", as_json: AsJson = False, options: Op
             "; ".join(map(listed_words, incident.listed)) or "-",
         )
     Console().print(rows)
+
+
+def _csv_row(answer: IncidentAnswer) -> tuple[object, ...]:
+    each = answer.incident
+    over = "" if each.closed_at_ms is None else clock(each.closed_at_ms)
+    counts = (each.agents, each.moves, each.sent, each.moved, each.arrived, len(each.listed))
+    withheld = "" if each.withheld is None else each.withheld
+    named = (each.incident, each.server_ip, each.kind, clock(each.opened_at_ms), over, each.why, withheld)
+    return (*named, answer.acknowledged_by, *counts)
 
 
 def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:

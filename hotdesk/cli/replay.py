@@ -1,12 +1,10 @@
 """`hotdesk replay`: fold a past window of the log again, with the present settings and with others."""
 
-import heapq
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
@@ -17,22 +15,18 @@ from controller.core.replay import Difference, Happening, Replay, Window, differ
 from controller.runtime.decoding import read
 from hotdesk import settings
 from hotdesk.cli.client import AsJson
+from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import Console, say_json, shown
-from hotdesk.errors import LogFailure, SettingsError
+from hotdesk.errors import SettingsError
 from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options
 from messages.records import Decision, RankingSnapshot
-from messages.topics import HISTORY_MS, Key, Topic, partition_of
-from stream.embedded.log import EmbeddedReader
-from stream.kafka.log import KafkaLog
-from stream.log import LogError, Stored
+from messages.topics import HISTORY_MS, Topic
 
 DEFAULTS = Options()
 DEFAULT_MINUTES = 10.0
 MOST_MINUTES = 90 * 24 * 60.0
 """How long decisions are kept."""
 TOPICS = (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RELOGINS, Topic.RANKINGS, Topic.AUDIT)
-STEP = 1000
-"""Records to read in one go."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,15 +45,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Changes and decisions that only other settings would have brought."""
     less: tuple[Happening, ...]
     """Changes and decisions that other settings would not have brought."""
-
-
-class _LogReader(Protocol):
-    @property
-    def partitions(self) -> int: ...
-
-    def read(self, topic: Topic, partition: int, offset: int, limit: int = ...) -> Sequence[Stored]: ...
-
-    def close(self) -> None: ...
 
 
 def replay(  # noqa: PLR0913 # one for each flag
@@ -82,7 +67,7 @@ def replay(  # noqa: PLR0913 # one for each flag
     It reads the log itself, needs no running hotdesk and changes nothing. The log keeps every step for an hour.
     """
     known = settings.clusters(clusters, options, os.environ)
-    name = cluster or _only(list(known))
+    name = cluster or the_only(list(known))
     if name not in known:
         raise SettingsError(f"no [clusters.{name}] in the settings; there are: {', '.join(known) or 'none'}")
     policy = known[name].policy()
@@ -97,7 +82,7 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
     again, otherwise = Replay(cluster, policy), None if other is None else Replay(cluster, other)
     these, those = list[Happening](), list[Happening]()
     decided, first_ms = list[Decision](), None
-    for stored in _records(log, cluster):
+    for stored in records_of(log, cluster, TOPICS):
         news = read(stored)
         match news:
             case Decision():
@@ -125,43 +110,12 @@ def _replayed(log: LogOptions, cluster: str, window: Window, policy: Policy, oth
     )
 
 
-def _records(options: LogOptions, cluster: str) -> Iterator[Stored]:
-    """Yield a cluster's records in the order in which they were written.
-
-    Raises:
-        LogFailure: the log cannot be read.
-    """
-    try:
-        with closing(_open(options)) as log:
-            topics = (_of(log, topic, cluster) for topic in TOPICS)
-            yield from heapq.merge(*topics, key=lambda each: each.appended_at_ms)
-    except LogError as error:
-        raise LogFailure(str(error)) from error
-
-
-def _open(options: LogOptions) -> _LogReader:
-    return KafkaLog(options.kafka()) if options.bootstrap else EmbeddedReader(options.path)
-
-
-def _of(log: _LogReader, topic: Topic, cluster: str) -> Iterator[Stored]:
-    partition, offset = partition_of(cluster, log.partitions), 0
-    while some := log.read(topic, partition, offset, STEP):
-        yield from (each for each in some if Key.parse(each.key).cluster == cluster)
-        offset = some[-1].offset + 1
-
-
 # --- arguments ----------------------------------------------------------------------------------------------------
 
 
 class _Given(NamedTuple):
     key: str
     value: Any
-
-
-def _only(names: list[str]) -> str:
-    if len(names) != 1:
-        raise SettingsError(f"name a cluster with --cluster: {', '.join(names) or 'the settings have none'}")
-    return names[0]
 
 
 def _window(minutes: float, until: str) -> Window:

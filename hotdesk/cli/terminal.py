@@ -4,9 +4,11 @@ A name from VICIdial's tables may hold codes that control a terminal, marks that
 rich takes for markup. So no other module of hotdesk uses rich or prints; a test reads them all.
 """
 
+import csv
+import re
 import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from rich import console as rich
@@ -30,10 +32,14 @@ __all__ = [
     "joined",
     "row",
     "say",
+    "say_csv",
     "say_json",
     "shown",
     "table",
 ]
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class Console(rich.Console):
@@ -86,6 +92,17 @@ def complain_of(fault: Exception) -> None:
     """Print the traceback of a fault of hotdesk's own to standard error: its text may be somebody else's."""
     for each in "".join(traceback.format_exception(fault)).splitlines():
         complain(each)
+
+
+def say_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print as CSV, for spreadsheets. What one of them would take for a formula has a sign before it, and is text."""
+    written = csv.writer(sys.stdout, lineterminator="\n")
+    written.writerow(columns)
+    written.writerows([_cell(printable(str(each))) for each in row] for row in rows)
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(text) else text
 
 
 def say_json(what: object) -> None:

@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
 from controller.core.policy import Policy
+from hotdesk.notify.senders import Told
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -67,11 +69,16 @@ class FedService:
         self.show(*dialers, records=catalogue)
 
 
-def service_of(folder: Path, api: ApiOptions, policies: dict[str, Policy] | None = None) -> Service:
+def service_of(
+    folder: Path,
+    api: ApiOptions,
+    policies: dict[str, Policy] | None = None,
+    told: Mapping[str, Told] = MappingProxyType({}),
+) -> Service:
     """Make a process that controls and serves, with a log of its own."""
     log = LogOptions(path=folder / "log.db", partitions=4)
     roles = frozenset({Role.CONTROL, Role.SERVE})
-    return Service(Wanted(roles=roles, log=log, api=api, databases={}, policies=policies or {}))
+    return Service(Wanted(roles=roles, log=log, api=api, databases={}, policies=policies or {}, told=told))
 
 
 def bearer(scope: str) -> dict[str, str]:

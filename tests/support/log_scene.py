@@ -1,9 +1,10 @@
 """A cluster that lives in the log only: polls as a collector would write them, at ten times the pace."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ import msgspec
 
 from controller.core import freshness
 from controller.core.policy import Policy
+from hotdesk.notify.senders import Told
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, ProbeResult, Record
@@ -145,7 +147,13 @@ class Scene:
 
 
 @contextmanager
-def playing(folder: Path, policy: Policy | None = None, *, tokens: bool = False) -> Iterator[Scene]:
+def playing(
+    folder: Path,
+    policy: Policy | None = None,
+    *,
+    tokens: bool = False,
+    told: Mapping[str, Told] = MappingProxyType({}),
+) -> Iterator[Scene]:
     """Run a process that controls and serves, and a cluster of three dialers in its log."""
     api = ApiOptions(port=0)
     if tokens:
@@ -155,7 +163,7 @@ def playing(folder: Path, policy: Policy | None = None, *, tokens: bool = False)
     # at ten times the pace polls look like a backlog, by which nothing is decided
     with (
         patch.object(freshness, "QUICKER_SECONDS", float("inf")),
-        service_of(folder, api, policies) as service,
+        service_of(folder, api, policies, told) as service,
         Scene(service, (ONE, TWO, THREE)) as scene,
     ):
         yield scene

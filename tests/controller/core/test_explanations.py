@@ -234,7 +234,7 @@ def test_the_summary_is_about_the_worst() -> None:
     floor.judge(BRAKE, ONE=DialerState.DOWN)
     assert sentence_about(state, stale=False) == "No agent is moved: 2 of 3 look bad."
     state.decided.orders.add(Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="tests"))
-    assert sentence_about(state, stale=False) == "Suspended by anna: tests."
+    assert sentence_about(state, stale=False) == f"Suspended by anna: tests. {ONE} is down."
     state.observed.outage = Outage(
         cluster=CLUSTER, epoch=1, sequence=9, unreachable_since_ms=NOW_MS, collector="c", why="refused"
     )

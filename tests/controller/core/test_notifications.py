@@ -9,6 +9,7 @@ from controller.core.notifications import (
     AGAIN_SECONDS,
     DEFAULT_EVENTS,
     HOLD_SECONDS,
+    MOST_AGAIN_SECONDS,
     Announcer,
     Event,
     Message,
@@ -118,8 +119,12 @@ def test_what_could_not_be_sent_is_due_again_after_a_while_and_not_at_once() -> 
     owner = Owner(floor, arrives=False)
     assert len(owner.look()) == 1
     assert owner.look() == []
-    owner.arrives = True
     assert len(owner.look(AGAIN_SECONDS)) == 1
+    assert owner.look(AGAIN_SECONDS) == []
+    for _ in range(20):
+        owner.look(MOST_AGAIN_SECONDS)
+    owner.arrives = True
+    assert len(owner.look(MOST_AGAIN_SECONDS)) == 1
     assert owner.look(AGAIN_SECONDS) == []
 
 

@@ -132,6 +132,22 @@ def test_check_says_on_which_dialers_a_death_could_not_be_confirmed(command: Com
     assert [ip for line in wrong for ip in (mute, refused, switched_off) if f"{ip} answered" in line] == [mute, refused]
 
 
+def test_check_says_which_dialers_of_the_settings_there_are_not(command: Command, west: Site, tmp_path: Path) -> None:
+    first = west.plan.dialer_plans[0]
+    west.run(f"UPDATE servers SET server_id = 'DIAL1' WHERE server_ip = '{first.server_ip}'")
+    (tmp_path / "hotdesk.toml").write_text(
+        '[clusters.west]\nmaintenance = [{ start = "03:00", minutes = 20, dialers = ["dial1"] }]\n'
+        f'max_agents_of = {{ "{first.server_ip}" = 30, "10.9.9.9" = 1 }}\n'
+    )
+    with west.answering():
+        outcome = command("check", **west.environment)
+    assert outcome.code == SETTINGS
+    named = "maintenance names 'dial1', and no dialer has that address: it takes no effect"
+    assert f"{named}: write its address, {first.server_ip}" in outcome.output
+    assert "max_agents_of names '10.9.9.9'" in outcome.output
+    assert f"'{first.server_ip}'" not in outcome.output
+
+
 def test_check_says_so_where_nothing_is_probed(command: Command, west: Site) -> None:
     west.run(*grants(west, ACT))
     outcome = command("check", **acts(west, sip="false"))

@@ -58,13 +58,13 @@ def test_a_demonstration_ends_by_itself_and_has_shown_a_dialer_die(start: Start,
     assert 0 < float(noticed[0].split()[0]) - float(died.split()[0]) < on_this_machine(4)
     assert f"{victim} is brought back" in printed
     assert f"hotdesk: new logins on {victim} again" in printed
-    assert "next: " in printed
+    assert "least loaded first: " in printed
     assert_nothing_is_left(process, temporary)
 
 
 def test_a_demonstration_that_is_interrupted_leaves_nothing_behind(start: Start, temporary: Path) -> None:
     process = start("demo", environment={"TMPDIR": str(temporary)})
-    until(lambda: "next: " in process.printed.read_text(), "the demonstration is under way", 40)
+    until(lambda: "least loaded first: " in process.printed.read_text(), "the demonstration is under way", 40)
     began = time.monotonic()
     process.signal(signal.SIGINT)
     assert process.wait(15) == 0

@@ -1,5 +1,7 @@
 """`hotdesk top`, `hotdesk explain` and `hotdesk replay`: what an operator reads in a terminal."""
 
+import csv
+import io
 import json
 import os
 import pty
@@ -24,7 +26,7 @@ from stream.kafka.log import KafkaLog
 from stream.kafka.topics import create_topics
 from stream.log import LogRefusedError
 from tests.support.builders import NOW_MS, ONE, TWO
-from tests.support.commands import Command
+from tests.support.commands import SETTINGS, Command, one_line
 from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, COMMAND, clean_environment, until
 
@@ -239,3 +241,47 @@ def test_a_window_of_a_log_in_kafka_is_folded_the_same(died: Scene, command: Com
     assert "is down" in [each["what"] for each in json.loads(ended.output)["known"]]
     with KafkaLog(settings) as log:
         assert log.partitions == 4
+
+
+# --- decisions and exports ----------------------------------------------------------------------------------------
+
+THEN = ("--since", "2027-01-15", "--until", "2027-01-16")
+
+
+def test_what_was_decided_in_days_gone_by_is_read_from_the_log(died: Scene, command: Command) -> None:
+    shown = command("decisions", *THEN).output
+    assert f"{ONE}  opened incident {ONE}@" in shown
+    assert "1001  would move from" in shown
+    assert shown.splitlines()[-1].startswith(f"{CLUSTER}: ")
+    only = json.loads(command("decisions", *THEN, "--code", "move_advised", "--subject", "1001", "--json").output)
+    assert [(each["code"], each["subject"]) for each in only] == [("move_advised", "1001")]
+    table = list(csv.DictReader(io.StringIO(command("decisions", *THEN, "--csv").output)))
+    assert {each["subject"] for each in table} >= {ONE, "1001", "1002"}
+    assert table[0]["at"].startswith("2027-01-15T08:00:")
+    assert "0 decisions since" in command("decisions", "--since", "90m").output
+    assert died.url
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--since", "yesterday"), "--since 'yesterday' is not a time: write one such as 2026-11-20T14:30, or 7d"),
+        (("--since", "2027-01-02", "--until", "2027-01-01"), "is not before the end of the window"),
+    ],
+)
+def test_a_window_of_decisions_that_is_none_is_said(
+    tmp_path: Path, command: Command, flags: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "hotdesk.toml").write_text(ONE_CLUSTER)
+    assert said in one_line(command("decisions", *flags), SETTINGS)
+
+
+def test_incidents_and_findings_are_exported_and_no_name_is_a_formula(scene: Scene, command: Command) -> None:
+    scene.seat(TWO, "=1+1")
+    scene.silent = {TWO}
+    until(lambda: [each.moves for each in scene.client.incidents()], "the move is advised")
+    (incident,) = csv.DictReader(io.StringIO(command("incidents", "--csv").output))
+    assert (incident["dialer"], incident["kind"], incident["moves"]) == (TWO, "down", "1")
+    found = list(csv.DictReader(io.StringIO(command("decisions", *THEN, "--csv").output)))
+    assert "'=1+1" in {each["subject"] for each in found}
+    assert command("readiness", "--csv").output.startswith("severity,kind,where,what,remedy\n")

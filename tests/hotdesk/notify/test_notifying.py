@@ -1,12 +1,18 @@
 """Notifications end to end: a killed dialer is told once to each receiver, and its end once, over a killed owner."""
 
 import signal
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.builders import secret_file
+from controller.core.notifications import Event, Message, Recipient
+from hotdesk.notify import part
+from hotdesk.notify.senders import SendError, Told
+from tests.support.builders import ONE, secret_file
 from tests.support.commands import SETTINGS, Command, one_line
+from tests.support.log_scene import playing
 from tests.support.processes import CLUSTER, Process, Site, Start, until
 from tests.support.receivers import Mail, Web, mail, web, writing_command
 
@@ -61,6 +67,8 @@ def test_a_death_is_told_once_and_its_end_once_over_a_killed_owner(west: Site, s
         until(lambda: len(first.lines("a notification was sent")) >= 3, "and that is stored")
         assert f"({victim}) is down: " in server.bodies[-1]["text"]
         assert "a-token-in-the-address" not in first.said.read_text()
+        (line,) = [each for each in first.lines() if each.get("code") == "incident_opened"]
+        assert (line["level"], line["cluster"], line["subject"]) == ("warning", CLUSTER, victim)
         first.signal(signal.SIGKILL)
         first.wait(10)
         second = start("run", environment=environment)
@@ -107,3 +115,36 @@ def test_a_recipient_that_cannot_be_told_is_said_at_the_start(command: Command, 
     ended = command(role)
     assert "the address is not set" in ended.output + ended.errors
     assert ended.code != 0
+
+
+def test_a_recipient_that_hangs_or_refuses_holds_up_no_decision_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part, "FIRST_PAUSE_SECONDS", 0.01)
+    hangs, sent, tries = threading.Event(), list[Message](), list[Message]()
+
+    def hanging(_: Message) -> None:
+        hangs.wait(60)
+
+    def refusing(message: Message) -> None:
+        tries.append(message)
+        raise SendError("it answers 503")
+
+    told = {
+        name: Told(Recipient(name=name), send)
+        for name, send in (("hangs", hanging), ("refuses", refusing), ("takes", sent.append))
+    }
+    with playing(tmp_path, told=told) as scene:
+        scene.seat(ONE, "1001")
+        scene.silent = {ONE}
+        try:
+            until(lambda: sent, "whoever takes it is told")
+            until(lambda: [each.moves for each in scene.client.incidents()], "and the move is decided")
+            until(lambda: len(tries) == part.TRIES, "the others are tried again")
+            count = partial(scene.client.metric, "hotdesk_notifications_total")
+            until(lambda: count(recipient="refuses", outcome="failed") == 1, "and given up for a while")
+            assert count(recipient="takes", outcome="sent") == 1
+            assert count(recipient="hangs") == 0
+        finally:
+            hangs.set()
+    assert next(each.text for each in sent if each.event is Event.INCIDENT).startswith(f"{ONE} is down: ")
