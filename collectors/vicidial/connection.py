@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     class _Connection(pymysql.connections.Connection[Any]):
         # what pymysql's types leave out
         _sock: Any
-        _rfile: Any
         _auth_plugin_name: str
 
         def _force_close(self) -> None: ...
@@ -101,6 +100,8 @@ class BoundedConnection(_Connection):
         self._trusted = trusted
         self._ends_at = 0.0
         self._bytes_left = MOST_BYTES
+        self._received, self._at = b"", 0
+        """The bytes that came last, and how many of them were read."""
         self._logging_in = False
         plugins: dict[Any, Any] = {} if trusted else {CACHING: _FastSha2}
         super().__init__(auth_plugin_map=plugins, password=password, **given)
@@ -108,6 +109,7 @@ class BoundedConnection(_Connection):
     def connect(self, sock: Any = None) -> None:  # noqa: ANN401 # as it is overridden
         """Connect and log in, within one deadline from here on."""
         self._begin(self._login_seconds)
+        self._received, self._at = b"", 0
         self._logging_in = True
         try:
             super().connect(sock)
@@ -135,21 +137,33 @@ class BoundedConnection(_Connection):
 
     def _read_bytes(self, num_bytes: int) -> bytes:
         """Read by the deadline, whatever the server does in between."""
-        self._bytes_left -= num_bytes
-        if self._bytes_left < 0:
-            raise self._lost(f"its answer has more than {MOST_BYTES} bytes")
-        parts, left = list[bytes](), num_bytes
-        while left:
+        end = self._at + num_bytes
+        if end > len(self._received):
+            return self._receive(num_bytes)
+        data = self._received[self._at : end]
+        self._at = end
+        return data
+
+    def _receive(self, num_bytes: int) -> bytes:
+        parts = [self._received[self._at :]]
+        left = num_bytes - len(parts[0])
+        while left > 0:
             self._sock.settimeout(self._left())
             try:
-                part = self._rfile.read1(min(left, PIECE))
+                part = self._sock.recv(PIECE)
             except OSError as error:
                 raise self._lost(str(error)) from error
             if not part:
                 raise self._lost("it hung up")
+            self._bytes_left -= len(part)
+            if self._bytes_left < 0:
+                raise self._lost(f"its answer has more than {MOST_BYTES} bytes")
             parts.append(part)
             left -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        # what came beyond is the beginning of the next
+        self._received, self._at = parts[-1], len(parts[-1]) + left
+        parts[-1] = parts[-1][: self._at]
+        return b"".join(parts)
 
     def _write_bytes(self, data: bytes) -> None:
         self._sock.settimeout(self._left())

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import httpx
 
 from controller.core.notifications import Message, Recipient
+from controller.vicidial.exchange import BoundedTransport
+from controller.vicidial.names import Names
 from hotdesk.notify.shapes import body_of, facts
 
 TRY_SECONDS = 10.0
@@ -62,13 +64,16 @@ class Webhook:
     def __call__(self, message: Message) -> None:
         """Post it."""
         try:
-            answer = httpx.post(
-                self.url,
-                content=body_of(self.kind, message, self.chat),
-                headers={"content-type": "application/json"},
-                timeout=TRY_SECONDS,
-                verify=_trusted(self.tls_ca),
-            )
+            with (
+                httpx.Client(transport=BoundedTransport(TRY_SECONDS, _trusted(self.tls_ca), Names())) as client,
+                client.stream(
+                    "POST",
+                    self.url,
+                    content=body_of(self.kind, message, self.chat),
+                    headers={"content-type": "application/json"},
+                ) as answer,
+            ):
+                pass  # what it says beside its status is not read
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise SendError(f"no answer ({type(error).__name__})") from None
         if not answer.is_success:
@@ -166,7 +171,7 @@ class Apprise:
         try:
             library = import_module("apprise")
         except ImportError:
-            raise SendError("apprise is not installed: pip install 'hotdesk[apprise]'") from None
+            raise SendError("apprise is not installed beside hotdesk: see docs/guide/notifications.md") from None
         to = library.Apprise()
         shown = facts(message)
         try:

@@ -10,7 +10,7 @@ from controller.api.secret_files import UnsafeFileError, read_private, refuse_ch
 from controller.core.notifications import DEFAULT_EVENTS, Event, Recipient
 from hotdesk.errors import SettingsError
 from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
-from hotdesk.settings import CLUSTER_NAME, refuse_unknown
+from hotdesk.settings import CLUSTER_NAME, LOOPBACK, refuse_unknown
 from hotdesk.tls import trust
 
 NOTIFY_PREFIX = "HOTDESK_NOTIFY__"
@@ -82,6 +82,8 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         password = self.smtp_password or _secret(self.smtp_password_file)
         if bool(password) != bool(self.smtp_user):
             raise SettingsError("smtp_user and smtp_password_file go together: set both, or neither")
+        if password and self.smtp_tls == "none" and self.smtp_host not in LOOPBACK:
+            raise SettingsError("smtp_tls is none: smtp_password would be sent in clear; set it to starttls or tls")
         port = self.smtp_port or PORTS[self.smtp_tls]
         return Email(
             self.smtp_host,

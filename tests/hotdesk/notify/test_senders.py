@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import trustme
 
 from controller.core.notifications import Event, Message, Severity
 from hotdesk.notify.senders import Apprise, Email, Program, SendError, Webhook
+from tests.support.hostile_mysql import HostileServer
 from tests.support.receivers import PASSWORD, USER, mail, web, writing_command
+from tests.support.timing import on_this_machine
 
 MESSAGE = Message(
     recipient="ops",
@@ -64,6 +67,15 @@ def test_a_service_that_refuses_or_is_away_is_said_without_its_address(silent_po
         assert away.value.__suppress_context__, "a traceback would show the address"
 
 
+def test_a_service_that_drips_its_answer_has_one_time_limit_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotdesk.notify.senders.TRY_SECONDS", 0.2)
+    began = time.monotonic()
+    with HostileServer(lambda talk: talk.drip(b"HTTP/1.1 200 OK\r\n" + b"x-patience: please\r\n" * 99)) as server:
+        with pytest.raises(SendError, match="no answer"):
+            Webhook("json", f"http://127.0.0.1:{server.port}/")(MESSAGE)
+        assert time.monotonic() - began < on_this_machine(1)
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     """Return the authority of the mail server's certificate."""
@@ -110,7 +122,7 @@ def test_a_command_has_the_facts_and_no_secret_of_this_process(tmp_path: Path, m
 def test_apprise_is_asked_where_it_is_installed_and_named_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "ntfys://a-token@ntfy.sh/topic"
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(SendError, match=r"pip install 'hotdesk\[apprise\]'"):
+    with pytest.raises(SendError, match=r"not installed beside hotdesk"):
         Apprise(url)(MESSAGE)
     asked: list[tuple[str, str]] = []
 

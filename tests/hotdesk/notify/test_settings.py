@@ -92,3 +92,5 @@ def test_a_mail_server_has_the_port_of_its_protocol(tmp_path: Path) -> None:
     assert isinstance(two, Email)
     assert (one.port, one.password, two.port, two.password) == (587, "", 465, "secret-of-mail")
     assert "secret-of-mail" not in repr(found)
+    assert "would be sent in clear" in refusal({"ops": table | {"smtp_tls": "none"} | login})
+    told_by(notify_settings({"ops": table | {"smtp_tls": "none", "smtp_host": "127.0.0.1"} | login}, {}))
