@@ -11,6 +11,7 @@ KAFKA := .parts/kafka/.ready
 ASTERISK := .parts/asterisk/.ready
 PROMETHEUS := .parts/prometheus/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
+BUILD := tools/requirements-build.txt
 VECTORS := tests/data/selection-vectors.jsonl tests/data/selection-vectors-by-rule.jsonl
 
 # The tests start hundreds of processes: each would compile every module anew.
@@ -79,7 +80,7 @@ bench: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) ## Measure, side b
 .PHONY: dist
 dist: $(VENV) ## Build a release: wheel, sdist, what it needs, pinned by hash, and a bill of that (dist/)
 	@rm -rf dist
-	@$(UV) build --quiet --out-dir dist
+	@$(UV) build --quiet --build-constraints $(BUILD) --require-hashes --out-dir dist
 	@cp requirements.lock dist/requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --output-file dist/requirements.txt pyproject.toml
@@ -93,9 +94,11 @@ audit: $(VENV) ## Ask the package index about every locked release: withdrawn, c
 	  $(BIN)/python packaging/audit.py requirements.lock
 
 .PHONY: lock
-lock: .tools/bin/uv ## Move requirements.lock to the newest releases
+lock: .tools/bin/uv ## Move requirements.lock, and what the build needs, to the newest releases
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --group dev --output-file requirements.lock pyproject.toml
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | { cat; echo 'editables>=0.3,<1'; } | $(UV) pip compile --quiet \
+	  --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file $(BUILD) -
 
 .PHONY: clean
 clean: ## Remove what the targets built
@@ -104,13 +107,13 @@ clean: ## Remove what the targets built
 .tools/bin/uv: tools/requirements-uv.txt
 	@tools/need python
 	@command -v uv >/dev/null && mkdir -p .tools/bin && ln -sf "$$(command -v uv)" $@ || { \
-	  $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check -r $<; }
+	  $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<; }
 	@touch $@
 
-$(VENV): requirements.lock pyproject.toml .tools/bin/uv
+$(VENV): requirements.lock $(BUILD) pyproject.toml .tools/bin/uv
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
 	@VIRTUAL_ENV=.venv $(UV) pip sync --quiet --require-hashes requirements.lock
-	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --build-constraints $(BUILD) --editable .
 	@touch $@
 
 .PHONY: mariadb

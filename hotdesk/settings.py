@@ -302,7 +302,8 @@ class LogOptions:
     """File with its key."""
 
     @property
-    def _on_this_machine(self) -> bool:
+    def on_this_machine(self) -> bool:
+        """True if every broker is on this machine."""
         return all(each.rpartition(":")[0].strip("[]") in LOOPBACK for each in self.bootstrap)
 
     def kafka(self) -> KafkaSettings:
@@ -332,7 +333,7 @@ class LogOptions:
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
                 " the password in HOTDESK_LOG_SASL_PASSWORD or log.sasl_password_file"
             )
-        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self._on_this_machine:
+        if (self.security_protocol, self.sasl_mechanism) == ("SASL_PLAINTEXT", "PLAIN") and not self.on_this_machine:
             raise SettingsError(
                 "log.security_protocol is SASL_PLAINTEXT and log.sasl_mechanism is PLAIN: the password would be sent as"
                 " it is; set log.security_protocol to SASL_SSL, or log.sasl_mechanism to SCRAM-SHA-512"
@@ -403,7 +404,13 @@ class ApiOptions:
         )
 
     def reached_at(self, port: int, *, this_machine: str) -> str:
-        """Return the URL of an API bound to `port`; `this_machine`: the name of this machine for the client."""
+        """Return the URL of an API bound to `port`; `this_machine`: the name of this machine for the client.
+
+        Raises:
+            SettingsError: api.url has a user or a password in it, which would stand in the log.
+        """
+        if "@" in self.url:
+            raise SettingsError("api.url: an address has no user and no password; a token goes into HOTDESK_TOKEN")
         host = this_machine if self.host in ANYWHERE else self.host
         scheme = "https" if self.tls_cert else "http"
         return self.url or (f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")

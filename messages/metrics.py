@@ -197,6 +197,11 @@ ACTIONS = Metric(
     "Actions in VICIdial (relogin, agent_pause, arrival, fence or screen_restore), by outcome.",
     ("cluster", "action", "reply"),
 )
+ACTION_IN_PROGRESS = Metric(
+    "hotdesk_action_in_progress_seconds",
+    "How long the oldest action in progress has taken so far, its time limits included; 0: none is in progress.",
+    ("cluster",),
+)
 NOTIFICATIONS = Metric(
     "hotdesk_notifications",
     "Notifications to recipients outside, by outcome (sent or failed).",

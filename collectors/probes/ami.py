@@ -41,6 +41,7 @@ import msgspec
 from collectors.probes.addresses import family_of
 from collectors.probes.phone_lists import PhoneLists
 from messages.records import ProbeResult
+from messages.shown import one_line
 
 AMI_PORT = 5038
 LONGEST_LINE = 4096
@@ -259,7 +260,7 @@ class AmiConversation:
         if on_success is None or message["response"].lower() == "success":
             return on_success(message) if on_success else b""
         if self.logging_in:
-            raise LoginDeniedError(self._user, message.get("message", ""))
+            raise LoginDeniedError(self._user, one_line(message.get("message", "")))
         if on_success == self._pong:
             return self._pong(message)  # a server that refuses a Ping has read it
         if on_success == self._status:

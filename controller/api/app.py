@@ -28,6 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from controller.api.auth import BEARER, SECURED, age_ms, cluster_or_404, known_or_503, needs
 from controller.api.errors import guarded
+from controller.api.headers import add_headers
 from controller.api.picks import refusal
 from controller.api.schemas import (
     AcknowledgeBody,
@@ -140,6 +141,7 @@ def create_app(  # noqa: PLR0913 # its parts, each once
                 )
             )
         ],
+        before_send=[add_headers],
         on_startup=list(on_startup),
         on_shutdown=list(on_shutdown),
         request_max_body_size=64 * 1024,

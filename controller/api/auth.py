@@ -4,7 +4,6 @@ import math
 import time
 from typing import Any, NamedTuple
 
-import structlog
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
@@ -34,8 +33,6 @@ SECURED = [{BEARER: list[str]()}]
 
 _SHOWN = "hotdesk_shown"
 """Where a request's state has the fingerprint of the token that a replica was shown."""
-
-log = structlog.get_logger()
 
 
 class Client(NamedTuple):
@@ -74,9 +71,14 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
             if why := why_rebound(headers) or (why_foreign if changes else why_embedded)(headers):
                 raise PermissionDeniedException(why)
             return
+        address = "" if connection.client is None else connection.client.host
+        if seconds := tokens.guesses.seconds_to_wait(address):
+            raise too_many("wrong tokens of this address", seconds)
         found = await _scope_of(connection, tokens)
         if found is None:
             tokens.refused += 1
+            if connection.headers.get("authorization"):
+                await tokens.guesses.wrong(address)
             raise NotAuthorizedException(
                 "send 'Authorization: Bearer TOKEN' with a token of the token file",
                 headers={"www-authenticate": "Bearer"},
@@ -103,12 +105,13 @@ async def _scope_of(connection: ASGIConnection[Any, Any, Any, Any], tokens: Toke
 
 
 def record_too_low(tokens: Tokens, client: Client, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Count a request whose token's scope is too low; log the client if it would have changed something."""
+    """Count a request whose token's scope is too low; log the first of a client that would have changed something."""
     tokens.too_low += 1
     method, path = connection.scope.get("method", ""), connection.scope["path"]
     if method not in SAFE:
-        log.warning(
+        tokens.guesses.warn(
             "a request was refused: the scope of its token is too low",
+            client.address,
             client=str(client),
             what=f"{method} {path[:200]}",
         )

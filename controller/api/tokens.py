@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 import structlog
 
+from controller.api.guesses import Guesses
 from controller.api.secret_files import UnsafeFileError, read_private
 
 LEAST_LENGTH = 16
@@ -65,6 +66,7 @@ class Tokens:
         self._path = path
         self._read_at = _changed_at(path)
         self._look_at = time.monotonic() + LOOK_SECONDS
+        self.guesses = Guesses()
         self.refused = 0
         """Requests without a known token, since the process started."""
         self.too_low = 0

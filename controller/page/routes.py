@@ -17,7 +17,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
-from controller.api.auth import AnyRequest, Client, cluster_or_404, record_too_low
+from controller.api.auth import AnyRequest, Client, cluster_or_404, record_too_low, too_many
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.order_previews import Previewed, preview_of
 from controller.api.orders import Orderer, incidents_of
@@ -190,8 +190,13 @@ class StatusPage:
         """Sign a visitor in who knows a token."""
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
+        address = _address(request)
+        if seconds := self._tokens.guesses.seconds_to_wait(address):
+            raise too_many("wrong tokens of this address", seconds)
         name = form.get("name", "").strip()
-        cookie = self._visitors.cookie_for(name, form.get("token", ""), _address(request), time.time())
+        cookie = self._visitors.cookie_for(name, form.get("token", ""), address, time.time())
+        if cookie is None and form.get("token"):
+            await self._tokens.guesses.wrong(address)
         if cookie is None or not name:
             why = (
                 "The token file does not have that token."

@@ -65,6 +65,8 @@ class Executor:
         self._changed = threading.Condition()
         """Guards the queue, and says that another action may begin."""
         self._queue = ActionQueue()
+        self._began_at: dict[AttemptId, float] = {}
+        """When each action in progress was begun, oldest first."""
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"executor-{cluster}-{number}", daemon=True)
@@ -101,13 +103,23 @@ class Executor:
         """Return the action to carry out next; None: none may begin now."""
         actuators = self._actuators
         with self._changed:
-            return self._queue.begin(self._clock(), NO_PACE if actuators is None else actuators.per_second)
+            action = self._queue.begin(self._clock(), NO_PACE if actuators is None else actuators.per_second)
+            if action is not None:
+                self._began_at[attempt_of(action)] = self._clock()
+            return action
 
     def end(self, action: Action) -> None:
         """Record that an action is over, so that another of its agent or dialer may begin."""
         with self._changed:
             self._queue.end(action)
+            self._began_at.pop(attempt_of(action), None)
             self._changed.notify_all()
+
+    def seconds_in_progress(self) -> float:
+        """Return how long the oldest action in progress has taken so far; 0: there is none. From any thread."""
+        with self._changed:
+            now = self._clock()
+            return now - min(self._began_at.values(), default=now)
 
     def seconds_until_paced(self) -> float | None:
         """Return how long moves must wait for the pace; None: they need not."""

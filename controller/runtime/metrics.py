@@ -67,6 +67,7 @@ class ControllerInstruments:
         self.picks = Counter(*metrics.PICKS, registry=registry)
         self.limited = Counter(*metrics.RATE_LIMITED, registry=registry)
         self.actions = Counter(*metrics.ACTIONS, registry=registry)
+        self.in_progress = Gauge(*metrics.ACTION_IN_PROGRESS, registry=registry)
         self.notifications = Counter(*metrics.NOTIFICATIONS, registry=registry)
         self._begun: set[str] = set()
         self._begin("")

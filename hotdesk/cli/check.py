@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -30,7 +31,7 @@ from hotdesk.cli.client import ask, open_api
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
 from hotdesk.notify.settings import NotifySettings
 from hotdesk.service import open_log
-from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, unknown_variables
+from hotdesk.settings import LOOPBACK, ApiOptions, ClusterSettings, LogOptions, unknown_variables
 from hotdesk.tls import trust
 from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
@@ -155,6 +156,13 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
                     remedy=problem.remedy,
                     exit_code=LogFailure.exit_code,
                 )
+            if options.security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"} and not options.on_this_machine:
+                yield Finding(
+                    verdict=Verdict.NOTE,
+                    subject="log",
+                    what=f"Kafka is spoken to by {options.security_protocol}: whoever is in between can change records",
+                    remedy="set log.security_protocol to SSL or SASL_SSL; or fine, in a network that only you are in",
+                )
             if not problems:
                 yield _ok("log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as needed")
             return
@@ -216,6 +224,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 )
             dialers = yield from _check_dialers(subject, database)
             yield from _check_names(subject, settings, dialers)
+        yield from _check_ways(subject, settings)
         if settings.mode == "act":
             yield from _check_actuators(subject, settings)
         yield from _check_probes(
@@ -232,6 +241,25 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
         where, why = settings.database_settings().where, f"{type(error).__name__}: {one_line(error)}"
         odd = DatabaseFailure(f"{where} answers as no VICIdial does: {why}")
         yield _wrong(odd, subject, "check that host and port are those of VICIdial's database")
+
+
+def _check_ways(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
+    """Report by which ways somebody in between could read or change what is said."""
+    if not (settings.tls_ca or settings.socket or settings.host in LOOPBACK):
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what=f"the certificate of {settings.host} is not verified: whoever is in between can change what is read",
+            remedy="set tls_ca; or fine, in a network that only you are in",
+        )
+    plain = [url for url in settings.agent_api if url.startswith("http:") and urlsplit(url).hostname not in LOOPBACK]
+    if settings.mode == "act" and settings.acts_by == "api" and plain:
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what=f"{', '.join(plain)}: agent_api_password goes there in clear",
+            remedy="use https; or fine, in a network that only you are in",
+        )
 
 
 def _remedy_for(statement: str, error: DatabaseError) -> str:

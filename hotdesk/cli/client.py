@@ -1,6 +1,8 @@
 """A client of a running hotdesk's API, for commands."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,11 +11,17 @@ import msgspec
 from cyclopts import Parameter
 
 from controller.api.schemas import ClusterAnswer
+from controller.vicidial.exchange import BoundedTransport
+from controller.vicidial.names import Names
 from hotdesk.errors import ApiFailure, SettingsError
 from hotdesk.settings import ApiOptions
 from hotdesk.tls import trust
+from messages.shown import one_line
 
 API_SECONDS = 5.0
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of an answer: far more than the largest cluster needs."""
 
 _TOKEN_REMEDIES: dict[int, str] = {
     httpx.codes.UNAUTHORIZED: "; a command sends the one in the environment: export HOTDESK_TOKEN=TOKEN",
@@ -25,16 +33,35 @@ AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Print CSV, fo
 ClusterName = Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")]
 
 
-def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> httpx.Client:
-    """Return a client of the API in the options; its token is that of HOTDESK_TOKEN."""
-    token = os.environ.get("HOTDESK_TOKEN", "")
-    return httpx.Client(
-        base_url=options.reached_at(options.port, this_machine="127.0.0.1"),
-        verify=trust(options.tls_ca),
+@contextmanager
+def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> Iterator[httpx.Client]:
+    """Yield a client of the API in the options; its token is that of HOTDESK_TOKEN. `seconds`: for each answer, whole.
+
+    Raises:
+        SettingsError: that is no token.
+        ApiFailure: what answers is no hotdesk.
+    """
+    token = os.environ.get("HOTDESK_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # httpx would repeat it
+        raise SettingsError("HOTDESK_TOKEN is no token: it has characters that none has")
+    url = options.reached_at(options.port, this_machine="127.0.0.1")
+    names = Names()
+    with httpx.Client(
+        base_url=url,
+        transport=BoundedTransport(seconds, trust(options.tls_ca), names),
         headers={"authorization": f"Bearer {token}"} if token else {},
-        timeout=seconds,
+        timeout=None,  # noqa: S113 # the transport has one for the whole
         trust_env=False,
-    )
+    ) as api:
+        # what comes is not unpacked, so that it is never more than it was
+        api.headers["accept-encoding"] = "identity"
+        try:
+            yield api
+        except msgspec.DecodeError as error:
+            raise ApiFailure(
+                f"what answers at {url} is no hotdesk, or one of another version: {one_line(error)}"
+            ) from error
 
 
 def ask(api: httpx.Client, method: str, *path: str, body: object = None, **parameters: str) -> bytes:
@@ -46,22 +73,32 @@ def ask(api: httpx.Client, method: str, *path: str, body: object = None, **param
     where = "/v1/" + "/".join(quote(part, safe="") for part in path)
     content = None if body is None else msgspec.json.encode(body)
     try:
-        answer = api.request(
+        with api.stream(
             method, where, params=parameters, content=content, headers={"content-type": "application/json"}
-        )
+        ) as answer:
+            said = b"".join(_bounded(answer))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ApiFailure(
-            f"no hotdesk answers at {api.base_url}: {error}; check that it runs, and that api.url is right"
+            f"no hotdesk answers at {api.base_url}: {one_line(error)}; check that it runs, and that api.url is right"
         ) from error
     if answer.is_success:
-        return answer.content
+        return said
     try:
-        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+        problem = msgspec.json.decode(said, type=dict[str, Any])
     except msgspec.DecodeError:
         problem = {}
     detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
     token = _TOKEN_REMEDIES.get(answer.status_code, "")
-    raise ApiFailure(f"{api.base_url} says: {detail}{token}")
+    raise ApiFailure(f"{api.base_url} says: {one_line(detail)}{token}")
+
+
+def _bounded(answer: httpx.Response) -> Iterator[bytes]:
+    size = 0
+    for part in answer.iter_raw():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise ApiFailure(f"what answers at {answer.url.host} is no hotdesk: its answer has no end")
+        yield part
 
 
 def only_cluster(api: httpx.Client) -> str:

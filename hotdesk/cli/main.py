@@ -159,7 +159,7 @@ def rank(
     with open_api(options.api) as api:
         cluster = cluster or only_cluster(api)
         answer = ask(api, "GET", "clusters", cluster, "aliases", alias, "ranking", campaign=campaign)
-    ranking = msgspec.json.decode(answer, type=AliasAnswer)
+        ranking = msgspec.json.decode(answer, type=AliasAnswer)
     if as_json:
         say_json(ranking)
         return

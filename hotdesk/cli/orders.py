@@ -119,8 +119,7 @@ def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> 
     """Ask a cluster's collector to publish everything again, as it does by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
-        answer = ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser())
-    _print_ordered(answer)
+        _print_ordered(ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser()))
 
 
 def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
@@ -242,7 +241,7 @@ def _order(options: Options, cluster: str, order: Order) -> None:
             if order.path[-1] == "acknowledge":
                 body = AcknowledgeBody(by=by, why=order.why, silence_minutes=order.silence_minutes)
             answer = ask(api, order.method, "clusters", name, *order.path, body=body)
-    _print_ordered(answer)
+        _print_ordered(answer)
 
 
 def _ask_once(order: Order, preview: Preview) -> None:

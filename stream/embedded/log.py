@@ -507,8 +507,10 @@ def _own(path: Path) -> int:
     lock_path = path.with_name(path.name + ".lock")
     try:
         _make_folder(path.parent)
-        # SQLite gives its own files the mode of this one
-        os.close(_opened(path))
+        # SQLite gives the files that it makes beside it the mode of this one, and leaves those of before as they are
+        left = (each for suffix in ("-wal", "-shm") if (each := path.with_name(path.name + suffix)).exists())
+        for each in (path, *left):
+            os.close(_opened(each))
         lock_file = _opened(lock_path)
     except OSError as error:
         raise LogRefusedError(

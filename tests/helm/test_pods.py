@@ -134,8 +134,9 @@ def test_each_role_is_given_the_secrets_it_needs_and_no_others() -> None:
     everywhere = kafka | {("api", "token-file")}
     west = next(each for each in of.workloads("collect") if each.labels["hotdesk/collector"] == "west")
     east = next(each for each in of.workloads("collect") if each.labels["hotdesk/collector"] == "east")
-    assert west.secrets() == everywhere | {("west", "reader"), ("west", "ami"), ("west-ca", "ca.crt")}
-    assert east.secrets() == everywhere | {("east", "password")}
+    collecting = kafka | {("metrics", "read")}
+    assert west.secrets() == collecting | {("west", "reader"), ("west", "ami"), ("west-ca", "ca.crt")}
+    assert east.secrets() == collecting | {("east", "password")}
     acting = {("west", "actor"), ("west-ca", "ca.crt"), ("west", "agent-api-password")}
     assert of.workload("control").secrets() == everywhere | acting
     assert of.workload("serve").secrets() == everywhere

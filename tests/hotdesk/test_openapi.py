@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from controller.api import guesses
 from hotdesk.settings import ApiOptions
 from tests.support.builders import ONE, secret_file
 from tests.support.fed_service import TOKENS, FedService, bearer, service_of
@@ -45,7 +47,8 @@ def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param:
         api = ApiOptions(port=0, token_file=folder / "tokens")
         secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
-    with service_of(folder, api) as service:
+    # a generated token is a guess, and late by itself
+    with patch.object(guesses, "LATE_SECONDS", 0.0), service_of(folder, api) as service:
         made = FedService(service)
         if request.param:
             made.http.headers.update(bearer("admin"))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 BASE = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 FOR_THE_BUILD = {
     "tools/requirements-uv.txt",
+    "tools/requirements-build.txt",
     "pyproject.toml",
     "README.md",
     "LICENSE",
@@ -98,7 +99,9 @@ def test_its_steps_make_the_same_wheel_and_an_environment_that_runs(built: Built
                     target.mkdir(parents=True, exist_ok=True)
                     shutil.copy(each, target)
     of_uv, *commands = _words(BUILD, "RUN")
-    assert of_uv.endswith("/uv/bin/pip install --no-cache-dir --disable-pip-version-check -r tools/requirements-uv.txt")
+    assert of_uv.endswith(
+        "/uv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r tools/requirements-uv.txt"
+    )
     here = {
         "/uv/bin/uv": tool("uv"),
         "/wheel": f"{tmp_path}/wheel",

@@ -52,10 +52,13 @@ def test_the_logs_files_and_folders_are_of_this_account_alone(tmp_path: Path) ->
 def test_a_log_that_everybody_could_read_is_so_no_longer(tmp_path: Path) -> None:
     path = tmp_path / "hotdesk.db"
     EmbeddedLog(path, partitions=1).close()
+    # what a process that was killed leaves behind
+    (tmp_path / "hotdesk.db-wal").touch()
     for each in tmp_path.iterdir():
         each.chmod(0o666)
-    EmbeddedLog(path, partitions=1).close()
+    log = EmbeddedLog(path, partitions=1)
     assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+    log.close()
 
 
 def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
@@ -169,6 +172,10 @@ def test_a_password_in_an_address_is_refused_without_it() -> None:
     assert "hunter22" not in str(refused.value)
     with pytest.raises(SettingsError, match=r"log\.bootstrap: a broker has no user") as refused:
         LogOptions(bootstrap=("me:hunter22@kafka:9092",)).kafka()
+    assert "hunter22" not in str(refused.value)
+
+    with pytest.raises(SettingsError, match=r"api\.url: an address has no user") as refused:
+        ApiOptions(url="http://me:hunter22@hotdesk:8470").reached_at(1, this_machine="here")
     assert "hunter22" not in str(refused.value)
 
 

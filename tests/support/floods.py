@@ -11,6 +11,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 def connected(host: str, port: int, source: str = "127.0.0.1") -> socket.socket:
     """Return a connection from this address."""
     made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.settimeout(20)
     made.bind((source, 0))
     made.connect((host, port))

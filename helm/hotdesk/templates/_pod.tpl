@@ -163,7 +163,11 @@ volumes:
             items:
               - key: hotdesk.toml
                 path: hotdesk.toml
-        {{- include "hotdesk.projected" (dict "from" .root.Values.api.secrets.tokens "path" "secrets/tokens") | nindent 8 }}
+        {{- $tokens := .root.Values.api.secrets.tokens }}
+        {{- if and (eq .role "collect") .root.Values.api.secrets.collect_tokens.existingSecret }}
+        {{- $tokens = .root.Values.api.secrets.collect_tokens }}
+        {{- end }}
+        {{- include "hotdesk.projected" (dict "from" $tokens "path" "secrets/tokens") | nindent 8 }}
         {{- with include "hotdesk.logSources" .root | trim }}
         {{- . | nindent 8 }}
         {{- end }}
