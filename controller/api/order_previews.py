@@ -1,5 +1,6 @@
 """The API's view of orders: those that stand, and what one would do before it is given."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
@@ -24,6 +25,7 @@ from controller.core.previews import (
     preview_of_pause,
     preview_of_release,
 )
+from controller.core.state import ClusterState
 
 
 class Previewed(StrEnum):
@@ -61,6 +63,20 @@ def preview_of(cluster: Cluster, order: Previewed, subject: str) -> Preview:
     return preview_of_release(state, policy, acts=acts)
 
 
+def standing_orders(state: ClusterState, *, acts: bool) -> Iterator[StandingOrder]:
+    """Yield the orders that stand, and mean something still."""
+    for key, order in state.decided.orders.standing.items():
+        if state.is_in_force(order):
+            yield StandingOrder(
+                kind=key.kind,
+                subject=key.name,
+                by=order.by,
+                why=order.why,
+                ordered_at_ms=order.ordered_at_ms,
+                words=ordered_words(state, order, acts=acts),
+            )
+
+
 def preview_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterHandler]:
     """Return the routes that list standing orders and preview others."""
     guards = [needs(Scope.READ, tokens)]
@@ -75,18 +91,7 @@ def preview_routes(clusters: Clusters, tokens: Tokens) -> list[ControllerRouterH
     )
     async def standing(cluster: FromPath[str]) -> list[StandingOrder]:
         found = cluster_or_404(clusters, cluster)
-        return [
-            StandingOrder(
-                kind=key.kind,
-                subject=key.name,
-                by=order.by,
-                why=order.why,
-                ordered_at_ms=order.ordered_at_ms,
-                words=ordered_words(found.state, order, acts=found.acts),
-            )
-            for key, order in found.state.decided.orders.standing.items()
-            if found.state.is_in_force(order)
-        ]
+        return list(standing_orders(found.state, acts=found.acts))
 
     @get(
         "/v1/clusters/{cluster:str}/previews/{order:str}",

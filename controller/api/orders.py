@@ -90,14 +90,15 @@ def _journalled(order: _Ordering) -> _Ordering:
             return await order(orderer, cluster, *about)
         except ProblemDetailsException as refused:
             *subject, body, client = about
-            log.warning(
-                "an order was refused",
-                cluster=cluster[:64],
-                order=order.__name__,
-                subject=" ".join(map(str, subject))[:100],
-                by=_actor(body.by, client),
-                why=refused.detail,
-            )
+            if refused.status_code != HTTPStatus.TOO_MANY_REQUESTS:  # which are counted, and may be very many
+                log.warning(
+                    "an order was refused",
+                    cluster=cluster[:64],
+                    order=order.__name__,
+                    subject=" ".join(map(str, subject))[:100],
+                    by=_actor(body.by, client),
+                    why=refused.detail,
+                )
             raise
 
     return given

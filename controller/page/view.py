@@ -9,7 +9,8 @@ from itertools import islice
 
 import msgspec
 
-from controller.api.schemas import IncidentAnswer
+from controller.api.order_previews import standing_orders
+from controller.api.schemas import IncidentAnswer, StandingOrder
 from controller.core.explanations import (
     heartbeat_words,
     is_advice,
@@ -103,6 +104,8 @@ class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
     """Those of them that fell silent first."""
     hooks: tuple[HookSight, ...]
     """The web servers whose login hook asks, the latest first."""
+    standing: tuple[StandingOrder, ...]
+    """The orders that stand."""
     decisions: tuple[Decision, ...]
     """The latest decisions, the newest first."""
 
@@ -169,6 +172,7 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
         silent_screens=silent_screens(state),
         silent=_silent(state),
         hooks=tuple(state.decided.hooks.values()),
+        standing=tuple(standing_orders(state, acts=acts)),
         decisions=tuple(made[: -DECISIONS_SHOWN - 1 : -1]),
     )
 

@@ -117,8 +117,8 @@ def test_an_order_that_was_refused_is_counted_and_logged(floor: FedService, caps
         assert http.post(f"/clusters/{CLUSTER}/orders", data={"order": "pause "}).status_code == 403
     assert floor.client.metric("hotdesk_scope_refused_total") == 2
     said = capsys.readouterr()
-    for scope in ("pick", "read"):
-        assert f"token {mark_of(scope)}, 127.0.0.1" in said.out + said.err
+    # the first of an address within a minute; all are counted
+    assert f"token {mark_of('pick')}, 127.0.0.1" in said.out + said.err
     assert not any(token in said.out + said.err for token in TOKENS.values())
     assert told(floor, 0) == []
 

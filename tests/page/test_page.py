@@ -177,9 +177,13 @@ def test_a_dialer_is_drained_and_takes_logins_again(scene: Scene, page: Page) ->
     sentence(page, f"{ONE} is draining.")
     (found,) = scene.http.get(f"/v1/clusters/{CLUSTER}/explanations/{ONE}").json()
     assert "status page ordered the drain: new disk." in found["words"]
+    expect(page.locator("#standing li")).to_contain_text(f"{ONE} drains until")
+    expect(page.locator("#standing li")).to_contain_text("new disk")
+    clean(page)
     page.locator(f'[id="d-{ONE}"]').get_by_role("button", name="Take logins again").click()
     order(page)
     sentence(page, "All 3 dialers are up.")
+    expect(page.locator("#standing")).to_have_count(0)
 
 
 def test_automatic_moves_are_suspended_and_resumed(scene: Scene, page: Page) -> None:

@@ -60,11 +60,12 @@ def test_a_death_is_told_once_and_its_end_once_over_a_killed_owner(west: Site, s
             return [(each["event"], each["state"]) for each in server.bodies if each["event"] == "incident"]
 
         first = start("run", environment=environment)
-        until(lambda: up(first), "every dialer is up", 30)
+        until(lambda: up(first), "every dialer is up", 60)
         victim = west.plan.dialer_plans[0].server_ip
         cluster.kill(victim)
-        until(lambda: incidents() and mails.mails and told.exists(), "all three are told")
-        until(lambda: len(first.lines("a notification was sent")) >= 3, "and that is stored")
+        until(lambda: incidents() and mails.mails and told.exists(), "all three are told", 60)
+        until(lambda: len(first.lines("a notification was sent")) >= 3, "and that is known")
+        until(lambda: first.client.metric("hotdesk_outbox_records") == 0, "and stored")
         assert f"({victim}) is down: " in server.bodies[-1]["text"]
         assert "a-token-in-the-address" not in first.said.read_text()
         (line,) = [each for each in first.lines() if each.get("code") == "incident_opened"]
@@ -72,10 +73,10 @@ def test_a_death_is_told_once_and_its_end_once_over_a_killed_owner(west: Site, s
         first.signal(signal.SIGKILL)
         first.wait(10)
         second = start("run", environment=environment)
-        until(lambda: any(each.state == "down" for each in second.client.dialers()), "another owner decides", 30)
+        until(lambda: any(each.state == "down" for each in second.client.dialers()), "another owner decides", 60)
         cluster.bring_back(victim)
-        until(lambda: incidents()[-1] == ("incident", "over"), "the end is told", 40)
-        until(lambda: len(mails.mails) == 2 and len(told.read_text().splitlines()) >= 2, "to all three")
+        until(lambda: incidents()[-1] == ("incident", "over"), "the end is told", 90)
+        until(lambda: len(mails.mails) == 2 and len(told.read_text().splitlines()) >= 2, "to all three", 60)
         second.end()
     assert incidents() == [("incident", "begins"), ("incident", "over")]
     assert [each.partition("|incident|")[2].partition("|")[0] for each in told.read_text().splitlines()] == [
