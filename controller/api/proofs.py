@@ -55,6 +55,12 @@ def is_proof(authorization: str) -> bool:
     return authorization.partition(" ")[0].lower() == KIND.lower()
 
 
+def shown_by(authorization: str) -> str:
+    """Return what stays the same of a header: the digest of its token, or the part of it that a proof names."""
+    content = authorization.partition(" ")[2].strip()
+    return f"{KIND} {content.partition('.')[0]}" if is_proof(authorization) else digest_of(content)
+
+
 def _sign(key: bytes, asked: Asked, at: int) -> str:
     body = hashlib.sha256(asked.body).hexdigest()
     return hmac.new(
