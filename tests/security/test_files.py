@@ -1,5 +1,6 @@
 """Files: what other accounts of the machine may read of hotdesk's, and what it obeys that they could have written."""
 
+import errno
 import grp
 import hashlib
 import os
@@ -12,13 +13,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.api.tokens import SAMPLES, Scope, TokenFileError, Tokens
 from hotdesk.errors import SettingsError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, read_file
 from messages.topics import Topic
 from stream.embedded.log import EmbeddedLog
-from stream.log import Entry
+from stream.log import Entry, LogInUseError, LogRefusedError
 from tests.support.builders import secret_file
 from tests.support.commands import SETTINGS, Command
 
@@ -67,9 +69,43 @@ def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("keep me")
     (tmp_path / "hotdesk.db.lock").symlink_to(precious)
-    with pytest.raises(Exception, match="cannot be written"):
+    with pytest.raises(Exception, match=r"cannot be written .*remove it"):
         EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
     assert precious.read_text() == "keep me"
+
+
+def test_a_log_may_be_a_link_and_is_locked_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "hotdesk.db").symlink_to("data/hotdesk.db")
+    log = EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
+    log.append([Entry(Topic.AUDIT, "west/1", b"{}")])
+    with pytest.raises(LogInUseError):
+        EmbeddedLog(tmp_path / "data" / "hotdesk.db", partitions=1)
+    log.close()
+    assert [each.name for each in tmp_path.iterdir() if each.name != "data"] == ["hotdesk.db"]
+
+
+def test_a_file_of_the_log_that_is_anothers_is_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
+    (tmp_path / "hotdesk.db").chmod(0o660)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("stream.embedded.log.os.fchmod", refused)
+    with capture_logs() as lines:
+        EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
+    assert [each["path"] for each in lines] == [str(tmp_path / "hotdesk.db")]
+
+
+def test_the_file_at_fault_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hotdesk.db-wal").mkdir()
+    with pytest.raises(LogRefusedError, match=r"hotdesk\.db-wal cannot be written"):
+        EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
+    (tmp_path / "hotdesk.db-wal").rmdir()
+    EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
 
 
 @pytest.mark.usefixtures("masked")
