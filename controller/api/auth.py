@@ -14,7 +14,7 @@ from litestar.types import Guard
 
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.owner_client import UNKNOWN_CLUSTER
-from controller.api.proofs import Asked, is_proof, proved, shown_by
+from controller.api.proofs import Asked, cannot_tell, is_proof, proved, shown_by
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
@@ -77,6 +77,11 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
         if seconds := tokens.guesses.seconds_to_wait(address, shown):
             raise too_many(WRONG_TOKENS, seconds)
         found = await _scope_of(connection, tokens)
+        if found is None and cannot_tell(authorization, tokens):
+            # a replica's, and no guess: none could be right
+            raise NotAuthorizedException(
+                "of this token only the digest is known here, so no proof by it can be checked"
+            )
         if found is None:
             tokens.refused += 1
             if authorization:

@@ -50,6 +50,11 @@ def proved(authorization: str, asked: Asked, tokens: Tokens, now: float) -> tupl
     return None
 
 
+def cannot_tell(authorization: str, tokens: Tokens) -> bool:
+    """Return True for a proof by a token of which only the digest is known here: it may be right."""
+    return is_proof(authorization) and not tokens.shows(authorization.partition(" ")[2].strip().partition(".")[0])
+
+
 def is_proof(authorization: str) -> bool:
     """Return True for a header that is to prove something."""
     return authorization.partition(" ")[0].lower() == KIND.lower()
