@@ -177,6 +177,9 @@ class BoundedConnection(_Connection):
     def _get_server_information(self) -> None:
         with self._taken_apart():
             super()._get_server_information()
+        if self._at < len(self._received):
+            # else what came in the clear would be taken, after TLS has begun, for what the server said by it
+            raise self._lost("it speaks before it is asked")
         if self._auth_plugin_name.encode() not in PROVING and not self._trusted:
             # the password would be sent at once: let the server say again what it wants
             self._auth_plugin_name = "mysql_native_password"
