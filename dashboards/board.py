@@ -13,7 +13,7 @@ from dashboards.panels import DATASOURCE, RED, SCRAPES, link
 from dashboards.queries import CLUSTER, JOB, latest
 from messages import metrics
 
-RUNBOOKS = "https://docs.example/hotdesk/runbooks"
+RUNBOOKS = "https://hotdesk.example/runbooks"
 """The address of docs/runbooks/; a placeholder, which each installation replaces in the dashboard's variable."""
 
 FLEET, CLUSTERS, FAILOVER = "hotdesk-fleet", "hotdesk-cluster", "hotdesk-failover"

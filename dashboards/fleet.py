@@ -27,7 +27,7 @@ from dashboards.panels import (
 from dashboards.queries import latest, process, series, total
 from messages import metrics
 
-ALERTS = 'alertname=~"Hotdesk.+",severity!="none",cluster=~"$cluster|"'
+ALERTS = 'alertname=~"Hotdesk.+",severity!="info",cluster=~"$cluster|"'
 """Alerts of the chosen clusters, and those of no cluster."""
 _FIRING = f'ALERTS{{{ALERTS},alertstate="firing"}}'
 _BY_ALERT = "alertname, severity, cluster, server_ip"

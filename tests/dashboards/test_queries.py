@@ -76,7 +76,7 @@ def test_the_fleet_dashboard_lists_the_alert_with_its_dialer(failover: FailoverR
     labels = [series["metric"] for series in answers(query, failover, ALL)]
     down = {
         "alertname": "HotdeskDialerDown",
-        "severity": "page",
+        "severity": "critical",
         "cluster": CLUSTER,
         "server_ip": failover.victim,
     }

@@ -1,0 +1,22 @@
+"""The files that hotdesk comes with beside its code: in a clone, or where an installation has put them."""
+
+import sys
+from pathlib import Path
+
+from hotdesk.errors import HotdeskError
+from hotdesk.version import CLONE
+
+PLACES = (CLONE, Path(sys.prefix) / "share" / "hotdesk")
+"""Where they may be; in both they have the same paths."""
+
+
+def shipped(path: str) -> Path:
+    """Return where a file or a folder is.
+
+    Raises:
+        HotdeskError: this installation lacks it.
+    """
+    for place in PLACES:
+        if (found := place / path).exists():
+            return found
+    raise HotdeskError(f"this installation of hotdesk has no {path}, neither in {' nor in '.join(map(str, PLACES))}")
