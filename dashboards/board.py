@@ -94,7 +94,7 @@ def _variables(*, by_dialer: bool) -> list[Builder[dashboard.VariableModel]]:
         *([dialer.all_value(".*")] if by_dialer else []),
         boards.TextBoxVariable("runbooks")
         .label("Runbooks")
-        .description("The address of docs/runbooks/: the links of panels and alerts begin with it.")
+        .description("Where hotdesk serves its runbooks: the links of panels and alerts begin with it.")
         .default_value(RUNBOOKS)
         .current(dashboard.VariableOption(text=RUNBOOKS, value=RUNBOOKS))
         .options([dashboard.VariableOption(selected=True, text=RUNBOOKS, value=RUNBOOKS)]),

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from hotdesk.errors import HotdeskError
 from hotdesk.version import CLONE
 
 PLACES = (CLONE, Path(sys.prefix) / "share" / "hotdesk")
@@ -11,12 +10,5 @@ PLACES = (CLONE, Path(sys.prefix) / "share" / "hotdesk")
 
 
 def shipped(path: str) -> Path:
-    """Return where a file or a folder is.
-
-    Raises:
-        HotdeskError: this installation lacks it.
-    """
-    for place in PLACES:
-        if (found := place / path).exists():
-            return found
-    raise HotdeskError(f"this installation of hotdesk has no {path}, neither in {' nor in '.join(map(str, PLACES))}")
+    """Return where a file or a folder is, or should be."""
+    return next((found for place in PLACES if (found := place / path).exists()), PLACES[-1] / path)

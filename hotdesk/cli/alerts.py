@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hotdesk.cli.terminal import say
-from hotdesk.errors import SettingsError
+from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.shipped import shipped
 
 GRAFANA = "https://grafana.example"
@@ -26,7 +26,11 @@ def alerts(
     job: Annotated[str, Parameter(help="Prometheus' job that scrapes hotdesk.")] = JOB,
 ) -> None:
     """Print the alert rules for Prometheus, with your links and your job in them."""
-    ours = shipped("alerts/hotdesk.rules.yml").read_text()
+    file = shipped("alerts/hotdesk.rules.yml")
+    try:
+        ours = file.read_text()
+    except OSError as error:
+        raise HotdeskError(f"{file} cannot be read: {error.strerror}") from error
     for line in rules_for(ours, _base(runbooks), _base(dashboards), _job(job)).splitlines():
         say(line)
 

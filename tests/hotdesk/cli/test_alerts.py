@@ -59,6 +59,9 @@ def test_what_would_break_the_rules_is_refused(capsys: pytest.CaptureFixture[str
         printed(capsys, *(word for pair in given.items() for word in pair))
 
 
-def test_an_installation_that_lacks_the_file_says_so() -> None:
-    with pytest.raises(HotdeskError, match=r"has no alerts/absent\.yml"):
-        shipped("alerts/absent.yml")
+def test_an_installation_that_lacks_the_file_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hotdesk.shipped.PLACES", (tmp_path,))
+    with pytest.raises(HotdeskError, match=r"hotdesk\.rules\.yml cannot be read: No such file"):
+        printed(capsys, "--runbooks", RUNBOOKS, "--dashboards", GRAFANA)
