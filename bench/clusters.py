@@ -29,11 +29,12 @@ class _Size(NamedTuple):
     silences: int
     """Dialers that die in one round; with one cluster fewer, so that less than half of it is gone."""
     silences_of_one: int
+    most_seconds: float
+    """How long a decision is waited for."""
 
 
-FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9), _Size((1,), 1, 1, 1, 1)
+FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9, 30.0), _Size((1,), 1, 1, 1, 1, 5.0)
 SLACK_SECONDS = 2.0
-MOST_SECONDS = 30.0
 SCRAPE_SECONDS = 15.0
 """Prometheus's default interval."""
 SETTLE_SECONDS = 150.0
@@ -137,7 +138,7 @@ def _settles(size: int, api: httpx.Client) -> bool:
     while _metrics(api)("hotdesk_consumer_lag_records") > LAG_RECORDS * size:
         if time.monotonic() > deadline:
             return False
-        time.sleep(2)
+        time.sleep(0.5)
     return True
 
 
@@ -148,7 +149,7 @@ def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "_Decisions", api: 
     began, before = time.monotonic(), _metrics(api)
     for number in range(tries.rounds):
         silenced = fleet.silence(tries.silences_of_one if size == 1 else tries.silences, seed=number)
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + tries.most_seconds
         while time.monotonic() < deadline and not decisions.all_of(silenced):
             scraped = time.monotonic()
             _metrics(api)

@@ -182,7 +182,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             port=self.port,
             socket=self.socket,
             user=self.user,
-            password=self.password or _secret(self.password_file, "password"),
+            password=self.password or read_secret(self.password_file, "password"),
             database=self.database,
             tls_ca=self.tls_ca,
         )
@@ -201,7 +201,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             )
         if (self.ami_secret or self.ami_secret_file) and not self.ami_user:
             raise SettingsError("there is a secret for AMI and no account: set ami_user")
-        secret = self.ami_secret or _secret(self.ami_secret_file, "AMI secret")
+        secret = self.ami_secret or read_secret(self.ami_secret_file, "AMI secret")
         try:
             return ProbeSettings(
                 ami_user=self.ami_user,
@@ -240,7 +240,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 )
             if not _is_web_address(url):
                 raise SettingsError(f"agent_api: {url!r} is not an address: write one such as https://web1/agc/api.php")
-        password = self.agent_api_password or _secret(self.agent_api_password_file, "agent API password")
+        password = self.agent_api_password or read_secret(self.agent_api_password_file, "agent API password")
         if not (self.agent_api_user and password):
             raise SettingsError("agent_api is set: set agent_api_user and agent_api_password_file too")
         return ActuatorSettings(
@@ -327,7 +327,7 @@ class LogOptions:
             raise SettingsError(f"log.prefix: {self.prefix!r} has more than letters, digits, '.', '_' and '-'")
         if self.tls_key:
             _refuse_key(self.tls_key, "log.tls_key")
-        password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or _secret(self.sasl_password_file, "password")
+        password = os.environ.get("HOTDESK_LOG_SASL_PASSWORD", "") or read_secret(self.sasl_password_file, "password")
         if self.security_protocol.startswith("SASL") and not (self.sasl_mechanism and self.sasl_username and password):
             raise SettingsError(
                 f"log.security_protocol is {self.security_protocol}: set log.sasl_mechanism and log.sasl_username, and"
@@ -599,7 +599,12 @@ def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None
             )
 
 
-def _secret(path: str, what: str) -> str:
+def read_secret(path: str, what: str) -> str:
+    """Return the secret of a file, empty for no file; `what` names it in errors.
+
+    Raises:
+        SettingsError: the file cannot be read, or others could read or change it.
+    """
     if not path:
         return ""
     try:

@@ -39,9 +39,13 @@ class Hidden:
 
 def _forms(password: str) -> re.Pattern[str]:
     loose = sum(map(_is_plain, password)) >= ENOUGH
-    typed = "".join(f"(?:{_written(each)}){'?' if loose and not _is_plain(each) else ''}" for each in password)
+    # each character is looked at once: a pattern that went back over it could take for ever on a text made for that
+    typed = "".join(f"(?>{_written(each)}){'?+' if loose and not _is_plain(each) else ''}" for each in password)
     cleaned = {password, *(filtered for each in FILTERS if len(filtered := each.sub("", password)) >= ENOUGH)}
     whole = {form for each in cleaned for form in _encoded(each.encode())} | {re.escape(password)}
+    # with the accents of the last letter, where they stand by themselves
+    plain = {unicodedata.normalize("NFKD", each).encode("ascii", "ignore").decode() for each in cleaned} - cleaned
+    whole |= {re.escape(each) + "[\u0300-\u036f]*" for each in plain if len(each) >= ENOUGH}
     return re.compile("|".join([*sorted(whole, key=len, reverse=True), typed]), re.IGNORECASE)
 
 
@@ -67,24 +71,22 @@ def _written(character: str) -> str:
     names |= {f"{codepoint2name[number]};"} if number in codepoint2name else set()
     ways = {
         *(re.escape(each) for each in (character, unicodedata.normalize("NFD", character))),
-        rf"\\+{re.escape(character)}",
-        rf"&(?:amp;)*#0*{number};",
-        rf"&(?:amp;)*#x0*{number:x};",
-        *(f"&(?:amp;)*{re.escape(each)}" for each in names),
-        rf"\\+u\{{?0*{number:x}\}}?",
-        rf"\\+x{number:02x}",
-        *("".join(f"%(?:25)*{byte:02x}" for byte in each) for each in bytes_of),
+        rf"\\{{1,4}}{re.escape(character)}",
+        rf"&(?:amp;){{0,3}}#0{{0,6}}{number};",
+        rf"&(?:amp;){{0,3}}#x0{{0,6}}{number:x};",
+        *(f"&(?:amp;){{0,3}}{re.escape(each)}" for each in names),
+        rf"\\{{1,4}}u\{{?0{{0,6}}{number:x}\}}?",
+        rf"\\{{1,4}}x{number:02x}",
+        *("".join(f"%(?:25){{0,3}}{byte:02x}" for byte in each) for each in bytes_of),
         *("".join(rf"\\x{byte:02x}" for byte in each) for each in bytes_of),
     }
     if number > 0xFFFF:  # noqa: PLR2004 # JSON has no number for it, but two
         units = character.encode("utf-16-be").hex()
-        ways.add(rf"\\+u{units[:4]}\\+u{units[4:]}")
+        ways.add(rf"\\{{1,4}}u{units[:4]}\\{{1,4}}u{units[4:]}")
     if character == " ":
         ways |= {r"\+", r"\s"}
     if not character.isascii():
         # misread as another encoding, or not read at all
         misread = {utf8.decode(encoding, "replace") for encoding in ("latin-1", "cp1252", "ascii")}
         ways |= {*map(re.escape, misread), rf"(?:[?\N{{REPLACEMENT CHARACTER}}]|%3f){{1,{len(utf8)}}}"}
-        folded = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-        ways |= {re.escape(folded)} if folded else set()
     return "|".join(sorted(ways, key=len, reverse=True))

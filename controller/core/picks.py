@@ -90,12 +90,11 @@ def pick(state: ClusterState, policy: Policy, request: PickRequest, by: str) -> 
 
 
 def _answers(state: ClusterState, policy: Policy, reserved: LoginSlot, request: PickRequest) -> bool:
-    """Return True if a user's slot answers a request too: the same form, sent again within moments.
+    """Return True if a user's slot answers a request too: the same form, sent again from the same place.
 
-    Whoever typed the user's name earlier, or elsewhere, has not chosen where that user logs in.
+    Whoever typed the user's name elsewhere has not chosen where that user logs in.
     """
-    again = reserved.visitor == request.visitor and not state.decided.slots.is_unused(reserved)
-    return again and _still_good(state, policy, reserved, request)
+    return reserved.visitor == request.visitor and _still_good(state, policy, reserved, request)
 
 
 def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPhone | Refused:

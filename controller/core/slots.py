@@ -85,10 +85,6 @@ class Slots:
         planned = self.planned_on(server_ip)
         return planned if visitor is None else planned + self._weights.on(server_ip, visitor)
 
-    def is_unused(self, slot: LoginSlot) -> bool:
-        """Return True if a slot came to nothing so far."""
-        return slot.user.lower() in self._unused
-
     def is_credited(self, visitor: str) -> bool:
         """Return True unless many slots of a visitor came to nothing."""
         return self._weights.is_credited(visitor)

@@ -27,6 +27,7 @@ from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.decisions import decisions
 from hotdesk.cli.demo import Size, run_demo
+from hotdesk.cli.grants import print_grants
 from hotdesk.cli.replay import replay
 from hotdesk.cli.status import status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_csv, say_json, shown, table
@@ -76,6 +77,7 @@ notifying = App(
 )
 app.command(notifying)
 app.register_install_completion_command()
+app.command(print_grants, name="grants", group=SET_UP)
 for group, commands_of_group in (
     (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, decisions, replay)),
     (INTERVENE, orders.COMMANDS),

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import re
+import time
 import unicodedata
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.hidden import Hidden
+from tests.support.timing import on_this_machine
 
 PASSWORDS = (
     "Summer!2026@Dallas#",
@@ -55,6 +57,7 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "decomposed": lambda word: unicodedata.normalize("NFD", word),
     "misread": lambda word: word.encode().decode("latin-1"),
     "unread": lambda word: word.encode().decode("ascii", "replace"),
+    "transliterated": lambda word: unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode(),
     "question marks": lambda word: word.encode("ascii", "replace").decode(),
 }
 
@@ -79,3 +82,15 @@ def test_short_passwords_hide_no_ordinary_words() -> None:
     assert Hidden("a!").out_of("a banana a! a%21") == "a banana *** ***"
     assert Hidden("").out_of("anything") == "anything"
     assert Hidden("!!!!").out_of("well!!!! %21%21%21%21") == "well*** ***"
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["a!" * 50, "!" * 100, "ab" * 100, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 60 + "abcd", "%" * 30 + "abcd1234"],
+)
+def test_no_text_takes_long_whatever_the_password(password: str) -> None:
+    hidden = Hidden(password)
+    began = time.process_time()
+    for text in (password[:-1] * 40, *(each * 8192 for each in ("a", "!", "%25", "&amp;", "\\", "?"))):
+        hidden.out_of(text)
+    assert time.process_time() - began < on_this_machine(4)

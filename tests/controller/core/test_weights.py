@@ -168,7 +168,7 @@ def test_no_form_decides_where_a_campaign_goes(grouping: Grouping) -> None:
 
 
 def test_a_form_in_an_agents_name_does_not_say_where_that_agent_logs_in() -> None:
-    """Nor one of earlier, when another dialer had the fewest agents."""
+    """Nor one of elsewhere, when another dialer had the fewest agents; the same form again keeps its slot."""
     state = _cluster()
     for number in range(30):
         _form(state, f"agent{number}", "p1", visitor=STRANGER)
@@ -178,7 +178,8 @@ def test_a_form_in_an_agents_name_does_not_say_where_that_agent_logs_in() -> Non
     assert _form(other, "1001") == ONE
     beats = alive(NOW_MS + WEIGHS_MS)
     _later(other, WEIGHS_MS, dialer(ONE, 20, heartbeat=beats), dialer(TWO, 9, heartbeat=beats))
-    assert _form(other, "1001") == TWO
+    assert _form(other, "1001") == ONE
+    assert _form(other, "1001", visitor=STRANGER) == TWO
 
 
 def test_no_visitor_takes_the_claim_of_another_away() -> None:

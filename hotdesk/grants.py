@@ -1,0 +1,96 @@
+"""The grants that hotdesk's account needs, as they fit a schema. Pure: statements and columns in, statements out.
+
+The files of grants name every column of a new VICIdial; a `GRANT` on a column that an older one lacks is refused, with
+all that stands in it. Here such columns are left out.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from enum import StrEnum
+from importlib import resources
+from typing import NamedTuple
+
+from pymysql.converters import escape_string
+
+Column = tuple[str, str]
+"""Table and column, in small letters."""
+
+COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
+"""The statement that finds a schema's columns; an account sees only those that it has a right to."""
+
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON asterisk\.(?P<table>\w+)\s+TO 'hotdesk'@'%'", re.DOTALL)
+_RIGHT = re.compile(r"(?P<right>SELECT|UPDATE|INSERT|DELETE)(?:\s*\((?P<columns>[^)]*)\))?")
+
+
+class Purpose(StrEnum):
+    """A use of the account. The value is the file of its grants."""
+
+    READ = "collectors/grants.sql"
+    READINESS = "collectors/grants-readiness.sql"
+    ACT = "controller/grants.sql"
+    FENCE = "controller/grants-fence.sql"
+    SCREENS = "controller/grants-screens.sql"
+    EMERGENCY = "controller/grants-emergency.sql"
+
+
+class Account(NamedTuple):
+    """The account, and the database that it reads."""
+
+    name: str
+    host: str
+    """The machine that it comes from, as SQL writes it: an address, or % for any."""
+    password: str
+    database: str
+
+    def __str__(self) -> str:
+        """Return it as SQL writes it."""
+        return f"'{escape_string(self.name)}'@'{escape_string(self.host)}'"
+
+
+def grants(
+    account: Account, purposes: Collection[Purpose], columns: Collection[Column], *, creates_if_absent: bool = True
+) -> Iterator[str]:
+    """Yield the lines that give an account what it needs, and change nothing when they are run again.
+
+    Args:
+        account: whose rights they are.
+        purposes: what it may do; it may always read.
+        columns: those of the database.
+        creates_if_absent: the server knows `CREATE USER IF NOT EXISTS`, as MariaDB 10.1.3 and MySQL 5.7 do. An older
+            one makes the user with the first `GRANT`.
+    """
+    password = escape_string(account.password)
+    if creates_if_absent:
+        yield f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{password}';"
+    else:
+        yield f"GRANT USAGE ON *.* TO {account} IDENTIFIED BY '{password}';"
+    present = set(columns)
+    for purpose in Purpose:
+        if purpose is Purpose.READ or purpose in purposes:
+            yield f"-- {purpose}"
+            yield from _fitted(_text_of(purpose), account, present)
+
+
+def _text_of(purpose: Purpose) -> str:
+    package, _, name = purpose.value.partition("/")
+    return resources.files(package).joinpath(name).read_text()
+
+
+def _fitted(text: str, account: Account, present: Collection[Column]) -> Iterator[str]:
+    statements = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    for found in _GRANT.finditer(statements):
+        table = found["table"]
+        if not any(of == table for of, _ in present):
+            yield f"-- this schema has no table {table}"
+            continue
+        rights, missing = [], []
+        for each in _RIGHT.finditer(found["rights"]):
+            named = re.findall(r"\w+", each["columns"] or "")
+            kept = [column for column in named if (table, column) in present]
+            missing += [column for column in named if column not in kept]
+            if kept or not named:
+                rights.append(f"{each['right']} ({', '.join(kept)})" if kept else each["right"])
+        if missing:
+            yield f"-- this schema has no {', '.join(f'{table}.{column}' for column in dict.fromkeys(missing))}"
+        if rights:
+            yield f"GRANT {', '.join(rights)} ON `{account.database.replace('`', '``')}`.{table} TO {account};"
