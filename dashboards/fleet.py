@@ -202,7 +202,7 @@ def _findings() -> table.Panel:
 def _odd_rows() -> table.Panel:
     return listing(
         About(
-            "Skipped rows",
+            "Rows dropped",
             "Rows of VICIdial's tables that hotdesk cannot use, by kind. A few are normal; a growing number is not.",
         ),
         Column("Cluster", label="cluster"),

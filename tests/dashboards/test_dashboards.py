@@ -81,7 +81,8 @@ def test_variables_choose_the_data_source_the_job_the_cluster_and_the_dialer(nam
     found = variables(load(name))
     source = found["datasource"]
     assert (source["type"], source["query"], source["label"]) == ("datasource", "prometheus", "Data source")
-    wanted = {"job": "Job", "cluster": "Cluster"} | ({} if name == "hotdesk-fleet" else {"dialer": "Dialer"})
+    by_dialer = name not in {"hotdesk-fleet", "hotdesk-pipeline"}
+    wanted = {"job": "Job", "cluster": "Cluster"} | ({"dialer": "Dialer"} if by_dialer else {})
     assert {key: each["label"] for key, each in found.items() if each["type"] == "query"} == wanted
     for each in wanted:
         assert found[each]["datasource"] == DATASOURCE
@@ -112,7 +113,7 @@ def test_dashboards_lead_to_each_other_and_keep_variables_and_time(name: str) ->
 @each_dashboard
 def test_links_out_of_panels_lead_to_dashboards_and_choose_what_was_clicked(name: str) -> None:
     urls = [url for url in texts(load(name), "url") if "${__" in url and url.startswith("/d/")]
-    assert urls or name == "hotdesk-failover"
+    assert urls or name in {"hotdesk-failover", "hotdesk-pipeline"}
     for url in urls:
         path, _, chosen = url.partition("?")
         assert path.removeprefix("/d/") in NAMES
@@ -161,6 +162,13 @@ def test_a_panel_has_a_description_and_a_unit(panel: Json) -> None:
         assert {unit["value"] for each in values for unit in each["properties"] if unit["id"] == "unit"} <= UNITS
     else:
         assert all(target["legendFormat"] for target in panel["targets"])
+
+
+@each_panel
+def test_a_dialer_is_called_by_its_name(panel: Json) -> None:
+    for target in panel["targets"]:
+        assert "{{server_ip}}" not in target.get("legendFormat", "")
+        assert "{{server_id}}" not in target.get("legendFormat", "") or "server_id" in target["expr"]
 
 
 @each_panel

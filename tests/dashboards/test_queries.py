@@ -15,7 +15,7 @@ RARE = {
     "Probe results": "the failover run has no AMI account, so that it measures the detection without one",
     "Fence": "the fence is off by default",
     "Readiness findings": "its cluster has no defect",
-    "Skipped rows": "nor a row that cannot be used",
+    "Rows dropped": "nor a row that cannot be used",
 }
 """Panels that are rightly empty in the failover run, and why: their queries run on the other one."""
 
