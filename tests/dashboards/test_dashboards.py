@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"none", "short", "percentunit", "s", "bytes", "ops", "dateTimeAsIso"}
+RECORDED = {
+    rule["record"]: group["interval"]
+    for group in yaml.safe_load((ALERTS / "hotdesk.rules.yml").read_text())["groups"]
+    for rule in group["rules"]
+    if "record" in rule
+}
+"""Series that the shipped rules record, and how often."""
 OTHERS = {"ALERTS", "ALERTS_FOR_STATE", "up"}
 """Series that Prometheus itself adds."""
 PANELS = [(name, panel) for name in NAMES for panel in panels(load(name))]
@@ -211,7 +218,13 @@ def test_every_metric_is_one_of_ours_or_of_the_process(query: Asked) -> None:
     ours = {each.name for each in vars(metrics).values() if isinstance(each, metrics.Metric)}
     names = metric_names(query.expression) or {query.expression.removeprefix("label_values(").partition(",")[0]}
     known = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in names}
-    assert all(name in ours | OTHERS or name.startswith("process_") for name in known)
+    assert all(name in ours | OTHERS | RECORDED.keys() or name.startswith("process_") for name in known)
+
+
+@each_query
+def test_what_a_rule_records_is_counted_at_its_interval(query: Asked) -> None:
+    for name in metric_names(query.expression) & RECORDED.keys():
+        assert f"{RECORDED[name].removesuffix('s')} * sum" in query.expression
 
 
 @each_query
