@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
@@ -29,11 +29,11 @@ from hotdesk.cli.decisions import decisions
 from hotdesk.cli.demo import Size, run_demo
 from hotdesk.cli.grants import print_grants
 from hotdesk.cli.replay import replay
-from hotdesk.cli.status import status
+from hotdesk.cli.status import show_unknown, status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_csv, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.notify.senders import SendError, Told
-from hotdesk.notify.settings import notify_settings, told_by
+from hotdesk.notify.settings import FileFault, NotifySettings, notify_settings, told_by
 from hotdesk.service import Service
 from hotdesk.settings import ClusterTables, LogOptions, NotifyTables, Options, ReadAgain
 from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
@@ -87,6 +87,10 @@ for group, commands_of_group in (
         app.command(each, group=group)
 
 
+class StatusEnd(SystemExit):
+    """The end of `hotdesk status` with a code of its own."""
+
+
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
@@ -115,6 +119,8 @@ def launch(
     given = {"clusters": clusters, "notify": notify, "read_again": read_again}
     more = {name: given[name] for name in ignored}
     result: int | None = command(*bound.args, **bound.kwargs, **more)
+    if command is status:
+        raise StatusEnd(result)
     return result
 
 
@@ -324,13 +330,35 @@ def demo(
         run_demo(end, Size(dialers, agents, seed), seconds=seconds, kafka=kafka)
 
 
+def _result(arguments: list[str]) -> int:
+    """Run the command, and return its exit code.
+
+    `hotdesk status` ends with a code of monitoring's own, whatever is at fault: another one would be read as a state.
+    """
+    if status.__name__ not in arguments:
+        return app.meta(arguments) or 0
+    try:
+        return app.meta(arguments) or 0
+    except StatusEnd:
+        raise
+    except SystemExit as ended:  # flags that do not fit: what is wrong with them was said
+        if not ended.code:
+            raise
+        return show_unknown("the command does not fit: see 'hotdesk status --help'")
+    except HotdeskError as error:
+        return show_unknown(str(error))
+    except Exception as error:  # noqa: BLE001 # the same
+        complain_of(error)
+        return show_unknown("a fault of hotdesk's own")
+
+
 def main() -> None:
     """Run the command; report a user's mistake with one line and an exit code."""
     if not in_a_terminal():
         # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        sys.exit(app.meta(sys.argv[1:]) or 0)
+        sys.exit(_result(sys.argv[1:]))
     except HotdeskError as error:
         complain(f"hotdesk: {error}")
         sys.exit(error.exit_code)
@@ -383,8 +411,19 @@ def _wanted(roles: frozenset[Role], options: Options, tables: _Tables) -> Wanted
             if Role.CONTROL in roles and cluster.mode == "act"
         },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
-        told=told_by(recipients),
+        told=_reachable(recipients),
     )
+
+
+def _reachable(recipients: Mapping[str, NotifySettings]) -> dict[str, Told]:
+    """Return the recipients but for those whose files are at fault: a lost file must not keep hotdesk from working."""
+    told: dict[str, Told] = {}
+    for name, each in recipients.items():
+        try:
+            told |= told_by({name: each})
+        except FileFault as error:
+            log.error("a recipient of notifications is left out", why=str(error))  # noqa: TRY400 # a file is at fault
+    return told
 
 
 def _change(service: Service, roles: frozenset[Role], options: Options, read_again: ReadAgain) -> None:
