@@ -22,6 +22,7 @@ from controller.core.notifications import message_of_test
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
+from hotdesk.cli.alerts import alerts
 from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.decisions import decisions
@@ -80,7 +81,7 @@ app.command(print_grants, name="grants", group=SET_UP)
 for group, commands_of_group in (
     (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, decisions, replay)),
     (INTERVENE, orders.COMMANDS),
-    (SET_UP, (orders.forget,)),
+    (SET_UP, (alerts, orders.forget)),
 ):
     for each in commands_of_group:
         app.command(each, group=group)
