@@ -193,7 +193,8 @@ def _parts_of(wanted: Wanted, shared: Shared) -> tuple[list[ClusterServer], list
         )
         if Role.CONTROL in wanted.roles:
             parts += [executors, Notifying(wanted, shared, clusters, instruments)]
-        answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=OwnerClient(trusted)))
+        owners = OwnerClient(trusted, shared.tokens)
+        answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=owners))
     parts += answering
     if Role.COLLECT in wanted.roles:
         parts.append(CollectorPool(wanted, shared))

@@ -50,9 +50,20 @@ def proved(authorization: str, asked: Asked, tokens: Tokens, now: float) -> tupl
     return None
 
 
+def cannot_tell(authorization: str, tokens: Tokens) -> bool:
+    """Return True for a proof by a token of which only the digest is known here: it may be right."""
+    return is_proof(authorization) and not tokens.shows(authorization.partition(" ")[2].strip().partition(".")[0])
+
+
 def is_proof(authorization: str) -> bool:
     """Return True for a header that is to prove something."""
     return authorization.partition(" ")[0].lower() == KIND.lower()
+
+
+def shown_by(authorization: str) -> str:
+    """Return what stays the same of a header: the digest of its token, or the part of it that a proof names."""
+    content = authorization.partition(" ")[2].strip()
+    return f"{KIND} {content.partition('.')[0]}" if is_proof(authorization) else digest_of(content)
 
 
 def _sign(key: bytes, asked: Asked, at: int) -> str:

@@ -10,11 +10,13 @@ from typing import Self
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from controller.api.guesses import FREE
 from controller.api.owner_client import OwnerClient
-from controller.api.proofs import FRESH_SECONDS, Asked, prove, proved
+from controller.api.proofs import FRESH_SECONDS, Asked, cannot_tell, prove, proved
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer
-from controller.api.tokens import Tokens
+from controller.api.tokens import Tokens, digest_of
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -184,8 +186,41 @@ def test_a_proof_is_good_for_one_request_and_a_while(token_file: Path) -> None:
         assert proved(f"{kind} {forged}", ASKED, tokens, time.time()) is None
 
 
-def test_who_has_only_the_digest_of_a_token_can_prove_nothing(tmp_path: Path, token_file: Path) -> None:
-    tokens = Tokens.load(token_file)
-    digests = "".join(f"{known.scope.name} sha256:{'0' * 58}{found}\n" for found, known in tokens.items())
-    of_digests = Tokens.load(secret_file(tmp_path / "digests", digests))
-    assert proved(prove(f"Bearer {TOKEN}", ASKED, NOW), ASKED, of_digests, NOW) is None
+@pytest.fixture(scope="module")
+def digest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = "".join(f"{scope} sha256:{digest_of(token)}\n" for scope, token in TOKENS.items())
+    return secret_file(tmp_path_factory.mktemp("digests") / "tokens", text)
+
+
+def test_who_has_only_the_digest_of_a_token_can_prove_nothing(digest_file: Path) -> None:
+    of_digests = Tokens.load(digest_file)
+    proof = prove(f"Bearer {TOKEN}", ASKED, NOW)
+    assert proved(proof, ASKED, of_digests, NOW) is None
+    assert cannot_tell(proof, of_digests)
+    # what can be checked, and what names no token at all, is a guess
+    assert not cannot_tell(prove("Bearer not-a-token-of-the-file", ASKED, NOW), of_digests)
+    assert not cannot_tell(f"Bearer {TOKEN}", of_digests)
+
+
+def test_by_a_digest_no_owner_is_asked_and_none_takes_a_replica_for_a_guesser(
+    tmp_path: Path, digest_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.api.owner_client.OWNER_SECONDS", 5.0)
+    body = PickBody(user="1001", alias="desk")
+
+    async def ask(url: str, owners: OwnerClient) -> object:
+        try:
+            return await owners.pick(url, CLUSTER, body, f"Bearer {TOKEN}")
+        finally:
+            await owners.close()
+
+    with Rogue() as rogue:
+        assert asyncio.run(ask(rogue.url, OwnerClient(tokens=Tokens.load(digest_file)))) is None
+        assert not rogue.heard
+    with service_of(tmp_path, ApiOptions(port=0, token_file=digest_file)) as service, capture_logs() as lines:
+        for _ in range(FREE.at_once + 1):
+            # of a replica whose own file has the token
+            assert asyncio.run(ask(service.url, OwnerClient())) is None
+        refused = service.registry.get_sample_value("hotdesk_tokens_refused_total")
+        assert refused == 0
+    assert not [each for each in lines if "unknown token" in each["event"]]
