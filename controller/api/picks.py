@@ -8,7 +8,6 @@ itself and answers `degraded`.
 import re
 import time
 from collections.abc import Hashable
-from hashlib import sha256
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
+from controller.api.screens import kept_of, may_be_kept_as
 from controller.api.tokens import Scope, Tokens
 from controller.core.claims import resolve
 from controller.core.cluster import Cluster
@@ -113,7 +113,7 @@ class Picker:
         if asker.client.token or not asker.forwarded:
             self._spend(self._limits.relogins, (asker.client.limited, body.visitor), name, Limited.VISITOR)
         if cluster.owned:
-            slot = cluster.answer_relogin(_digest(body.screen))
+            slot = cluster.answer_relogin(may_be_kept_as(body.screen))
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
                     status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -211,7 +211,7 @@ class Picker:
                 detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
-        screen = _digest(body.screen)
+        screen = kept_of(body.screen)
         request = PickRequest(body.user, body.alias, body.campaign, screen, body.visitor, body.no_user)
         picked, entries = cluster.pick(request)
         self._put(entries)
@@ -282,11 +282,6 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
         client=client_of(request, tokens),
         web=web if WEB_NAME.fullmatch(web) else "",
     )
-
-
-def _digest(screen: str) -> str:
-    """Return what is kept of a screen's mark: whoever reads it in the log cannot ask in that screen's place."""
-    return sha256(screen.encode()).hexdigest() if screen else ""
 
 
 def _passes_on(cluster: Cluster, asker: Asker) -> bool:

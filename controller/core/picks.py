@@ -215,14 +215,14 @@ def _pick_while_moved(
     return Picked(slot if same_alias else picked, None if slot is reserved else slot)
 
 
-def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
-    """Return the slot for the re-login of a screen that hotdesk logged out.
+def answer_relogin(state: ClusterState, *screen: str) -> LoginSlot | NoRelogin:
+    """Return the slot for the re-login of a screen that hotdesk logged out, and that may be kept as any of these.
 
     Each screen that claims the login is answered, as often as it asks, until a new session is seen: which one is the
     agent's is not known, and what is answered is no secret.
     """
     for slot in state.decided.slots.of_moves:
-        if screen in _moved_screens(slot):
+        if not _moved_screens(slot).isdisjoint(screen):
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
@@ -233,13 +233,13 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
     return NoRelogin.NONE
 
 
-def _alias_of_screen(state: ClusterState, slot: LoginSlot, screen: str) -> str:
+def _alias_of_screen(state: ClusterState, slot: LoginSlot, screen: tuple[str, ...]) -> str:
     """Return the alias that a screen logs in again with: what was typed there, unless that was a single phone.
 
     A form of somebody else's in the agent's name, with a wider alias, may have the login counted as that one's.
     """
     for claim in () if slot.login is None else slot.login.claims:
-        if claim.screen == screen and len(resolve(state.observed, claim.alias_id)) > 1:
+        if claim.screen in screen and len(resolve(state.observed, claim.alias_id)) > 1:
             return claim.alias_id
     return slot.alias_id
 
