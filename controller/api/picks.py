@@ -47,7 +47,14 @@ from stream.warn_once import WarnOnce
 HOOK = "x-hotdesk-hook"
 """The header in which a login hook names its web server."""
 WEB_NAME = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z_]{0,62}")
-
+TOO_MANY_PICKS = "picks are refused: too many"
+TOO_MANY_RELOGINS = "re-logins are refused: too many"
+LIMITED = {
+    Limited.CLIENT: "picks of this client",
+    Limited.VISITOR: "picks of this visitor",
+    Limited.RELOGINS: "questions of screens for their re-login",
+}
+"""What there is too much of, as the answer says it; of a cluster it is named."""
 
 log = structlog.get_logger()
 
@@ -111,7 +118,8 @@ class Picker:
         cluster = cluster_or_404(self._clusters, name)
         self._see_hook(cluster, asker)
         if asker.client.token or not asker.forwarded:
-            self._spend(self._limits.relogins, (asker.client.limited, body.visitor), name, Limited.VISITOR)
+            limit = self._limits.relogins if body.visitor else self._limits.relogins_unknown
+            self._spend(limit, (asker.client.limited, body.visitor), name, Limited.RELOGINS)
         if cluster.owned:
             slot = cluster.answer_relogin(may_be_kept_as(body.screen))
             if slot is NoRelogin.NOT_YET:
@@ -196,8 +204,9 @@ class Picker:
         if seconds:
             self._instruments.limited.labels(name, what).inc()
             if self._warn_once.is_new(f"{name} {what}"):
-                log.warning("picks are refused: too many", cluster=name, limit=what, client=str(client))
-            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else f"picks of this {what}", seconds)
+                refused = TOO_MANY_RELOGINS if what is Limited.RELOGINS else TOO_MANY_PICKS
+                log.warning(refused, cluster=name, limit=what, client=str(client))
+            raise too_many(LIMITED.get(what, f"picks of {name}"), seconds)
 
     def _pick_here(self, cluster: Cluster, body: PickBody) -> PickAnswer:
         # counted only where the slot is reserved, so once, whether a replica passed the request on or claims that

@@ -53,6 +53,7 @@ class Limited(StrEnum):
     CLIENT = "client"
     VISITOR = "visitor"
     CLUSTER = "cluster"
+    RELOGINS = "relogins"
     ORDERS = "orders"
 
 
