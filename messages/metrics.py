@@ -199,7 +199,8 @@ MOVE_SECONDS = Metric(
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 RATE_LIMITED = Metric(
     "hotdesk_rate_limited",
-    "Requests refused by a rate limit: of a client's, a visitor's or a cluster's picks, or of a client's orders.",
+    "Requests refused by a rate limit: of a client's, a visitor's or a cluster's picks, of questions of screens for "
+    "their re-login, or of a client's orders.",
     ("cluster", "limit"),
 )
 ACTIONS = Metric(

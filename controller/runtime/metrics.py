@@ -56,6 +56,7 @@ class Limited(StrEnum):
     CLIENT = "client"
     VISITOR = "visitor"
     CLUSTER = "cluster"
+    RELOGINS = "relogins"
     ORDERS = "orders"
 
 
