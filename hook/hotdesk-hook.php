@@ -290,7 +290,7 @@ if (!function_exists('hotdesk_log_in')) {
 
     /**
      * Asks one hotdesk after the other, until one answers or the time is over. An address that did not answer lately is
-     * skipped, so an outage costs one deadline and not one per request; if that cannot be remembered, the limit is short.
+     * skipped, so an outage costs one deadline and not one per request; if that cannot be remembered, a login's limit is short.
      * Picks and orders have marks of their own: a login that was not answered concerns no screen, nor the other way round.
      *
      * @return array|null 'status' and 'body'; null: no answer.
@@ -306,7 +306,8 @@ if (!function_exists('hotdesk_log_in')) {
             }
             if ($dir === '' || hotdesk_marked($marks[$url]) === null) {
                 $marks[$url] = '';
-                $limit_ms = min($limit_ms, HOTDESK_LEAST_MS);
+                // A screen that waits for its order holds no login up, and has a short limit anyway.
+                $limit_ms = $what === 'picks' ? min($limit_ms, HOTDESK_LEAST_MS) : $limit_ms;
             }
         }
         $until = microtime(true) + $limit_ms / 1000;

@@ -186,10 +186,21 @@ READINESS_FINDINGS = Metric(
     "Findings of the readiness check, by kind; checked once a minute.",
     ("cluster", "severity", "kind"),
 )
+LOGINS_KEPT_OFF = Metric(
+    "hotdesk_logins_kept_off",
+    "Picks for an alias with a phone on a dead dialer, which sent the login to another one.",
+    ("cluster",),
+)
+MOVE_SECONDS = Metric(
+    "hotdesk_move_seconds",
+    "How long a move took, from its plan until the agent was logged in on another dialer.",
+    ("cluster",),
+)
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 RATE_LIMITED = Metric(
     "hotdesk_rate_limited",
-    "Requests refused by a rate limit: of a client's, a visitor's or a cluster's picks, or of a client's orders.",
+    "Requests refused by a rate limit: of a client's, a visitor's or a cluster's picks, of questions of screens for "
+    "their re-login, or of a client's orders.",
     ("cluster", "limit"),
 )
 ACTIONS = Metric(

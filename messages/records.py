@@ -395,7 +395,7 @@ class LoginSlot(Record, frozen=True, kw_only=True, gc=False):
     """The visitor of the login page whose form asked, as a keyed hash of their address; empty: not known."""
     weighs: bool = True
     """It may count where the next login goes: hotdesk chose the dialer, for a user whom VICIdial has, and who had no
-    session."""
+    session, or one on a dialer that was down."""
     claims: tuple[LoginClaim, ...] = ()
     """In a slot: the login forms that asked since the user's latest session was seen. In a login: those that may have
     been this session's, whose screens may ask for its re-login."""

@@ -96,7 +96,7 @@ class BoundedConnection(_Connection):
         **given: Any,  # noqa: ANN401 # one of twenty types each
     ) -> None:
         self._login_seconds = login_seconds
-        self._statement_seconds = statement_seconds
+        self.statement_seconds = statement_seconds
         self._trusted = trusted
         self._ends_at = 0.0
         self._bytes_left = MOST_BYTES
@@ -132,7 +132,7 @@ class BoundedConnection(_Connection):
 
     def _execute_command(self, command: int, sql: str | bytes) -> None:
         if not self._logging_in:
-            self._begin(self._statement_seconds)
+            self._begin(self.statement_seconds)
         super()._execute_command(command, sql)
 
     def _read_bytes(self, num_bytes: int) -> bytes:

@@ -8,7 +8,6 @@ itself and answers `degraded`.
 import re
 import time
 from collections.abc import Hashable
-from hashlib import sha256
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -30,16 +29,18 @@ from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
+from controller.api.screens import kept_of, may_be_kept_as
 from controller.api.tokens import Scope, Tokens
 from controller.core.claims import resolve
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import why_unknown
-from controller.core.picks import PickRequest, Refused
+from controller.core.picks import PickRequest, Refused, rank_alias
 from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
+from messages.records import DialerState
 from messages.words import remedy, sentence
 from stream.outbox import Put
 from stream.warn_once import WarnOnce
@@ -47,7 +48,14 @@ from stream.warn_once import WarnOnce
 HOOK = "x-hotdesk-hook"
 """The header in which a login hook names its web server."""
 WEB_NAME = re.compile(r"[0-9A-Za-z][-.0-9A-Za-z_]{0,62}")
-
+TOO_MANY_PICKS = "picks are refused: too many"
+TOO_MANY_RELOGINS = "re-logins are refused: too many"
+LIMITED = {
+    Limited.CLIENT: "picks of this client",
+    Limited.VISITOR: "picks of this visitor",
+    Limited.RELOGINS: "questions of screens for their re-login",
+}
+"""What there is too much of, as the answer says it; of a cluster it is named."""
 
 log = structlog.get_logger()
 
@@ -99,6 +107,8 @@ class Picker:
         finally:
             if not asker.forwarded:  # the replica that passed it on counts the outcome for its client
                 self._instruments.picks.labels(name, outcome).inc()
+                if outcome is not PickOutcome.REFUSED and _has_dead_phone(cluster, body):
+                    self._instruments.kept_off.labels(name).inc()
             self._instruments.pick_seconds.observe(time.perf_counter() - began)
         return answer
 
@@ -111,9 +121,10 @@ class Picker:
         cluster = cluster_or_404(self._clusters, name)
         self._see_hook(cluster, asker)
         if asker.client.token or not asker.forwarded:
-            self._spend(self._limits.relogins, (asker.client.limited, body.visitor), name, Limited.VISITOR)
+            limit = self._limits.relogins if body.visitor else self._limits.relogins_unknown
+            self._spend(limit, (asker.client.limited, body.visitor), name, Limited.RELOGINS)
         if cluster.owned:
-            slot = cluster.answer_relogin(_digest(body.screen))
+            slot = cluster.answer_relogin(may_be_kept_as(body.screen))
             if slot is NoRelogin.NOT_YET:
                 raise ProblemDetailsException(
                     status_code=HTTP_503_SERVICE_UNAVAILABLE,
@@ -196,8 +207,9 @@ class Picker:
         if seconds:
             self._instruments.limited.labels(name, what).inc()
             if self._warn_once.is_new(f"{name} {what}"):
-                log.warning("picks are refused: too many", cluster=name, limit=what, client=str(client))
-            raise too_many(f"picks of {name}" if what is Limited.CLUSTER else f"picks of this {what}", seconds)
+                refused = TOO_MANY_RELOGINS if what is Limited.RELOGINS else TOO_MANY_PICKS
+                log.warning(refused, cluster=name, limit=what, client=str(client))
+            raise too_many(LIMITED.get(what, f"picks of {name}"), seconds)
 
     def _pick_here(self, cluster: Cluster, body: PickBody) -> PickAnswer:
         # counted only where the slot is reserved, so once, whether a replica passed the request on or claims that
@@ -211,7 +223,7 @@ class Picker:
                 detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
-        screen = _digest(body.screen)
+        screen = kept_of(body.screen)
         request = PickRequest(body.user, body.alias, body.campaign, screen, body.visitor, body.no_user)
         picked, entries = cluster.pick(request)
         self._put(entries)
@@ -230,6 +242,15 @@ class Picker:
             degraded=not cluster.owned,
             answered_by=self._clusters.me.name,
         )
+
+
+def _has_dead_phone(cluster: Cluster, body: PickBody) -> bool:
+    """Return True if the alias has a phone on a dialer that is down."""
+    incidents = cluster.state.decided.incidents.values()
+    if not (dead := {each.server_ip for each in incidents if each.kind is DialerState.DOWN}):
+        return False
+    ranked = rank_alias(cluster.state, cluster.policy, body.alias, body.campaign)
+    return ranked is not None and any(phone.server_ip in dead for phone in ranked.phones)
 
 
 def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandler]:
@@ -282,11 +303,6 @@ def _asker(request: AnyRequest, tokens: Tokens) -> Asker:
         client=client_of(request, tokens),
         web=web if WEB_NAME.fullmatch(web) else "",
     )
-
-
-def _digest(screen: str) -> str:
-    """Return what is kept of a screen's mark: whoever reads it in the log cannot ask in that screen's place."""
-    return sha256(screen.encode()).hexdigest() if screen else ""
 
 
 def _passes_on(cluster: Cluster, asker: Asker) -> bool:

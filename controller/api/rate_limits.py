@@ -71,6 +71,8 @@ class Limits(NamedTuple):
     """Of one visitor of the login page, among those of one token."""
     relogins: Limit
     """The same, for the questions of screens that were logged out."""
+    relogins_unknown: Limit
+    """Of one token, for those whose visitor is not known: an older login hook names none."""
     cluster_picks: Limit
     """Of one cluster, all clients together."""
     orders: Limit
@@ -95,4 +97,11 @@ def limits(
     orders: Rate = ORDERS,
 ) -> Limits:
     """Return limits with full buckets."""
-    return Limits(Limit(picks), Limit(visitor_picks), Limit(RELOGINS), Limit(cluster_picks), Limit(orders))
+    return Limits(
+        picks=Limit(picks),
+        visitors=Limit(visitor_picks),
+        relogins=Limit(RELOGINS),
+        relogins_unknown=Limit(PICKS),
+        cluster_picks=Limit(cluster_picks),
+        orders=Limit(orders),
+    )

@@ -277,9 +277,9 @@ class Cluster:
             self._echoes[picked.stored] += 1
         return picked, [entry_of(picked.stored)]
 
-    def answer_relogin(self, screen: str) -> LoginSlot | NoRelogin:
-        """Return the slot for the re-login of a screen."""
-        return answer_relogin(self.state, screen)
+    def answer_relogin(self, screens: frozenset[str]) -> LoginSlot | NoRelogin:
+        """Return the slot for the re-login of a screen, which may be kept as any of these."""
+        return answer_relogin(self.state, *screens)
 
     def release(self, user: str) -> list[Entry]:
         """Release a user's slot, if a login asked for it, and return the entries for the log."""

@@ -5,23 +5,18 @@ A request names user and alias. Asked again, the answer is the same slot, while 
 
 from dataclasses import replace
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
 from controller.core.claims import resolve, screens_of, with_claim
 from controller.core.decided import NOT_SENT, SlotEnd
 from controller.core.policy import Policy
-from controller.core.ranking import AliasRanking, RankedPhone, is_grouped, rank_phones
-from controller.core.slots import Slots
+from controller.core.ranking import AliasRanking, RankedPhone, is_grouped, judge, rank_phones, share_of
 from controller.core.state import ClusterState
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
-from messages.records import LoginClaim, LoginSlot, ReloginStage, ServerIp
-
-ABOUT_EQUAL = 2.0
-"""Dialers whose loads differ by no more may take turns, where no slot says which of them is the next login's."""
-GOLDEN = 0.618034
-"""The golden ratio's fraction: its multiples spread evenly, and so does each second or third of them."""
+from messages.records import DialerState, LoginClaim, LoginSlot, ReloginStage, ServerIp
 
 
 class PickRequest(NamedTuple):
@@ -106,7 +101,7 @@ def _best(state: ClusterState, policy: Policy, request: PickRequest) -> RankedPh
         return Refused(NoPick.NO_DIALER, ranking.phones)
     if is_grouped(state, request.campaign_id) or _counts(state, request):
         return ranking.best
-    return _in_turn(ranking, state.decided.slots)
+    return _in_turn(state, policy, request, ranking)
 
 
 def _counts(state: ClusterState, request: PickRequest) -> bool:
@@ -115,24 +110,42 @@ def _counts(state: ClusterState, request: PickRequest) -> bool:
 
 
 def _may_weigh(state: ClusterState, request: PickRequest) -> bool:
-    has_session = request.user.lower() in state.observed.agents
-    return not has_session and not request.no_user and compared(request.alias) in state.observed.aliases
+    return not _shows(state, request.user) and not request.no_user and compared(request.alias) in state.observed.aliases
 
 
-def _in_turn(ranking: AliasRanking, slots: Slots) -> RankedPhone:
+def _shows(state: ClusterState, user: str) -> bool:
+    """Return True if a user's session counts where logins go: those on a dialer that is down count nowhere."""
+    session = state.observed.agents.get(user.lower())
+    health = None if session is None else state.observed.health.dialers.get(session.server_ip)
+    return session is not None and (health is None or health.life is not DialerState.DOWN)
+
+
+def _in_turn(state: ClusterState, policy: Policy, request: PickRequest, ranking: AliasRanking) -> RankedPhone:
     """Return one of the phones that are about as good as the best, each in its turn.
 
-    Slots that do not count keep no herd apart: all of it would go to the dialer that had the fewest agents at the last
-    poll. Whose turn it is follows from the number of forms since then, and not from what they named.
+    The logins that took turns before count here, so that a herd of them fills no dialer beyond the others. Which one
+    of those that differ by less than an agent is next follows from the number of forms since the last poll, and not
+    from what they named.
     """
-    best = ranking.phones[0]
-    offered = [phone for phone in ranking.phones if phone.rank is not None and phone.crowded == best.crowded]
+    offered = [phone for phone in ranking.phones if phone.rank is not None]
     if len(offered) == 1:
-        return best
-    turn = slots.take_turn()
-    most = best.load + min(turn / len(offered), ABOUT_EQUAL)
-    equals = [phone for phone in offered if phone.load <= most]
-    return equals[int(len(equals) * (turn * GOLDEN % 1))]
+        return offered[0]
+    turns = state.decided.slots.turns
+    turns.end(request.user)
+    among = frozenset(phone.server_ip for phone in offered)
+    judged = []
+    for phone in offered:
+        dialer = state.observed.dialers[phone.server_ip]
+        found = judge(state, policy, dialer, request.visitor, turns.sent(among, phone.server_ip))
+        judged.append((found.crowded, found.load, phone))
+    judged.sort(key=lambda each: each[:2])
+    crowded, least, _ = judged[0]
+    one_more = least + 1 / max(share_of(state, server_ip) for server_ip in among)
+    equals = [phone for full, load, phone in judged if full == crowded and load < one_more]
+    best = equals[crc32(b"%d" % turns.number()) % len(equals)]
+    if not request.no_user:
+        turns.take(request.user, among, best.server_ip, state.observed.observed_at_ms)
+    return best
 
 
 def _claim(request: PickRequest, phone_login: str, server_ip: ServerIp) -> LoginClaim:
@@ -202,14 +215,14 @@ def _pick_while_moved(
     return Picked(slot if same_alias else picked, None if slot is reserved else slot)
 
 
-def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
-    """Return the slot for the re-login of a screen that hotdesk logged out.
+def answer_relogin(state: ClusterState, *screen: str) -> LoginSlot | NoRelogin:
+    """Return the slot for the re-login of a screen that hotdesk logged out, and that may be kept as any of these.
 
     Each screen that claims the login is answered, as often as it asks, until a new session is seen: which one is the
     agent's is not known, and what is answered is no secret.
     """
     for slot in state.decided.slots.of_moves:
-        if screen in _moved_screens(slot):
+        if not _moved_screens(slot).isdisjoint(screen):
             move = None if slot.replaces is None else state.decided.relogins.get(slot.replaces)
             if move is not None and move.stage in NOT_SENT:
                 return NoRelogin.NOT_YET
@@ -220,13 +233,13 @@ def answer_relogin(state: ClusterState, screen: str) -> LoginSlot | NoRelogin:
     return NoRelogin.NONE
 
 
-def _alias_of_screen(state: ClusterState, slot: LoginSlot, screen: str) -> str:
+def _alias_of_screen(state: ClusterState, slot: LoginSlot, screen: tuple[str, ...]) -> str:
     """Return the alias that a screen logs in again with: what was typed there, unless that was a single phone.
 
     A form of somebody else's in the agent's name, with a wider alias, may have the login counted as that one's.
     """
     for claim in () if slot.login is None else slot.login.claims:
-        if claim.screen == screen and len(resolve(state.observed, claim.alias_id)) > 1:
+        if claim.screen in screen and len(resolve(state.observed, claim.alias_id)) > 1:
             return claim.alias_id
     return slot.alias_id
 

@@ -93,20 +93,23 @@ class AliasRanking(NamedTuple):
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
 
-def judge(state: ClusterState, policy: Policy, dialer: DialerReading, visitor: str | None = "") -> DialerJudgement:
+def judge(
+    state: ClusterState, policy: Policy, dialer: DialerReading, visitor: str | None = "", turned: int = 0
+) -> DialerJudgement:
     """Return a dialer's load now, with every reason against it, to a login of a visitor; None: by slots of moves alone.
 
+    `turned`: how many logins that took turns are on their way to it.
     Slots of login forms are never a reason against a dialer: see Note [Before a password is checked] in
     `controller.core.weights`.
     """
     slots, agents = state.decided.slots, sum(dialer.agents.values())
-    planned, weight = slots.planned_on(dialer.server_ip), slots.weight_on(dialer.server_ip, visitor)
+    planned, weight = slots.planned_on(dialer.server_ip), slots.weight_on(dialer.server_ip, visitor) + turned
     return DialerJudgement(
         ineligible_because=_reasons_against(state, policy, dialer, agents + planned, planned),
         crowded=weight > planned and bool(_full_with(state, policy, dialer, agents + weight, weight)),
         agents=agents,
         slots=slots.on(dialer.server_ip),
-        load=(agents + weight) / _share(state, dialer.server_ip),
+        load=(agents + weight) / share_of(state, dialer.server_ip),
     )
 
 
@@ -303,7 +306,7 @@ def _lives(heartbeat: Heartbeat, now_ms: int, policy: Policy) -> bool:
     )
 
 
-def _share(state: ClusterState, server_ip: ServerIp) -> float:
+def share_of(state: ClusterState, server_ip: ServerIp) -> float:
     """Return the divisor for a dialer's agents: 1 if no weights are set."""
     if not state.observed.weight_shares:
         return 1.0

@@ -8,6 +8,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from controller.core.turns import Turns
 from controller.core.weights import WEIGHS_MS, Weights
 from messages.records import AgentSession, LoginSlot, ServerIp
 
@@ -29,8 +30,7 @@ class Slots:
         self._unused: set[str] = set()
         """The users whose slots came to nothing so far: no session shows, though a login would."""
         self._now_ms = 0
-        self._turns = 0
-        """How many logins took turns since the last poll."""
+        self.turns = Turns()
         self._to_show: list[tuple[int, str]] = []
         """By when each slot of a login form should be a session, soonest first (a heap); as below."""
         self._due: list[tuple[int, str]] = []
@@ -89,11 +89,6 @@ class Slots:
         """Return True unless many slots of a visitor came to nothing."""
         return self._weights.is_credited(visitor)
 
-    def take_turn(self) -> int:
-        """Return how many logins took turns since the last poll, and count one more."""
-        self._turns += 1
-        return self._turns - 1
-
     def add(self, slot: LoginSlot) -> None:
         """Add a slot, in place of the one that its user had."""
         self.release(slot.user)
@@ -140,12 +135,13 @@ class Slots:
             return None
         if seen_at_ms <= slot.handed_out_at_ms:
             return None
+        self.turns.end(session.user)
         return self.release(session.user)
 
     def expire(self, now_ms: int) -> list[LoginSlot]:
         """Release and return the slots whose time is over."""
         self._now_ms = now_ms
-        self._turns = 0
+        self.turns.expire(now_ms)
         over = []
         while self._due and self._due[0][0] <= now_ms:
             _, user = heapq.heappop(self._due)

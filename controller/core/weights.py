@@ -5,7 +5,8 @@ may be anybody's. It closes no dialer, prevents no move and groups no campaign: 
 that it may do is to keep a herd of logins apart until their sessions show, and that within bounds:
 
 - a slot weighs for the time that a login takes to show, and not at all where whoever asked chose the dialer, where
-  VICIdial has no such user, or where the user's session counts already (`weighs` of the slot);
+  VICIdial has no such user, or where the user's session counts already, as none does on a dialer that is down
+  (`weighs` of the slot);
 - few slots of one visitor weigh on a dialer for others; the visitor's own logins see them all, so that the agents of
   one office spread, and one visitor cannot steer the rest;
 - nothing of a visitor weighs of whose slots many came to nothing.

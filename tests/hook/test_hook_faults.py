@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,14 @@ def test_where_an_outage_cannot_be_remembered_nobody_waits_long(bare_web: Web, a
     assert {(each.logged_in, each.phone_login) for each in shown} == {(True, ALIAS)}
     assert min(each.took_ms for each in shown) < WAITED_MS
     assert len(api.asked) == 3
+
+
+def test_where_an_outage_cannot_be_remembered_a_screen_still_waits_for_its_order(bare_web: Web, api: FakeApi) -> None:
+    api.answer = None
+    bare_web.set_up(api.url, state_dir="/nowhere")
+    began = time.monotonic()
+    assert bare_web.ask("a" * 32) == {"order": None, "again": True}
+    assert time.monotonic() - began >= 0.2
 
 
 def test_a_screen_that_nobody_could_answer_keeps_no_login_from_asking(bare_web: Web, api: FakeApi) -> None:

@@ -70,11 +70,18 @@ def test_a_client_and_a_cluster_have_so_many_picks(floor: FedService) -> None:
     assert floor.client.ranking() is not None
 
 
-def test_whoever_guesses_screens_is_limited_and_others_are_not(floor: FedService) -> None:
+def test_whoever_guesses_screens_is_limited_and_others_are_not(
+    floor: FedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor those of an older hook, which names no visitor: all its screens would share one limit."""
     headers = {"authorization": f"Bearer {WEB}"}
-    bodies = [{"screen": f"{number:032x}", "visitor": visitor * 16} for number, visitor in enumerate("aaab")]
+    bodies = [{"screen": f"{number:032x}", "visitor": visitor.strip() * 16} for number, visitor in enumerate("aaab   ")]
     path = f"/v1/clusters/{CLUSTER}/relogins"
-    assert [floor.http.post(path, json=body, headers=headers).status_code for body in bodies] == [404, 404, 429, 404]
+    answers = [floor.http.post(path, json=body, headers=headers) for body in bodies]
+    assert [each.status_code for each in answers] == [404, 404, 429, 404, 404, 404, 404]
+    assert "too many questions of screens for their re-login" in str(problem(answers[2], 429)["detail"])
+    assert floor.client.metric("hotdesk_rate_limited_total", limit="relogins") == 1
+    assert "re-logins are refused: too many" in capsys.readouterr().out
 
 
 def test_giving_a_slot_back_costs_as_much_as_a_pick(floor: FedService) -> None:

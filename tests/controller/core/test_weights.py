@@ -10,7 +10,7 @@ from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from controller.core.weights import SHARE_OF_VISITOR, UNUSED_BORNE, WEIGHS_MS
-from messages.records import DialerReading, Grouping, LoginClaim, LoginSlot
+from messages.records import DialerHealth, DialerReading, DialerState, FleetHealth, Grouping, LoginClaim, LoginSlot
 from tests.support.builders import (
     NOW_MS,
     ONE,
@@ -123,6 +123,66 @@ def test_agents_who_log_in_over_their_own_sessions_take_turns() -> None:
     # and one that has fewer agents by far is the next login's all the same
     _later(state, 1000, *(dialer(ip, 3 if ip == TWO else 7, heartbeat=beats) for ip in ALL))
     assert _form(state, "agent31") == TWO
+
+
+def _at_work(state: ClusterState, *readings: DialerReading) -> ClusterState:
+    """Return a cluster in which all thirty agents, and one more, have sessions on the first dialer."""
+    for number in range(31):
+        state.fold(session(f"agent{number}", ONE, number=number + 1, sequence=500))
+    beats = alive(NOW_MS + 500)
+    _later(state, 500, *(msgspec.structs.replace(each, heartbeat=beats) for each in readings))
+    return state
+
+
+def test_a_herd_over_its_own_sessions_leaves_a_dialer_its_rooms() -> None:
+    readings = dialer(ONE, 1, rooms_free=3), dialer(TWO, 40), dialer(THREE, 40)
+    landed = _logins(_at_work(desk_state(*readings), *readings))
+    assert landed[ONE] == 3
+    assert abs(landed[TWO] - landed[THREE]) <= 3, landed
+
+
+def test_a_herd_over_its_own_sessions_fills_the_emptiest_dialer_up_to_the_others() -> None:
+    readings = dialer(ONE, 30), dialer(TWO, 10), dialer(THREE, 25)
+    landed = _logins(_at_work(desk_state(*readings), *readings))
+    assert landed[ONE] <= 3, landed
+    assert abs(10 + landed[TWO] - 25 - landed[THREE]) <= 4, landed
+
+
+def test_a_herd_over_its_own_sessions_heeds_the_weights() -> None:
+    readings = dialer(ONE), dialer(TWO), dialer(THREE)
+    state = desk_state(*readings)
+    state.observed.weight_shares = {ONE: 0.6, TWO: 0.3, THREE: 0.1}
+    landed = _logins(_at_work(state, *readings))
+    assert [landed[ip] for ip in (ONE, TWO, THREE)] == pytest.approx([18, 9, 3], abs=3)
+
+
+def test_a_herd_over_its_own_sessions_counts_until_they_show() -> None:
+    """Polls come more often than a login takes to show."""
+    readings = dialer(ONE, 1, rooms_free=3), dialer(TWO, 40), dialer(THREE, 40)
+    state = _at_work(desk_state(*readings), *readings)
+    landed = _logins(state)
+    beats = alive(NOW_MS + 1000)
+    _later(state, 1000, *(msgspec.structs.replace(each, heartbeat=beats) for each in readings))
+    assert _form(state, "agent30") != ONE
+    assert landed[ONE] == 3
+
+
+def test_a_stranger_who_names_fewer_dialers_takes_no_turn_of_the_others() -> None:
+    state = _at_work(_cluster(), *map(dialer, ALL))
+    landed: Counter[str] = Counter()
+    for number in range(30):
+        _form(state, f"agent{(number + 7) % 30}", "narrow", visitor=STRANGER)
+        landed[_form(state, f"agent{number}")] += 1
+    assert _steered(landed) <= 2, landed
+
+
+def test_who_logs_in_anew_after_their_dialers_death_weighs() -> None:
+    state = _at_work(_cluster(), *map(dialer, ALL))
+    down = DialerHealth(state=DialerState.DOWN, since_ms=NOW_MS, life=DialerState.DOWN, served=True)
+    state.observed.health = FleetHealth(dialers={ONE: down})
+    landed = _logins(state)
+    assert sorted(landed[ip] for ip in ALL) == [0, 10, 10, 10]
+    assert sum(state.decided.slots.weight_on(ip, OFFICE) for ip in ALL) == 30
 
 
 def test_forms_sent_again_and_again_weigh_for_the_time_of_one_login() -> None:
