@@ -16,6 +16,10 @@ INSTEAD = "***"
 ENOUGH = 4
 """A password with fewer letters and digits is not looked for without its other characters: that could be any word."""
 
+LOOKED_AT = 4000
+"""Characters of a text of which only the beginning is wanted."""
+LONGEST_FORM = 2000
+"""Characters that a password may have in one of its forms, so far."""
 
 FILTERS = tuple(
     map(re.compile, (r"[^-.+/=_0-9A-Za-z]", r"[^-_0-9A-Za-z]", r"[^0-9A-Za-z]", r"['\"\\; ]", r"[^-.+/=_\w]"))
@@ -35,6 +39,12 @@ class Hidden:
     def out_of(self, text: str) -> str:
         """Return a text without the password."""
         return text if self._forms is None else self._forms.sub(INSTEAD, text)
+
+    def out_of_beginning(self, text: str) -> str:
+        """Return the beginning of a text of any length, without the password, in little time."""
+        beginning = self.out_of(text[:LOOKED_AT])
+        # the end of what was cut off may be the half of a password, which is not found
+        return beginning if len(text) <= LOOKED_AT else beginning[:-LONGEST_FORM]
 
 
 def _forms(password: str) -> re.Pattern[str]:

@@ -304,7 +304,7 @@ class AgentApi:
 
     def _clean(self, text: str) -> str:
         """Return a line that may be shown and stored: without the password, and without control characters."""
-        text = self._hidden.out_of(text)
+        text = self._hidden.out_of_beginning(text)
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MOST_SHOWN]
 
 

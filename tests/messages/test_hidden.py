@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.hidden import Hidden
+from messages.hidden import LOOKED_AT, Hidden
 from tests.support.timing import on_this_machine
 
 PASSWORDS = (
@@ -94,3 +94,14 @@ def test_no_text_takes_long_whatever_the_password(password: str) -> None:
     for text in (password[:-1] * 40, *(each * 8192 for each in ("a", "!", "%25", "&amp;", "\\", "?"))):
         hidden.out_of(text)
     assert time.process_time() - began < on_this_machine(4)
+
+
+def test_of_a_long_text_only_the_beginning_is_looked_at_and_no_half_of_a_password_is_shown() -> None:
+    password = "m4rked-5ecret"
+    hidden = Hidden(password)
+    assert hidden.out_of_beginning(f"a {password} b") == "a *** b"
+    for before in range(LOOKED_AT - len(password) - 1, LOOKED_AT + 1):
+        shown = hidden.out_of_beginning(f"{password} {'x' * (before - len(password) - 1)}{password}" + "y" * 64_000)
+        assert shown.startswith("*** xxx")
+        assert set(shown) == set("* x")
+        assert len(shown) <= LOOKED_AT
