@@ -91,6 +91,7 @@ class Service:
             listener = opened.enter_context(listen(wanted.api))
             self.url = wanted.api.reached_at(listener.getsockname()[1], this_machine=socket.gethostname())
             """Where the API answers."""
+            tokens.own_url = self.url
             connections = Connections()
             self.registry = _registry(wanted, tokens, connections)
             loop = uvloop.new_event_loop()

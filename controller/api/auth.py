@@ -106,7 +106,7 @@ async def _scope_of(connection: ASGIConnection[Any, Any, Any, Any], tokens: Toke
     authorization = connection.headers.get("authorization", "")
     if not (is_proof(authorization) and isinstance(connection, Request)):
         return tokens.scope_of(authorization)
-    asked = Asked(connection.method, connection.scope["path"], await connection.body())
+    asked = Asked(tokens.own_url, connection.method, connection.scope["path"], await connection.body())
     found = proved(authorization, asked, tokens, time.time())
     if found is None:
         return None

@@ -113,7 +113,7 @@ class OwnerClient:
             return None
         content = b"" if body is None else msgspec.json.encode(body)
         headers = {FORWARDED: "1", "content-type": "application/json"}
-        if proof := prove(authorization, Asked(method, "/" + "/".join(path), content), time.time()):
+        if proof := prove(authorization, Asked(owner_url, method, "/" + "/".join(path), content), time.time()):
             headers["authorization"] = proof
         url = "/".join((owner_url, *(quote(part, safe="") for part in path)))
         try:

@@ -1,8 +1,9 @@
 """How a replica asks an owner in its client's name: by a proof that it was shown the client's token, not by the token.
 
 Where the owner answers stands in the log, and whoever could write that would have every token sent to them. The proof
-is good for one request, with its body, and for two minutes; owners and replicas have the same token file. Where that
-has only the token's digest, an owner cannot check the proof, and the replica picks by itself.
+is good for one request, with its body, however often it is sent within two minutes, and at one owner only: whoever was
+named falsely cannot send it on to the right one. Owners and replicas have the same token file. Where that has only the
+token's digest, an owner cannot check the proof, and the replica picks by itself.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ _PARTS = 3
 class Asked(NamedTuple):
     """A request that is passed on."""
 
+    owner_url: str
+    """The address of the owner, as it has published it."""
     method: str
     path: str
     """The path, without any encoding."""
@@ -69,5 +72,7 @@ def shown_by(authorization: str) -> str:
 def _sign(key: bytes, asked: Asked, at: int) -> str:
     body = hashlib.sha256(asked.body).hexdigest()
     return hmac.new(
-        key, "\n".join(("hotdesk passes on", asked.method, asked.path, body, str(at))).encode(), "sha256"
+        key,
+        "\n".join(("hotdesk passes on", asked.owner_url, asked.method, asked.path, body, str(at))).encode(),
+        "sha256",
     ).hexdigest()

@@ -68,6 +68,8 @@ class Tokens:
         self._path = path
         self._read_at = _changed_at(path)
         self._look_at = time.monotonic() + LOOK_SECONDS
+        self.own_url = ""
+        """Where this process answers, which a proof must name."""
         self.guesses = Guesses()
         self.refused = 0
         """Requests without a known token, since the process started."""

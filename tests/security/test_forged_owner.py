@@ -27,7 +27,7 @@ from tests.support.fed_service import PICKS, TOKENS, FedService, bearer, service
 from tests.support.processes import CLUSTER, Client, until
 
 TOKEN = TOKENS["pick"]
-ASKED = Asked("POST", f"/v1/clusters/{CLUSTER}/picks", b'{"user":"1001"}')
+ASKED = Asked("http://owner:8470", "POST", f"/v1/clusters/{CLUSTER}/picks", b'{"user":"1001"}')
 NOW = 1_800_000_000.0
 
 
@@ -135,6 +135,17 @@ def test_a_forged_owner_gets_no_token_and_chooses_no_phone(replica: tuple[Client
             stolen = {"authorization": line.partition(": ")[2]}
             assert client.http.get("/v1/clusters", headers=stolen).status_code == 401
             assert client.http.post(PICKS, json=body | {"user": "1002"}, headers=stolen).status_code == 401
+    # nor send on elsewhere what it heard
+    for each in rogue.heard:
+        head, _, sent = each.rpartition("\n")
+        path, *lines = head.splitlines()
+        headers = {
+            name: value
+            for name, _, value in (line.partition(": ") for line in lines)
+            if name.lower() not in {"", "host"}
+        }
+        answer = client.http.post(path, content=sent, headers=headers)
+        assert answer.status_code == 401
 
 
 def test_an_owner_believes_a_replica_that_was_shown_a_token(tmp_path: Path, token_file: Path) -> None:
@@ -165,6 +176,7 @@ def test_a_proof_is_good_for_one_request_and_a_while(token_file: Path) -> None:
     assert found[0] == tokens.fingerprint_of(f"Bearer {TOKEN}")
     assert tokens.scope_of(proof) is None
     for asked in (
+        ASKED._replace(owner_url="http://another:8470"),
         ASKED._replace(method="DELETE"),
         ASKED._replace(path=f"{ASKED.path}/1001"),
         ASKED._replace(body=b'{"user":"1002"}'),
