@@ -54,7 +54,7 @@ LIMITED = {
     Limited.VISITOR: "picks of this visitor",
     Limited.RELOGINS: "questions of screens for their re-login",
 }
-"""What there is too much of, as the answer says it; of a cluster it is named."""
+"""The words for what there is too much of."""
 
 log = structlog.get_logger()
 
