@@ -55,7 +55,7 @@ LIMITED = {
     Limited.VISITOR: "picks of this visitor",
     Limited.RELOGINS: "questions of screens for their re-login",
 }
-"""What there is too much of, as the answer says it; of a cluster it is named."""
+"""The thing of which there is too much, in words; a cluster is named."""
 
 log = structlog.get_logger()
 
