@@ -200,6 +200,7 @@ class Leading:
             LogUnavailableError: the log has taken no records for too long.
         """
         due = time.monotonic()
+        at = due
         for number in count():
             self._check_log()
             while self._outbox.full(self._cluster):
@@ -209,7 +210,9 @@ class Leading:
                     break
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            yield number, time_of_poll(due, time.monotonic())
+            # after one that was half a second late, the next is due at an earlier time than that one has
+            at = max(at, time_of_poll(due, time.monotonic()))
+            yield number, at
             due = max(due + self._pace.flags, time.monotonic() - self._pace.flags)
 
     def _check_log(self) -> None:

@@ -107,10 +107,12 @@ class PhonesInRooms:
 
     def _follow(self, now_ms: int, changes: Iterable[Change]) -> None:
         """Follow the sessions that began, ended, or have another room."""
+        changes = list(changes)
         for before, now in changes:
             if before is not None and (now is None or now.live_agent_id != before.live_agent_id):
                 self._sessions.pop(before.live_agent_id, None)
                 self._missing.pop(before.live_agent_id, None)
+        for _, now in changes:
             if now is None:
                 continue
             number, room = now.live_agent_id, Room(now.server_ip, now.conf_exten)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dashboards import cluster, failover, fleet
+from dashboards import cluster, failover, fleet, pipeline
 from dashboards.board import rendered
 
 HERE = Path(__file__).parent
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 def files() -> dict[Path, str]:
     """Return the JSON files' paths and their content."""
-    made = [each.dashboard() for each in (fleet, cluster, failover)]
+    made = [each.dashboard() for each in (fleet, cluster, failover, pipeline)]
     return {HERE / f"{each.uid}.json": rendered(each) for each in made}
 
 

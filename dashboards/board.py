@@ -13,11 +13,16 @@ from dashboards.panels import DATASOURCE, RED, SCRAPES, link
 from dashboards.queries import CLUSTER, JOB, latest
 from messages import metrics
 
-RUNBOOKS = "https://docs.example/hotdesk/runbooks"
+RUNBOOKS = "https://hotdesk.example/runbooks"
 """The address of docs/runbooks/; a placeholder, which each installation replaces in the dashboard's variable."""
 
-FLEET, CLUSTERS, FAILOVER = "hotdesk-fleet", "hotdesk-cluster", "hotdesk-failover"
-TITLES = {FLEET: "hotdesk: fleet", CLUSTERS: "hotdesk: cluster", FAILOVER: "hotdesk: failover"}
+FLEET, CLUSTERS, FAILOVER, PIPELINE = "hotdesk-fleet", "hotdesk-cluster", "hotdesk-failover", "hotdesk-pipeline"
+TITLES = {
+    FLEET: "hotdesk: fleet",
+    CLUSTERS: "hotdesk: cluster",
+    FAILOVER: "hotdesk: failover",
+    PIPELINE: "hotdesk: pipeline",
+}
 
 _KEPT = "${datasource:queryparam}&${job:queryparam}&${runbooks:queryparam}&${__url_time_range}"
 """The variables that a link from a panel passes on."""
@@ -94,7 +99,7 @@ def _variables(*, by_dialer: bool) -> list[Builder[dashboard.VariableModel]]:
         *([dialer.all_value(".*")] if by_dialer else []),
         boards.TextBoxVariable("runbooks")
         .label("Runbooks")
-        .description("The address of docs/runbooks/: the links of panels and alerts begin with it.")
+        .description("Where hotdesk serves its runbooks: the links of panels and alerts begin with it.")
         .default_value(RUNBOOKS)
         .current(dashboard.VariableOption(text=RUNBOOKS, value=RUNBOOKS))
         .options([dashboard.VariableOption(selected=True, text=RUNBOOKS, value=RUNBOOKS)]),
@@ -125,7 +130,7 @@ def _incidents() -> boards.AnnotationQuery:
         .icon_color(RED)
         .expr(f"{latest(metrics.INCIDENT_OPEN)} == 1")
         .step(SCRAPES)
-        .title_format("{{cluster}}: {{server_ip}} {{kind}}")
-        .text_format("{{server_id}}")
+        .title_format("{{cluster}}: {{server_id}} {{kind}}")
+        .text_format("{{server_ip}}")
         .tag_keys("cluster,kind")
     )

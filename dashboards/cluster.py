@@ -1,9 +1,9 @@
-"""The dashboard of one cluster or several: logins and moves, dialers, and hotdesk's own pipeline below them."""
+"""The dashboard of one cluster or several: logins and moves, and its dialers."""
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards import meanings, pipeline
+from dashboards import meanings
 from dashboards.board import CLUSTERS, SERIES_TO_FAILOVER, Row, board
 from dashboards.conditions import BLIND_SECONDS, CONDITION, SEEN_AGO, WORDS
 from dashboards.panels import (
@@ -39,7 +39,7 @@ _BY_POLLS = "Without polls it keeps its last value."
 
 def dashboard() -> models.Dashboard:
     """Return the dashboard of clusters."""
-    shows = "Logins and moves, dialers, and hotdesk's own pipeline: rate, errors, duration, saturation."
+    shows = "Logins and moves, and the dialers of a cluster."
     return board(CLUSTERS, shows, _rows(), since="now-1h", by_dialer=True)
 
 
@@ -64,7 +64,6 @@ def _rows() -> list[Row]:
                 _imbalance(),
             ],
         ),
-        *pipeline.rows(),
     ]
 
 

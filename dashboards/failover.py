@@ -26,14 +26,15 @@ from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, coded, count, lat
 from dashboards.shared import EACH_DIALER, agent_pauses, probes, stalls
 from messages import metrics
 
-_TO = ("cluster", "server_ip", "to_server_ip")
+_BY = ", ".join(BY_DIALER)
+_TO = (*BY_DIALER, "to_server_ip")
 _MOVED = 'stage="moved"'
 _OVER = "In the shown time, so that it can be read afterwards too."
 
 # A new collector has seen no heartbeat advance yet: 0, which is no beat of 1970.
 _BEAT = f"({series(metrics.DIALER_HEARTBEAT, DIALER)} > 0)"
 _STALLED = f"{series(metrics.INCIDENT_OPENED, DIALER)} - on (cluster, server_ip, instance) group_left () {_BEAT}"
-DETECTED_AFTER = f"max by (cluster, server_ip) (max_over_time(({_STALLED})[{FINE}]))"
+DETECTED_AFTER = f"max by ({_BY}) (max_over_time(({_STALLED})[{FINE}]))"
 """From the last beat until the incident was opened, in seconds."""
 
 
@@ -54,11 +55,11 @@ def _rows() -> list[Row]:
 
 
 def _figures() -> list[stat.Panel]:
-    on_it = total(metrics.DIALER_AGENTS, DIALER, by=("cluster", "server_ip"))
+    on_it = total(metrics.DIALER_AGENTS, DIALER, by=BY_DIALER)
     then = most(metrics.INCIDENT_AGENTS, DIALER)
     with_agents = f"{series(metrics.INCIDENT_AGENTS, DIALER)} > 0"
     # Agents that left between two scrapes were never seen: that is 0 s, not an absent value.
-    emptying = f"max by ({', '.join(BY_DIALER)}) (2 * count_over_time(({with_agents})[{FINE}])) or 0 * {then}"
+    emptying = f"max by ({_BY}) (2 * count_over_time(({with_agents})[{FINE}])) or 0 * {then}"
     return [
         number(
             About(
@@ -79,11 +80,11 @@ def _figures() -> list[stat.Panel]:
                 width=4,
                 height=4,
             ),
-            Ask(f"max by (cluster, server_ip) (max_over_time(({on_it})[{FINE}]))", EACH_DIALER),
+            Ask(f"max by ({_BY}) (max_over_time(({on_it})[{FINE}]))", EACH_DIALER),
         ),
         number(
             About("Moved", f"Agents who logged in on another dialer. {_OVER}", width=4, height=4),
-            Ask(f"sum by (cluster, server_ip) ({most(metrics.INCIDENT_MOVES, DIALER, _MOVED, by=_TO)})", EACH_DIALER),
+            Ask(f"sum by ({_BY}) ({most(metrics.INCIDENT_MOVES, DIALER, _MOVED, by=_TO)})", EACH_DIALER),
         ),
         number(
             About(
@@ -94,7 +95,7 @@ def _figures() -> list[stat.Panel]:
                 4,
                 4,
             ),
-            Ask(f"max by (cluster, server_ip) ({emptying})", EACH_DIALER),
+            Ask(f"max by ({_BY}) ({emptying})", EACH_DIALER),
             limits=((None, GREEN), (30, ORANGE), (90, RED)),
         ),
         number(
@@ -104,7 +105,7 @@ def _figures() -> list[stat.Panel]:
                 width=4,
                 height=4,
             ),
-            Ask(most(metrics.INCIDENT_NOT_MOVED, DIALER, by=("cluster", "server_ip")), EACH_DIALER),
+            Ask(most(metrics.INCIDENT_NOT_MOVED, DIALER, by=BY_DIALER), EACH_DIALER),
             limits=ANY_IS_DOUBTFUL,
         ),
         number(
@@ -229,7 +230,8 @@ def _landed() -> table.Panel:
             runbooks=("HotdeskMoveFailed",),
         ),
         Column("Cluster", label="cluster"),
-        Column("From", label="server_ip"),
+        Column("From", label="server_id"),
+        Column("Address", label="server_ip"),
         Column("To", label="to_server_ip"),
         Column("Stage", label="stage"),
         Column("Agents", ask=f"{most(metrics.INCIDENT_MOVES, DIALER, by=by)} > 0"),

@@ -24,10 +24,10 @@ from dashboards.panels import (
     number,
     timeline,
 )
-from dashboards.queries import latest, process, series, total
+from dashboards.queries import latest, process, recorded, series, total
 from messages import metrics
 
-ALERTS = 'alertname=~"Hotdesk.+",severity!="none",cluster=~"$cluster|"'
+ALERTS = 'alertname=~"Hotdesk.+",severity!="info",cluster=~"$cluster|"'
 """Alerts of the chosen clusters, and those of no cluster."""
 _FIRING = f'ALERTS{{{ALERTS},alertstate="firing"}}'
 _BY_ALERT = "alertname, severity, cluster, server_ip"
@@ -40,10 +40,52 @@ def dashboard() -> models.Dashboard:
 
 def _rows() -> list[Row]:
     return [
+        Row("What hotdesk was good for", [panel for span in SPANS for panel in _value(*span)]),
         Row("At a glance", [*_counts(), _conditions(), _clusters()]),
         Row("What is wrong", [_alerts(), _incidents(), _findings(), _odd_rows()]),
         Row("Agents and dialers", [_agents(), _states(), _places(), _not_moved()]),
         Row("hotdesk itself", [_answering(), _processes()]),
+    ]
+
+
+SPANS = (("week", "7d"), ("month", "30d"))
+
+
+def _value(span: str, within: str) -> list[stat.Panel]:
+    buckets = "hotdesk:move_seconds_bucket:rate1m"
+    kept_off = recorded("hotdesk:logins_kept_off:rate1m", within=within)
+    moved = recorded(buckets, 'le="+Inf"', within=within)
+    arrived = f"histogram_quantile(0.5, {recorded(buckets, within=within, by='le')})"
+    kept = f"In the last {within[:-1]} days, as far as Prometheus keeps them."
+    return [
+        number(
+            About(
+                f"Logins kept off dead dialers, {span}",
+                f"Logins whose alias has a phone on a dialer that was down, and that were sent to another. {kept}",
+                width=4,
+                height=4,
+            ),
+            Ask(f"round({kept_off}) or vector(0)", "logins"),
+        ),
+        number(
+            About(
+                f"Agents moved, {span}",
+                f"Agents who were logged out of a dialer in trouble, and logged in on another. {kept}",
+                width=4,
+                height=4,
+            ),
+            Ask(f"round({moved}) or vector(0)", "agents"),
+        ),
+        number(
+            About(
+                f"Time to arrive p50, {span}",
+                f"From the plan of a move until the agent was logged in on another dialer: the median. {kept}",
+                SECONDS,
+                width=4,
+                height=4,
+            ),
+            Ask(arrived, "p50"),
+        ),
     ]
 
 
@@ -202,7 +244,7 @@ def _findings() -> table.Panel:
 def _odd_rows() -> table.Panel:
     return listing(
         About(
-            "Skipped rows",
+            "Rows dropped",
             "Rows of VICIdial's tables that hotdesk cannot use, by kind. A few are normal; a growing number is not.",
         ),
         Column("Cluster", label="cluster"),

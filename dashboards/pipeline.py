@@ -1,8 +1,9 @@
-"""hotdesk's own pipeline, from the database to the login: rate, errors, duration, saturation."""
+"""The dashboard of hotdesk's own pipeline, from the database to the login: rate, errors, latency, saturation."""
 
 from grafana_foundation_sdk.builders import timeseries
+from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.board import Row
+from dashboards.board import PIPELINE, Row, board
 from dashboards.conditions import BLIND_SECONDS
 from dashboards.panels import BYTES, GREEN, PER_SECOND, RED, SECONDS, SHARE, About, Ask, graph
 from dashboards.queries import (
@@ -17,13 +18,18 @@ from dashboards.queries import (
 from messages import metrics
 
 
-def rows() -> list[Row]:
-    """Return a dashboard's rows about the pipeline."""
+def dashboard() -> models.Dashboard:
+    """Return the dashboard of the pipeline."""
+    shows = "hotdesk itself, from the database to the login: rate, errors, latency, saturation."
+    return board(PIPELINE, shows, _rows(), since="now-1h", by_dialer=False)
+
+
+def _rows() -> list[Row]:
     return [
-        Row("Pipeline: rate", [_polls(), _records(), _pick_rate()]),
-        Row("Pipeline: errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens(), _misused_forms()]),
-        Row("Pipeline: duration", [_poll_seconds(), _fold_seconds(), _pick_seconds()]),
-        Row("Pipeline: saturation", [_lag(), _outbox(), _ages(), _processors(), _memory(), _files()]),
+        Row("Rate", [_polls(), _records(), _pick_rate()]),
+        Row("Errors", [_poll_errors(), _bad_records(), _bad_picks(), _refused_tokens(), _misused_forms()]),
+        Row("Latency", [_poll_seconds(), _fold_seconds(), _pick_seconds()]),
+        Row("Saturation", [_lag(), _outbox(), _ages(), _processors(), _memory(), _files()]),
     ]
 
 
@@ -71,7 +77,7 @@ def _pick_rate() -> timeseries.Panel:
 def _poll_errors() -> timeseries.Panel:
     return graph(
         About(
-            "Failed polls",
+            "Poll errors",
             "Unavailable: a retry helps. Refused: a person must mend it, often a grant. Failed: a bug of hotdesk's; "
             "its log says more. Normally 0.",
             width=8,
@@ -84,7 +90,7 @@ def _poll_errors() -> timeseries.Panel:
 def _bad_records() -> timeseries.Panel:
     return graph(
         About(
-            "Skipped records",
+            "Records dropped",
             "Stale: older than the known state, a few after a change of collector. Dead: unreadable, stored in the "
             "topic of dead letters; normally 0.",
             width=8,
@@ -101,7 +107,7 @@ def _bad_picks() -> timeseries.Panel:
     every = rate(metrics.PICKS, by=("cluster",))
     return graph(
         About(
-            "Share of failed picks",
+            "Pick errors",
             "Picks that were refused, or answered by a replica alone. Normally near 0; an agent who mistypes the "
             "alias is refused too. 0 without requests.",
             SHARE,
@@ -144,43 +150,43 @@ def _misused_forms() -> timeseries.Panel:
 def _poll_seconds() -> timeseries.Panel:
     return graph(
         About(
-            "How long a poll takes",
+            "Poll latency",
             "From the first statement to the last record. Normally some tens of milliseconds; beyond 0.5 s polls are "
             "late.",
             SECONDS,
             width=8,
         ),
-        Ask(quantile(0.5, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: half"),
-        Ask(quantile(0.99, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: 99 %"),
+        Ask(quantile(0.5, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: p50"),
+        Ask(quantile(0.99, metrics.POLL_SECONDS, ("cluster",)), "{{cluster}}: p99"),
     )
 
 
 def _fold_seconds() -> timeseries.Panel:
     return graph(
         About(
-            "How long folding takes",
+            "Fold latency",
             "For a batch of records, in each process. Normally below 10 ms, longer only just after a start.",
             SECONDS,
             width=8,
             runbooks=("HotdeskLag",),
         ),
-        Ask(quantile(0.5, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: half"),
-        Ask(quantile(0.99, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: 99 %"),
+        Ask(quantile(0.5, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: p50"),
+        Ask(quantile(0.99, metrics.FOLD_SECONDS, ("instance",)), "{{instance}}: p99"),
     )
 
 
 def _pick_seconds() -> timeseries.Panel:
     return graph(
         About(
-            "How long a pick takes",
+            "Pick latency",
             "Inside each process, including the forwarding to the owner. Normally some milliseconds; the login hook "
             "waits 150 ms and then lets VICIdial choose. Empty without requests.",
             SECONDS,
             width=8,
             runbooks=("HotdeskHookSlow",),
         ),
-        Ask(quantile(0.5, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: half"),
-        Ask(quantile(0.99, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: 99 %"),
+        Ask(quantile(0.5, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: p50"),
+        Ask(quantile(0.99, metrics.PICK_SECONDS, ("instance",)), "{{instance}}: p99"),
         limits=((None, GREEN), (0.15, RED)),
     )
 
@@ -188,7 +194,7 @@ def _pick_seconds() -> timeseries.Panel:
 def _lag() -> timeseries.Panel:
     return graph(
         About(
-            "Lag behind the log",
+            "Consumer lag",
             "Records between each process and the end of the log. Normally near 0, high only just after a start.",
             width=8,
             runbooks=("HotdeskLag",),
@@ -200,7 +206,7 @@ def _lag() -> timeseries.Panel:
 def _outbox() -> timeseries.Panel:
     return graph(
         About(
-            "Records waiting for the log",
+            "Queue to the log",
             "Records that the log has not acknowledged yet. Normally near 0; it grows while the log is unreachable.",
             width=8,
             runbooks=("HotdeskPipelineStalled",),
@@ -212,7 +218,7 @@ def _outbox() -> timeseries.Panel:
 def _ages() -> timeseries.Panel:
     return graph(
         About(
-            "Age of the latest folded poll",
+            "Age of the latest poll",
             f"The age of the latest poll that each process has folded. Normally below 2 s; above {BLIND_SECONDS} s "
             "it offers nothing.",
             SECONDS,
@@ -227,7 +233,7 @@ def _ages() -> timeseries.Panel:
 def _processors() -> timeseries.Panel:
     return graph(
         About(
-            "Processor",
+            "CPU",
             "Share of a processor core that each hotdesk process uses. Normally far below 1, the most that one can "
             "use.",
             SHARE,

@@ -19,6 +19,8 @@ BY_DIALER = ("cluster", "server_ip", "server_id")
 
 RATE = "$__rate_interval"
 RANGE = "$__range"
+RECORDED_SECONDS = 15
+"""The interval of the rules that record for weeks."""
 FINE = f"{RANGE}:2s"
 """The range at the scrape interval, for expressions of several metrics."""
 
@@ -68,6 +70,12 @@ def rate(metric: Metric, *matchers: str, by: tuple[str, ...], suffix: str = "_to
 def count(metric: Metric, *matchers: str, by: tuple[str, ...], within: str = RATE) -> str:
     """Return a counter's increase within some time, over all processes."""
     return f"sum by ({_listed(by)}) (increase({series(metric, *matchers, suffix='_total')}[{within}]))"
+
+
+def recorded(name: str, *matchers: str, within: str, by: str = "") -> str:
+    """Return the sum of what a rule of alerts/hotdesk.rules.yml recorded as a rate: a number, within a long time."""
+    kept = f"sum_over_time({name}{{{','.join((JOB, CLUSTER, *matchers))}}}[{within}])"
+    return f"{RECORDED_SECONDS} * sum {f'by ({by}) ' if by else ''}({kept})"
 
 
 def quantile(part: float, metric: Metric, by: tuple[str, ...]) -> str:

@@ -14,8 +14,8 @@ from dashboards.queries import (
 )
 from messages import metrics
 
-EACH_DIALER = "{{cluster}} {{server_ip}}"
-"""The legend of a dialer's series."""
+EACH_DIALER = "{{cluster}} {{server_id}}"
+"""The legend of a dialer's series: by its name, as VICIdial's admin pages have it."""
 
 
 def stalls(width: int) -> timeseries.Panel:

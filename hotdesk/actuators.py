@@ -65,7 +65,7 @@ def _connect(settings: DatabaseSettings) -> "pymysql.connections.Connection[Any]
     connection = BoundedConnection(
         login_seconds=ANSWER_SECONDS,
         statement_seconds=ANSWER_SECONDS,
-        trusted=bool(settings.tls_ca),
+        trusted=bool(settings.tls_ca or settings.socket),
         host=settings.host,
         port=settings.port,
         unix_socket=settings.socket or None,

@@ -16,9 +16,11 @@ from controller.api.purge import purge_routes
 from controller.api.readiness import ReadinessMetrics, readiness_routes
 from controller.core.clusters import Clusters
 from controller.page.routes import StatusPage, page_routes
+from controller.page.runbooks import Runbooks, runbook_routes
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ClusterGauges, ControllerInstruments
 from hotdesk.part import Part, Shared
+from hotdesk.shipped import shipped
 from hotdesk.version import VERSION
 from hotdesk.wanted import Role, Wanted
 from messages import metrics
@@ -71,6 +73,7 @@ class ClusterServer(Part):
                 may=Role.CONTROL in wanted.roles,
             ),
             page_routes(page),
+            runbook_routes(page, Runbooks(shipped("docs/runbooks"))),
         )
 
     async def metrics_text(self) -> bytes:

@@ -91,6 +91,7 @@ class Service:
             listener = opened.enter_context(listen(wanted.api))
             self.url = wanted.api.reached_at(listener.getsockname()[1], this_machine=socket.gethostname())
             """Where the API answers."""
+            tokens.own_url = self.url
             connections = Connections()
             self.registry = _registry(wanted, tokens, connections)
             loop = uvloop.new_event_loop()
@@ -193,7 +194,8 @@ def _parts_of(wanted: Wanted, shared: Shared) -> tuple[list[ClusterServer], list
         )
         if Role.CONTROL in wanted.roles:
             parts += [executors, Notifying(wanted, shared, clusters, instruments)]
-        answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=OwnerClient(trusted)))
+        owners = OwnerClient(trusted, shared.tokens)
+        answering.append(ClusterServer(wanted, shared, clusters, follower, instruments, owners=owners))
     parts += answering
     if Role.COLLECT in wanted.roles:
         parts.append(CollectorPool(wanted, shared))

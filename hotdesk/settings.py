@@ -165,7 +165,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Raises:
             SettingsError: it says which, and what to set instead.
         """
-        if covers_all_time([each.window() for each in self.maintenance]):
+        if self.mode == "act" and covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
                 "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
                 ' really away, or mode = "advise" if no agent is to be moved'

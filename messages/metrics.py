@@ -186,6 +186,16 @@ READINESS_FINDINGS = Metric(
     "Findings of the readiness check, by kind; checked once a minute.",
     ("cluster", "severity", "kind"),
 )
+LOGINS_KEPT_OFF = Metric(
+    "hotdesk_logins_kept_off",
+    "Picks for an alias with a phone on a dead dialer, which sent the login to another one.",
+    ("cluster",),
+)
+MOVE_SECONDS = Metric(
+    "hotdesk_move_seconds",
+    "How long a move took, from its plan until the agent was logged in on another dialer.",
+    ("cluster",),
+)
 PICKS = Metric("hotdesk_picks", "Picks answered, by outcome.", ("cluster", "outcome"))
 RATE_LIMITED = Metric(
     "hotdesk_rate_limited",

@@ -96,7 +96,7 @@ class BoundedConnection(_Connection):
         **given: Any,  # noqa: ANN401 # one of twenty types each
     ) -> None:
         self._login_seconds = login_seconds
-        self._statement_seconds = statement_seconds
+        self.statement_seconds = statement_seconds
         self._trusted = trusted
         self._ends_at = 0.0
         self._bytes_left = MOST_BYTES
@@ -132,7 +132,7 @@ class BoundedConnection(_Connection):
 
     def _execute_command(self, command: int, sql: str | bytes) -> None:
         if not self._logging_in:
-            self._begin(self._statement_seconds)
+            self._begin(self.statement_seconds)
         super()._execute_command(command, sql)
 
     def _read_bytes(self, num_bytes: int) -> bytes:
@@ -177,6 +177,9 @@ class BoundedConnection(_Connection):
     def _get_server_information(self) -> None:
         with self._taken_apart():
             super()._get_server_information()
+        if self._at < len(self._received):
+            # else what came in the clear would be taken, after TLS has begun, for what the server said by it
+            raise self._lost("it speaks before it is asked")
         if self._auth_plugin_name.encode() not in PROVING and not self._trusted:
             # the password would be sent at once: let the server say again what it wants
             self._auth_plugin_name = "mysql_native_password"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
 import pymysql
@@ -35,8 +35,9 @@ and no poll waits for it. The statements themselves have it for MySQL."""
 LOGIN_SECONDS = 5.0
 """Time limit from the connection to the end of the login."""
 
-ANSWER_SECONDS = 10.0
-"""Time limit of a statement and its whole answer, of which the catalogue's has megabytes."""
+ANSWER_SECONDS, CATALOGUE_SECONDS = 3.0, 10.0
+"""Time limits of a statement and its whole answer. The catalogue's has megabytes; with any other a view would be stale
+before a silent server is noticed."""
 
 IDLE_SECONDS = 3
 """The server closes the connection of a collector that is silent for this long, and releases its lock: so a standby
@@ -156,6 +157,9 @@ PACKED = {"agents": 1, "phones": 7, "aliases": 3, "secrets": 3}
 """Statements whose rows come packed, and the number of columns to split each into. An agent's row is split once it has
 changed (`collectors.sessions`)."""
 
+OF_CATALOGUE = frozenset({"phones", "phones_sum", "aliases", "aliases_sum", "secrets"})
+"""Statements about all phones or aliases."""
+
 PACKED_BYTES = 64 * 1024 * 1024
 """Most bytes of a packed value; the server's max_allowed_packet may allow less."""
 
@@ -217,11 +221,11 @@ class VicidialDatabase:
         """Close the connection, without asking the server. Idempotent."""
         if self._connection.open:
             # A regular close would wait for a server that may be gone.
-            self._connection._force_close()  # type: ignore[attr-defined] # noqa: SLF001
+            self._connection._force_close()  # noqa: SLF001
 
     def interrupt(self) -> None:
         """End what the connection waits for, with an error; it is of no use then. Any thread may."""
-        connected = self._connection._sock  # type: ignore[attr-defined] # noqa: SLF001
+        connected = self._connection._sock  # noqa: SLF001
         if connected is not None:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
@@ -316,6 +320,7 @@ class VicidialDatabase:
         if name == "logins":
             statement = statement.format(after=after)
         values = {"asked": tuple(asked or TRIED[name])} if name in TRIED else None
+        self._connection.statement_seconds = CATALOGUE_SECONDS if name in OF_CATALOGUE else ANSWER_SECONDS
         rows = self._execute(statement, values, TABLES.get(name, ""))
         if name in PACKED:
             rows = self._unpack(name, rows)
@@ -432,11 +437,12 @@ class VicidialDatabase:
         return rows
 
 
-def _connect(settings: DatabaseSettings) -> "pymysql.Connection[Any]":
+def _connect(settings: DatabaseSettings) -> BoundedConnection:
     return BoundedConnection(
         login_seconds=LOGIN_SECONDS,
         statement_seconds=ANSWER_SECONDS,
-        trusted=bool(settings.tls_ca),
+        # nobody is in between on a socket of this machine
+        trusted=bool(settings.tls_ca or settings.socket),
         host=settings.host,
         port=settings.port,
         unix_socket=settings.socket or None,

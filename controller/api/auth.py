@@ -14,7 +14,7 @@ from litestar.types import Guard
 
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.owner_client import UNKNOWN_CLUSTER
-from controller.api.proofs import Asked, is_proof, proved
+from controller.api.proofs import Asked, cannot_tell, is_proof, proved, shown_by
 from controller.api.tokens import Scope, Tokens
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
@@ -23,6 +23,7 @@ from controller.core.explanations import why_nothing_is_known
 AnyRequest = Request[Any, Any, Any]
 
 TOO_MANY = "too many requests"
+WRONG_TOKENS = "wrong tokens of this address"
 
 SAFE = {"GET", "HEAD"}
 """Methods that change nothing."""
@@ -72,17 +73,27 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
                 raise PermissionDeniedException(why)
             return
         address = "" if connection.client is None else connection.client.host
-        if seconds := tokens.guesses.seconds_to_wait(address):
-            raise too_many("wrong tokens of this address", seconds)
+        shown = shown_by(authorization := connection.headers.get("authorization", ""))
+        if seconds := tokens.guesses.seconds_to_wait(address, shown):
+            raise too_many(WRONG_TOKENS, seconds)
         found = await _scope_of(connection, tokens)
+        if found is None and cannot_tell(authorization, tokens):
+            # a replica's, and no guess: none could be right
+            raise NotAuthorizedException(
+                "of this token only the digest is known here, so no proof by it can be checked"
+            )
         if found is None:
             tokens.refused += 1
-            if connection.headers.get("authorization"):
+            if authorization:
+                # one that was right, and is no more, waits like every other
+                if seconds := tokens.guesses.seconds_to_wait(address):
+                    raise too_many(WRONG_TOKENS, seconds)
                 await tokens.guesses.wrong(address)
             raise NotAuthorizedException(
                 "send 'Authorization: Bearer TOKEN' with a token of the token file",
                 headers={"www-authenticate": "Bearer"},
             )
+        tokens.guesses.right(address, shown)
         if found < scope:
             record_too_low(tokens, client_of(connection, tokens), connection)
             raise PermissionDeniedException(f"this needs a token of scope '{scope.name.lower()}'")
@@ -95,7 +106,7 @@ async def _scope_of(connection: ASGIConnection[Any, Any, Any, Any], tokens: Toke
     authorization = connection.headers.get("authorization", "")
     if not (is_proof(authorization) and isinstance(connection, Request)):
         return tokens.scope_of(authorization)
-    asked = Asked(connection.method, connection.scope["path"], await connection.body())
+    asked = Asked(tokens.own_url, connection.method, connection.scope["path"], await connection.body())
     found = proved(authorization, asked, tokens, time.time())
     if found is None:
         return None

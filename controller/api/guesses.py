@@ -2,12 +2,13 @@
 
 A token has 16 characters at least, so guessing is hopeless where they were chosen by chance; this is for those that a
 person made up. What an address tries beyond a few is answered late, and what it tries beside that not at all: until
-then its right tokens are not looked at either, or it could hang up on every answer that does not come at once.
+then a right token that is new there is not looked at either, or it could hang up on every answer that does not come at
+once. A token that was right there of late is: or whoever shares an address with the web servers could shut them out.
 """
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import structlog
@@ -21,6 +22,10 @@ LATE_AT_ONCE = 10
 """Late answers of one address that may be under way: so it has forty tries a second."""
 LATE_IN_ALL = 500
 """Of all addresses: each holds a connection."""
+RIGHT_SECONDS = 3600.0
+"""Time for which a token that was right is looked at, however much its address guesses."""
+MOST_RIGHT = 10_000
+"""Of all addresses; the one that was shown longest ago is forgotten first."""
 LINES = Rate(per_second=1 / 60, at_once=1)
 """Lines of the log about one address."""
 LINES_IN_ALL = Rate(per_second=1, at_once=60)
@@ -29,18 +34,35 @@ log = structlog.get_logger()
 
 
 class Guesses:
-    """The wrong tokens of late, by address. It belongs to the API's event loop."""
+    """The wrong and the right tokens of late, by address. It belongs to the API's event loop."""
 
     def __init__(self) -> None:
         self._free = Limit(FREE)
         self._late: Counter[str] = Counter()
+        self._right: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """When a token was last right, by its address and its digest."""
         self._lines = Limit(LINES)
         self._lines_in_all = Limit(LINES_IN_ALL)
 
-    def seconds_to_wait(self, address: str) -> float:
-        """Return for how long no token of an address is looked at; 0: this one is."""
-        many = self._late[_neighbourhood(address)] >= LATE_AT_ONCE or self._late.total() >= LATE_IN_ALL
-        return LATE_SECONDS if many and self._late[_neighbourhood(address)] else 0.0
+    def seconds_to_wait(self, address: str, digest: str = "") -> float:
+        """Return for how long the token of a digest is not looked at; 0: it is now.
+
+        Args:
+            address: the address that it comes from.
+            digest: its digest; empty: the token is wrong.
+        """
+        near = _neighbourhood(address)
+        if time.monotonic() - self._right.get((near, digest), float("-inf")) < RIGHT_SECONDS:
+            return 0.0
+        many = self._late[near] >= LATE_AT_ONCE or self._late.total() >= LATE_IN_ALL
+        return LATE_SECONDS if many and self._late[near] else 0.0
+
+    def right(self, address: str, digest: str) -> None:
+        """Record a right token."""
+        self._right[_neighbourhood(address), digest] = time.monotonic()
+        self._right.move_to_end((_neighbourhood(address), digest))
+        if len(self._right) > MOST_RIGHT:
+            self._right.popitem(last=False)
 
     async def wrong(self, address: str) -> None:
         """Record a wrong token, and return when it may be answered."""

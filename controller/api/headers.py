@@ -8,8 +8,8 @@ ALWAYS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
-BY_TLS = {"strict-transport-security": "max-age=31536000"}
-"""Browsers that have seen it ask this host by TLS only, for a year."""
+BY_TLS = {"strict-transport-security": "max-age=3600"}
+"""Browsers that have seen it ask this host by TLS only, on every port, for an hour: VICIdial may be there without."""
 
 
 async def add_headers(message: Message, scope: Scope) -> None:

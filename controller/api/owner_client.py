@@ -12,6 +12,7 @@ import msgspec
 
 from controller.api.proofs import Asked, prove
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer, ReloginBody
+from controller.api.tokens import Tokens
 
 OWNER_SECONDS = 0.05
 """Time for the owner to answer; after that the replica picks by itself."""
@@ -58,9 +59,15 @@ def _read(answer: httpx.Response | None, kind: type[Answer]) -> Answer | Refusal
 
 
 class OwnerClient:
-    """Connections to owners; `trust`: the authorities for TLS."""
+    """Connections to owners.
 
-    def __init__(self, trust: ssl.SSLContext | bool = True) -> None:
+    Args:
+        trust: The authorities for TLS.
+        tokens: This process's tokens. An owner has the same: by one of which only the digest is known it is not asked.
+    """
+
+    def __init__(self, trust: ssl.SSLContext | bool = True, tokens: Tokens | None = None) -> None:
+        self._tokens = Tokens({}) if tokens is None else tokens
         self._client = httpx.AsyncClient(
             verify=trust,
             timeout=OWNER_SECONDS,
@@ -102,9 +109,11 @@ class OwnerClient:
         *,
         seconds: float = OWNER_SECONDS,
     ) -> httpx.Response | None:
+        if not self._tokens.shows(self._tokens.fingerprint_of(authorization)):
+            return None
         content = b"" if body is None else msgspec.json.encode(body)
         headers = {FORWARDED: "1", "content-type": "application/json"}
-        if proof := prove(authorization, Asked(method, "/" + "/".join(path), content), time.time()):
+        if proof := prove(authorization, Asked(owner_url, method, "/" + "/".join(path), content), time.time()):
             headers["authorization"] = proof
         url = "/".join((owner_url, *(quote(part, safe="") for part in path)))
         try:

@@ -35,11 +35,12 @@ from controller.core.claims import resolve
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.explanations import why_unknown
-from controller.core.picks import PickRequest, Refused
+from controller.core.picks import PickRequest, Refused, rank_alias
 from controller.core.weights import UNUSED_BORNE
 from controller.runtime.metrics import ControllerInstruments, Limited, PickOutcome
 from messages.codes import NoPick, NoRelogin
 from messages.names import compared
+from messages.records import DialerState
 from messages.words import remedy, sentence
 from stream.outbox import Put
 from stream.warn_once import WarnOnce
@@ -54,7 +55,7 @@ LIMITED = {
     Limited.VISITOR: "picks of this visitor",
     Limited.RELOGINS: "questions of screens for their re-login",
 }
-"""The words for what there is too much of."""
+"""The thing of which there is too much, in words; a cluster is named."""
 
 log = structlog.get_logger()
 
@@ -106,6 +107,8 @@ class Picker:
         finally:
             if not asker.forwarded:  # the replica that passed it on counts the outcome for its client
                 self._instruments.picks.labels(name, outcome).inc()
+                if outcome is not PickOutcome.REFUSED and _has_dead_phone(cluster, body):
+                    self._instruments.kept_off.labels(name).inc()
             self._instruments.pick_seconds.observe(time.perf_counter() - began)
         return answer
 
@@ -239,6 +242,15 @@ class Picker:
             degraded=not cluster.owned,
             answered_by=self._clusters.me.name,
         )
+
+
+def _has_dead_phone(cluster: Cluster, body: PickBody) -> bool:
+    """Return True if the alias has a phone on a dialer that is down."""
+    incidents = cluster.state.decided.incidents.values()
+    if not (dead := {each.server_ip for each in incidents if each.kind is DialerState.DOWN}):
+        return False
+    ranked = rank_alias(cluster.state, cluster.policy, body.alias, body.campaign)
+    return ranked is not None and any(phone.server_ip in dead for phone in ranked.phones)
 
 
 def picking_routes(picker: Picker, tokens: Tokens) -> list[ControllerRouterHandler]:

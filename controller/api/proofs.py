@@ -1,8 +1,9 @@
 """How a replica asks an owner in its client's name: by a proof that it was shown the client's token, not by the token.
 
 Where the owner answers stands in the log, and whoever could write that would have every token sent to them. The proof
-is good for one request, with its body, and for two minutes; owners and replicas have the same token file. Where that
-has only the token's digest, an owner cannot check the proof, and the replica picks by itself.
+is good for one request, with its body, however often it is sent within two minutes, and at one owner only: whoever was
+named falsely cannot send it on to the right one. Owners and replicas have the same token file. Where that has only the
+token's digest, an owner cannot check the proof, and the replica picks by itself.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ _PARTS = 3
 class Asked(NamedTuple):
     """A request that is passed on."""
 
+    owner_url: str
+    """The address of the owner, as it has published it."""
     method: str
     path: str
     """The path, without any encoding."""
@@ -50,13 +53,26 @@ def proved(authorization: str, asked: Asked, tokens: Tokens, now: float) -> tupl
     return None
 
 
+def cannot_tell(authorization: str, tokens: Tokens) -> bool:
+    """Return True for a proof by a token of which only the digest is known here: it may be right."""
+    return is_proof(authorization) and not tokens.shows(authorization.partition(" ")[2].strip().partition(".")[0])
+
+
 def is_proof(authorization: str) -> bool:
     """Return True for a header that is to prove something."""
     return authorization.partition(" ")[0].lower() == KIND.lower()
 
 
+def shown_by(authorization: str) -> str:
+    """Return what stays the same of a header: the digest of its token, or the part of it that a proof names."""
+    content = authorization.partition(" ")[2].strip()
+    return f"{KIND} {content.partition('.')[0]}" if is_proof(authorization) else digest_of(content)
+
+
 def _sign(key: bytes, asked: Asked, at: int) -> str:
     body = hashlib.sha256(asked.body).hexdigest()
     return hmac.new(
-        key, "\n".join(("hotdesk passes on", asked.method, asked.path, body, str(at))).encode(), "sha256"
+        key,
+        "\n".join(("hotdesk passes on", asked.owner_url, asked.method, asked.path, body, str(at))).encode(),
+        "sha256",
     ).hexdigest()

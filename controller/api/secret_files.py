@@ -1,10 +1,13 @@
 """Files that other accounts of the machine must not read, or must not change.
 
 Whoever may write a file that hotdesk obeys, or replace it in its folder, gives hotdesk its orders; whoever may read one
-with a secret has it. So such files are refused, each with what to type. Who owns them is the operator's choice.
+with a secret has it. So such files are refused, each with what to type. Who owns them is the operator's choice, and so
+is the group of a folder: on many systems those of /usr/local and /srv are a group's.
 """
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -41,14 +44,28 @@ def refuse_changeable(path: Path, mode: int) -> None:
         ChangeableError: They may; the message says what to type.
         OSError: A folder of its path cannot be looked at.
     """
-    if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
+    by_group = mode & stat.S_IWGRP and not _is_of_its_owner_alone(path.stat())
+    if stat.S_ISREG(mode) and (by_group or mode & stat.S_IWOTH):
         raise ChangeableError(f"other accounts on this machine may write it: chmod go-w {path}")
     here = path.absolute()
     for folder in dict.fromkeys((*here.parents, *here.resolve().parents)):
         of_folder = folder.stat().st_mode
         # with the sticky bit, as in /tmp, each account may replace its own files only
-        if of_folder & stat.S_IWOTH and not of_folder & stat.S_ISVTX:
+        open_to_all = of_folder & stat.S_IWOTH and not of_folder & stat.S_ISVTX
+        # a volume of Kubernetes is open to all, but nobody can write there
+        if open_to_all and not os.statvfs(folder).f_flag & os.ST_RDONLY:
             raise ChangeableError(f"every account on this machine may replace it: chmod o-w {folder}")
+
+
+def _is_of_its_owner_alone(status: os.stat_result) -> bool:
+    """Return True if the group of a file is the one that its owner has for themselves, as where the umask is 0002."""
+    try:
+        owner = pwd.getpwuid(status.st_uid)
+        group = grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    named = group.gr_name == owner.pw_name or (status.st_uid == status.st_gid == owner.pw_gid)
+    return named and set(group.gr_mem) <= {owner.pw_name}
 
 
 def read_obeyed(path: Path, *, found: bool) -> str:

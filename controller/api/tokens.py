@@ -52,6 +52,8 @@ class Known(NamedTuple):
     key: bytes
     """The key that signs the cookies of its visitors: the token, or where only its digest is known, one of this process
     alone."""
+    shown: bool = True
+    """False: only its digest is known, so no proof by it can be checked."""
 
 
 class Tokens:
@@ -66,6 +68,8 @@ class Tokens:
         self._path = path
         self._read_at = _changed_at(path)
         self._look_at = time.monotonic() + LOOK_SECONDS
+        self.own_url = ""
+        """Where this process answers, which a proof must name."""
         self.guesses = Guesses()
         self.refused = 0
         """Requests without a known token, since the process started."""
@@ -120,6 +124,11 @@ class Tokens:
         found = self.find(token.strip())
         return found.scope if found is not None and kind.lower() == "bearer" else None
 
+    def shows(self, fingerprint: str) -> bool:
+        """Return False if only the digest is known of every token with a fingerprint, and there is one."""
+        found = [known.shown for each, known in self.items() if each == fingerprint]
+        return not found or any(found)
+
     def find(self, token: str) -> Known | None:
         """Return what is known of a token, in the same time whatever it is; None: it is not known."""
         self._reload_if_changed()
@@ -168,17 +177,17 @@ def _read(path: Path) -> dict[str, Known]:
 
 def _one(scope: Scope, word: str, where: str) -> tuple[str, Known]:
     """Return the digest of a line's token, and what is known of it."""
-    digest, key = digest_of(word), word.encode()
+    digest, key, shown = digest_of(word), word.encode(), True
     if word.lower().startswith(DIGEST):
         found = _DIGEST.fullmatch(word)
         if found is None:
             raise TokenFileError(f"{where}: after {DIGEST} come the 64 hexadecimal digits of a token's SHA-256")
-        digest = found[1].lower()
+        digest, shown = found[1].lower(), False
         # whoever has read the digest must not be able to sign a cookie with it
         key = hmac.digest(_OWN_KEY, digest.encode(), "sha256")
     if digest in _EVERYBODYS:
         raise TokenFileError(f"{where}: this token stands in hotdesk's documents, so everybody knows it: make another")
-    return digest, Known(scope, key)
+    return digest, Known(scope, key, shown)
 
 
 _OWN_KEY = secrets.token_bytes(32)

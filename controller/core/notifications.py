@@ -215,6 +215,7 @@ class Announcer:
         """By recipient and condition: what is on its way, or could not be sent, and when it may be due again."""
         self._failures: dict[str, int] = {}
         """The same: how often it could not be sent, one time after the other."""
+        self._due: frozenset[tuple[str, str, bool]] = frozenset()
 
     def due(
         self,
@@ -247,8 +248,16 @@ class Announcer:
                 ended.append(record)
             else:
                 messages.append(_ends(state, record, event, acts=acts))
+        self._due = frozenset((each.name, each.value, each.over) for each in messages)
+        names = {each.name for each in messages}
+        self._not_before = {name: at for name, at in self._not_before.items() if name in names or at == float("inf")}
+        self._failures = {name: count for name, count in self._failures.items() if name in names}
         ready = [each for each in messages if now >= self._not_before.get(each.name, now)]
         return ready, ended
+
+    def is_due(self, message: Message) -> bool:
+        """Return True if a message was due at the last look: what it says still stands, or is over. From any thread."""
+        return (message.name, message.value, message.over) in self._due
 
     def on_its_way(self, message: Message) -> None:
         """Record that a message is being sent: it is not due until that has come to an end."""
@@ -258,6 +267,10 @@ class Announcer:
         """Record that a message was sent."""
         self._not_before.pop(message.name, None)
         self._failures.pop(message.name, None)
+
+    def dropped(self, message: Message) -> None:
+        """Record that a message was not sent, since it was due no more."""
+        self._not_before.pop(message.name, None)
 
     def failed(self, message: Message, now: float) -> None:
         """Record that a message could not be sent: it is due again after a while, if it still is."""

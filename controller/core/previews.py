@@ -32,6 +32,8 @@ from messages.records import (
 )
 from messages.words import sentence
 
+PLACED_AT_MOST = 100
+"""Agents for whom a preview looks for a dialer: the loop that answers picks stands still meanwhile."""
 ADVISES = "hotdesk only advises here"
 """It begins a clause."""
 
@@ -48,6 +50,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """How many agents would go to each dialer, as things are now."""
     not_moved: dict[NotMoved, int] = {}
     """How many agents would stay, by the reason."""
+    not_placed: int = 0
+    """How many more there are, for whom no dialer was looked for."""
 
 
 def preview_of_drain(state: ClusterState, policy: Policy, server_ip: ServerIp, *, acts: bool) -> Preview:
@@ -106,12 +110,15 @@ def _leaving(state: ClusterState, policy: Policy, sessions: Iterable[AgentSessio
     plan = PlanBuilder(state, policy, "", acts=True, withheld=None)
     ahead = replace(state, decided=replace(state.decided, slots=state.decided.slots.planned()))
     targets = Targets(plan, ahead)
-    agents = in_calls = 0
+    agents = in_calls = not_placed = 0
     to: Counter[ServerIp] = Counter()
     not_moved: Counter[NotMoved] = Counter()
     for session in sessions:
         agents += 1
         in_calls += session.status in IN_CALL
+        if agents > PLACED_AT_MOST:
+            not_placed += 1
+            continue
         target = targets.choose(session, last_resort=last_resort)
         if isinstance(target, NotMoved):
             not_moved[target] += 1
@@ -119,7 +126,9 @@ def _leaving(state: ClusterState, policy: Policy, sessions: Iterable[AgentSessio
         alias_id, phone = target
         to[phone.server_ip] += 1
         ahead.decided.slots.add(slot_of_move(plan, session, alias_id, phone.phone_login, phone.server_ip))
-    return Preview(words="", agents=agents, in_calls=in_calls, to=dict(to), not_moved=dict(not_moved))
+    return Preview(
+        words="", agents=agents, in_calls=in_calls, to=dict(to), not_moved=dict(not_moved), not_placed=not_placed
+    )
 
 
 def _moved_words(state: ClusterState, leaving: Preview, *, acts: bool) -> str:
@@ -137,7 +146,8 @@ def _moved_words(state: ClusterState, leaving: Preview, *, acts: bool) -> str:
     stay = f" Not moved: {why}." if why else ""
     after = ", those in calls when they have ended" if leaving.in_calls and leaving.to else ""
     advice = "" if acts else f" {ADVISES}: no agent is logged out."
-    return f"{agents_words(leaving.agents)}{in_calls}: {where}{after}.{stay}{advice}"
+    more = f" {leaving.not_placed} more go where there is room then." if leaving.not_placed else ""
+    return f"{agents_words(leaving.agents)}{in_calls}: {where}{after}.{more}{stay}{advice}"
 
 
 _ADVISED = f"; {ADVISES}: no agent is logged out"

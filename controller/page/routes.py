@@ -17,11 +17,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
-from controller.api.auth import AnyRequest, Client, cluster_or_404, record_too_low, too_many
+from controller.api.auth import WRONG_TOKENS, AnyRequest, Client, cluster_or_404, record_too_low, too_many
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.order_previews import Previewed, preview_of
 from controller.api.orders import Orderer, incidents_of
-from controller.api.tokens import Scope, Tokens
+from controller.api.tokens import Scope, Tokens, digest_of
 from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, agents_words, clock, explain, listed_words, name_of
 from controller.page.events import LiveUpdates, PageVariant
@@ -191,11 +191,16 @@ class StatusPage:
         if why := why_foreign(request.headers):
             raise HTTPException(why, status_code=HTTPStatus.FORBIDDEN)
         address = _address(request)
-        if seconds := self._tokens.guesses.seconds_to_wait(address):
-            raise too_many("wrong tokens of this address", seconds)
+        token = form.get("token", "").strip()
+        if seconds := self._tokens.guesses.seconds_to_wait(address, digest_of(token)):
+            raise too_many(WRONG_TOKENS, seconds)
         name = form.get("name", "").strip()
-        cookie = self._visitors.cookie_for(name, form.get("token", ""), address, time.time())
-        if cookie is None and form.get("token"):
+        cookie = self._visitors.cookie_for(name, token, address, time.time())
+        if cookie is not None:
+            self._tokens.guesses.right(address, digest_of(token))
+        elif token:
+            if seconds := self._tokens.guesses.seconds_to_wait(address):
+                raise too_many(WRONG_TOKENS, seconds)
             await self._tokens.guesses.wrong(address)
         if cookie is None or not name:
             why = (

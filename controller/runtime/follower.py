@@ -259,6 +259,9 @@ class Follower:
                 journal.write(decision)
             if folded.entries:
                 self._outbox.put(folded.entries)
+            for name, plan in folded.plans.items():
+                # it takes effect once it is committed
+                self._instruments.note_moves(name, self._clusters.by_name[name].state.decided.relogins, plan)
             self._on_turns(folded.plans)
             await asyncio.sleep(0)
 

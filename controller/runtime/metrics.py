@@ -16,6 +16,7 @@ from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters, FoldedBatch
 from controller.core.fleet_brake import fleet_braked
 from controller.core.news import Result
+from controller.core.plan import Plan
 from controller.core.state import ClusterState
 from messages import metrics
 from messages.codes import Reply
@@ -31,11 +32,13 @@ from messages.records import (
     Incident,
     ProbeResult,
     RankedDialer,
+    Relogin,
     ReloginStage,
     ServerIp,
 )
 
 PICK_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+MOVE_BUCKETS = (1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300)
 FOLD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
 
@@ -66,6 +69,8 @@ class ControllerInstruments:
         self.lag = Gauge(*metrics.CONSUMER_LAG, registry=registry)
         self.pick_seconds = Histogram(*metrics.PICK_SECONDS, registry=registry, buckets=PICK_BUCKETS)
         self.picks = Counter(*metrics.PICKS, registry=registry)
+        self.kept_off = Counter(*metrics.LOGINS_KEPT_OFF, registry=registry)
+        self.move_seconds = Histogram(*metrics.MOVE_SECONDS, registry=registry, buckets=MOVE_BUCKETS)
         self.limited = Counter(*metrics.RATE_LIMITED, registry=registry)
         self.actions = Counter(*metrics.ACTIONS, registry=registry)
         self.in_progress = Gauge(*metrics.ACTION_IN_PROGRESS, registry=registry)
@@ -79,6 +84,15 @@ class ControllerInstruments:
         for (cluster, result), count in folded.results.items():
             self._begin(cluster)
             self.folded.labels(cluster, result).inc(count)
+
+    def note_moves(self, cluster: str, before: Mapping[int, Relogin], plan: Plan) -> None:
+        """Count the moves that a plan ends well; `before`: the moves as they were."""
+        for record in plan.records:
+            if not isinstance(record, Relogin) or record.stage is not ReloginStage.MOVED:
+                continue
+            former = before.get(record.live_agent_id)
+            if former is not None and former.stage is not ReloginStage.MOVED:
+                self.move_seconds.labels(cluster).observe((record.changed_at_ms - record.planned_at_ms) / 1000)
 
     def note_passed_over(self, records: Mapping[str, int]) -> None:
         """Count by cluster the records that were not folded since later ones superseded them; from any thread."""
@@ -100,6 +114,8 @@ class ControllerInstruments:
             self.picks.labels(cluster, outcome)
         for limit in Limited:
             self.limited.labels(cluster, limit)
+        self.kept_off.labels(cluster)
+        self.move_seconds.labels(cluster)
         for kind, reply in product(KINDS.values(), Reply):
             self.actions.labels(cluster, kind.name, reply)
 

@@ -79,7 +79,7 @@ def check_everything(
             verdict=Verdict.NOTE, subject="settings", what=f"{variable} is no setting: ignored", remedy=remedy
         )
     yield from _check_log(log)
-    yield _check_api(api)
+    yield from _check_api(api)
     for name, recipient in recipients.items():
         yield from _check_recipient(name, recipient, clusters)
     if not clusters:
@@ -130,18 +130,28 @@ def _check_hooks(api: httpx.Client, name: str) -> Iterator[Finding]:
         )
 
 
-def _check_api(options: ApiOptions) -> Finding:
+def _check_api(options: ApiOptions) -> Iterator[Finding]:
     """Check that a process could start with these settings. The port may be in use, by the hotdesk that runs."""
     try:
-        tokens_of(options)
+        tokens = tokens_of(options)
         certificate = options.certificate()
         options.proxies()
         trust(options.tls_ca)
     except SettingsError as error:
-        return _wrong(error, "api", "mend what the message says")
+        yield _wrong(error, "api", "mend what the message says")
+        return
     spoken = "plain HTTP" if certificate is None else "TLS"
     clients = "this machine only" if options.token_file is None else f"clients with a token of {options.token_file}"
-    return _ok("api", f"answers {clients} at {options.host}, port {options.port}, by {spoken}")
+    yield _ok("api", f"answers {clients} at {options.host}, port {options.port}, by {spoken}")
+    if not all(known.shown for _, known in tokens.items()):
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject="api",
+            what=f"{options.token_file} has digests in place of tokens, by which a replica cannot ask a cluster's owner"
+            " in its client's name: it picks by itself",
+            remedy="write the tokens themselves for the roles serve and control; fine where one process is all, or only"
+            " collects",
+        )
 
 
 def _check_log(options: LogOptions) -> Iterator[Finding]:

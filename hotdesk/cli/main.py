@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
@@ -22,17 +22,18 @@ from controller.core.notifications import message_of_test
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk import logs, settings
 from hotdesk.cli import orders, views
+from hotdesk.cli.alerts import alerts
 from hotdesk.cli.check import Finding, Verdict, check_everything
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.decisions import decisions
 from hotdesk.cli.demo import Size, run_demo
 from hotdesk.cli.grants import print_grants
 from hotdesk.cli.replay import replay
-from hotdesk.cli.status import status
+from hotdesk.cli.status import show_unknown, status
 from hotdesk.cli.terminal import Console, complain, complain_of, joined, row, say, say_csv, say_json, shown, table
 from hotdesk.errors import HotdeskError, LogFailure, SettingsError
 from hotdesk.notify.senders import SendError, Told
-from hotdesk.notify.settings import notify_settings, told_by
+from hotdesk.notify.settings import FileFault, NotifySettings, notify_settings, told_by
 from hotdesk.service import Service
 from hotdesk.settings import ClusterTables, LogOptions, NotifyTables, Options, ReadAgain
 from hotdesk.signals import Asked, asked_by, asked_to_end, in_a_terminal
@@ -80,10 +81,14 @@ app.command(print_grants, name="grants", group=SET_UP)
 for group, commands_of_group in (
     (LOOK, (status, *views.COMMANDS, orders.incidents, orders.orders, decisions, replay)),
     (INTERVENE, orders.COMMANDS),
-    (SET_UP, (orders.forget,)),
+    (SET_UP, (alerts, orders.forget)),
 ):
     for each in commands_of_group:
         app.command(each, group=group)
+
+
+class StatusEnd(SystemExit):
+    """The end of `hotdesk status` with a code of its own."""
 
 
 @app.meta.default
@@ -114,6 +119,8 @@ def launch(
     given = {"clusters": clusters, "notify": notify, "read_again": read_again}
     more = {name: given[name] for name in ignored}
     result: int | None = command(*bound.args, **bound.kwargs, **more)
+    if command is status:
+        raise StatusEnd(result)
     return result
 
 
@@ -323,13 +330,35 @@ def demo(
         run_demo(end, Size(dialers, agents, seed), seconds=seconds, kafka=kafka)
 
 
+def _result(arguments: list[str]) -> int:
+    """Run the command, and return its exit code.
+
+    `hotdesk status` ends with a code of monitoring's own, whatever is at fault: another one would be read as a state.
+    """
+    if status.__name__ not in arguments:
+        return app.meta(arguments) or 0
+    try:
+        return app.meta(arguments) or 0
+    except StatusEnd:
+        raise
+    except SystemExit as ended:  # flags that do not fit: what is wrong with them was said
+        if not ended.code:
+            raise
+        return show_unknown("the command does not fit: see 'hotdesk status --help'")
+    except HotdeskError as error:
+        return show_unknown(str(error))
+    except Exception as error:  # noqa: BLE001 # the same
+        complain_of(error)
+        return show_unknown("a fault of hotdesk's own")
+
+
 def main() -> None:
     """Run the command; report a user's mistake with one line and an exit code."""
     if not in_a_terminal():
         # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        sys.exit(app.meta(sys.argv[1:]) or 0)
+        sys.exit(_result(sys.argv[1:]))
     except HotdeskError as error:
         complain(f"hotdesk: {error}")
         sys.exit(error.exit_code)
@@ -382,8 +411,19 @@ def _wanted(roles: frozenset[Role], options: Options, tables: _Tables) -> Wanted
             if Role.CONTROL in roles and cluster.mode == "act"
         },
         probes={name: cluster.probe_settings() for name, cluster in clusters.items() if Role.COLLECT in roles},
-        told=told_by(recipients),
+        told=_reachable(recipients),
     )
+
+
+def _reachable(recipients: Mapping[str, NotifySettings]) -> dict[str, Told]:
+    """Return the recipients but for those whose files are at fault: a lost file must not keep hotdesk from working."""
+    told: dict[str, Told] = {}
+    for name, each in recipients.items():
+        try:
+            told |= told_by({name: each})
+        except FileFault as error:
+            log.error("a recipient of notifications is left out", why=str(error))  # noqa: TRY400 # a file is at fault
+    return told
 
 
 def _change(service: Service, roles: frozenset[Role], options: Options, read_again: ReadAgain) -> None:

@@ -56,6 +56,12 @@ def status(*, cluster: ClusterName = "", as_json: AsJson = False, options: Optio
     return found.code
 
 
+def show_unknown(why: str) -> int:
+    """Show that hotdesk could not be asked, and return the exit code for it."""
+    say(f"HOTDESK {Code.UNKNOWN.name} - {_plain(why)}")
+    return Code.UNKNOWN
+
+
 def _found(options: Options, name: str) -> Status:
     try:
         with open_api(options.api) as api:

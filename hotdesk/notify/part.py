@@ -85,9 +85,9 @@ class Notifying(Part):
                 self._shared.loop.call_soon_threadsafe(self._look)
 
     def _may_send(self, message: Message) -> bool:
-        """Return True if this process still owns the cluster. From any thread."""
-        cluster = self._clusters.by_name.get(message.cluster)
-        return cluster is not None and cluster.owned
+        """Return True if this process owns the cluster, and what the message says stands still. From any thread."""
+        cluster, announcer = self._clusters.by_name.get(message.cluster), self._announcers.get(message.cluster)
+        return cluster is not None and cluster.owned and announcer is not None and announcer.is_due(message)
 
     # --- on the event loop ------------------------------------------------------------------------------------------
 
@@ -111,15 +111,19 @@ class Notifying(Part):
         for record in ended:
             self._end(cluster, record)
 
-    def _report(self, message: Message, error: str) -> None:
-        """Hand over the outcome of a message. From the thread that sent it."""
+    def _report(self, message: Message, error: str | None) -> None:
+        """Hand over the outcome of a message, as `_Mailbox` has it. From the thread that sent it."""
         if self._shared.loop.is_running():
             self._shared.loop.call_soon_threadsafe(partial(self._record, message, error))
 
-    def _record(self, message: Message, error: str) -> None:
+    def _record(self, message: Message, error: str | None) -> None:
+        cluster, announcer = self._clusters.by_name.get(message.cluster), self._announcers.get(message.cluster)
+        if error is None:
+            if announcer is not None:
+                announcer.dropped(message)
+            return
         self._instruments.notifications.labels(message.recipient, "failed" if error else "sent").inc()
         facts = {"cluster": message.cluster, "recipient": message.recipient, "about": message.event.value}
-        cluster, announcer = self._clusters.by_name.get(message.cluster), self._announcers.get(message.cluster)
         if error:
             log.warning("a notification could not be sent", **facts, why=error)
             if announcer is not None:
@@ -150,29 +154,43 @@ class Notifying(Part):
         self._shared.outbox.put([end_of_notification(record, self._shared.name)])
 
 
+class _NotDueError(Exception):
+    """A message need not be sent any more: what it says is over, or another process owns the cluster."""
+
+
 class _Mailbox:
     """The messages that wait for one recipient, and the thread that sends them."""
 
-    def __init__(self, told: Told, may_send: Callable[[Message], bool], report: Callable[[Message, str], None]) -> None:
+    def __init__(
+        self, told: Told, may_send: Callable[[Message], bool], report: Callable[[Message, str | None], None]
+    ) -> None:
         self.told = told
         self._may_send = may_send
         self._report = report
         self._waiting: SimpleQueue[Message] = SimpleQueue()
         self._stop = threading.Event()
+        self._guard = threading.Lock()
         name = told.recipient.name
         self._thread = threading.Thread(target=self._work, name=f"notify-{name}", daemon=True)
         self._thread.start()
 
     def put(self, message: Message) -> bool:
-        """Queue a message; return False if too many wait."""
-        if self._waiting.qsize() >= WAITING_AT_MOST:
-            return False
-        self._waiting.put(message)
-        return True
+        """Queue a message; return False if too many wait, or none is sent any more."""
+        with self._guard:
+            if self._stop.is_set() or self._waiting.qsize() >= WAITING_AT_MOST:
+                return False
+            self._waiting.put(message)
+            return True
 
     def stop(self) -> None:
         """Ask the thread to end after the present try."""
-        self._stop.set()
+        with self._guard:
+            self._stop.set()
+
+    def _try(self, message: Message) -> None:
+        if not self._may_send(message):
+            raise _NotDueError
+        self.told.send(message)
 
     def _pause(self, seconds: float) -> None:
         self._stop.wait(seconds)
@@ -187,10 +205,8 @@ class _Mailbox:
         while not self._waiting.empty():
             self._report(self._waiting.get(), "its settings have changed")
 
-    def _sent(self, message: Message) -> str:
-        """Send a message; return why it could not be sent, or "" if it was."""
-        if not self._may_send(message):
-            return "this process is no longer the owner"
+    def _sent(self, message: Message) -> str | None:
+        """Send a message; return why it could not be sent, "" if it was, None if it need not be any more."""
         again = Retrying(
             stop=stop_after_attempt(TRIES) | stop_when_event_set(self._stop),
             wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=MOST_PAUSE_SECONDS),
@@ -199,9 +215,11 @@ class _Mailbox:
             reraise=True,
         )
         try:
-            again(self.told.send, message)
+            again(self._try, message)
         except SendError as error:
             return str(error)
+        except _NotDueError:
+            return None
         except Exception:  # this thread must not end while the process runs
             log.exception("sending a notification failed", recipient=self.told.recipient.name)
             return "a fault of hotdesk's own"

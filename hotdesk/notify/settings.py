@@ -23,6 +23,10 @@ Kind = Literal["slack", "teams", "mattermost", "telegram", "json", "email", "com
 EventName = Literal["incident", "agents", "withheld", "suspended", "database", "orders", "owner"]
 
 
+class FileFault(SettingsError):  # noqa: N818 # the fault is a file's
+    """A file that the settings name is absent, unsafe, or of no use: perhaps only now."""
+
+
 class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One recipient."""
 
@@ -57,7 +61,10 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             SettingsError: something is missing, or a secret's file cannot be read.
         """
-        trust(self.tls_ca, "tls_ca")
+        try:
+            trust(self.tls_ca, "tls_ca")
+        except SettingsError as error:
+            raise FileFault(str(error)) from error
         match self.kind:
             case "email":
                 return self._email()
@@ -69,7 +76,7 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise SettingsError("chat is not set: Telegram needs the number of the chat")
         url = self._url()
         if not url.startswith(("https://", "http://")):
-            raise SettingsError(f"the content of {self.url_file or 'url'} is no address: it begins with https://")
+            raise FileFault(f"the content of {self.url_file or 'url'} is no address: it begins with https://")
         return Webhook(self.kind, url, self.chat, self.tls_ca)
 
     def _email(self) -> Email:
@@ -105,9 +112,9 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         try:
             refuse_changeable(path, path.stat().st_mode)
         except UnsafeFileError as error:
-            raise SettingsError(f"command: {path} is refused: {error}") from error
+            raise FileFault(f"command: {path} is refused: {error}") from error
         except (OSError, ValueError) as error:
-            raise SettingsError(f"command: {path} cannot be run: {error}") from error
+            raise FileFault(f"command: {path} cannot be run: {error}") from error
         return Program(self.command)
 
     def _url(self) -> str:
@@ -162,7 +169,7 @@ def told_by(settings: Mapping[str, NotifySettings]) -> dict[str, Told]:
         try:
             found[name] = Told(each.recipient(name), each.send())
         except SettingsError as error:
-            raise SettingsError(f"notify.{name}: {error}") from error
+            raise type(error)(f"notify.{name}: {error}") from error
     return found
 
 
@@ -172,6 +179,6 @@ def _secret(path: str) -> str:
     try:
         return read_private(Path(path)).strip()
     except UnsafeFileError as error:
-        raise SettingsError(f"the file {path} is refused: {error}") from error
+        raise FileFault(f"the file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
-        raise SettingsError(f"the file {path} cannot be read: {error}") from error
+        raise FileFault(f"the file {path} cannot be read: {error}") from error

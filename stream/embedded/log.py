@@ -5,6 +5,7 @@ for the next one. The topics promise the same as in Kafka: order within a partit
 and compaction, which here removes a few rows with each append.
 """
 
+import errno
 import fcntl
 import itertools
 import os
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+import structlog
 
 from messages.topics import (
     DEFAULT_PARTITIONS,
@@ -55,6 +57,8 @@ EXPIRED_PER_STEP = 1000
 """Most records that `compact` removes in one transaction; other threads append in between."""
 BUSY_SECONDS = 5.0
 """How long to wait while a person reads the file with a tool of their own."""
+
+log = structlog.get_logger()
 
 _MODE = 0o600
 """Mode of every file: what was decided is nothing for other accounts, and whoever opens the lock can hold it."""
@@ -141,6 +145,8 @@ class EmbeddedLog:
         partitions: int = DEFAULT_PARTITIONS,
         clock_ms: Callable[[], int] = _wall_clock_ms,
     ) -> None:
+        # where a link points to: there SQLite puts its files too
+        path = path.resolve()
         self._path = path
         self._partitions = partitions
         self._clock_ms = clock_ms
@@ -505,17 +511,9 @@ def _partitions(reader: sqlite3.Connection, path: Path) -> int:
 def _own(path: Path) -> int:
     """Lock the file for this process, and return the lock's descriptor; the kernel releases it when we end."""
     lock_path = path.with_name(path.name + ".lock")
-    try:
+    with _named(path.parent):
         _make_folder(path.parent)
-        # SQLite gives the files that it makes beside it the mode of this one, and leaves those of before as they are
-        left = (each for suffix in ("-wal", "-shm") if (each := path.with_name(path.name + suffix)).exists())
-        for each in (path, *left):
-            os.close(_opened(each))
-        lock_file = _opened(lock_path)
-    except OSError as error:
-        raise LogRefusedError(
-            f"{lock_path} cannot be written ({error.strerror}): let this user write to the folder, or set another one"
-        ) from error
+    lock_file = _opened(lock_path)
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -524,6 +522,14 @@ def _own(path: Path) -> int:
         raise LogInUseError(
             f"{path} is in use by process {owner}: stop that one, or set another file for this one"
         ) from error
+    try:
+        # SQLite gives the files that it makes beside it the mode of this one, and leaves those of before as they are
+        left = (each for suffix in ("-wal", "-shm") if (each := path.with_name(path.name + suffix)).exists())
+        for each in (path, *left):
+            os.close(_opened(each))
+    except BaseException:
+        os.close(lock_file)
+        raise
     os.truncate(lock_file, 0)
     os.write(lock_file, b"%d\n" % os.getpid())
     return lock_file
@@ -531,10 +537,29 @@ def _own(path: Path) -> int:
 
 def _opened(path: Path) -> int:
     """Return a descriptor of a file that only this account may read, whatever the umask is and the file was."""
-    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+    with _named(path):
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     if stat.S_IMODE(os.fstat(opened).st_mode) != _MODE:
-        os.fchmod(opened, _MODE)
+        try:
+            os.fchmod(opened, _MODE)
+        except OSError as error:
+            # of another account that lets us write it: so it was set up
+            log.warning("other accounts may read a file of the log", path=str(path), why=error.strerror)
     return opened
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Raise our own error, with the path at fault."""
+    try:
+        yield
+    except OSError as error:
+        remedy = (
+            "it is a symbolic link: remove it"
+            if error.errno == errno.ELOOP
+            else "let this user write to it and its folder, or set log.path to another one"
+        )
+        raise LogRefusedError(f"{path} cannot be written ({error.strerror}): {remedy}") from error
 
 
 def _make_folder(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import yaml
 
+from hotdesk.cli.alerts import GRAFANA, RUNBOOKS
 from tests.support.failover_run import PAGE, ROUTING, RULES, SCRAPING, FailoverRun, told
 from tests.support.prometheus import run_tool
 
@@ -22,16 +23,15 @@ def test_it_is_taken_back_once(failover: FailoverRun) -> None:
     assert (alert["labels"]["alertname"], alert["labels"]["server_ip"]) == (PAGE, failover.victim)
 
 
-def test_the_page_says_what_to_read_and_carries_no_label_for_links(failover: FailoverRun) -> None:
+def test_the_page_says_what_to_read(failover: FailoverRun) -> None:
     (page,) = told(failover.receiver, "firing")
     (alert,) = page["alerts"]
-    links = yaml.safe_load(SCRAPING.read_text())["global"]["external_labels"]
-    assert alert["annotations"]["runbook_url"] == f"{links['runbooks_url']}/{PAGE}.md"
+    assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/{PAGE}.md"
     assert alert["annotations"]["dashboard_url"] == (
-        f"{links['grafana_url']}/d/hotdesk-failover?var-cluster=west&var-dialer={failover.victim}"
+        f"{GRAFANA}/d/hotdesk-failover?var-cluster=west&var-dialer={failover.victim}"
     )
-    assert failover.victim in alert["annotations"]["summary"]
-    assert set(alert["labels"]) == {"alertname", "cluster", "server_ip", "server_id", "severity"}
+    assert failover.victim in alert["annotations"]["description"]
+    assert set(alert["labels"]) == {"alertname", "job", "cluster", "server_ip", "server_id", "severity"}
 
 
 def test_nothing_else_fired_but_the_watchdog(failover: FailoverRun) -> None:

@@ -49,14 +49,14 @@ def board(tmp_path: Path) -> Iterator[Switchboard]:
 
 
 def down(server_ip: str, cluster: str = "west") -> tuple[str, str, dict[str, str]]:
-    return "HotdeskDialerDown", "page", {"cluster": cluster, "server_ip": server_ip}
+    return "HotdeskDialerDown", "critical", {"cluster": cluster, "server_ip": server_ip}
 
 
 def test_each_dead_dialer_is_a_page_and_what_is_explained_by_that_is_kept_back(board: Switchboard) -> None:
     board.fire(
         down(ONE),
         down(TWO),
-        ("HotdeskDialerHung", "page", {"cluster": "west", "server_ip": ONE}),
+        ("HotdeskDialerHung", "critical", {"cluster": "west", "server_ip": ONE}),
         ("HotdeskDialerFlapping", "warning", {"cluster": "west", "server_ip": ONE}),
     )
     until(lambda: len(told(board.receiver, "firing")) == 2, "both are paged")
@@ -65,7 +65,7 @@ def test_each_dead_dialer_is_a_page_and_what_is_explained_by_that_is_kept_back(b
 
 
 def test_a_braked_cluster_pages_once_and_a_dead_dialer_of_another_too(board: Switchboard) -> None:
-    board.fire(down(ONE), down(TWO), ("HotdeskClusterBraked", "page", {"cluster": "west"}), down(ONE, "east"))
+    board.fire(down(ONE), down(TWO), ("HotdeskClusterBraked", "critical", {"cluster": "west"}), down(ONE, "east"))
     until(lambda: len(board.paged()) == 2, "both are paged")
     assert sorted(board.paged()) == [("HotdeskClusterBraked", ""), ("HotdeskDialerDown", ONE)]
     assert board.kept_back() == {"HotdeskDialerDown"}
@@ -74,7 +74,7 @@ def test_a_braked_cluster_pages_once_and_a_dead_dialer_of_another_too(board: Swi
 def test_without_the_database_only_that_is_said(board: Switchboard) -> None:
     west = {"cluster": "west"}
     follows = ["HotdeskCollectorBlind", "HotdeskNoLogins", "HotdeskAgentsStranded"]
-    board.fire(("HotdeskDatabaseUnreachable", "page", west), *((name, "page", west) for name in follows))
+    board.fire(("HotdeskDatabaseUnreachable", "critical", west), *((name, "critical", west) for name in follows))
     until(board.paged, "somebody is paged")
     assert board.paged() == [("HotdeskDatabaseUnreachable", "")]
     assert board.kept_back() == set(follows)
@@ -84,8 +84,8 @@ def test_a_process_that_is_down_wakes_nobody_and_the_watchdog_goes_where_it_belo
     board.fire(
         ("HotdeskProcessDown", "warning", {"instance": "a"}),
         ("HotdeskNobodyToTakeOver", "warning", {"role": "control"}),
-        ("HotdeskWatchdog", "none", {}),
-        ("HotdeskTwoDeciders", "page", {"cluster": "west"}),
+        ("HotdeskWatchdog", "info", {}),
+        ("HotdeskTwoDeciders", "critical", {"cluster": "west"}),
     )
     until(lambda: board.paged() and told(board.receiver, "firing", "dead-mans-switch"), "both are told")
     assert board.paged() == [("HotdeskTwoDeciders", "")]
@@ -95,11 +95,11 @@ def test_a_process_that_is_down_wakes_nobody_and_the_watchdog_goes_where_it_belo
 
 def test_a_process_that_cannot_write_hides_what_is_said_of_it_and_of_no_cluster(board: Switchboard) -> None:
     board.fire(
-        ("HotdeskPipelineStalled", "page", {"instance": "a"}),
+        ("HotdeskPipelineStalled", "critical", {"instance": "a"}),
         ("HotdeskLag", "warning", {"instance": "a"}),
         ("HotdeskStaleRanking", "warning", {"instance": "b", "cluster": "west"}),
-        ("HotdeskCollectorBlind", "page", {"cluster": "west"}),
-        ("HotdeskNoLogins", "page", {"cluster": "east"}),
+        ("HotdeskCollectorBlind", "critical", {"cluster": "west"}),
+        ("HotdeskNoLogins", "critical", {"cluster": "east"}),
     )
     until(lambda: len(board.paged()) == 3, "all are paged")
     assert {name for name, _ in board.paged()} == {"HotdeskPipelineStalled", "HotdeskCollectorBlind", "HotdeskNoLogins"}

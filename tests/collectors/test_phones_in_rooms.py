@@ -125,3 +125,11 @@ def test_another_session_of_the_same_agent_is_another_phone() -> None:
     assert (phones.of(1), phones.of(2)) == (None, None)
     phones.see(NOW_MS + 3000, [_agent(2, room="8600052")], {Room(ONE, "8600051")}, NOBODY)
     assert phones.of(2) is None, "its room is another one now, which was not looked at"
+
+
+def test_a_session_whose_user_becomes_another_is_still_looked_for() -> None:
+    phones = Phones()
+    phones.see(NOW_MS, [_agent(1)], None, NOBODY)
+    other = _agent(1)._replace(user="other")
+    phones.watch(NOW_MS + 1000, [Change(None, other), Change(_agent(1), None)], None, NOBODY)
+    assert phones.to_read == (Room(ONE, "8600051"),)

@@ -15,7 +15,7 @@ RARE = {
     "Probe results": "the failover run has no AMI account, so that it measures the detection without one",
     "Fence": "the fence is off by default",
     "Readiness findings": "its cluster has no defect",
-    "Skipped rows": "nor a row that cannot be used",
+    "Rows dropped": "nor a row that cannot be used",
 }
 """Panels that are rightly empty in the failover run, and why: their queries run on the other one."""
 
@@ -71,12 +71,21 @@ def test_the_failover_dashboard_shows_detection_moves_and_return(failover: Failo
     assert words("Incident", failover) == ["down"]
 
 
+def test_what_hotdesk_was_good_for_is_counted_once(failover: FailoverRun) -> None:
+    def counted(metric: str) -> float:
+        return sum(float(series["value"][1]) for series in failover.prometheus.query(metric))
+
+    assert counted("hotdesk_move_seconds_count") == failover.moved
+    assert 0 < counted("hotdesk_move_seconds_sum") / failover.moved < on_this_machine(30)
+    assert counted("hotdesk_logins_kept_off_total") <= counted('hotdesk_picks_total{outcome="picked"}')
+
+
 def test_the_fleet_dashboard_lists_the_alert_with_its_dialer(failover: FailoverRun) -> None:
     (query,) = [each for each in QUERIES if (each.dashboard, each.where) == ("hotdesk-fleet", "Alerts A")]
     labels = [series["metric"] for series in answers(query, failover, ALL)]
     down = {
         "alertname": "HotdeskDialerDown",
-        "severity": "page",
+        "severity": "critical",
         "cluster": CLUSTER,
         "server_ip": failover.victim,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hotdesk.cli.alerts import rules_for
 from tests.helm.charting import ROOT, merged, rendered, selects, template, values_of
 from tests.support.prometheus import tool
 
@@ -72,11 +73,12 @@ def test_the_rules_are_those_of_the_file_and_promtool_takes_them(tmp_path: Path)
     (linked,) = rendered("everything").of("PrometheusRule")
     assert linked["metadata"]["labels"]["release"] == "prometheus"
     text = yaml.safe_dump(linked["spec"])
-    assert "$externalLabels" not in text
+    assert "grafana.example" not in text
+    assert "hotdesk.example" not in text
     wanted = json.loads(
         json.dumps(RULES)
-        .replace("{{ $externalLabels.grafana_url }}", "https://grafana.corp.example")
-        .replace("{{ $externalLabels.runbooks_url }}", "https://wiki.corp.example/hotdesk")
+        .replace("https://grafana.example", "https://grafana.corp.example")
+        .replace("https://hotdesk.example/runbooks", "https://wiki.corp.example/hotdesk")
     )
     assert linked["spec"] == wanted
     for each in (plain, linked):
@@ -86,6 +88,17 @@ def test_the_rules_are_those_of_the_file_and_promtool_takes_them(tmp_path: Path)
             [tool("promtool"), "check", "rules", str(file)], capture_output=True, text=True, check=False
         )
         assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_a_second_installation_is_another_job_to_prometheus_and_to_the_rules() -> None:
+    token = {"secrets": {"token": {"existingSecret": "s"}}}
+    on = {"job": "north", "serviceMonitor": {"enabled": True, **token}, "prometheusRule": {"enabled": True}}
+    of = template(merged(values_of("minimal"), {"monitoring": on}))
+    assert of.of("ServiceMonitor")[0]["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == "north"
+    (rule,) = of.of("PrometheusRule")
+    shipped = (ROOT / "alerts" / "hotdesk.rules.yml").read_text()
+    theirs = rules_for(shipped, "https://hotdesk.example/runbooks", "https://grafana.example", "north")
+    assert rule["spec"] == yaml.safe_load(theirs)
 
 
 def test_the_dashboards_are_those_of_the_files() -> None:
@@ -99,7 +112,7 @@ def test_the_dashboards_are_those_of_the_files() -> None:
     }
     own = "https://wiki.corp.example/hotdesk"
     for file, text in boards("everything").items():
-        assert text == wanted[file].replace("https://docs.example/hotdesk/runbooks", own)
+        assert text == wanted[file].replace("https://hotdesk.example/runbooks", own)
         assert own in text
     (first, *_) = (each for each in rendered("everything").of("ConfigMap") if "hotdesk.toml" not in each["data"])
     assert first["metadata"]["labels"]["grafana"] == "yes"

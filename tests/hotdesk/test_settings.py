@@ -86,9 +86,12 @@ def test_a_cluster_name_that_would_not_do_in_a_key_is_refused(name: str) -> None
         ({"moves_per_second": 0.4}, "moves_per_second"),
         ({"moves_of_a_user": 21}, "moves_of_a_user"),
         ({"wrapup_seconds": 1e9}, "wrapup_seconds"),
-        ({"maintenance": [{"start": "00:00", "minutes": 1440}]}, "maintenance covers all dialers at every time"),
         (
-            {"maintenance": [{"start": "00:00", "minutes": 720}, {"start": "12:00", "minutes": 720}]},
+            {"mode": "act", "maintenance": [{"start": "00:00", "minutes": 1440}]},
+            "maintenance covers all dialers at every time",
+        ),
+        (
+            {"mode": "act", "maintenance": [{"start": each, "minutes": 720} for each in ("00:00", "12:00")]},
             "maintenance covers all dialers at every time",
         ),
         ({"usr": "x"}, "clusters.west.usr is no setting: did you mean user?"),
@@ -118,8 +121,9 @@ def test_a_key_or_value_that_does_not_fit_is_named(table: dict[str, object], sai
         {"mode": "act", "sip": False, "act_on_heartbeat_alone": True},
         {"mode": "act", "sip": False, "ami_user": "hotdesk"},
         {"mode": "act", "sip": False, "probes": {"10.0.0.1": {"sip": True}}},
-        {"maintenance": [{"start": "03:00", "minutes": 1440, "days": ["sun"]}]},
-        {"maintenance": [{"start": "00:00", "minutes": 1440, "dialers": ["10.0.0.1"]}]},
+        {"maintenance": [{"start": "00:00", "minutes": 1440}]},
+        {"mode": "act", "maintenance": [{"start": "03:00", "minutes": 1440, "days": ["sun"]}]},
+        {"mode": "act", "maintenance": [{"start": "00:00", "minutes": 1440, "dialers": ["10.0.0.1"]}]},
     ],
     ids=str,
 )

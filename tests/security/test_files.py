@@ -1,7 +1,10 @@
 """Files: what other accounts of the machine may read of hotdesk's, and what it obeys that they could have written."""
 
+import errno
+import grp
 import hashlib
 import os
+import pwd
 import re
 import stat
 from collections.abc import Iterator
@@ -10,13 +13,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.api.tokens import SAMPLES, Scope, TokenFileError, Tokens
 from hotdesk.errors import SettingsError
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, read_file
 from messages.topics import Topic
 from stream.embedded.log import EmbeddedLog
-from stream.log import Entry
+from stream.log import Entry, LogInUseError, LogRefusedError
 from tests.support.builders import secret_file
 from tests.support.commands import SETTINGS, Command
 
@@ -65,9 +69,43 @@ def test_a_lock_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("keep me")
     (tmp_path / "hotdesk.db.lock").symlink_to(precious)
-    with pytest.raises(Exception, match="cannot be written"):
+    with pytest.raises(Exception, match=r"cannot be written .*remove it"):
         EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
     assert precious.read_text() == "keep me"
+
+
+def test_a_log_may_be_a_link_and_is_locked_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "hotdesk.db").symlink_to("data/hotdesk.db")
+    log = EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
+    log.append([Entry(Topic.AUDIT, "west/1", b"{}")])
+    with pytest.raises(LogInUseError):
+        EmbeddedLog(tmp_path / "data" / "hotdesk.db", partitions=1)
+    log.close()
+    assert [each.name for each in tmp_path.iterdir() if each.name != "data"] == ["hotdesk.db"]
+
+
+def test_a_file_of_the_log_that_is_anothers_is_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
+    (tmp_path / "hotdesk.db").chmod(0o660)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("stream.embedded.log.os.fchmod", refused)
+    with capture_logs() as lines:
+        EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
+    assert [each["path"] for each in lines] == [str(tmp_path / "hotdesk.db")]
+
+
+def test_the_file_at_fault_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hotdesk.db-wal").mkdir()
+    with pytest.raises(LogRefusedError, match=r"hotdesk\.db-wal cannot be written"):
+        EmbeddedLog(tmp_path / "hotdesk.db", partitions=1)
+    (tmp_path / "hotdesk.db-wal").rmdir()
+    EmbeddedLog(tmp_path / "hotdesk.db", partitions=1).close()
 
 
 @pytest.mark.usefixtures("masked")
@@ -110,8 +148,65 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path, read: object, m
     assert callable(read)
     path = secret_file(tmp_path / "file", READERS[read])
     path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, 0, ANOTHER_ACCOUNT)
+    elif not mode & 0o007:
+        pytest.skip("only root may give a file to a foreign group")
     with pytest.raises((SettingsError, TokenFileError), match=r"is refused: .*chmod (o-r|go-w)"):
         read(path)
+
+
+class Accounts:
+    """An account with a group of its own, and others in it."""
+
+    def __init__(self, group: str, gid: int, *members: str) -> None:
+        self.group = grp.struct_group((group, "x", gid, list(members)))
+        self.owner = pwd.struct_passwd(("anna", "x", 1000, 1000, "", "/", "/bin/sh"))
+
+    def own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have every file belong to them."""
+        monkeypatch.setattr("controller.api.secret_files.pwd.getpwuid", lambda _: self.owner)
+        monkeypatch.setattr("controller.api.secret_files.grp.getgrgid", lambda _: self.group)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "refused"),
+    [
+        (Accounts("anna", 1001), False),
+        (Accounts("anna", 1000, "anna"), False),
+        (Accounts("anna", 1000, "bert"), True),
+        (Accounts("staff", 50), True),
+    ],
+)
+def test_a_group_that_the_owner_has_alone_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounts: Accounts, refused: bool
+) -> None:
+    """By the umask 0002 of Debian, Ubuntu and RHEL every new file is one that its group may write."""
+    path = secret_file(tmp_path / "file", READERS[read_settings])
+    path.chmod(0o664)
+    accounts.own(monkeypatch)
+    if refused:
+        with pytest.raises(SettingsError, match="chmod go-w"):
+            read_settings(path)
+    else:
+        read_settings(path)
+
+
+def test_a_volume_of_kubernetes_is_no_folder_that_others_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open to all, without a sticky bit, and on a read-only file system."""
+    (tmp_path / "..2026").mkdir()
+    secret_file(tmp_path / "..2026" / "file", READERS[read_settings])
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "file").symlink_to("..data/file")
+    tmp_path.chmod(0o777)
+    with pytest.raises(SettingsError, match="may replace it"):
+        read_settings(tmp_path / "file")
+    found = os.statvfs(tmp_path)
+    fields = [*found[:8], found.f_flag | os.ST_RDONLY, found.f_namemax]
+    monkeypatch.setattr("controller.api.secret_files.os.statvfs", lambda _: os.statvfs_result(fields))
+    read_settings(tmp_path / "file")
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -10,11 +10,13 @@ from typing import Self
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from controller.api.guesses import FREE
 from controller.api.owner_client import OwnerClient
-from controller.api.proofs import FRESH_SECONDS, Asked, prove, proved
+from controller.api.proofs import FRESH_SECONDS, Asked, cannot_tell, prove, proved
 from controller.api.schemas import PickAnswer, PickBody, ReloginAnswer
-from controller.api.tokens import Tokens
+from controller.api.tokens import Tokens, digest_of
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -25,7 +27,7 @@ from tests.support.fed_service import PICKS, TOKENS, FedService, bearer, service
 from tests.support.processes import CLUSTER, Client, until
 
 TOKEN = TOKENS["pick"]
-ASKED = Asked("POST", f"/v1/clusters/{CLUSTER}/picks", b'{"user":"1001"}')
+ASKED = Asked("http://owner:8470", "POST", f"/v1/clusters/{CLUSTER}/picks", b'{"user":"1001"}')
 NOW = 1_800_000_000.0
 
 
@@ -133,6 +135,17 @@ def test_a_forged_owner_gets_no_token_and_chooses_no_phone(replica: tuple[Client
             stolen = {"authorization": line.partition(": ")[2]}
             assert client.http.get("/v1/clusters", headers=stolen).status_code == 401
             assert client.http.post(PICKS, json=body | {"user": "1002"}, headers=stolen).status_code == 401
+    # nor send on elsewhere what it heard
+    for each in rogue.heard:
+        head, _, sent = each.rpartition("\n")
+        path, *lines = head.splitlines()
+        headers = {
+            name: value
+            for name, _, value in (line.partition(": ") for line in lines)
+            if name.lower() not in {"", "host"}
+        }
+        answer = client.http.post(path, content=sent, headers=headers)
+        assert answer.status_code == 401
 
 
 def test_an_owner_believes_a_replica_that_was_shown_a_token(tmp_path: Path, token_file: Path) -> None:
@@ -163,6 +176,7 @@ def test_a_proof_is_good_for_one_request_and_a_while(token_file: Path) -> None:
     assert found[0] == tokens.fingerprint_of(f"Bearer {TOKEN}")
     assert tokens.scope_of(proof) is None
     for asked in (
+        ASKED._replace(owner_url="http://another:8470"),
         ASKED._replace(method="DELETE"),
         ASKED._replace(path=f"{ASKED.path}/1001"),
         ASKED._replace(body=b'{"user":"1002"}'),
@@ -184,8 +198,41 @@ def test_a_proof_is_good_for_one_request_and_a_while(token_file: Path) -> None:
         assert proved(f"{kind} {forged}", ASKED, tokens, time.time()) is None
 
 
-def test_who_has_only_the_digest_of_a_token_can_prove_nothing(tmp_path: Path, token_file: Path) -> None:
-    tokens = Tokens.load(token_file)
-    digests = "".join(f"{known.scope.name} sha256:{'0' * 58}{found}\n" for found, known in tokens.items())
-    of_digests = Tokens.load(secret_file(tmp_path / "digests", digests))
-    assert proved(prove(f"Bearer {TOKEN}", ASKED, NOW), ASKED, of_digests, NOW) is None
+@pytest.fixture(scope="module")
+def digest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = "".join(f"{scope} sha256:{digest_of(token)}\n" for scope, token in TOKENS.items())
+    return secret_file(tmp_path_factory.mktemp("digests") / "tokens", text)
+
+
+def test_who_has_only_the_digest_of_a_token_can_prove_nothing(digest_file: Path) -> None:
+    of_digests = Tokens.load(digest_file)
+    proof = prove(f"Bearer {TOKEN}", ASKED, NOW)
+    assert proved(proof, ASKED, of_digests, NOW) is None
+    assert cannot_tell(proof, of_digests)
+    # what can be checked, and what names no token at all, is a guess
+    assert not cannot_tell(prove("Bearer not-a-token-of-the-file", ASKED, NOW), of_digests)
+    assert not cannot_tell(f"Bearer {TOKEN}", of_digests)
+
+
+def test_by_a_digest_no_owner_is_asked_and_none_takes_a_replica_for_a_guesser(
+    tmp_path: Path, digest_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.api.owner_client.OWNER_SECONDS", 5.0)
+    body = PickBody(user="1001", alias="desk")
+
+    async def ask(url: str, owners: OwnerClient) -> object:
+        try:
+            return await owners.pick(url, CLUSTER, body, f"Bearer {TOKEN}")
+        finally:
+            await owners.close()
+
+    with Rogue() as rogue:
+        assert asyncio.run(ask(rogue.url, OwnerClient(tokens=Tokens.load(digest_file)))) is None
+        assert not rogue.heard
+    with service_of(tmp_path, ApiOptions(port=0, token_file=digest_file)) as service, capture_logs() as lines:
+        for _ in range(FREE.at_once + 1):
+            # of a replica whose own file has the token
+            assert asyncio.run(ask(service.url, OwnerClient())) is None
+        refused = service.registry.get_sample_value("hotdesk_tokens_refused_total")
+        assert refused == 0
+    assert not [each for each in lines if "unknown token" in each["event"]]

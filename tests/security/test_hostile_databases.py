@@ -22,7 +22,8 @@ PASSWORD = "s3cret-database-password"
 LIMIT_SECONDS = 0.25
 """In place of the seconds that a login and a statement may take."""
 Script = Callable[[Talk], None]
-CERTIFICATE = trustme.CA().issue_cert("127.0.0.1")
+CA = trustme.CA()
+CERTIFICATE = CA.issue_cert("127.0.0.1")
 
 
 def logged_in(talk: Talk, plugin: bytes = b"mysql_native_password") -> None:
@@ -111,6 +112,17 @@ def changes_its_mind(talk: Talk) -> None:
         talk.say(b"\xfecaching_sha2_password\0" + b"1" * 21)
 
 
+def answers_before_tls(talk: Talk) -> None:
+    """Be in between, say in the clear what the server would say after the login, and pass its TLS on."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CERTIFICATE.configure_cert(context)
+    forged = b"".join(struct.pack("<I", len(OK))[:3] + bytes([at]) + OK for at in (3, *[1] * 9))
+    whole = greeting(tls=True)
+    talk.raw(struct.pack("<I", len(whole))[:3] + b"\0" + whole + forged)
+    talk.hear()
+    talk.secure(context)
+
+
 NONSENSE: dict[str, Script] = {
     "old password": partial(asks_for, plugin=b"mysql_old_password", asked=b"12345678\0"),
     "a login nobody knows": partial(asks_for, plugin=b"[/nope]\x1b[31m\xff"),
@@ -159,6 +171,17 @@ def test_a_server_that_asks_for_the_password_is_not_told(script: Script) -> None
         with pytest.raises(VicidialError):
             reach(ActuatorSettings(database=settings_of(server))).reader.knows_status("DC")
     assert_untold(server)
+
+
+def test_what_was_said_before_tls_is_not_believed_after_it(tmp_path: Path) -> None:
+    authority = str(tmp_path / "ca.pem")
+    CA.cert_pem.write_to_path(authority)
+    with HostileServer(answers_before_tls) as server:
+        settings = DatabaseSettings(host="127.0.0.1", port=server.port, password=PASSWORD, tls_ca=authority)
+        with pytest.raises(DatabaseError, match=r"speaks before it is asked"):
+            VicidialDatabase(settings)
+        with pytest.raises(VicidialError):
+            reach(ActuatorSettings(database=settings)).reader.knows_status("DC")
 
 
 @pytest.mark.parametrize("script", NONSENSE.values(), ids=NONSENSE)

@@ -139,6 +139,13 @@ def test_a_message_on_its_way_is_not_sent_a_second_time() -> None:
     (message,) = due(1.0)
     announcer.on_its_way(message)
     assert due(1000.0) == []
+    assert announcer.is_due(message)
+    floor.judge()
+    floor.plan()
+    assert due(1001.0) == []
+    assert not announcer.is_due(message)
+    announcer.dropped(message)
+    assert due(2000.0) == []
 
 
 def test_an_incident_that_becomes_another_kind_is_told_anew() -> None:

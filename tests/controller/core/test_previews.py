@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from controller.core.previews import (
+    PLACED_AT_MOST,
     preview_of_drain,
     preview_of_move,
     preview_of_opening,
@@ -40,6 +41,13 @@ def test_what_a_preview_says_is_what_the_plan_then_does() -> None:
     floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", server_ip=ONE))
     floor.judge(ONE=DialerState.DRAINING)
     assert Counter(each.to_server_ip for each in floor.moves()) == found.to
+
+
+def test_of_very_many_agents_the_first_ones_say_where_they_go() -> None:
+    floor = Floor(*crowd(PLACED_AT_MOST + 7))
+    found = preview_of_drain(floor.state, floor.policy, ONE, acts=True)
+    assert (found.agents, sum(found.to.values()), found.not_placed) == (PLACED_AT_MOST + 7, PLACED_AT_MOST, 7)
+    assert "7 more go where there is room then." in found.words
 
 
 def test_a_preview_changes_nothing() -> None:

@@ -14,6 +14,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
+from tests.support.builders import secret_file
 from tests.support.commands import DATABASE, LOG, SECRET, SETTINGS, Command, Outcome, probeed, subjects
 from tests.support.old_server import make_old
 from tests.support.processes import ACT, Site, grants, site
@@ -287,6 +288,14 @@ def test_check_says_that_an_account_has_no_secret(command: Command, tmp_path: Pa
     assert outcome.code == SETTINGS
     (line,) = lines_of(outcome, "wrong")
     assert "ami_secret_file" in line
+
+
+def test_digests_in_place_of_tokens_are_noted(command: Command, tmp_path: Path) -> None:
+    file = secret_file(tmp_path / "tokens", f"admin a-token-of-this-test\npick sha256:{'0' * 64}\n")
+    (line,) = [line for line in lines_of(command("check", "--api.token-file", str(file)), "note") if "digest" in line]
+    assert "serve and control" in line
+    file.write_text("admin a-token-of-this-test\n")
+    assert not [line for line in lines_of(command("check", "--api.token-file", str(file)), "note") if "digest" in line]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def test_what_cannot_be_asked_is_unknown_and_what_does_not_answer_is_critical(
     no_token = command("status", HOTDESK_API_URL=asking["HOTDESK_API_URL"])
     assert no_token.code == 3
     assert "export HOTDESK_TOKEN=TOKEN" in no_token.output
+    for odd in (command("status", "--odd"), command("status", HOTDESK_API_PORT="no number", **asking)):
+        assert (odd.code, odd.output.partition(" - ")[0]) == (3, "HOTDESK UNKNOWN")
     silent = command("status", HOTDESK_API_PORT=str(silent_port))
     assert silent.code == 2
     assert silent.output.startswith("HOTDESK CRITICAL - no hotdesk answers at ")

@@ -118,6 +118,18 @@ def test_a_recipient_that_cannot_be_told_is_said_at_the_start(command: Command, 
     assert ended.code != 0
 
 
+def test_a_recipient_whose_file_is_lost_is_left_out_and_the_rest_works(
+    tmp_path: Path, start: Start, west: Site
+) -> None:
+    lost = f'[notify.ops]\nkind = "slack"\nurl_file = "{tmp_path / "lost"}"\n[clusters.{CLUSTER}]\n'
+    (tmp_path / "hotdesk.toml").write_text(lost)
+    configured = {"HOTDESK_CONFIG": str(tmp_path / "hotdesk.toml"), "HOTDESK_LOG_PATH": str(tmp_path / "log.db")}
+    process = start("run", "--api.port", "0", environment=west.environment | configured)
+    assert process.client.http.get("/readyz").status_code in {200, 503}
+    (line,) = process.lines("a recipient of notifications is left out")
+    assert str(tmp_path / "lost") in line["why"]
+
+
 def test_a_recipient_that_hangs_or_refuses_holds_up_no_decision_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
