@@ -89,7 +89,7 @@ CLUSTER_OBSERVED = Metric(
 CLUSTER_SLOTS = Metric("hotdesk_cluster_slots", "Slots in the whole cluster.", ("cluster",))
 CLUSTER_SLOTS_UNUSED = Metric(
     "hotdesk_cluster_slots_unused",
-    "Slots of login forms that no login came of so far, though one shows within 5 s.",
+    "Slots of login forms that came to nothing so far: a login shows that asked 5 s later, or none shows for 10 s.",
     ("cluster",),
 )
 CLUSTER_ODD_ROWS = Metric(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from controller.core.turns import Turns
-from controller.core.weights import WEIGHS_MS, Weights
+from controller.core.weights import JUDGED_MS, WEIGHS_MS, Weights
 from messages.records import AgentSession, LoginSlot, ServerIp
 
 
@@ -29,10 +29,16 @@ class Slots:
         self._weights = Weights()
         self._unused: set[str] = set()
         """The users whose slots came to nothing so far: no session shows, though a login would."""
+        self._faded: set[str] = set()
+        """The users whose slots weigh no more, and are not judged yet."""
         self._now_ms = 0
+        self._shown_ms = 0
+        """When the latest slot was handed out whose login shows."""
         self.turns = Turns()
         self._to_show: list[tuple[int, str]] = []
         """By when each slot of a login form should be a session, soonest first (a heap); as below."""
+        self._to_judge: list[tuple[int, str]] = []
+        """When each of the slots was handed out that weigh no more, earliest first (a heap); as below."""
         self._due: list[tuple[int, str]] = []
         """When each slot ends, soonest first (a heap); an entry for a slot that is gone by then means nothing."""
 
@@ -120,9 +126,12 @@ class Slots:
             self._planned_in_campaign[campaign] -= 1
             if not self._planned_in_campaign[campaign]:
                 del self._planned_in_campaign[campaign]
-        elif slot.weighs:
-            self._weights.remove(slot, unused=user in self._unused)
+        elif slot.weighs and user in self._unused:
+            self._weights.forget(slot)
+        elif slot.weighs and user not in self._faded:
+            self._weights.remove(slot)
         self._unused.discard(user)
+        self._faded.discard(user)
         return slot
 
     def fulfil(self, session: AgentSession, seen_at_ms: int) -> LoginSlot | None:
@@ -136,6 +145,7 @@ class Slots:
         if seen_at_ms <= slot.handed_out_at_ms:
             return None
         self.turns.end(session.user)
+        self._shown_ms = max(self._shown_ms, slot.handed_out_at_ms)
         return self.release(session.user)
 
     def expire(self, now_ms: int) -> list[LoginSlot]:
@@ -153,12 +163,28 @@ class Slots:
         return over
 
     def _end_waiting(self) -> None:
-        """Count the slots as unused that should be sessions by now; they weigh no more."""
+        """End the weight of slots that should be sessions by now, and count those as unused that came to nothing."""
         while self._to_show and self._to_show[0][0] <= self._now_ms:
             by_ms, user = heapq.heappop(self._to_show)
-            slot = self._by_user.get(user)
-            if slot is None or slot.planned or user in self._unused or slot.handed_out_at_ms + WEIGHS_MS > by_ms:
+            slot = self._waiting(user, by_ms - WEIGHS_MS)
+            if slot is None or user in self._unused or user in self._faded:
                 continue
+            self._faded.add(user)
+            heapq.heappush(self._to_judge, (slot.handed_out_at_ms, user))
+            if slot.weighs:
+                self._weights.remove(slot)
+        before_ms = max(self._shown_ms - WEIGHS_MS, self._now_ms - JUDGED_MS)
+        while self._to_judge and self._to_judge[0][0] <= before_ms:
+            handed_out_at_ms, user = heapq.heappop(self._to_judge)
+            slot = self._waiting(user, handed_out_at_ms)
+            if slot is None or user not in self._faded:
+                continue
+            self._faded.discard(user)
             self._unused.add(user)
             if slot.weighs:
                 self._weights.give_up(slot)
+
+    def _waiting(self, user: str, handed_out_at_ms: int) -> LoginSlot | None:
+        """Return the slot of a login form that was handed out then; None: it is gone, or there is a later one."""
+        slot = self._by_user.get(user)
+        return None if slot is None or slot.planned or slot.handed_out_at_ms > handed_out_at_ms else slot

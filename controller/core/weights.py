@@ -17,7 +17,10 @@ from collections import Counter
 from messages.records import LoginSlot, ServerIp
 
 WEIGHS_MS = 5_000
-"""A login shows in the counts within a second or two: a slot older than this came to nothing."""
+"""A login shows in the counts within a second or two: a slot older than this weighs no more."""
+JUDGED_MS = 10_000
+"""A slot came to nothing if no login shows for this long, or earlier if one does that asked `WEIGHS_MS` later: where
+the web server or the database is slow, every login takes its time, and none of them is misuse."""
 SHARE_OF_VISITOR = 2
 """How many slots of one visitor weigh on a dialer for the logins of others."""
 UNUSED_BORNE = 20
@@ -49,17 +52,17 @@ class Weights:
         """Add a slot."""
         self._change(slot, 1)
 
-    def remove(self, slot: LoginSlot, *, unused: bool) -> None:
-        """Remove a slot; `unused`: it came to nothing before."""
-        if unused:
-            self._weigh_all(slot.visitor, -1)
-        else:
-            self._change(slot, -1)
+    def remove(self, slot: LoginSlot) -> None:
+        """Remove a slot that weighs: it has ended, or stands for too long."""
+        self._change(slot, -1)
 
     def give_up(self, slot: LoginSlot) -> None:
-        """Count a slot as unused: it came to nothing, and weighs no more."""
-        self._change(slot, -1)
+        """Count a slot that weighs no more as unused: it came to nothing."""
         self._weigh_all(slot.visitor, 1)
+
+    def forget(self, slot: LoginSlot) -> None:
+        """Count an unused slot no more: it has ended."""
+        self._weigh_all(slot.visitor, -1)
 
     def _change(self, slot: LoginSlot, by: int) -> None:
         of_visitor = self._fresh.setdefault(slot.visitor, Counter())

@@ -13,7 +13,7 @@ from controller.core.picks import Picked, PickRequest, Refused, answer_relogin, 
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
-from controller.core.weights import SHARE_OF_VISITOR, WEIGHS_MS
+from controller.core.weights import JUDGED_MS, SHARE_OF_VISITOR, WEIGHS_MS
 from messages.codes import NoPick, NoRelogin
 from messages.records import (
     DialerHealth,
@@ -313,7 +313,8 @@ class Picking(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = Policy(max_agents=4, slot_seconds=8)
+        self.policy = Policy(max_agents=4, slot_seconds=14)
+        self.shown_ms = 0
         self.sequence = 1
         self.now_ms = NOW_MS
         self.number = 0
@@ -350,7 +351,7 @@ class Picking(RuleBasedStateMachine):
 
     @rule(user=USERS, server_ip=st.sampled_from(SERVERS), planned=st.booleans(), visitor=st.sampled_from(["", "a"]))
     def hears_of_a_slot(self, user: str, server_ip: str, visitor: str, *, planned: bool) -> None:
-        heard = slot(user, server_ip, until_ms=self.now_ms + 7000)
+        heard = slot(user, server_ip, until_ms=self.now_ms + 13_000)
         at_ms = self.now_ms
         self.state.decided.slots.add(
             msgspec.structs.replace(heard, handed_out_at_ms=at_ms, planned=planned, visitor=visitor)
@@ -377,6 +378,8 @@ class Picking(RuleBasedStateMachine):
         waited_for = {
             user for user in logged_in if (held := self.state.decided.slots.of(user)) and held.replaces != self.number
         }
+        handed_out = [held.handed_out_at_ms for user in waited_for if (held := self.state.decided.slots.of(user))]
+        self.shown_ms = max(self.shown_ms, *handed_out, 0)
         for user in logged_in:
             self.state.fold(session(user, number=self.number, sequence=self.sequence))
         readings = [
@@ -412,9 +415,8 @@ class Picking(RuleBasedStateMachine):
                 own = fresh.pop(visitor, 0)
                 shares = sum(min(count, SHARE_OF_VISITOR) for count in fresh.values())
                 assert slots.weight_on(ip, visitor) == len(planned) + own + shares
-        assert slots.unused == sum(
-            not each.planned and each.handed_out_at_ms + WEIGHS_MS <= self.now_ms for each in held
-        )
+        before_ms = max(self.shown_ms - WEIGHS_MS, self.now_ms - JUDGED_MS)
+        assert slots.unused == sum(not each.planned and each.handed_out_at_ms <= before_ms for each in held)
 
 
 TestPicking = Picking.TestCase

@@ -9,7 +9,7 @@ from controller.core.picks import Picked, PickRequest, answer_relogin, pick
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
-from controller.core.weights import SHARE_OF_VISITOR, UNUSED_BORNE, WEIGHS_MS
+from controller.core.weights import JUDGED_MS, SHARE_OF_VISITOR, UNUSED_BORNE, WEIGHS_MS
 from messages.records import DialerHealth, DialerReading, DialerState, FleetHealth, Grouping, LoginClaim, LoginSlot
 from tests.support.builders import (
     NOW_MS,
@@ -91,21 +91,47 @@ def test_a_visitor_whose_forms_come_to_nothing_weighs_no_more() -> None:
     state = _cluster()
     for number in range(UNUSED_BORNE + 1):
         _form(state, f"idle{number}", "narrow", visitor=STRANGER)
-    _later(state, WEIGHS_MS)
+    _later(state, JUDGED_MS)
     for number in range(100, 200):
         _form(state, f"idle{number}", "narrow", visitor=STRANGER)
     assert [state.decided.slots.weight_on(ip, STRANGER) for ip in ALL] == [0, 0, 0, 0]
     # and once its slots have ended it begins anew
-    _later(state, WEIGHS_MS + 30_000)
+    _later(state, JUDGED_MS + 30_000)
     _form(state, "idle1", "narrow", visitor=STRANGER)
     assert sum(state.decided.slots.weight_on(ip, STRANGER) for ip in ALL) == 1
+
+
+def _shows(state: ClusterState, user: str, number: int, ms: int) -> None:
+    state.fold(session(user, ONE, number=number, sequence=ms))
+    _later(state, ms)
+
+
+def test_logins_that_take_long_to_show_are_no_misuse() -> None:
+    state = _cluster()
+    for number in range(3 * UNUSED_BORNE):
+        _form(state, f"agent{number}")
+        _later(state, 100 * (number + 1))
+    for number in range(3 * UNUSED_BORNE):
+        _shows(state, f"agent{number}", number + 1, 8000 + 100 * number)
+        assert state.decided.slots.unused == 0
+        assert state.decided.slots.is_credited(OFFICE)
+
+
+def test_a_form_came_to_nothing_once_a_later_one_shows() -> None:
+    state = _cluster()
+    _form(state, "idle")
+    _later(state, WEIGHS_MS)
+    _form(state, "agent")
+    assert state.decided.slots.unused == 0
+    _shows(state, "agent", 1, WEIGHS_MS + 1000)
+    assert state.decided.slots.unused == 1
 
 
 def test_the_logins_of_an_office_from_which_a_stranger_sends_forms_too_take_turns() -> None:
     state = _cluster()
     for number in range(60):
         _form(state, f"idle{number}", "narrow")
-    _later(state, WEIGHS_MS)
+    _later(state, JUDGED_MS)
     landed: Counter[str] = Counter()
     for number in range(30):
         _form(state, f"more{number}", "narrow")
