@@ -69,6 +69,9 @@ def measure(at: Place) -> list[Result]:
     """Measure deaths, switch-offs, evacuation, takeovers, and false moves."""
     size = SHORT if at.short else FULL
     parts = [_kills, _kills_with_ami, _hangs, _evacuation, _takeovers, _false_moves]
+    if at.short:
+        # a death by SIP alone and a hang go the same ways as a death with AMI
+        parts = [_kills_with_ami, _evacuation, _takeovers]
     return [each for part in parts for each in part(at, size)]
 
 

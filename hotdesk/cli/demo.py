@@ -70,7 +70,7 @@ HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
 """Agents in a hurry: a minute shows as much as a shift."""
 
 
-FIRST_POLL_SECONDS = 10.0
+FIRST_POLL_SECONDS = 30.0
 """Time for the first poll to come in."""
 
 
@@ -159,9 +159,9 @@ def run_demo(end: Asked, size: Size, *, seconds: float | None, kafka: bool) -> N
         if size.begins_mid_shift:
             cluster.begin_mid_shift()
         stack.enter_context(cluster)
-        # until the first poll its page is none
+        # before the first poll its page is none
         until_at = time.monotonic() + FIRST_POLL_SECONDS
-        while picks.ranking() is None and time.monotonic() < until_at and not end.wait(0.05):
+        while not picks.has_page() and time.monotonic() < until_at and not end.wait(0.05):
             pass
         console.print(joined(("status page: ", ""), (f"{service.url}/clusters/{CLUSTER}", "bold")))
         console.print(shown(f"the API answers at {service.url}, for example"))
@@ -229,6 +229,13 @@ class _Picks:
             return None
         self.answered += 1
         return msgspec.json.decode(answer.content, type=PickAnswer).phone_login
+
+    def has_page(self) -> bool:
+        """Return True if the cluster has a status page."""
+        try:
+            return self._client.get(f"/clusters/{CLUSTER}", timeout=2.0).is_success
+        except httpx.HTTPError:
+            return False
 
     def ranking(self) -> RankingAnswer | None:
         """Return the ranking; None: there is none now."""

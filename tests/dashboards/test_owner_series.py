@@ -89,7 +89,7 @@ def incident(instance: str, beat: int) -> dict[str, str]:
         pytest.param(
             DETECTED_AFTER,
             incident("a", beat=1000) | incident("b", beat=0),
-            '{cluster="west", server_ip="10.0.0.1"}',
+            '{cluster="west", server_id="A", server_ip="10.0.0.1"}',
             9,
             id="without progress seen by a new collector there is no beat",
         ),
