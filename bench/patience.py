@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
 def measure(at: Place) -> list[Result]:
     """Count logouts and calls ended, over all faults."""
-    faults = (_updaters_restart, _ami_is_refused, _most_are_cut_off)
+    faults = [_ami_is_refused] if at.short else [_updaters_restart, _ami_is_refused, _most_are_cut_off]
     with ThreadPoolExecutor(len(faults)) as pool:
         seen = list(pool.map(lambda fault: fault(at, SHORT if at.short else FULL), faults))
     tried = (
