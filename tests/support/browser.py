@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
+from tests.support.timing import on_this_machine
+
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -74,7 +76,7 @@ def slowing_browser(folder: Path, playwright: Playwright) -> Iterator[BrowserCon
             assert chromium.stderr is not None
             said = (re.search(r"DevTools listening on (ws://\S+)", line) for line in chromium.stderr)
             connected = playwright.chromium.connect_over_cdp(
-                next(filter(None, said))[1], no_defaults=True, timeout=LONG_MS
+                next(filter(None, said))[1], no_defaults=True, timeout=on_this_machine(2 * LONG_MS)
             )
             yield connected.contexts[0]
             connected.close()
