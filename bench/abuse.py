@@ -41,7 +41,7 @@ FORMS_BEFORE = 45
 """Forms before the dialer dies: more than there is room for."""
 LOGINS, MOST_STEERED = 30, 2
 PICKS_PER_SECOND = 100
-MOST_RSS_MB, MOST_PICK_MS = 150, 100
+MOST_RSS_MB, MOST_PICK_MS = 150, 50
 STRANGER = "127.0.0.9"
 
 

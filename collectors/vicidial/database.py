@@ -21,7 +21,7 @@ from pymysql.converters import conversions
 from collectors.observer import Reading
 from collectors.vicidial.connection import BoundedConnection, UnsafeLoginError
 from collectors.vicidial.parts import Rest, Wanted
-from collectors.vicidial.rows import Row
+from collectors.vicidial.rows import Row, unpacked
 from messages.codes import ReasonCode, Unreadable
 from messages.shown import one_line
 
@@ -415,16 +415,14 @@ class VicidialDatabase:
         rows: list[Row] = []
         columns = PACKED[name]
         for counted, value in packed:
-            lines = value.split(b"\x1e") if value is not None else []
-            found = [(line,) for line in lines] if columns == 1 else [tuple(line.split(b"\x1f")) for line in lines]
+            found = value.split(b"\x1e") if value is not None else []
             if len(found) < int(counted or 0):
                 raise DatabaseRefusedError(
                     f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
                     f" {int(counted or 0)} rows: raise max_allowed_packet on the server"
                 )
-            rows += found
-        # A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
-        return [row if len(row) == columns else (None,) * columns for row in rows]
+            rows += [(line,) if columns == 1 else unpacked(line, columns) for line in found]
+        return rows
 
     def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:
         try:

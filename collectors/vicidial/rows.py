@@ -213,12 +213,19 @@ def heartbeats(rows: Iterable[Row], known: dict[ServerIp, DialerRow], odd: OddRo
     return read
 
 
+def unpacked(line: bytes, columns: int) -> Row:
+    """Return the columns of a packed row.
+
+    A text that contains a separator breaks its row: the row, or each piece of it, is read as one without a key.
+    """
+    row = tuple(line.split(b"\x1f"))
+    return row if len(row) == columns else (None,) * columns
+
+
 def agent(row: Row, odd: OddRows) -> AgentRow | None:
     """Decode one row of `agents.sql`, packed or not; None: it has no user."""
     if len(row) == 1:
-        row = tuple((row[0] or b"").split(b"\x1f"))
-        # a text that contains a separator breaks its row: the row, or each piece of it, is one without a user
-        row = row if len(row) == AGENT_COLUMNS else (None,) * AGENT_COLUMNS
+        row = unpacked(row[0] or b"", AGENT_COLUMNS)
     live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook, lead = row
     name = key(user, odd)
     if not name:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from controller.api.secret_files import UnsafeFileError, read_private, refuse_changeable
+from controller.api.secret_files import UnsafeFileError, refuse_changeable
 from controller.core.notifications import DEFAULT_EVENTS, Event, Recipient
 from hotdesk.errors import SettingsError
 from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
-from hotdesk.settings import CLUSTER_NAME, LOOPBACK, refuse_unknown
+from hotdesk.settings import CLUSTER_NAME, LOOPBACK, read_secret, refuse_unknown
 from hotdesk.tls import trust
 
 NOTIFY_PREFIX = "HOTDESK_NOTIFY__"
@@ -174,11 +174,7 @@ def told_by(settings: Mapping[str, NotifySettings]) -> dict[str, Told]:
 
 
 def _secret(path: str) -> str:
-    if not path:
-        return ""
     try:
-        return read_private(Path(path)).strip()
-    except UnsafeFileError as error:
-        raise FileFault(f"the file {path} is refused: {error}") from error
-    except (OSError, ValueError) as error:
-        raise FileFault(f"the file {path} cannot be read: {error}") from error
+        return read_secret(path, "recipient")
+    except SettingsError as error:
+        raise FileFault(str(error)) from error

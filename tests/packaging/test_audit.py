@@ -40,7 +40,7 @@ class Index:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log no request."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://user:tell-nobody@127.0.0.1:{self.server.server_address[1]}/root/simple/"

@@ -76,7 +76,7 @@ def slowing_browser(folder: Path, playwright: Playwright) -> Iterator[BrowserCon
             assert chromium.stderr is not None
             said = (re.search(r"DevTools listening on (ws://\S+)", line) for line in chromium.stderr)
             connected = playwright.chromium.connect_over_cdp(
-                next(filter(None, said))[1], no_defaults=True, timeout=on_this_machine(2 * LONG_MS)
+                next(filter(None, said))[1], no_defaults=True, timeout=on_this_machine(LONG_MS)
             )
             yield connected.contexts[0]
             connected.close()

@@ -244,7 +244,7 @@ class FakeApi:
                 self.wfile.write(content or b"0123456789")
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log no request."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -38,7 +38,7 @@ class Owner:
         self.stale = False
 
     def look(self, seconds: float = 1.0) -> list[Message]:
-        """Look again after a while, and return what was sent."""
+        """Return what was sent at a look that comes a while later."""
         self.now += seconds
         state = self.floor.state
         standing = conditions(state, owner=self.name, stale=self.stale)
