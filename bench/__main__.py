@@ -27,6 +27,7 @@ from bench import (
     clusters,
     failover,
     folding,
+    group,
     harm,
     herd,
     hook,
@@ -59,6 +60,7 @@ BENCHMARKS = {
     "abuse": abuse.measure,
     "broker_death": broker_death.measure,
     "clusters": clusters.measure,
+    "group": group.measure,
     "page_cost": page.measure,
     "page_to_webhook": paging.measure,
 }

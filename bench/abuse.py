@@ -20,7 +20,7 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
-from bench.load import Offered, offer
+from bench.load import Door, Offered, offer
 from bench.results import Result, percentile
 from bench.servers import Place
 from controller.api.schemas import PickBody
@@ -221,7 +221,7 @@ def _offered_meanwhile(client: Client, plan: ClusterPlan, size: _Size) -> Offere
     begun.wait()
     agents = [plan.agent_plans[number % plan.agents] for number in range(PICKS_PER_SECOND * size.pick_seconds)]
     bodies = [msgspec.json.encode(PickBody(user=each.user, alias=each.alias)) for each in agents]
-    offered = offer(address.port or 0, f"/v1/clusters/{CLUSTER}/picks", bodies, PICKS_PER_SECOND)
+    offered = offer(Door(address.port or 0), f"/v1/clusters/{CLUSTER}/picks", bodies, PICKS_PER_SECOND)
     flood.join()
     assert flood.exitcode == 0, "the flood broke off"
     return offered

@@ -15,7 +15,7 @@ from bench.results import Result
 from bench.servers import Place
 from simulator.broker_cluster import BrokerCluster, BrokerOfThree
 from simulator.plan import ClusterPlan
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.broker_death import Watch, in_sync, watched
 from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import ACT, grants, site, until

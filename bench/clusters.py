@@ -1,23 +1,17 @@
 """`clusters_held`: how many clusters one controller can serve, by the time from a last heartbeat to the decision."""
 
 import re
-import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import httpx
 
-from bench.fleet import DIALERS, Fleet, Loud, Silence
+from bench.fleet import DIALERS, Decisions, Fleet, Loud
 from bench.results import Result, percentile
 from bench.servers import Place, hotdesk, on_core
-from messages.codec import decode
-from messages.records import Incident, ServerIp
-from messages.topics import Topic
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
-from stream.log import Tail
+from stream.kafka.settings import KafkaSettings
 
 
 class _Size(NamedTuple):
@@ -25,6 +19,8 @@ class _Size(NamedTuple):
     """Numbers of clusters to try, until one is not held."""
     beside_loud: int
     """The number of those that are also measured beside a loud one."""
+    bounded: int
+    """The number of those that have goals for memory, `/metrics` and the start of a replica."""
     rounds: int
     silences: int
     """Dialers that die in one round; with one cluster fewer, so that less than half of it is gone."""
@@ -33,7 +29,7 @@ class _Size(NamedTuple):
     """How long a decision is waited for."""
 
 
-FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 2, 100, 9, 30.0), _Size((1,), 1, 1, 1, 1, 5.0)
+FULL, SHORT = _Size((1, 10, 100, 1000, 1500, 2000), 100, 1000, 2, 100, 9, 30.0), _Size((1,), 1, 1, 1, 1, 1, 5.0)
 SLACK_SECONDS = 2.0
 SCRAPE_SECONDS = 15.0
 """Prometheus's default interval."""
@@ -66,13 +62,14 @@ def measure(at: Place) -> list[Result]:
     tries = SHORT if at.short else FULL
     stages: list[_Stage] = []
     tried: list[int] = []
+    bounds: list[Result] = []
     with (
         on_core(0),
         at.kafka() as settings,
         KafkaLog(settings) as log,
         hotdesk("control", settings, core=1) as port,
         Fleet(log) as fleet,
-        _Decisions(settings) as decisions,
+        Decisions(settings) as decisions,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60.0) as api,
     ):
         for size in tries.tried:
@@ -83,6 +80,8 @@ def measure(at: Place) -> list[Result]:
                     raise TimeoutError(f"not even {size} clusters were folded within {SETTLE_SECONDS:.0f} s")
                 break
             stages.append(_stage(size, tries, fleet, decisions, api))
+            if size == tries.bounded:
+                bounds = _bounds(stages[-1], settings)
             if size == tries.beside_loud:
                 with Loud(log) as loud:
                     beside = _stage(size, tries, fleet, decisions, api)
@@ -94,6 +93,7 @@ def measure(at: Place) -> list[Result]:
     most = max((each.clusters for each in held), default=0)
     return [
         *(_row(each) for each in stages),
+        *bounds,
         Result(
             name="beside_a_loud_one_p99_s",
             value=beside.p99,
@@ -115,6 +115,23 @@ def measure(at: Place) -> list[Result]:
             goal=">= 1000",
             holds=most >= 1000,
         ),
+    ]
+
+
+def _bounds(stage: _Stage, settings: KafkaSettings) -> list[Result]:
+    """Return what the controller takes for so many clusters, and how long a replica takes to read their log."""
+    beside = f"{stage.clusters} clusters of {DIALERS} dialers"
+    began = time.monotonic()
+    with hotdesk("serve", settings, core=1):
+        started = time.monotonic() - began
+    bounded = (
+        ("metrics_s", stage.scrape_seconds, "s for one /metrics, the longest", beside, 1.0),
+        ("mb_a_cluster", stage.megabytes / stage.clusters, "MB of memory", beside, 1.0),
+        ("start_s", started, "s until a replica is ready", f"a log of {beside}", 30.0),
+    )
+    return [
+        Result(name=name, value=value, unit=unit, beside=of, goal=f"<= {most:.0f}", holds=value <= most)
+        for name, value, unit, of, most in bounded
     ]
 
 
@@ -142,7 +159,7 @@ def _settles(size: int, api: httpx.Client) -> bool:
     return True
 
 
-def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "_Decisions", api: httpx.Client) -> _Stage:
+def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "Decisions", api: httpx.Client) -> _Stage:
     fleet.late_seconds = 0.0
     took: list[float] = []
     undecided, scrapes = 0, []
@@ -183,55 +200,3 @@ def _metrics(api: httpx.Client) -> Callable[[str], float]:
         return sum(float(each) for each in samples)
 
     return total
-
-
-class _Decisions:
-    """Records when each dialer's incident could be read in the log."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._at: dict[tuple[str, ServerIp], float] = {}
-        self._changed = threading.Condition()
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="decisions", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def seconds(self, silence: Silence) -> float | None:
-        """Return the seconds from a dialer's last heartbeat to its incident; None: there is none."""
-        at = self._at.get((silence.cluster, silence.server_ip), 0.0)
-        return at - silence.last_at if at > silence.last_at else None
-
-    def all_of(self, silenced: list[Silence]) -> bool:
-        return all(self.seconds(each) is not None for each in silenced)
-
-    def wait_for(self, silenced: list[Silence], seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self.all_of(silenced), seconds)
-
-    def _follow(self) -> None:
-        with (
-            KafkaLog(self._settings) as log,
-            closing(log.tail([Topic.INCIDENTS], range(log.partitions), from_start=False)) as tail,
-        ):
-            self._ready.set()
-            while not self._stop.is_set():
-                self._record(tail)
-
-    def _record(self, tail: Tail) -> None:
-        for stored in tail.poll(0.2):
-            record = None if stored.value is None else decode(Topic.INCIDENTS, stored.value)
-            if isinstance(record, Incident) and record.closed_at_ms is None:
-                with self._changed:
-                    self._at.setdefault((record.cluster, record.server_ip), 0.0)
-                    if record.opened_at_ms / 1000 > self._at[record.cluster, record.server_ip]:
-                        self._at[record.cluster, record.server_ip] = time.time()
-                    self._changed.notify_all()

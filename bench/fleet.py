@@ -3,16 +3,21 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple, Self
 
 import msgspec
 
 from collectors.leading import entry
 from collectors.observer import Observer
-from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Poll, ProbeResult, ServerIp
+from messages.codec import decode
+from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, Incident, Poll, ProbeResult, ServerIp
+from messages.topics import Topic
 from stream.entries import entry_of
-from stream.log import Entry, Log
+from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
+from stream.log import Entry, Log, Tail
 from tests.support.crowd import Crowd
 
 DIALERS = 20
@@ -133,14 +138,22 @@ class Fleet(_Writer):
             cluster.due = time.time() + POLL_SECONDS * (number * 0.618 % 1)
             self._clusters = [*self._clusters, cluster]
 
-    def silence(self, dialers: int, *, seed: int) -> list[Silence]:
-        """Stop the heartbeats of this many dialers, spread over the clusters, each at a moment of the next second."""
+    def silence(
+        self, dialers: int, *, seed: int, within: Collection[str] = (), spared: Sequence[Silence] = ()
+    ) -> list[Silence]:
+        """Stop the heartbeats of this many dialers, spread over the clusters, each at a moment of the next second.
+
+        `within`: only in clusters of these names, if there are any; `spared`: none of these dialers.
+        """
+        silenced_before = {(each.cluster, each.server_ip) for each in spared}
         draw = random.Random(seed)
-        clusters = draw.sample(self._clusters, min(dialers, len(self._clusters)))
+        among = [each for each in self._clusters if not within or each.name in within]
+        clusters = draw.sample(among, min(dialers, len(among)))
         found = []
         for number in range(dialers):
             cluster = clusters[number % len(clusters)]
-            server_ip = draw.choice([each for each in cluster.dialers if each not in cluster.silent])
+            speaking = [each for each in cluster.dialers if each not in cluster.silent]
+            server_ip = draw.choice([each for each in speaking if (cluster.name, each) not in silenced_before])
             last_at = time.time() + draw.random()
             cluster.silent[server_ip] = last_at
             found.append(Silence(cluster.name, server_ip, last_at))
@@ -172,3 +185,55 @@ class Loud(_Writer):
     def _write(self) -> None:
         while not self._stop.is_set():
             self._append([made for _ in range(LOUD_POLLS) for made in self._cluster.polled(time.time())])
+
+
+class Decisions:
+    """Records when each dialer's incident could be read in the log."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._at: dict[tuple[str, ServerIp], float] = {}
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="decisions", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def seconds(self, silence: Silence) -> float | None:
+        """Return the seconds from a dialer's last heartbeat to its incident; None: there is none."""
+        at = self._at.get((silence.cluster, silence.server_ip), 0.0)
+        return at - silence.last_at if at > silence.last_at else None
+
+    def all_of(self, silenced: list[Silence]) -> bool:
+        return all(self.seconds(each) is not None for each in silenced)
+
+    def wait_for(self, silenced: list[Silence], seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.all_of(silenced), seconds)
+
+    def _follow(self) -> None:
+        with (
+            KafkaLog(self._settings) as log,
+            closing(log.tail([Topic.INCIDENTS], range(log.partitions), from_start=False)) as tail,
+        ):
+            self._ready.set()
+            while not self._stop.is_set():
+                self._record(tail)
+
+    def _record(self, tail: Tail) -> None:
+        for stored in tail.poll(0.2):
+            record = None if stored.value is None else decode(Topic.INCIDENTS, stored.value)
+            if isinstance(record, Incident) and record.closed_at_ms is None:
+                with self._changed:
+                    self._at.setdefault((record.cluster, record.server_ip), 0.0)
+                    if record.opened_at_ms / 1000 > self._at[record.cluster, record.server_ip]:
+                        self._at[record.cluster, record.server_ip] = time.time()
+                    self._changed.notify_all()

@@ -22,8 +22,8 @@ from controller.runtime.follower import SLICE
 from messages.codec import decode, encode
 from messages.records import Observation, Poll, Stamped
 from messages.topics import Topic, partition_of
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.log import Log
 from tests.support.crowd import Crowd
 

@@ -15,7 +15,7 @@ from bench.servers import Place, hotdesk, wait_until
 from messages import metrics
 from simulator.cluster import SimulatedCluster
 from simulator.plan import ClusterPlan
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.support.processes import CLUSTER, Site, site
 
 FULL = ClusterPlan(dialers=40, agents=8000, phones_per_alias=6, first_ip="127.80.1.11")

@@ -6,6 +6,7 @@ had to wait, not only for the one it stalled on.
 
 import asyncio
 import gc
+import ssl
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,28 +24,40 @@ class Offered(NamedTuple):
     """Answers by HTTP status."""
 
 
-def offer(port: int, path: str, bodies: Sequence[bytes], per_second: float) -> Offered:
+class Door(NamedTuple):
+    """The port of an API on 127.0.0.1, and what it wants of a client."""
+
+    port: int
+    token: str = ""
+    tls: ssl.SSLContext | None = None
+
+    def head(self, path: str) -> str:
+        """Return the head of a POST with JSON, but for its length."""
+        authorization = f"\r\nauthorization: Bearer {self.token}" if self.token else ""
+        return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-type: application/json{authorization}"
+
+
+def offer(door: Door, path: str, bodies: Sequence[bytes], per_second: float) -> Offered:
     """POST each body to 127.0.0.1 at its time."""
     # A collection here would stop the clock that every latency is read from.
     gc.collect()
     gc.disable()
     try:
-        return asyncio.run(_offer(port, path, bodies, per_second))
+        return asyncio.run(_offer(door, path, bodies, per_second))
     finally:
         gc.enable()
 
 
-async def _offer(port: int, path: str, bodies: Sequence[bytes], per_second: float) -> Offered:
+async def _offer(door: Door, path: str, bodies: Sequence[bytes], per_second: float) -> Offered:
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(CONNECTIONS):
-        free.put_nowait(await asyncio.open_connection("127.0.0.1", port))
-    offered = Offered([], {})
+        free.put_nowait(await asyncio.open_connection("127.0.0.1", door.port, ssl=door.tls))
+    head, offered = door.head(path), Offered([], {})
     began = time.perf_counter() + 0.1
 
     async def send(number: int, body: bytes) -> None:
         due = began + number / per_second
         reader, writer = await free.get()
-        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json"
         writer.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
         status = await _answer(reader)
         offered.latencies_ms.append((time.perf_counter() - due) * 1000)

@@ -1,6 +1,7 @@
 """The servers and processes that benchmarks start."""
 
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -8,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
 
 from simulator.database import Database
 from simulator.ports import free_port
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.servers import Servers
 
@@ -36,11 +38,11 @@ class Place(NamedTuple):
         return self.servers.database
 
     @contextmanager
-    def kafka(self) -> Iterator[KafkaSettings]:
+    def kafka(self, partitions: int = PARTITIONS) -> Iterator[KafkaSettings]:
         """Yield a broker's settings, with topics of its own."""
         prefix = f"{self.folder.name}{next(_NUMBERS)}."
         settings = KafkaSettings(
-            bootstrap_servers=(self.servers.broker.bootstrap,), prefix=prefix, partitions=PARTITIONS
+            bootstrap_servers=(self.servers.broker.bootstrap,), prefix=prefix, partitions=partitions
         )
         create_topics(settings, 1)
         yield settings
@@ -60,11 +62,50 @@ UNLIMITED = {
 """Settings of `[api]` without limits: the benchmarks measure how many requests it answers."""
 
 
+class Guard(NamedTuple):
+    """What guards an API."""
+
+    limits: Mapping[str, float] = UNLIMITED
+    environment: Mapping[str, str] = MappingProxyType({})
+    """Its token file and certificate."""
+    tls: ssl.SSLContext | None = None
+    """What a client believes; None: there is no certificate."""
+
+
+OPEN = Guard()
+
+
+class Running(NamedTuple):
+    """A process of hotdesk, and its API's port."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
 def hotdesk(
-    role: str, settings: KafkaSettings, *, core: int | None = None, environment: Mapping[str, str] | None = None
+    role: str,
+    settings: KafkaSettings,
+    *,
+    core: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    guard: Guard = OPEN,
 ) -> Iterator[int]:
     """Run a role as a process of its own, on one core if given, and yield its API's port."""
+    with running(role, settings, core=core, environment=environment, guard=guard) as started:
+        yield started.port
+
+
+@contextmanager
+def running(
+    role: str,
+    settings: KafkaSettings,
+    *,
+    core: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    guard: Guard = OPEN,
+) -> Iterator[Running]:
+    """Do as `hotdesk` does, and yield the process, too."""
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("hotdesk")),
@@ -73,14 +114,16 @@ def hotdesk(
         f"--log.prefix={settings.prefix}",
         f"--log.partitions={settings.partitions}",
         f"--api.port={port}",
-        *(f"--api.{name.replace('_', '-')}={value}" for name, value in UNLIMITED.items()),
+        *(f"--api.{name.replace('_', '-')}={value}" for name, value in guard.limits.items()),
     ]
-    process = subprocess.Popen(command, env=os.environ | dict(environment or {}), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=os.environ | dict(environment or {}) | dict(guard.environment), stderr=subprocess.DEVNULL
+    )
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
-        wait_until(lambda: _ready(port), f"hotdesk {role} to be ready")
-        yield port
+        wait_until(lambda: _ready(port, guard.tls), f"hotdesk {role} to be ready")
+        yield Running(port, process)
     finally:
         process.terminate()
         process.wait()
@@ -110,8 +153,9 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def _ready(port: int) -> bool:
+def _ready(port: int, tls: ssl.SSLContext | None) -> bool:
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/readyz"
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0, trust_env=False).is_success
+        return httpx.get(url, timeout=2.0, trust_env=False, verify=tls or False).is_success
     except httpx.HTTPError:
         return False

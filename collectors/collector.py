@@ -28,7 +28,8 @@ from collectors.leading import DEFAULT_PACE, GaveWay, Leading, Pace
 from collectors.metrics import CollectorInstruments
 from collectors.outages import Outages
 from collectors.probes.prober import ProbeSettings
-from collectors.vicidial.database import DatabaseError, DatabaseSettings, DatabaseUnavailableError, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, DatabaseUnavailableError, VicidialDatabase
+from collectors.vicidial.settings import DatabaseSettings
 from messages.codes import ReasonCode
 from messages.topics import Topic, partition_of
 from messages.words import sentence

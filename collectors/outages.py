@@ -6,7 +6,8 @@ import structlog
 
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Unread
-from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.settings import DatabaseSettings
 from messages.codes import Unreadable
 from messages.records import Outage
 from stream.entries import entry_of

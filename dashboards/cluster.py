@@ -24,8 +24,8 @@ from dashboards.panels import (
 from dashboards.queries import (
     BY_DIALER,
     DIALER,
-    coded,
     count,
+    highest,
     latest,
     series,
     total,
@@ -177,7 +177,8 @@ def _picks() -> timeseries.Panel:
 
 
 def _placed() -> timeseries.Panel:
-    others = f"{_AGENTS} - {latest(metrics.CLUSTER_AGENTS_PLACED)}"
+    agents = highest("hotdesk:dialer_agents", by=("cluster", "server_ip"))
+    others = f"sum by (cluster) ({agents}) - {latest(metrics.CLUSTER_AGENTS_PLACED)}"
     return graph(
         About(
             "Agents by who chose their dialer",
@@ -266,7 +267,7 @@ def _states() -> statetimeline.Panel:
                 "HotdeskDialerFlapping",
             ),
         ),
-        Ask(coded(metrics.DIALER_STATE, "state", meanings.codes(meanings.STATES), DIALER), EACH_DIALER),
+        Ask(highest("hotdesk:dialer_state:code", DIALER, by=BY_DIALER), EACH_DIALER),
         meanings.words(meanings.STATES),
         to=SERIES_TO_FAILOVER,
     )

@@ -22,7 +22,7 @@ from dashboards.panels import (
     number,
     timeline,
 )
-from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, coded, count, latest, most, series, total
+from dashboards.queries import BY_DIALER, DIALER, FINE, RANGE, count, highest, latest, most, recording, series, total
 from dashboards.shared import EACH_DIALER, agent_pauses, probes, stalls
 from messages import metrics
 
@@ -31,10 +31,8 @@ _TO = (*BY_DIALER, "to_server_ip")
 _MOVED = 'stage="moved"'
 _OVER = "In the shown time, so that it can be read afterwards too."
 
-# A new collector has seen no heartbeat advance yet: 0, which is no beat of 1970.
-_BEAT = f"({series(metrics.DIALER_HEARTBEAT, DIALER)} > 0)"
-_STALLED = f"{series(metrics.INCIDENT_OPENED, DIALER)} - on (cluster, server_ip, instance) group_left () {_BEAT}"
-DETECTED_AFTER = f"max by ({_BY}) (max_over_time(({_STALLED})[{FINE}]))"
+_DETECTED = recording("hotdesk:incident_detected:seconds", DIALER)
+DETECTED_AFTER = f"max by ({_BY}) (max_over_time({_DETECTED}[{RANGE}]))"
 """From the last beat until the incident was opened, in seconds."""
 
 
@@ -56,10 +54,9 @@ def _rows() -> list[Row]:
 
 def _figures() -> list[stat.Panel]:
     on_it = total(metrics.DIALER_AGENTS, DIALER, by=BY_DIALER)
-    then = most(metrics.INCIDENT_AGENTS, DIALER)
-    with_agents = f"{series(metrics.INCIDENT_AGENTS, DIALER)} > 0"
     # Agents that left between two scrapes were never seen: that is 0 s, not an absent value.
-    emptying = f"max by ({_BY}) (2 * count_over_time(({with_agents})[{FINE}])) or 0 * {then}"
+    with_agents = f"{series(metrics.INCIDENT_AGENTS, DIALER)} > bool 0"
+    emptying = f"2 * sum_over_time(({with_agents})[{FINE}])"
     return [
         number(
             About(
@@ -133,7 +130,7 @@ def _kinds() -> statetimeline.Panel:
             height=4,
             runbooks=("HotdeskDialerDown", "HotdeskDrainingTooLong"),
         ),
-        Ask(coded(metrics.INCIDENT_OPEN, "kind", meanings.codes(meanings.KINDS), DIALER), EACH_DIALER),
+        Ask(highest("hotdesk:incident_kind:code", DIALER, by=BY_DIALER), EACH_DIALER),
         meanings.words(meanings.KINDS),
     )
 
@@ -148,7 +145,7 @@ def _states() -> statetimeline.Panel:
             height=5,
             runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
         ),
-        Ask(coded(metrics.DIALER_STATE, "state", meanings.codes(meanings.STATES), DIALER), EACH_DIALER),
+        Ask(highest("hotdesk:dialer_state:code", DIALER, by=BY_DIALER), EACH_DIALER),
         meanings.words(meanings.STATES),
     )
 
@@ -215,7 +212,7 @@ def _fences() -> statetimeline.Panel:
             NUMBER,
             runbooks=("HotdeskFenceLeft",),
         ),
-        Ask(coded(metrics.FENCE, "stage", meanings.codes(meanings.FENCES), DIALER), EACH_DIALER),
+        Ask(highest("hotdesk:fence_stage:code", DIALER, by=BY_DIALER), EACH_DIALER),
         meanings.words(meanings.FENCES),
     )
 

@@ -24,7 +24,7 @@ from dashboards.panels import (
     number,
     timeline,
 )
-from dashboards.queries import latest, process, recorded, series, total
+from dashboards.queries import JOB, latest, process, recorded, series, total
 from messages import metrics
 
 ALERTS = 'alertname=~"Hotdesk.+",severity!="info",cluster=~"$cluster|"'
@@ -91,7 +91,7 @@ def _value(span: str, within: str) -> list[stat.Panel]:
 
 def _or_none(expression: str) -> str:
     """Return an expression that is 0 for a cluster without a value."""
-    return f"{expression} or 0 * {latest(metrics.CLUSTER_OWNED)}"
+    return f"{expression} or 0 * max by (cluster) ({series(metrics.CLUSTER_OWNED)})"
 
 
 def _counts() -> list[stat.Panel]:
@@ -202,8 +202,8 @@ def _alerts() -> table.Panel:
 def _incidents() -> table.Panel:
     def of(metric: metrics.Metric) -> str:
         """Return an expression for a value of each incident, with its kind."""
-        kind = latest(metrics.INCIDENT_OPEN)
-        return f"{latest(metric)} * on (cluster, server_ip, server_id) group_left (kind) {kind}"
+        kind = f"max by (cluster, server_ip, kind) (hotdesk:incident_kind{{{JOB}}})"
+        return f"{latest(metric)} * on (cluster, server_ip) group_left (kind) {kind}"
 
     return listing(
         About(
@@ -323,7 +323,8 @@ def _processes() -> table.Panel:
 
     def does(role: str) -> str:
         matcher = f'role="{role}"'
-        return of(f"sum by (job, instance) ({series(metrics.ROLE, matcher)})") + f" or 0 * {of(process('up'))}"
+        of_all = f"max by (instance, version, python) ({series(metrics.BUILD_INFO)})"
+        return of(f"sum by (job, instance) ({series(metrics.ROLE, matcher)})") + f" or 0 * {of_all}"
 
     return listing(
         About(

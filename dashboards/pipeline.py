@@ -114,7 +114,7 @@ def _bad_picks() -> timeseries.Panel:
             width=8,
             runbooks=("HotdeskHookErrors",),
         ),
-        Ask(f"{bad} / on (cluster) group_left () ({every} > 0) or 0 * {bad}", "{{cluster}}: {{outcome}}"),
+        Ask(f"{bad} / on (cluster) group_left () clamp_min({every}, 1e-9)", "{{cluster}}: {{outcome}}"),
         limits=((None, GREEN), (0.1, RED)),
     )
 

@@ -1,13 +1,10 @@
 """PromQL built from the table of metrics, so that a panel can only query metrics that hotdesk exports.
 
 Several processes export the same cluster: its owner, and every replica, which may lag behind. Gauges of a cluster come
-from its owner; while there is none, from all processes, and then the highest value counts. Counters come from every
-process, and are summed.
+from its owner; while there is none, from all processes, and then the highest value counts: a rule of
+alerts/hotdesk.rules.yml records which. Counters come from every process, and are summed.
 """
 
-from collections.abc import Mapping
-
-from messages import metrics
 from messages.metrics import Metric
 
 JOB = 'job=~"$job"'
@@ -31,13 +28,13 @@ def series(metric: Metric, *matchers: str, suffix: str = "") -> str:
     return f"{metric.name}{suffix}{{{','.join(chosen)}}}"
 
 
-_OWNED = f"{metrics.CLUSTER_OWNED.name}{{{JOB}}}"
-_OWNER_SERIES = f"({_OWNED} == 1 or {_OWNED} unless on (cluster) ({_OWNED} == 1))"
+SPEAKS = f"hotdesk:speaks{{{JOB}}}"
+"""The processes whose series count, for each cluster."""
 
 
 def of_owner(expression: str) -> str:
     """Return the expression limited to the series that each cluster's owner exports, or to all without an owner."""
-    return f"{expression} and on (cluster, instance) {_OWNER_SERIES}"
+    return f"{expression} and on (cluster, instance) {SPEAKS}"
 
 
 def latest(metric: Metric, *matchers: str) -> str:
@@ -74,7 +71,7 @@ def count(metric: Metric, *matchers: str, by: tuple[str, ...], within: str = RAT
 
 def recorded(name: str, *matchers: str, within: str, by: str = "") -> str:
     """Return the sum of what a rule of alerts/hotdesk.rules.yml recorded as a rate: a number, within a long time."""
-    kept = f"sum_over_time({name}{{{','.join((JOB, CLUSTER, *matchers))}}}[{within}])"
+    kept = f"sum_over_time({recording(name, *matchers)}[{within}])"
     return f"{RECORDED_SECONDS} * sum {f'by ({by}) ' if by else ''}({kept})"
 
 
@@ -89,21 +86,14 @@ def process(name: str) -> str:
     return f"{name}{{{JOB}}}"
 
 
-def coded(metric: Metric, label: str, codes: Mapping[str, int], *matchers: str) -> str:
-    """Return the number of the value of `label` whose series is 1, which a timeline shows as a word."""
-    rest = tuple(each for each in metric.labels if each != label)
-    table = _either([f'label_replace(vector({code}), "{label}", "{value}", "", "")' for value, code in codes.items()])
-    return f"max by ({_listed(rest)}) (({of_owner(series(metric, *matchers))}) * on ({label}) group_left () ({table}))"
+def recording(name: str, *matchers: str) -> str:
+    """Return a selector of what a rule of alerts/hotdesk.rules.yml recorded of the chosen clusters."""
+    return f"{name}{{{','.join((JOB, CLUSTER, *matchers))}}}"
 
 
-def worst(signs: Mapping[int, str]) -> str:
-    """Return for each cluster the highest number whose expression is 1."""
-    numbered = [f'label_replace({number} * ({sign}), "sign", "{number}", "", "")' for number, sign in signs.items()]
-    return f"max by (cluster) ({_either(numbered)})"
-
-
-def _either(expressions: list[str]) -> str:
-    return " or ".join(expressions)
+def highest(name: str, *matchers: str, by: tuple[str, ...]) -> str:
+    """Return the highest number that a rule of alerts/hotdesk.rules.yml recorded."""
+    return f"max by ({_listed(by)}) ({recording(name, *matchers)})"
 
 
 def _listed(labels: tuple[str, ...]) -> str:

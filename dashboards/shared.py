@@ -7,9 +7,7 @@ from dashboards.panels import GREEN, NUMBER, RED, SECONDS, YELLOW, About, Ask, g
 from dashboards.queries import (
     BY_DIALER,
     DIALER,
-    coded,
-    of_owner,
-    series,
+    highest,
     total,
 )
 from messages import metrics
@@ -20,8 +18,6 @@ EACH_DIALER = "{{cluster}} {{server_id}}"
 
 def stalls(width: int) -> timeseries.Panel:
     """Return the panel of stalled heartbeats."""
-    observed, progress = of_owner(series(metrics.CLUSTER_OBSERVED)), series(metrics.DIALER_HEARTBEAT, DIALER)
-    stalled = f"({observed}) - on (cluster, instance) group_right () ({progress} > 0)"
     return graph(
         About(
             "Heartbeat stalled",
@@ -31,7 +27,7 @@ def stalls(width: int) -> timeseries.Panel:
             width=width,
             runbooks=("HotdeskDialerDown", "HotdeskDialerSuspect"),
         ),
-        Ask(f"max by ({', '.join(BY_DIALER)}) ({stalled})", EACH_DIALER),
+        Ask(highest("hotdesk:heartbeat_stalled:seconds", DIALER, by=BY_DIALER), EACH_DIALER),
         limits=((None, GREEN), (2.5, YELLOW), (8, RED)),
     )
 
@@ -50,7 +46,7 @@ def probes(width: int, height: int) -> statetimeline.Panel:
             runbooks=("HotdeskDialerHung", "HotdeskProbesBlind"),
         ),
         Ask(
-            coded(metrics.PROBE, "state", meanings.codes(meanings.PROBES), DIALER),
+            highest("hotdesk:probe_result:code", DIALER, by=(*BY_DIALER, "probe")),
             f"{EACH_DIALER} {{{{probe}}}}",
         ),
         meanings.words(meanings.PROBES),

@@ -6,17 +6,17 @@ import struct
 from functools import partial
 from typing import Any, NamedTuple
 
-import msgspec
 import pymysql
 
 from collectors.vicidial.connection import BoundedConnection
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.connections import Statements
 from controller.vicidial.interventions import SqlInterventions
 from controller.vicidial.names import Names, connect
 from controller.vicidial.ports import AgentControl
 from controller.vicidial.sql import SqlAgentControl, SqlSessionReader
+from hotdesk.actuator_settings import ActuatorSettings
 
 ACT_SECONDS = 2.0
 """Time limit of a connection, and of a request to the agent API."""
@@ -27,19 +27,6 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 """A closed connection forgets what it has not sent, or a statement would get through when the network is back."""
 
 _NAMES = Names()
-
-
-class ActuatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach VICIdial and agents' screens."""
-
-    database: DatabaseSettings
-    api_urls: tuple[str, ...] = ()
-    """Addresses of VICIdial's agent API; empty: by SQL."""
-    api_user: str = ""
-    api_password: str = ""
-
-    def __repr__(self) -> str:
-        return f"ActuatorSettings({self.database!r}, api_urls={self.api_urls!r}, api_user={self.api_user!r})"
 
 
 class Reached(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from collectors.collector import NO_PROBES, Collector
 from collectors.metrics import CollectorInstruments
 from collectors.probes.prober import ProbeSettings
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from hotdesk.part import Part, Shared
 from hotdesk.wanted import Wanted
 

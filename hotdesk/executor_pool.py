@@ -18,7 +18,8 @@ from controller.runtime.executor import Executor
 from controller.runtime.metrics import ControllerInstruments
 from controller.runtime.owner import Owner
 from controller.vicidial.ports import Actuators
-from hotdesk.actuators import ActuatorSettings, reach
+from hotdesk.actuator_settings import ActuatorSettings
+from hotdesk.actuators import reach
 from hotdesk.part import Part, Shared
 from hotdesk.wanted import Wanted
 from messages.codes import Reason, ReasonCode

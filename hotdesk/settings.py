@@ -24,7 +24,7 @@ from cyclopts.validators import Number
 from collectors.probes.ami import AMI_PORT
 from collectors.probes.prober import Port, ProbeException, ProbeSettings, SipPace
 from collectors.probes.sip import SIP_PORT
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from controller.api.rate_limits import CLUSTER_PICKS, ORDERS, PICKS, VISITOR_PICKS, Limits, Rate, limits
 from controller.api.secret_files import (
     UnsafeFileError,
@@ -35,12 +35,13 @@ from controller.api.secret_files import (
 )
 from controller.core.decided import SENT_KEPT
 from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.errors import SettingsError
 from hotdesk.tls import Certificate
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
+DEFAULT_FILE = Path("hotdesk.toml")
 ENVIRONMENT_PREFIX = "HOTDESK_"
 CLUSTERS_PREFIX = "HOTDESK_CLUSTERS__"
 CLUSTER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

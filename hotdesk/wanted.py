@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from collectors.probes.prober import ProbeSettings
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from controller.core.policy import Policy
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.notify.senders import Told
 from hotdesk.settings import ApiOptions, LogOptions
 

@@ -14,7 +14,6 @@ from importlib import resources
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import msgspec
 import pymysql
 from pymysql.converters import conversions
 
@@ -22,6 +21,7 @@ from collectors.observer import Reading
 from collectors.vicidial.connection import BoundedConnection, UnsafeLoginError
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row, unpacked
+from collectors.vicidial.settings import DatabaseSettings
 from messages.codes import ReasonCode, Unreadable
 from messages.shown import one_line
 
@@ -77,28 +77,6 @@ class TableAbsentError(DatabaseRefusedError):
     """There is no such database, table or column."""
 
     why = Unreadable.ABSENT
-
-
-class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The address of a cluster's database, and the login."""
-
-    host: str = "127.0.0.1"
-    port: int = 3306
-    socket: str = ""
-    """Path of a socket, in place of host and port."""
-    user: str = "hotdesk"
-    password: str = ""
-    database: str = "asterisk"
-    tls_ca: str = ""
-    """File with the certificate authority; empty: TLS if the server offers it, without any verification."""
-
-    def __repr__(self) -> str:
-        return f"DatabaseSettings({self.where}, user={self.user!r})"
-
-    @property
-    def where(self) -> str:
-        """The database's address for people."""
-        return f"{self.socket or f'{self.host}:{self.port}'}/{self.database}"
 
 
 OPTIONAL_COLUMNS: dict[tuple[str, str], str] = {

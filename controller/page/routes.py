@@ -47,6 +47,7 @@ HEADERS = {
 }
 STATIC = {
     "page.css": "text/css; charset=utf-8",
+    "idiomorph.js": "text/javascript; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -15,7 +15,7 @@ from unittest import mock
 from playwright.sync_api import Page, expect, sync_playwright
 
 from controller.api.schemas import RankingAnswer
-from hotdesk.cli import demo
+from hotdesk.cli import demonstration as demo
 from hotdesk.cli.terminal import Console
 from hotdesk.signals import Asked
 from simulator.cluster import SimulatedCluster
@@ -97,7 +97,7 @@ def main() -> None:
             yield _Camera(page, cluster, picks.url, end)
 
         with mock.patch.object(demo, "_screen", screen):
-            demo.run_demo(end, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
+            demo.run_demo(end, demo.Size(dialers=6, agents=180, seed=1), seconds=AT_MOST_SECONDS, kafka=False)
         browser.close()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from controller.api.schemas import RankingAnswer
-from hotdesk.cli import demo
+from hotdesk.cli import demonstration as demo
 from hotdesk.cli.terminal import Console, RenderableType
 from hotdesk.signals import Asked
 from messages.records import DialerState
@@ -61,7 +61,7 @@ def main() -> None:
         yield cameras[-1]
 
     with mock.patch.object(demo, "_screen", screen):
-        demo.run_demo(end, seconds=AT_MOST_SECONDS, kafka=False, seed=1)
+        demo.run_demo(end, demo.Size(dialers=6, agents=180, seed=1), seconds=AT_MOST_SECONDS, kafka=False)
     kept = cameras[0].kept
     if kept is None:
         raise SystemExit("no dialer was seen to die")

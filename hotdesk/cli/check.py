@@ -27,11 +27,22 @@ from controller.core.hooks import asked_lately
 from controller.vicidial.ports import VicidialError
 from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
-from hotdesk.cli.client import ask, open_api
+from hotdesk.cli.client import AsJson, ask, open_api
+from hotdesk.cli.terminal import Console, joined, say_json
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
-from hotdesk.notify.settings import NotifySettings
+from hotdesk.notify.settings import NotifySettings, notify_settings
 from hotdesk.service import open_log
-from hotdesk.settings import LOOPBACK, ApiOptions, ClusterSettings, LogOptions, unknown_variables
+from hotdesk.settings import (
+    LOOPBACK,
+    ApiOptions,
+    ClusterSettings,
+    ClusterTables,
+    LogOptions,
+    NotifyTables,
+    Options,
+    unknown_variables,
+)
+from hotdesk.settings import clusters as clusters_of
 from hotdesk.tls import trust
 from messages.codes import Odd, ReasonCode, Unreadable
 from messages.records import DialerReading, Poll, ProbeResult, Relogin
@@ -42,6 +53,7 @@ from messages.words import sentence
 from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
 
+DEFAULTS = Options()
 PROBE_SECONDS = 3.0
 """Time limit of a probe here: Asterisk delays the refusal of a login by a second, for which a regular probe does not
 wait."""
@@ -64,6 +76,28 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
     exit_code: int = 0
     """Exit code of the command, if this is the worst finding."""
+
+
+def check(
+    *, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables
+) -> int:
+    """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong."""
+    recipients = notify_settings(notify, os.environ)
+    wanted = clusters_of(clusters, options, os.environ)
+    findings = list(check_everything(options.log, options.api, wanted, recipients))
+    if as_json:
+        say_json(findings)
+    else:
+        for finding in findings:
+            _print_finding(finding)
+    return max((finding.exit_code for finding in findings), default=0)
+
+
+def _print_finding(finding: Finding) -> None:
+    colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
+    remedy = f": {finding.remedy}" if finding.remedy else ""
+    line = joined((f"{finding.verdict:5}", colour), (f" {finding.subject}: {finding.what}{remedy}", ""))
+    Console(soft_wrap=True).print(line)
 
 
 def check_everything(

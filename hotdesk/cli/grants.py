@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from hotdesk.cli.terminal import say
 from hotdesk.errors import DatabaseFailure, SettingsError
-from hotdesk.grants import COLUMNS, Account, Column, Purpose, grants
+from hotdesk.grants import COLUMNS, Account, Column, Purpose
+from hotdesk.grants import grants as grants_for
 from hotdesk.settings import read_secret
 
 BY_HAND = COLUMNS % "'asterisk'"
@@ -43,7 +44,7 @@ class Administrator(NamedTuple):
 THIS_MACHINE = Administrator()
 
 
-def print_grants(  # noqa: PLR0913 # each a choice of the operator's
+def grants(  # noqa: PLR0913 # each a choice of the operator's
     *,
     act: Annotated[bool, Parameter(negative="", help="To move agents (mode = act).")] = False,
     fence: Annotated[bool, Parameter(negative="", help="To close dead dialers to VICIdial's own logins.")] = False,
@@ -75,7 +76,7 @@ def print_grants(  # noqa: PLR0913 # each a choice of the operator's
     password = PLACEHOLDER if password_file is None else read_secret(str(password_file), "password")
     wanted = [purpose for purpose, is_chosen in chosen.items() if is_chosen]
     of = Account(account, comes_from, password, database)
-    for line in grants(of, wanted, schema.columns, creates_if_absent=schema.creates_if_absent):
+    for line in grants_for(of, wanted, schema.columns, creates_if_absent=schema.creates_if_absent):
         say(line)
 
 

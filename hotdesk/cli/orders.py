@@ -209,10 +209,6 @@ def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
     say(f"ordered: {cluster} is forgotten")
 
 
-COMMANDS = (pause, resume, drain, undrain, move, ack, unbrake, unfence, revoke, resynchronise)
-"""The commands that intervene."""
-
-
 class Order(NamedTuple):
     """An order by command."""
 

@@ -74,9 +74,6 @@ def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, op
             console.print(shown(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
 
 
-COMMANDS = (top, explain)
-
-
 def _seen(api: httpx.Client, cluster: str) -> RenderableType:
     """Return the view, or why there is none now: it waits for a hotdesk that is away."""
     try:

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from messages.topics import Topic
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
 EVERY_TOPIC = tuple(Topic)
 

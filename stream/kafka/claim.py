@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 # before kafka-python: this import quiets its deprecations
-from stream.kafka.client import KafkaSettings, our_error
+from stream.kafka.client import our_error
 from stream.kafka.producer import close_producer, in_steps, open_producer, send, topic_partition_of, wait_for_all
+from stream.kafka.settings import KafkaSettings
 from stream.log import (
     Entry,
     LogError,

@@ -16,7 +16,6 @@ from messages.topics import Key, Topic, partition_of
 from stream.kafka.claim import KafkaClaim
 from stream.kafka.client import (
     FETCH_WAIT_MS,
-    KafkaSettings,
     admin_client,
     ask_offsets,
     close_consumer,
@@ -36,6 +35,7 @@ from stream.kafka.producer import (
     send,
     wait_for,
 )
+from stream.kafka.settings import KafkaSettings
 from stream.log import (
     MAX_POLL_BYTES,
     MAX_POLL_RECORDS,

@@ -8,7 +8,8 @@ from typing import Any
 from messages.topics import Topic
 
 # before kafka-python: this import quiets its deprecations
-from stream.kafka.client import KafkaSettings, close_consumer, no_answer, open_consumer, our_error
+from stream.kafka.client import close_consumer, no_answer, open_consumer, our_error
+from stream.kafka.settings import KafkaSettings
 from stream.log import LogUnavailableError
 
 from kafka import TopicPartition  # isort: skip

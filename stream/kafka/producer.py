@@ -9,7 +9,8 @@ from typing import Any
 from messages.topics import Key, partition_of
 
 # before kafka-python: this import quiets its deprecations
-from stream.kafka.client import BOOTSTRAP_MS, MAX_MESSAGE_BYTES, KafkaSettings, open_client
+from stream.kafka.client import BOOTSTRAP_MS, MAX_MESSAGE_BYTES, open_client
+from stream.kafka.settings import KafkaSettings
 from stream.log import Entry
 
 from kafka import KafkaProducer, TopicPartition, errors  # isort: skip

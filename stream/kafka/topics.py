@@ -9,14 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from messages.topics import HISTORY_MS, LONG_RETENTION_MS, RETENTION, SEGMENT_MS, TOMBSTONE_MS, Retention, Topic
-from stream.kafka.client import (
-    MAX_MESSAGE_BYTES,
-    KafkaSettings,
-    admin_client,
-    describe_settings,
-    describe_topics,
-    error_for,
-)
+from stream.kafka.client import MAX_MESSAGE_BYTES, admin_client, describe_settings, describe_topics, error_for
+from stream.kafka.settings import KafkaSettings
 
 DEFAULT_REPLICATION = 3
 _UNLIMITED = -1

@@ -18,7 +18,8 @@ from collectors import leadership, leading
 from collectors.heartbeats import DOUBT_SECONDS
 from collectors.metrics import CollectorInstruments
 from collectors.outages import NO_LIMITS, Outages
-from collectors.vicidial.database import DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import VicidialDatabase
+from collectors.vicidial.settings import DatabaseSettings
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
 from messages.codes import ReasonCode
@@ -297,7 +298,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 from collectors.collector import Collector
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from collectors.metrics import CollectorInstruments
 from stream.embedded.log import EmbeddedLog
 from stream.outbox import Outbox

@@ -15,23 +15,26 @@ import pytest
 from collectors.probes.prober import ProbeSettings
 from controller.api import readiness
 from controller.core.policy import Policy
-from hotdesk.actuators import ActuatorSettings
+from dashboards import meanings
+from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
+from messages.records import FenceStage, ProbeResult
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.ports import free_port
 from tests.support.ami_manager import SECRET, USER, Manager
 from tests.support.processes import ACT, CLUSTER, FENCE, grants, site, until
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import ROOT, Prometheus
 
+RULES = ROOT / "alerts" / "hotdesk.rules.yml"
 PLAN = ClusterPlan(dialers=3, agents=3, remote_agents=0, first_ip="127.77.30.11")
 ODD_ALIAS = "INSERT INTO phones_alias (alias_id, logins_list) VALUES ('odd', 'nosuchphone')"
 BEFORE = ('count(hotdesk_probe{state="alive"} == 1) == 3', 'count(hotdesk_dialer_state{state="up"} == 1) == 3')
 SEEN = (
-    'hotdesk_probe{state="mute"} == 1',
-    'hotdesk_fence{stage="taken"} == 1',
+    f"hotdesk:probe_result:code == {meanings.codes(meanings.PROBES)[ProbeResult.MUTE]}",
+    f"hotdesk:fence_stage:code == {meanings.codes(meanings.FENCES)[FenceStage.TAKEN]}",
     "hotdesk_readiness_findings > 0",
     "hotdesk_cluster_odd_rows > 0",
 )
@@ -81,5 +84,6 @@ def rare_run(database: Database, folder: Path) -> Iterator[RareRun]:
 def _scraping(url: str) -> dict[str, object]:
     target = url.removeprefix("http://")
     return {
-        "scrape_configs": [{"job_name": "hotdesk", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}]
+        "rule_files": [str(RULES)],
+        "scrape_configs": [{"job_name": "hotdesk", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}],
     }

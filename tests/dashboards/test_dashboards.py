@@ -5,6 +5,7 @@ owner.
 """
 
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards import fleet
+from dashboards import fleet, meanings
 from dashboards.__main__ import files, main, outdated
 from dashboards.board import RUNBOOKS, TITLES, rendered
+from dashboards.conditions import WORDS
 from dashboards.panels import SCRAPES
 from messages import metrics
 from tests.dashboards.reading import HERE, NAMES, Asked, Json, asked, load, metric_names, panels, variables
@@ -23,13 +25,21 @@ ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"none", "short", "percentunit", "s", "bytes", "ops", "dateTimeAsIso"}
-RECORDED = {
-    rule["record"]: group["interval"]
-    for group in yaml.safe_load((ALERTS / "hotdesk.rules.yml").read_text())["groups"]
-    for rule in group["rules"]
-    if "record" in rule
-}
+GROUPS = yaml.safe_load((ALERTS / "hotdesk.rules.yml").read_text())["groups"]
+RECORDED = {rule["record"]: group["interval"] for group in GROUPS for rule in group["rules"] if "record" in rule}
 """Series that the shipped rules record, and how often."""
+RULES: Mapping[str, list[str]] = {
+    name: [rule["expr"] for group in GROUPS for rule in group["rules"] if rule.get("record") == name]
+    for name in RECORDED
+}
+"""Their expressions."""
+CONDITION_LABELS = [
+    rule["labels"]["condition"]
+    for group in GROUPS
+    for rule in group["rules"]
+    if rule.get("record") == "hotdesk:cluster_condition:code"
+]
+LONGEST_QUERY = 300
 OTHERS = {"ALERTS", "ALERTS_FOR_STATE", "up"}
 """Series that Prometheus itself adds."""
 PANELS = [(name, panel) for name in NAMES for panel in panels(load(name))]
@@ -45,6 +55,34 @@ each_query = pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_there_are_three_and_they_match_the_python() -> None:
     assert sorted(TITLES) == NAMES
     assert outdated() == []
+
+
+@each_query
+def test_a_query_can_be_read(query: Asked) -> None:
+    """What is longer is a rule of alerts/hotdesk.rules.yml, with its comment."""
+    assert len(query.expression) <= LONGEST_QUERY
+
+
+@pytest.mark.parametrize(
+    ("record", "table"),
+    [
+        ("hotdesk:dialer_state:code", meanings.STATES),
+        ("hotdesk:incident_kind:code", meanings.KINDS),
+        ("hotdesk:probe_result:code", meanings.PROBES),
+        ("hotdesk:fence_stage:code", meanings.FENCES),
+    ],
+)
+def test_the_numbers_that_a_rule_records_are_those_of_the_words(record: str, table: Mapping[str, str]) -> None:
+    (expression,) = RULES[record]
+    numbers = re.findall(r'label_replace\(vector\((\d+)\), "\w+", "(\w+)", "", ""\)', expression)
+    assert {word: int(number) for number, word in numbers} == meanings.codes(table)
+
+
+def test_the_rules_number_conditions_as_the_dashboards_do() -> None:
+    numbered = [int(expression.partition(" *")[0]) for expression in RULES["hotdesk:cluster_condition:code"]]
+    assert dict(zip(numbered, CONDITION_LABELS, strict=True)) == {
+        number: word.replace(" ", "_") for number, (word, _) in WORDS.items()
+    }
 
 
 def test_a_file_that_differs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +261,7 @@ def test_every_metric_is_one_of_ours_or_of_the_process(query: Asked) -> None:
 
 @each_query
 def test_what_a_rule_records_is_counted_at_its_interval(query: Asked) -> None:
-    for name in metric_names(query.expression) & RECORDED.keys():
+    for name in {each for each in metric_names(query.expression) & RECORDED.keys() if ":rate" in each}:
         assert f"{RECORDED[name].removesuffix('s')} * sum" in query.expression
 
 

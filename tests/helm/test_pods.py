@@ -143,6 +143,10 @@ def test_each_role_is_given_the_secrets_it_needs_and_no_others() -> None:
     assert of.workload("test").secrets() == everywhere
     assert of.workload("topics").secrets() == kafka
     assert rendered("minimal").workload("control").secrets() == {("hotdesk-tokens", "tokens")}
+    by_default = rendered("minimal").workloads("collect")[0].secrets()
+    assert {(secret, key) for secret, key in by_default if secret == "hotdesk-tokens"} == {
+        ("hotdesk-tokens", "collect")
+    }
     assert rendered("minimal").workload("topics").secrets() == set()
 
 

@@ -84,6 +84,11 @@ MISTAKES = {
         "kubectl create secret generic hotdesk-tokens --from-file=tokens=FILE",
         {"api": {"secrets": {"tokens": {"existingSecret": "hotdesk-tokens"}}}},
     ),
+    "collectors with every token": Mistake(
+        {"api": {"secrets": {"collect_tokens": {"key": "tokens"}}}},
+        "the same key tokens of one Secret, and collectors must not have the tokens that give orders",
+        {"api": {"secrets": {"collect_tokens": {"key": "collect"}}}},
+    ),
     "sources that are not checked": Mistake(
         {"service": {"loadBalancerSourceRanges": ["192.0.2.0/24"]}},
         "service.type is ClusterIP, which does not check source addresses: write service.type: LoadBalancer",

@@ -1,5 +1,6 @@
 """Every command line of the chart is started for real, as a pod would be, and answers its probes."""
 
+import hashlib
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from simulator.ports import free_port
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import check_topics
 from tests.helm.charting import RELEASE, Rendered, merged, template, values_of
 from tests.helm.node import Container, Node
@@ -23,7 +24,10 @@ from tests.support.timing import on_this_machine
 
 TOKEN = "pick-token-of-these-tests"
 SECRETS = {
-    "hotdesk-tokens": {"tokens": f"# scope token\npick {TOKEN}\n"},
+    "hotdesk-tokens": {
+        "tokens": f"# scope token\npick {TOKEN}\n",
+        "collect": f"read sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}\n",
+    },
     "kafka": {"password": f"{GUARDED_PASSWORD}\n"},
     "west": {"password": f"{PASSWORD}\n", "agent-api-password": "nobody-is-told-here\n"},
 }

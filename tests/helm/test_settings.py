@@ -11,7 +11,7 @@ import pytest
 from controller.core.policy import MaintenanceWindow
 from hotdesk import settings
 from hotdesk.settings import ApiOptions, ClusterSettings, LogOptions, Options
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tests.helm.charting import FOLDER, MATRIX, Rendered, Workload, merged, rendered, template, values_of
 from tests.support.builders import secret_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.core.policy import Policy
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from simulator.agent_api import FakeAgentApi
 from simulator.database import Database
 from simulator.plan import ClusterPlan

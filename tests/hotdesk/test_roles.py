@@ -15,8 +15,8 @@ from messages.records import DeadLetter, EpochClaim, Stamped
 from messages.topics import Topic, partition_of
 from simulator.broker import Broker
 from stream.entries import entry_of
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from stream.log import Entry
 from tests.support.builders import ONE, dialer, poll

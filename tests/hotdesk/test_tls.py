@@ -8,38 +8,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import trustme
 from cryptography.hazmat.primitives import serialization
 
 from simulator.broker import Broker
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
+from tests.support.certificates import Issuer
 from tests.support.commands import Command
 from tests.support.processes import CLUSTER, Process, Site, Start, until
-
-
-class Issuer:
-    """An authority, and files of what it issued."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._authority = trustme.CA()
-        self.file = folder / "ca.pem"
-        self._authority.cert_pem.write_to_path(str(self.file))
-
-    def issue(self) -> dict[str, str]:
-        """Return the settings of an API with a new certificate, in the same files as before."""
-        made = self._authority.issue_cert("127.0.0.1")
-        cert, key = self._folder / "api.pem", self._folder / "api.key"
-        made.cert_chain_pems[0].write_to_path(str(cert))
-        made.private_key_pem.write_to_path(str(key))
-        key.chmod(0o600)
-        return {
-            "HOTDESK_API_TLS_CERT": str(cert),
-            "HOTDESK_API_TLS_KEY": str(key),
-            "HOTDESK_API_TLS_CA": str(self.file),
-            "HOTDESK_API_PORT": "0",
-        }
 
 
 @pytest.fixture
@@ -54,7 +30,7 @@ def url_of(process: Process) -> str:
 
 
 def believing(issuer: Issuer, url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=str(issuer.file)), trust_env=False)
+    return httpx.Client(base_url=url, verify=issuer.believing(), trust_env=False)
 
 
 def test_a_replica_passes_picks_on_and_commands_ask_over_tls(

@@ -1,5 +1,6 @@
 """The units under a real systemd, from the wheel, as docs/guide/install.md has them installed, on real servers."""
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable
@@ -52,7 +53,8 @@ def _install(machine: Machine, drop_in: str, *services: str) -> None:
         shutil.copy(brought / f"{name}.service", machine.units)
         if str(system_python()).startswith(HOMES):  # a machine whose only Python no service may see
             _drop_in(machine, f"{name}.service.d", "python", "ProtectHome=read-only")
-    _drop_in(machine, drop_in, "secrets", (brought / "secrets.conf").read_text().partition("[Service]\n")[2])
+    for folder, name in ((drop_in, "secrets"), ("hotdesk-collect.service.d", "secrets-collect")):
+        _drop_in(machine, folder, "secrets", (brought / f"{name}.conf").read_text().partition("[Service]\n")[2])
 
 
 def _drop_in(machine: Machine, folder: str, name: str, *lines: str) -> None:
@@ -149,8 +151,12 @@ def test_the_roles_on_one_machine_with_kafka(machine: Machine, west: Site, broke
     ports = {name: free_port() for name in names}
     _install(machine, "hotdesk-.service.d", *names)
     _secret(machine, "kafka.password", f"{GUARDED_PASSWORD}\n")
-    secrets = machine.units / "hotdesk-.service.d" / "secrets.conf"
-    secrets.write_text(secrets.read_text().replace("#LoadCredential=kafka.password", "LoadCredential=kafka.password"))
+    digest = hashlib.sha256(TOKENS["read"].encode()).hexdigest()
+    _secret(machine, "tokens.collect", f"read sha256:{digest}\n")
+    for folder in ("hotdesk-.service.d", "hotdesk-collect.service.d"):
+        secrets = machine.units / folder / "secrets.conf"
+        shown = secrets.read_text()
+        secrets.write_text(shown.replace("#LoadCredential=kafka.password", "LoadCredential=kafka.password"))
     for name in names:
         url = f"Environment=HOTDESK_API_URL=http://127.0.0.1:{ports[name]}"
         _drop_in(machine, f"{name}.service.d", "test", f"Environment=HOTDESK_API_PORT={ports[name]}", url)
@@ -174,6 +180,8 @@ def test_the_roles_on_one_machine_with_kafka(machine: Machine, west: Site, broke
         for name, port in ports.items():
             until(_succeeds(port, "/readyz"), f"{name} is ready\n{machine.status(name)}", 60)
             _is_confined(machine, name)
+        tokens = machine.tried("cat", "/etc/hotdesk/secrets/tokens", within=machine.pid("hotdesk-collect")).stdout
+        assert tokens == f"read sha256:{digest}\n", "a collector has no token that gives orders"
         # by the owner, which the replica found
         body = {"user": west.plan.agent_plans[0].user, "alias": "desk1001"}
 

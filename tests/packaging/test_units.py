@@ -15,10 +15,12 @@ from tests.packaging.units import (
     INSTALLED,
     SECRETS,
     SECRETS_FOLDER,
+    SECRETS_OF_COLLECTORS,
     UNITS,
     analyze,
     credentials,
     environment,
+    secrets_of,
     settings,
     toml,
 )
@@ -54,7 +56,7 @@ def test_systemd_finds_nothing_wrong_with_it(unit: Path, tmp_path: Path) -> None
     # /opt/hotdesk is not there: this machine's own command stands in
     folder = tmp_path / f"{unit.name}.d"
     folder.mkdir()
-    (folder / "secrets.conf").write_text(SECRETS.read_text())
+    (folder / "secrets.conf").write_text(secrets_of(unit).read_text())
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace(INSTALLED, COMMAND))
     said = analyze("verify", "--recursive-errors=no", str(copy))
@@ -100,9 +102,11 @@ def test_its_files_are_those_of_the_document(unit: Path) -> None:
 def test_each_secret_of_the_documents_settings_is_one_that_a_service_is_given() -> None:
     given = credentials(SECRETS, commented=True)
     assert all(path == f"{SECRETS_FOLDER}/{name}" for name, path in given.items())
+    collecting = credentials(SECRETS_OF_COLLECTORS, commented=True)
+    assert collecting.items() - given.items() == {("tokens", f"{SECRETS_FOLDER}/tokens.collect")}
     in_settings = set(re.findall(r'(?:password|secret|token)_file = "(.*?)"', "".join(toml(DOCUMENT))))
     written = {f"{SECRETS_FOLDER}/{name}" for name in re.findall(rf"{SECRETS_FOLDER}/([\w.-]+)", DOCUMENT)}
-    assert in_settings <= written == set(given.values())
+    assert in_settings <= written == {*given.values(), *collecting.values()}
     # those of the first start, on one machine
     assert set(credentials(SECRETS)) == {"tokens", "main.password"}
 
@@ -113,7 +117,7 @@ def test_its_command_starts_and_answers(unit: Path, tmp_path: Path, start: Calla
     one_machine, *_, several = (each for each in toml(DOCUMENT) if each.startswith("[log]"))
     given = tmp_path / SECRETS_FOLDER.lstrip("/")
     given.mkdir(parents=True)
-    loaded = credentials(SECRETS, commented=unit.stem != "hotdesk")
+    loaded = credentials(secrets_of(unit), commented=unit.stem != "hotdesk")
     for name in loaded:
         secret_file(given / name, f"{PASSWORD}\n" if name != "tokens" else "read read-token-0123456789\n")
     (tmp_path / "var" / "lib" / "hotdesk").mkdir(parents=True)

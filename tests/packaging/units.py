@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "packaging" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 SECRETS = SYSTEMD / "secrets.conf"
+SECRETS_OF_COLLECTORS = SYSTEMD / "secrets-collect.conf"
 INSTALLED = "/opt/hotdesk/current/bin/hotdesk"
 SECRETS_FOLDER = "/etc/hotdesk/secrets"
 DOCUMENT = (ROOT / "docs" / "guide" / "install.md").read_text()
@@ -32,6 +33,11 @@ def credentials(file: Path, *, commented: bool = False) -> dict[str, str]:
     """Return the secrets that a drop-in names: where each lies, by its name."""
     loaded = (each.partition(":") for each in settings(file, commented=commented)["LoadCredential"])
     return {name: path for name, _, path in loaded}
+
+
+def secrets_of(unit: Path) -> Path:
+    """Return the drop-in with the secrets of a unit's service."""
+    return SECRETS_OF_COLLECTORS if unit.stem == "hotdesk-collect" else SECRETS
 
 
 def environment(file: Path) -> dict[str, str]:

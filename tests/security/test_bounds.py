@@ -38,6 +38,13 @@ def megabytes(served: Process) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
+def health_seconds(served: Process) -> float:
+    """Return how long a health check takes, which must succeed."""
+    began = time.monotonic()
+    assert served.client.http.get("/healthz").is_success
+    return time.monotonic() - began
+
+
 def is_hung_up(connection: socket.socket) -> bool:
     with suppress(ConnectionError):
         while data := connection.recv(PIECE):
@@ -51,9 +58,8 @@ def test_twenty_megabytes_of_anything_take_no_memory_and_hold_nobody_up(served: 
         with connected(served) as flood:
             flood.sendall(begin)
             assert sent(flood, rest(), 20_000_000) < 20_000_000, name
-            began = time.monotonic()
-            assert served.client.http.get("/healthz").is_success
-            assert time.monotonic() - began < on_this_machine(0.15), name
+            # the best of some: what else this machine does may take one of them longer
+            assert min(health_seconds(served) for _ in range(5)) < on_this_machine(0.05), name
         assert megabytes(served) < min(MOST_MB, before + 30), name
     assert served.client.metric("hotdesk_connections_refused_total") >= len(FLOODS) - 1
     assert len(served.lines("a client of the API was hung up on")) <= len(FLOODS), "each reason is logged once"

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, VicidialDatabase
+from collectors.vicidial.settings import DatabaseSettings
 from controller.vicidial.ports import VicidialError
-from hotdesk.actuators import ActuatorSettings, reach
+from hotdesk.actuator_settings import ActuatorSettings
+from hotdesk.actuators import reach
 from tests.support.commands import DATABASE, Command
 from tests.support.hostile_mysql import OK, HostileServer, Talk, greeting
 from tests.support.timing import on_this_machine

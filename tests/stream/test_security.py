@@ -29,8 +29,9 @@ from kafka.admin import (
 from messages.topics import RETENTION, Topic, partition_of
 from simulator.broker import HOST, Broker, Certificates
 from stream.kafka.acls import READ, WRITTEN, Need, User, commands, needs
-from stream.kafka.client import KafkaSettings, admin_client
+from stream.kafka.client import admin_client
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError
 from tests.support.kafka_home import KAFKA_HOME

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.core.policy import Policy
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted

@@ -16,7 +16,8 @@ import httpx
 
 from messages.topics import Topic
 from simulator.broker_cluster import BrokerCluster
-from stream.kafka.client import KafkaSettings, admin_client
+from stream.kafka.client import admin_client
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.processes import CLUSTER, Client, Process, Site, until
 from tests.support.shift import decides

@@ -19,8 +19,8 @@ from hotdesk.settings import ApiOptions
 from messages.records import AgentSession, AgentStatus, DialerReading, Heartbeat, ProbeResult, Record
 from messages.topics import Topic, partition_of
 from stream.entries import entry_of
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.log import Entry
 from tests.support.builders import NOW_MS, ONE, THREE, TWO, alias, dialer, phone, poll, secret_file
 from tests.support.fed_service import TOKENS, service_of

@@ -20,7 +20,7 @@ import msgspec
 from pymysql.connections import Connection
 
 from collectors.probes.prober import ProbeSettings, SipPace
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer
 from messages.records import RankedDialer
 from simulator import schema

@@ -11,7 +11,7 @@ from pathlib import Path
 from collectors.probes.prober import ProbeSettings
 from controller.api.schemas import IncidentAnswer
 from controller.core.policy import Policy
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted

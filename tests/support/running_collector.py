@@ -10,7 +10,7 @@ from collectors.collector import NO_PROBES, Collector
 from collectors.leading import Pace
 from collectors.metrics import CollectorInstruments
 from collectors.probes.prober import ProbeSettings
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from controller.core.state import ClusterState
 from controller.runtime.decoding import read
 from messages.topics import Topic, partition_of

@@ -13,7 +13,7 @@ from simulator.agents import Habits
 from simulator.broker import Broker
 from simulator.cluster import SimulatedCluster
 from simulator.plan import ClusterPlan
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from tests.support.processes import CLUSTER, COMMAND, Process, Site, until
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from collectors.vicidial.database import DatabaseSettings
+from collectors.vicidial.settings import DatabaseSettings
 from simulator import schema
 from simulator.database import Database
 from simulator.plan import ClusterPlan

@@ -17,29 +17,8 @@
     });
   }
 
-  // Makes `was` equal to `now` and leaves equal parts alone; finds elements with an id again wherever they moved.
-  function morph(was, now) {
-    if (was.isEqualNode(now)) { return; }
-    if (was.nodeType !== now.nodeType || was.nodeName !== now.nodeName) { was.replaceWith(now.cloneNode(true)); return; }
-    if (was.nodeType !== Node.ELEMENT_NODE) { was.nodeValue = now.nodeValue; return; }
-    Array.from(was.attributes).forEach(function (each) {
-      if (!now.hasAttribute(each.name) && each.name !== "open") { was.removeAttribute(each.name); }
-    });
-    Array.from(now.attributes).forEach(function (each) {
-      if (each.name !== "open" && was.getAttribute(each.name) !== each.value) { was.setAttribute(each.name, each.value); }
-    });
-    var known = new Map();
-    Array.from(was.children).forEach(function (each) { if (each.id) { known.set(each.id, each); } });
-    var at = was.firstChild;
-    Array.from(now.childNodes).forEach(function (wanted) {
-      var found = wanted.id ? known.get(wanted.id) : null;
-      if (!found && at && !at.id && !wanted.id && at.nodeName === wanted.nodeName) { found = at; }
-      if (!found) { was.insertBefore(wanted.cloneNode(true), at); return; }
-      if (found === at) { at = at.nextSibling; } else { was.insertBefore(found, at); }
-      morph(found, wanted);
-    });
-    while (at) { var next = at.nextSibling; at.remove(); at = next; }
-  }
+  // What a person opened stays open, though the server knows nothing of it.
+  var KEPT = { beforeAttributeUpdated: function (name) { return name !== "open"; } };
 
   // While the pointer is over the table, its rows keep their order, so that no other dialer slips under the pointer.
   function keepOrder(fresh) {
@@ -53,14 +32,9 @@
 
   function show(html) {
     var fresh = new DOMParser().parseFromString("<div>" + html + "</div>", "text/html").body.firstChild;
-    var focused = document.activeElement && document.activeElement.id;
     times(fresh);
     keepOrder(fresh);
-    Array.from(fresh.attributes).forEach(function (each) { fresh.removeAttribute(each.name); });
-    Array.from(live.attributes).forEach(function (each) { fresh.setAttribute(each.name, each.value); });
-    morph(live, fresh);
-    var again = focused && document.activeElement === document.body && document.getElementById(focused);
-    if (again) { again.focus(); }
+    Idiomorph.morph(live, fresh.innerHTML, { morphStyle: "innerHTML", restoreFocus: true, callbacks: KEPT });
   }
 
   function hear() { heard = performance.now(); tell(); }

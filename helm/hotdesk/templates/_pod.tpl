@@ -164,8 +164,8 @@ volumes:
               - key: hotdesk.toml
                 path: hotdesk.toml
         {{- $tokens := .root.Values.api.secrets.tokens }}
-        {{- if and (eq .role "collect") .root.Values.api.secrets.collect_tokens.existingSecret }}
-        {{- $tokens = .root.Values.api.secrets.collect_tokens }}
+        {{- if eq .role "collect" }}
+        {{- $tokens = merge (dict "existingSecret" (.root.Values.api.secrets.collect_tokens.existingSecret | default $tokens.existingSecret)) .root.Values.api.secrets.collect_tokens }}
         {{- end }}
         {{- include "hotdesk.projected" (dict "from" $tokens "path" "secrets/tokens") | nindent 8 }}
         {{- with include "hotdesk.logSources" .root | trim }}

@@ -77,6 +77,11 @@ of the wrong form are refused by values.schema.json before.
 {{- if not .Values.api.secrets.tokens.existingSecret -}}
 {{- $wrong = append $wrong "api.secrets.tokens.existingSecret is empty, and hotdesk answers other machines only with tokens: write a file with lines such as 'pick TOKEN', then kubectl create secret generic hotdesk-tokens --from-file=tokens=FILE, and api.secrets.tokens.existingSecret: hotdesk-tokens" -}}
 {{- end -}}
+{{- $tokens := .Values.api.secrets.tokens -}}
+{{- $collect := .Values.api.secrets.collect_tokens -}}
+{{- if and (ne .Values.layout "single") (eq $tokens.key $collect.key) (eq ($collect.existingSecret | default $tokens.existingSecret) $tokens.existingSecret) -}}
+{{- $wrong = append $wrong (printf "api.secrets.collect_tokens and api.secrets.tokens are the same key %s of one Secret, and collectors must not have the tokens that give orders: write a file with a line such as 'read sha256:DIGEST' into another key, and its name into api.secrets.collect_tokens.key" $tokens.key) -}}
+{{- end -}}
 {{- with .Values.service -}}
 {{- if and .loadBalancerSourceRanges (ne .type "LoadBalancer") -}}
 {{- $wrong = append $wrong (printf "service.loadBalancerSourceRanges is set, and service.type is %s, which does not check source addresses: write service.type: LoadBalancer, or use networkPolicy.apiFrom" .type) -}}

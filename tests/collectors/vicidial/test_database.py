@@ -21,12 +21,12 @@ from collectors.vicidial.database import (
     TRIED_SECONDS,
     DatabaseError,
     DatabaseRefusedError,
-    DatabaseSettings,
     DatabaseUnavailableError,
     VicidialDatabase,
 )
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.rows import OddRows
+from collectors.vicidial.settings import DatabaseSettings
 from messages.codes import Odd
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, THREE, TWO, eventually

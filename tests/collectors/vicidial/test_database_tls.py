@@ -8,8 +8,9 @@ import msgspec
 import pytest
 import trustme
 
-from collectors.vicidial.database import DatabaseRefusedError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
+from collectors.vicidial.settings import DatabaseSettings
 from simulator import schema
 from simulator.database import Database
 

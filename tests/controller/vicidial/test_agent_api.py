@@ -14,7 +14,7 @@ from controller.core.actions import Outcome
 from controller.vicidial.agent_api import AgentApi
 from controller.vicidial.connections import Statements
 from controller.vicidial.sql import SqlAgentControl
-from hotdesk.actuators import ActuatorSettings
+from hotdesk.actuator_settings import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior

@@ -15,7 +15,8 @@ from controller.core.actions import Outcome
 from controller.vicidial.connections import FRESH_SECONDS, MARIADB_LIMIT, Statements
 from controller.vicidial.names import Names
 from controller.vicidial.sql import SqlAgentControl
-from hotdesk.actuators import ActuatorSettings, reach
+from hotdesk.actuator_settings import ActuatorSettings
+from hotdesk.actuators import reach
 from messages.codes import Reply
 from messages.records import Relogin
 from simulator.database import Database

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from controller.vicidial.interventions import END_SESSION, SqlInterventions
-from hotdesk.actuators import ActuatorSettings, reach
+from hotdesk.actuator_settings import ActuatorSettings
+from hotdesk.actuators import reach
 from messages.codes import Reply
 from messages.records import Fence, FenceStage, Relogin, ScreenRestore
 from simulator.database import Database

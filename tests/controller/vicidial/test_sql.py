@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from controller.vicidial.sql import SqlSessionReader
-from hotdesk.actuators import ActuatorSettings, reach
+from hotdesk.actuator_settings import ActuatorSettings
+from hotdesk.actuators import reach
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.processes import Site, site

@@ -21,8 +21,8 @@ import pytest
 
 from simulator.broker import Broker
 from stream.embedded.log import EmbeddedReader
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import create_topics
 from stream.log import LogRefusedError
 from tests.support.builders import NOW_MS, ONE, TWO

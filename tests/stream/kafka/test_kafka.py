@@ -35,8 +35,9 @@ from messages.topics import Topic, partition_of
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from simulator.ports import free_ports
 from stream.kafka.claim import KafkaClaim
-from stream.kafka.client import KafkaSettings, admin_client, connection_options
+from stream.kafka.client import admin_client, connection_options
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import TopicProblem, check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
 from tests.support.kafka_home import KAFKA_HOME
@@ -54,7 +55,7 @@ MEMBER = """
 import sys, time
 import msgspec
 from stream.kafka.log import KafkaLog
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.log import LogUnavailableError
 
 with KafkaLog(msgspec.json.decode(sys.argv[1], type=KafkaSettings)) as log:
@@ -75,7 +76,7 @@ import sys
 import msgspec
 from messages.topics import Topic, partition_of
 from stream.kafka.log import KafkaLog
-from stream.kafka.client import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from stream.log import Entry, LogError
 
 settings = msgspec.json.decode(sys.argv[1], type=KafkaSettings)

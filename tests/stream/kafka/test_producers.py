@@ -9,8 +9,8 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from messages.topics import Topic
-from stream.kafka.client import KafkaSettings
 from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
 from stream.log import Entry, LogUnavailableError
 from tests.support.builders import eventually
 

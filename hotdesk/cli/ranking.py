@@ -1,0 +1,52 @@
+"""`hotdesk rank`: the phones of an alias, in the order of the next picks."""
+
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from controller.api.schemas import AliasAnswer
+from controller.core.explanations import because
+from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, row, say, say_json, table
+from hotdesk.settings import Options
+
+DEFAULTS = Options()
+
+
+def rank(
+    alias: str,
+    *,
+    cluster: ClusterName = "",
+    campaign: Annotated[str, Parameter(help="Campaign to log in to, since it may group its agents.")] = "",
+    as_json: AsJson = False,
+    options: Options = DEFAULTS,
+) -> None:
+    """Show the phones of an alias, the next pick first, with every reason against each.
+
+    If the API wants a token, set it in HOTDESK_TOKEN.
+    """
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        answer = ask(api, "GET", "clusters", cluster, "aliases", alias, "ranking", campaign=campaign)
+        ranking = msgspec.json.decode(answer, type=AliasAnswer)
+    if as_json:
+        say_json(ranking)
+        return
+    title = f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else "")
+    columns = ("rank", "phone login", "dialer", "agents", "slots", "load", "why not")
+    rows = table(*columns, numbers=("rank", "agents", "slots", "load"), title=title)
+    for phone in ranking.phones:
+        row(
+            rows,
+            phone.rank or "-",
+            phone.phone_login,
+            phone.server_ip or "-",
+            phone.agents,
+            phone.slots,
+            f"{phone.load:g}",
+            because(phone.ineligible_because),
+        )
+    Console().print(rows)
+    if ranking.stale:
+        say(f"Nothing is known now: {ranking.why_stale}. The facts are as of the last poll, and VICIdial chooses.")

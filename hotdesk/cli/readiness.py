@@ -1,0 +1,36 @@
+"""`hotdesk readiness`: what a VICIdial lacks for hot-desking."""
+
+import msgspec
+
+from controller.core.readiness import ReadinessFinding, Severity, worst
+from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
+from hotdesk.cli.terminal import Console, row, say_csv, say_json, table
+from hotdesk.settings import Options
+
+DEFAULTS = Options()
+
+
+def readiness(
+    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
+) -> int:
+    """Show what a VICIdial lacks for hot-desking, and how to mend it.
+
+    The exit code is 1 if some agent cannot log in or be moved, or only by luck: for cron.
+    """
+    with open_api(options.api) as api:
+        cluster = cluster or only_cluster(api)
+        found = msgspec.json.decode(ask(api, "GET", "clusters", cluster, "readiness"), type=list[ReadinessFinding])
+    if as_json:
+        say_json(found)
+    elif as_csv:
+        say_csv(
+            ("severity", "kind", "where", "what", "remedy"),
+            ((each.severity, each.kind, each.where, each.what, each.remedy) for each in found),
+        )
+    else:
+        title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
+        rows = table("severity", "where", "what", "how to mend it", title=title)
+        for finding in found:
+            row(rows, finding.severity, finding.where, finding.what, finding.remedy)
+        Console().print(rows)
+    return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
