@@ -63,7 +63,7 @@ UNLIMITED = {
 
 
 class Guard(NamedTuple):
-    """What guards an API."""
+    """The guards of an API: limits, tokens, TLS."""
 
     limits: Mapping[str, float] = UNLIMITED
     environment: Mapping[str, str] = MappingProxyType({})

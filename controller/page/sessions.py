@@ -23,7 +23,7 @@ _HOW: Any = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
 class _Signed(msgspec.Struct, frozen=True, array_like=True):
-    """What a cookie says."""
+    """The content of a cookie."""
 
     name: str
     ends_at: int

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import product
+from math import inf, isfinite
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controller.core.actions import KINDS, Outcome
 from controller.core.cluster import Cluster
@@ -76,6 +76,7 @@ class ControllerInstruments:
         self.in_progress = Gauge(*metrics.ACTION_IN_PROGRESS, registry=registry)
         self.notifications = Counter(*metrics.NOTIFICATIONS, registry=registry)
         self._begun: set[str] = set()
+        self._acting: set[str] = set()
         self._begin("")
 
     def note_fold(self, folded: FoldedBatch, seconds: float) -> None:
@@ -87,6 +88,7 @@ class ControllerInstruments:
 
     def note_moves(self, cluster: str, before: Mapping[int, Relogin], plan: Plan) -> None:
         """Count the moves that a plan ends well; `before`: the moves as they were."""
+        self._begin_actions(cluster)
         for record in plan.records:
             if not isinstance(record, Relogin) or record.stage is not ReloginStage.MOVED:
                 continue
@@ -116,6 +118,12 @@ class ControllerInstruments:
             self.limited.labels(cluster, limit)
         self.kept_off.labels(cluster)
         self.move_seconds.labels(cluster)
+
+    def _begin_actions(self, cluster: str) -> None:
+        """Start a cluster's series of actions; one that only advises has none."""
+        if cluster in self._acting:
+            return
+        self._acting.add(cluster)
         for kind, reply in product(KINDS.values(), Reply):
             self.actions.labels(cluster, kind.name, reply)
 
@@ -123,49 +131,90 @@ class ControllerInstruments:
 class ClusterGauges:
     """The state of the clusters as metrics, read anew at each scrape, so that series of what is gone end.
 
-    A thousand clusters are half a million samples. They are read cluster by cluster on the event loop, and rendered in
-    a thread, so that folding and picks go on meanwhile. It belongs to the event loop.
+    A thousand clusters are half a million samples, for each of which prometheus-client takes ten times as long as is
+    needed here. So they are written as text at once, cluster by cluster on the event loop: folding and picks go on in
+    between. It belongs to the event loop.
     """
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
         self._one_scrape = asyncio.Lock()
+        self._remembered: dict[str, _Remembered] = {}
 
     async def text(self) -> bytes:
         """Return every family in Prometheus's text format, with a sample for each dialer and cluster."""
         async with self._one_scrape:
-            blocks = {spec.name: [header] for spec, header in zip(_SPECS, _texts(_families(())), strict=True)}
-            gone = _families((metrics.CLUSTER_FORGOTTEN, (name,), 1.0) for name in self._clusters.forgotten)
-            for block, text in zip(blocks.values(), _texts(gone), strict=True):
-                block.append(text.removeprefix(block[0]))
-            for cluster in list(self._clusters.by_name.values()):
-                families = _families(_samples(cluster))
-                for block, text in zip(blocks.values(), await asyncio.to_thread(_texts, families), strict=True):
-                    block.append(text.removeprefix(block[0]))
-            return b"".join(text for block in blocks.values() for text in block)
+            blocks = {spec.name: [_header(spec)] for spec in _SPECS}
+            forgotten = metrics.CLUSTER_FORGOTTEN
+            _append(blocks, ((forgotten, _labelled(forgotten.labels, (name,)), 1) for name in self._clusters.forgotten))
+            clusters = list(self._clusters.by_name.values())
+            remembered = self._remembered = {
+                each.name: self._remembered.get(each.name, _Remembered()) for each in clusters
+            }
+            for cluster in clusters:
+                _append(blocks, _samples(cluster, remembered[cluster.name]))
+                await asyncio.sleep(0)
+            return await asyncio.to_thread(b"".join, [text for block in blocks.values() for text in block])
 
 
-def _families(samples: Iterable["_Sample"]) -> list[GaugeMetricFamily]:
-    """Return a family for each of `_SPECS`, in that order, with its samples."""
-    families = {spec: GaugeMetricFamily(spec.name, spec.help, labels=spec.labels) for spec in _SPECS}
+def _append(blocks: Mapping[str, list[bytes]], samples: Iterable["_Sample"]) -> None:
+    lines: dict[str, list[str]] = {}
     for spec, labels, value in samples:
-        families[spec].add_metric(labels, value)
-    return list(families.values())
+        line = value if isinstance(value, str) else f"{spec.name}{{{labels}}} {_VALUES.get(value) or _text(value)}\n"
+        lines.setdefault(spec.name, []).append(line)
+    for name, several in lines.items():
+        blocks[name].append("".join(several).encode())
 
 
-def _texts(families: Iterable[GaugeMetricFamily]) -> list[bytes]:
-    """Return the text of each family: its header, then its samples."""
-    return [generate_latest(_Alone(family)) for family in families]
+class _Remembered:
+    """The lines of a cluster's families that have one for each word, such as a dialer's states: they change seldom."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], tuple[object, str]] = {}
+
+    def lines(self, spec: metrics.Metric, labels: str, words: "_Words", values: tuple[float, ...]) -> "_Sample":
+        """Return a line for each word, which is the last label, with its value."""
+        known = self._lines.get((spec.name, labels))
+        if known is None or known[0] != values:
+            texts = (
+                f"{spec.name}{{{labels}{word}}} {_VALUES.get(value) or _text(value)}\n"
+                for word, value in zip(words, values, strict=True)
+            )
+            known = self._lines[spec.name, labels] = values, "".join(texts)
+        return spec, labels, known[1]
 
 
-class _Alone(Collector):
-    """A family by itself, for `generate_latest`."""
+def _header(spec: metrics.Metric) -> bytes:
+    return f"# HELP {spec.name} {_escaped(spec.help)}\n# TYPE {spec.name} gauge\n".encode()
 
-    def __init__(self, family: Metric) -> None:
-        self._family = family
 
-    def collect(self) -> Iterator[Metric]:
-        yield self._family
+def _labelled(names: Sequence[str], values: Sequence[str]) -> str:
+    """Return labels in Prometheus's text format."""
+    return ",".join(f'{name}="{_escaped(value, quotes=True)}"' for name, value in zip(names, values, strict=True))
+
+
+def _with(labels: str, spec: metrics.Metric, *values: str) -> str:
+    """Return labels with the last ones of a metric beside them."""
+    return f"{labels},{_labelled(spec.labels[-len(values) :], values)}"
+
+
+def _dialer(cluster: str, server_ip: ServerIp, server_id: str) -> str:
+    """Return the labels of a dialer, by those of its cluster."""
+    return _with(cluster, metrics.DIALER_RANK, server_ip, server_id)
+
+
+def _escaped(text: str, *, quotes: bool = False) -> str:
+    text = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return text.replace('"', '\\"') if quotes else text
+
+
+def _text(value: float) -> str:
+    value = float(value)
+    return repr(value) if isfinite(value) else {inf: "+Inf", -inf: "-Inf"}.get(value, "NaN")
+
+
+_VALUES: Mapping[float, str] = {0: "0.0", 1: "1.0"}
+"""The text of most values."""
 
 
 _SPECS = (
@@ -213,68 +262,95 @@ _SPECS = (
     metrics.CLUSTER_FORGOTTEN,
 )
 
-_Sample = tuple[metrics.Metric, tuple[str, ...], float]
+_Sample = tuple[metrics.Metric, str, float | str]
+"""A metric, its labels as text, and its value, or whole lines."""
+
+_Words = tuple[str, ...]
+"""The last label of a family with a series for each word, as text."""
 
 
-def _samples(cluster: Cluster) -> Iterator[_Sample]:
-    name, state, snapshot, stale = cluster.name, cluster.state, cluster.snapshot(), cluster.stale(time.monotonic())
-    yield metrics.CLUSTER_OBSERVED, (name,), state.observed.observed_at_ms / 1000
-    yield metrics.CLUSTER_SLOTS, (name,), len(state.decided.slots)
-    yield metrics.CLUSTER_SLOTS_UNUSED, (name,), state.decided.slots.unused
-    yield metrics.CLUSTER_DATABASE_UP, (name,), state.observed.outage is None
-    yield metrics.CLUSTER_OWNED, (name,), cluster.owned
-    yield metrics.CLUSTER_BRAKED, (name,), bool(state.observed.health.brake)
-    yield metrics.CLUSTER_FLEET_BRAKED, (name,), fleet_braked(state.observed.health, state.decided.orders)
-    yield metrics.CLUSTER_PAUSED, (name,), state.decided.orders.pause is not None
-    yield metrics.CLUSTER_PROBES_BLIND, (name,), state.observed.health.blind_since_ms is not None
+def _words(spec: metrics.Metric, words: Iterable[StrEnum]) -> _Words:
+    return tuple(f",{_labelled(spec.labels[-1:], [each.value])}" for each in words)
+
+
+_STATUSES = _words(metrics.DIALER_AGENTS, AgentStatus)
+_STATES = _words(metrics.DIALER_STATE, DialerState)
+_RESULTS = _words(metrics.PROBE, ProbeResult)
+_IN_STATE = {each: tuple(float(other is each) for other in DialerState) for each in DialerState}
+_AS_RESULT = {each: tuple(float(other is each) for other in ProbeResult) for each in ProbeResult}
+"""By word: 1 for it, and 0 for all others of its kind."""
+
+
+def _samples(cluster: Cluster, remembered: _Remembered) -> Iterator[_Sample]:
+    state, snapshot, stale = cluster.state, cluster.snapshot(), cluster.stale(time.monotonic())
+    name = _labelled(metrics.CLUSTER_OWNED.labels, (cluster.name,))
+    yield metrics.CLUSTER_OBSERVED, name, state.observed.observed_at_ms / 1000
+    yield metrics.CLUSTER_SLOTS, name, len(state.decided.slots)
+    yield metrics.CLUSTER_SLOTS_UNUSED, name, state.decided.slots.unused
+    yield metrics.CLUSTER_DATABASE_UP, name, state.observed.outage is None
+    yield metrics.CLUSTER_OWNED, name, cluster.owned
+    yield metrics.CLUSTER_BRAKED, name, bool(state.observed.health.brake)
+    yield metrics.CLUSTER_FLEET_BRAKED, name, fleet_braked(state.observed.health, state.decided.orders)
+    yield metrics.CLUSTER_PAUSED, name, state.decided.orders.pause is not None
+    yield metrics.CLUSTER_PROBES_BLIND, name, state.observed.health.blind_since_ms is not None
     picked = (state.observed.agents.get(user) for user in state.decided.logins)
     sessions = [each for each in picked if each is not None]
     yield (
         metrics.CLUSTER_AGENTS_PLACED,
-        (name,),
+        name,
         sum(each.server_ip == state.decided.logins[each.user.lower()].server_ip for each in sessions),
     )
-    yield from _action_samples(state)
+    yield from _action_samples(name, state)
     for sight in state.decided.hooks.values():
-        yield metrics.HOOK_SEEN, (name, sight.web), sight.seen_at_ms / 1000
+        yield metrics.HOOK_SEEN, _with(name, metrics.HOOK_SEEN, sight.web), sight.seen_at_ms / 1000
     for incident in state.decided.incidents.values():
-        yield from _incident_samples(state, incident)
+        yield from _incident_samples(name, state, incident)
     if snapshot.imbalance is not None:
-        yield metrics.CLUSTER_IMBALANCE, (name,), snapshot.imbalance
+        yield metrics.CLUSTER_IMBALANCE, name, snapshot.imbalance
     if state.observed.poll is not None:
         for kind, count in state.observed.poll.odd_rows.items():
-            yield metrics.CLUSTER_ODD_ROWS, (name, kind), count
+            yield metrics.CLUSTER_ODD_ROWS, _with(name, metrics.CLUSTER_ODD_ROWS, kind), count
         for each in state.observed.poll.unread:
             seconds = (state.observed.observed_at_ms - each.since_ms) / 1000
-            yield metrics.TABLE_UNREAD, (name, each.table), seconds
+            yield metrics.TABLE_UNREAD, _with(name, metrics.TABLE_UNREAD, each.table), seconds
         for code in state.observed.poll.doubts:
-            yield metrics.CLUSTER_DOUBTED, (name, code.value), 1
+            yield metrics.CLUSTER_DOUBTED, _with(name, metrics.CLUSTER_DOUBTED, code.value), 1
     for ranked in snapshot.dialers:
         planned = state.decided.slots.planned_on(ranked.server_ip)
-        yield from _dialer_samples(name, state.observed.dialers[ranked.server_ip], ranked, planned, stale=stale)
+        dialer = state.observed.dialers[ranked.server_ip]
+        offer = NOTHING if stale or ranked.rank is None else _Offer(ranked.rank, _places_free(ranked, planned))
+        yield from _dialer_samples(name, dialer, ranked, offer, remembered)
     for server_ip, health in state.observed.health.dialers.items():
-        yield metrics.DIALER_DEATHS, (name, server_ip, _id_of(state, server_ip)), health.deaths
+        yield metrics.DIALER_DEATHS, _dialer(name, server_ip, _id_of(state, server_ip)), health.deaths
 
 
-def _action_samples(state: ClusterState) -> Iterator[_Sample]:
+def _action_samples(cluster: str, state: ClusterState) -> Iterator[_Sample]:
     stages = Counts(each.stage for each in state.decided.relogins.values())
     for stage in ReloginStage:
-        yield metrics.CLUSTER_MOVES, (state.cluster, stage.value), stages[stage]
+        yield metrics.CLUSTER_MOVES, _with(cluster, metrics.CLUSTER_MOVES, stage.value), stages[stage]
     pauses = Counts(each.stage for each in state.decided.agent_pauses.values())
     for pause_stage in AgentPauseStage:
-        yield metrics.CLUSTER_AGENT_PAUSES, (state.cluster, pause_stage.value), pauses[pause_stage]
+        yield (
+            metrics.CLUSTER_AGENT_PAUSES,
+            _with(cluster, metrics.CLUSTER_AGENT_PAUSES, pause_stage.value),
+            pauses[pause_stage],
+        )
     arrivals = Counts(each.stage for each in state.decided.arrivals.values())
     for arrival_stage in ArrivalStage:
-        yield metrics.CLUSTER_ARRIVALS, (state.cluster, arrival_stage.value), arrivals[arrival_stage]
+        yield (
+            metrics.CLUSTER_ARRIVALS,
+            _with(cluster, metrics.CLUSTER_ARRIVALS, arrival_stage.value),
+            arrivals[arrival_stage],
+        )
     for fence in state.decided.fences.values():
-        labels = (state.cluster, fence.server_ip, _id_of(state, fence.server_ip))
+        labels = _dialer(cluster, fence.server_ip, _id_of(state, fence.server_ip))
         for fence_stage in FenceStage:
-            yield metrics.FENCE, (*labels, fence_stage.value), fence.stage is fence_stage
+            yield metrics.FENCE, _with(labels, metrics.FENCE, fence_stage.value), fence.stage is fence_stage
 
 
-def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Sample]:
-    labels = (state.cluster, incident.server_ip, _id_of(state, incident.server_ip))
-    yield metrics.INCIDENT_OPEN, (*labels, incident.kind.value), 1
+def _incident_samples(cluster: str, state: ClusterState, incident: Incident) -> Iterator[_Sample]:
+    labels = _dialer(cluster, incident.server_ip, _id_of(state, incident.server_ip))
+    yield metrics.INCIDENT_OPEN, _with(labels, metrics.INCIDENT_OPEN, incident.kind.value), 1
     yield metrics.INCIDENT_AGENTS, labels, incident.agents
     missing = sum(each.why in NOT_ARRIVED for each in incident.listed)
     yield metrics.INCIDENT_NOT_MOVED, labels, len(incident.listed) - missing
@@ -289,7 +365,11 @@ def _incident_samples(state: ClusterState, incident: Incident) -> Iterator[_Samp
     )
     for to_server_ip in sorted({to for to, _ in moves}):
         for stage in ReloginStage:
-            yield metrics.INCIDENT_MOVES, (*labels, to_server_ip, stage.value), moves[to_server_ip, stage]
+            yield (
+                metrics.INCIDENT_MOVES,
+                _with(labels, metrics.INCIDENT_MOVES, to_server_ip, stage.value),
+                moves[to_server_ip, stage],
+            )
     acknowledged = state.decided.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
@@ -313,28 +393,36 @@ def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
     return "" if dialer is None else dialer.server_id
 
 
+class _Offer(NamedTuple):
+    """What a dialer offers to logins; nothing while the ranking is stale."""
+
+    rank: int
+    places: int
+
+
+NOTHING = _Offer(0, 0)
+
+
 def _dialer_samples(
-    cluster: str, dialer: DialerReading, ranked: RankedDialer, planned: int, *, stale: bool
+    cluster: str, dialer: DialerReading, ranked: RankedDialer, offer: _Offer, remembered: _Remembered
 ) -> Iterator[_Sample]:
-    labels = (cluster, dialer.server_ip, dialer.server_id)
-    rank = 0 if stale or ranked.rank is None else ranked.rank
-    for status in AgentStatus:
-        yield metrics.DIALER_AGENTS, (*labels, status.value), dialer.agents.get(status, 0)
-    for judged in DialerState:
-        yield metrics.DIALER_STATE, (*labels, judged.value), ranked.state is judged
+    labels = _dialer(cluster, dialer.server_ip, dialer.server_id)
+    agents = tuple(dialer.agents.get(status, 0) for status in AgentStatus)
+    yield remembered.lines(metrics.DIALER_AGENTS, labels, _STATUSES, agents)
+    yield remembered.lines(metrics.DIALER_STATE, labels, _STATES, _IN_STATE[ranked.state])
     yield metrics.DIALER_REMOTE_AGENTS, labels, dialer.remote_agents
     yield metrics.DIALER_SILENT_SCREENS, labels, dialer.silent_screens
     yield metrics.DIALER_LOST_SCREENS, labels, dialer.lost_screens
-    yield metrics.DIALER_ELIGIBLE, labels, rank > 0
-    yield metrics.DIALER_RANK, labels, rank
+    yield metrics.DIALER_ELIGIBLE, labels, offer.rank > 0
+    yield metrics.DIALER_RANK, labels, offer.rank
     yield metrics.DIALER_SLOTS, labels, ranked.slots
     yield metrics.DIALER_ROOMS_FREE, labels, ranked.rooms_free
-    yield metrics.DIALER_PLACES_FREE, labels, _places_free(ranked, planned) if rank else 0
+    yield metrics.DIALER_PLACES_FREE, labels, offer.places
     heartbeat = dialer.heartbeat
     progressed_at_ms = None if heartbeat is None else heartbeat.progressed_at_ms
     yield metrics.DIALER_HEARTBEAT, labels, (progressed_at_ms or 0) / 1000
     if heartbeat is not None and heartbeat.clock_skew_seconds is not None:
         yield metrics.DIALER_SKEW, labels, heartbeat.clock_skew_seconds
     for kind, latest in dialer.probes.items():
-        for result in ProbeResult:
-            yield metrics.PROBE, (*labels, kind, result.value), latest is result
+        of_kind = f"{labels},{_labelled(metrics.PROBE.labels[-2:-1], (kind,))}"
+        yield remembered.lines(metrics.PROBE, of_kind, _RESULTS, _AS_RESULT[latest])

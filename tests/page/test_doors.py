@@ -46,7 +46,7 @@ def sign_in(page: Page, scene: Scene, token: str, name: str = "anna") -> None:
 
 def mark_of(client: httpx.Client) -> str:
     """Return what a form of the page carries."""
-    found = re.search(r'name="mark" value="([0-9a-f]{64})"', client.get(f"/clusters/{CLUSTER}").text)
+    found = re.search(r'name="mark" value="([\w-]{43})"', client.get(f"/clusters/{CLUSTER}").text)
     assert found
     return found[1]
 
@@ -87,7 +87,7 @@ def test_a_cookie_ends_with_the_shift_and_with_its_token(tokens: Tokens, tmp_pat
     assert Visitors(Tokens.load(tmp_path / "new")).visitor(cookie, HERE, NOW) is None
 
 
-@pytest.mark.parametrize("change", [0, 1, 2, 3])
+@pytest.mark.parametrize("change", [0, 1])
 def test_a_cookie_that_was_changed_is_none(tokens: Tokens, change: int) -> None:
     visitors = Visitors(tokens)
     cookie = visitors.cookie_for("anna", TOKENS["read"], HERE, NOW)
