@@ -34,6 +34,8 @@ SLACK_SECONDS = 2.0
 SCRAPE_SECONDS = 15.0
 """Prometheus's default interval."""
 SETTLE_SECONDS = 150.0
+OVER_SECONDS = 120.0
+"""An incident is over once its dialer is up again, and empty."""
 LAG_RECORDS = 4
 """Offsets per cluster that may be in flight: two records a poll, and the decisions on them."""
 
@@ -178,6 +180,7 @@ def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "Decisions", api: h
         took += [each for each in found if each is not None]
         undecided += found.count(None)
         fleet.speak()
+        decisions.wait_until_over(OVER_SECONDS)
     seconds, after = time.monotonic() - began, _metrics(api)
     return _Stage(
         clusters=size,

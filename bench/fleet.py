@@ -193,6 +193,7 @@ class Decisions:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._at: dict[tuple[str, ServerIp], float] = {}
+        self._open: set[tuple[str, ServerIp]] = set()
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -219,6 +220,16 @@ class Decisions:
         with self._changed:
             self._changed.wait_for(lambda: self.all_of(silenced), seconds)
 
+    def wait_until_over(self, seconds: float) -> None:
+        """Wait until no incident is open.
+
+        Raises:
+            TimeoutError: one still is.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._open, seconds):
+                raise TimeoutError(f"{len(self._open)} incidents are still open after {seconds:.0f} s")
+
     def _follow(self) -> None:
         with (
             KafkaLog(self._settings) as log,
@@ -231,9 +242,16 @@ class Decisions:
     def _record(self, tail: Tail) -> None:
         for stored in tail.poll(0.2):
             record = None if stored.value is None else decode(Topic.INCIDENTS, stored.value)
-            if isinstance(record, Incident) and record.closed_at_ms is None:
+            if isinstance(record, Incident):
                 with self._changed:
-                    self._at.setdefault((record.cluster, record.server_ip), 0.0)
-                    if record.opened_at_ms / 1000 > self._at[record.cluster, record.server_ip]:
-                        self._at[record.cluster, record.server_ip] = time.time()
+                    self._note(record)
                     self._changed.notify_all()
+
+    def _note(self, record: Incident) -> None:
+        dialer = record.cluster, record.server_ip
+        if record.closed_at_ms is not None:
+            self._open.discard(dialer)
+            return
+        self._open.add(dialer)
+        if record.opened_at_ms / 1000 > self._at.get(dialer, 0.0):
+            self._at[dialer] = time.time()

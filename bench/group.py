@@ -48,6 +48,7 @@ def measure(at: Place) -> list[Result]:
         first = fleet.silence(size.deaths, seed=1)
         quiet = _seconds(decisions, first)
         fleet.speak()
+        decisions.wait_until_over(MOST_SECONDS)
         killed = max(group, key=lambda each: len(shares[each.port]))
         share = shares.pop(killed.port)
         lost = fleet.silence(size.deaths, seed=2, within=share, spared=first)
