@@ -114,8 +114,9 @@ def _kills_with_ami(place: Place, size: _Size) -> list[Result]:
         at = stack.enter_context(_at_work(place, size.many, **settings))
 
         def kill(server_ip: str) -> None:
-            managers[server_ip].close()
+            # the manager takes a moment to end, which must not put off the death
             at.cluster.kill(server_ip)
+            managers[server_ip].close()
 
         def bring_back(server_ip: str) -> None:
             at.cluster.bring_back(server_ip)

@@ -112,6 +112,10 @@ def histories_of(
             since_ms=since_ms,
             credible=alive or (earlier is not None and earlier.credible),
             contradicted=not alive and (long or (earlier is not None and same and earlier.contradicted)),
+            was_alive=not alive
+            and earlier is not None
+            and not earlier.absent
+            and (earlier.told is ProbeResult.ALIVE or (same and earlier.was_alive)),
         )
         histories[kind] = earlier if earlier is not None and earlier == history else history
     return histories
@@ -138,8 +142,12 @@ def probed_of(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> P
     words = ", ".join(f"{kind.upper()} {each.told}" for kind, each in sorted(voters.items()))
     if ProbeResult.ALIVE in told:
         return Probed(ProbeOutcome.ALIVE, 0, words)
-    since_ms = max(each.since_ms for each in voters.values())
-    confirms = any(not each.contradicted for each in voters.values())
+    confirming = [each for each in voters.values() if not each.contradicted]
+    # the first failure that may confirm a death, but not before the last of them was alive: one that is only asked in
+    # doubt, and fails too, must not put off what the other has shown
+    first_ms = min(each.since_ms for each in confirming or voters.values())
+    since_ms = max([first_ms, *(each.since_ms for each in voters.values() if each.was_alive)])
+    confirms = bool(confirming)
     if ProbeResult.UNREACHABLE in told:
         return Probed(ProbeOutcome.UNREACHABLE, since_ms, words, confirms)
     if ProbeResult.REFUSED in told:

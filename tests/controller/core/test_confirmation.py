@@ -244,3 +244,33 @@ def test_a_missing_row_and_a_failing_probe_is_no_death_of_one_that_works() -> No
     for _ in range(60):
         fleet.poll()
         assert fleet.state(ONE) != "down"
+
+
+def test_a_probe_that_is_asked_in_doubt_and_fails_too_puts_off_no_death() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE, sip=ALIVE)
+    for sim in fleet.sims.values():
+        sim.probes = {"ami": ALIVE}
+    fleet.run(5)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.run(2.5)
+    fleet[ONE].probes = {"ami": REFUSED, "sip": MUTE}
+    assert fleet.seconds_until(ONE, "down") <= 1
+
+
+def test_a_probe_that_was_alive_until_now_puts_a_death_off() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED, "sip": ALIVE}
+    fleet.run(6)
+    fleet[ONE].probes = {"ami": REFUSED, "sip": MUTE}
+    assert fleet.seconds_until(ONE, "down") >= 1
+
+
+def test_a_contradicted_failure_makes_a_new_one_no_older() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(60)
+    fleet[ONE].beats = False
+    fleet.run(6)
+    assert fleet.state(ONE) == "suspect"
+    fleet[ONE].probes = {"ami": REFUSED, "sip": MUTE}
+    assert 1 <= fleet.seconds_until(ONE, "down") <= 2
