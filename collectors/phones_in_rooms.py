@@ -17,6 +17,8 @@ from messages.records import ServerIp
 
 LOOK_SECONDS = 120.0
 """A phone that has not come by then is not looked for any more."""
+READ_SECONDS = 10.0
+"""How long after that an answer may still come in: it was asked for some polls before."""
 MOST = 500
 """Most rooms to look at in one poll, those of the newest sessions."""
 
@@ -45,7 +47,11 @@ class PhonesInRooms:
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
         self._missing: dict[int, _Session] = {}
-        """Those of them whose phone is not known to be in its room."""
+        """Those of them whose phone is not known to be in its room: where rows may not be read, all of them."""
+        self._young: dict[int, _Session] = {}
+        """Those of these that are looked at."""
+        self._absent: set[int] = set()
+        """And those whose phone was not in its room."""
         self._changed: set[int] = set()
         self.to_read: tuple[Room, ...] = ()
         """The rooms that the next poll with agents should look at."""
@@ -67,6 +73,7 @@ class PhonesInRooms:
         for number, session in self._sessions.items() if dialers else ():
             if session.room.server_ip in dialers:
                 session.since_ms = now_ms
+                self._young[number] = session
                 self._set(number, session, None)
 
     def watch(  # noqa: PLR0913 # the facts of a poll
@@ -91,8 +98,12 @@ class PhonesInRooms:
         """
         looked_at = frozenset(self.to_read if looked_at is None else looked_at)
         self._follow(now_ms, changes)
-        # one that was in its room is not looked for any more
-        for number, session in list(self._missing.items()):
+        # one that was in its room is not looked for any more, and of an old one nothing can be learned but by a list
+        asked = self._young.keys() | self._absent
+        if listed:
+            asked |= {number for number, each in self._missing.items() if each.room.server_ip in listed}
+        for number in asked:
+            session = self._missing[number]
             room = session.room
             if room.server_ip in listed:
                 self._set(number, session, room.conf_exten in listed[room.server_ip])
@@ -100,8 +111,9 @@ class PhonesInRooms:
                 self._set(number, session, None)
             elif room in looked_at:
                 self._set(number, session, room in found)
-        young_ms = now_ms - LOOK_SECONDS * 1000
-        awaited = {number: each.room for number, each in self._missing.items() if each.since_ms > young_ms}
+        read_ms, young_ms = now_ms - (LOOK_SECONDS + READ_SECONDS) * 1000, now_ms - LOOK_SECONDS * 1000
+        self._young = {number: each for number, each in self._young.items() if each.since_ms > read_ms}
+        awaited = {number: each.room for number, each in self._young.items() if each.since_ms > young_ms}
         self.to_read = tuple(awaited[number] for number in sorted(awaited, reverse=True)[:MOST])
         self.to_list = frozenset(room.server_ip for room in self.to_read) & frozenset(silent)
 
@@ -110,8 +122,7 @@ class PhonesInRooms:
         changes = list(changes)
         for before, now in changes:
             if before is not None and (now is None or now.live_agent_id != before.live_agent_id):
-                self._sessions.pop(before.live_agent_id, None)
-                self._missing.pop(before.live_agent_id, None)
+                self._forget(before.live_agent_id)
         for _, now in changes:
             if now is None:
                 continue
@@ -119,16 +130,27 @@ class PhonesInRooms:
             known = self._sessions.get(number)
             if known is not None and known.room == room:
                 continue
-            self._missing.pop(number, None)
-            self._sessions.pop(number, None)
+            self._forget(number)
             if not now.remote and not now.on_hook and now.conf_exten:
-                self._sessions[number] = self._missing[number] = _Session(room, now_ms)
+                session = _Session(room, now_ms)
+                self._sessions[number] = self._missing[number] = self._young[number] = session
+
+    def _forget(self, number: int) -> None:
+        self._sessions.pop(number, None)
+        self._missing.pop(number, None)
+        self._young.pop(number, None)
+        self._absent.discard(number)
 
     def _set(self, number: int, session: _Session, phone_in_room: bool | None) -> None:
         if phone_in_room:
             self._missing.pop(number, None)
+            self._young.pop(number, None)
         else:
             self._missing[number] = session
+        if phone_in_room is False:
+            self._absent.add(number)
+        else:
+            self._absent.discard(number)
         if session.phone_in_room is not phone_in_room:
             session.phone_in_room = phone_in_room
             self._changed.add(number)
