@@ -109,7 +109,7 @@ def _only_changes(port: int, plan: ClusterPlan) -> bool:
     time.sleep(1.0)
     after = _counters(port)
     # sessions, aliases and phones, all of which are published at first
-    everything = plan.agents * (2 + plan.phones_per_alias)
+    everything = plan.agents * (2 + (plan.phones_per_alias or plan.dialers))
     return before.published >= everything and after.published - before.published < max(10, plan.agents / 10)
 
 

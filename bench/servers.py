@@ -69,7 +69,7 @@ class Guard(NamedTuple):
     environment: Mapping[str, str] = MappingProxyType({})
     """Its token file and certificate."""
     tls: ssl.SSLContext | None = None
-    """What a client believes; None: there is no certificate."""
+    """The context of a client that believes it; None: there is no certificate."""
 
 
 OPEN = Guard()

@@ -394,7 +394,7 @@ def _id_of(state: ClusterState, server_ip: ServerIp) -> str:
 
 
 class _Offer(NamedTuple):
-    """What a dialer offers to logins; nothing while the ranking is stale."""
+    """An offer of a dialer to logins; none while the ranking is stale."""
 
     rank: int
     places: int

@@ -158,14 +158,21 @@ def _unknown(why: str) -> int:
     return show_unknown(why)
 
 
+def _import_all(group: App) -> None:
+    """Import the modules of all commands, so that help can say what each does."""
+    for name in group:
+        command = group[name]
+        if name not in {*group.help_flags, *group.version_flags}:
+            _import_all(command)
+
+
 def main() -> None:
     """Run the command; report a user's mistake with one line and an exit code."""
     if not in_a_terminal():
         # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if not sys.argv[1:] or sys.argv[1] in app.help_flags:
-        for name in app:  # what each command does is known once its module is imported
-            _ = app[name]
+    if not sys.argv[1:] or any(each in app.help_flags for each in sys.argv[1:]):
+        _import_all(app)
     try:
         sys.exit(_result(sys.argv[1:]))
     except HotdeskError as error:
