@@ -103,7 +103,7 @@ class FakeNonAgentApi:
         """The functions that were asked for."""
         self.preface = ""
         """What PHP prints before an answer."""
-        self._connect = connect
+        self._connection = connect()
         self._wrong_passwords: dict[str, int] = {}
         self._released = threading.Event()
         self._guard = threading.Lock()
@@ -126,6 +126,7 @@ class FakeNonAgentApi:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._connection.close()
 
     def wait_for_release(self) -> None:
         """Wait until this server ends."""
@@ -142,7 +143,7 @@ class FakeNonAgentApi:
             instead = self.before(form)
             if instead is not None:
                 return instead
-            with self._connect() as connection, connection.cursor() as cursor:
+            with self._connection.cursor() as cursor:
                 try:
                     return self._act(cursor, function, form)
                 except _AnswerError as answer:
@@ -348,6 +349,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    wbufsize = -1
+    # else an answer goes out in two parts, of which the second waits for the first to be acknowledged
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))

@@ -5,6 +5,7 @@ import os
 import secrets
 import string
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -71,7 +72,8 @@ Gone = Annotated[
 
 
 @Parameter(name="*")
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """Which desks, on which dialers."""
 
     desks: Annotated[Path | None, Parameter(help="File of desks (CSV); default: the aliases that there are.")] = None
