@@ -71,7 +71,7 @@ _PHONE_FIELDS = {
     "local_gmt": 1,
     "outbound_cid": 1,
 }
-"""What a new phone must have, in the order in which an answer repeats it, and the least length of each."""
+"""The fields that a new phone must have, in the order in which an answer repeats them, with their least length."""
 _CHANGES = {
     "phone_pass": ("pass", 2, 30, "YOU MUST USE A VALID PHONE PASSWORD"),
     "registration_password": ("conf_secret", 2, 30, "YOU MUST USE A VALID REGISTRATION PASSWORD"),
@@ -102,7 +102,7 @@ class FakeNonAgentApi:
         self.asked: list[str] = []
         """The functions that were asked for."""
         self.preface = ""
-        """What PHP prints before an answer."""
+        """PHP's warnings before an answer."""
         self._connection = connect()
         self._wrong_passwords: dict[str, int] = {}
         self._released = threading.Event()

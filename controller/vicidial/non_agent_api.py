@@ -33,19 +33,19 @@ NO_LOGIN = re.compile(
 WHY_NO_LOGIN = re.compile(r"\|(BAD|LOCK|IPBLOCK)\|?\s*$")
 NO_PERMISSION = re.compile(r"^(?:ERROR|NOTICE): \w+ USER DOES NOT HAVE PERMISSION")
 NOT_THERE = re.compile(r"^ERROR: \w+ PHONE (?:DOES NOT EXIST ON THIS SERVER|ALIAS DOES NOT EXIST)")
-"""What is to be changed or deleted does not exist."""
+"""An answer about something to be changed or deleted that does not exist."""
 FIELDS_MISSING = "YOU MUST USE ALL REQUIRED FIELDS"
 """Said only to a user who has the permission: it is looked at first."""
 
 NOT_LET_IN = (
-    "VICIdial lets this user not in{why}: the user or the password is wrong, the user is locked, or this machine's"
+    "VICIdial does not let this user in{why}: the user or the password is wrong, the user is locked, or this machine's"
     " address is not allowed"
 )
 LACKS = "the user needs level 8, agent API access, AST admin access, and for deletions AST delete phones"
 
 
 class Answered(NamedTuple):
-    """What VICIdial answered."""
+    """VICIdial's answer to one request."""
 
     reply: Reply
     said: str = ""

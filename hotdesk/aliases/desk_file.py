@@ -31,7 +31,7 @@ COLUMNS = {
 
 SECRET_COLUMNS = {"password", "secret"}
 ALIAS_BEGINS = "desk"
-"""What a desk's alias begins with, before the extension, if the file does not say."""
+"""The beginning of a desk's alias, before the extension, if the file does not name it."""
 
 _RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
     "extension": (

@@ -39,7 +39,7 @@ from messages.words import remedy, sentence
 LONGEST_LETTERS = 3
 """Letters at the end of a login that may stand for its dialer."""
 KEPT = re.compile(r"[-_0-9A-Za-z]+")
-"""What VICIdial's API leaves of an extension, a password and a secret; it takes out the rest without a word."""
+"""Signs that VICIdial's API leaves in an extension, a password and a secret; it takes out the rest without a word."""
 
 
 class _Values(NamedTuple):
@@ -108,7 +108,7 @@ def _in_order(server_ip: ServerIp) -> tuple[int, int, str]:
 
 
 class _Facts:
-    """What exists, by the names under which it is looked for."""
+    """The phones and aliases that exist, by the names under which they are looked for."""
 
     def __init__(self, existing: Existing, dialers: Sequence[ServerIp], desks: Sequence[Desk]) -> None:
         self.letters = letters_of(existing, dialers)
@@ -152,7 +152,7 @@ def _merged(listed: Sequence[str], new: Sequence[str], at: int) -> list[str]:
 
 
 class _Findings:
-    """What is found about one alias."""
+    """The findings about one alias."""
 
     def __init__(self, alias_id: str) -> None:
         self._where = f"alias {alias_id}"

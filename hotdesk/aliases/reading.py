@@ -1,4 +1,4 @@
-"""What a cluster has of dialers, phones and aliases, read from its database by the collectors' own statements."""
+"""The dialers, phones and aliases of a cluster, read from its database by the collectors' own statements."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

@@ -68,7 +68,7 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Existing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a VICIdial has."""
+    """The dialers, phones and aliases of a VICIdial."""
 
     dialers: tuple[Dialer, ...] = ()
     phones: tuple[Phone, ...] = ()
@@ -170,7 +170,7 @@ AnyStep = AddPhone | ChangePhone | DeletePhone | AddAlias | ChangeAlias | Delete
 
 
 class DeskPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done for one desk, in this order: phones before the alias that lists them."""
+    """The steps for one desk, in their order: phones before the alias that lists them."""
 
     alias_id: str
     extension: str
@@ -178,13 +178,13 @@ class DeskPlan(msgspec.Struct, frozen=True, kw_only=True):
     contradictions: tuple[ReadinessFinding, ...] = ()
     """Reasons for which nothing is done for this desk."""
     remarks: tuple[ReadinessFinding, ...] = ()
-    """What is wrong and is left as it is."""
+    """Faults that are left as they are."""
     new_password: bool = False
     new_secret: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done for all desks."""
+    """The steps for all desks."""
 
     desks: tuple[DeskPlan, ...] = ()
 

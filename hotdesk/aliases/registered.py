@@ -30,7 +30,7 @@ class Registration(StrEnum):
 
 
 class Listed(NamedTuple):
-    """What a dialer said of its phones."""
+    """A dialer's words about its phones."""
 
     phones: Mapping[str, bool] | None = None
     """By station, protocol and extension; None: it did not say."""

@@ -52,9 +52,9 @@ class SoftphoneDesk(NamedTuple):
     name: str
     extension: str
     password: str
-    """What the agent types at VICIdial's login page."""
+    """For the agent to type at VICIdial's login page."""
     secret: str
-    """What the softphone registers with."""
+    """For the softphone to register with."""
     accounts: tuple[Account, ...]
 
     def __repr__(self) -> str:

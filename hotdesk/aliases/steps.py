@@ -28,7 +28,7 @@ from messages.names import compared
 SECRET_FIELDS = frozenset({"phone_pass", "registration_password"})
 """Parameters that are never shown."""
 NOT_IN_A_NAME = re.compile(r"[^- ._0-9A-Za-z]")
-"""What VICIdial takes out of a phone's name."""
+"""Signs that VICIdial takes out of a phone's name."""
 NOT_IN_A_NUMBER = re.compile(r"[^0-9A-Za-z]")
 LONGEST_VOICEMAIL = 10
 
@@ -121,16 +121,17 @@ def line_of(step: AnyStep, existing: Existing) -> str:
         case AddAlias():
             return f"+ alias {step.alias_id}: {','.join(step.logins)}"
         case ChangeAlias():
-            before = next(
-                (each for each in existing.aliases if compared(each.alias_id) == compared(step.alias_id)), None
-            )
-            changes = (
-                [f"{','.join(before.logins) if before else '?'} -> {','.join(step.logins)}"] if step.logins else []
-            )
-            changes += [f"name {before.name if before else '?'} -> {step.name}"] if step.name else []
-            return f"~ alias {step.alias_id}: {'; '.join(changes)}"
+            return f"~ alias {step.alias_id}: {'; '.join(_changes_of_alias(step, existing))}"
         case DeleteAlias():
             return f"- alias {step.alias_id}"
+
+
+def _changes_of_alias(step: ChangeAlias, existing: Existing) -> list[str]:
+    """Return what is changed, with what was before, if that is known."""
+    before = next((each for each in existing.aliases if compared(each.alias_id) == compared(step.alias_id)), None)
+    logins, name = ("", "") if before is None else (f"{','.join(before.logins)} -> ", f"{before.name} -> ")
+    listed = [f"{logins}{','.join(step.logins)}"] if step.logins else []
+    return [*listed, f"name {name}{step.name}"] if step.name else listed
 
 
 def _changes(step: ChangePhone) -> list[str]:

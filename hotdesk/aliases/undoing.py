@@ -25,7 +25,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: int
     cluster: str
     back: tuple[AnyStep | None, ...]
-    """What takes each step back, in the order of the steps; None: nothing does."""
+    """The steps that take each step back, in the order of these; None: nothing does."""
 
 
 class _Mark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +34,7 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Undo(NamedTuple):
-    """What an undo file asks for."""
+    """The content of an undo file."""
 
     cluster: str
     steps: tuple[AnyStep, ...]

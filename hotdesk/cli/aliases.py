@@ -54,9 +54,9 @@ from messages.words import remedy, sentence
 
 DEFAULTS = Options()
 TYPED = "abcdefghjkmnpqrstuvwxyz23456789"
-"""What a new login password is made of: agents type it, so no sign looks like another."""
+"""The signs of a new login password: agents type it, so none looks like another."""
 KEPT = string.ascii_letters + string.digits
-"""What a new registration secret is made of: what VICIdial and every softphone leave as it is."""
+"""The signs of a new registration secret: VICIdial and every softphone leave them as they are."""
 READINESS = "run collectors/grants-readiness.sql"
 
 Write = Callable[[str], object]
@@ -88,7 +88,7 @@ ALL_THERE_IS = Choice()
 
 
 class _Wanted(NamedTuple):
-    """What a command is about."""
+    """The subject of a command."""
 
     cluster: str
     settings: ClusterSettings
@@ -137,8 +137,7 @@ def plan(  # noqa: PLR0913 # one for each flag
 
     The exit code is 1 if some desk contradicts itself and would be left out.
     """
-    wanted = _wanted(choice, cluster, options, clusters)
-    planned = _planned(wanted, gone)
+    wanted, planned = _planned(_wanted(choice, cluster, options, clusters), gone)
     if as_json:
         say_json(
             _PlanAnswer(
@@ -173,8 +172,7 @@ def apply(  # noqa: PLR0913 # the same
     api = NonAgentApi(_address(vicidial), user, read_secret(str(password_file), "VICIdial user's password"))
     if undo is not None:
         return _take_back(undo, api, cluster, yes=yes)
-    wanted = _wanted(choice, cluster, options, clusters)
-    planned = _planned(wanted, gone)
+    wanted, planned = _planned(_wanted(choice, cluster, options, clusters), gone)
     _show(planned, wanted)
     left_out = 1 if planned.contradictions else 0
     if not planned.steps:
@@ -319,10 +317,12 @@ def _dialer(existing: Existing, name: str) -> Dialer:
     return found
 
 
-def _planned(wanted: _Wanted, gone: Sequence[str]) -> Plan:
+def _planned(wanted: _Wanted, gone: Sequence[str]) -> tuple[_Wanted, Plan]:
+    """Return what is wanted on the dialers that stay, and the plan for it."""
     leaving = [_dialer(wanted.existing, each).server_ip for each in gone]
-    ips = [each.server_ip for each in wanted.dialers if each.server_ip not in leaving]
-    return planning.plan(wanted.existing, wanted.desks, ips, leaving)
+    left = wanted._replace(dialers=[each for each in wanted.dialers if each.server_ip not in leaving])
+    ips = [each.server_ip for each in left.dialers]
+    return left, planning.plan(left.existing, left.desks, ips, leaving)
 
 
 def _answer(desk: DeskPlan, existing: Existing) -> _DeskAnswer:
@@ -445,7 +445,7 @@ def _followed(progress: Iterable[Progress], what: str = "desk") -> Progress:
 
 
 def _refresh(api: NonAgentApi, last: Progress) -> None:
-    """Have all dialers write their configuration anew, as VICIdial does after each phone by itself, within a minute."""
+    """Make all dialers write their configuration anew, as they do by themselves within a minute."""
     if not last.done or last.stopped:
         return
     answered = api.ask("server_refresh", {"stage": "REFRESH"})

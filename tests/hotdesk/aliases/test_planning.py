@@ -89,6 +89,18 @@ def test_a_dialer_that_goes_away_is_unlisted_before_its_phones_are_deleted() -> 
     assert letters_of(left, [IPS[0], IPS[2], IPS[5]])[IPS[5]] == "b"
 
 
+def test_a_desk_that_moves_to_another_dialer_keeps_its_secrets() -> None:
+    before = carried_out(EMPTY, plan(EMPTY, [ONE], IPS[:1]))
+    planned = plan(before, [ONE], IPS[1:2], gone=IPS[:1])
+    (added,) = [step for step in planned.steps if isinstance(step, AddPhone)]
+    assert (added.password, added.secret) == ("password", "secret")
+    assert [line_of(step, before) for step in planned.steps] == [
+        f"+ phone 1001b: SIP/1001 on {IPS[1]}",
+        "~ alias desk1001: 1001a -> 1001b",
+        f"- phone 1001a: 1001 on {IPS[0]}",
+    ]
+
+
 def test_letters_are_those_in_use() -> None:
     there = Existing(dialers=SIX, phones=(phone("1001x", IPS[0]), phone("cc7b", IPS[1], "cc7"), phone("1001", IPS[2])))
     assert letters_of(there, IPS[:4]) == {IPS[0]: "x", IPS[1]: "b", IPS[2]: "a", IPS[3]: "c"}

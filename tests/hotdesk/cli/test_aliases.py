@@ -148,7 +148,7 @@ def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) ->
     office.api.before = breaks
     stopped = office.apply("--desks", desks)
     assert stopped.code == 1
-    assert "stopped after 9 changes: VICIdial lets this user not in (BAD)" in stopped.errors
+    assert "stopped after 9 changes: VICIdial does not let this user in (BAD)" in stopped.errors
     assert PASSWORD not in stopped.errors + stopped.output
     assert asked == 9
     office.api.before = lambda _form: None
@@ -247,7 +247,7 @@ def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: 
 
 
 FAULTS = {
-    "the account": ({"user": "nobody"}, (), "VICIdial lets this user not in"),
+    "the account": ({"user": "nobody"}, (), "VICIdial does not let this user in"),
     "a dialer that is none": (
         {},
         ("--dialers", "DIALER9"),
