@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from collectors.vicidial import rows
-from collectors.vicidial.database import DatabaseError, DatabaseSettings, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, VicidialDatabase
 from collectors.vicidial.rows import OddRows, Row
+from collectors.vicidial.settings import DatabaseSettings
 from hotdesk.aliases.records import Alias, Dialer, Existing, Phone
 from hotdesk.errors import DatabaseFailure
 from messages.names import compared

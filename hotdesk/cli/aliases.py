@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from cyclopts import App, Group, Parameter
+from cyclopts import Parameter
 
 from controller.api.secret_files import UnsafeFileError, read_private, refuse_readable_by_all
 from controller.core.readiness import ReadinessFinding
@@ -66,7 +66,9 @@ Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask: for
 Gone = Annotated[
     tuple[str, ...],
     Parameter(
-        consume_multiple=True, help="Dialers that go away: aliases list their phones no more, and these are deleted."
+        consume_multiple=True,
+        negative="",
+        help="Dialers that go away: aliases list their phones no more, and these are deleted.",
     ),
 ]
 
@@ -80,7 +82,9 @@ class Choice:
     from_dialer: Annotated[str, Parameter(help="A desk for each active phone of this dialer, by name or address.")] = ""
     dialers: Annotated[
         tuple[str, ...],
-        Parameter(consume_multiple=True, help="Dialers, by name or address; default: all that take agents."),
+        Parameter(
+            consume_multiple=True, negative="", help="Dialers, by name or address; default: all that take agents."
+        ),
     ] = ()
 
 
@@ -109,19 +113,6 @@ class _PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     dialers: Sequence[ServerIp]
     desks: Sequence[_DeskAnswer]
-
-
-def aliases_app(group: Group) -> App:
-    """Return the commands, for the group of `hotdesk --help` that they belong to."""
-    app = App(
-        name="aliases",
-        help="Plan, make and verify the phones and aliases of all desks.",
-        group=group,
-        group_commands=Group("Commands", sort_key=0),
-    )
-    for each in (plan, apply, phones, verify):
-        app.command(each)
-    return app
 
 
 def plan(  # noqa: PLR0913 # one for each flag
