@@ -26,12 +26,7 @@ from hotdesk.aliases.reading import existing_in
 from hotdesk.aliases.records import (
     NEW_PASSWORD,
     NEW_SECRET,
-    AddAlias,
-    AddPhone,
     AnyStep,
-    ChangeAlias,
-    ChangePhone,
-    DeletePhone,
     Desk,
     DeskPlan,
     Dialer,
@@ -42,6 +37,7 @@ from hotdesk.aliases.records import (
 from hotdesk.aliases.registered import Place, Registration, ask_dialers, places_of, station_of
 from hotdesk.aliases.ringing import ring
 from hotdesk.aliases.steps import SECRET_FIELDS, Credentials, filled, line_of, request_of
+from hotdesk.aliases.words import counted, sum_of, to_do
 from hotdesk.cli.client import AsJson, ClusterName
 from hotdesk.cli.log_reader import the_only
 from hotdesk.cli.terminal import Console, agrees, complain, row, say, say_json, table
@@ -217,7 +213,7 @@ def phones(  # noqa: PLR0913 # the same
             written += 1
     except OSError as error:
         raise HotdeskError(f"{to} cannot be written: {error.strerror}") from error
-    say(f"wrote {_counted(written, 'file')} for {wanted_format} to {to}: each has a secret, and only you can read it")
+    say(f"wrote {counted(written, 'file')} for {wanted_format} to {to}: each has a secret, and only you can read it")
     return left_out
 
 
@@ -333,59 +329,16 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
         for desk in concerned:
             found = [*desk.contradictions, *desk.remarks]
             why = "\n".join(f"{each.what}: {each.remedy}" for each in found)
-            row(rows, desk.alias_id, desk.extension, _to_do(desk, wanted.existing), why)
+            row(rows, desk.alias_id, desk.extension, to_do(desk, wanted.existing), why)
         Console().print(rows)
     for step in planned.steps:
         say(line_of(step, wanted.existing))
     left = sum(not desk.steps and not desk.contradictions for desk in planned.desks)
     refused = sum(bool(desk.contradictions) for desk in planned.desks)
     say(
-        f"{wanted.cluster}: {_counted(len(planned.desks), 'desk')} on {_counted(len(wanted.dialers), 'dialer')}:"
-        f" {_sum(planned.steps) or 'nothing to do'}; {left} as they should be, {refused} left out"
+        f"{wanted.cluster}: {counted(len(planned.desks), 'desk')} on {counted(len(wanted.dialers), 'dialer')}:"
+        f" {sum_of(planned.steps) or 'nothing to do'}; {left} as they should be, {refused} left out"
     )
-
-
-def _sum(steps: Sequence[AnyStep]) -> str:
-    made = [
-        _counted(sum(isinstance(step, AddPhone) for step in steps), "phone"),
-        _counted(sum(isinstance(step, AddAlias) for step in steps), "alias"),
-    ]
-    changed = sum(isinstance(step, ChangePhone | ChangeAlias) for step in steps)
-    deleted = sum(isinstance(step, DeletePhone) for step in steps)
-    more = [f"{changed} to change"] if changed else []
-    more += [f"{deleted} to delete"] if deleted else []
-    return ", ".join([f"{' and '.join(made)} to make", *more]) if steps else ""
-
-
-def _to_do(desk: DeskPlan, existing: Existing) -> str:
-    if desk.contradictions:
-        return "left out"
-    counts = {
-        "make": sum(isinstance(step, AddPhone) for step in desk.steps),
-        "change": sum(isinstance(step, ChangePhone) for step in desk.steps),
-        "delete": sum(isinstance(step, DeletePhone) for step in desk.steps),
-    }
-    words = [f"{verb} {_counted(number, 'phone')}" for verb, number in counts.items() if number]
-    for step in desk.steps:
-        if isinstance(step, AddAlias):
-            words.append("make the alias")
-        elif isinstance(step, ChangeAlias):
-            words += _of_alias(step, existing)
-    return ", ".join(words) or "nothing"
-
-
-def _of_alias(step: ChangeAlias, existing: Existing) -> list[str]:
-    before = next(each for each in existing.aliases if compared(each.alias_id) == compared(step.alias_id))
-    words = ["rename the alias"] if step.name else []
-    if step.logins:
-        longer = len(step.logins) - len(before.logins)
-        words.append("extend the alias" if longer > 0 else "shorten the alias" if longer < 0 else "mend the alias")
-    return words
-
-
-def _counted(number: int, what: str) -> str:
-    plural = f"{what}es" if what.endswith("s") else f"{what}s"
-    return f"{number} {what if number == 1 else plural}"
 
 
 def _address(url: str) -> str:
@@ -431,7 +384,7 @@ def _followed(progress: Iterable[Progress], what: str = "desk") -> Progress:
     """Show the progress of each batch, and return the last."""
     last = Progress(0, 0, 0)
     for last in progress:
-        say(f"{last.desks} of {_counted(last.of_desks, what)}: {_counted(last.done, 'change')} made")
+        say(f"{last.desks} of {counted(last.of_desks, what)}: {counted(last.done, 'change')} made")
     return last
 
 
@@ -450,7 +403,7 @@ def _ended(last: Progress, existing: Existing) -> int:
         complain(f"{each.alias_id or 'not done'}: {line_of(each.step, existing)}: {each.said}")
     if last.stopped:
         complain(
-            f"stopped after {_counted(last.done, 'change')}: {last.stopped}; when that is mended, run it again: it goes"
+            f"stopped after {counted(last.done, 'change')}: {last.stopped}; when that is mended, run it again: it goes"
             " on from what there is"
         )
     return 1 if last.refused or last.stopped else 0
@@ -469,12 +422,12 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
     for step in undo.steps:
         say(line_of(step, nothing))
     if undo.lost:
-        say(f"{_counted(undo.lost, 'change')} cannot be taken back: what was there before is not known")
+        say(f"{counted(undo.lost, 'change')} cannot be taken back: what was there before is not known")
     if not undo.steps:
         say("there is nothing to take back")
         return 0
     _refuse_useless(api)
-    if not (yes or agrees(f"take back {_counted(len(undo.steps), 'change')} in {undo.cluster}")):
+    if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster}")):
         raise HotdeskError("nothing was changed")
     each_alone = [DeskPlan(alias_id="", extension="", steps=(step,)) for step in undo.steps]
     last = _followed(carried_out(each_alone, partial(_asked, api), lambda _step, _reply: None), "step")
@@ -532,10 +485,10 @@ def _show_places(places: Sequence[Place], missing: Sequence[Place], wanted: _Wan
         Console().print(rows)
     registered = sum(each.registration is Registration.REGISTERED for each in places)
     away = len({each.alias_id for each in missing})
-    lacking = f"{_counted(away, 'desk')} {'is' if away == 1 else 'are'} not registered everywhere"
+    lacking = f"{counted(away, 'desk')} {'is' if away == 1 else 'are'} not registered everywhere"
     say(
-        f"{wanted.cluster}: {_counted(registered, 'registration')} of {_counted(len(wanted.desks), 'desk')} on"
-        f" {_counted(len(wanted.dialers), 'dialer')}; {lacking if missing else 'none is missing'}"
+        f"{wanted.cluster}: {counted(registered, 'registration')} of {counted(len(wanted.desks), 'desk')} on"
+        f" {counted(len(wanted.dialers), 'dialer')}; {lacking if missing else 'none is missing'}"
     )
 
 
@@ -555,7 +508,7 @@ def _ring(name: str, wanted: _Wanted, *, yes: bool) -> int:
     ]
     if not calls:
         raise SettingsError(f"{desk.alias_id} has no phone on these dialers")
-    if not yes and not agrees(f"call {desk.alias_id} from {_counted(len(calls), 'dialer')}, one after the other"):
+    if not yes and not agrees(f"call {desk.alias_id} from {counted(len(calls), 'dialer')}, one after the other"):
         raise HotdeskError("nothing was called")
     silent = 0
     for dialer, phone in calls:

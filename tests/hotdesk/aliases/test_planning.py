@@ -1,5 +1,8 @@
 """The plan for desks: what it makes is right at once, what is right it leaves alone, and it guesses nothing."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -184,6 +187,10 @@ CONTRADICTIONS = {
 }
 
 
+OTHER_KINDS = {"secrets_differ", "list_too_long", "few_phones"}
+"""Those that have a test of their own."""
+
+
 @pytest.mark.parametrize("kind", CONTRADICTIONS)
 def test_what_contradicts_is_named_and_left_alone(kind: str) -> None:
     existing, desk = CONTRADICTIONS[kind]
@@ -193,6 +200,12 @@ def test_what_contradicts_is_named_and_left_alone(kind: str) -> None:
     assert all(each.remedy and each.where == f"alias {desk.alias_id}" for each in planned.contradictions)
 
 
+def test_the_guide_names_each_kind_of_contradiction() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "aliases.md").read_text()
+    table = guide[guide.index("| kind | what |") : guide.index("## A dialer that joins or leaves")]
+    assert set(re.findall(r"`([a-z]+_[a-z_]+)`", table)) == {*CONTRADICTIONS, *OTHER_KINDS}
+
+
 def test_a_list_that_vicidial_would_cut_off_is_refused_before() -> None:
     forty = dialers(40)
     ips = [each.server_ip for each in forty]
@@ -200,6 +213,11 @@ def test_a_list_that_vicidial_would_cut_off_is_refused_before() -> None:
     assert why(planned) == ["list_too_long"]
     assert str(LONGEST_LIST) in planned.contradictions[0].what
     assert not plan(Existing(dialers=forty), [Desk(extension="1001", alias_id="desk1001")], ips[:36]).contradictions
+
+
+def test_a_list_without_any_phone_is_refused() -> None:
+    before = carried_out(EMPTY, plan(EMPTY, [ONE], IPS[:1]))
+    assert why(plan(before, [ONE], IPS[:1], gone=IPS[:1])) == ["few_phones"]
 
 
 def test_an_inactive_phone_is_said_and_left_as_it_is() -> None:
