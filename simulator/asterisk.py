@@ -52,6 +52,8 @@ _MODULES_FOR_PJSIP = (
 _MODULES_FOR_ROOMS = (
     *("res_sorcery_config", "res_pjproject", "res_rtp_asterisk", "res_timing_timerfd"),
     *("codec_ulaw", "bridge_softmix", "app_confbridge", "pbx_config"),
+    # a short tone in place of a room
+    *("app_playback", "codec_gsm", "format_gsm"),
 )
 _SETTINGS = {
     "asterisk.conf": f"""\

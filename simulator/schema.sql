@@ -21,6 +21,8 @@ CREATE TABLE servers (
   channels_total SMALLINT UNSIGNED NOT NULL DEFAULT 0,
   cpu_idle_percent SMALLINT UNSIGNED NOT NULL DEFAULT 0,
   disk_usage VARCHAR(255) DEFAULT '1',
+  generate_vicidial_conf ENUM('Y','N') DEFAULT 'Y',
+  rebuild_conf_files ENUM('Y','N') DEFAULT 'N',
   PRIMARY KEY (server_ip),
   UNIQUE KEY server_id (server_id)
 ) ENGINE=MyISAM;
@@ -60,9 +62,17 @@ CREATE TABLE vicidial_live_agents (
 
 CREATE TABLE phones (
   extension VARCHAR(100),
+  dialplan_number VARCHAR(20),
+  voicemail_id VARCHAR(10),
   server_ip VARCHAR(15),
-  login VARCHAR(20),
+  login VARCHAR(15),
   pass VARCHAR(100),
+  status VARCHAR(10),
+  fullname VARCHAR(50),
+  local_gmt VARCHAR(6) DEFAULT '-5.00',
+  outbound_cid VARCHAR(20),
+  phone_context VARCHAR(20) DEFAULT 'default',
+  user_group VARCHAR(20) DEFAULT '---ALL---',
   conf_secret VARCHAR(100) DEFAULT 'test',
   active ENUM('Y','N') DEFAULT 'Y',
   protocol ENUM('SIP','PJSIP','PJSIP_WIZ','Zap','IAX2','EXTERNAL') DEFAULT 'SIP',
@@ -107,7 +117,8 @@ CREATE TABLE vicidial_campaigns (
 CREATE TABLE system_settings (
   pllb_grouping_limit SMALLINT DEFAULT 100,
   agent_logout_link ENUM('0','1','2','3','4') DEFAULT '1',
-  vdc_agent_api_active ENUM('0','1') DEFAULT '1'
+  vdc_agent_api_active ENUM('0','1') DEFAULT '1',
+  reload_timestamp DATETIME
 ) ENGINE=MyISAM;
 
 CREATE TABLE vicidial_settings_containers (
@@ -130,6 +141,8 @@ CREATE TABLE vicidial_users (
   api_only_user ENUM('0','1') DEFAULT '0',
   vdc_agent_api_access ENUM('0','1') DEFAULT '0',
   api_allowed_functions VARCHAR(1000) DEFAULT ' ALL_FUNCTIONS ',
+  ast_admin_access ENUM('0','1') DEFAULT '0',
+  ast_delete_phones ENUM('0','1') DEFAULT '0',
   PRIMARY KEY (user_id),
   UNIQUE KEY user (user)
 ) ENGINE=MyISAM;

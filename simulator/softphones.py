@@ -59,11 +59,12 @@ class Softphone:
         dialers: that it registers with; they must be running when it starts.
         answers: whether it answers by itself; if not, it rings.
         most_calls: on one dialer; further ones are refused (486). For the phone a call outlives its dialer.
+        accounts: the text of its file of accounts, if somebody else wrote that; with one account for each dialer.
 
     Start it from a thread that lives as long as it is needed, as an `Asterisk`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # a phone's own choices, each once
         self,
         folder: Path,
         extension: str,
@@ -71,12 +72,14 @@ class Softphone:
         *,
         answers: bool = True,
         most_calls: int = MOST_CALLS,
+        accounts: str = "",
     ) -> None:
         self.extension = extension
         self._folder = folder
         self._dialers = dialers
         self._answers = answers
         self._most_calls = most_calls
+        self._written_accounts = accounts
         self._process: _Process | None = None
 
     def start(self) -> None:
@@ -130,6 +133,9 @@ class Softphone:
             modules=MODULES,
         )
         (self._folder / "config").write_text(config)
+        if self._written_accounts:
+            (self._folder / "accounts").write_text(self._written_accounts)
+            return
         accounts = [
             _ACCOUNT.format(
                 extension=self.extension,

@@ -247,7 +247,7 @@ class AmiConversation:
     def _ask_phones(self) -> bytes:
         action = self._phones.under_way
         self._phones_id = f"hotdesk-{next(self._numbers)}" if action else ""
-        return _action(action, ActionID=self._phones_id) if action else b""
+        return encoded(action, ActionID=self._phones_id) if action else b""
 
     def _read_list(self, message: Message) -> None:
         if message.get("event") == "CoreShowChannel":
@@ -273,7 +273,7 @@ class AmiConversation:
 
     def _log_in(self, challenge: Message) -> bytes:
         self.logging_in = True
-        return self._ask("Login", self._logged_in, **_login(challenge, self._user, self._secret))
+        return self._ask("Login", self._logged_in, **login_keys(challenge, self._user, self._secret))
 
     def _logged_in(self, _message: Message) -> bytes:
         self.logging_in, self._logged_in_once = False, True
@@ -303,15 +303,17 @@ class AmiConversation:
     def _ask(self, action: str, on_success: Callable[[Message], bytes], **keys: str) -> bytes:
         self._waits_for = f"hotdesk-{next(self._numbers)}"
         self._on_success = on_success
-        return _action(action, ActionID=self._waits_for, **keys)
+        return encoded(action, ActionID=self._waits_for, **keys)
 
 
-def _action(action: str, **keys: str) -> bytes:
+def encoded(action: str, **keys: str) -> bytes:
+    """Return an action as it is sent."""
     lines = (f"Action: {action}", *(f"{key}: {value}" for key, value in keys.items()))
     return "\r\n".join((*lines, "", "")).encode()
 
 
-def _login(challenge: Message, user: str, secret: str) -> Message:
+def login_keys(challenge: Message, user: str, secret: str) -> Message:
+    """Return the keys of a `Login` that answers a challenge."""
     # AMI has no other digest; it keeps the secret off the wire, and protects nothing that is stored.
     key = hashlib.md5((challenge.get("challenge", "") + secret).encode(), usedforsecurity=False)
     return {"AuthType": "MD5", "Username": user, "Key": key.hexdigest(), "Events": "off"}

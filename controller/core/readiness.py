@@ -226,7 +226,7 @@ def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
         yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql if it should")
     if state.observed.phones and not state.observed.aliases:
         yield _error(
-            "no_alias", "database", "there is no phone alias", "create one for each agent: docs/guide/hot-desking.md"
+            "no_alias", "database", "there is no phone alias", "create one for each agent: docs/guide/aliases.md"
         )
 
 

@@ -24,15 +24,13 @@ import httpx
 
 from controller.core.actions import Outcome
 from controller.core.actions.relogin import LOGOUT
-from controller.vicidial.exchange import BoundedTransport
+from controller.vicidial.exchange import Answer, BoundedTransport, post
 from controller.vicidial.names import Names
 from messages.codes import Reply
 from messages.hidden import Hidden
 from messages.records import AgentPause, Arrival, Relogin
 
 TIMEOUT_SECONDS = 2.0
-MOST_BYTES = 64 * 1024
-"""An answer is one line; a longer one does not come from the agent API."""
 MOST_SHOWN = 200
 SAFE_USER = re.compile(r"[0-9A-Za-z]+")
 """VICIdial removes other characters from a user's name, which may then be another user's."""
@@ -80,11 +78,6 @@ class Heard(Enum):
     STRANGE = auto()
     """Something else. It may have been done all the same."""
     NOTHING = auto()
-
-
-class _Answer(NamedTuple):
-    status: int
-    text: str
 
 
 class _Got(NamedTuple):
@@ -264,24 +257,13 @@ class AgentApi:
         late = int(function is Function.LOGOUT)
         return _Got(Heard.NOTHING, Outcome(Reply.UNCLEAR, self._clean(said), late=late, look=True))
 
-    def _post(self, url: str, form: dict[str, str]) -> _Answer:
-        """Send a request and return its answer, within the time limit.
-
-        Raises:
-            httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
-            httpx.HTTPError: it was sent, and may have arrived.
-            httpx.InvalidURL: no server can have this address.
-        """
-        body = b""
-        with self._client.stream("POST", url, data=form) as response:
-            for part in response.iter_raw():
-                body += part
-                if len(body) > MOST_BYTES:
-                    break
+    def _post(self, url: str, form: dict[str, str]) -> Answer:
+        """Send a request and return its answer, as `post` does; an address that answers works."""
+        answer = post(self._client, url, form)
         self._answered_at[url] = self._clock()
-        return _Answer(response.status_code, body[:MOST_BYTES].decode(errors="replace"))
+        return answer
 
-    def _read(self, url: str, answer: _Answer) -> _Got:
+    def _read(self, url: str, answer: Answer) -> _Got:
         """Return the outcome that the text of an answer means."""
         if answer.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             said = f"{url} answers {answer.status}: this user lacks the permission"

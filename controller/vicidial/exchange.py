@@ -7,13 +7,40 @@ gets what is left of the whole.
 import socket
 import ssl
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import httpcore
 import httpx
 
 from controller.vicidial.names import Names, connect
+
+MOST_BYTES = 64 * 1024
+"""An answer of VICIdial's APIs is one line; a longer one does not come from them."""
+
+
+class Answer(NamedTuple):
+    """An answer, up to `MOST_BYTES` of it."""
+
+    status: int
+    text: str
+
+
+def post(client: httpx.Client, url: str, form: Mapping[str, str]) -> Answer:
+    """Send a form and return its answer, within the time limit of the client's transport.
+
+    Raises:
+        httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
+        httpx.HTTPError: it was sent, and may have arrived.
+        httpx.InvalidURL: no server can have this address.
+    """
+    body = b""
+    with client.stream("POST", url, data=form) as response:
+        for part in response.iter_raw():
+            body += part
+            if len(body) > MOST_BYTES:
+                break
+    return Answer(response.status_code, body[:MOST_BYTES].decode(errors="replace"))
 
 
 class BoundedTransport(httpx.HTTPTransport):

@@ -81,6 +81,11 @@ for group, modules in COMMANDS.items():
 for name, about, commands in (
     ("topics", "Create and check Kafka's topics.", {"create": "create", "check": "check", "acls": "acls"}),
     ("notify", "Try the notifications out.", {"test": "try_out"}),
+    (
+        "aliases",
+        "Plan, make and verify the phones and aliases of all desks.",
+        {"plan": "plan", "apply": "apply", "phones": "phones", "verify": "verify"},
+    ),
 ):
     several = App(name=name, help=about, group=SET_UP, group_commands=Group("Commands", sort_key=0))
     for command, function in commands.items():

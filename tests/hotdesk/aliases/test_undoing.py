@@ -1,0 +1,94 @@
+"""The undo file: what was done or may have been is taken back, the last first, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hotdesk.aliases import undoing
+from hotdesk.aliases.planning import plan
+from hotdesk.aliases.records import AddAlias, AddPhone, Alias, ChangeAlias, DeleteAlias, DeletePhone, Desk, Existing
+from hotdesk.aliases.steps import Credentials, filled
+from messages.codes import Reply
+from tests.support.desks import after, dialers, phone
+
+THREE = dialers(3)
+IPS = [each.server_ip for each in THREE]
+BEFORE = Existing(
+    dialers=THREE,
+    phones=(phone("1001a", IPS[0]), phone("1001b", IPS[1]), phone("1002a", IPS[0], "1002")),
+    aliases=(Alias(alias_id="desk1001", name="Anna", logins=("1001a", "1001b")),),
+)
+DESKS = [
+    Desk(extension="1001", alias_id="desk1001", name="Berta", password="new"),
+    Desk(extension="1002", alias_id="desk1002"),
+]
+
+
+def changes() -> list[object]:
+    planned = plan(BEFORE, DESKS, IPS)
+    return list(filled(planned, {"desk1002": Credentials("p", "s")}).steps)
+
+
+def journal(replies: list[Reply]) -> str:
+    steps = changes()
+    lines = [undoing.head("west", steps, BEFORE)]  # type: ignore[arg-type] # they are steps
+    for number, reply in enumerate(replies):
+        lines += [undoing.mark(number, Reply.UNCLEAR), undoing.mark(number, reply)]
+    return "".join(lines)
+
+
+def test_all_that_was_done_is_taken_back() -> None:
+    steps = changes()
+    made = after(BEFORE, steps)  # type: ignore[arg-type]
+    assert made != BEFORE
+    undo = undoing.read(journal([Reply.DONE] * len(steps)))
+    back = after(made, undo.steps)
+    assert (undo.cluster, undo.lost) == ("west", 0)
+    assert set(back.phones) == set(BEFORE.phones)
+    assert back.aliases == BEFORE.aliases
+
+
+def test_what_was_refused_is_not_taken_back_and_what_was_never_answered_is() -> None:
+    assert undoing.read(journal([])).steps == ()
+    assert undoing.read(journal([Reply.REFUSED])).steps == ()
+    cut = journal([Reply.DONE, Reply.REFUSED]) + undoing.mark(2, Reply.UNCLEAR)
+    assert len(undoing.read(cut).steps) == 2
+
+
+def test_a_deleted_phone_is_made_again_if_its_secret_is_known() -> None:
+    planned = plan(BEFORE, DESKS[:1], IPS, gone=[IPS[1]])
+    (deleted,) = [step for step in planned.steps if isinstance(step, DeletePhone)]
+    marks = "".join(undoing.mark(number, Reply.DONE) for number in range(len(planned.steps)))
+    undo = undoing.read(undoing.head("west", planned.steps, BEFORE) + marks)
+    first = undo.steps[0]
+    assert isinstance(first, AddPhone)
+    assert (first.login, first.server_ip, first.secret) == (deleted.login, deleted.server_ip, "sc")
+    unread = Existing(dialers=THREE, phones=tuple(phone("1001b", IPS[1], secret=None) for _ in "x"))
+    lost = undoing.read(undoing.head("west", [deleted], unread) + undoing.mark(0, Reply.DONE))
+    assert lost == ("west", (), 1)
+
+
+@given(st.integers(min_value=0, max_value=2000), st.lists(st.sampled_from(list(Reply)), max_size=4))
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(length: int, replies: list[Reply]) -> None:
+    whole = journal(replies)
+    try:
+        undo = undoing.read(whole[:length])
+    except undoing.UndoFileError:
+        assert length < whole.index("\n")
+    else:
+        assert len(undo.steps) <= len(replies)
+
+
+def test_what_is_none_is_refused() -> None:
+    for text in ("", "{}", "extension\n1001\n", '{"version":2,"cluster":"west","back":[]}\n'):
+        with pytest.raises(undoing.UndoFileError):
+            undoing.read(text)
+
+
+def test_an_alias_that_was_made_is_deleted_before_its_phones() -> None:
+    steps = plan(Existing(dialers=THREE), DESKS[1:], IPS).steps
+    assert isinstance(steps[-1], AddAlias)
+    marks = "".join(undoing.mark(number, Reply.DONE) for number in range(len(steps)))
+    undo = undoing.read(undoing.head("west", steps, Existing(dialers=THREE)) + marks)
+    assert isinstance(undo.steps[0], DeleteAlias)
+    assert not any(isinstance(step, ChangeAlias) for step in undo.steps)

@@ -1,0 +1,317 @@
+"""`hotdesk aliases`, with a stand-in of VICIdial's API on a MariaDB: from a file of desks to phones and aliases."""
+
+import csv
+import json
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from simulator.database import Database
+from simulator.non_agent_api import FakeNonAgentApi, Form
+from simulator.plan import ClusterPlan
+from tests.support.commands import SETTINGS, Command, Outcome, one_line
+from tests.support.processes import Site, grants, site
+
+SIX = ClusterPlan(dialers=6, agents=0, remote_agents=0)
+READINESS = Path(__file__).parents[3] / "collectors" / "grants-readiness.sql"
+ADMIN, PASSWORD = "6666", "adminpassword"
+DESKS = 100
+
+
+@pytest.fixture(scope="module")
+def bare(database: Database) -> Iterator[Site]:
+    """Yield a cluster of six dialers without a phone, and a user who may make them."""
+    with site(database, SIX) as made:
+        made.run(
+            *grants(made, READINESS),
+            "INSERT INTO vicidial_users (user, pass, user_level, vdc_agent_api_access, ast_admin_access,"
+            f" ast_delete_phones) VALUES ('{ADMIN}', '{PASSWORD}', 8, '1', '1', '1')",
+        )
+        yield made
+
+
+@pytest.fixture
+def fake(bare: Site) -> Iterator[FakeNonAgentApi]:
+    """Yield the API of its web server; nothing that it made is left to the next test."""
+    with FakeNonAgentApi(bare.connect) as made:
+        yield made
+    bare.run("DELETE FROM phones", "DELETE FROM phones_alias", *grants(bare, READINESS))
+
+
+class Office:
+    """Runs `hotdesk aliases` for that cluster."""
+
+    def __init__(self, command: Command, site: Site, api: FakeNonAgentApi, folder: Path) -> None:
+        self._command = command
+        self.site = site
+        self.api = api
+        self.folder = folder
+        password = folder / "password"
+        password.write_text(f"{PASSWORD}\n")
+        password.chmod(0o600)
+        self._account = {"--vicidial": api.url, "--user": ADMIN, "--password-file": str(password)}
+
+    def desks(self, *lines: str, header: str = "extension,name") -> str:
+        file = self.folder / "desks.csv"
+        file.write_text("\n".join((header, *lines, "")))
+        file.chmod(0o600)
+        return str(file)
+
+    def aliases(self, *arguments: str) -> Outcome:
+        return self._command("aliases", *arguments, **self.site.environment)
+
+    def apply(self, *arguments: str, yes: bool = True, account: Mapping[str, str] = MappingProxyType({})) -> Outcome:
+        flags = self._account | {f"--{name}": value for name, value in account.items()}
+        given = [each for flag in flags.items() for each in flag]
+        return self.aliases("apply", *given, *arguments, *(["--yes"] if yes else []))
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        with self.site.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    @property
+    def undo_file(self) -> Path:
+        (found,) = self.folder.glob("*.undo")
+        return found
+
+
+@pytest.fixture
+def office(command: Command, bare: Site, fake: FakeNonAgentApi, tmp_path: Path) -> Office:
+    """Return the office."""
+    return Office(command, bare, fake, tmp_path)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office) -> None:
+    desks = office.desks(*(f"{number},Seat {number}" for number in range(1001, 1001 + DESKS)))
+    shown = office.aliases("plan", "--desks", desks)
+    assert shown.code == 0
+    assert "100 desks on 6 dialers: 600 phones and 100 aliases to make; 0 as they should be, 0 left out" in shown.output
+    assert "+ alias desk1002: 1002b,1002c,1002d,1002e,1002f,1002a" in shown.output
+    assert office.rows("SELECT * FROM phones") == []
+
+    made = office.apply("--desks", desks)
+    assert made.code == 0, made.errors
+    assert "75 of 100 desks: 525 changes made" in made.output
+    assert office.rows("SELECT COUNT(*), COUNT(DISTINCT login), COUNT(DISTINCT conf_secret) FROM phones") == [
+        (600, 600, 100)
+    ]
+    assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(100,)]
+    assert office.rows("SELECT DISTINCT protocol, active, LENGTH(conf_secret), LENGTH(pass) FROM phones") == [
+        ("SIP", "Y", 20, 10)
+    ]
+    assert office.api.asked[-1] == "server_refresh"
+    secrets = {str(each[0]) for each in office.rows("SELECT conf_secret FROM phones UNION SELECT pass FROM phones")}
+    for text in (shown.output, made.output, made.errors):
+        assert not any(secret in text for secret in secrets)
+    assert mode(office.undo_file) == 0o600
+
+    again = office.apply("--desks", desks)
+    assert (again.code, "nothing to do; 100 as they should be" in again.output) == (0, True)
+
+    for wanted in ("baresip", "linphone", "microsip", "zoiper", "csv"):
+        folder = office.folder / wanted
+        written = office.aliases("phones", "--format", wanted, "--to", str(folder))
+        assert (written.code, f"wrote 100 files for {wanted}" in written.output) == (0, True), written.errors
+        files = sorted(folder.iterdir())
+        assert len(files) == DESKS
+        assert {mode(each) for each in files} == {0o600}
+        assert mode(folder) == 0o700
+    rows = list(csv.DictReader(StringIO((office.folder / "csv" / "desk1001.csv").read_text())))
+    (secret,) = {each["secret"] for each in rows}
+    assert office.rows(f"SELECT COUNT(*) FROM phones WHERE conf_secret = '{secret}' AND extension = '1001'") == [(6,)]
+
+    back = office.apply("--undo", str(office.undo_file))
+    assert back.code == 0, back.errors
+    assert office.rows("SELECT * FROM phones UNION ALL SELECT * FROM phones") == []
+    assert office.rows("SELECT * FROM phones_alias") == []
+
+
+def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) -> None:
+    desks = office.desks("1001,", "1002,", "1003,")
+    asked = 0
+
+    def breaks(form: Form) -> str | None:
+        nonlocal asked
+        asked += form["function"] == "add_phone" and bool(form.get("extension"))
+        return "ERROR: Login incorrect, please try again: |6666|adminpassword|BAD|" if asked > 8 else None
+
+    office.api.before = breaks
+    stopped = office.apply("--desks", desks)
+    assert stopped.code == 1
+    assert "stopped after 9 changes: VICIdial does not let this user in (BAD)" in stopped.errors
+    assert PASSWORD not in stopped.errors + stopped.output
+    assert asked == 9
+    office.api.before = lambda _form: None
+    first_secret = office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'")
+    assert len(first_secret) == 1
+    office.undo_file.rename(office.folder / "kept")
+
+    went_on = office.apply("--desks", desks)
+    assert went_on.code == 0, went_on.errors
+    assert office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'") == first_secret
+    assert office.rows("SELECT COUNT(*) FROM phones") == [(18,)]
+    assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(3,)]
+
+
+def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office) -> None:
+    desks = office.desks("1001,", "1002,")
+    first = [each.server_ip for each in SIX.dialer_plans[:3]]
+    assert office.apply("--desks", desks, "--dialers", *first).code == 0
+    office.undo_file.unlink()
+    joined = office.apply("--dialers", *first, "DIALER4")
+    assert joined.code == 0, joined.errors
+    assert office.rows("SELECT alias_id, logins_list FROM phones_alias ORDER BY alias_id") == [
+        ("desk1001", "1001d,1001a,1001b,1001c"),
+        ("desk1002", "1002b,1002d,1002c,1002a"),
+    ]
+    assert office.rows("SELECT COUNT(DISTINCT conf_secret) FROM phones") == [(2,)]
+    office.undo_file.unlink()
+    before = office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login")
+    left = office.apply("--dialers", *first, "--gone", "DIALER2")
+    assert left.code == 0, left.errors
+    assert office.rows("SELECT logins_list FROM phones_alias ORDER BY alias_id") == [
+        ("1001d,1001a,1001c",),
+        ("1002d,1002c,1002a",),
+    ]
+    assert office.rows("SELECT COUNT(*) FROM phones WHERE login LIKE '%b'") == [(0,)]
+    assert office.apply("--undo", str(office.undo_file)).code == 0
+    assert office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login") == before
+
+
+def test_from_a_dialer_that_has_all_phones(office: Office) -> None:
+    ip = SIX.dialer_plans[0].server_ip
+    office.site.run(
+        "INSERT INTO phones (extension, server_ip, login, pass, conf_secret) VALUES"
+        f" ('2001', '{ip}', '2001', 'typed', 'registered'), ('2002', '{ip}', '2002', 'typed2', 'registered2')"
+    )
+    assert office.apply("--from-dialer", "DIALER1", "--dialers", "DIALER1", "DIALER2").code == 0
+    assert office.rows("SELECT login, pass, conf_secret FROM phones WHERE login LIKE '2001%' ORDER BY login") == [
+        ("2001", "typed", "registered"),
+        ("2001b", "typed", "registered"),
+    ]
+    assert office.rows("SELECT alias_id, logins_list FROM phones_alias ORDER BY alias_id") == [
+        ("desk2001", "2001,2001b"),
+        ("desk2002", "2002b,2002"),
+    ]
+
+
+def test_what_contradicts_is_said_and_left_alone(office: Office) -> None:
+    one, two = (each.server_ip for each in SIX.dialer_plans[:2])
+    office.site.run(
+        "INSERT INTO phones (extension, server_ip, login, pass, conf_secret) VALUES"
+        f" ('2001', '{one}', '2001a', 'one', 's'), ('2001', '{two}', '2001b', 'two', 's')"
+    )
+    desks = office.desks("2001,", "2002,")
+    planned = office.aliases("plan", "--desks", desks)
+    assert planned.code == 1
+    assert re.search("desk2001 .* 2001 .* left out", planned.output)
+    assert "1 left out" in planned.output
+    found = json.loads(office.aliases("plan", "--desks", desks, "--json").output)
+    assert [each["kind"] for desk in found["desks"] for each in desk["contradictions"]] == ["passwords_differ"]
+    assert [len(desk["steps"]) for desk in found["desks"]] == [0, 7]
+    applied = office.apply("--desks", desks)
+    assert applied.code == 1
+    assert office.rows("SELECT alias_id FROM phones_alias") == [("desk2002",)]
+
+
+def test_a_refused_phone_is_named_and_its_desk_left_there(office: Office) -> None:
+    def refuses(form: Form) -> str | None:
+        taken = form["function"] == "add_phone" and form.get("phone_login") == "1001c"
+        return f"ERROR: add_phone PHONE LOGIN ALREADY EXISTS: |6666|1001c|{form['phone_pass']}" if taken else None
+
+    office.api.before = refuses
+    applied = office.apply("--desks", office.desks("1001,", "1002,"))
+    assert applied.code == 1
+    (line,) = applied.errors.splitlines()
+    assert line.startswith("desk1001: + phone 1001c: SIP/1001 on 127.20.0.13: ERROR: add_phone PHONE LOGIN ALREADY")
+    assert line.endswith("1001c|***")
+    assert office.rows("SELECT alias_id FROM phones_alias") == [("desk1002",)]
+
+
+def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda _question: "")
+    refused = office.apply("--desks", office.desks("1001,"), yes=False)
+    assert "nothing was changed" in one_line(refused, 1)
+    assert office.rows("SELECT * FROM phones") == []
+    assert list(office.folder.glob("*.undo")) == []
+
+
+FAULTS = {
+    "the account": ({"user": "nobody"}, (), "VICIdial does not let this user in"),
+    "a dialer that is none": (
+        {},
+        ("--dialers", "DIALER9"),
+        "there is no dialer 'DIALER9'; there are DIALER1 (127.20.0.11)",
+    ),
+    "both kinds of desks": ({}, ("--from-dialer", "DIALER1"), "use one of them"),
+    "an address that is none": ({"vicidial": "web1"}, (), "'web1' is no address"),
+    "an address with a password": ({"vicidial": "http://a:b@web1/x"}, (), "set --user and --password-file"),
+    "an undo file that is none": ({}, ("--undo", "desks.csv"), "is no undo file"),
+    "a cluster that is none": ({}, ("--cluster", "east"), "there is no cluster 'east'"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_line(office: Office, fault: str) -> None:
+    account, more, words = FAULTS[fault]
+    failed = office.apply("--desks", office.desks("1001,"), *more, account=account)
+    assert failed.code in {1, SETTINGS}
+    assert words in failed.errors
+    assert len(failed.errors.splitlines()) == 1
+    assert PASSWORD not in failed.errors
+    assert office.rows("SELECT * FROM phones") == []
+
+
+def test_a_fault_in_the_file_is_named_with_its_line(office: Office) -> None:
+    failed = office.aliases("plan", "--desks", office.desks("1001,", "10 02,"))
+    assert "desks.csv:3: extension '10 02' is not 2 to 14 letters, digits, - and _" in one_line(failed, SETTINGS)
+
+
+def test_a_file_with_secrets_that_all_may_read_is_refused(office: Office) -> None:
+    desks = office.desks("1001,geheim", header="extension,secret")
+    Path(desks).chmod(0o644)
+    line = one_line(office.aliases("plan", "--desks", desks), SETTINGS)
+    assert "chmod o-r" in line
+    assert "geheim" not in line
+
+
+def test_without_the_right_to_read_secrets_only_what_a_file_says_can_be_made(office: Office) -> None:
+    office.site.run(f"REVOKE SELECT (pass, conf_secret) ON {office.site.name}.phones FROM '{office.site.user}'@'%'")
+    desks = office.desks("1001,typed1,secret1", header="extension,password,secret")
+    assert office.apply("--desks", desks, "--dialers", "DIALER1").code == 0
+    kinds = json.loads(office.aliases("plan", "--json").output)["desks"][0]["contradictions"]
+    assert [each["kind"] for each in kinds] == ["secrets_unread"]
+    assert "grants-readiness.sql" in kinds[0]["remedy"]
+    office.undo_file.unlink()
+    assert office.apply("--desks", desks).code == 0
+    assert office.rows("SELECT DISTINCT pass, conf_secret FROM phones") == [("typed1", "secret1")]
+    left_out = office.aliases("phones", "--format", "csv", "--to", str(office.folder / "to"))
+    assert (left_out.code, "its secret cannot be read" in left_out.errors) == (1, True)
+
+
+def test_who_is_registered_nowhere_is_named(office: Office) -> None:
+    assert office.apply("--desks", office.desks("1001,"), "--dialers", "DIALER1", "DIALER2").code == 0
+    one, two = (each.server_ip for each in SIX.dialer_plans[:2])
+    office.site.run(
+        f"UPDATE phones SET peer_status = 'REGISTERED' WHERE server_ip = '{one}'",
+        f"UPDATE phones SET peer_status = 'UNREGISTERED' WHERE server_ip = '{two}'",
+    )
+    places = json.loads(office.aliases("verify", "--dialers", "DIALER1", "DIALER2", "DIALER3", "--json").output)
+    assert [each["registration"] for each in places] == ["registered", "not registered", "no phone"]
+    verified = office.aliases("verify", "--dialers", "DIALER1", "DIALER2")
+    assert verified.code == 1
+    assert re.search(r"desk1001.*DIALER2 \(127.20.0.12\).*not registered", verified.output)
+    assert "1 registration of 1 desk on 2 dialers; 1 desk is not registered everywhere" in verified.output
+    assert office.aliases("verify", "--dialers", "DIALER1").code == 0
+    no_account = office.aliases("verify", "--ring", "1001", "--yes", "--dialers", "DIALER1")
+    assert "set ami_user and ami_secret_file" in one_line(no_account, SETTINGS)
