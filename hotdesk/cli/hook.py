@@ -34,7 +34,9 @@ def install(  # noqa: PLR0913 # each a choice of the operator's
         tuple[str, ...], Parameter(negative="", help="hotdesk's address, http://ADDRESS:8470; several: tried in order.")
     ] = (),
     cluster: Annotated[str, Parameter(help="The cluster's name in hotdesk.")] = "",
-    token_file: Annotated[str, Parameter(help="A file with a token of scope pick; -: standard input.")] = "",
+    token_file: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="A file with a token of scope pick; -: standard input.")
+    ] = "",
     folder: Folder = None,
     settings: Settings = None,
     user: User = "",

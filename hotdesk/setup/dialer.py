@@ -100,7 +100,7 @@ def _of_manager(dialer: Dialer) -> Iterator[Finding]:
     if general.get("enabled", ["no"])[-1].lower() not in {"yes", "true", "1", "on", "y", "t"}:
         yield wrong(HotdeskError("AMI is switched off"), "ami", f"enabled = yes in [general] of {MANAGER}; {RELOAD}")
     bound = general.get("bindaddr", ["0.0.0.0"])[-1]  # noqa: S104 # Asterisk's own default, compared
-    if bound.startswith("127.") or bound == "::1":
+    if bound != dialer.vicidial.server_ip and (bound.startswith("127.") or bound == "::1"):
         error = HotdeskError(f"AMI listens for this machine alone: bindaddr = {bound}")
         yield wrong(error, "ami", "bindaddr = 0.0.0.0, and a firewall that lets only hotdesk's machine in")
 

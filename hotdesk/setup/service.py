@@ -124,7 +124,8 @@ def paths(answers: Answers) -> list[str]:
     """Return every path that setup may have something to do with."""
     mine = [answers.folder, answers.secrets, answers.password_file, answers.ami_file, answers.settings]
     mine += [f"{answers.secrets}/tokens", f"{answers.secrets}/grants.sql"]
-    return [*mine, UNIT, DROP_IN, DROP_IN.rpartition("/")[0], PROFILE] if answers.serves else mine
+    folders = [LOG.rpartition("/")[0], DROP_IN.rpartition("/")[0]]
+    return [*mine, *folders, UNIT, DROP_IN, PROFILE] if answers.serves else mine
 
 
 def steps(known: Known) -> list[Step]:
@@ -132,6 +133,9 @@ def steps(known: Known) -> list[Step]:
     made = [*_user(known), *_files(known)]
     if known.answers.serves and known.machine.systemd:
         made += _unit(known)
+    elif known.answers.serves:
+        folder = Folder(LOG.rpartition("/")[0], 0o700, known.machine.owner)
+        made.append(step_of(folder, f"make {folder.path}, for the log", known.seen, known.notes))
     made += _grants(known)
     if known.answers.serves:
         openings = (opening(known.machine.firewall, known.answers.api_port, each) for each in known.answers.let_in)

@@ -9,7 +9,6 @@ import pytest
 
 from simulator.database import Database
 from tests.hook.office import PLAN
-from tests.support.builders import secret_file
 from tests.support.processes import CLUSTER, COMMAND, clean_environment, site, until
 from tests.support.web import FakeApi, Web, web_server
 
@@ -28,23 +27,28 @@ def web(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (root / "options.php").chmod(0o640)
 
     with site(database, PLAN) as made, web_server(folder, made, 2, [f"sys_temp_dir={folder}"], install=own) as web:
-        secret_file(folder / "pick.token", f"{TOKEN}\n")
         yield web
 
 
-def hook(web: Web, *words: str) -> subprocess.CompletedProcess[str]:
+def hook(web: Web, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run `hotdesk hook` for this site."""
     folder = web.folder
     given = [COMMAND, "hook", *words, "--folder", str(folder / "agc"), "--settings", str(folder)]
     return subprocess.run(  # noqa: S603 (our own command)
-        given, cwd=folder, env=clean_environment({"COLUMNS": "300"}), capture_output=True, text=True, check=False
+        given,
+        cwd=folder,
+        env=clean_environment({"COLUMNS": "300"}),
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def install(web: Web, api: FakeApi, *more: str) -> subprocess.CompletedProcess[str]:
-    """Put it in."""
-    said = ("--url", api.url, "--cluster", CLUSTER, "--token-file", str(web.folder / "pick.token"))
-    return hook(web, "install", *said, "--at", web.url, *more)
+    """Put it in; the token comes as the words of `hotdesk setup` have it."""
+    said = ("--url", api.url, "--cluster", CLUSTER, "--token-file", "-")
+    return hook(web, "install", *said, "--at", web.url, *more, typed=f"{TOKEN}\n")
 
 
 def well(web: Web) -> bool:

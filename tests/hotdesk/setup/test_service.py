@@ -309,3 +309,10 @@ def test_what_tools_say_is_read() -> None:
     )
     assert input_chain(ruleset) == "inet filter incoming"
     assert input_chain("table bridge x {\n\tchain y {\n\t\ttype filter hook input priority 0;\n\t}\n}\n") == ""
+
+
+def test_without_a_systemd_the_log_has_a_folder_and_a_person_starts_it() -> None:
+    bare = KNOWN._replace(machine=MACHINE._replace(systemd=0))
+    assert acts(bare)["/var/lib/hotdesk"] == Folder("/var/lib/hotdesk", 0o700)
+    assert UNIT not in acts(bare)
+    assert next(closing(bare)) == "Start it: hotdesk run --config /etc/hotdesk/hotdesk.toml"
