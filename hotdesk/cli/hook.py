@@ -99,8 +99,6 @@ def prove(*, folder: Folder = None, settings: Settings = None, user: User = "", 
     return code
 
 
-
-
 def _as_root(settings: Path | None, *, dry_run: bool) -> None:
     if os.geteuid() != 0 and settings is None and not dry_run:
         raise SettingsError("run it as root: it writes into /etc/hotdesk and beside vicidial.php")
