@@ -57,7 +57,7 @@ def _ufw(port: int, source: str) -> tuple[Commands, str]:
 
 def _nftables(firewall: Firewall, port: int, source: str) -> tuple[Commands, str]:
     family = "ip6" if ":" in source else "ip"
-    note = f"{NFT_NOTE} {source}"
+    note = f"{NFT_NOTE} {port} {source}"
     matches = (family, "saddr", source, "tcp", "dport", str(port), "accept", "comment", f'"{note}"')
     chain = tuple(firewall.zone.split())
     # nft deletes by handle only

@@ -1,6 +1,7 @@
 """`hotdesk setup`: from an empty folder and a real VICIdial schema to an answered pick, again, and back."""
 
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -221,3 +222,10 @@ def test_an_answer_that_does_not_fit_is_one_line(
 def test_there_is_nothing_to_take_back_where_nothing_was_made(command: Command, tmp_path: Path) -> None:
     outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path / "nowhere"))
     assert (outcome.code, outcome.output.startswith("There is nothing to take back")) == (0, True)
+
+
+def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> None:
+    """Whatever this machine is, each of its sides is looked at, and nothing of the settings is needed."""
+    outcome = command("check", "--web", "--dialer", "--json")
+    assert {each["subject"] for each in json.loads(outcome.output)} >= {"page", "php", "vicidial", "ami", "clock"}
+    assert outcome.errors == ""

@@ -255,7 +255,7 @@ FIREWALLS = {
     "ufw": (Firewall("ufw"), "ufw allow from 10.0.0.7 to any port 8470 proto tcp"),
     "nftables": (
         Firewall("nftables", "inet filter input"),
-        "nft insert rule inet filter input ip saddr 10.0.0.7 tcp dport 8470 accept comment '\"hotdesk 10.0.0.7\"'",
+        "nft insert rule inet filter input ip saddr 10.0.0.7 tcp dport 8470 accept comment '\"hotdesk 8470 10.0.0.7\"'",
     ),
 }
 
