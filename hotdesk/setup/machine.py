@@ -177,7 +177,7 @@ class Tree:
         match act:
             case Folder():
                 self._at(act.path).mkdir(parents=True, exist_ok=True)
-                self._own(self._at(act.path), act.owner)
+                _own(self._at(act.path), act.owner, act.path)
                 self._at(act.path).chmod(act.mode)
             case File():
                 self._write(act)
@@ -196,8 +196,7 @@ class Tree:
         return self._root / path.lstrip("/")
 
     def _write(self, act: File) -> None:
-        # where a link leads to: it stays a link
-        at = Path(os.path.realpath(self._at(act.path)))
+        at = _led_to(self._at(act.path))
         at.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=at.parent, prefix=f".{at.name}.")
         made = Path(name)
@@ -205,20 +204,14 @@ class Tree:
             with os.fdopen(handle, "wb") as file:
                 file.write(act.content)
                 file.flush()
+                # of the open file: in a folder of others the path may be theirs by now
+                _own(file.fileno(), act.owner, act.path)
+                os.fchmod(file.fileno(), act.mode)
                 os.fsync(file.fileno())
-            self._own(made, act.owner)
-            made.chmod(act.mode)
             made.replace(at)
         except BaseException:
             made.unlink(missing_ok=True)
             raise
-
-    def _own(self, at: Path, owner: Owner) -> None:
-        if os.geteuid() == 0:
-            try:
-                os.chown(at, pwd.getpwnam(owner.user).pw_uid, grp.getgrnam(owner.group).gr_gid)
-            except KeyError:
-                raise HotdeskError(f"{at} cannot be given to {owner.user}:{owner.group}: there is no such") from None
 
     def _keep(self, path: str, copy: str) -> None:
         """Copy a file, with its mode and owner, to where others cannot read it."""
@@ -258,6 +251,30 @@ class Tree:
             return msgspec.json.decode(content, type=Notes)
         except msgspec.DecodeError as error:
             raise SettingsError(f"{self._notes_file} has no notes of setup: {error}") from error
+
+
+def _led_to(at: Path) -> Path:
+    """Return where a link leads to, which stays a link; of what is none, the same.
+
+    Raises:
+        HotdeskError: the link is of one account and leads to a file of another one, whom it might harm.
+    """
+    if not at.is_symlink():
+        return at
+    target = Path(os.path.realpath(at))
+    if target.exists() and target.stat().st_uid != at.lstat().st_uid:
+        raise HotdeskError(f"{at} is a link to a file of another account: put the file itself there")
+    return target
+
+
+def _own(at: Path | int, owner: Owner, path: str) -> None:
+    """Give a file or a folder to its owner, where this process may."""
+    if os.geteuid() != 0:
+        return
+    try:
+        os.chown(at, pwd.getpwnam(owner.user).pw_uid, grp.getgrnam(owner.group).gr_gid)
+    except KeyError:
+        raise HotdeskError(f"{path} cannot be given to {owner.user}:{owner.group}: there is no such") from None
 
 
 def _user(number: int) -> str:

@@ -137,3 +137,15 @@ def test_a_file_goes_to_whom_it_is_for(tmp_path: Path) -> None:
     with pytest.raises(HotdeskError, match="there is no such"):
         do(Tree(NOTES, tmp_path), File("/other", b"t", 0o400, Owner("no-such-user", "root")))
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_link_of_another_account_is_not_followed_to_a_file_of_root(tmp_path: Path) -> None:
+    """Whoever may write into the pages' folder must not have root write elsewhere."""
+    (tmp_path / "passwords").write_text("root's")
+    link = tmp_path / "options.php"
+    link.symlink_to("passwords")
+    os.lchown(link, 65534, 65534)
+    with pytest.raises(HotdeskError, match="a link to a file of another account"):
+        do(Tree(NOTES, tmp_path), File("/options.php", b"after", 0o644, OWNER, takes_over=True))
+    assert (tmp_path / "passwords").read_text() == "root's"
