@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -32,7 +33,8 @@ class Schema(NamedTuple):
 
 
 @Parameter(name="*")
-class Administrator(NamedTuple):
+@dataclass(frozen=True)
+class Administrator:
     """How to connect as an administrator, to read the names of the columns and nothing else."""
 
     host: Annotated[str, Parameter(help="Its address; default: this machine's socket.")] = ""
@@ -120,7 +122,8 @@ def connected(administrator: Administrator) -> "Iterator[pymysql.Connection[pymy
     Raises:
         DatabaseFailure: there is none; or a statement failed.
     """
-    host, port, socket, option_file = administrator
+    host, port = administrator.host, administrator.port
+    socket, option_file = administrator.socket, administrator.option_file
     if option_file is None and OPTION_FILE.expanduser().exists():
         option_file = OPTION_FILE.expanduser()
     if socket is None and not host:

@@ -22,7 +22,12 @@ AT = "http://127.0.0.1/agc"
 
 Folder = Annotated[Path | None, Parameter(help="Where vicidial.php is; default: VICIdial's own settings say.")]
 Settings = Annotated[Path | None, Parameter(help="The folder of the hook's settings; default: /etc/hotdesk.")]
-User = Annotated[str, Parameter(help="Whom the web server runs as; default: wwwrun, www-data or apache, as there is.")]
+User = Annotated[
+    str,
+    Parameter(
+        show_default=False, help="Whom the web server runs as; default: wwwrun, www-data or apache, as there is."
+    ),
+]
 At = Annotated[str, Parameter(help="The address of VICIdial's agent page, as seen from here.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Show every step, and change nothing.")]
 Yes = Annotated[bool, Parameter(negative="", help="Ask nothing.")]
@@ -31,11 +36,17 @@ Yes = Annotated[bool, Parameter(negative="", help="Ask nothing.")]
 def install(  # noqa: PLR0913 # each a choice of the operator's
     *,
     url: Annotated[
-        tuple[str, ...], Parameter(negative="", help="hotdesk's address, http://ADDRESS:8470; several: tried in order.")
+        tuple[str, ...],
+        Parameter(
+            negative="", show_default=False, help="hotdesk's address, http://ADDRESS:8470; several: tried in order."
+        ),
     ] = (),
-    cluster: Annotated[str, Parameter(help="The cluster's name in hotdesk.")] = "",
+    cluster: Annotated[str, Parameter(show_default=False, help="The cluster's name in hotdesk.")] = "",
     token_file: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="A file with a token of scope pick; -: standard input.")
+        str,
+        Parameter(
+            show_default=False, allow_leading_hyphen=True, help="A file with a token of scope pick; -: standard input."
+        ),
     ] = "",
     folder: Folder = None,
     settings: Settings = None,

@@ -3,9 +3,10 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import httpx
 import msgspec
@@ -57,7 +58,8 @@ HOMES = ("/home/", "/root/")
 
 
 @Parameter(name="*")
-class Rights(NamedTuple):
+@dataclass(frozen=True)
+class Rights:
     """Rights of the database account beyond reading, as `hotdesk grants` has them."""
 
     act: Annotated[bool, Parameter(negative="", help="Move agents from the first day (mode = act).")] = False
@@ -79,33 +81,44 @@ class Rights(NamedTuple):
 
 
 @Parameter(name="*")
-class Database(NamedTuple):
+@dataclass(frozen=True)
+class Database:
     """VICIdial's database. What is left out is found, or asked."""
 
-    database_host: Annotated[str, Parameter(help="Its address; default: VICIdial's own settings say.")] = ""
-    database_port: Annotated[int, Parameter(help="Its port; default: the same, or 3306.")] = 0
-    database: Annotated[str, Parameter(help="Its name; default: the same, or asterisk.")] = ""
+    database_host: Annotated[
+        str, Parameter(show_default=False, help="Address of VICIdial's database; default: its own settings say.")
+    ] = ""
+    database_port: Annotated[int, Parameter(show_default=False, help="Its port; default: the same, or 3306.")] = 0
+    database: Annotated[str, Parameter(show_default=False, help="Its name; default: the same, or asterisk.")] = ""
     option_file: Annotated[
         Path | None,
         Parameter(help="A MySQL option file with an administrator's user and password, to run the grants with."),
     ] = None
-    account: Annotated[str, Parameter(help="The account that hotdesk gets there; default: hotdesk.")] = ""
+    account: Annotated[
+        str, Parameter(show_default=False, help="The account that hotdesk gets there; default: hotdesk.")
+    ] = ""
     account_from: Annotated[
-        str, Parameter(help="The machine that it comes from, as SQL writes it; default: this machine's address.")
+        str,
+        Parameter(
+            show_default=False,
+            help="The machine that it comes from, as SQL writes it; default: this machine's address.",
+        ),
     ] = ""
 
 
 @Parameter(name="*")
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """All else that there is to decide."""
 
-    cluster: Annotated[str, Parameter(help="The cluster's name; it cannot be changed later. Default: main.")] = ""
-    address: Annotated[str, Parameter(help="This machine's address, as web servers reach it.")] = ""
-    port: Annotated[int, Parameter(help="The port of API and status page; default: 8470.")] = 0
+    cluster: Annotated[str, Parameter(show_default=False, help="The cluster's name, for good; default: main.")] = ""
+    address: Annotated[str, Parameter(show_default=False, help="This machine's address, as web servers reach it.")] = ""
+    port: Annotated[int, Parameter(show_default=False, help="The port of API and status page; default: 8470.")] = 0
     let_in: Annotated[
         tuple[str, ...],
         Parameter(
             negative="",
+            show_default=False,
             help="An address or network to let in through the firewall, beside the web servers that VICIdial names.",
         ),
     ] = ()

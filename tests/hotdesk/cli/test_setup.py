@@ -229,3 +229,11 @@ def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> Non
     outcome = command("check", "--web", "--dialer", "--json")
     assert {each["subject"] for each in json.loads(outcome.output)} >= {"page", "php", "vicidial", "ami", "clock"}
     assert outcome.errors == ""
+
+
+@pytest.mark.parametrize("name", ["setup", "grants"])
+def test_each_option_says_what_it_is_for(command: Command, name: str) -> None:
+    said = command(name, "--help").output
+    options = [line for line in said.splitlines() if re.search(r"│ +--", line)]
+    assert [line for line in options if not re.search(r"--[\w-]+(?: [A-Z]+\S*)? {2,}\w", line)] == []
+    assert "--no-act" not in said
