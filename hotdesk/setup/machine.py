@@ -268,7 +268,7 @@ def _led_to(at: Path) -> Path:
 
 
 def _own(at: Path | int, owner: Owner, path: str) -> None:
-    """Give a file or a folder to its owner, where this process may."""
+    """Change the owner of a file or a folder, where this process may."""
     if os.geteuid() != 0:
         return
     try:
