@@ -15,8 +15,13 @@ from pymysql.converters import escape_string
 Column = tuple[str, str]
 """Table and column, in small letters."""
 
+Right = tuple[str, str, str]
+"""Table, column and what may be done with it, in small letters."""
+
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
 """The statement that finds a schema's columns; an account sees only those that it has a right to."""
+RIGHTS = "SELECT table_name, column_name, privileges FROM information_schema.columns WHERE table_schema = %s"
+"""The same, with an account's own rights to each, comma-separated."""
 
 _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON asterisk\.(?P<table>\w+)\s+TO 'hotdesk'@'%'", re.DOTALL)
 _RIGHT = re.compile(r"(?P<right>SELECT|UPDATE|INSERT|DELETE)(?:\s*\((?P<columns>[^)]*)\))?")
@@ -71,14 +76,37 @@ def grants(
             yield from _fitted(_text_of(purpose), account, present)
 
 
+def needed(purposes: Collection[Purpose], columns: Collection[Column]) -> frozenset[Right]:
+    """Return the rights that `grants` gives, as `RIGHTS` shows them.
+
+    A right to a whole table is one to each of its columns. DELETE is none to a column, and is left out.
+    """
+    present = set(columns)
+    found: set[Right] = set()
+    for purpose in Purpose:
+        if purpose is not Purpose.READ and purpose not in purposes:
+            continue
+        for grant in _GRANT.finditer(_without_remarks(_text_of(purpose))):
+            of_table = {(table, column) for table, column in present if table == grant["table"]}
+            for each in _RIGHT.finditer(grant["rights"]):
+                named = set(re.findall(r"\w+", each["columns"] or ""))
+                right = each["right"].lower()
+                if right != "delete":
+                    found |= {(table, column, right) for table, column in of_table if not named or column in named}
+    return frozenset(found)
+
+
 def _text_of(purpose: Purpose) -> str:
     package, _, name = purpose.value.partition("/")
     return resources.files(package).joinpath(name).read_text()
 
 
+def _without_remarks(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+
 def _fitted(text: str, account: Account, present: Collection[Column]) -> Iterator[str]:
-    statements = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    for found in _GRANT.finditer(statements):
+    for found in _GRANT.finditer(_without_remarks(text)):
         table = found["table"]
         if not any(of == table for of, _ in present):
             yield f"-- this schema has no table {table}"

@@ -4,14 +4,14 @@ import asyncio
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+from cyclopts import Parameter
 
 from collectors.clocks import APART_SECONDS, REMEDY
 from collectors.observer import Observer
@@ -30,6 +30,7 @@ from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
 from hotdesk.cli.terminal import Console, joined, say_json
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.findings import Finding, Verdict, ok, wrong
 from hotdesk.notify.settings import NotifySettings, notify_settings
 from hotdesk.service import open_log
 from hotdesk.settings import (
@@ -59,45 +60,33 @@ PROBE_SECONDS = 3.0
 wait."""
 
 
-class Verdict(StrEnum):
-    """The result of a check."""
-
-    OK = "ok"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `hotdesk check`."""
-
-    verdict: Verdict
-    subject: str
-    what: str
-    remedy: str = ""
-    exit_code: int = 0
-    """Exit code of the command, if this is the worst finding."""
-
-
-def check(
-    *, as_json: AsJson = False, options: Options = DEFAULTS, clusters: ClusterTables, notify: NotifyTables
+def check(  # noqa: PLR0913 # each a choice of the operator's
+    *,
+    web: Annotated[bool, Parameter(negative="", help="Check this machine as a web server of VICIdial's.")] = False,
+    dialer: Annotated[bool, Parameter(negative="", help="Check this machine as a dialer.")] = False,
+    as_json: AsJson = False,
+    options: Options = DEFAULTS,
+    clusters: ClusterTables,
+    notify: NotifyTables,
 ) -> int:
-    """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong."""
-    recipients = notify_settings(notify, os.environ)
-    wanted = clusters_of(clusters, options, os.environ)
-    findings = list(check_everything(options.log, options.api, wanted, recipients))
+    """Check settings, log, topics, API, databases and grants, and show how to mend what is wrong.
+
+    On a web server or a dialer, --web or --dialer says instead what that lacks, seen from there.
+    """
+    if web or dialer:
+        from hotdesk.cli.machines import check_dialer, check_web  # noqa: PLC0415 # it is seldom meant
+
+        findings = [*(check_web() if web else ()), *(check_dialer() if dialer else ())]
+    else:
+        recipients = notify_settings(notify, os.environ)
+        wanted = clusters_of(clusters, options, os.environ)
+        findings = list(check_everything(options.log, options.api, wanted, recipients))
     if as_json:
         say_json(findings)
     else:
         for finding in findings:
-            _print_finding(finding)
+            show(finding)
     return max((finding.exit_code for finding in findings), default=0)
-
-
-def _print_finding(finding: Finding) -> None:
-    colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
-    remedy = f": {finding.remedy}" if finding.remedy else ""
-    line = joined((f"{finding.verdict:5}", colour), (f" {finding.subject}: {finding.what}{remedy}", ""))
-    Console(soft_wrap=True).print(line)
 
 
 def check_everything(
@@ -117,7 +106,7 @@ def check_everything(
     for name, recipient in recipients.items():
         yield from _check_recipient(name, recipient, clusters)
     if not clusters:
-        yield _wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
+        yield wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
     for name, settings in clusters.items():
         yield from _check_cluster(name, settings)
     try:
@@ -132,17 +121,25 @@ def check_everything(
             yield Finding(verdict=Verdict.NOTE, subject="login hook", what=f"not known: {error}", remedy=remedy)
 
 
+def show(finding: Finding) -> None:
+    """Print a finding as one line."""
+    colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.WRONG: "red"}[finding.verdict]
+    remedy = f": {finding.remedy}" if finding.remedy else ""
+    line = joined((f"{finding.verdict:5}", colour), (f" {finding.subject}: {finding.what}{remedy}", ""))
+    Console(soft_wrap=True).print(line)
+
+
 def _check_recipient(name: str, settings: NotifySettings, clusters: Iterable[str]) -> Iterator[Finding]:
     """Check that a recipient could be told; nothing is sent."""
     subject = f"notify {name}"
     try:
         settings.send()
     except SettingsError as error:
-        yield _wrong(error, subject, "see docs/guide/notifications.md")
+        yield wrong(error, subject, "see docs/guide/notifications.md")
         return
     wanted = settings.recipient(name)
     events, where = ", ".join(sorted(wanted.events)), ", ".join(sorted(wanted.clusters)) or "all clusters"
-    yield _ok(subject, f"{settings.kind}, told of {events}, in {where}; 'hotdesk notify test {name}' tries it out")
+    yield ok(subject, f"{settings.kind}, told of {events}, in {where}; 'hotdesk notify test {name}' tries it out")
     for unknown in sorted(wanted.clusters - set(clusters)):
         what, remedy = f"there is no cluster {unknown}", "correct clusters"
         yield Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
@@ -153,7 +150,7 @@ def _check_hooks(api: httpx.Client, name: str) -> Iterator[Finding]:
     subject = f"cluster {name}"
     answer = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
     for each in answer.hooks:
-        yield _ok(subject, f"the login hook of {each.web} was last seen at {clock(each.seen_at_ms)}")
+        yield ok(subject, f"the login hook of {each.web} was last seen at {clock(each.seen_at_ms)}")
     if not asked_lately({each.web: each for each in answer.hooks}, answer.observed_at_ms):
         yield Finding(
             verdict=Verdict.NOTE,
@@ -172,11 +169,11 @@ def _check_api(options: ApiOptions) -> Iterator[Finding]:
         options.proxies()
         trust(options.tls_ca)
     except SettingsError as error:
-        yield _wrong(error, "api", "mend what the message says")
+        yield wrong(error, "api", "mend what the message says")
         return
     spoken = "plain HTTP" if certificate is None else "TLS"
     clients = "this machine only" if options.token_file is None else f"clients with a token of {options.token_file}"
-    yield _ok("api", f"answers {clients} at {options.host}, port {options.port}, by {spoken}")
+    yield ok("api", f"answers {clients} at {options.host}, port {options.port}, by {spoken}")
     if not all(known.shown for _, known in tokens.items()):
         yield Finding(
             verdict=Verdict.NOTE,
@@ -208,30 +205,30 @@ def _check_log(options: LogOptions) -> Iterator[Finding]:
                     remedy="set log.security_protocol to SSL or SASL_SSL; or fine, in a network that only you are in",
                 )
             if not problems:
-                yield _ok("log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as needed")
+                yield ok("log", f"Kafka at {','.join(options.bootstrap)} has the {len(Topic)} topics as needed")
             return
         if not options.path.exists():
             yield _fresh_log(options.path)
             return
         with open_log(options):
-            yield _ok("log", f"the embedded log {options.path} can be opened")
+            yield ok("log", f"the embedded log {options.path} can be opened")
     except LogFailure as error:
         if isinstance(error.__cause__, LogInUseError):
             yield Finding(verdict=Verdict.NOTE, subject="log", what=str(error), remedy="fine, if that is your hotdesk")
         else:
-            yield _wrong(error, "log", "mend what the message says, or set log.path")
+            yield wrong(error, "log", "mend what the message says, or set log.path")
     except HotdeskError as error:
-        yield _wrong(error, "log", "mend what the message says")
+        yield wrong(error, "log", "mend what the message says")
     except LogError as error:
-        yield _wrong(LogFailure(str(error)), "log", "check log.bootstrap and the broker")
+        yield wrong(LogFailure(str(error)), "log", "check log.bootstrap and the broker")
 
 
 def _fresh_log(path: Path) -> Finding:
     """Check that an absent log could be created, without creating it."""
     folder = path.absolute().parent
     if os.access(folder, os.W_OK | os.X_OK):
-        return _ok("log", f"the embedded log {path} will be created at the first start")
-    return _wrong(
+        return ok("log", f"the embedded log {path} will be created at the first start")
+    return wrong(
         LogFailure(f"the embedded log {path} cannot be created"),
         "log",
         f"let this user write to {folder}, or set log.path",
@@ -245,12 +242,12 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             tried = database.run_each()
             refused = {statement: error for statement, error in tried.items() if error is not None}
             for statement, error in refused.items():
-                yield _wrong(DatabaseFailure(str(error)), subject, _remedy_for(statement, error))
+                yield wrong(DatabaseFailure(str(error)), subject, _remedy_for(statement, error))
             if refused:
                 return
             for doubt in database.doubts():
                 yield _about_doubt(doubt, subject, acts=settings.mode == "act")
-            yield _ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
+            yield ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
             yield from _check_clock(subject, database)
             if database.missing_columns:
                 yield Finding(
@@ -278,13 +275,13 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             needed=settings.mode == "act" and not settings.act_on_heartbeat_alone,
         )
     except DatabaseError as error:
-        yield _wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
+        yield wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
     except HotdeskError as error:
-        yield _wrong(error, subject, "")
+        yield wrong(error, subject, "")
     except Exception as error:  # noqa: BLE001 # rows that are none of VICIdial's are taken apart all over the place
         where, why = settings.database_settings().where, f"{type(error).__name__}: {one_line(error)}"
         odd = DatabaseFailure(f"{where} answers as no VICIdial does: {why}")
-        yield _wrong(odd, subject, "check that host and port are those of VICIdial's database")
+        yield wrong(odd, subject, "check that host and port are those of VICIdial's database")
 
 
 def _check_ways(subject: str, settings: ClusterSettings) -> Iterator[Finding]:
@@ -315,7 +312,7 @@ def _remedy_for(statement: str, error: DatabaseError) -> str:
 
 def _about_doubt(doubt: ReasonCode, subject: str, *, acts: bool) -> Finding:
     if acts or doubt is not ReasonCode.REPLICA:
-        return _wrong(DatabaseFailure(sentence(doubt)), subject, remedy_of(doubt))
+        return wrong(DatabaseFailure(sentence(doubt)), subject, remedy_of(doubt))
     return Finding(verdict=Verdict.NOTE, subject=subject, what=sentence(doubt), remedy=remedy_of(doubt))
 
 
@@ -377,7 +374,7 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
             remedy="give controller/grants-screens.sql: else every agent must log in again then",
         )
     for what, why, remedy in tried:
-        yield _wrong(DatabaseFailure(why), subject, remedy) if why else _ok(subject, what)
+        yield wrong(DatabaseFailure(why), subject, remedy) if why else ok(subject, what)
     status = settings.dead_call_status
     try:
         if not status:
@@ -390,9 +387,9 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
             )
         elif not reader.knows_status(status):
             unknown = SettingsError(f"VICIdial has no status {status!r}")
-            yield _wrong(unknown, subject, "set dead_call_status to one of Admin, System Statuses")
+            yield wrong(unknown, subject, "set dead_call_status to one of Admin, System Statuses")
     except VicidialError as error:
-        yield _wrong(DatabaseFailure(str(error)), subject, "it needs controller/grants.sql")
+        yield wrong(DatabaseFailure(str(error)), subject, "it needs controller/grants.sql")
 
 
 def _impossible_relogin(cluster: str) -> Relogin:
@@ -423,7 +420,7 @@ def _check_dialers(subject: str, database: VicidialDatabase) -> Generator[Findin
             remedy="with fewer than two there is nothing to balance, and no agent needs a phone alias",
         )
     else:
-        yield _ok(subject, f"{len(dialers)} active dialers, {sum(sum(d.agents.values()) for d in dialers)} agents")
+        yield ok(subject, f"{len(dialers)} active dialers, {sum(sum(d.agents.values()) for d in dialers)} agents")
     for kind, count in poll.odd_rows.items():
         yield Finding(
             verdict=Verdict.NOTE,
@@ -448,7 +445,7 @@ def _check_names(subject: str, settings: ClusterSettings, dialers: list[DialerRe
             what = f"{setting} names {each!r}, and no dialer has that address: it takes no effect"
             address = names.get(each.lower())
             if address is not None:
-                yield _wrong(SettingsError(what), subject, f"write its address, {address}")
+                yield wrong(SettingsError(what), subject, f"write its address, {address}")
             else:
                 remedy = "correct it, or take it out"
                 yield Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
@@ -516,7 +513,7 @@ def _check_probes(
         of_kind = [(each, answer) for each, answer in answers if each.kind == kind]
         alive = sum(answer.result is ProbeResult.ALIVE for _, answer in of_kind)
         if alive:
-            yield _ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
+            yield ok(subject, f"{alive} of {len(of_kind)} dialers answer by {kind.upper()}")
         for each, answer in of_kind:
             if answer.result is not ProbeResult.ALIVE:
                 yield _failed(subject, each, answer, settings.ami_user)
@@ -564,22 +561,14 @@ def _failed(subject: str, probe: _Probe, answer: Answer, user: str) -> Finding:
     if probe.kind == KIND_SIP:
         # it is on without having been asked for, and by itself no fault
         return Finding(verdict=Verdict.NOTE, subject=subject, what=what, remedy=remedy)
-    return _wrong(HotdeskError(what), subject, remedy)
+    return wrong(HotdeskError(what), subject, remedy)
 
 
 def _unconfirmed(subject: str, dialer: DialerReading) -> Finding:
     """Return the finding on a dialer whose death hotdesk could not confirm, and whose agents it would not move."""
-    return _wrong(
+    return wrong(
         HotdeskError(f'mode is "act", and no probe of dialer {dialer.server_ip} answered'),
         subject,
         "let it answer by SIP or AMI (docs/guide/probes.md): a stalled heartbeat alone does not prove that it is dead,"
         " and its agents would stay, unless act_on_heartbeat_alone is set",
     )
-
-
-def _ok(subject: str, what: str) -> Finding:
-    return Finding(verdict=Verdict.OK, subject=subject, what=what)
-
-
-def _wrong(error: HotdeskError, subject: str, remedy: str) -> Finding:
-    return Finding(verdict=Verdict.WRONG, subject=subject, what=str(error), remedy=remedy, exit_code=error.exit_code)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -24,13 +25,16 @@ KNOWS_IF_NOT_EXISTS = {True: (10, 1, 3), False: (5, 7, 8)}
 """From which version on MariaDB (True) and MySQL create a user only if there is none."""
 
 
-class _Schema(NamedTuple):
+class Schema(NamedTuple):
+    """The columns of a database, and what its server knows."""
+
     columns: frozenset[Column]
     creates_if_absent: bool
 
 
 @Parameter(name="*")
-class Administrator(NamedTuple):
+@dataclass(frozen=True)
+class Administrator:
     """How to connect as an administrator, to read the names of the columns and nothing else."""
 
     host: Annotated[str, Parameter(help="Its address; default: this machine's socket.")] = ""
@@ -70,7 +74,7 @@ def grants(  # noqa: PLR0913 # each a choice of the operator's
         Purpose.READINESS: readiness,
         Purpose.EMERGENCY: emergency,
     }
-    schema = _from_file(columns) if columns is not None else _asked(administrator, database)
+    schema = _from_file(columns) if columns is not None else schema_of(administrator, database)
     if not schema.columns:
         raise DatabaseFailure(f"there is no database {database} with tables: name VICIdial's with --database")
     password = PLACEHOLDER if password_file is None else read_secret(str(password_file), "password")
@@ -80,7 +84,7 @@ def grants(  # noqa: PLR0913 # each a choice of the operator's
         say(line)
 
 
-def _from_file(file: Path) -> _Schema:
+def _from_file(file: Path) -> Schema:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -88,21 +92,38 @@ def _from_file(file: Path) -> _Schema:
     pairs = [line.lower().split() for line in lines if line.strip()]
     if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 # table and column
         raise SettingsError(f"{file}: a line is a table and a column, as `mysql -N` prints them")
-    return _Schema(frozenset((table, column) for table, column in pairs), creates_if_absent=True)
+    return Schema(frozenset((table, column) for table, column in pairs), creates_if_absent=True)
 
 
-def _asked(administrator: Administrator, database: str) -> _Schema:
-    with _connected(administrator) as connection, connection.cursor() as cursor:
+def schema_of(administrator: Administrator, database: str) -> Schema:
+    """Return what a database has.
+
+    Raises:
+        DatabaseFailure: it cannot be read.
+    """
+    with connected(administrator) as connection:
+        return read_schema(connection, database)
+
+
+def read_schema(connection: "pymysql.Connection[pymysql.cursors.Cursor]", database: str) -> Schema:
+    """Return what a database has, as this account sees it."""
+    with connection.cursor() as cursor:
         cursor.execute(COLUMNS, (database,))
         found = frozenset((str(table).lower(), str(column).lower()) for table, column in cursor.fetchall())
         version = str(connection.get_server_info())  # type: ignore[no-untyped-call]
     numbers = tuple(int(each) for each in version.removeprefix("5.5.5-").partition("-")[0].split(".") if each.isdigit())
-    return _Schema(found, creates_if_absent=numbers >= KNOWS_IF_NOT_EXISTS["MariaDB" in version])
+    return Schema(found, creates_if_absent=numbers >= KNOWS_IF_NOT_EXISTS["MariaDB" in version])
 
 
 @contextmanager
-def _connected(administrator: Administrator) -> "Iterator[pymysql.Connection[pymysql.cursors.Cursor]]":
-    host, port, socket, option_file = administrator
+def connected(administrator: Administrator) -> "Iterator[pymysql.Connection[pymysql.cursors.Cursor]]":
+    """Yield a connection as an administrator.
+
+    Raises:
+        DatabaseFailure: there is none; or a statement failed.
+    """
+    host, port = administrator.host, administrator.port
+    socket, option_file = administrator.socket, administrator.option_file
     if option_file is None and OPTION_FILE.expanduser().exists():
         option_file = OPTION_FILE.expanduser()
     if socket is None and not host:

@@ -53,6 +53,7 @@ COMMANDS: Mapping[Group, Mapping[str, Sequence[str]]] = {
         ),
     },
     SET_UP: {
+        "setup": ("setup",),
         "init": ("init",),
         "check": ("check",),
         "readiness": ("readiness",),
@@ -86,6 +87,7 @@ for name, about, commands in (
         "Plan, make and verify the phones and aliases of all desks.",
         {"plan": "plan", "apply": "apply", "phones": "phones", "verify": "verify"},
     ),
+    ("hook", "Put the login hook in or out.", {"install": "install", "remove": "remove", "test": "prove"}),
 ):
     several = App(name=name, help=about, group=SET_UP, group_commands=Group("Commands", sort_key=0))
     for command, function in commands.items():
@@ -109,7 +111,7 @@ def launch(
     from_environment = os.environ.get("HOTDESK_CONFIG")
     path = config or (Path(from_environment) if from_environment else None)
     file = path or DEFAULT_FILE
-    tables, clusters, notify = settings.read_file(file, must_exist=path is not None)
+    tables, clusters, notify = settings.read_file(file, must_exist=path is not None and tokens[:1] != ("setup",))
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
         # Not every command takes every setting; read_file has refused the unknown ones.

@@ -27,6 +27,7 @@ __all__ = [
     "RenderableType",
     "Table",
     "agrees",
+    "asked",
     "complain",
     "complain_of",
     "joined",
@@ -81,6 +82,12 @@ def say(text: str) -> None:
 def agrees(question: str) -> bool:
     """Ask a question that only `y` or `yes` answers with yes."""
     return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
+
+
+def asked(question: str, found: str) -> str:
+    """Ask a question, and return what is typed; `found` is shown as what an empty answer means."""
+    shown_too = f" [{found}]" if found else ""
+    return input(printable(f"{question}{shown_too}: ")).strip()
 
 
 def complain(text: str) -> None:

@@ -66,6 +66,7 @@ def test_the_environment_has_what_an_operator_copies_elsewhere(installed: Path) 
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("dashboards/*.json")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("alerts/*.yml")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("packaging/*.yaml")}
+    wanted |= {str(file.relative_to(ROOT)) for file in (ROOT / "packaging" / "ansible").rglob("*.*")}
     assert there == wanted
     assert all((share / each).read_bytes() == (ROOT / each).read_bytes() for each in there)
     # the paths are those of the repository, so that every document holds for both

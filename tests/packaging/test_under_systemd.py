@@ -12,13 +12,13 @@ import pytest
 
 from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from simulator.ports import free_port
-from tests.packaging.machine import Machine
+from tests.packaging.machine import IDLE, Machine
 from tests.packaging.release import HOMES, system_python
-from tests.packaging.units import DOCUMENT, SYSTEMD, toml
+from tests.packaging.units import DOCUMENT, INSTALLED, SYSTEMD, toml
 from tests.support.processes import PASSWORD, Site, until
 
 TOKENS = {"read": "read-token-0123456789", "pick": "pick-token-0123456789", "admin": "admin-token-0123456789"}
-ONE_MACHINE, _, SEVERAL = toml(DOCUMENT)
+_, ONE_MACHINE, SEVERAL = toml(DOCUMENT)
 VERSION = "0.1.0"
 ENDS_SECONDS = 5
 
@@ -224,3 +224,50 @@ def test_a_user_of_its_own_where_systemd_is_older(machine: Machine, west: Site) 
         pid = machine.pid("hotdesk")
         assert machine.tried("stat", "--format=%U", "/var/lib/hotdesk/hotdesk.db", within=pid).stdout == "hotdesk\n"
         _ends(machine, "hotdesk")
+
+
+def test_setup_makes_it_a_service_and_takes_all_of_it_back(machine: Machine, west: Site) -> None:
+    port, account = free_port(), f"{west.user}_own"
+    shutil.rmtree(machine.etc / "secrets")
+    administrator = machine.etc / "administrator.cnf"
+    administrator.write_text(f"[client]\nuser=root\npassword={west.database.password}\n")
+    # in place of this machine's own, which would be started with the service
+    for name in ("sysinit.target", "basic.target", "network-online.target"):
+        (machine.units / name).write_text(IDLE)
+    if str(system_python()).startswith(HOMES):
+        _drop_in(machine, "hotdesk.service.d", "python", "ProtectHome=read-only")
+    before = {str(each) for folder in (machine.etc, machine.units) for each in folder.rglob("*")}
+    given = {
+        "--database-host": west.settings.host,
+        "--database-port": str(west.settings.port),
+        "--database": west.name,
+        "--account": account,
+        "--option-file": "/etc/hotdesk/administrator.cnf",
+        "--address": "127.0.0.1",
+        "--port": str(port),
+    }
+    setup = (f"{INSTALLED}", "setup", "--yes", *(word for pair in given.items() for word in pair))
+    try:
+        with machine, west.living():
+            machine.run("systemctl", "daemon-reload")
+            said = machine.run(*setup)
+            assert "done: start the service" in said
+            assert f"The status page: http://127.0.0.1:{port}/" in said
+            tokens = dict(line.split() for line in (machine.etc / "secrets" / "tokens").read_text().splitlines())
+            asking = httpx.Client(headers={"authorization": f"Bearer {tokens['pick']}"}, trust_env=False)
+            body = {"user": "1001", "alias": "desk1001", "campaign": ""}
+            picks = f"http://127.0.0.1:{port}/v1/clusters/main/picks"
+            with asking:
+                until(
+                    lambda: asking.post(picks, json=body).status_code == httpx.codes.CREATED, "a pick is answered", 40
+                )
+            _is_confined(machine, "hotdesk")
+            assert "done:" not in machine.run(*setup)
+            machine.run(*setup, "--undo")
+            assert machine.tried("systemctl", "is-active", "hotdesk").stdout.strip() == "inactive"
+            assert machine.tried("test", "-e", "/etc/profile.d/hotdesk.sh").returncode != 0
+    finally:
+        west.run(f"DROP USER IF EXISTS '{account}'@'127.0.0.1'")
+    assert {str(each) for folder in (machine.etc, machine.units) for each in folder.rglob("*")} <= before | {
+        str(machine.units / "multi-user.target.wants")
+    }

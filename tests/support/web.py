@@ -243,6 +243,8 @@ class FakeApi:
                     return
                 self.wfile.write(content or b"0123456789")
 
+            do_GET = do_POST  # noqa: N815 # the name is of http.server
+
             def log_message(self, *_: object) -> None:
                 """Log no request."""
 

@@ -1,0 +1,1 @@
+"""Setting a machine up: steps that are decided first, shown, carried out, and taken back."""

@@ -1,0 +1,239 @@
+"""`hotdesk setup`: from an empty folder and a real VICIdial schema to an answered pick, again, and back."""
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from simulator.database import Database
+from simulator.ports import free_port
+from tests.support.commands import DATABASE, SETTINGS, Command, Outcome, one_line
+from tests.support.processes import COMMAND, Site, Start, clean_environment, until
+from tests.support.timing import on_this_machine
+
+A_MINUTE = 60.0
+"""Far less than the ten minutes that the guide promises: a person has to read."""
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def option_file(database: Database, tmp_path: Path) -> Path:
+    """Return an administrator's option file."""
+    file = tmp_path / "my.cnf"
+    file.write_text(f"[client]\nuser=root\npassword={database.password}\n")
+    return file
+
+
+@pytest.fixture
+def account(west: Site) -> Iterator[str]:
+    """Yield the name of an account that is not there yet."""
+    name = f"{west.user}_own"
+    yield name
+    west.run(f"DROP USER IF EXISTS '{name}'@'127.0.0.1'")
+
+
+@pytest.fixture
+def words(west: Site, account: str, option_file: Path) -> list[str]:
+    """Return the options of a setup that asks nothing, in the folder `here`."""
+    given = {
+        "--folder": "here",
+        "--database-host": west.settings.host,
+        "--database-port": str(west.settings.port),
+        "--database": west.name,
+        "--account": account,
+        "--option-file": str(option_file),
+        "--cluster": "west",
+        "--address": "127.0.0.1",
+        "--port": str(free_port()),
+    }
+    return ["setup", *(word for pair in given.items() for word in pair)]
+
+
+def _is_there(west: Site, account: str) -> bool:
+    with west.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM mysql.user WHERE User = %s", (account,))
+        return cursor.fetchone() is not None
+
+
+def _secrets(folder: Path) -> list[str]:
+    """Return every secret that lies in a folder."""
+    texts = [each.read_text() for each in (folder / "secrets").iterdir() if each.name != "grants.sql"]
+    return [line.split()[-1] for text in texts for line in text.splitlines()]
+
+
+def _hidden(outcome: Outcome, folder: Path) -> bool:
+    return not any(each in outcome.output + outcome.errors for each in _secrets(folder))
+
+
+def _done(outcome: Outcome) -> list[str]:
+    return re.findall(r"^done: (.*)$", outcome.output, re.MULTILINE)
+
+
+def test_from_nothing_to_an_answered_pick_by_its_own_words_and_back(
+    west: Site, account: str, words: list[str], tmp_path: Path, start: Start
+) -> None:
+    # as VICIdial notes them when an agent logs in
+    west.run(
+        "CREATE TABLE vicidial_webservers (webserver_id INT AUTO_INCREMENT PRIMARY KEY, webserver VARCHAR(125))",
+        "INSERT INTO vicidial_webservers (webserver) VALUES ('127.0.0.1')",
+    )
+    began = time.monotonic()
+    with west.living():
+        done = subprocess.run(  # noqa: S603 (our own command)
+            [COMMAND, *words, "--yes"],
+            cwd=tmp_path,
+            env=clean_environment({"COLUMNS": "300"}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "On each web server (127.0.0.1)" in done.stdout
+        assert all(each.server_ip in done.stdout for each in west.plan.dialer_plans)
+        (told,) = re.findall(r"^Start it: hotdesk (.*)$", done.stdout, re.MULTILINE)
+        client = start(*shlex.split(told)).client
+        (pick,) = re.findall(r"^pick (\S+)$", (tmp_path / "here" / "secrets" / "tokens").read_text(), re.MULTILINE)
+        client.http.headers["authorization"] = f"Bearer {pick}"
+        until(lambda: client.ask("1001", "desk1001").status_code == httpx.codes.CREATED, "a pick is answered")
+    assert time.monotonic() - began < on_this_machine(A_MINUTE)
+    assert {each.stat().st_mode & 0o777 for each in (tmp_path / "here" / "secrets").iterdir()} == {0o600}
+    assert pick not in done.stdout
+
+    back = subprocess.run(  # noqa: S603 (our own command)
+        [COMMAND, *words, "--undo", "--yes"],
+        cwd=tmp_path,
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert not _is_there(west, account)
+    # the log is the service's
+    assert {each.name.partition(".db")[0] for each in (tmp_path / "here").iterdir()} == {"hotdesk"}
+
+
+def test_a_dry_run_shows_every_step_and_changes_nothing(
+    command: Command, west: Site, account: str, words: list[str], tmp_path: Path
+) -> None:
+    outcome = command(*words, "--dry-run", "--ami")
+    assert outcome.code == 0, outcome
+    for said in ("CREATE USER IF NOT EXISTS", "hotdesk.toml", "[clusters.west]", "west.ami", "back: it is removed"):
+        assert said in outcome.output
+    assert outcome.output.endswith("Nothing was changed.\n")
+    assert not (tmp_path / "here").exists()
+    assert not _is_there(west, account)
+
+
+def test_a_second_run_changes_nothing_and_another_choice_only_what_it_is_about(
+    command: Command, west: Site, words: list[str], tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    with west.answering():
+        first = command(*words, "--yes")
+        assert first.code == 0, first
+        assert _hidden(first, here)
+        before = {each: (each.stat().st_mtime_ns, each.stat().st_mode) for each in here.rglob("*")}
+        # all else is found in the settings that are there
+        short = ["setup", "--folder", "here", "--option-file", words[words.index("--option-file") + 1]]
+        again = command(*short, "--yes")
+        assert (again.code, _done(again)) == (0, []), again
+        assert {each: (each.stat().st_mtime_ns, each.stat().st_mode) for each in here.rglob("*")} == before
+        # a probe must answer there: at the port of this test's dialers
+        sip = {"HOTDESK_CLUSTERS__WEST__SIP_PORT": str(west.sip_port)}
+        acting = command(*short, "--yes", "--act", **sip)
+        assert acting.code == 0, acting
+    assert len(_done(acting)) == 2
+    assert "agents' screens may be sent logouts and pauses" in acting.output
+    # what somebody writes into it since stays, whatever is chosen
+    settings = here / "hotdesk.toml"
+    settings.write_text(settings.read_text() + "max_agents = 40\n")
+    with west.answering():
+        kept = command(*short, "--yes", "--fence", **sip)
+    assert "somebody has changed it since" in kept.output
+    assert settings.read_text().endswith("max_agents = 40\n")
+    back = command("setup", "--folder", "here", "--undo", "--yes", "--option-file", short[-1])
+    assert "left as it is: remove" in back.output
+    assert settings.exists()
+    assert not (here / "secrets").exists()
+
+
+def test_who_is_no_administrator_is_told_what_to_run(
+    command: Command, west: Site, account: str, words: list[str], tmp_path: Path
+) -> None:
+    Path(words[words.index("--option-file") + 1]).write_text("[client]\nuser=root\npassword=wrong\n")
+    unseen = command(*words, "--yes")
+    assert unseen.code == DATABASE
+    assert "by hand" in unseen.output
+    assert "Start it: hotdesk run" in unseen.output
+    assert not _is_there(west, account)
+    assert _hidden(unseen, tmp_path / "here")
+
+
+def test_it_asks_little_and_a_no_changes_nothing(
+    command: Command, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = words.index("--cluster")
+    less = words[:at] + words[at + 4 :]
+    monkeypatch.setattr("sys.stdin", Terminal("127.0.0.1\nwest\nn\n"))
+    outcome = command(*less)
+    assert one_line(outcome, 1) == "hotdesk: nothing was changed"
+    assert outcome.output.count("]: ") == 2
+    assert not (tmp_path / "here").exists()
+
+
+def test_where_nobody_can_answer_it_asks_for_yes(command: Command, words: list[str]) -> None:
+    assert "--yes" in one_line(command(*words), SETTINGS)
+
+
+def test_a_service_is_for_root_to_set_up(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "--folder" in one_line(command("setup", "--yes"), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--cluster", "West Side"], "use lower-case letters"),
+        (["--let-in", "the-office"], "no address and no network"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_one_line(
+    command: Command, words: list[str], more: list[str], said: str, tmp_path: Path
+) -> None:
+    at = words.index("--cluster")
+    assert said in one_line(command(*words[:at], *words[at + 2 :], "--yes", *more), SETTINGS)
+    assert not (tmp_path / "here").exists()
+
+
+def test_there_is_nothing_to_take_back_where_nothing_was_made(command: Command, tmp_path: Path) -> None:
+    outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path / "nowhere"))
+    assert (outcome.code, outcome.output.startswith("There is nothing to take back")) == (0, True)
+
+
+def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> None:
+    """Whatever this machine is, each of its sides is looked at, and nothing of the settings is needed."""
+    outcome = command("check", "--web", "--dialer", "--json")
+    assert {each["subject"] for each in json.loads(outcome.output)} >= {"page", "php", "vicidial", "ami", "clock"}
+    assert outcome.errors == ""
+
+
+@pytest.mark.parametrize("name", ["setup", "grants"])
+def test_each_option_says_what_it_is_for(command: Command, name: str) -> None:
+    said = command(name, "--help").output
+    options = [line for line in said.splitlines() if re.search(r"│ +--", line)]
+    assert [line for line in options if not re.search(r"--[\w-]+(?: [A-Z]+\S*)? {2,}\w", line)] == []
+    assert "--no-act" not in said
