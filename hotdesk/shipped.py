@@ -5,10 +5,11 @@ from pathlib import Path
 
 from hotdesk.version import CLONE
 
-PLACES = (CLONE, Path(sys.prefix) / "share" / "hotdesk")
-"""Where they may be; in both they have the same paths."""
+_INSTALLED = Path("share") / "hotdesk"
+PLACES = (CLONE, Path(sys.prefix) / _INSTALLED, CLONE / _INSTALLED)
+"""Where they may be, everywhere under the same paths: beside the code, where a hotdesk.pyz has unpacked itself."""
 
 
 def shipped(path: str) -> Path:
     """Return where a file or a folder is, or should be."""
-    return next((found for place in PLACES if (found := place / path).exists()), PLACES[-1] / path)
+    return next((found for place in PLACES if (found := place / path).exists()), PLACES[1] / path)

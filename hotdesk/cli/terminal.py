@@ -34,6 +34,7 @@ __all__ = [
     "say",
     "say_csv",
     "say_json",
+    "say_page",
     "shown",
     "table",
 ]
@@ -81,6 +82,18 @@ def say(text: str) -> None:
 def agrees(question: str) -> bool:
     """Ask a question that only `y` or `yes` answers with yes."""
     return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
+
+
+def say_page(markdown: str) -> None:
+    """Print a page of the documentation: laid out and leafed through in a terminal, as it is written elsewhere."""
+    if not sys.stdout.isatty():
+        print("\n".join(map(printable, markdown.splitlines())))
+        return
+    from rich.markdown import Markdown  # noqa: PLC0415 # it takes its time, and no other command wants it
+
+    console = Console()
+    with console.pager():
+        console.print(Markdown(markdown, hyperlinks=False))
 
 
 def complain(text: str) -> None:
