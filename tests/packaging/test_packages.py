@@ -203,6 +203,8 @@ def test_both_have_the_same_in_places_of_their_own(packages: Packages) -> None:
     assert run("rpm", "--query", "--package", "--configfiles", packages.rpm).split() == [CONFIGURATION]
     assert run("dpkg-deb", "--info", packages.deb, "conffiles").split() == [CONFIGURATION]
 
+    # where it was built says nothing to anybody
+    assert [path for path in alike[0] if path.endswith("direct_url.json")] == []
     for wanted in (
         "/usr/share/man/man1/hotdesk.1.gz",
         "/usr/share/man/man1/hotdesk-topics-check.1.gz",
