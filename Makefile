@@ -107,7 +107,7 @@ site: $(MKDOCS) ## Write the documents as a site with search, of which no link i
 .PHONY: audit
 audit: $(VENV) ## Ask the package index about every locked release: withdrawn, changed, known to be vulnerable?
 	@UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)}" \
-	  $(BIN)/python packaging/audit.py requirements.lock
+	  $(BIN)/python packaging/audit.py requirements.lock tools/requirements-*.txt
 
 .PHONY: lock
 lock: .tools/bin/uv ## Move requirements.lock, and what the tools need, to the newest releases
