@@ -10,7 +10,11 @@ VENV := .venv/.ready
 KAFKA := .parts/kafka/.ready
 ASTERISK := .parts/asterisk/.ready
 PROMETHEUS := .parts/prometheus/.ready
+DEBIAN := .parts/debian/.ready
+PACKAGERS := .tools/packagers/.ready
+MKDOCS := .tools/mkdocs/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
+LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD := tools/requirements-build.txt
 VECTORS := tests/data/selection-vectors.jsonl tests/data/selection-vectors-by-rule.jsonl
 
@@ -20,6 +24,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 export HOTDESK_KAFKA_HOME := $(CURDIR)/.parts/kafka
 export HOTDESK_ASTERISK_TREE := $(CURDIR)/.parts/asterisk
 export HOTDESK_PROMETHEUS_HOME := $(CURDIR)/.parts/prometheus
+export HOTDESK_DEBIAN_TREE := $(CURDIR)/.parts/debian
 
 .PHONY: help
 help: ## List the targets
@@ -34,7 +39,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) check ## Every check and test, with every server real (ARGS="-k name" for some)
+test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) $(DEBIAN) $(PACKAGERS) check ## Every check and test, with every server real (ARGS="-k name" for some)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
@@ -88,17 +93,28 @@ dist: $(VENV) ## Build a release: wheel, sdist, what it needs, pinned by hash, a
 	  --output-reproducible --output-format JSON --output-file dist/hotdesk.cdx.json dist/requirements.txt
 	@ls dist
 
+.PHONY: packages
+packages: dist $(PACKAGERS) ## Make packages of the release: .deb, .rpm and one file for any Python 3.11 (dist/)
+	@packaging/packages dist
+	@ls dist
+
+.PHONY: site
+site: $(MKDOCS) ## Write the documents as a site with search, of which no link is dead (dist/site)
+	@rm -rf dist/site
+	@NO_MKDOCS_2_WARNING=1 .tools/mkdocs/bin/mkdocs build
+	@echo "dist/site/index.html"
+
 .PHONY: audit
 audit: $(VENV) ## Ask the package index about every locked release: withdrawn, changed, known to be vulnerable?
 	@UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)}" \
-	  $(BIN)/python packaging/audit.py requirements.lock
+	  $(BIN)/python packaging/audit.py requirements.lock tools/requirements-*.txt
 
 .PHONY: lock
-lock: .tools/bin/uv ## Move requirements.lock, and what the build needs, to the newest releases
-	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --group dev --output-file requirements.lock pyproject.toml
-	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | { cat; echo 'editables>=0.3,<1'; } | $(UV) pip compile --quiet \
-	  --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file $(BUILD) -
+lock: .tools/bin/uv ## Move requirements.lock, and what the tools need, to the newest releases
+	$(LOCK) --group dev --output-file requirements.lock pyproject.toml
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | { cat; echo 'editables>=0.3,<1'; } | $(LOCK) --output-file $(BUILD) -
+	printf 'nfpm\nshiv\n' | $(LOCK) --output-file tools/requirements-packagers.txt -
+	echo mkdocs-material | $(LOCK) --output-file tools/requirements-mkdocs.txt -
 
 .PHONY: clean
 clean: ## Remove what the targets built
@@ -122,7 +138,7 @@ mariadb:
 
 .PHONY: web
 web:
-	@tools/need php apache chromium sipsak baresip systemd
+	@tools/need php apache chromium sipsak baresip systemd rpm
 
 $(KAFKA): tools/kafka/pom.xml tools/need
 	@tools/need java maven
@@ -134,7 +150,18 @@ $(ASTERISK): tools/asterisk
 	@tools/asterisk $(@D)
 	@touch $@
 
+$(DEBIAN): tools/debian
+	@tools/debian $(@D)
+	@touch $@
+
 $(PROMETHEUS): tools/prometheus
 	@echo "fetching Prometheus and Alertmanager"
 	@tools/prometheus $(@D)
+	@touch $@
+
+$(PACKAGERS): tools/requirements-packagers.txt .tools/bin/uv
+$(MKDOCS): tools/requirements-mkdocs.txt .tools/bin/uv
+$(PACKAGERS) $(MKDOCS):
+	@$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@

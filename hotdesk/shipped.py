@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hotdesk.version import CLONE
 
-PLACES = (CLONE, Path(sys.prefix) / "share" / "hotdesk")
-"""Where they may be; in both they have the same paths."""
+_INSTALLED = Path("share") / "hotdesk"
+PLACES = (CLONE, CLONE / _INSTALLED, Path(sys.prefix) / _INSTALLED)
+"""Where they may be, everywhere under the same paths: beside the code, where a hotdesk.pyz has unpacked itself."""
 
 
 def shipped(path: str) -> Path:

@@ -37,6 +37,7 @@ COMMANDS: Mapping[Group, Mapping[str, Sequence[str]]] = {
         "orders": ("incidents", "orders"),
         "decisions": ("decisions",),
         "replay": ("replay",),
+        "docs": ("docs",),
     },
     INTERVENE: {
         "orders": (
@@ -64,6 +65,7 @@ COMMANDS: Mapping[Group, Mapping[str, Sequence[str]]] = {
 }
 """The commands of each group, by the module in hotdesk.cli that has a function of that name."""
 STATUS = "hotdesk.cli.status"
+DOCS = "docs"
 
 app = App(
     name="hotdesk",
@@ -71,7 +73,8 @@ app = App(
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
     error_formatter=lambda error: shown(f"hotdesk: {error}"),
-    help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API.",
+    help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API. A page that a message names is"
+    " printed by `hotdesk docs PAGE`.",
     group_commands=OTHER,
     group_parameters=PARAMETERS,
 )
@@ -111,7 +114,10 @@ def launch(
     from_environment = os.environ.get("HOTDESK_CONFIG")
     path = config or (Path(from_environment) if from_environment else None)
     file = path or DEFAULT_FILE
-    tables, clusters, notify = settings.read_file(file, must_exist=path is not None and tokens[:1] != ("setup",))
+    # its pages say how settings are mended that nothing can be run with
+    must_exist = path is not None and tokens[:1] != ("setup",)
+    ours = settings.FromFile({}, {}, {}) if tokens[:1] == (DOCS,) else settings.read_file(file, must_exist=must_exist)
+    tables, clusters, notify = ours
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
         # Not every command takes every setting; read_file has refused the unknown ones.

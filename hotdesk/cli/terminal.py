@@ -35,6 +35,7 @@ __all__ = [
     "say",
     "say_csv",
     "say_json",
+    "say_page",
     "shown",
     "table",
 ]
@@ -88,6 +89,18 @@ def asked(question: str, found: str) -> str:
     """Ask a question, and return what is typed; `found` is shown as what an empty answer means."""
     shown_too = f" [{found}]" if found else ""
     return input(printable(f"{question}{shown_too}: ")).strip()
+
+
+def say_page(markdown: str) -> None:
+    """Print a page of the documentation: laid out and leafed through in a terminal, as it is written elsewhere."""
+    if not sys.stdout.isatty():
+        print("\n".join(map(printable, markdown.splitlines())))
+        return
+    from rich.markdown import Markdown  # noqa: PLC0415 # it takes its time, and no other command wants it
+
+    console = Console()
+    with console.pager():
+        console.print(Markdown(markdown, hyperlinks=False))
 
 
 def complain(text: str) -> None:

@@ -60,7 +60,7 @@ def test_the_wheel_has_every_file_of_its_rooms(built: Built) -> None:
 def test_the_environment_has_what_an_operator_copies_elsewhere(installed: Path) -> None:
     share = installed.parents[1] / "share" / "hotdesk"
     there = {str(file.relative_to(share)) for file in share.rglob("*") if file.is_file()}
-    folders = ("hook", "packaging/systemd", "docs/runbooks")
+    folders = ("hook", "packaging/systemd", "docs/guide", "docs/reference", "docs/runbooks")
     wanted = {str(file.relative_to(ROOT)) for folder in folders for file in (ROOT / folder).iterdir()}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("co*/grants*.sql")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("dashboards/*.json")}

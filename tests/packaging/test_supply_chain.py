@@ -11,10 +11,10 @@ from tests.packaging.release import tool
 from tests.support.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "tools/requirements-uv.txt", "tools/requirements-build.txt")
+LOCKS = ("requirements.lock", *(f"tools/requirements-{name}.txt" for name in ("uv", "build", "packagers", "mkdocs")))
 BUILD = ROOT / "tools" / "requirements-build.txt"
 INSTALLS = re.compile(r"(?:pip install|pip sync|uv build|\$\(UV\) build)")
-NAMES_HASHES = re.compile(r"--require-hashes|--constraint requirements\.lock|--build-constraints")
+NAMES_HASHES = re.compile(r'--no-deps "\$wheel"|--require-hashes|--constraint requirements\.lock|--build-constraints')
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -28,7 +28,7 @@ def test_the_backend_is_locked_in_the_version_that_the_project_wants() -> None:
     assert f"{wanted} \\" in BUILD.read_text().splitlines()
 
 
-@pytest.mark.parametrize("name", ["Makefile", "Containerfile"])
+@pytest.mark.parametrize("name", ["Makefile", "Containerfile", "packaging/packages"])
 def test_nothing_is_installed_or_built_without_hashes(name: str) -> None:
     lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
     installing = [line for line in lines if INSTALLS.search(line) and not line.lstrip().startswith("#")]
