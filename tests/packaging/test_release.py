@@ -65,7 +65,7 @@ def test_the_environment_has_what_an_operator_copies_elsewhere(installed: Path) 
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("co*/grants*.sql")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("dashboards/*.json")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("alerts/*.yml")}
-    wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("packaging/*.yaml")}
+    wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("packaging/*.zabbix.yaml")}
     wanted |= {str(file.relative_to(ROOT)) for file in (ROOT / "packaging" / "ansible").rglob("*.*")}
     assert there == wanted
     assert all((share / each).read_bytes() == (ROOT / each).read_bytes() for each in there)
