@@ -45,7 +45,7 @@ def _outside(folder: Path, *words: str | Path) -> str:
 def test_the_wheel_has_every_file_of_its_rooms(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         inside = set(wheel.namelist())
-    kinds = {".py", ".sql", ".toml", ".html", ".css", ".js", ".svg"}
+    kinds = {".py", ".sql", ".toml", ".html", ".css", ".js", ".svg", ".txt"}
     wanted = {
         str(file.relative_to(ROOT))
         for room in ROOMS
@@ -124,7 +124,7 @@ def test_its_pages_came_along(installed: Path, tmp_path: Path) -> None:
             page = http.get("/")
             assert page.status_code == httpx.codes.OK
             files = set(re.findall(r'(?:href|src)="(/[\w./-]+\.(?:css|js|svg))', page.text))
-            assert len(files) == 3
+            assert len(files) == 4
             assert all(http.get(each).is_success for each in files)
     finally:
         process.kill()
