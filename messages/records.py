@@ -484,8 +484,9 @@ class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """It has failed beside a heartbeat that beats, in this same way, and was not alive since: it confirms no death."""
     absent: bool = False
     """There is no result now: the next one begins anew."""
-    was_alive: bool = False
-    """It was alive until `since_ms`, and spoke against the failure of others."""
+    alive_until_ms: Whole | None = None
+    """When it was last found not to be alive any more, or to say nothing; None: it always was, or never. Until then it
+    spoke against the failure of others."""
 
 
 class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -50,10 +50,12 @@ class Probed(NamedTuple):
 
     outcome: ProbeOutcome
     since_ms: int
-    """Since when this is the result."""
+    """Since when none of them is alive."""
     words: str
     confirms: bool = False
     """It may be the second sign of a death."""
+    same_since_ms: int = 0
+    """Since when each of them says what it says now."""
 
 
 class Verdict(NamedTuple):
@@ -94,6 +96,7 @@ def histories_of(
             each,
             absent=True,
             contradicted=each.contradicted or ((beats_on or works) and each.told is not ProbeResult.ALIVE),
+            alive_until_ms=now_ms if _is_alive(each) else each.alive_until_ms,
         )
         for kind, each in known.items()
         if kind not in dialer.probes
@@ -104,6 +107,7 @@ def histories_of(
         lasted = same and earlier is not None and not earlier.absent
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
         alive = told is ProbeResult.ALIVE
+        until_ms = None if earlier is None else earlier.alive_until_ms
         beaten_ms = now_ms - since_ms if beats_on else 0
         worked_ms = 0 if dialer.worked_at_ms is None else dialer.worked_at_ms - since_ms
         long = lasted and max(beaten_ms, worked_ms) >= CONTRADICTED_SECONDS * 1000
@@ -112,13 +116,14 @@ def histories_of(
             since_ms=since_ms,
             credible=alive or (earlier is not None and earlier.credible),
             contradicted=not alive and (long or (earlier is not None and same and earlier.contradicted)),
-            was_alive=not alive
-            and earlier is not None
-            and not earlier.absent
-            and (earlier.told is ProbeResult.ALIVE or (same and earlier.was_alive)),
+            alive_until_ms=now_ms if not alive and _is_alive(earlier) else until_ms,
         )
         histories[kind] = earlier if earlier is not None and earlier == history else history
     return histories
+
+
+def _is_alive(history: ProbeHistory | None) -> bool:
+    return history is not None and history.told is ProbeResult.ALIVE and not history.absent
 
 
 def _beats_on(before: DialerHealth | None, dialer: DialerReading, now_ms: int) -> bool:
@@ -146,13 +151,14 @@ def probed_of(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> P
     # the first failure that may confirm a death, but not before the last of them was alive: one that is only asked in
     # doubt, and fails too, must not put off what the other has shown
     first_ms = min(each.since_ms for each in confirming or voters.values())
-    since_ms = max([first_ms, *(each.since_ms for each in voters.values() if each.was_alive)])
+    since_ms = max([first_ms, *(each.alive_until_ms or 0 for each in histories.values() if each.credible)])
+    same_since_ms = max(each.since_ms for each in voters.values())
     confirms = bool(confirming)
     if ProbeResult.UNREACHABLE in told:
-        return Probed(ProbeOutcome.UNREACHABLE, since_ms, words, confirms)
+        return Probed(ProbeOutcome.UNREACHABLE, since_ms, words, confirms, same_since_ms)
     if ProbeResult.REFUSED in told:
-        return Probed(ProbeOutcome.REFUSED, since_ms, words, confirms)
-    return Probed(ProbeOutcome.MUTE, since_ms, words, confirms)
+        return Probed(ProbeOutcome.REFUSED, since_ms, words, confirms, same_since_ms)
+    return Probed(ProbeOutcome.MUTE, since_ms, words, confirms, same_since_ms)
 
 
 def all_fail(probed: Iterable[Probed]) -> bool:
@@ -179,7 +185,8 @@ def verdict_of(
     beats_now = is_beating(before, dialer, watch.now_ms)
     # only mute probes can mean that it hangs, and only if the heartbeat steps: the updater asks Asterisk before each
     # write. A refusal may be a firewall's word, and a cut may be on our own path
-    mute_for = failing_for if probed.outcome is ProbeOutcome.MUTE and probed.confirms else 0.0
+    mutes = failing and probed.outcome is ProbeOutcome.MUTE and probed.confirms
+    mute_for = watch.seconds_since(max(probed.since_ms, probed.same_since_ms)) if mutes else 0.0
     hangs = mute_for >= HUNG_SECONDS and not beats_now and not works
     if stalled < policy.stalled_after_seconds:
         if heartbeat.progressed_at_ms is None:

@@ -274,3 +274,21 @@ def test_a_contradicted_failure_makes_a_new_one_no_older() -> None:
     assert fleet.state(ONE) == "suspect"
     fleet[ONE].probes = {"ami": REFUSED, "sip": MUTE}
     assert 1 <= fleet.seconds_until(ONE, "down") <= 2
+
+
+@pytest.mark.parametrize("first", [CUT, REFUSED, MUTE, None])
+@pytest.mark.parametrize("row", [True, False])
+def test_another_way_of_failing_makes_no_failure_older_than_the_last_sign_of_life(
+    first: ProbeResult | None, row: bool
+) -> None:
+    """`first`: what AMI says for a moment, or nothing, before it is mute; SIP was mute long before."""
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE, sip=ALIVE)
+    fleet[ONE].probes = {"ami": ALIVE, "sip": MUTE}
+    fleet.run(6)
+    fleet[ONE].row, fleet[ONE].beats = row, False
+    fleet.run(4)
+    assert fleet.state(ONE) in {"up", "suspect"}
+    fleet[ONE].probes = {"sip": MUTE} if first is None else {"ami": first, "sip": MUTE}
+    fleet.poll()
+    fleet[ONE].probes = {"ami": MUTE, "sip": MUTE}
+    assert fleet.seconds_until(ONE, "down") >= (0.5 if row else 7)
