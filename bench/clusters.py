@@ -161,7 +161,7 @@ def _settles(size: int, api: httpx.Client) -> bool:
     return True
 
 
-def _stage(size: int, tries: _Size, fleet: Fleet, decisions: "Decisions", api: httpx.Client) -> _Stage:
+def _stage(size: int, tries: _Size, fleet: Fleet, decisions: Decisions, api: httpx.Client) -> _Stage:
     fleet.late_seconds = 0.0
     took: list[float] = []
     undecided, scrapes = 0, []

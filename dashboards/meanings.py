@@ -49,6 +49,7 @@ FENCES: Mapping[str, str] = {
     FenceStage.RETURNING: LIGHT_BLUE,
     FenceStage.PLANNED: YELLOW,
     FenceStage.TAKEN: BLUE,
+    FenceStage.LOOKING: YELLOW,
     FenceStage.UNCLEAR: RED,
 }
 PICKS: Mapping[str, str] = {"picked": GREEN, "degraded": ORANGE, "refused": RED}

@@ -152,6 +152,7 @@ class ClusterGauges:
                 each.name: self._remembered.get(each.name, _Remembered()) for each in clusters
             }
             for cluster in clusters:
+                remembered[cluster.name].begin()
                 _append(blocks, _samples(cluster, remembered[cluster.name]))
                 await asyncio.sleep(0)
             return await asyncio.to_thread(b"".join, [text for block in blocks.values() for text in block])
@@ -171,16 +172,22 @@ class _Remembered:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], tuple[object, str]] = {}
+        self._before: dict[tuple[str, str], tuple[object, str]] = {}
+
+    def begin(self) -> None:
+        """Begin a scrape: what the last one did not show is forgotten."""
+        self._before, self._lines = self._lines, {}
 
     def lines(self, spec: metrics.Metric, labels: str, words: "_Words", values: tuple[float, ...]) -> "_Sample":
         """Return a line for each word, which is the last label, with its value."""
-        known = self._lines.get((spec.name, labels))
+        known = self._before.get((spec.name, labels))
         if known is None or known[0] != values:
             texts = (
                 f"{spec.name}{{{labels}{word}}} {_VALUES.get(value) or _text(value)}\n"
                 for word, value in zip(words, values, strict=True)
             )
-            known = self._lines[spec.name, labels] = values, "".join(texts)
+            known = values, "".join(texts)
+        self._lines[spec.name, labels] = known
         return spec, labels, known[1]
 
 

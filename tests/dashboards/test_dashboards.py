@@ -5,7 +5,7 @@ owner.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
@@ -19,6 +19,7 @@ from dashboards.board import RUNBOOKS, TITLES, rendered
 from dashboards.conditions import WORDS
 from dashboards.panels import SCRAPES
 from messages import metrics
+from messages.records import AgentPauseStage, DialerState, FenceStage, ProbeResult, ReloginStage
 from tests.dashboards.reading import HERE, NAMES, Asked, Json, asked, load, metric_names, panels, variables
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,20 @@ def test_the_numbers_that_a_rule_records_are_those_of_the_words(record: str, tab
     (expression,) = RULES[record]
     numbers = re.findall(r'label_replace\(vector\((\d+)\), "\w+", "(\w+)", "", ""\)', expression)
     assert {word: int(number) for number, word in numbers} == meanings.codes(table)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (meanings.STATES, DialerState),
+        (meanings.PROBES, ProbeResult),
+        (meanings.FENCES, FenceStage),
+        (meanings.MOVES, ReloginStage),
+        (meanings.AGENT_PAUSES, AgentPauseStage),
+    ],
+)
+def test_each_word_has_a_colour(table: Mapping[str, str], words: Iterable[str]) -> None:
+    assert set(table) == set(words)
 
 
 def test_the_rules_number_conditions_as_the_dashboards_do() -> None:

@@ -1,6 +1,5 @@
 """The Compose file, as far as that goes without an engine: what it mounts is there, what it says fits the rest."""
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -73,18 +72,31 @@ def test_grafana_finds_the_dashboards_and_prometheus() -> None:
     assert source["url"].split("//")[1].partition(":")[0] in SERVICES
 
 
+def test_the_only_broker_needs_no_other() -> None:
+    kafka = SERVICES["kafka"]["environment"]
+    for name in ("OFFSETS_TOPIC_REPLICATION_FACTOR", "TRANSACTION_STATE_LOG_REPLICATION_FACTOR"):
+        assert kafka[f"KAFKA_{name}"] == "1"
+    assert kafka["KAFKA_TRANSACTION_STATE_LOG_MIN_ISR"] == "1"
+    assert SERVICES["topics"]["environment"]["HOTDESK_LOG_REPLICATION"] == "1"
+
+
+def test_the_image_is_built_by_a_file_that_is_there() -> None:
+    build = SERVICES["hotdesk"]["build"]
+    assert (FOLDER / build["context"] / build["dockerfile"]).is_file()
+
+
 def test_hotdesk_takes_its_settings(tmp_path: Path) -> None:
     for secret in SECRETS:
         secret_file(tmp_path / secret, "read read-token-0123456789\n")
-    text = (FOLDER / "hotdesk.toml").read_text().replace("/run/secrets", str(tmp_path))
-    assert [*tomllib.loads(text)["clusters"]] == ["main"]
     file = tmp_path / "hotdesk.toml"
-    file.write_text(text)
-    clusters = tomllib.loads(text)["clusters"]
-    known = set(settings.ClusterSettings.__struct_fields__)
-    assert all(set(each) <= known for each in clusters.values())
-    variables = SERVICES["hotdesk"]["environment"]
-    tables = {"LOG": fields(settings.LogOptions), "API": fields(settings.ApiOptions)}
-    for name in variables.keys() - {"HOTDESK_CONFIG"}:
+    file.write_text((FOLDER / "hotdesk.toml").read_text().replace("/run/secrets", str(tmp_path)))
+    file.chmod(0o600)
+    tables, clusters, _ = settings.read_file(file, must_exist=True)
+    assert not tables
+    made = settings.clusters(clusters, settings.Options(), {})
+    assert [*made] == ["main"]
+    assert made["main"].database_settings().password
+    known = {"LOG": fields(settings.LogOptions), "API": fields(settings.ApiOptions)}
+    for name in SERVICES["hotdesk"]["environment"].keys() - {"HOTDESK_CONFIG"}:
         _, table, field = name.split("_", 2)
-        assert field.lower() in {each.name for each in tables[table]}, name
+        assert field.lower() in {each.name for each in known[table]}, name

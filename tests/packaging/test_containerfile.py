@@ -84,6 +84,8 @@ def test_the_engine_is_sent_what_is_copied_and_nothing_else() -> None:
     sent = {line.removeprefix("!/") for line in lines if line.startswith("!")}
     assert sent == {each.rstrip("/") for each in _copied()}
     assert "**/__pycache__" in lines
+    # its secrets would lie in a layer
+    assert lines.index("/packaging/compose") > lines.index("!/packaging")
 
 
 def test_its_steps_make_the_same_wheel_and_an_environment_that_runs(built: Built, tmp_path: Path) -> None:
