@@ -654,7 +654,7 @@ class Incident(Record, frozen=True, kw_only=True, gc=False):
     opened_at_ms: Whole
     closed_at_ms: Whole | None = None
     why: str
-    """The evidence on which it was opened, or its kind changed."""
+    """The evidence on which it was opened, confirmed, or its kind changed."""
     confirmed: bool = False
     """A probe confirms the death."""
     in_maintenance: bool = False

@@ -52,9 +52,10 @@ class Incidents:
             if known.kind is not kind:
                 code = DecisionCode.INCIDENT_CHANGED
                 plan.decide(code, health.evidence, server_ip, incident=known.incident, kind=kind)
-            known = msgspec.structs.replace(
-                known, kind=kind, confirmed=health.confirmed, why=health.evidence, by=plan.by
-            )
+            # what is seen once the dialer comes back is not why it was down
+            weaker = known.kind is kind and known.confirmed
+            why = known.why if weaker else health.evidence
+            known = msgspec.structs.replace(known, kind=kind, confirmed=health.confirmed, why=why, by=plan.by)
             plan.add(known)
         return known
 

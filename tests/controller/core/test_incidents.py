@@ -43,6 +43,24 @@ def test_a_dead_dialer_opens_one_incident_that_closes_when_it_is_back() -> None:
     assert floor.state.decided.closed[-1].closed_at_ms == floor.state.observed.observed_at_ms
 
 
+def test_an_incident_says_why_the_dialer_was_down_and_not_what_is_seen_once_it_comes_back() -> None:
+    floor = Floor()
+    floor.judge(ONE=DialerState.DOWN)
+
+    def see(evidence: str, *, confirmed: bool) -> str:
+        before = floor.state.observed.health.dialers[ONE]
+        floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(
+            before, evidence=evidence, confirmed=confirmed
+        )
+        floor.plan()
+        return floor.incident.why
+
+    assert see("heartbeat stalled for 75 s", confirmed=False) == "heartbeat stalled for 75 s"
+    assert see("SIP mute", confirmed=True) == "SIP mute"
+    assert see("SIP mute, though its heartbeat advances", confirmed=False) == "SIP mute"
+    assert not floor.incident.confirmed
+
+
 def test_a_draining_dialer_that_dies_keeps_its_incident() -> None:
     floor = Floor()
     floor.judge(ONE=DialerState.DRAINING)
