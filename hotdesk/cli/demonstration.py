@@ -19,6 +19,7 @@ import msgspec
 
 from collectors.probes.prober import ProbeSettings
 from collectors.vicidial.settings import DatabaseSettings
+from controller.api.picks import HOOK
 from controller.api.schemas import IncidentAnswer, PickAnswer, RankingAnswer
 from controller.core.explanations import because
 from controller.core.policy import Policy
@@ -220,7 +221,7 @@ class _Picks:
     def __call__(self, user: str, alias: str, campaign: str) -> str | None:
         body = msgspec.json.encode({"user": user, "alias": alias, "campaign": campaign})
         try:
-            answer = self._client.post(f"/v1/clusters/{CLUSTER}/picks", content=body)
+            answer = self._client.post(f"/v1/clusters/{CLUSTER}/picks", content=body, headers={HOOK: "demo"})
         except httpx.HTTPError:
             self.unanswered += 1
             return None
@@ -370,7 +371,8 @@ class _Screen:
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             ranked = [dialer for dialer in ranking.dialers if dialer.rank]
-            order = ", ".join(f"{dialer.server_ip} ({dialer.agents})" for dialer in ranked[:FEWEST_ROWS])
+            # the load counts slots as well as agents, and more for a dialer that has just come back
+            order = ", ".join(f"{dialer.server_ip} (load {dialer.load:g})" for dialer in ranked[:FEWEST_ROWS])
             more = f" and {len(ranked) - FEWEST_ROWS} more" if len(ranked) > FEWEST_ROWS else ""
             self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}{more}"), soft_wrap=True)
 
