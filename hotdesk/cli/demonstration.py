@@ -371,7 +371,7 @@ class _Screen:
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             ranked = [dialer for dialer in ranking.dialers if dialer.rank]
-            # the load counts slots as well as agents, and more for a dialer that has just come back
+            # by which they are ordered: it counts slots as well as agents
             order = ", ".join(f"{dialer.server_ip} (load {dialer.load:g})" for dialer in ranked[:FEWEST_ROWS])
             more = f" and {len(ranked) - FEWEST_ROWS} more" if len(ranked) > FEWEST_ROWS else ""
             self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}{more}"), soft_wrap=True)
