@@ -32,6 +32,8 @@ MOVES: Mapping[str, str] = {
     ReloginStage.MOVED: GREEN,
     ReloginStage.ENDED: LIGHT_GREEN,
     ReloginStage.SENT: YELLOW,
+    ReloginStage.WRAPPING_UP: LIGHT_BLUE,
+    ReloginStage.HANGING_UP: PURPLE,
     ReloginStage.PLANNED: ORANGE,
     ReloginStage.FAILED: RED,
     ReloginStage.ADVISED: GREY,
