@@ -9,6 +9,7 @@ import errno
 import grp
 import os
 import pwd
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -39,8 +40,8 @@ from hotdesk.setup.steps import (
 )
 
 COMMAND_SECONDS = 60
-MOST_BYTES = 1024 * 1024
-"""Of a file that is compared: no file of ours is larger."""
+MOST_MIB = 16
+"""Of a file that is compared, replaced or kept: VICIdial's largest page is far smaller."""
 
 RunSql = Callable[[Sequence[str]], None]
 """Runs statements as an administrator of the database.
@@ -105,14 +106,14 @@ class Tree:
         """Return what is at those of the paths at which there is something.
 
         Raises:
-            SettingsError: one of them cannot be read.
+            SettingsError: one of them cannot be read, or is no file that hotdesk would ever replace.
         """
         found = {}
         for path in dict.fromkeys(paths):
             at = self._at(path)
             try:
                 status = at.stat()
-                content = None if at.is_dir() else at.read_bytes()[:MOST_BYTES]
+                content = None if stat.S_ISDIR(status.st_mode) else _content(at, status, path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -277,6 +278,15 @@ class Tree:
             return msgspec.json.decode(content, type=Notes)
         except msgspec.DecodeError as error:
             raise SettingsError(f"{self.notes_file} has no notes of setup: {error}") from error
+
+
+def _content(at: Path, status: os.stat_result, path: str) -> bytes:
+    """Return all of a file: a part of it would be taken for the whole, and written back."""
+    if not stat.S_ISREG(status.st_mode):
+        raise SettingsError(f"{path} is neither a file nor a folder: move it away")
+    if status.st_size > MOST_MIB * 1024 * 1024:
+        raise SettingsError(f"{path} is larger than {MOST_MIB} MiB, so hotdesk leaves it as it is: move it away")
+    return at.read_bytes()
 
 
 def _led_to(at: Path) -> Path:

@@ -24,6 +24,7 @@ from hotdesk.setup.steps import (
 
 NOTES = "/etc/hotdesk/setup.json"
 OWNER = this_owner()
+MIB = 1024 * 1024
 
 
 def no_sql(statements: Sequence[str]) -> None:
@@ -97,6 +98,20 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     do(Tree(NOTES, tmp_path), File("/options.php", b"after", 0o644, OWNER, takes_over=True))
     assert (tmp_path / "options.php").is_symlink()
     assert (tmp_path / "shared").read_text() == "after"
+
+
+def test_a_file_is_seen_whole_or_refused(tmp_path: Path) -> None:
+    """What is seen of options.php is written back with a line more."""
+    large = tmp_path / "large"
+    large.write_bytes(b"<?php " + b"#" * 2 * MIB)
+    tree = Tree(NOTES, tmp_path)
+    assert tree.seen(["/large"])["/large"].content == large.read_bytes()
+    os.truncate(large, 17 * MIB)
+    with pytest.raises(SettingsError, match="larger than 16 MiB"):
+        tree.seen(["/large"])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="neither a file nor a folder"):
+        tree.seen(["/pipe"])
 
 
 def test_commands_are_run_and_one_that_fails_says_so(tmp_path: Path) -> None:
