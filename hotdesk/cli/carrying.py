@@ -89,15 +89,22 @@ def take_back(tree: Tree, made: Iterable[tuple[Step, Entry | None]], asking: Ask
     """Carry out steps that take something back, once a person agrees, and say what is left and why.
 
     Raises:
-        HotdeskError: the person does not agree.
+        HotdeskError: the person does not agree, or some of it failed.
     """
     if not asking.agrees("take this back"):
         raise HotdeskError(NOTHING)
+    failed = False
     for step, entry in made:
         try:
             left = tree.undo(step, entry, run_sql)
         except HotdeskError as error:
             by_hand = f"; by hand: {entry.statement}" if entry is not None and entry.statement else ""
             left = f"{error}{by_hand}"
+            failed = True
         left = left or (step.why if step.state is State.KEPT else "")
         say(f"left as it is: {step.what}: {left}" if left else f"done: {step.what}")
+    if failed:
+        raise HotdeskError(
+            f"not all was taken back: mend that and run it again; {tree.notes_file} has what is left, so remove that"
+            " file if you took it back by hand"
+        )

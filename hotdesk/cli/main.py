@@ -64,8 +64,18 @@ COMMANDS: Mapping[Group, Mapping[str, Sequence[str]]] = {
     },
 }
 """The commands of each group, by the module in hotdesk.cli that has a function of that name."""
-STATUS = "hotdesk.cli.status"
-DOCS = "docs"
+SEVERAL: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "topics": ("Create and check Kafka's topics.", {"create": "create", "check": "check", "acls": "acls"}),
+    "notify": ("Try the notifications out.", {"test": "try_out"}),
+    "aliases": (
+        "Plan, make and verify the phones and aliases of all desks.",
+        {"plan": "plan", "apply": "apply", "phones": "phones", "verify": "verify"},
+    ),
+    "hook": ("Put the login hook in or out.", {"install": "install", "remove": "remove", "test": "prove"}),
+}
+"""The groups of commands, by the module in hotdesk.cli: what each is for, and its commands' functions."""
+CONFIG = "--config"
+STATUS, DOCS = "status", "docs"
 
 app = App(
     name="hotdesk",
@@ -82,16 +92,7 @@ for group, modules in COMMANDS.items():
     for module, names in modules.items():
         for name in names:
             app.command(f"hotdesk.cli.{module}:{name}", name=name, group=group)
-for name, about, commands in (
-    ("topics", "Create and check Kafka's topics.", {"create": "create", "check": "check", "acls": "acls"}),
-    ("notify", "Try the notifications out.", {"test": "try_out"}),
-    (
-        "aliases",
-        "Plan, make and verify the phones and aliases of all desks.",
-        {"plan": "plan", "apply": "apply", "phones": "phones", "verify": "verify"},
-    ),
-    ("hook", "Put the login hook in or out.", {"install": "install", "remove": "remove", "test": "prove"}),
-):
+for name, (about, commands) in SEVERAL.items():
     several = App(name=name, help=about, group=SET_UP, group_commands=Group("Commands", sort_key=0))
     for command, function in commands.items():
         several.command(f"hotdesk.cli.{name}:{function}", name=command)
@@ -138,9 +139,27 @@ def launch(
     given = {"clusters": clusters, "notify": notify, "read_again": read_again}
     more = {name: given[name] for name in ignored}
     result: int | None = command(*bound.args, **bound.kwargs, **more)
-    if command.__module__ == STATUS:
+    if tokens[:1] == (STATUS,):
         raise StatusEnd(result)
     return result
+
+
+def _words(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without --config and its file, which may stand before the command."""
+    left = iter(arguments)
+    words = []
+    for each in left:
+        if each == CONFIG:
+            next(left, None)
+        elif not each.startswith(f"{CONFIG}="):
+            words.append(each)
+    return words
+
+
+def _lists_commands(arguments: Sequence[str]) -> bool:
+    """Return True if the answer is a list of commands: for help, and where no command is named, or only a group."""
+    words = _words(arguments)
+    return not words or words in ([each] for each in SEVERAL) or any(each in app.help_flags for each in words)
 
 
 def _result(arguments: list[str]) -> int:
@@ -148,7 +167,7 @@ def _result(arguments: list[str]) -> int:
 
     `hotdesk status` ends with a code of monitoring's own, whatever is at fault: another one would be read as a state.
     """
-    if "status" not in arguments:
+    if _words(arguments)[:1] != [STATUS]:
         return app.meta(arguments) or 0
     try:
         return app.meta(arguments) or 0
@@ -184,7 +203,7 @@ def main() -> None:
     if not in_a_terminal():
         # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if not sys.argv[1:] or any(each in app.help_flags for each in sys.argv[1:]):
+    if _lists_commands(sys.argv[1:]):
         _import_all(app)
     try:
         sys.exit(_result(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,7 +15,9 @@ import pymysql
 from cyclopts import Parameter
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from controller.api.tokens import Tokens
 from hotdesk import settings
+from hotdesk.api_server import tokens_of
 from hotdesk.cli.carrying import Asking, carry_out, show_steps, take_back
 from hotdesk.cli.check import check_everything, show
 from hotdesk.cli.finding import (
@@ -290,9 +293,9 @@ def _checked(known: Known) -> int:
         api = msgspec.convert(read.tables.get("api", {}), ApiOptions, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file} does not fit: {error}") from error
-    tokens = Path(f"{known.answers.secrets}/tokens").read_text().splitlines()
-    by_scope = dict(line.split()[:2] for line in tokens if line.strip())
-    os.environ.setdefault("HOTDESK_TOKEN", by_scope.get("read", ""))
+    with suppress(SettingsError):  # the check says it
+        if token := to_ask_with(tokens_of(api)):
+            os.environ.setdefault("HOTDESK_TOKEN", token)
     silent = known.answers.serves and known.machine.systemd and not _answers_soon(api)
     late = ApiFailure(f"it does not answer within {STARTS_SECONDS:g} s")
     wanted = settings.clusters(read.clusters, Options(log, api), os.environ)
@@ -304,6 +307,12 @@ def _checked(known: Known) -> int:
         show(finding)
         code = max(code, finding.exit_code)
     return code
+
+
+def to_ask_with(tokens: Tokens) -> str:
+    """Return the first token of the lowest scope; empty: the file has digests only, by which nobody can ask."""
+    known = [each for _, each in tokens.items() if each.shown]
+    return min(known, key=lambda each: each.scope).key.decode() if known else ""
 
 
 def _path(kind: type, value: object) -> Path:

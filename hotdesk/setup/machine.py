@@ -5,9 +5,11 @@ option of any command, as the settings that are written name their files by abso
 another root; to try setup out, `--folder` puts everything into one folder, with paths that are right.
 """
 
+import errno
 import grp
 import os
 import pwd
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +21,7 @@ import msgspec
 
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.setup.steps import (
+    Act,
     Commands,
     Entry,
     File,
@@ -37,8 +40,8 @@ from hotdesk.setup.steps import (
 )
 
 COMMAND_SECONDS = 60
-MOST_BYTES = 1024 * 1024
-"""Of a file that is compared: no file of ours is larger."""
+MOST_MIB = 16
+"""Of a file that is compared, replaced or kept: VICIdial's largest page is far smaller."""
 
 RunSql = Callable[[Sequence[str]], None]
 """Runs statements as an administrator of the database.
@@ -96,21 +99,21 @@ class Tree:
             SettingsError: the notes cannot be read.
         """
         self._root = root
-        self._notes_file = notes
+        self.notes_file = notes
         self.notes = self._read_notes()
 
     def seen(self, paths: Iterable[str]) -> dict[str, Seen]:
         """Return what is at those of the paths at which there is something.
 
         Raises:
-            SettingsError: one of them cannot be read.
+            SettingsError: one of them cannot be read, or is no file that hotdesk would ever replace.
         """
         found = {}
         for path in dict.fromkeys(paths):
             at = self._at(path)
             try:
                 status = at.stat()
-                content = None if at.is_dir() else at.read_bytes()[:MOST_BYTES]
+                content = None if stat.S_ISDIR(status.st_mode) else _content(at, status, path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -137,7 +140,7 @@ class Tree:
         copy = ""
         if isinstance(act, File) and (there := seen.get(act.path)) is not None and there.content is not None:
             name = f"{act.path.strip('/').replace('/', '-')}.{digest(there.content)[:8]}"
-            copy = f"{self._notes_file.rpartition('/')[0]}/before/{name}"
+            copy = f"{self.notes_file.rpartition('/')[0]}/before/{name}"
         try:
             entry = entry_of(step, seen, self.notes, copy)
             if entry is not None:
@@ -152,28 +155,52 @@ class Tree:
         """Carry a step of undoing out, and return why it was left, or "" if it was not; its entry is dropped.
 
         Raises:
-            HotdeskError: it failed.
+            HotdeskError: it failed. Its entry stays, so that it can be tried again.
         """
-        left = ""
         remaining = self.notes if entry is None else self.notes.without([entry])
-        if not remaining.entries:
-            self._forget()  # before the folder that it is in
+        around = entry is not None and entry.path == self.notes_file.rpartition("/")[0]
+        if around and remaining.entries:
+            raise HotdeskError("the notes of what is left are in it")
+        left = ""
         try:
+            if around:
+                self._forget()
             if step.state is State.TO_DO:
-                self._do(step.act, run_sql)
+                left = self._take_back(step.act, remaining, run_sql)
+            if remaining.entries:
+                self._note(remaining)
+            else:
+                self._forget()
         except OSError as error:
-            left = str(error.strerror or error)
-        if remaining.entries:
-            self._note(remaining)
+            if around:
+                with suppress(OSError):
+                    self._note(self.notes)
+            raise HotdeskError(str(error.strerror or error)) from error
         self.notes = remaining
         return left
 
-    def _forget(self) -> None:
-        self._at(self._notes_file).unlink(missing_ok=True)
-        with suppress(OSError):
-            self._at(self._notes_file).with_name("before").rmdir()
+    def _take_back(self, act: Act, remaining: Notes, run_sql: RunSql) -> str:
+        """Do it, and return why it is left for good, or ""."""
+        try:
+            self._do(act, run_sql)
+        except FileNotFoundError:
+            if isinstance(act, Remove) and act.copy:
+                return f"the copy of what was there before, {act.copy}, is gone"
+            raise
+        except OSError as error:
+            path = act.path if isinstance(act, Remove) else ""
+            of_ours = any(each.path.startswith(f"{path}/") for each in remaining.entries)
+            if error.errno != errno.ENOTEMPTY or of_ours:
+                raise
+            return str(error.strerror)
+        return ""
 
-    def _do(self, act: Folder | File | Remove | Commands | Statements, run_sql: RunSql) -> None:
+    def _forget(self) -> None:
+        self._at(self.notes_file).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._at(self.notes_file).with_name("before").rmdir()
+
+    def _do(self, act: Act, run_sql: RunSql) -> None:
         match act:
             case Folder():
                 self._at(act.path).mkdir(parents=True, exist_ok=True)
@@ -238,19 +265,28 @@ class Tree:
     def _note(self, notes: Notes) -> None:
         self.notes = notes
         content = msgspec.json.format(msgspec.json.encode(notes))
-        self._write(File(self._notes_file, content, 0o600, this_owner()))
+        self._write(File(self.notes_file, content, 0o600, this_owner()))
 
     def _read_notes(self) -> Notes:
         try:
-            content = self._at(self._notes_file).read_bytes()
+            content = self._at(self.notes_file).read_bytes()
         except FileNotFoundError:
             return Notes()
         except OSError as error:
-            raise SettingsError(f"{self._notes_file} cannot be read: {error.strerror}; run it as root") from error
+            raise SettingsError(f"{self.notes_file} cannot be read: {error.strerror}; run it as root") from error
         try:
             return msgspec.json.decode(content, type=Notes)
         except msgspec.DecodeError as error:
-            raise SettingsError(f"{self._notes_file} has no notes of setup: {error}") from error
+            raise SettingsError(f"{self.notes_file} has no notes of setup: {error}") from error
+
+
+def _content(at: Path, status: os.stat_result, path: str) -> bytes:
+    """Return all of a file: a part of it would be taken for the whole, and written back."""
+    if not stat.S_ISREG(status.st_mode):
+        raise SettingsError(f"{path} is neither a file nor a folder: move it away")
+    if status.st_size > MOST_MIB * 1024 * 1024:
+        raise SettingsError(f"{path} is larger than {MOST_MIB} MiB, so hotdesk leaves it as it is: move it away")
+    return at.read_bytes()
 
 
 def _led_to(at: Path) -> Path:

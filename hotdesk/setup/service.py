@@ -341,7 +341,7 @@ def closing(known: Known) -> Iterator[str]:
     named = ", ".join(map(str, database.web_servers)) or "VICIdial's database names none"
     yield f"On each web server ({named}), with hotdesk installed there too: the login hook"
     at = database.web_servers[0].address if len(database.web_servers) == 1 else ""
-    give = f"""awk '$1 == "pick" {{print $2}}' {tokens}"""
+    give = f"""awk '$1 == "pick" {{print $2; exit}}' {tokens}"""
     install = f"hotdesk hook install --url {answers.url} --cluster {answers.cluster} --token-file - --yes"
     yield f"    {give} | ssh root@{at or 'WEB-SERVER'} {install}"
     dialers = ", ".join(map(str, database.dialers)) or "none is known yet"

@@ -242,10 +242,13 @@ def _undone(entry: Entry, seen: Mapping[str, Seen]) -> Step:
     there = seen.get(entry.path)
     what = f"put back {entry.path}" if entry.copy else f"remove {entry.path}"
     step = Step(what=what, back="", act=Remove(entry.path, entry.copy), state=State.TO_DO)
-    if there is None:
+    before = f"; what was there before is in {entry.copy}" if entry.copy else ""
+    if there is None and not entry.copy:
         return msgspec.structs.replace(step, state=State.DONE)
-    if there.content is not None and digest(there.content) != entry.digest:
-        return msgspec.structs.replace(step, state=State.KEPT, why="somebody has changed it since")
+    if there is None:
+        return msgspec.structs.replace(step, state=State.KEPT, why=f"somebody has removed it since{before}")
+    if ("" if there.content is None else digest(there.content)) != entry.digest:
+        return msgspec.structs.replace(step, state=State.KEPT, why=f"somebody has changed it since{before}")
     return step
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from collectors.metrics import CollectorInstruments
 from controller.api.schemas import AliasAnswer, IncidentAnswer, PickAnswer, RankingAnswer, ReloginAnswer
+from controller.api.tokens import digest_of
 from controller.runtime.metrics import ControllerInstruments
 from hotdesk import settings
 from hotdesk.cli.main import app
@@ -166,6 +168,16 @@ def test_the_example_is_taken(tmp_path: Path) -> None:
     assert set(tables) == {"log", "api"}
     assert list(settings.clusters(clusters, settings.Options(), {})) == ["main"]
     assert notify == {}
+
+
+@pytest.mark.parametrize("page", ["install", "helm"])
+def test_the_digest_of_a_token_file_is_that_of_its_first_token_to_read(page: str, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("admin an-admin-s-token-1\nread one-token-to-read\nread another-to-read-1\n")
+    text = (DOCS / "guide" / f"{page}.md").read_text()
+    (line,) = re.findall(r"\$\((awk .* \| sha256sum .*? -f 1)\)", text)
+    shell = ["sh", "-c", re.sub(r"\S*tokens(\.txt)?(?= \|)", "tokens", line)]
+    said = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603 # the page's
+    assert said.stdout.strip() == digest_of("one-token-to-read")
 
 
 def test_each_exit_code_is_told() -> None:

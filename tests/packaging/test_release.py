@@ -194,6 +194,14 @@ def test_the_next_version_is_the_same_everywhere() -> None:
     assert f"The first release will be {NEXT[1]}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_licence_is_the_same_everywhere_and_each_text_comes_along() -> None:
+    licence, packaging = PYPROJECT["project"]["license"], ROOT / "packaging"
+    assert yaml.safe_load((packaging / "nfpm.yaml").read_text())["license"] == licence
+    assert f'image.licenses="{licence}"' in (ROOT / "Containerfile").read_text()
+    (texts,) = re.findall(r'^cat (.*) >"\$root/doc/copyright"$', (packaging / "packages").read_text(), re.MULTILINE)
+    assert re.findall(r'"\$project/(\S+)"', texts) == PYPROJECT["project"]["license-files"]
+
+
 def test_the_changelog_keeps_its_form() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     releases = re.findall(r"^## (.*)$", text, re.MULTILINE)

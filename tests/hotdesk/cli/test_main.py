@@ -1,6 +1,7 @@
 """The `hotdesk` command as people and scripts meet it: what it prints, and what it ends with."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -445,6 +446,13 @@ def test_a_mistake_ends_the_process_with_its_code_and_one_line(tmp_path: Path, s
         timeout=30,
     )
     assert "does not answer" in one_line(Outcome(ended.returncode, ended.stdout, ended.stderr), LOG)
+
+
+def test_the_name_of_a_group_alone_lists_its_commands_with_what_each_does(tmp_path: Path) -> None:
+    said = subprocess.run(  # noqa: S603 (our own command, in a process that has imported no other)
+        [COMMAND, "aliases"], env=clean_environment({}), cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.findall(r"^│ plan +[A-Z]\w", said, re.MULTILINE), said
 
 
 def test_run_ends_on_an_interrupt_within_five_seconds(start: Start, west: Site) -> None:

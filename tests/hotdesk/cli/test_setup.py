@@ -12,8 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from controller.api.tokens import Tokens
+from hotdesk.cli.setup import to_ask_with
 from simulator.database import Database
 from simulator.ports import free_port
+from tests.support.builders import secret_file
 from tests.support.commands import DATABASE, SETTINGS, Command, Outcome, one_line
 from tests.support.processes import COMMAND, Site, Start, clean_environment, until
 from tests.support.timing import on_this_machine
@@ -181,6 +184,26 @@ def test_who_is_no_administrator_is_told_what_to_run(
     assert "Start it: hotdesk run" in unseen.output
     assert not _is_there(west, account)
     assert _hidden(unseen, tmp_path / "here")
+
+
+def test_tokens_that_are_there_are_read_as_the_service_reads_them(
+    command: Command, words: list[str], tmp_path: Path
+) -> None:
+    """A comment is no line of two words, and a digest is no token."""
+    Path(words[words.index("--option-file") + 1]).write_text("[client]\nuser=root\npassword=wrong\n")
+    file = tmp_path / "here/secrets/tokens"
+    file.parent.mkdir(parents=True, mode=0o700)
+    text = f"#\n# whose: the screens'\nread sha256:{'5' * 64}\nadmin {'a' * 20}\npick {'p' * 20} # web\n"
+    secret_file(file, text)
+    assert to_ask_with(Tokens.load(file)) == "p" * 20
+    done = command(*words, "--yes")
+    assert (done.code, done.errors) == (DATABASE, "")
+    assert "Start it: hotdesk run" in done.output
+    file.write_text(f"{text}word\n")
+    bad = command(*words, "--yes")
+    assert bad.errors == ""
+    assert "wrong api: token file" in bad.output
+    assert "line 6" in bad.output
 
 
 def test_it_asks_little_and_a_no_changes_nothing(

@@ -3,13 +3,14 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from controller.core.tones import Tone
 from hotdesk.cli.status import CODES
 from tests.support.builders import ONE
-from tests.support.commands import Command, Outcome
+from tests.support.commands import SETTINGS, Command, Outcome, one_line
 from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, COMMAND, clean_environment, until
 
@@ -82,6 +83,15 @@ def test_what_cannot_be_asked_is_unknown_and_what_does_not_answer_is_critical(
     silent = command("status", HOTDESK_API_PORT=str(silent_port))
     assert silent.code == 2
     assert silent.output.startswith("HOTDESK CRITICAL - no hotdesk answers at ")
+
+
+def test_only_status_itself_ends_as_monitoring_wants_it(command: Command, tmp_path: Path) -> None:
+    """The word may be an argument of another command; and --config may come first."""
+    assert "there is no page 'status'" in one_line(command("docs", "status"), SETTINGS)
+    nowhere = str(tmp_path / "nowhere.toml")
+    for where in (["--config", nowhere], [f"--config={nowhere}"]):
+        outcome = command(*where, "status")
+        assert (outcome.code, outcome.output.partition(" - ")[0]) == (3, "HOTDESK UNKNOWN")
 
 
 def test_every_tone_has_a_code() -> None:

@@ -24,6 +24,7 @@ from hotdesk.setup.steps import (
 
 NOTES = "/etc/hotdesk/setup.json"
 OWNER = this_owner()
+MIB = 1024 * 1024
 
 
 def no_sql(statements: Sequence[str]) -> None:
@@ -99,6 +100,20 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "shared").read_text() == "after"
 
 
+def test_a_file_is_seen_whole_or_refused(tmp_path: Path) -> None:
+    """What is seen of options.php is written back with a line more."""
+    large = tmp_path / "large"
+    large.write_bytes(b"<?php " + b"#" * 2 * MIB)
+    tree = Tree(NOTES, tmp_path)
+    assert tree.seen(["/large"])["/large"].content == large.read_bytes()
+    os.truncate(large, 17 * MIB)
+    with pytest.raises(SettingsError, match="larger than 16 MiB"):
+        tree.seen(["/large"])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="neither a file nor a folder"):
+        tree.seen(["/pipe"])
+
+
 def test_commands_are_run_and_one_that_fails_says_so(tmp_path: Path) -> None:
     tree = Tree(NOTES, tmp_path)
     mark = tmp_path / "mark"
@@ -110,6 +125,45 @@ def test_commands_are_run_and_one_that_fails_says_so(tmp_path: Path) -> None:
     assert undo(tree) == []
     assert not mark.exists()
     assert run(("there-is-no-such-command",)).code == 127
+
+
+def test_what_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
+    """The notes stay until the last act: a user may be in use, and a disk full."""
+    site, free = tmp_path / "srv/options.php", tmp_path / "nobody-uses-it"
+    site.parent.mkdir(parents=True)
+    site.write_bytes(b"the site's own")
+    tree = Tree(NOTES, tmp_path)
+    do(tree, Folder("/etc/hotdesk", 0o755, OWNER))
+    act = Commands((("true",),), (("test", "-e", str(free)),))
+    tree.carry_out(Step(what="make a user", back="", act=act, state=State.TO_DO), no_sql)
+    do(tree, File("/srv/options.php", b"another", 0o644, OWNER, takes_over=True))
+
+    tree = Tree(NOTES, tmp_path)
+    made = undoing(tree.notes, tree.seen(paths_of(tree.notes)))
+    site.unlink()
+    site.mkdir()  # in the way of what is put back
+    for step, entry in made:
+        with pytest.raises(HotdeskError):
+            tree.undo(step, entry, no_sql)
+    assert len(Tree(NOTES, tmp_path).notes.entries) == 3
+
+    site.rmdir()
+    site.write_bytes(b"another")
+    free.touch()
+    assert undo(Tree(NOTES, tmp_path)) == []
+    assert site.read_bytes() == b"the site's own"
+    assert not (tmp_path / "etc/hotdesk").exists()
+
+
+def test_a_copy_that_stays_is_named(tmp_path: Path) -> None:
+    site = tmp_path / "options.php"
+    site.write_bytes(b"the site's own")
+    tree = Tree(NOTES, tmp_path)
+    do(tree, File("/options.php", b"another", 0o644, OWNER, takes_over=True))
+    site.unlink()
+    (left,) = undo(Tree(NOTES, tmp_path))
+    (copy,) = (tmp_path / "etc/hotdesk/before").iterdir()
+    assert f"somebody has removed it since; what was there before is in /etc/hotdesk/before/{copy.name}" in left
 
 
 def test_statements_go_to_the_database_and_back(tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def test_the_way_back_is_the_last_first_and_leaves_what_somebody_changed() -> No
     assert (mine[0].state, mine[0].why) == (State.KEPT, "somebody has changed it since")
     assert folder[0].act == Remove("/etc/hotdesk")
     assert [entry for _, entry in undoing(known, {})] == list(reversed(known.entries))
-    assert all(step.state is State.DONE for step, entry in undoing(known, {}) if entry is not None and entry.path)
+    gone = [step for step, entry in undoing(known, {}) if entry is not None and entry.path]
+    assert [step.state for step in gone] == [State.KEPT, State.DONE, State.DONE]
+    assert gone[0].why == "somebody has removed it since; what was there before is in /copy"
 
 
 def test_a_thing_done_again_is_noted_once() -> None:
