@@ -5,7 +5,6 @@ plan says why, in the words of the readiness check. The same facts always make t
 carried out leaves nothing to do.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from controller.core.readiness import ReadinessFinding, Severity
 from hotdesk.aliases.records import (
+    KEPT,
     LONGEST_LIST,
     LONGEST_LOGIN,
     MADE_BY_API,
@@ -38,8 +38,6 @@ from messages.words import remedy, sentence
 
 LONGEST_LETTERS = 3
 """Letters at the end of a login that may stand for its dialer."""
-KEPT = re.compile(r"[-_0-9A-Za-z]+")
-"""Signs that VICIdial's API leaves in an extension, a password and a secret; it takes out the rest without a word."""
 
 
 class _Values(NamedTuple):

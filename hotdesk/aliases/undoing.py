@@ -4,13 +4,13 @@ It is a text of lines of JSON, so that a line can be added before and after each
 read as far as it goes. A step whose answer never came may have been done; it is taken back too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from hotdesk.aliases.records import AnyStep, Existing
-from hotdesk.aliases.steps import inverse_of
+from hotdesk.aliases.steps import inverses_of
 from messages.codes import Reply
 
 VERSION = 1
@@ -43,10 +43,15 @@ class Undo(NamedTuple):
     """Steps that were done, and that nothing takes back."""
 
 
-def head(cluster: str, steps: Iterable[AnyStep], existing: Existing) -> str:
+def head(cluster: str, steps: Sequence[AnyStep], existing: Existing) -> str:
     """Return the first line: what takes each step back."""
-    back = tuple(inverse_of(step, existing) for step in steps)
-    return _line(_Head(version=VERSION, cluster=cluster, back=back))
+    return _line(_Head(version=VERSION, cluster=cluster, back=tuple(inverses_of(steps, existing))))
+
+
+def kept_for_good(steps: Sequence[AnyStep], existing: Existing) -> list[AnyStep]:
+    """Return the steps that nothing could take back, for people to know before they agree."""
+    back = inverses_of(steps, existing)
+    return [step for step, inverse in zip(steps, back, strict=True) if inverse is None]
 
 
 def mark(step: int, reply: Reply) -> str:

@@ -109,6 +109,8 @@ class _PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     dialers: Sequence[ServerIp]
     desks: Sequence[_DeskAnswer]
+    kept_for_good: Sequence[str]
+    """Steps that --undo could not take back."""
 
 
 def plan(  # noqa: PLR0913 # one for each flag
@@ -131,6 +133,9 @@ def plan(  # noqa: PLR0913 # one for each flag
                 cluster=wanted.cluster,
                 dialers=[each.server_ip for each in wanted.dialers],
                 desks=[_answer(desk, wanted.existing) for desk in planned.desks],
+                kept_for_good=[
+                    line_of(step, wanted.existing) for step in undoing.kept_for_good(planned.steps, wanted.existing)
+                ],
             )
         )
     else:
@@ -333,6 +338,8 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
         Console().print(rows)
     for step in planned.steps:
         say(line_of(step, wanted.existing))
+    for step in undoing.kept_for_good(planned.steps, wanted.existing):
+        say(f"could not be taken back by --undo: {line_of(step, wanted.existing)}")
     left = sum(not desk.steps and not desk.contradictions for desk in planned.desks)
     refused = sum(bool(desk.contradictions) for desk in planned.desks)
     say(

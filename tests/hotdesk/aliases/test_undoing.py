@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 
 from hotdesk.aliases import undoing
 from hotdesk.aliases.planning import plan
-from hotdesk.aliases.records import AddAlias, AddPhone, Alias, ChangeAlias, DeleteAlias, DeletePhone, Desk, Existing
+from hotdesk.aliases.records import (
+    AddAlias,
+    AddPhone,
+    Alias,
+    AnyStep,
+    ChangeAlias,
+    ChangePhone,
+    DeleteAlias,
+    DeletePhone,
+    Desk,
+    Existing,
+    Phone,
+)
 from hotdesk.aliases.steps import Credentials, filled
 from messages.codes import Reply
 from tests.support.desks import after, dialers, phone
@@ -92,3 +104,47 @@ def test_an_alias_that_was_made_is_deleted_before_its_phones() -> None:
     undo = undoing.read(undoing.head("west", steps, Existing(dialers=THREE)) + marks)
     assert isinstance(undo.steps[0], DeleteAlias)
     assert not any(isinstance(step, ChangeAlias) for step in undo.steps)
+
+
+CHANGED = ChangePhone(extension="1001", server_ip=IPS[0], login="1001a", password="new", secret="new", protocol="IAX2")
+DELETED = DeletePhone(extension="1001", server_ip=IPS[0], login="1001a")
+
+
+@pytest.mark.parametrize(
+    ("step", "before"),
+    [
+        (CHANGED, phone("1001a", IPS[0], password="it's")),
+        (CHANGED, phone("1001a", IPS[0], secret="geheim!")),
+        (CHANGED, phone("1001a", IPS[0], password="")),
+        (CHANGED, phone("1001a", IPS[0], secret="")),
+        (CHANGED, phone("1001a", IPS[0], protocol="PJSIP")),
+        (DELETED, phone("1001a", IPS[0], secret="it's")),
+        (DELETED, phone("1001a", IPS[0], password="")),
+        (DELETED, phone("1001a", IPS[0], protocol="PJSIP")),
+        (DELETED, phone("1001a", IPS[0], active=False)),
+        (DELETED, phone("1001.a", IPS[0])),
+    ],
+)
+def test_what_the_api_would_set_otherwise_is_not_promised(step: AnyStep, before: Phone) -> None:
+    there = Existing(dialers=THREE, phones=(before,))
+    assert undoing.kept_for_good([step], there) == [step]
+    undo = undoing.read(undoing.head("west", [step], there) + undoing.mark(0, Reply.DONE))
+    assert undo == ("west", (), 1)
+    good = Existing(dialers=THREE, phones=(phone("1001a", IPS[0]),))
+    assert undoing.kept_for_good([step], good) == []
+
+
+def test_a_list_comes_back_without_what_is_no_phone_then() -> None:
+    there = Existing(
+        dialers=THREE,
+        phones=(phone("1001a", IPS[0]), phone("1001b", IPS[1], protocol="PJSIP")),
+        aliases=(Alias(alias_id="desk1001", name="it's", logins=("gone", "1001b", "1001a")),),
+    )
+    steps: list[AnyStep] = [
+        ChangeAlias(alias_id="desk1001", logins=("1001a",)),
+        DeletePhone(extension="1001", server_ip=IPS[1], login="1001b"),
+    ]
+    undo = undoing.read(undoing.head("west", steps, there) + undoing.mark(0, Reply.DONE) + undoing.mark(1, Reply.DONE))
+    assert undo == ("west", (ChangeAlias(alias_id="desk1001", logins=("1001a",)),), 1)
+    renamed = ChangeAlias(alias_id="desk1001", name="Anna")
+    assert undoing.kept_for_good([renamed], there) == [renamed]
