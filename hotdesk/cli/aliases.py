@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -163,7 +163,7 @@ def apply(  # noqa: PLR0913 # the same
     """
     api = NonAgentApi(_address(vicidial), user, read_secret(str(password_file), "VICIdial user's password"))
     if undo is not None:
-        return _take_back(undo, api, cluster, yes=yes)
+        return _take_back(undo, api, cluster, settings.clusters(clusters, options, os.environ), yes=yes)
     wanted, planned = _planned(_wanted(choice, cluster, options, clusters), gone)
     _show(planned, wanted)
     left_out = 1 if planned.contradictions else 0
@@ -256,13 +256,12 @@ def verify(  # noqa: PLR0913 # the same
 def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTables) -> _Wanted:
     known = settings.clusters(tables, options, os.environ)
     name = cluster or the_only(list(known))
-    if name not in known:
-        raise SettingsError(f"there is no cluster {name!r} in the settings; there are {', '.join(known) or 'none'}")
+    database = _settings_of(known, name).database_settings()
     # the file first: its faults are found without a database
     from_file = None if choice.desks is None else _read_desks(choice.desks)
     if from_file is not None and choice.from_dialer:
         raise SettingsError("--desks and --from-dialer both say which desks: use one of them")
-    existing = existing_in(known[name].database_settings())
+    existing = existing_in(database)
     if choice.dialers:
         dialers = [_dialer(existing, each) for each in choice.dialers]
     else:
@@ -281,6 +280,12 @@ def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTable
     if not desks:
         raise SettingsError("there are no desks: name a file with --desks, or a dialer with --from-dialer")
     return _Wanted(name, known[name], existing, desks, dialers)
+
+
+def _settings_of(known: Mapping[str, ClusterSettings], name: str) -> ClusterSettings:
+    if name not in known:
+        raise SettingsError(f"there is no cluster {name!r} in the settings; there are {', '.join(known) or 'none'}")
+    return known[name]
 
 
 def _read_desks(file: Path) -> list[Desk]:
@@ -416,7 +421,7 @@ def _ended(last: Progress, existing: Existing) -> int:
     return 1 if last.refused or last.stopped else 0
 
 
-def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
+def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, ClusterSettings], *, yes: bool) -> int:
     try:
         undo = undoing.read(read_private(file))
     except undoing.UndoFileError as error:
@@ -425,9 +430,11 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
         raise SettingsError(f"{file} cannot be read: {error}") from error
     if cluster and cluster != undo.cluster:
         raise SettingsError(f"{file} is of the cluster {undo.cluster}")
-    nothing = Existing()
+    existing = existing_in(_settings_of(known, undo.cluster).database_settings())
     for step in undo.steps:
-        say(line_of(step, nothing))
+        say(line_of(step, existing))
+    for step, why in undoing.left_by(undo.steps, existing):
+        say(f"would be left: {line_of(step, existing)}: {why}")
     if undo.lost:
         say(f"{counted(undo.lost, 'change')} cannot be taken back: what was there before is not known")
     if not undo.steps:
@@ -437,9 +444,20 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
     if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster}")):
         raise HotdeskError("nothing was changed")
     each_alone = [DeskPlan(alias_id="", extension="", steps=(step,)) for step in undo.steps]
-    last = _followed(carried_out(each_alone, partial(_asked, api), lambda _step, _reply: None), "step")
+    asked_back = partial(_asked_back, api, undoing.Lists(existing))
+    last = _followed(carried_out(each_alone, asked_back, lambda _step, _reply: None), "step")
     _refresh(api, last)
-    return _ended(last, nothing)
+    return _ended(last, existing)
+
+
+def _asked_back(api: NonAgentApi, lists: undoing.Lists, step: AnyStep) -> Answered:
+    """Ask for a step, unless an alias needs the phone still that it would delete."""
+    if why := lists.why_kept(step):
+        return Answered(Reply.REFUSED, why)
+    answered = _asked(api, step)
+    if answered.reply in {Reply.DONE, Reply.GONE}:
+        lists.follow(step)
+    return answered
 
 
 def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:

@@ -148,3 +148,28 @@ def test_a_list_comes_back_without_what_is_no_phone_then() -> None:
     assert undo == ("west", (ChangeAlias(alias_id="desk1001", logins=("1001a",)),), 1)
     renamed = ChangeAlias(alias_id="desk1001", name="Anna")
     assert undoing.kept_for_good([renamed], there) == [renamed]
+
+
+def test_a_phone_that_a_later_run_lists_is_left() -> None:
+    """The first run stopped at its third phone, and the second made it and the alias: here the first is taken back."""
+    empty = Existing(dialers=THREE)
+    first = plan(empty, DESKS[1:], IPS).steps
+    marks = undoing.mark(0, Reply.DONE) + undoing.mark(1, Reply.DONE) + undoing.mark(2, Reply.UNCLEAR)
+    undo = undoing.read(undoing.head("west", first, empty) + marks)
+    now = after(empty, filled(plan(empty, DESKS[1:], IPS), {"desk1002": Credentials("p", "s")}).steps)
+    left = undoing.left_by(undo.steps, now)
+    assert [step for step, _ in left] == list(undo.steps)
+    assert {why for _, why in left} == {
+        "the alias desk1002 lists it: if a later run made that, take its file back first"
+    }
+    newest_first: list[AnyStep] = [DeleteAlias(alias_id="DESK1002"), *undo.steps]
+    assert undoing.left_by(newest_first, now) == []
+
+
+def test_what_an_alias_lists_no_more_may_be_deleted_and_what_it_lists_again_may_not() -> None:
+    shortened: list[AnyStep] = [ChangeAlias(alias_id="desk1001", logins=("1001a",)), DELETED]
+    assert [step for step, _ in undoing.left_by(shortened, BEFORE)] == [DELETED]
+    other = ChangeAlias(alias_id="desk1001", logins=("1001b",))
+    assert undoing.left_by([other, DELETED], BEFORE) == []
+    renamed = ChangeAlias(alias_id="desk1001", name="Anna")
+    assert [step for step, _ in undoing.left_by([renamed, DELETED], BEFORE)] == [DELETED]

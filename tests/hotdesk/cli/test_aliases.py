@@ -154,13 +154,24 @@ def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) ->
     office.api.before = lambda _form: None
     first_secret = office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'")
     assert len(first_secret) == 1
-    office.undo_file.rename(office.folder / "kept")
+    kept = office.undo_file.rename(office.folder / "kept")
 
     went_on = office.apply("--desks", desks)
     assert went_on.code == 0, went_on.errors
     assert office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'") == first_secret
     assert office.rows("SELECT COUNT(*) FROM phones") == [(18,)]
     assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(3,)]
+
+    # the first file alone would take phones from an alias that the second run made
+    too_early = office.apply("--undo", str(kept))
+    assert too_early.code == 1
+    assert "would be left: - phone 1002b: 1002 on 127.20.0.12: the alias desk1002 lists it" in too_early.output
+    assert office.rows("SELECT COUNT(*) FROM phones WHERE extension = '1002'") == [(6,)]
+    assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(2,)]
+    for newest_first in (office.undo_file, kept):
+        assert office.apply("--undo", str(newest_first)).code == 0
+    assert office.rows("SELECT login FROM phones") == []
+    assert office.rows("SELECT alias_id FROM phones_alias") == []
 
 
 def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office) -> None:
