@@ -170,7 +170,8 @@ def apply(  # noqa: PLR0913 # the same
     if not planned.steps:
         return left_out
     _refuse_useless(api)
-    if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster}")):
+    say(_where(wanted.cluster, wanted.settings, api))
+    if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
     made = {desk.alias_id: _new_credentials() for desk in planned.desks}
     whole = filled(planned, made)
@@ -364,6 +365,12 @@ def _address(url: str) -> str:
     return url
 
 
+def _where(cluster: str, of_cluster: ClusterSettings, api: NonAgentApi) -> str:
+    """Return what a person must see to belong together: nothing else says that this API is that database's."""
+    database = of_cluster.database_settings().where
+    return f"read from the database {database} of {cluster}; changed through {api.url}: both must be the same VICIdial"
+
+
 def _undo_path(cluster: str) -> Path:
     begins = f"hotdesk-aliases-{cluster}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     names = (Path(f"{begins}{f'-{number}' if number else ''}.undo") for number in count())
@@ -430,7 +437,8 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, C
         raise SettingsError(f"{file} cannot be read: {error}") from error
     if cluster and cluster != undo.cluster:
         raise SettingsError(f"{file} is of the cluster {undo.cluster}")
-    existing = existing_in(_settings_of(known, undo.cluster).database_settings())
+    of_cluster = _settings_of(known, undo.cluster)
+    existing = existing_in(of_cluster.database_settings())
     for step in undo.steps:
         say(line_of(step, existing))
     for step, why in undoing.left_by(undo.steps, existing):
@@ -441,7 +449,8 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, C
         say("there is nothing to take back")
         return 0
     _refuse_useless(api)
-    if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster}")):
+    say(_where(undo.cluster, of_cluster, api))
+    if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
     each_alone = [DeskPlan(alias_id="", extension="", steps=(step,)) for step in undo.steps]
     asked_back = partial(_asked_back, api, undoing.Lists(existing))

@@ -91,7 +91,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office) -> None:
+def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     desks = office.desks(*(f"{number},Seat {number}" for number in range(1001, 1001 + DESKS)))
     shown = office.aliases("plan", "--desks", desks)
     assert shown.code == 0
@@ -130,8 +130,11 @@ def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office) -> N
     (secret,) = {each["secret"] for each in rows}
     assert office.rows(f"SELECT COUNT(*) FROM phones WHERE conf_secret = '{secret}' AND extension = '1001'") == [(6,)]
 
+    monkeypatch.setattr("sys.stdin", StringIO())  # as after < /dev/null
+    assert "nothing was changed" in one_line(office.apply("--undo", str(office.undo_file), yes=False), 1)
     back = office.apply("--undo", str(office.undo_file))
     assert back.code == 0, back.errors
+    assert f"/{office.site.name} of west; changed through {office.api.url}: both must be" in back.output
     assert office.rows("SELECT * FROM phones UNION ALL SELECT * FROM phones") == []
     assert office.rows("SELECT * FROM phones_alias") == []
 
@@ -249,12 +252,18 @@ def test_a_refused_phone_is_named_and_its_desk_left_there(office: Office) -> Non
     assert office.rows("SELECT alias_id FROM phones_alias") == [("desk1002",)]
 
 
-def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builtins.input", lambda _question: "")
+@pytest.mark.parametrize("typed", ["\n", "no\n", ""])
+def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(typed))
     refused = office.apply("--desks", office.desks("1001,"), yes=False)
     assert "nothing was changed" in one_line(refused, 1)
     assert office.rows("SELECT * FROM phones") == []
     assert list(office.folder.glob("*.undo")) == []
+    # who is asked sees which database and which web server are taken for one VICIdial
+    asked = re.search("read from the database (.*) of west; changed through (.*): both must be", refused.output)
+    assert asked is not None
+    assert (asked[1].endswith(f"/{office.site.name}"), asked[2]) == (True, office.api.url)
+    assert f"make these 7 changes in west through {office.api.url}?" in refused.output
 
 
 FAULTS = {
