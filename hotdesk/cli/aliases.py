@@ -475,14 +475,15 @@ def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:
     Raises:
         NoFileError: it has no phones that register, or their secret is not known, or is not one.
     """
-    ips = {each.server_ip: each for each in wanted.dialers}
-    mine = [
-        phone
-        for phone in wanted.existing.phones
-        if compared(phone.extension) == compared(desk.extension) and phone.server_ip in ips and not phone.webphone
-    ]
-    if not mine:
+    there = wanted.existing.phones_by_extension.get(compared(desk.extension), {})
+    ips = {each.server_ip: each for each in wanted.dialers if each.server_ip in there}
+    if not ips:
         raise softphones.NoFileError("it has no phones there: 'hotdesk aliases apply' makes them")
+    mine = [phone for phone in map(there.__getitem__, ips) if softphones.registers_by_sip(phone)]
+    if not mine:
+        raise softphones.NoFileError(
+            "none of its phones there registers by SIP: they are not active, webphones, or of another protocol"
+        )
     known = {phone.secret for phone in mine}
     if desk.secret:
         known = {desk.secret}
@@ -491,17 +492,20 @@ def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:
     if len(known) > 1:
         defect = AliasDefect.SECRETS_DIFFER
         raise softphones.NoFileError(f"{sentence(defect)}: {remedy(defect)}")
+    secret = known.pop()
+    if not secret:
+        raise softphones.NoFileError("its secret is empty, so nothing can register: write one into the file of desks")
     return softphones.SoftphoneDesk(
         alias_id=desk.alias_id,
         name=desk.name or desk.alias_id,
         extension=mine[0].extension,
         password=desk.password or mine[0].password or "",
-        secret=known.pop() or "",
+        secret=secret,
         accounts=tuple(
             softphones.Account(
                 phone.server_ip, _sip_port(wanted.settings, phone), ips[phone.server_ip].shown, phone.login
             )
-            for phone in sorted(mine, key=lambda each: list(ips).index(each.server_ip))
+            for phone in mine
         ),
     )
 

@@ -238,6 +238,25 @@ def test_what_contradicts_is_said_and_left_alone(office: Office) -> None:
     assert office.rows("SELECT alias_id FROM phones_alias") == [("desk2002",)]
 
 
+def test_a_phone_that_no_softphone_can_be_has_no_account(office: Office) -> None:
+    one, two, three = (each.server_ip for each in SIX.dialer_plans[:3])
+    office.site.run(
+        "INSERT INTO phones (extension, server_ip, login, pass, conf_secret, protocol, active) VALUES"
+        f" ('2001', '{one}', '2001a', 'p', 's', 'SIP', 'Y'), ('2001', '{two}', '2001b', 'p', 's', 'IAX2', 'Y'),"
+        f" ('2001', '{three}', '2001c', 'p', 's', 'SIP', 'N'), ('2002', '{one}', '2002a', 'p', '', 'SIP', 'Y'),"
+        f" ('2003', '{one}', '2003a', 'p', 's', 'EXTERNAL', 'Y')"
+    )
+    folder = office.folder / "to"
+    to = ("--desks", office.desks("2001,", "2002,", "2003,"), "--to", str(folder))
+    written = office.aliases("phones", "--format", "baresip", *to)
+    assert written.code == 1
+    assert [each.name for each in folder.iterdir()] == ["desk2001.baresip"]
+    (account,) = (folder / "desk2001.baresip").read_text().splitlines()
+    assert f"2001@{one}" in account
+    assert "desk2002 is left out: its secret is empty" in written.errors
+    assert "desk2003 is left out: none of its phones there registers by SIP" in written.errors
+
+
 def test_a_refused_phone_is_named_and_its_desk_left_there(office: Office) -> None:
     def refuses(form: Form) -> str | None:
         taken = form["function"] == "add_phone" and form.get("phone_login") == "1001c"
