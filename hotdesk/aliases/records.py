@@ -43,6 +43,8 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
     server_id: str = ""
     takes_agents: bool = True
     """It runs Asterisk, and agents may log in there."""
+    agents: int = 0
+    """Agents who are logged in there now; remote ones have no phone, and do not count."""
 
     @property
     def shown(self) -> str:

@@ -27,6 +27,8 @@ from hotdesk.aliases.records import (
     NEW_PASSWORD,
     NEW_SECRET,
     AnyStep,
+    DeleteAlias,
+    DeletePhone,
     Desk,
     DeskPlan,
     Dialer,
@@ -169,6 +171,8 @@ def apply(  # noqa: PLR0913 # the same
     left_out = 1 if planned.contradictions else 0
     if not planned.steps:
         return left_out
+    if occupied := _occupied(planned.steps, wanted.existing):
+        raise HotdeskError(f"nothing was changed: {occupied}")
     _refuse_useless(api)
     say(_where(wanted.cluster, wanted.settings, api))
     if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster} through {api.url}")):
@@ -344,6 +348,9 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
         Console().print(rows)
     for step in planned.steps:
         say(line_of(step, wanted.existing))
+    _say_right(planned.steps)
+    if occupied := _occupied(planned.steps, wanted.existing):
+        say(f"'hotdesk aliases apply' would refuse this now: {occupied}")
     for step in undoing.kept_for_good(planned.steps, wanted.existing):
         say(f"could not be taken back by --undo: {line_of(step, wanted.existing)}")
     left = sum(not desk.steps and not desk.contradictions for desk in planned.desks)
@@ -352,6 +359,22 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
         f"{wanted.cluster}: {counted(len(planned.desks), 'desk')} on {counted(len(wanted.dialers), 'dialer')}:"
         f" {sum_of(planned.steps) or 'nothing to do'}; {left} as they should be, {refused} left out"
     )
+
+
+def _say_right(steps: Sequence[AnyStep]) -> None:
+    """Name the right that a deletion needs: it cannot be tried without deleting something."""
+    if any(isinstance(step, DeletePhone | DeleteAlias) for step in steps):
+        say("deleting needs a VICIdial user with AST delete phones")
+
+
+def _occupied(steps: Sequence[AnyStep], existing: Existing) -> str:
+    """Return which dialers have agents, who may sit at phones that would be deleted; empty: none has."""
+    leaving = {step.server_ip for step in steps if isinstance(step, DeletePhone)}
+    there = [each for each in existing.dialers if each.server_ip in leaving and each.agents]
+    if not there:
+        return ""
+    counts = ", ".join(f"{counted(each.agents, 'agent')} on {each.shown}" for each in there)
+    return f"{counts} would lose the phones there: 'hotdesk drain {there[0].server_ip}', and wait until nobody is left"
 
 
 def _address(url: str) -> str:
@@ -449,6 +472,7 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, C
         say("there is nothing to take back")
         return 0
     _refuse_useless(api)
+    _say_right(undo.steps)
     say(_where(undo.cluster, of_cluster, api))
     if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")

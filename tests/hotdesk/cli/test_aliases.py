@@ -191,8 +191,25 @@ def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office
     assert office.rows("SELECT COUNT(DISTINCT conf_secret) FROM phones") == [(2,)]
     office.undo_file.unlink()
     before = office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login")
+    # an agent sits at one of its phones still; a remote agent has none
+    office.site.run(
+        "INSERT INTO vicidial_live_agents (user, server_ip, extension) VALUES"
+        f" ('1001', '{first[1]}', 'SIP/1001'), ('9001', '{first[0]}', 'R/9001')"
+    )
+    occupied = "1 agent on DIALER2 (127.20.0.12) would lose the phones there: 'hotdesk drain 127.20.0.12'"
+    assert occupied in office.aliases("plan", "--dialers", *first, "--gone", "DIALER2").output
+    assert occupied in one_line(office.apply("--dialers", *first, "--gone", "DIALER2"), 1)
+    assert office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login") == before
+    office.site.run("DELETE FROM vicidial_live_agents")
+    office.site.run("UPDATE phones SET pass = 'it\\'s' WHERE extension = '1002'")
+    for_good = office.aliases("plan", "--dialers", *first, "--gone", "DIALER2").output
+    assert "could not be taken back by --undo: - phone 1002b: 1002 on 127.20.0.12" in for_good
+    assert "--undo: - phone 1001b" not in for_good
+    office.site.run("UPDATE phones SET pass = (SELECT * FROM (SELECT MAX(pass) FROM phones) x)")
+    before = office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login")
     left = office.apply("--dialers", *first, "--gone", "DIALER2")
     assert left.code == 0, left.errors
+    assert "deleting needs a VICIdial user with AST delete phones" in left.output
     assert office.rows("SELECT logins_list FROM phones_alias ORDER BY alias_id") == [
         ("1001d,1001a,1001c",),
         ("1002d,1002c,1002a",),
