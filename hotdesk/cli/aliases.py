@@ -4,13 +4,14 @@ import asyncio
 import os
 import secrets
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -180,16 +181,11 @@ def apply(  # noqa: PLR0913 # the same
     made = {desk.alias_id: _new_credentials() for desk in planned.desks}
     whole = filled(planned, made)
     file = _undo_path(wanted.cluster)
-    try:
-        with private_files.new_file(file) as journal:
-            journal.write(undoing.head(wanted.cluster, whole.steps, wanted.existing))
-            say(f"'hotdesk aliases apply --undo {file}' takes back what is made from here on")
-            mark = partial(_mark, journal.write)
-            last = _followed(carried_out([desk for desk in whole.desks if desk.steps], partial(_asked, api), mark))
-    except OSError as error:
-        raise HotdeskError(
-            f"{file} cannot be written, and without it nothing more is made: {error.strerror}"
-        ) from error
+    with _UndoFile(file) as journal:
+        journal.write(undoing.head(wanted.cluster, whole.steps, wanted.existing))
+        say(f"'hotdesk aliases apply --undo {file}' takes back what is made from here on")
+        mark = partial(_mark, journal.write)
+        last = _followed(carried_out([desk for desk in whole.desks if desk.steps], partial(_asked, api), mark))
     _refresh(api, last)
     return max(left_out, _ended(last, wanted.existing))
 
@@ -378,11 +374,16 @@ def _occupied(steps: Sequence[AnyStep], existing: Existing) -> str:
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
     if "@" in url:
         raise SettingsError("--vicidial: an address has no user and no password: set --user and --password-file")
+    wrong = f"--vicidial: {url!r} is no address: write https://WEB/vicidial/non_agent_api.php"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # it is looked at only when it is asked for
+    except ValueError as error:
+        raise SettingsError(wrong) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"--vicidial: {url!r} is no address: write https://WEB/vicidial/non_agent_api.php")
+        raise SettingsError(wrong)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         complain(f"hotdesk: {url} is plain HTTP: whoever is in between reads the password and the phones' secrets")
     return url
@@ -392,6 +393,34 @@ def _where(cluster: str, of_cluster: ClusterSettings, api: NonAgentApi) -> str:
     """Return what a person must see to belong together: nothing else says that this API is that database's."""
     database = of_cluster.database_settings().where
     return f"read from the database {database} of {cluster}; changed through {api.url}: both must be the same VICIdial"
+
+
+class _UndoFile:
+    """A new undo file; without it nothing more is made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._or_stop():
+            self._journal = private_files.Journal(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    def write(self, text: str) -> None:
+        with self._or_stop():
+            self._journal.write(text)
+
+    @contextmanager
+    def _or_stop(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HotdeskError(
+                f"{self._path} cannot be written, and without it nothing more is made: {error.strerror}"
+            ) from error
 
 
 def _undo_path(cluster: str) -> Path:

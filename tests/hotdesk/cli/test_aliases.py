@@ -1,6 +1,7 @@
 """`hotdesk aliases`, with a stand-in of VICIdial's API on a MariaDB: from a file of desks to phones and aliases."""
 
 import csv
+import errno
 import json
 import re
 import stat
@@ -302,6 +303,20 @@ def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: 
     assert f"make these 7 changes in west through {office.api.url}?" in refused.output
 
 
+def test_only_the_undo_file_is_reported_as_the_undo_file(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_text: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    desks = office.desks("1001,")
+    with monkeypatch.context() as terminal:
+        terminal.setattr("hotdesk.cli.aliases.say", lambda text: broken(text) if "takes back" in text else None)
+        assert "undo cannot be written" not in office.apply("--desks", desks).errors
+    office.undo_file.unlink()
+    monkeypatch.setattr("os.fsync", broken)
+    assert re.search(r"hotdesk-aliases-west-.*undo cannot be written", office.apply("--desks", desks).errors)
+    assert office.rows("SELECT * FROM phones") == []
+
+
 FAULTS = {
     "the account": ({"user": "nobody"}, (), "VICIdial does not let this user in"),
     "a dialer that is none": (
@@ -311,6 +326,12 @@ FAULTS = {
     ),
     "both kinds of desks": ({}, ("--from-dialer", "DIALER1"), "use one of them"),
     "an address that is none": ({"vicidial": "web1"}, (), "'web1' is no address"),
+    "an address that Python's own parser refuses": (
+        {"vicidial": "https://[web1/x"},
+        (),
+        "'https://[web1/x' is no address",
+    ),
+    "a port that is none": ({"vicidial": "https://web1:70000/x"}, (), "'https://web1:70000/x' is no address"),
     "an address with a password": ({"vicidial": "http://a:b@web1/x"}, (), "set --user and --password-file"),
     "an undo file that is none": ({}, ("--undo", "desks.csv"), "is no undo file"),
     "a cluster that is none": ({}, ("--cluster", "east"), "there is no cluster 'east'"),
