@@ -72,7 +72,8 @@ class NonAgentApi:
         timeout_seconds: float = TIMEOUT_SECONDS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._url = url
+        self.url = url
+        """Its address, as it was given."""
         self._account = {"source": SOURCE, "user": user, "pass": password}
         self._password = password
         if transport is None:
@@ -82,7 +83,7 @@ class NonAgentApi:
         self._client = httpx.Client(follow_redirects=False, trust_env=False, transport=transport)
 
     def __repr__(self) -> str:
-        return f"NonAgentApi({self._url})"
+        return f"NonAgentApi({self.url})"
 
     def ask(self, function: str, fields: Mapping[str, str], secret_fields: Iterable[str] = ()) -> Answered:
         """Ask for a function, once.
@@ -94,14 +95,14 @@ class NonAgentApi:
         """
         hidden = [self._password, *(fields[name] for name in secret_fields if fields.get(name))]
         try:
-            answer = post(self._client, self._url, self._account | {"function": function} | dict(fields))
+            answer = post(self._client, self.url, self._account | {"function": function} | dict(fields))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Answered(Reply.UNSENT, _cleaned(f"{self._url} cannot be connected to: {error}", hidden))
+            return Answered(Reply.UNSENT, _cleaned(f"{self.url} cannot be connected to: {error}", hidden))
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
-            return Answered(Reply.UNCLEAR, _cleaned(f"{self._url} did not answer {function} in time: {why}", hidden))
+            return Answered(Reply.UNCLEAR, _cleaned(f"{self.url} did not answer {function} in time: {why}", hidden))
         except httpx.InvalidURL as error:
-            return Answered(Reply.UNSENT, _cleaned(f"{self._url} is not an address: {error}", hidden))
+            return Answered(Reply.UNSENT, _cleaned(f"{self.url} is not an address: {error}", hidden))
         return self._read(answer, hidden)
 
     def why_useless(self) -> Answered | None:
@@ -110,12 +111,12 @@ class NonAgentApi:
         Nothing is changed: a phone without any field is asked for, which is refused only after the permission.
         """
         try:
-            answer = post(self._client, self._url, {"source": SOURCE, "function": "version"})
+            answer = post(self._client, self.url, {"source": SOURCE, "function": "version"})
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
-            return Answered(Reply.UNSENT, _cleaned(f"{self._url} does not answer: {why}", [self._password]))
+            return Answered(Reply.UNSENT, _cleaned(f"{self.url} does not answer: {why}", [self._password]))
         except httpx.InvalidURL as error:
-            return Answered(Reply.UNSENT, _cleaned(f"{self._url} is not an address: {error}", [self._password]))
+            return Answered(Reply.UNSENT, _cleaned(f"{self.url} is not an address: {error}", [self._password]))
         if VERSION.search(answer.text) is None:
             return self._strange(answer, [self._password])
         tried = self.ask("add_phone", {})
@@ -124,9 +125,9 @@ class NonAgentApi:
     def _read(self, answer: Answer, hidden: Iterable[str]) -> Answered:  # noqa: PLR0911 # one each
         """Return what an answer means."""
         if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return Answered(Reply.UNCLEAR, f"{self._url} answers {answer.status}")
+            return Answered(Reply.UNCLEAR, f"{self.url} answers {answer.status}")
         if answer.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            return Answered(Reply.DENIED, f"{self._url} answers {answer.status}: this machine is not let in")
+            return Answered(Reply.DENIED, f"{self.url} answers {answer.status}: this machine is not let in")
         found = ANSWER.search(answer.text) if answer.status == httpx.codes.OK else None
         if found is None:
             return self._strange(answer, hidden)
@@ -145,7 +146,7 @@ class NonAgentApi:
         quoted = _cleaned(answer.text, hidden)[:MOST_QUOTED]
         return Answered(
             Reply.UNCLEAR,
-            f"{self._url} answers {answer.status}, unlike VICIdial's non-agent API: {quoted!r}; its address ends with"
+            f"{self.url} answers {answer.status}, unlike VICIdial's non-agent API: {quoted!r}; its address ends with"
             " /vicidial/non_agent_api.php",
         )
 

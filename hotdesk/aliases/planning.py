@@ -5,7 +5,6 @@ plan says why, in the words of the readiness check. The same facts always make t
 carried out leaves nothing to do.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from controller.core.readiness import ReadinessFinding, Severity
 from hotdesk.aliases.records import (
+    KEPT,
     LONGEST_LIST,
     LONGEST_LOGIN,
     MADE_BY_API,
@@ -38,8 +38,6 @@ from messages.words import remedy, sentence
 
 LONGEST_LETTERS = 3
 """Letters at the end of a login that may stand for its dialer."""
-KEPT = re.compile(r"[-_0-9A-Za-z]+")
-"""Signs that VICIdial's API leaves in an extension, a password and a secret; it takes out the rest without a word."""
 
 
 class _Values(NamedTuple):
@@ -258,10 +256,17 @@ class _OneDesk:
             if others:
                 what = f"the alias {min(others)} lists its phone {phone.login} too: two agents could get the same phone"
                 self._found.refuse("phone_shared", what, "list each phone in one alias")
+        listed = set(map(compared, self._listed()))
         for phone in staying:
-            if not phone.active:
-                what = f"its phone {phone.login} on {phone.server_ip} is not active"
+            if phone.active:
+                continue
+            what = f"its phone {phone.login} on {phone.server_ip} is not active"
+            if compared(phone.login) in listed:
                 self._found.remark("phone_inactive", what, "set the phone active, or unlist it")
+            else:
+                self._found.remark(
+                    "phone_inactive", f"{what}, and is not listed", "set the phone active, and plan again"
+                )
 
     def _check_values(self, password: _Values, secret: _Values, protocol: _Values, *, missing: bool) -> None:
         if password.differ:
@@ -328,14 +333,18 @@ class _OneDesk:
         by_login = {compared(phone.login): phone.login for phone in staying}
         right = [login for login in self._listed() if compared(login) in by_login]
         there = set(map(compared, right))
-        unlisted = {phone.server_ip: phone.login for phone in staying if compared(phone.login) not in there}
+        # VICIdial's login page does not look whether a phone is active: an agent who got it could not log in
+        unlisted = {
+            phone.server_ip: phone.login for phone in staying if phone.active and compared(phone.login) not in there
+        }
         unlisted |= {each.server_ip: each.login for each in added}
         return _merged(right, [unlisted[server_ip] for server_ip in sorted(unlisted, key=_in_order)], self._at)
 
     def _check_list(self, listed: Sequence[str]) -> None:
         if not listed:
-            what = "it would list no phone: it has none on the dialers that stay"
-            self._found.refuse("few_phones", what, "name the dialers that it is to have with --dialers")
+            what = "it would list no phone: it has no active one on the dialers that stay"
+            how = "set its phones active, or name the dialers that it is to have with --dialers"
+            self._found.refuse("few_phones", what, how)
         length = len(",".join(listed))
         if length > LONGEST_LIST:
             what = f"its list of {len(listed)} logins would have {length} characters, and VICIdial keeps {LONGEST_LIST}"

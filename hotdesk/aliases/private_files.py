@@ -1,8 +1,7 @@
 """Writing files that hold passwords: for their owner alone, from the first byte on."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -10,17 +9,41 @@ MODE = 0o600
 FOLDER_MODE = 0o700
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a new file; what is written to it is on the disk line by line.
+def _new(path: Path) -> IO[str]:
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+    os.fchmod(made, MODE)
+    return os.fdopen(made, "w", encoding="utf-8", newline="")
+
+
+class Journal:
+    """A new file of which each text is on the disk once it was written: what it tells of may follow.
 
     Raises:
         OSError: it exists already, or cannot be made.
     """
-    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-    with os.fdopen(made, "w", encoding="utf-8", buffering=1, newline="") as file:
-        os.fchmod(made, MODE)
-        yield file
+
+    def __init__(self, path: Path) -> None:
+        self._file = _new(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # else the file's name may be lost with the power, whatever was written to it
+        finally:
+            os.close(folder)
+
+    def write(self, text: str) -> None:
+        """Add a text.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._file.write(text)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close it; all of it was written before."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def replace(path: Path, text: str) -> None:
@@ -31,7 +54,7 @@ def replace(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with new_file(beside) as file:
+        with _new(beside) as file:
             file.write(text)
         beside.replace(path)
     except BaseException:

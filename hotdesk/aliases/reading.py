@@ -1,5 +1,6 @@
 """The dialers, phones and aliases of a cluster, read from its database by the collectors' own statements."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ def existing_in(settings: DatabaseSettings) -> Existing:
         with VicidialDatabase(settings) as database:
             secrets = _secrets(database.run("secrets")) if database.reads("secrets") else {}
             return Existing(
-                dialers=_dialers(database.run("dialers")),
+                dialers=_dialers(database.run("dialers"), _agents(database.run("agents"))),
                 phones=_phones(database.run("phones"), secrets),
                 aliases=_aliases(database.run("aliases")),
             )
@@ -38,10 +39,22 @@ def existing_in(settings: DatabaseSettings) -> Existing:
         raise DatabaseFailure(str(error)) from error
 
 
-def _dialers(found: Iterable[Row]) -> tuple[Dialer, ...]:
+def _agents(found: Iterable[Row]) -> Counter[str]:
+    """Return the agents who may sit at a phone, by dialer."""
+    odd = OddRows()
+    known = (rows.agent(row, odd) for row in found)
+    return Counter(each.server_ip for each in known if each is not None and not each.remote)
+
+
+def _dialers(found: Iterable[Row], agents: Mapping[str, int]) -> tuple[Dialer, ...]:
     known = rows.dialers(found, OddRows())
     return tuple(
-        Dialer(server_ip=each.server_ip, server_id=each.server_id, takes_agents=each.asterisk and each.agent_logins)
+        Dialer(
+            server_ip=each.server_ip,
+            server_id=each.server_id,
+            takes_agents=each.asterisk and each.agent_logins,
+            agents=agents.get(each.server_ip, 0),
+        )
         for _, each in sorted(known.items())
     )
 

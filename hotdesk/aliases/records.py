@@ -3,9 +3,14 @@
 A record with a password or a secret in it does not show it, whoever prints it.
 """
 
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
 import msgspec
 
 from controller.core.readiness import ReadinessFinding
+from messages.names import compared
 from messages.records import ServerIp
 
 LONGEST_LIST = 255
@@ -17,6 +22,11 @@ LONGEST_NAME = 50
 NEW_SECRET, NEW_PASSWORD = 20, 10
 """Characters of a new registration secret and login password: what the columns of the oldest VICIdial have room for."""
 
+KEPT = re.compile(r"[-_0-9A-Za-z]+")
+"""Signs that VICIdial's API leaves in an extension, a password and a secret; it takes out the rest without a word."""
+KEPT_SECRET = re.compile(r"[-_0-9A-Za-z]{2,30}")
+"""A password or secret that each of its functions takes as it is."""
+KEPT_ALIAS_NAME = re.compile(rf"[- +.:/@_0-9A-Za-z]{{2,{LONGEST_NAME}}}")
 MADE_BY_API = frozenset({"SIP", "IAX2", "Zap", "EXTERNAL"})
 """Protocols of which VICIdial's API makes phones."""
 USUAL_PROTOCOL = "SIP"
@@ -33,6 +43,8 @@ class Dialer(msgspec.Struct, frozen=True, kw_only=True):
     server_id: str = ""
     takes_agents: bool = True
     """It runs Asterisk, and agents may log in there."""
+    agents: int = 0
+    """Agents who are logged in there now; remote ones have no phone, and do not count."""
 
     @property
     def shown(self) -> str:
@@ -67,12 +79,25 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     logins: tuple[str, ...] = ()
 
 
-class Existing(msgspec.Struct, frozen=True, kw_only=True):
+class Existing(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The dialers, phones and aliases of a VICIdial."""
 
     dialers: tuple[Dialer, ...] = ()
     phones: tuple[Phone, ...] = ()
     aliases: tuple[Alias, ...] = ()
+
+    @cached_property
+    def phones_by_extension(self) -> Mapping[str, Mapping[ServerIp, Phone]]:
+        """The phones by extension, as names are compared, and dialer."""
+        found: dict[str, dict[ServerIp, Phone]] = {}
+        for phone in self.phones:
+            found.setdefault(compared(phone.extension), {}).setdefault(phone.server_ip, phone)
+        return found
+
+    @cached_property
+    def aliases_by_id(self) -> Mapping[str, Alias]:
+        """The aliases by their name, as names are compared."""
+        return {compared(each.alias_id): each for each in self.aliases}
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""Which desks are registered on which dialers now: asked of the dialers by AMI, or read from `phones.peer_status`."""
+"""Which desks are registered on which dialers now: asked of the dialers by AMI.
+
+Where no AMI account is set it is read from `phones.peer_status`. That stands still when a dialer dies, so it never
+stands in for a dialer that could have been asked and gave no answer.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,6 +18,8 @@ from hotdesk.aliases.records import Desk, Dialer, Existing, Phone
 from messages.names import compared
 from messages.records import NO_PEER_STATUS, ProbeResult, ServerIp
 
+UNLISTED = frozenset({"IAX2"})
+"""Protocols that register, and of which `AmiProbe.list_phones` has no list."""
 PROBE_SECONDS, LIST_SECONDS = 3.0, 15.0
 
 
@@ -33,9 +39,11 @@ class Listed(NamedTuple):
     """A dialer's words about its phones."""
 
     phones: Mapping[str, bool] | None = None
-    """By station, protocol and extension; None: it did not say."""
+    """By station, protocol and extension, as names are compared; None: it did not say."""
     why: str = ""
     """Why it did not."""
+    account: bool = True
+    """There is an AMI account to ask it with."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +55,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     dialer: str
     registration: Registration
     why: str = ""
-    """Why it is not known."""
+    """Why it is not known, or more about its absence."""
 
 
 async def ask_dialers(settings: ProbeSettings, dialers: Sequence[ServerIp]) -> dict[ServerIp, Listed]:
@@ -59,7 +67,7 @@ async def ask_dialers(settings: ProbeSettings, dialers: Sequence[ServerIp]) -> d
 
 async def _list(target: AmiTarget | None) -> Listed:
     if target is None:
-        return Listed(why="there is no AMI account for it: set ami_user")
+        return Listed(why="there is no AMI account for it: set ami_user", account=False)
     probe = AmiProbe(target)
     try:
         result = await probe.probe(PROBE_SECONDS)
@@ -73,7 +81,7 @@ async def _list(target: AmiTarget | None) -> Listed:
         probe.close()
     if probe.registered is None:
         return Listed(why="its AMI account may not list phones: it needs the permission reporting")
-    return Listed(phones=dict(probe.registered))
+    return Listed(phones={compared(name): there for name, there in probe.registered.items()})
 
 
 def places_of(
@@ -89,30 +97,40 @@ def places_of(
 
 
 def _place(desk: Desk, dialer: Dialer, phone: Phone | None, listed: Mapping[ServerIp, Listed]) -> Place:
-    said = listed.get(dialer.server_ip, Listed())
-    registration = Registration.NO_PHONE if phone is None else _registration(phone, said)
+    registration, why = _registration(phone, listed[dialer.server_ip])
     return Place(
         alias_id=desk.alias_id,
         extension=desk.extension,
         server_ip=dialer.server_ip,
         dialer=dialer.shown,
         registration=registration,
-        why=said.why if registration is Registration.UNKNOWN else "",
+        why=why,
     )
 
 
-def _registration(phone: Phone, said: Listed) -> Registration:
-    """Return what the dialer says of a phone now, or else the table."""
+def _registration(phone: Phone | None, said: Listed) -> tuple[Registration, str]:  # noqa: PLR0911 # one each
+    """Return what the dialer says of a phone now, and why no more is known."""
+    if phone is None:
+        return Registration.NO_PHONE, ""
     if phone.webphone or phone.protocol.upper() not in REGISTERING:
-        return Registration.NOT_ASKED
-    by_name = {} if said.phones is None else {compared(name): there for name, there in said.phones.items()}
-    there = by_name.get(compared(f"{_channel(phone)}/{phone.extension}"))
+        return Registration.NOT_ASKED, ""
+    if not said.account:
+        return _by_table(phone, said.why)
+    if said.phones is None:
+        return Registration.UNKNOWN, said.why
+    there = said.phones.get(compared(station_of(phone)))
     if there is not None:
-        return Registration.REGISTERED if there else Registration.ABSENT
+        return (Registration.REGISTERED if there else Registration.ABSENT), ""
+    if phone.protocol.upper() in UNLISTED:
+        return Registration.UNKNOWN, f"a dialer lists no {phone.protocol} phones: look with 'iax2 show peers' there"
+    return Registration.ABSENT, "the dialer does not know it: it may not have loaded it yet"
+
+
+def _by_table(phone: Phone, why: str) -> tuple[Registration, str]:
     status = phone.peer_status.upper()
     if status in NO_PEER_STATUS:
-        return Registration.UNKNOWN
-    return Registration.ABSENT if status in ABSENT else Registration.REGISTERED
+        return Registration.UNKNOWN, why
+    return (Registration.ABSENT if status in ABSENT else Registration.REGISTERED), ""
 
 
 def _channel(phone: Phone) -> str:

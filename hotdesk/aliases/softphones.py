@@ -14,8 +14,12 @@ from io import StringIO
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from controller.core.ranking import REGISTERING
+from hotdesk.aliases.records import Phone
 from messages.records import ServerIp
 
+BY_SIP = REGISTERING - {"IAX2"}
+"""Protocols of phones that register by SIP, which is what all of these files are about."""
 RENEWED_SECONDS = 120
 """A dialer that was away has a phone's registration again after this time at the latest."""
 LINPHONE = "http://www.linphone.org/xsds/lpconfig.xsd"
@@ -73,6 +77,11 @@ class File(NamedTuple):
 
 class NoFileError(ValueError):
     """A desk cannot have a file in that format; `str()` shows no secret."""
+
+
+def registers_by_sip(phone: Phone) -> bool:
+    """Return True if a softphone of these formats can be this phone; a webphone needs no file."""
+    return phone.active and not phone.webphone and phone.protocol.upper() in BY_SIP
 
 
 def file_of(desk: SoftphoneDesk, wanted: Format) -> File:

@@ -5,14 +5,19 @@ Parameters and limits are those of its functions `add_phone`, `update_phone`, `a
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hotdesk.aliases.records import (
+    KEPT,
+    KEPT_ALIAS_NAME,
+    KEPT_SECRET,
+    MADE_BY_API,
     AddAlias,
     AddPhone,
+    Alias,
     AnyStep,
     ChangeAlias,
     ChangePhone,
@@ -128,7 +133,7 @@ def line_of(step: AnyStep, existing: Existing) -> str:
 
 def _changes_of_alias(step: ChangeAlias, existing: Existing) -> list[str]:
     """Return what is changed, with what was before, if that is known."""
-    before = next((each for each in existing.aliases if compared(each.alias_id) == compared(step.alias_id)), None)
+    before = existing.aliases_by_id.get(compared(step.alias_id))
     logins, name = ("", "") if before is None else (f"{','.join(before.logins)} -> ", f"{before.name} -> ")
     listed = [f"{logins}{','.join(step.logins)}"] if step.logins else []
     return [*listed, f"name {name}{step.name}"] if step.name else listed
@@ -162,60 +167,92 @@ def _filled(desk: DeskPlan, made: Mapping[str, Credentials]) -> DeskPlan:
     return msgspec.structs.replace(desk, steps=steps)
 
 
-def inverse_of(step: AnyStep, existing: Existing) -> AnyStep | None:  # noqa: PLR0911 # one each
-    """Return the step that takes a step back; None: what was there before is not known, or is gone for good."""
+def inverses_of(steps: Sequence[AnyStep], existing: Existing) -> list[AnyStep | None]:
+    """Return the step that takes each step back, in the order of these; None: nothing does.
+
+    VICIdial's API takes signs out of what it is given without a word, and makes no phone of some kinds. So what was
+    there before is sent back only where all of it would come out as it was. An alias's list comes back without what
+    would be no phone then, which its API refuses.
+    """
+    for_good = {
+        compared(step.login)
+        for step in steps
+        if isinstance(step, DeletePhone) and _inverse_of(step, existing, frozenset()) is None
+    }
+    logins = {compared(phone.login) for phone in existing.phones} - for_good
+    return [_inverse_of(step, existing, logins) for step in steps]
+
+
+def _inverse_of(step: AnyStep, existing: Existing, logins: Collection[str]) -> AnyStep | None:
+    """Return the step that takes a step back. `logins`: the phones that there are once all is taken back."""
     match step:
         case AddPhone():
             return DeletePhone(extension=step.extension, server_ip=step.server_ip, login=step.login)
         case AddAlias():
             return DeleteAlias(alias_id=step.alias_id)
         case ChangePhone():
-            phone = _phone(existing, step.extension, step.server_ip)
+            phone = _phone(existing, step)
             return None if phone is None else _as_it_was(step, phone)
         case ChangeAlias():
-            for alias in existing.aliases:
-                if compared(alias.alias_id) == compared(step.alias_id):
-                    return ChangeAlias(
-                        alias_id=alias.alias_id,
-                        name=alias.name if step.name else "",
-                        logins=alias.logins if step.logins else (),
-                    )
-            return None
+            alias = existing.aliases_by_id.get(compared(step.alias_id))
+            return None if alias is None else _listed_as_it_was(step, alias, logins)
         case DeletePhone():
-            phone = _phone(existing, step.extension, step.server_ip)
+            phone = _phone(existing, step)
             return None if phone is None else _made_again(phone)
         case DeleteAlias():
             return None
 
 
-def _phone(existing: Existing, extension: str, server_ip: str) -> Phone | None:
-    for phone in existing.phones:
-        if (compared(phone.extension), phone.server_ip) == (compared(extension), server_ip):
-            return phone
-    return None
+def _phone(existing: Existing, step: ChangePhone | DeletePhone) -> Phone | None:
+    return existing.phones_by_extension.get(compared(step.extension), {}).get(step.server_ip)
 
 
-def _as_it_was(step: ChangePhone, phone: Phone) -> ChangePhone:
+def _as_it_was(step: ChangePhone, phone: Phone) -> ChangePhone | None:
+    password, secret, protocol = phone.password or "", phone.secret or "", phone.protocol
+    kept = (
+        (not step.password or KEPT_SECRET.fullmatch(password))
+        and (not step.secret or KEPT_SECRET.fullmatch(secret))
+        and (not step.protocol or protocol in MADE_BY_API)
+    )
+    if not kept:
+        return None
     return ChangePhone(
         extension=step.extension,
         server_ip=step.server_ip,
         login=step.login,
-        password=(phone.password or "") if step.password else "",
-        secret=(phone.secret or "") if step.secret else "",
-        protocol=phone.protocol if step.protocol else "",
+        password=password if step.password else "",
+        secret=secret if step.secret else "",
+        protocol=protocol if step.protocol else "",
+    )
+
+
+def _listed_as_it_was(step: ChangeAlias, alias: Alias, logins: Collection[str]) -> ChangeAlias | None:
+    listed = tuple(each for each in alias.logins if compared(each) in logins and KEPT.fullmatch(each))
+    if (step.logins and not listed) or (step.name and not KEPT_ALIAS_NAME.fullmatch(alias.name)):
+        return None
+    return ChangeAlias(
+        alias_id=alias.alias_id, name=alias.name if step.name else "", logins=listed if step.logins else ()
     )
 
 
 def _made_again(phone: Phone) -> AddPhone | None:
     """Return the step that makes a deleted phone again, as far as it is known: its voicemail, for one, is not."""
-    if not (phone.password and phone.secret):
+    password, secret = phone.password or "", phone.secret or ""
+    kept = (
+        KEPT.fullmatch(phone.extension)
+        and KEPT.fullmatch(phone.login)
+        and KEPT_SECRET.fullmatch(password)
+        and KEPT_SECRET.fullmatch(secret)
+    )
+    # the API makes active phones only
+    if not kept or phone.protocol not in MADE_BY_API or not phone.active:
         return None
     return AddPhone(
         extension=phone.extension,
         server_ip=phone.server_ip,
         login=phone.login,
-        password=phone.password,
-        secret=phone.secret,
+        password=password,
+        secret=secret,
         protocol=phone.protocol,
         name=phone.extension,
         dialplan_number=phone.extension,

@@ -4,14 +4,15 @@ It is a text of lines of JSON, so that a line can be added before and after each
 read as far as it goes. A step whose answer never came may have been done; it is taken back too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from hotdesk.aliases.records import AnyStep, Existing
-from hotdesk.aliases.steps import inverse_of
+from hotdesk.aliases.records import AddAlias, AnyStep, ChangeAlias, DeleteAlias, DeletePhone, Existing
+from hotdesk.aliases.steps import inverses_of
 from messages.codes import Reply
+from messages.names import compared
 
 VERSION = 1
 MAY_BE_DONE = frozenset({Reply.DONE.value, Reply.UNCLEAR.value})
@@ -43,10 +44,15 @@ class Undo(NamedTuple):
     """Steps that were done, and that nothing takes back."""
 
 
-def head(cluster: str, steps: Iterable[AnyStep], existing: Existing) -> str:
+def head(cluster: str, steps: Sequence[AnyStep], existing: Existing) -> str:
     """Return the first line: what takes each step back."""
-    back = tuple(inverse_of(step, existing) for step in steps)
-    return _line(_Head(version=VERSION, cluster=cluster, back=back))
+    return _line(_Head(version=VERSION, cluster=cluster, back=tuple(inverses_of(steps, existing))))
+
+
+def kept_for_good(steps: Sequence[AnyStep], existing: Existing) -> list[AnyStep]:
+    """Return the steps that nothing could take back, for people to know before they agree."""
+    back = inverses_of(steps, existing)
+    return [step for step, inverse in zip(steps, back, strict=True) if inverse is None]
 
 
 def mark(step: int, reply: Reply) -> str:
@@ -77,6 +83,50 @@ def read(text: str) -> Undo:
     done = [number for number in range(len(known.back)) if replies.get(number) in MAY_BE_DONE]
     back = [known.back[number] for number in reversed(done)]
     return Undo(known.cluster, tuple(each for each in back if each is not None), back.count(None))
+
+
+class Lists:
+    """Which alias lists which phone, followed step by step.
+
+    An undo file knows its own run only. What a later run listed, or an alias that could not be changed back, needs its
+    phones still.
+    """
+
+    def __init__(self, existing: Existing) -> None:
+        self._logins = {
+            each.alias_id: frozenset(map(compared, each.logins)) for each in existing.aliases_by_id.values()
+        }
+        self._names = {compared(each): each for each in self._logins}
+
+    def why_kept(self, step: AnyStep) -> str:
+        """Return why a step must not be carried out; empty: it may."""
+        if not isinstance(step, DeletePhone):
+            return ""
+        login = compared(step.login)
+        by = next((alias_id for alias_id, logins in sorted(self._logins.items()) if login in logins), None)
+        return "" if by is None else f"the alias {by} lists it: if a later run made that, take its file back first"
+
+    def follow(self, step: AnyStep) -> None:
+        """Note a step that was carried out."""
+        match step:
+            case DeleteAlias():
+                self._logins.pop(self._name(step.alias_id), None)
+            case AddAlias() | ChangeAlias() if step.logins:
+                self._logins[self._name(step.alias_id)] = frozenset(map(compared, step.logins))
+
+    def _name(self, alias_id: str) -> str:
+        return self._names.get(compared(alias_id), alias_id)
+
+
+def left_by(steps: Iterable[AnyStep], existing: Existing) -> list[tuple[AnyStep, str]]:
+    """Return the steps that would be left out if all others are carried out, each with why."""
+    lists, left = Lists(existing), []
+    for step in steps:
+        if why := lists.why_kept(step):
+            left.append((step, why))
+        else:
+            lists.follow(step)
+    return left
 
 
 def _line(what: object) -> str:

@@ -4,13 +4,14 @@ import asyncio
 import os
 import secrets
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +28,8 @@ from hotdesk.aliases.records import (
     NEW_PASSWORD,
     NEW_SECRET,
     AnyStep,
+    DeleteAlias,
+    DeletePhone,
     Desk,
     DeskPlan,
     Dialer,
@@ -109,6 +112,8 @@ class _PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     dialers: Sequence[ServerIp]
     desks: Sequence[_DeskAnswer]
+    kept_for_good: Sequence[str]
+    """Steps that --undo could not take back."""
 
 
 def plan(  # noqa: PLR0913 # one for each flag
@@ -131,6 +136,9 @@ def plan(  # noqa: PLR0913 # one for each flag
                 cluster=wanted.cluster,
                 dialers=[each.server_ip for each in wanted.dialers],
                 desks=[_answer(desk, wanted.existing) for desk in planned.desks],
+                kept_for_good=[
+                    line_of(step, wanted.existing) for step in undoing.kept_for_good(planned.steps, wanted.existing)
+                ],
             )
         )
     else:
@@ -158,28 +166,26 @@ def apply(  # noqa: PLR0913 # the same
     """
     api = NonAgentApi(_address(vicidial), user, read_secret(str(password_file), "VICIdial user's password"))
     if undo is not None:
-        return _take_back(undo, api, cluster, yes=yes)
+        return _take_back(undo, api, cluster, settings.clusters(clusters, options, os.environ), yes=yes)
     wanted, planned = _planned(_wanted(choice, cluster, options, clusters), gone)
     _show(planned, wanted)
     left_out = 1 if planned.contradictions else 0
     if not planned.steps:
         return left_out
+    if occupied := _occupied(planned.steps, wanted.existing):
+        raise HotdeskError(f"nothing was changed: {occupied}")
     _refuse_useless(api)
-    if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster}")):
+    say(_where(wanted.cluster, wanted.settings, api))
+    if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
     made = {desk.alias_id: _new_credentials() for desk in planned.desks}
     whole = filled(planned, made)
     file = _undo_path(wanted.cluster)
-    try:
-        with private_files.new_file(file) as journal:
-            journal.write(undoing.head(wanted.cluster, whole.steps, wanted.existing))
-            say(f"'hotdesk aliases apply --undo {file}' takes back what is made from here on")
-            mark = partial(_mark, journal.write)
-            last = _followed(carried_out([desk for desk in whole.desks if desk.steps], partial(_asked, api), mark))
-    except OSError as error:
-        raise HotdeskError(
-            f"{file} cannot be written, and without it nothing more is made: {error.strerror}"
-        ) from error
+    with _UndoFile(file) as journal:
+        journal.write(undoing.head(wanted.cluster, whole.steps, wanted.existing))
+        say(f"'hotdesk aliases apply --undo {file}' takes back what is made from here on")
+        mark = partial(_mark, journal.write)
+        last = _followed(carried_out([desk for desk in whole.desks if desk.steps], partial(_asked, api), mark))
     _refresh(api, last)
     return max(left_out, _ended(last, wanted.existing))
 
@@ -251,13 +257,12 @@ def verify(  # noqa: PLR0913 # the same
 def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTables) -> _Wanted:
     known = settings.clusters(tables, options, os.environ)
     name = cluster or the_only(list(known))
-    if name not in known:
-        raise SettingsError(f"there is no cluster {name!r} in the settings; there are {', '.join(known) or 'none'}")
+    database = _settings_of(known, name).database_settings()
     # the file first: its faults are found without a database
     from_file = None if choice.desks is None else _read_desks(choice.desks)
     if from_file is not None and choice.from_dialer:
         raise SettingsError("--desks and --from-dialer both say which desks: use one of them")
-    existing = existing_in(known[name].database_settings())
+    existing = existing_in(database)
     if choice.dialers:
         dialers = [_dialer(existing, each) for each in choice.dialers]
     else:
@@ -276,6 +281,12 @@ def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTable
     if not desks:
         raise SettingsError("there are no desks: name a file with --desks, or a dialer with --from-dialer")
     return _Wanted(name, known[name], existing, desks, dialers)
+
+
+def _settings_of(known: Mapping[str, ClusterSettings], name: str) -> ClusterSettings:
+    if name not in known:
+        raise SettingsError(f"there is no cluster {name!r} in the settings; there are {', '.join(known) or 'none'}")
+    return known[name]
 
 
 def _read_desks(file: Path) -> list[Desk]:
@@ -333,6 +344,11 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
         Console().print(rows)
     for step in planned.steps:
         say(line_of(step, wanted.existing))
+    _say_right(planned.steps)
+    if occupied := _occupied(planned.steps, wanted.existing):
+        say(f"'hotdesk aliases apply' would refuse this now: {occupied}")
+    for step in undoing.kept_for_good(planned.steps, wanted.existing):
+        say(f"could not be taken back by --undo: {line_of(step, wanted.existing)}")
     left = sum(not desk.steps and not desk.contradictions for desk in planned.desks)
     refused = sum(bool(desk.contradictions) for desk in planned.desks)
     say(
@@ -341,15 +357,70 @@ def _show(planned: Plan, wanted: _Wanted) -> None:
     )
 
 
+def _say_right(steps: Sequence[AnyStep]) -> None:
+    """Name the right that a deletion needs: it cannot be tried without deleting something."""
+    if any(isinstance(step, DeletePhone | DeleteAlias) for step in steps):
+        say("deleting needs a VICIdial user with AST delete phones")
+
+
+def _occupied(steps: Sequence[AnyStep], existing: Existing) -> str:
+    """Return which dialers have agents, who may sit at phones that would be deleted; empty: none has."""
+    leaving = {step.server_ip for step in steps if isinstance(step, DeletePhone)}
+    there = [each for each in existing.dialers if each.server_ip in leaving and each.agents]
+    if not there:
+        return ""
+    counts = ", ".join(f"{counted(each.agents, 'agent')} on {each.shown}" for each in there)
+    return f"{counts} would lose the phones there: 'hotdesk drain {there[0].server_ip}', and wait until nobody is left"
+
+
 def _address(url: str) -> str:
-    parts = urlsplit(url)
     if "@" in url:
         raise SettingsError("--vicidial: an address has no user and no password: set --user and --password-file")
+    wrong = f"--vicidial: {url!r} is no address: write https://WEB/vicidial/non_agent_api.php"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # it is looked at only when it is asked for
+    except ValueError as error:
+        raise SettingsError(wrong) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"--vicidial: {url!r} is no address: write https://WEB/vicidial/non_agent_api.php")
+        raise SettingsError(wrong)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         complain(f"hotdesk: {url} is plain HTTP: whoever is in between reads the password and the phones' secrets")
     return url
+
+
+def _where(cluster: str, of_cluster: ClusterSettings, api: NonAgentApi) -> str:
+    """Return what a person must see to belong together: nothing else says that this API is that database's."""
+    database = of_cluster.database_settings().where
+    return f"read from the database {database} of {cluster}; changed through {api.url}: both must be the same VICIdial"
+
+
+class _UndoFile:
+    """A new undo file; without it nothing more is made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._or_stop():
+            self._journal = private_files.Journal(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    def write(self, text: str) -> None:
+        with self._or_stop():
+            self._journal.write(text)
+
+    @contextmanager
+    def _or_stop(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HotdeskError(
+                f"{self._path} cannot be written, and without it nothing more is made: {error.strerror}"
+            ) from error
 
 
 def _undo_path(cluster: str) -> Path:
@@ -409,7 +480,7 @@ def _ended(last: Progress, existing: Existing) -> int:
     return 1 if last.refused or last.stopped else 0
 
 
-def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
+def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, ClusterSettings], *, yes: bool) -> int:
     try:
         undo = undoing.read(read_private(file))
     except undoing.UndoFileError as error:
@@ -418,21 +489,37 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, *, yes: bool) -> int:
         raise SettingsError(f"{file} cannot be read: {error}") from error
     if cluster and cluster != undo.cluster:
         raise SettingsError(f"{file} is of the cluster {undo.cluster}")
-    nothing = Existing()
+    of_cluster = _settings_of(known, undo.cluster)
+    existing = existing_in(of_cluster.database_settings())
     for step in undo.steps:
-        say(line_of(step, nothing))
+        say(line_of(step, existing))
+    for step, why in undoing.left_by(undo.steps, existing):
+        say(f"would be left: {line_of(step, existing)}: {why}")
     if undo.lost:
         say(f"{counted(undo.lost, 'change')} cannot be taken back: what was there before is not known")
     if not undo.steps:
         say("there is nothing to take back")
         return 0
     _refuse_useless(api)
-    if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster}")):
+    _say_right(undo.steps)
+    say(_where(undo.cluster, of_cluster, api))
+    if not (yes or agrees(f"take back {counted(len(undo.steps), 'change')} in {undo.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
     each_alone = [DeskPlan(alias_id="", extension="", steps=(step,)) for step in undo.steps]
-    last = _followed(carried_out(each_alone, partial(_asked, api), lambda _step, _reply: None), "step")
+    asked_back = partial(_asked_back, api, undoing.Lists(existing))
+    last = _followed(carried_out(each_alone, asked_back, lambda _step, _reply: None), "step")
     _refresh(api, last)
-    return _ended(last, nothing)
+    return _ended(last, existing)
+
+
+def _asked_back(api: NonAgentApi, lists: undoing.Lists, step: AnyStep) -> Answered:
+    """Ask for a step, unless an alias needs the phone still that it would delete."""
+    if why := lists.why_kept(step):
+        return Answered(Reply.REFUSED, why)
+    answered = _asked(api, step)
+    if answered.reply in {Reply.DONE, Reply.GONE}:
+        lists.follow(step)
+    return answered
 
 
 def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:
@@ -441,14 +528,15 @@ def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:
     Raises:
         NoFileError: it has no phones that register, or their secret is not known, or is not one.
     """
-    ips = {each.server_ip: each for each in wanted.dialers}
-    mine = [
-        phone
-        for phone in wanted.existing.phones
-        if compared(phone.extension) == compared(desk.extension) and phone.server_ip in ips and not phone.webphone
-    ]
-    if not mine:
+    there = wanted.existing.phones_by_extension.get(compared(desk.extension), {})
+    ips = {each.server_ip: each for each in wanted.dialers if each.server_ip in there}
+    if not ips:
         raise softphones.NoFileError("it has no phones there: 'hotdesk aliases apply' makes them")
+    mine = [phone for phone in map(there.__getitem__, ips) if softphones.registers_by_sip(phone)]
+    if not mine:
+        raise softphones.NoFileError(
+            "none of its phones there registers by SIP: they are not active, webphones, or of another protocol"
+        )
     known = {phone.secret for phone in mine}
     if desk.secret:
         known = {desk.secret}
@@ -457,17 +545,20 @@ def _softphone(desk: Desk, wanted: _Wanted) -> softphones.SoftphoneDesk:
     if len(known) > 1:
         defect = AliasDefect.SECRETS_DIFFER
         raise softphones.NoFileError(f"{sentence(defect)}: {remedy(defect)}")
+    secret = known.pop()
+    if not secret:
+        raise softphones.NoFileError("its secret is empty, so nothing can register: write one into the file of desks")
     return softphones.SoftphoneDesk(
         alias_id=desk.alias_id,
         name=desk.name or desk.alias_id,
         extension=mine[0].extension,
         password=desk.password or mine[0].password or "",
-        secret=known.pop() or "",
+        secret=secret,
         accounts=tuple(
             softphones.Account(
                 phone.server_ip, _sip_port(wanted.settings, phone), ips[phone.server_ip].shown, phone.login
             )
-            for phone in sorted(mine, key=lambda each: list(ips).index(each.server_ip))
+            for phone in mine
         ),
     )
 

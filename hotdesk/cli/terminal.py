@@ -81,8 +81,12 @@ def say(text: str) -> None:
 
 
 def agrees(question: str) -> bool:
-    """Ask a question that only `y` or `yes` answers with yes."""
-    return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
+    """Ask a question that only `y` or `yes` answers with yes; nobody there to answer is a no."""
+    try:
+        return input(printable(f"{question}? [y/N] ")).strip().lower() in {"y", "yes"}
+    except EOFError:
+        print()  # what follows begins a line of its own
+        return False
 
 
 def asked(question: str, found: str) -> str:

@@ -231,6 +231,20 @@ def test_an_inactive_phone_is_said_and_left_as_it_is() -> None:
     assert [each.kind for each in planned.desks[0].remarks] == ["phone_inactive"]
 
 
+def test_an_inactive_phone_that_is_not_listed_stays_unlisted() -> None:
+    there = Existing(
+        dialers=SIX,
+        phones=(phone("1001a", IPS[0]), phone("1001b", IPS[1], active=False)),
+        aliases=(Alias(alias_id="desk1001", logins=("1001a",)),),
+    )
+    planned = plan(there, [ONE], IPS[:2])
+    assert planned.steps == ()
+    (remark,) = planned.desks[0].remarks
+    assert (remark.kind, "is not listed" in remark.what) == ("phone_inactive", True)
+    none_active = Existing(dialers=SIX, phones=(phone("1001a", IPS[0], active=False),))
+    assert why(plan(none_active, [ONE], IPS[:1])) == ["few_phones"]
+
+
 # --- whatever there is ------------------------------------------------------------------------------------------
 
 EXTENSIONS = ("1001", "1002", "cc7")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotdesk.aliases.softphones import LINPHONE, Account, Format, NoFileError, SoftphoneDesk, file_of
+from hotdesk.aliases.softphones import LINPHONE, Account, Format, NoFileError, SoftphoneDesk, file_of, registers_by_sip
+from tests.support.desks import phone
 
 SECRET = "aB3-_x<&>"
 ACCOUNTS = (Account("10.20.0.11", 5060, "dial1", "1001a"), Account("10.20.0.12", 5070, "dial2", "1001b"))
@@ -103,3 +104,12 @@ def test_any_secret_that_is_written_is_read_back(secret: str) -> None:
 
     for wanted in (Format.LINPHONE, Format.ZOIPER, Format.MICROSIP):
         assert read(wanted) == secret
+
+
+def test_only_phones_that_register_by_sip_have_an_account() -> None:
+    for protocol in ("SIP", "PJSIP", "PJSIP_WIZ"):
+        assert registers_by_sip(phone("1001a", "10.20.0.11", protocol=protocol))
+    for protocol in ("IAX2", "Zap", "EXTERNAL"):
+        assert not registers_by_sip(phone("1001a", "10.20.0.11", protocol=protocol))
+    assert not registers_by_sip(phone("1001a", "10.20.0.11", active=False))
+    assert not registers_by_sip(phone("1001a", "10.20.0.11", webphone=True))

@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 
 from hotdesk.aliases import undoing
 from hotdesk.aliases.planning import plan
-from hotdesk.aliases.records import AddAlias, AddPhone, Alias, ChangeAlias, DeleteAlias, DeletePhone, Desk, Existing
+from hotdesk.aliases.records import (
+    AddAlias,
+    AddPhone,
+    Alias,
+    AnyStep,
+    ChangeAlias,
+    ChangePhone,
+    DeleteAlias,
+    DeletePhone,
+    Desk,
+    Existing,
+    Phone,
+)
 from hotdesk.aliases.steps import Credentials, filled
 from messages.codes import Reply
 from tests.support.desks import after, dialers, phone
@@ -92,3 +104,72 @@ def test_an_alias_that_was_made_is_deleted_before_its_phones() -> None:
     undo = undoing.read(undoing.head("west", steps, Existing(dialers=THREE)) + marks)
     assert isinstance(undo.steps[0], DeleteAlias)
     assert not any(isinstance(step, ChangeAlias) for step in undo.steps)
+
+
+CHANGED = ChangePhone(extension="1001", server_ip=IPS[0], login="1001a", password="new", secret="new", protocol="IAX2")
+DELETED = DeletePhone(extension="1001", server_ip=IPS[0], login="1001a")
+
+
+@pytest.mark.parametrize(
+    ("step", "before"),
+    [
+        (CHANGED, phone("1001a", IPS[0], password="it's")),
+        (CHANGED, phone("1001a", IPS[0], secret="geheim!")),
+        (CHANGED, phone("1001a", IPS[0], password="")),
+        (CHANGED, phone("1001a", IPS[0], secret="")),
+        (CHANGED, phone("1001a", IPS[0], protocol="PJSIP")),
+        (DELETED, phone("1001a", IPS[0], secret="it's")),
+        (DELETED, phone("1001a", IPS[0], password="")),
+        (DELETED, phone("1001a", IPS[0], protocol="PJSIP")),
+        (DELETED, phone("1001a", IPS[0], active=False)),
+        (DELETED, phone("1001.a", IPS[0])),
+    ],
+)
+def test_what_the_api_would_set_otherwise_is_not_promised(step: AnyStep, before: Phone) -> None:
+    there = Existing(dialers=THREE, phones=(before,))
+    assert undoing.kept_for_good([step], there) == [step]
+    undo = undoing.read(undoing.head("west", [step], there) + undoing.mark(0, Reply.DONE))
+    assert undo == ("west", (), 1)
+    good = Existing(dialers=THREE, phones=(phone("1001a", IPS[0]),))
+    assert undoing.kept_for_good([step], good) == []
+
+
+def test_a_list_comes_back_without_what_is_no_phone_then() -> None:
+    there = Existing(
+        dialers=THREE,
+        phones=(phone("1001a", IPS[0]), phone("1001b", IPS[1], protocol="PJSIP")),
+        aliases=(Alias(alias_id="desk1001", name="it's", logins=("gone", "1001b", "1001a")),),
+    )
+    steps: list[AnyStep] = [
+        ChangeAlias(alias_id="desk1001", logins=("1001a",)),
+        DeletePhone(extension="1001", server_ip=IPS[1], login="1001b"),
+    ]
+    undo = undoing.read(undoing.head("west", steps, there) + undoing.mark(0, Reply.DONE) + undoing.mark(1, Reply.DONE))
+    assert undo == ("west", (ChangeAlias(alias_id="desk1001", logins=("1001a",)),), 1)
+    renamed = ChangeAlias(alias_id="desk1001", name="Anna")
+    assert undoing.kept_for_good([renamed], there) == [renamed]
+
+
+def test_a_phone_that_a_later_run_lists_is_left() -> None:
+    """The first run stopped at its third phone, and the second made it and the alias: here the first is taken back."""
+    empty = Existing(dialers=THREE)
+    first = plan(empty, DESKS[1:], IPS).steps
+    marks = undoing.mark(0, Reply.DONE) + undoing.mark(1, Reply.DONE) + undoing.mark(2, Reply.UNCLEAR)
+    undo = undoing.read(undoing.head("west", first, empty) + marks)
+    now = after(empty, filled(plan(empty, DESKS[1:], IPS), {"desk1002": Credentials("p", "s")}).steps)
+    left = undoing.left_by(undo.steps, now)
+    assert [step for step, _ in left] == list(undo.steps)
+    assert {why for _, why in left} == {
+        "the alias desk1002 lists it: if a later run made that, take its file back first"
+    }
+    newest_first: list[AnyStep] = [DeleteAlias(alias_id="DESK1002"), *undo.steps]
+    assert undoing.left_by(newest_first, now) == []
+
+
+def test_what_an_alias_lists_no_more_may_be_deleted_and_what_it_lists_again_may_not() -> None:
+    shortened: list[AnyStep] = [ChangeAlias(alias_id="desk1001", logins=("1001a",)), DELETED]
+    assert [step for step, _ in undoing.left_by(shortened, BEFORE)] == [DELETED]
+    other = ChangeAlias(alias_id="desk1001", logins=("1001b",))
+    assert undoing.left_by([other, DELETED], BEFORE) == []
+    renamed = ChangeAlias(alias_id="desk1001", name="Anna")
+    assert [step for step, _ in undoing.left_by([renamed, DELETED], BEFORE)] == [DELETED]

@@ -1,6 +1,7 @@
 """`hotdesk aliases`, with a stand-in of VICIdial's API on a MariaDB: from a file of desks to phones and aliases."""
 
 import csv
+import errno
 import json
 import re
 import stat
@@ -91,7 +92,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office) -> None:
+def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     desks = office.desks(*(f"{number},Seat {number}" for number in range(1001, 1001 + DESKS)))
     shown = office.aliases("plan", "--desks", desks)
     assert shown.code == 0
@@ -130,8 +131,11 @@ def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office) -> N
     (secret,) = {each["secret"] for each in rows}
     assert office.rows(f"SELECT COUNT(*) FROM phones WHERE conf_secret = '{secret}' AND extension = '1001'") == [(6,)]
 
+    monkeypatch.setattr("sys.stdin", StringIO())  # as after < /dev/null
+    assert "nothing was changed" in one_line(office.apply("--undo", str(office.undo_file), yes=False), 1)
     back = office.apply("--undo", str(office.undo_file))
     assert back.code == 0, back.errors
+    assert f"/{office.site.name} of west; changed through {office.api.url}: both must be" in back.output
     assert office.rows("SELECT * FROM phones UNION ALL SELECT * FROM phones") == []
     assert office.rows("SELECT * FROM phones_alias") == []
 
@@ -154,13 +158,24 @@ def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) ->
     office.api.before = lambda _form: None
     first_secret = office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'")
     assert len(first_secret) == 1
-    office.undo_file.rename(office.folder / "kept")
+    kept = office.undo_file.rename(office.folder / "kept")
 
     went_on = office.apply("--desks", desks)
     assert went_on.code == 0, went_on.errors
     assert office.rows("SELECT DISTINCT conf_secret FROM phones WHERE extension = '1002'") == first_secret
     assert office.rows("SELECT COUNT(*) FROM phones") == [(18,)]
     assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(3,)]
+
+    # the first file alone would take phones from an alias that the second run made
+    too_early = office.apply("--undo", str(kept))
+    assert too_early.code == 1
+    assert "would be left: - phone 1002b: 1002 on 127.20.0.12: the alias desk1002 lists it" in too_early.output
+    assert office.rows("SELECT COUNT(*) FROM phones WHERE extension = '1002'") == [(6,)]
+    assert office.rows("SELECT COUNT(*) FROM phones_alias") == [(2,)]
+    for newest_first in (office.undo_file, kept):
+        assert office.apply("--undo", str(newest_first)).code == 0
+    assert office.rows("SELECT login FROM phones") == []
+    assert office.rows("SELECT alias_id FROM phones_alias") == []
 
 
 def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office) -> None:
@@ -177,8 +192,25 @@ def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office
     assert office.rows("SELECT COUNT(DISTINCT conf_secret) FROM phones") == [(2,)]
     office.undo_file.unlink()
     before = office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login")
+    # an agent sits at one of its phones still; a remote agent has none
+    office.site.run(
+        "INSERT INTO vicidial_live_agents (user, server_ip, extension) VALUES"
+        f" ('1001', '{first[1]}', 'SIP/1001'), ('9001', '{first[0]}', 'R/9001')"
+    )
+    occupied = "1 agent on DIALER2 (127.20.0.12) would lose the phones there: 'hotdesk drain 127.20.0.12'"
+    assert occupied in office.aliases("plan", "--dialers", *first, "--gone", "DIALER2").output
+    assert occupied in one_line(office.apply("--dialers", *first, "--gone", "DIALER2"), 1)
+    assert office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login") == before
+    office.site.run("DELETE FROM vicidial_live_agents")
+    office.site.run("UPDATE phones SET pass = 'it\\'s' WHERE extension = '1002'")
+    for_good = office.aliases("plan", "--dialers", *first, "--gone", "DIALER2").output
+    assert "could not be taken back by --undo: - phone 1002b: 1002 on 127.20.0.12" in for_good
+    assert "--undo: - phone 1001b" not in for_good
+    office.site.run("UPDATE phones SET pass = (SELECT * FROM (SELECT MAX(pass) FROM phones) x)")
+    before = office.rows("SELECT login, pass, conf_secret FROM phones ORDER BY login")
     left = office.apply("--dialers", *first, "--gone", "DIALER2")
     assert left.code == 0, left.errors
+    assert "deleting needs a VICIdial user with AST delete phones" in left.output
     assert office.rows("SELECT logins_list FROM phones_alias ORDER BY alias_id") == [
         ("1001d,1001a,1001c",),
         ("1002d,1002c,1002a",),
@@ -224,6 +256,25 @@ def test_what_contradicts_is_said_and_left_alone(office: Office) -> None:
     assert office.rows("SELECT alias_id FROM phones_alias") == [("desk2002",)]
 
 
+def test_a_phone_that_no_softphone_can_be_has_no_account(office: Office) -> None:
+    one, two, three = (each.server_ip for each in SIX.dialer_plans[:3])
+    office.site.run(
+        "INSERT INTO phones (extension, server_ip, login, pass, conf_secret, protocol, active) VALUES"
+        f" ('2001', '{one}', '2001a', 'p', 's', 'SIP', 'Y'), ('2001', '{two}', '2001b', 'p', 's', 'IAX2', 'Y'),"
+        f" ('2001', '{three}', '2001c', 'p', 's', 'SIP', 'N'), ('2002', '{one}', '2002a', 'p', '', 'SIP', 'Y'),"
+        f" ('2003', '{one}', '2003a', 'p', 's', 'EXTERNAL', 'Y')"
+    )
+    folder = office.folder / "to"
+    to = ("--desks", office.desks("2001,", "2002,", "2003,"), "--to", str(folder))
+    written = office.aliases("phones", "--format", "baresip", *to)
+    assert written.code == 1
+    assert [each.name for each in folder.iterdir()] == ["desk2001.baresip"]
+    (account,) = (folder / "desk2001.baresip").read_text().splitlines()
+    assert f"2001@{one}" in account
+    assert "desk2002 is left out: its secret is empty" in written.errors
+    assert "desk2003 is left out: none of its phones there registers by SIP" in written.errors
+
+
 def test_a_refused_phone_is_named_and_its_desk_left_there(office: Office) -> None:
     def refuses(form: Form) -> str | None:
         taken = form["function"] == "add_phone" and form.get("phone_login") == "1001c"
@@ -238,12 +289,32 @@ def test_a_refused_phone_is_named_and_its_desk_left_there(office: Office) -> Non
     assert office.rows("SELECT alias_id FROM phones_alias") == [("desk1002",)]
 
 
-def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builtins.input", lambda _question: "")
+@pytest.mark.parametrize("typed", ["\n", "no\n", ""])
+def test_nothing_is_changed_unless_it_is_agreed_to(office: Office, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(typed))
     refused = office.apply("--desks", office.desks("1001,"), yes=False)
     assert "nothing was changed" in one_line(refused, 1)
     assert office.rows("SELECT * FROM phones") == []
     assert list(office.folder.glob("*.undo")) == []
+    # who is asked sees which database and which web server are taken for one VICIdial
+    asked = re.search("read from the database (.*) of west; changed through (.*): both must be", refused.output)
+    assert asked is not None
+    assert (asked[1].endswith(f"/{office.site.name}"), asked[2]) == (True, office.api.url)
+    assert f"make these 7 changes in west through {office.api.url}?" in refused.output
+
+
+def test_only_the_undo_file_is_reported_as_the_undo_file(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_text: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    desks = office.desks("1001,")
+    with monkeypatch.context() as terminal:
+        terminal.setattr("hotdesk.cli.aliases.say", lambda text: broken(text) if "takes back" in text else None)
+        assert "undo cannot be written" not in office.apply("--desks", desks).errors
+    office.undo_file.unlink()
+    monkeypatch.setattr("os.fsync", broken)
+    assert re.search(r"hotdesk-aliases-west-.*undo cannot be written", office.apply("--desks", desks).errors)
+    assert office.rows("SELECT * FROM phones") == []
 
 
 FAULTS = {
@@ -255,6 +326,12 @@ FAULTS = {
     ),
     "both kinds of desks": ({}, ("--from-dialer", "DIALER1"), "use one of them"),
     "an address that is none": ({"vicidial": "web1"}, (), "'web1' is no address"),
+    "an address that Python's own parser refuses": (
+        {"vicidial": "https://[web1/x"},
+        (),
+        "'https://[web1/x' is no address",
+    ),
+    "a port that is none": ({"vicidial": "https://web1:70000/x"}, (), "'https://web1:70000/x' is no address"),
     "an address with a password": ({"vicidial": "http://a:b@web1/x"}, (), "set --user and --password-file"),
     "an undo file that is none": ({}, ("--undo", "desks.csv"), "is no undo file"),
     "a cluster that is none": ({}, ("--cluster", "east"), "there is no cluster 'east'"),
