@@ -328,6 +328,28 @@ def test_nothing_keeps_anybody_from_reading_it(scene: Scene, look: Page) -> None
     clean(look)
 
 
+def test_nothing_lies_off_the_right_edge_at_any_width(scene: Scene, page: Page) -> None:
+    # as long as VICIdial's tables let a name and a description be, of words and of none
+    scene.names = {ONE: "WWWWDIAL01", TWO: "DIALER0002"}
+    scene.descriptions = {ONE: "the simulated dialer of the floor " * 4, TWO: "first_floor_of_the_" * 10}
+    scene.seat(ONE, "1001", "1002")
+    page.goto(scene.page)
+    scene.silent = {ONE}
+    sentence(page, f"WWWWDIAL01 ({ONE}) is down.")
+    expect(page.locator("article.incident tbody tr")).to_have_count(2, timeout=LONG_MS)
+    for name in ("Moved agents", "Agents who should be moved", "Latest decisions"):
+        for each in page.locator("summary", has_text=name).all():
+            each.click()
+    wide = {}
+    for width in (360, 390, 600, 768, 800, 1024, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        wide[width] = page.evaluate("document.documentElement.scrollWidth")
+        button = page.get_by_role("button", name="Drain: WWWWDIAL01").bounding_box()
+        assert button is not None
+        assert button["x"] + button["width"] <= width
+    assert wide == {width: width for width in wide}
+
+
 def test_no_script_stands_in_a_page_and_the_policy_lets_none_run(scene: Scene) -> None:
     for path in ("/", f"/clusters/{CLUSTER}", "/sign-in", "/clusters/nowhere"):
         answer = scene.http.get(path)

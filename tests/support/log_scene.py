@@ -44,6 +44,8 @@ class Scene:
         self.silent: set[str] = set()
         """Dialers that are dead: their heartbeat stands still, and SIP finds nobody there."""
         self.descriptions: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+        """Dialers that have a name (server_id) beside their address."""
         self.silent_screens: set[str] = set()
         """Users whose screen VICIdial no longer knows; they must be seated after this is said."""
         self.agents: dict[str, str] = {}
@@ -139,6 +141,7 @@ class Scene:
         sip = ProbeResult.UNREACHABLE if server_ip in self.silent else ProbeResult.ALIVE
         return msgspec.structs.replace(
             reading,
+            server_id=self.names.get(server_ip, ""),
             description=self.descriptions.get(server_ip, ""),
             probes={"sip": sip},
             silent_screens=len(self.silent_screens.intersection(users)),
