@@ -77,6 +77,9 @@ SEVERAL: Mapping[str, tuple[str, Mapping[str, str]]] = {
 CONFIG = "--config"
 STATUS, DOCS = "status", "docs"
 
+TELL_VARIABLES = {"hotdesk.cli.roles", "hotdesk.cli.check"}
+"""Modules whose commands say themselves which variables look like settings and are none."""
+
 app = App(
     name="hotdesk",
     version=version_line,
@@ -125,6 +128,9 @@ def launch(
         cyclopts.config.Dict(tables, source=str(file), use_commands_as_keys=False, allow_unknown=True),
     )
     command, bound, ignored = app.parse_args(tokens)
+    if command.__module__ not in TELL_VARIABLES:
+        for variable, meant in settings.unknown_variables(os.environ).items():
+            complain(f"hotdesk: {variable} is no setting, and is ignored{f': did you mean {meant}?' if meant else ''}")
 
     def read_again() -> object:
         now = settings.read_file(file, must_exist=path is not None)

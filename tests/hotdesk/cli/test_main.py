@@ -508,3 +508,9 @@ def test_the_lines_that_let_a_role_work_are_printed_without_asking_anybody(comma
     lines = command("topics", "acls", *asked, "--command-config", "our login.properties").output.splitlines()
     login = "--command-config 'our login.properties' --add --allow-principal 'User:CN=collect, O=We'"
     assert all(line.startswith(f"kafka-acls.sh --bootstrap-server 127.0.0.1:9 {login} --operation") for line in lines)
+
+
+def test_a_mistyped_variable_is_said_by_every_command(command: Command) -> None:
+    said = command("rank", "desk1001", HOTDESK_API__PORT="1")
+    assert "HOTDESK_API__PORT is no setting" in said.errors
+    assert "HOTDESK_API_PORT?" in said.errors
