@@ -1,8 +1,8 @@
 """The plan for a cluster's desks: what is missing, what contradicts, what is to be made. Pure.
 
 What exists and is right is left alone. What contradicts itself is not mended by a guess: that desk is left out, and the
-plan says why, in the words of the readiness check. The same facts always make the same plan, and a plan that was
-carried out leaves nothing to do.
+plan says why, in the words of the readiness check where that has the same fault. The same facts always make the same
+plan, and a plan that was carried out leaves nothing to do.
 """
 
 from collections import Counter
