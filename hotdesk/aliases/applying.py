@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from controller.vicidial.non_agent_api import Answered
-from hotdesk.aliases.records import AnyStep, DeskPlan
+from hotdesk.aliases.records import AnyStep, DeleteAlias, DeletePhone, DeskPlan
 from messages.codes import Reply
 
 DESKS_AT_ONCE = 25
@@ -18,7 +18,6 @@ Ask = Callable[[AnyStep], Answered]
 Journal = Callable[[int, Reply], None]
 """Is told of each step, by its number in the plan: unclear before it is asked for, and its reply afterwards."""
 
-GOES_ON = frozenset({Reply.DONE, Reply.GONE})
 STOPS = frozenset({Reply.DENIED, Reply.UNCLEAR, Reply.UNSENT})
 
 
@@ -55,7 +54,7 @@ def carried_out(desks: Sequence[DeskPlan], ask: Ask, journal: Journal) -> Iterat
             if answered.reply in STOPS:
                 yield Progress(count - 1, len(desks), done, tuple(refused), answered.said)
                 return
-            if answered.reply not in GOES_ON:
+            if not _is_done(step, answered.reply):
                 refused.append(Refused(desk.alias_id, step, answered.said))
                 break
             done += answered.reply is Reply.DONE
@@ -63,3 +62,8 @@ def carried_out(desks: Sequence[DeskPlan], ask: Ask, journal: Journal) -> Iterat
         if count % DESKS_AT_ONCE == 0 and count < len(desks):
             yield Progress(count, len(desks), done, tuple(refused))
     yield Progress(len(desks), len(desks), done, tuple(refused))
+
+
+def _is_done(step: AnyStep, reply: Reply) -> bool:
+    """Return True if all is now as a step wants it: what was to be deleted may have been gone before."""
+    return reply is Reply.DONE or (reply is Reply.GONE and isinstance(step, DeletePhone | DeleteAlias))

@@ -1,7 +1,5 @@
 """Which desks a plan is about, if no file names them. Pure."""
 
-from collections.abc import Sequence
-
 from controller.core.ranking import REGISTERING
 from hotdesk.aliases.desk_file import ALIAS_BEGINS
 from hotdesk.aliases.records import Desk, Dialer, Existing, Phone
@@ -45,8 +43,3 @@ def dialer_named(existing: Existing, name: str) -> Dialer | None:
     by_address = [each for each in existing.dialers if each.server_ip == wanted]
     by_name = [each for each in existing.dialers if compared(each.server_id) == wanted]
     return next(iter(by_address + by_name), None)
-
-
-def dialers_for_agents(existing: Existing) -> Sequence[ServerIp]:
-    """Return the addresses of the dialers on which a desk has a phone, unless they are named."""
-    return [each.server_ip for each in existing.dialers if each.takes_agents]

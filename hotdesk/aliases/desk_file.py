@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from io import StringIO
 
-from hotdesk.aliases.records import LONGEST_ALIAS, LONGEST_LOGIN, LONGEST_NAME, MADE_BY_API, Desk
+from hotdesk.aliases.records import (
+    DIALLED,
+    KEPT_SECRET,
+    LONGEST_ALIAS,
+    LONGEST_LOGIN,
+    LONGEST_NAME,
+    MADE_BY_API,
+    TYPED_ALIAS,
+    Desk,
+)
 from messages.names import compared
 from messages.shown import one_line
 
@@ -33,23 +42,26 @@ SECRET_COLUMNS = {"password", "secret"}
 ALIAS_BEGINS = "desk"
 """The beginning of a desk's alias, before the extension, if the file does not name it."""
 
+MOST_FAULTS = 10
+"""Faults that are named at once."""
+
 _RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
     "extension": (
         re.compile(rf"[-_0-9A-Za-z]{{2,{LONGEST_LOGIN - 1}}}"),
         f"2 to {LONGEST_LOGIN - 1} letters, digits, - and _",
     ),
     "alias": (
-        re.compile(rf"[0-9A-Za-z]{{2,{LONGEST_ALIAS}}}"),
+        TYPED_ALIAS,
         f"2 to {LONGEST_ALIAS} letters and digits, which agents type",
     ),
     "name": (
         re.compile(rf"[- ._0-9A-Za-z]{{2,{LONGEST_NAME}}}"),
         f"2 to {LONGEST_NAME} of A-Z, digits, blanks, - . and _",
     ),
-    "password": (re.compile(r"[-_0-9A-Za-z]{2,30}"), "2 to 30 letters, digits, - and _"),
-    "secret": (re.compile(r"[-_0-9A-Za-z]{2,30}"), "2 to 30 letters, digits, - and _"),
+    "password": (KEPT_SECRET, "2 to 30 letters, digits, - and _"),
+    "secret": (KEPT_SECRET, "2 to 30 letters, digits, - and _"),
     "protocol": (re.compile("|".join(sorted(MADE_BY_API))), f"one of {', '.join(sorted(MADE_BY_API))}"),
-    "dialplan_number": (re.compile(r"[0-9]{3,20}"), "3 to 20 digits"),
+    "dialplan_number": (DIALLED, "3 to 20 digits"),
     "voicemail_id": (re.compile(r"[0-9]{2,10}"), "2 to 10 digits"),
     "outbound_cid": (re.compile(r"[0-9]{6,18}"), "6 to 18 digits"),
     "local_gmt": (re.compile(r"-?[0-9]{1,2}\.(00|50|75)"), "hours such as -5.00 or 5.50"),
@@ -59,7 +71,7 @@ _RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
 
 
 class DeskFileError(ValueError):
-    """The file does not fit; `str()` names file and line of each fault."""
+    """The file does not fit; `str()` names file and line of the first faults."""
 
 
 def parse(text: str, name: str) -> list[Desk]:
@@ -70,7 +82,7 @@ def parse(text: str, name: str) -> list[Desk]:
         name: the file's, for errors.
 
     Raises:
-        DeskFileError: it has faults; each is named with its line.
+        DeskFileError: it has faults; the first ones are named, each with its line.
     """
     rows = csv.reader(StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=_delimiter(text), strict=True)
     faults: list[str] = []
@@ -87,7 +99,8 @@ def parse(text: str, name: str) -> list[Desk]:
     except csv.Error as error:
         raise DeskFileError(f"{name}:{rows.line_num}: {error}") from error
     if faults:
-        raise DeskFileError("; ".join(faults))
+        more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+        raise DeskFileError("; ".join([*faults[:MOST_FAULTS], *more]))
     if not desks:
         raise DeskFileError(f"{name}: it has no desks")
     return desks

@@ -1,8 +1,8 @@
 """The plan for a cluster's desks: what is missing, what contradicts, what is to be made. Pure.
 
 What exists and is right is left alone. What contradicts itself is not mended by a guess: that desk is left out, and the
-plan says why, in the words of the readiness check. The same facts always make the same plan, and a plan that was
-carried out leaves nothing to do.
+plan says why, in the words of the readiness check where that has the same fault. The same facts always make the same
+plan, and a plan that was carried out leaves nothing to do.
 """
 
 from collections import Counter
@@ -14,10 +14,13 @@ from typing import NamedTuple
 
 from controller.core.readiness import ReadinessFinding, Severity
 from hotdesk.aliases.records import (
+    DIALLED,
     KEPT,
+    LONGEST_ALIAS,
     LONGEST_LIST,
     LONGEST_LOGIN,
     MADE_BY_API,
+    TYPED_ALIAS,
     USUAL_PROTOCOL,
     AddAlias,
     AddPhone,
@@ -237,11 +240,17 @@ class _OneDesk:
             if server_ip not in self._gone and (server_ip in self._dialers or compared(phone.login) in listed)
         ]
 
-    def _check_names(self, staying: Sequence[Phone]) -> None:
-        mine = compared(self._desk.extension)
+    def _check_alias(self) -> None:
         if compared(self._desk.alias_id) in self._facts.of_login:
             what = "a phone has this login: VICIdial would take one for the other"
             self._found.refuse("alias_is_login", what, "choose another alias")
+        if self._alias is None and not TYPED_ALIAS.fullmatch(self._desk.alias_id):
+            what = f"the alias {self._desk.alias_id} is not 2 to {LONGEST_ALIAS} letters and digits, which agents type"
+            self._found.refuse("alias_not_typed", what, "name another alias in the file of desks")
+
+    def _check_names(self, staying: Sequence[Phone]) -> None:
+        self._check_alias()
+        mine = compared(self._desk.extension)
         for login in self._listed():
             found = self._facts.of_login.get(compared(login), [])
             if any(compared(phone.extension) != mine for phone in found):
@@ -285,6 +294,12 @@ class _OneDesk:
         if missing and not KEPT.fullmatch(self._desk.extension):
             what = f"its extension {self._desk.extension} has signs that VICIdial's API takes out"
             self._found.refuse("extension_not_kept", what, "make the missing phones in VICIdial, under Admin, Phones")
+        dialled = self._desk.dialplan_number or self._desk.extension
+        if missing and not DIALLED.fullmatch(dialled):
+            what = (
+                f"its extension {self._desk.extension} is not 3 to 20 digits, and what is dialled for it is not known"
+            )
+            self._found.refuse("dialplan_number_unknown", what, "write dialplan_number into the file of desks")
         if missing and not all(KEPT.fullmatch(each.wanted) for each in (password, secret) if each.wanted):
             what = "its phones' password or secret has signs that VICIdial's API takes out"
             self._found.refuse(

@@ -15,6 +15,15 @@ def _new(path: Path) -> IO[str]:
     return os.fdopen(made, "w", encoding="utf-8", newline="")
 
 
+def _sync_name(path: Path) -> None:
+    """Have a new file's name on the disk: else it may be lost with the power, whatever was written to the file."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 class Journal:
     """A new file of which each text is on the disk once it was written: what it tells of may follow.
 
@@ -24,11 +33,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = _new(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(folder)  # else the file's name may be lost with the power, whatever was written to it
-        finally:
-            os.close(folder)
+            _sync_name(path)
+        except OSError:
+            self.close()
+            raise
 
     def write(self, text: str) -> None:
         """Add a text.

@@ -24,6 +24,10 @@ NEW_SECRET, NEW_PASSWORD = 20, 10
 
 KEPT = re.compile(r"[-_0-9A-Za-z]+")
 """Signs that VICIdial's API leaves in an extension, a password and a secret; it takes out the rest without a word."""
+TYPED_ALIAS = re.compile(rf"[0-9A-Za-z]{{2,{LONGEST_ALIAS}}}")
+"""An alias that agents can type, and that VICIdial leaves as it is."""
+DIALLED = re.compile(r"[0-9]{3,20}")
+"""A dialplan number that each function of VICIdial's API takes."""
 KEPT_SECRET = re.compile(r"[-_0-9A-Za-z]{2,30}")
 """A password or secret that each of its functions takes as it is."""
 KEPT_ALIAS_NAME = re.compile(rf"[- +.:/@_0-9A-Za-z]{{2,{LONGEST_NAME}}}")

@@ -53,7 +53,7 @@ def to_do(desk: DeskPlan, existing: Existing) -> str:
 
 
 def _of_alias(step: ChangeAlias, existing: Existing) -> list[str]:
-    before = next(each for each in existing.aliases if compared(each.alias_id) == compared(step.alias_id))
+    before = existing.aliases_by_id[compared(step.alias_id)]
     words = ["rename the alias"] if step.name else []
     if step.logins:
         longer = len(step.logins) - len(before.logins)

@@ -116,6 +116,15 @@ class _PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that --undo could not take back."""
 
 
+class _RingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    alias: str
+    server_ip: ServerIp
+    dialer: str
+    answered: bool
+    why: str
+    """Why it was not answered."""
+
+
 def plan(  # noqa: PLR0913 # one for each flag
     *,
     choice: Choice = ALL_THERE_IS,
@@ -178,7 +187,7 @@ def apply(  # noqa: PLR0913 # the same
     say(_where(wanted.cluster, wanted.settings, api))
     if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
-    made = {desk.alias_id: _new_credentials() for desk in planned.desks}
+    made = {desk.alias_id: _new_credentials() for desk in planned.desks if desk.new_password or desk.new_secret}
     whole = filled(planned, made)
     file = _undo_path(wanted.cluster)
     with _UndoFile(file) as journal:
@@ -241,7 +250,7 @@ def verify(  # noqa: PLR0913 # the same
     """
     wanted = _wanted(choice, cluster, options, clusters)
     if ring_desk:
-        return _ring(ring_desk, wanted, yes=yes)
+        return _ring(ring_desk, wanted, yes=yes, as_json=as_json)
     ips = [each.server_ip for each in wanted.dialers]
     listed = asyncio.run(ask_dialers(wanted.settings.probe_settings(), ips))
     places = places_of(wanted.existing, wanted.desks, wanted.dialers, listed)
@@ -266,8 +275,7 @@ def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTable
     if choice.dialers:
         dialers = [_dialer(existing, each) for each in choice.dialers]
     else:
-        serving = set(choosing.dialers_for_agents(existing))
-        dialers = [each for each in existing.dialers if each.server_ip in serving]
+        dialers = [each for each in existing.dialers if each.takes_agents]
     if from_file is not None:
         desks = from_file
     elif choice.from_dialer:
@@ -583,7 +591,7 @@ def _show_places(places: Sequence[Place], missing: Sequence[Place], wanted: _Wan
     )
 
 
-def _ring(name: str, wanted: _Wanted, *, yes: bool) -> int:
+def _ring(name: str, wanted: _Wanted, *, yes: bool, as_json: bool) -> int:
     desk = next(
         (each for each in wanted.desks if compared(name) in {compared(each.alias_id), compared(each.extension)}), None
     )
@@ -591,22 +599,33 @@ def _ring(name: str, wanted: _Wanted, *, yes: bool) -> int:
         raise SettingsError(f"there is no desk {name!r}: name an alias or an extension")
     probes = wanted.settings.probe_settings()
     targets = probes.probes_of([each.server_ip for each in wanted.dialers])
+    there = wanted.existing.phones_by_extension.get(compared(desk.extension), {})
+    phones = [(dialer, phone) for dialer in wanted.dialers if (phone := there.get(dialer.server_ip)) is not None]
     calls = [
-        (dialer, phone)
-        for dialer in wanted.dialers
-        for phone in wanted.existing.phones
-        if phone.server_ip == dialer.server_ip and compared(phone.extension) == compared(desk.extension)
+        (dialer, phone, target) for dialer, phone in phones if (target := targets[dialer.server_ip].ami) is not None
     ]
-    if not calls:
+    if not phones:
         raise SettingsError(f"{desk.alias_id} has no phone on these dialers")
+    if len(calls) < len(phones):
+        raise SettingsError("there is no AMI account to call with: set ami_user and ami_secret_file")
+    if as_json and not yes:
+        raise SettingsError("nothing was called: with --json nobody is asked, so say --yes")
     if not yes and not agrees(f"call {desk.alias_id} from {counted(len(calls), 'dialer')}, one after the other"):
         raise HotdeskError("nothing was called")
-    silent = 0
-    for dialer, phone in calls:
-        target = targets[dialer.server_ip].ami
-        if target is None:
-            raise SettingsError("there is no AMI account to call with: set ami_user and ami_secret_file")
+    answers = []
+    for dialer, phone, target in calls:
         rung = ring(target, station_of(phone))
-        say(f"{dialer.shown}: {'answered' if rung.answered else rung.said}")
-        silent += not rung.answered
-    return 1 if silent else 0
+        answers.append(
+            _RingAnswer(
+                alias=desk.alias_id,
+                server_ip=dialer.server_ip,
+                dialer=dialer.shown,
+                answered=rung.answered,
+                why=rung.said,
+            )
+        )
+        if not as_json:
+            say(f"{dialer.shown}: {'answered' if rung.answered else rung.said}")
+    if as_json:
+        say_json(answers)
+    return 0 if all(each.answered for each in answers) else 1

@@ -3,7 +3,18 @@
 from controller.vicidial.non_agent_api import Answered
 from hotdesk.aliases.applying import DESKS_AT_ONCE, Progress, carried_out
 from hotdesk.aliases.planning import plan
-from hotdesk.aliases.records import AddAlias, AddPhone, AnyStep, Desk, DeskPlan, Existing
+from hotdesk.aliases.records import (
+    AddAlias,
+    AddPhone,
+    AnyStep,
+    ChangeAlias,
+    ChangePhone,
+    DeleteAlias,
+    DeletePhone,
+    Desk,
+    DeskPlan,
+    Existing,
+)
 from hotdesk.aliases.steps import line_of
 from messages.codes import Reply
 from tests.support.desks import dialers
@@ -86,3 +97,21 @@ def test_steps_keep_their_number_in_the_whole_plan() -> None:
     assert marks == {0: Reply.REFUSED, 3: Reply.DONE, 4: Reply.DONE, 5: Reply.DONE}
     kinds = [type(step) for desk in planned for step in desk.steps]
     assert kinds[3:] == [AddPhone, AddPhone, AddAlias]
+
+
+def test_what_is_gone_is_fine_to_delete_and_not_to_change() -> None:
+    changed = ChangePhone(extension="1001", server_ip=TWO[0].server_ip, login="1001a", password="new")
+    renamed = ChangeAlias(alias_id="desk1002", name="Anna")
+    deleted = DeletePhone(extension="1003", server_ip=TWO[0].server_ip, login="1003a")
+    first: list[AnyStep] = [changed, renamed, deleted]
+    planned = tuple(
+        DeskPlan(alias_id=f"desk{number}", extension=str(number), steps=(step, DeleteAlias(alias_id=f"desk{number}")))
+        for number, step in enumerate(first, 1001)
+    )
+    gone = {
+        line_of(step, EMPTY): Answered(Reply.GONE, "ERROR: DOES NOT EXIST") for desk in planned for step in desk.steps
+    }
+    (last,), asked, _ = run_skipping(planned, gone)
+    assert [(each.alias_id, each.step) for each in last.refused] == [("desk1001", changed), ("desk1002", renamed)]
+    assert (last.done, last.stopped) == (0, "")
+    assert [line for line in asked if line.startswith("- alias")] == ["- alias desk1003"]

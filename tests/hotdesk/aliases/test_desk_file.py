@@ -76,6 +76,12 @@ def test_all_faults_are_named_at_once() -> None:
     assert faults("extension\n1\n1002\n2\n").count("desks.csv:") == 2
 
 
+def test_of_many_faults_the_first_ten_are_named_and_the_rest_counted() -> None:
+    said = faults("extension\n" + "x y\n" * 500)
+    assert said.count("desks.csv:") == 10
+    assert said.endswith("; and 490 more")
+
+
 @given(st.text(alphabet=st.sampled_from('extnsio,;"\n\r01abdeäß= '), max_size=80))
 def test_any_text_is_read_or_refused_by_name(text: str) -> None:
     for beginning in ("", "extension,name\n", f"{','.join(COLUMNS)}\n"):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hotdesk.aliases.choosing import desks_of_dialer
 from hotdesk.aliases.planning import letters_of, plan
 from hotdesk.aliases.records import (
     LONGEST_LIST,
@@ -183,6 +184,8 @@ CONTRADICTIONS = {
         Existing(phones=(phone("1001a", IPS[0]),), aliases=(Alias(alias_id="other", logins=("1001a",)),)),
         ONE,
     ),
+    "alias_not_typed": (Existing(), Desk(extension="1001", alias_id="deskgs.102")),
+    "dialplan_number_unknown": (Existing(), Desk(extension="gs102", alias_id="deskgs102")),
     "extension_not_kept": (Existing(), Desk(extension="10.01", alias_id="desk1001", dialplan_number="1001")),
 }
 
@@ -243,6 +246,23 @@ def test_an_inactive_phone_that_is_not_listed_stays_unlisted() -> None:
     assert (remark.kind, "is not listed" in remark.what) == ("phone_inactive", True)
     none_active = Existing(dialers=SIX, phones=(phone("1001a", IPS[0], active=False),))
     assert why(plan(none_active, [ONE], IPS[:1])) == ["few_phones"]
+
+
+def test_desks_of_a_dialer_whose_names_vicidial_would_change_are_refused() -> None:
+    extensions = ("gs.102-averylongextension", "gs102", "12", "1001")
+    there = Existing(dialers=SIX, phones=tuple(phone(each, IPS[0], each) for each in extensions))
+    planned = plan(there, desks_of_dialer(there, IPS[0]), IPS[:2])
+    kinds = {desk.extension: {each.kind for each in desk.contradictions} for desk in planned.desks}
+    assert kinds["gs102"] == kinds["12"] == {"dialplan_number_unknown"}
+    assert kinds["gs.102-averylongextension"] >= {"alias_not_typed", "dialplan_number_unknown", "extension_not_kept"}
+    assert kinds["1001"] == set()
+
+
+def test_an_alias_that_exists_may_be_named_as_it_is() -> None:
+    there = Existing(
+        dialers=SIX, phones=(phone("1001a", IPS[0]),), aliases=(Alias(alias_id="desk-1", logins=("1001a",)),)
+    )
+    assert plan(there, [Desk(extension="1001", alias_id="desk-1")], IPS[:1]).contradictions == ()
 
 
 # --- whatever there is ------------------------------------------------------------------------------------------

@@ -63,8 +63,8 @@ class Office:
         file.chmod(0o600)
         return str(file)
 
-    def aliases(self, *arguments: str) -> Outcome:
-        return self._command("aliases", *arguments, **self.site.environment)
+    def aliases(self, *arguments: str, **more: str) -> Outcome:
+        return self._command("aliases", *arguments, **self.site.environment | more)
 
     def apply(self, *arguments: str, yes: bool = True, account: Mapping[str, str] = MappingProxyType({})) -> Outcome:
         flags = self._account | {f"--{name}": value for name, value in account.items()}
@@ -392,3 +392,23 @@ def test_who_is_registered_nowhere_is_named(office: Office) -> None:
     assert office.aliases("verify", "--dialers", "DIALER1").code == 0
     no_account = office.aliases("verify", "--ring", "1001", "--yes", "--dialers", "DIALER1")
     assert "set ami_user and ami_secret_file" in one_line(no_account, SETTINGS)
+
+
+def test_a_dialer_whose_ami_does_not_answer_is_not_known_whatever_the_table_says(office: Office) -> None:
+    ip = SIX.dialer_plans[0].server_ip
+    assert office.apply("--desks", office.desks("1001,"), "--dialers", "DIALER1").code == 0
+    office.site.run("UPDATE phones SET peer_status = 'REGISTERED'")
+    ami = {
+        f"HOTDESK_CLUSTERS__WEST__AMI_{name}": value for name, value in (("USER", "x"), ("SECRET", "y"), ("PORT", "1"))
+    }
+    verified = office.aliases("verify", "--dialers", "DIALER1", "--json", **ami)
+    (place,) = json.loads(verified.output)
+    assert (verified.code, place["registration"]) == (1, "not known")
+    assert f"its AMI at {ip}:1 is" in place["why"]
+
+    ring = ("verify", "--ring", "1001", "--dialers", "DIALER1", "--json")
+    rung = office.aliases(*ring, "--yes", **ami)
+    (call,) = json.loads(rung.output)
+    assert (rung.code, call["server_ip"], call["answered"]) == (1, ip, False)
+    assert "does not answer" in call["why"]
+    assert "say --yes" in one_line(office.aliases(*ring, **ami), SETTINGS)
