@@ -16,7 +16,7 @@ def _new(path: Path) -> IO[str]:
 
 
 def _sync_name(path: Path) -> None:
-    """Have a new file's name on the disk: else it may be lost with the power, whatever was written to the file."""
+    """Write a new file's name to the disk: else it may be lost with the power, whatever was written to the file."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

@@ -107,7 +107,7 @@ class Lists:
         return "" if by is None else f"the alias {by} lists it: if a later run made that, take its file back first"
 
     def follow(self, step: AnyStep) -> None:
-        """Note a step that was carried out."""
+        """Record a step that was carried out."""
         match step:
             case DeleteAlias():
                 self._logins.pop(self._name(step.alias_id), None)

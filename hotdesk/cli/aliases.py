@@ -378,7 +378,9 @@ def _occupied(steps: Sequence[AnyStep], existing: Existing) -> str:
     if not there:
         return ""
     counts = ", ".join(f"{counted(each.agents, 'agent')} on {each.shown}" for each in there)
-    return f"{counts} would lose the phones there: 'hotdesk drain {there[0].server_ip}', and wait until nobody is left"
+    return (
+        f"{counts} would lose the phones there: 'hotdesk drain {there[0].server_ip}', and wait until no agent is left"
+    )
 
 
 def _address(url: str) -> str:
