@@ -266,12 +266,12 @@ def verify(  # noqa: PLR0913 # the same
 def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTables) -> _Wanted:
     known = settings.clusters(tables, options, os.environ)
     name = cluster or the_only(list(known))
-    database = _settings_of(known, name).database_settings()
+    of_cluster = _settings_of(known, name)
     # the file first: its faults are found without a database
     from_file = None if choice.desks is None else _read_desks(choice.desks)
     if from_file is not None and choice.from_dialer:
         raise SettingsError("--desks and --from-dialer both say which desks: use one of them")
-    existing = existing_in(database)
+    existing = existing_in(of_cluster.database_settings())
     if choice.dialers:
         dialers = [_dialer(existing, each) for each in choice.dialers]
     else:
@@ -288,7 +288,7 @@ def _wanted(choice: Choice, cluster: str, options: Options, tables: ClusterTable
         )
     if not desks:
         raise SettingsError("there are no desks: name a file with --desks, or a dialer with --from-dialer")
-    return _Wanted(name, known[name], existing, desks, dialers)
+    return _Wanted(name, of_cluster, existing, desks, dialers)
 
 
 def _settings_of(known: Mapping[str, ClusterSettings], name: str) -> ClusterSettings:
@@ -506,7 +506,7 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, C
     for step, why in undoing.left_by(undo.steps, existing):
         say(f"would be left: {line_of(step, existing)}: {why}")
     if undo.lost:
-        say(f"{counted(undo.lost, 'change')} cannot be taken back: what was there before is not known")
+        say(f"{counted(undo.lost, 'change')} cannot be taken back: VICIdial's API would not set it as it was")
     if not undo.steps:
         say("there is nothing to take back")
         return 0
