@@ -29,7 +29,7 @@ from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
 from hotdesk.cli.terminal import Console, joined, say_json
-from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError, TokenFailure
 from hotdesk.findings import Finding, Verdict, ok, wrong
 from hotdesk.notify.settings import NotifySettings, notify_settings
 from hotdesk.service import open_log
@@ -117,7 +117,8 @@ def check_everything(
         pass  # said above
     except ApiFailure as error:
         if not isinstance(error.__cause__, httpx.ConnectError):
-            remedy = "HOTDESK_TOKEN holds the token of this command"
+            refused = isinstance(error, TokenFailure) and api.token_file is not None
+            remedy = f"the token file of these settings is {api.token_file}" if refused else ""
             yield Finding(verdict=Verdict.NOTE, subject="login hook", what=f"not known: {error}", remedy=remedy)
 
 

@@ -309,7 +309,22 @@ def test_rank_says_what_the_api_refuses(command: Command, asking: dict[str, str]
     without = {"HOTDESK_API_URL": asking["HOTDESK_API_URL"]}
     assert "Bearer TOKEN" in one_line(command("rank", "desk", **without), API)
     wrong = one_line(command("rank", "desk", **(without | {"HOTDESK_TOKEN": SECRET})), API)
-    assert "Bearer TOKEN" in wrong
+    assert "says: this token is not known: the token file has no such token; a command sends the one in " in wrong
+    assert "export" not in wrong
+
+
+def test_check_says_of_a_refused_token_what_is_wrong_with_it_and_where_tokens_are(
+    command: Command, service: Service, silent_port: int, tmp_path: Path
+) -> None:
+    asked = ("check", "--clusters.west.host", "127.0.0.1", "--clusters.west.port", str(silent_port))
+    there = {"HOTDESK_API_URL": service.url, "HOTDESK_API_TOKEN_FILE": str(tmp_path / "tokens")}
+    (none,) = (each for each in command(*asked, **there).output.splitlines() if "login hook" in each)
+    assert none.endswith(f"export HOTDESK_TOKEN=TOKEN: the token file of these settings is {tmp_path / 'tokens'}")
+    (wrong,) = (
+        each for each in command(*asked, HOTDESK_TOKEN=SECRET, **there).output.splitlines() if "login hook" in each
+    )
+    assert "this token is not known" in wrong
+    assert (SECRET in wrong, "export" in wrong) == (False, False)
 
 
 def test_rank_asks_for_an_alias_with_any_characters(command: Command, asking: dict[str, str]) -> None:
