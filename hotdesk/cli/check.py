@@ -106,7 +106,8 @@ def check_everything(
     for name, recipient in recipients.items():
         yield from _check_recipient(name, recipient, clusters)
     if not clusters:
-        yield wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
+        remedy = "'hotdesk setup' sets one up; or write a [clusters.NAME] table into the TOML file"
+        yield wrong(SettingsError("no cluster is set"), "settings", remedy)
     for name, settings in clusters.items():
         yield from _check_cluster(name, settings)
     try:

@@ -57,6 +57,11 @@ def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> Iterator[h
             raise ApiFailure(
                 f"what answers at {url} is no hotdesk, or one of another version: {one_line(error)}"
             ) from error
+        except ApiFailure as error:
+            if options == ApiOptions() and isinstance(error.__cause__, httpx.ConnectError):
+                # nothing says that there is one
+                raise ApiFailure(f"{error}; if there is none yet: 'hotdesk setup'") from error.__cause__
+            raise
 
 
 def ask(api: httpx.Client, method: str, *path: str, body: object = None, **parameters: str) -> bytes:

@@ -13,9 +13,12 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
+from hotdesk.cli.client import open_api
+from hotdesk.errors import ApiFailure
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -84,10 +87,10 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
     ("arguments", "said"),
     [
         (["run", "--config", "nope.toml"], "there is no nope.toml"),
-        (["check", "--config", "nope.toml"], "hotdesk init"),
+        (["check", "--config", "nope.toml"], "'hotdesk setup' makes one for a service, 'hotdesk init' writes one"),
         (["frobnicate"], "frobnicate"),
         (["run", "--frobnicate"], "--frobnicate"),
-        (["run"], "no cluster"),
+        (["run"], "no cluster to collect from: 'hotdesk setup' sets one up"),
         (["collect", "--log.bootstrap", "127.0.0.1:1"], "no cluster"),
         (["serve", "--api.port", "soon"], "--api.port"),
         (["serve", "--api.port", "70000"], "--api.port"),
@@ -439,6 +442,15 @@ def test_incidents_are_shown_to_people_and_to_scripts(
     )
     assert found["silenced_until_ms"] > 0
     assert f"incidents of {CLUSTER}" in command("incidents", **asking).output
+
+
+def test_where_no_setting_says_that_there_is_a_hotdesk_the_first_step_is_named() -> None:
+    for options, named in ((ApiOptions(), True), (ApiOptions(port=8471), False)):
+        with pytest.raises(ApiFailure) as refused, open_api(options):
+            raise ApiFailure("no hotdesk answers") from httpx.ConnectError("refused")
+        assert ("if there is none yet: 'hotdesk setup'" in str(refused.value)) is named
+        # by this `hotdesk status` knows it from a refusal
+        assert isinstance(refused.value.__cause__, httpx.ConnectError)
 
 
 def test_rank_says_that_nobody_answers(command: Command, silent_port: int) -> None:
