@@ -31,3 +31,7 @@ class ApiFailure(HotdeskError):  # noqa: N818 # the same
     """hotdesk's own API does not answer, or refuses."""
 
     exit_code = 5
+
+
+class TokenFailure(ApiFailure):
+    """It answers, and refuses the token that was sent, or that none was."""

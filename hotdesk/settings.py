@@ -498,7 +498,9 @@ def read_file(path: Path, *, must_exist: bool) -> FromFile:
         tables = tomllib.loads(read_obeyed(path, found=not must_exist))
     except FileNotFoundError:
         if must_exist:
-            raise SettingsError(f"there is no {path}; 'hotdesk init' writes one to start from") from None
+            raise SettingsError(
+                f"there is no {path}; 'hotdesk setup' makes one for a service, 'hotdesk init' writes one to edit"
+            ) from None
         return FromFile({}, {}, {})
     except UnsafeFileError as error:
         raise SettingsError(f"{path} is refused: {error}") from error

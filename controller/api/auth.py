@@ -90,7 +90,9 @@ def needs(scope: Scope, tokens: Tokens) -> Guard:
                     raise too_many(WRONG_TOKENS, seconds)
                 await tokens.guesses.wrong(address)
             raise NotAuthorizedException(
-                "send 'Authorization: Bearer TOKEN' with a token of the token file",
+                "this token is not known: the token file has no such token"
+                if authorization.lower().startswith("bearer ")
+                else "send 'Authorization: Bearer TOKEN' with a token of the token file",
                 headers={"www-authenticate": "Bearer"},
             )
         tokens.guesses.right(address, shown)

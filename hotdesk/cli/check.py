@@ -29,7 +29,7 @@ from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
 from hotdesk.cli.terminal import Console, joined, say_json
-from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError
+from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError, TokenFailure
 from hotdesk.findings import Finding, Verdict, ok, wrong
 from hotdesk.notify.settings import NotifySettings, notify_settings
 from hotdesk.service import open_log
@@ -106,7 +106,8 @@ def check_everything(
     for name, recipient in recipients.items():
         yield from _check_recipient(name, recipient, clusters)
     if not clusters:
-        yield wrong(SettingsError("no cluster is set"), "settings", "write a [clusters.NAME] table into the TOML file")
+        remedy = "'hotdesk setup' sets one up; or write a [clusters.NAME] table into the TOML file"
+        yield wrong(SettingsError("no cluster is set"), "settings", remedy)
     for name, settings in clusters.items():
         yield from _check_cluster(name, settings)
     try:
@@ -117,7 +118,8 @@ def check_everything(
         pass  # said above
     except ApiFailure as error:
         if not isinstance(error.__cause__, httpx.ConnectError):
-            remedy = "HOTDESK_TOKEN holds the token of this command"
+            refused = isinstance(error, TokenFailure) and api.token_file is not None
+            remedy = f"the token file of these settings is {api.token_file}" if refused else ""
             yield Finding(verdict=Verdict.NOTE, subject="login hook", what=f"not known: {error}", remedy=remedy)
 
 

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from controller.api.schemas import ClusterAnswer
 from controller.vicidial.exchange import BoundedTransport
 from controller.vicidial.names import Names
-from hotdesk.errors import ApiFailure, SettingsError
+from hotdesk.errors import ApiFailure, SettingsError, TokenFailure
 from hotdesk.settings import ApiOptions
 from hotdesk.tls import trust
 from messages.shown import one_line
@@ -22,11 +22,6 @@ API_SECONDS = 5.0
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of an answer: far more than the largest cluster needs."""
-
-_TOKEN_REMEDIES: dict[int, str] = {
-    httpx.codes.UNAUTHORIZED: "; a command sends the one in the environment: export HOTDESK_TOKEN=TOKEN",
-    httpx.codes.FORBIDDEN: "; a command sends the one in HOTDESK_TOKEN",
-}
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Print CSV, for spreadsheets.")]
@@ -62,13 +57,19 @@ def open_api(options: ApiOptions, *, seconds: float = API_SECONDS) -> Iterator[h
             raise ApiFailure(
                 f"what answers at {url} is no hotdesk, or one of another version: {one_line(error)}"
             ) from error
+        except ApiFailure as error:
+            if options == ApiOptions() and isinstance(error.__cause__, httpx.ConnectError):
+                # nothing says that there is one
+                raise ApiFailure(f"{error}; if there is none yet: 'hotdesk setup'") from error.__cause__
+            raise
 
 
 def ask(api: httpx.Client, method: str, *path: str, body: object = None, **parameters: str) -> bytes:
     """Send a request to a path in parts, which may have any characters, and return the answer's body.
 
     Raises:
-        ApiFailure: no answer, or a refusal.
+        TokenFailure: the token is refused, or that there is none.
+        ApiFailure: no answer, or another refusal.
     """
     where = "/v1/" + "/".join(quote(part, safe="") for part in path)
     content = None if body is None else msgspec.json.encode(body)
@@ -88,8 +89,12 @@ def ask(api: httpx.Client, method: str, *path: str, body: object = None, **param
     except msgspec.DecodeError:
         problem = {}
     detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    token = _TOKEN_REMEDIES.get(answer.status_code, "")
-    raise ApiFailure(f"{api.base_url} says: {one_line(detail)}{token}")
+    said_so = f"{api.base_url} says: {one_line(detail)}"
+    if answer.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise ApiFailure(said_so)
+    if "authorization" in api.headers or answer.status_code == httpx.codes.FORBIDDEN:
+        raise TokenFailure(f"{said_so}; a command sends the one in HOTDESK_TOKEN")
+    raise TokenFailure(f"{said_so}; a command sends the one in the environment: export HOTDESK_TOKEN=TOKEN")
 
 
 def _bounded(answer: httpx.Response) -> Iterator[bytes]:

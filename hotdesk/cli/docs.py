@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from difflib import get_close_matches
+from pathlib import Path
 
 from hotdesk.cli.terminal import Console, row, say_page, table
 from hotdesk.errors import HotdeskError, SettingsError
@@ -9,6 +10,8 @@ from hotdesk.shipped import shipped
 
 FOLDERS = ("guide", "reference", "runbooks")
 """Those of docs/ that an installation has: what an operator reads."""
+INDEX = "README"
+"""The page beside them that says which of them to read."""
 
 
 def docs(page: str = "") -> None:
@@ -17,19 +20,25 @@ def docs(page: str = "") -> None:
     A page may be named as messages name it (docs/guide/install.md), or in short (install).
     """
     pages = {f"{folder}/{file.stem}": file for folder in FOLDERS for file in shipped(f"docs/{folder}").glob("*.md")}
+    if (index := shipped(f"docs/{INDEX}.md")).is_file():
+        pages[INDEX] = index
     if not pages:
         raise HotdeskError(f"the pages did not come with this installation: {shipped('docs')} is not there")
-    try:
-        if page:
-            say_page(pages[page_of(page, pages)].read_text(encoding="utf-8"))
-            return
-        listed = table("page", "what it is about", title="hotdesk docs PAGE prints one of these")
-        for name in sorted(pages):
-            with pages[name].open(encoding="utf-8") as file:
-                row(listed, name, file.readline().strip("# \n"))
-    except OSError as error:
-        raise HotdeskError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if page:
+        # a reader who closes the pipe is no fault of the page
+        say_page(_read(pages[page_of(page, pages)]))
+        return
+    listed = table("page", "what it is about", title="hotdesk docs PAGE prints one of these")
+    for name in sorted(pages):
+        row(listed, name, _read(pages[name]).partition("\n")[0].strip("# "))
     Console().print(listed)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HotdeskError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def page_of(wanted: str, pages: Collection[str]) -> str:

@@ -15,11 +15,12 @@ from controller.api.schemas import (
     RankingAnswer,
     StandingOrder,
 )
-from controller.core.explanations import clock, listed_words
+from controller.core.explanations import clock
 from controller.core.fences import STANDING
 from controller.core.previews import Preview
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
-from hotdesk.cli.terminal import Console, agrees, row, say, say_csv, say_json, table
+from hotdesk.cli.incident_blocks import incident_block
+from hotdesk.cli.terminal import Console, agrees, say, say_csv, say_json, shown
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.settings import Options
 
@@ -159,35 +160,32 @@ def revoke(
 def incidents(
     *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
 ) -> None:
-    """Show open and recently closed incidents, with their moves and the agents who are listed."""
+    """Show open and recently closed incidents, with their moves and the agents who are listed.
+
+    Times are those of this machine; in CSV they are UTC.
+    """
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         found = msgspec.json.decode(ask(api, "GET", "clusters", name, "incidents"), type=list[IncidentAnswer])
-    if as_json:
-        say_json(found)
+        if as_json:
+            say_json(found)
+            return
+        if as_csv:
+            say_csv(CSV_COLUMNS, map(_csv_row, found))
+            return
+        ranking = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
+    names = {each.server_ip: each.server_id for each in ranking.dialers}
+    if not found:
+        say(f"{name} has no open incident, and none that closed lately")
         return
-    numbers = ("agents", "moves", "moved", "arrived")
-    if as_csv:
-        say_csv(CSV_COLUMNS, map(_csv_row, found))
-        return
-    columns = ("incident", "state", "why", "acknowledged by", *numbers, "listed")
-    rows = table(*columns, numbers=numbers, title=f"incidents of {name}")
+    say(f"incidents of {name}")
+    console = Console(soft_wrap=True)
     for each in found:
-        incident = each.incident
-        over = "closed" if incident.closed_at_ms is not None else incident.kind.value
-        row(
-            rows,
-            incident.incident,
-            over + (f"; {incident.withheld}" if incident.withheld else ""),
-            incident.why,
-            each.acknowledged_by or "-",
-            incident.agents,
-            incident.moves,
-            incident.moved,
-            incident.arrived,
-            "; ".join(map(listed_words, incident.listed)) or "-",
-        )
-    Console().print(rows)
+        head, *rest = incident_block(each, names.get(each.incident.server_ip, ""), cluster=cluster)
+        say("")
+        console.print(shown(head, "bold red" if each.incident.closed_at_ms is None else "bold"))
+        for line in rest:
+            say(line)
 
 
 def _csv_row(answer: IncidentAnswer) -> tuple[object, ...]:

@@ -75,7 +75,10 @@ def _wanted(roles: frozenset[Role], options: Options, tables: _Tables) -> Wanted
     clusters = settings.clusters(tables[0], options, os.environ)
     recipients = notify_settings(tables[1], os.environ) if Role.CONTROL in roles else {}
     if Role.COLLECT in roles and not clusters:
-        raise SettingsError("no cluster to collect from: write a [clusters.NAME] table; 'hotdesk init' shows how")
+        raise SettingsError(
+            "no cluster to collect from: 'hotdesk setup' sets one up; or write a [clusters.NAME] table, as"
+            " 'hotdesk init' shows"
+        )
     return Wanted(
         roles=roles,
         log=options.log,

@@ -62,6 +62,7 @@ def test_the_environment_has_what_an_operator_copies_elsewhere(installed: Path) 
     there = {str(file.relative_to(share)) for file in share.rglob("*") if file.is_file()}
     folders = ("hook", "packaging/systemd", "docs/guide", "docs/reference", "docs/runbooks")
     wanted = {str(file.relative_to(ROOT)) for folder in folders for file in (ROOT / folder).iterdir()}
+    wanted |= {"docs/README.md"}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("co*/grants*.sql")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("dashboards/*.json")}
     wanted |= {str(file.relative_to(ROOT)) for file in ROOT.glob("alerts/*.yml")}

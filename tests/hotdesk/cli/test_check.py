@@ -57,6 +57,8 @@ def test_check_without_a_cluster_says_so(command: Command) -> None:
     outcome = command("check", "--json")
     assert outcome.code == SETTINGS
     assert subjects(outcome, "wrong") == {"settings": "no cluster is set"}
+    (remedy,) = (each["remedy"] for each in json.loads(outcome.output) if each["subject"] == "settings")
+    assert remedy.startswith("'hotdesk setup' sets one up")
 
 
 def test_check_names_the_user_and_never_the_password_that_was_refused(command: Command, west: Site) -> None:

@@ -14,9 +14,12 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
+from hotdesk.cli.client import open_api
+from hotdesk.errors import ApiFailure
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
 from hotdesk.wanted import Role, Wanted
@@ -85,10 +88,10 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
     ("arguments", "said"),
     [
         (["run", "--config", "nope.toml"], "there is no nope.toml"),
-        (["check", "--config", "nope.toml"], "hotdesk init"),
+        (["check", "--config", "nope.toml"], "'hotdesk setup' makes one for a service, 'hotdesk init' writes one"),
         (["frobnicate"], "frobnicate"),
         (["run", "--frobnicate"], "--frobnicate"),
-        (["run"], "no cluster"),
+        (["run"], "no cluster to collect from: 'hotdesk setup' sets one up"),
         (["collect", "--log.bootstrap", "127.0.0.1:1"], "no cluster"),
         (["serve", "--api.port", "soon"], "--api.port"),
         (["serve", "--api.port", "70000"], "--api.port"),
@@ -310,7 +313,22 @@ def test_rank_says_what_the_api_refuses(command: Command, asking: dict[str, str]
     without = {"HOTDESK_API_URL": asking["HOTDESK_API_URL"]}
     assert "Bearer TOKEN" in one_line(command("rank", "desk", **without), API)
     wrong = one_line(command("rank", "desk", **(without | {"HOTDESK_TOKEN": SECRET})), API)
-    assert "Bearer TOKEN" in wrong
+    assert "says: this token is not known: the token file has no such token; a command sends the one in " in wrong
+    assert "export" not in wrong
+
+
+def test_check_says_of_a_refused_token_what_is_wrong_with_it_and_where_tokens_are(
+    command: Command, service: Service, silent_port: int, tmp_path: Path
+) -> None:
+    asked = ("check", "--clusters.west.host", "127.0.0.1", "--clusters.west.port", str(silent_port))
+    there = {"HOTDESK_API_URL": service.url, "HOTDESK_API_TOKEN_FILE": str(tmp_path / "tokens")}
+    (none,) = (each for each in command(*asked, **there).output.splitlines() if "login hook" in each)
+    assert none.endswith(f"export HOTDESK_TOKEN=TOKEN: the token file of these settings is {tmp_path / 'tokens'}")
+    (wrong,) = (
+        each for each in command(*asked, HOTDESK_TOKEN=SECRET, **there).output.splitlines() if "login hook" in each
+    )
+    assert "this token is not known" in wrong
+    assert (SECRET in wrong, "export" in wrong) == (False, False)
 
 
 def test_rank_asks_for_an_alias_with_any_characters(command: Command, asking: dict[str, str]) -> None:
@@ -425,6 +443,15 @@ def test_incidents_are_shown_to_people_and_to_scripts(
     )
     assert found["silenced_until_ms"] > 0
     assert f"incidents of {CLUSTER}" in command("incidents", **asking).output
+
+
+def test_where_no_setting_says_that_there_is_a_hotdesk_the_first_step_is_named() -> None:
+    for options, named in ((ApiOptions(), True), (ApiOptions(port=8471), False)):
+        with pytest.raises(ApiFailure) as refused, open_api(options):
+            raise ApiFailure("no hotdesk answers") from httpx.ConnectError("refused")
+        assert ("if there is none yet: 'hotdesk setup'" in str(refused.value)) is named
+        # by this `hotdesk status` knows it from a refusal
+        assert isinstance(refused.value.__cause__, httpx.ConnectError)
 
 
 def test_rank_says_that_nobody_answers(command: Command, silent_port: int) -> None:
