@@ -130,7 +130,7 @@ def paths(answers: Answers) -> list[str]:
 
 def steps(known: Known) -> list[Step]:
     """Return all steps, those that are done already too."""
-    made = [*_user(known), *_files(known)]
+    made = list(_files(known))
     if known.answers.serves and known.machine.systemd:
         made += _unit(known)
     elif known.answers.serves:
@@ -172,6 +172,8 @@ def _files(known: Known) -> Iterator[Step]:
         owner, mode = Owner("root", "hotdesk"), 0o640
     of_folder = mode | (mode & 0o444) >> 2
     yield step(Folder(answers.folder, 0o755, known.machine.owner), f"make {answers.folder}")
+    # after the folder that the notes are in, which goes last
+    yield from _user(known)
     yield step(Folder(answers.secrets, of_folder, owner, exact=True), f"make {answers.secrets}, closed to others")
 
     def secret(path: str, text: str, what: str) -> Step:
