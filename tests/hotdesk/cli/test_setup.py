@@ -206,6 +206,12 @@ def test_tokens_that_are_there_are_read_as_the_service_reads_them(
     assert "line 6" in bad.output
 
 
+def test_the_hook_gets_a_token_and_no_digest_of_one(command: Command, tmp_path: Path) -> None:
+    secret_file(tmp_path / "token", f"sha256:{'5' * 64}\n")
+    given = ("--url", "http://127.0.0.1:8470", "--cluster", "west", "--token-file", "token", "--settings", "here")
+    assert "a token's digest" in one_line(command("hook", "install", *given, "--yes"), SETTINGS)
+
+
 def test_it_asks_little_and_a_no_changes_nothing(
     command: Command, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
