@@ -267,7 +267,9 @@ def _grants(known: Known) -> Iterator[Step]:
     lines = tuple(grants(account, answers.purposes, database.columns, creates_if_absent=database.creates_if_absent))
     hidden = f"IDENTIFIED BY '{HIDDEN}{answers.password_file}'"
     shown = tuple(_PASSWORD.sub(lambda _: hidden, line) for line in lines)
-    back = "" if database.has_account else f"DROP USER {account};"
+    # it may be dropped by hand before it is taken back here
+    drop = "DROP USER IF EXISTS" if database.creates_if_absent else "DROP USER"
+    back = "" if database.has_account else f"{drop} {account};"
     act = Statements(run=tuple(line for line in lines if not line.startswith("--")), shown=shown, back=back)
     if _holds(known):
         yield Step(what=what, back="", act=act, state=State.DONE)

@@ -239,7 +239,10 @@ def test_an_account_with_another_password_is_not_given_a_new_one() -> None:
 
 def test_an_account_that_setup_makes_is_dropped_again_and_an_older_one_is_not() -> None:
     (made,) = [each.act for each in steps(KNOWN) if isinstance(each.act, Statements)]
-    assert made.back == "DROP USER 'hotdesk'@'10.0.0.20';"
+    assert made.back == "DROP USER IF EXISTS 'hotdesk'@'10.0.0.20';"
+    old = KNOWN._replace(database=DATABASE._replace(creates_if_absent=False))
+    (older,) = [each.act for each in steps(old) if isinstance(each.act, Statements)]
+    assert older.back == "DROP USER 'hotdesk'@'10.0.0.20';"
     there = KNOWN._replace(database=DATABASE._replace(has_account=True, held=frozenset()))
     (kept,) = [each.act for each in steps(there) if isinstance(each.act, Statements)]
     assert kept.back == ""
