@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.api.secret_files import ChangeableError, refuse_changeable
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.setup.steps import (
     Act,
@@ -308,9 +309,17 @@ class Tree:
 
     def _read_notes(self) -> Notes:
         try:
-            content = self._at(self.notes_file).read_bytes()
+            with self._at(self.notes_file).open("rb") as file:
+                status = os.fstat(file.fileno())
+                content = file.read()
+            # the ways back in them are commands, which run as whoever undoes
+            if status.st_uid not in {0, os.geteuid()}:
+                raise SettingsError(f"{self.notes_file} belongs to {_user(status.st_uid)}: run it as that account")
+            refuse_changeable(self._at(self.notes_file), status.st_mode)
         except FileNotFoundError:
             return Notes()
+        except ChangeableError as error:
+            raise SettingsError(f"{self.notes_file} is refused: {error}") from error
         except OSError as error:
             raise SettingsError(f"{self.notes_file} cannot be read: {error.strerror}; run it as root") from error
         try:

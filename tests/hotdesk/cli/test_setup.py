@@ -253,6 +253,14 @@ def test_there_is_nothing_to_take_back_where_nothing_was_made(command: Command, 
     assert (outcome.code, outcome.output.startswith("There is nothing to take back")) == (0, True)
 
 
+def test_what_fails_when_it_is_taken_back_stays_noted_and_is_an_error(command: Command, tmp_path: Path) -> None:
+    notes = secret_file(tmp_path / "setup.json", '{"entries": [{"what": "make a user", "back": [["false"]]}]}')
+    outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path))
+    assert f"{notes} has what is left" in one_line(outcome, 1)
+    assert "left as it is: take back: make a user: false: exit code 1" in outcome.output
+    assert notes.exists()
+
+
 def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> None:
     """Whatever this machine is, each of its sides is looked at, and nothing of the settings is needed."""
     outcome = command("check", "--web", "--dialer", "--json")

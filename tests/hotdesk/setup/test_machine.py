@@ -212,6 +212,21 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         Tree(NOTES, tmp_path)
 
 
+def test_notes_that_others_may_write_are_refused_since_they_are_commands(tmp_path: Path) -> None:
+    do(Tree(NOTES, tmp_path), File("/a", b"a", 0o644, OWNER))
+    (tmp_path / "etc/hotdesk/setup.json").chmod(0o602)
+    with pytest.raises(SettingsError, match="chmod go-w"):
+        Tree(NOTES, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_notes_of_another_account_are_not_carried_out_by_root(tmp_path: Path) -> None:
+    do(Tree(NOTES, tmp_path), File("/a", b"a", 0o644, OWNER))
+    os.chown(tmp_path / "etc/hotdesk/setup.json", 65534, 65534)
+    with pytest.raises(SettingsError, match="belongs to nobody: run it as that account"):
+        Tree(NOTES, tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
 def test_a_file_goes_to_whom_it_is_for(tmp_path: Path) -> None:
     do(Tree(NOTES, tmp_path), File("/token", b"t", 0o400, Owner("nobody", "root")))
