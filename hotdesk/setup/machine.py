@@ -243,7 +243,8 @@ class Tree:
     def _do(self, act: Act, run_sql: RunSql) -> None:
         match act:
             case Folder():
-                self._at(act.path).mkdir(parents=True, exist_ok=True)
+                # closed from its beginning, whatever fails then
+                self._at(act.path).mkdir(act.mode, parents=True, exist_ok=True)
                 _own(self._at(act.path), act.owner, act.path)
                 self._at(act.path).chmod(act.mode)
             case File():

@@ -261,6 +261,16 @@ def test_what_fails_when_it_is_taken_back_stays_noted_and_is_an_error(command: C
     assert notes.exists()
 
 
+def test_an_account_is_dropped_only_where_it_was_made(command: Command, tmp_path: Path) -> None:
+    """The settings that said where may be gone: then it is not whatever server this machine has."""
+    secret_file(
+        tmp_path / "setup.json", '{"entries": [{"what": "give rights", "statement": "DROP USER IF EXISTS x;"}]}'
+    )
+    outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path))
+    assert outcome.code == 1
+    assert "name it with --database-host; by hand: DROP USER IF EXISTS x;" in outcome.output
+
+
 def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> None:
     """Whatever this machine is, each of its sides is looked at, and nothing of the settings is needed."""
     outcome = command("check", "--web", "--dialer", "--json")

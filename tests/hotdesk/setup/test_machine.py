@@ -236,6 +236,9 @@ def test_a_file_goes_to_whom_it_is_for(tmp_path: Path) -> None:
     with pytest.raises(HotdeskError, match="there is no such"):
         do(Tree(NOTES, tmp_path), File("/other", b"t", 0o400, Owner("no-such-user", "root")))
     assert not (tmp_path / "other").exists()
+    with pytest.raises(HotdeskError, match="there is no such"):
+        do(Tree(NOTES, tmp_path), Folder("/secrets", 0o700, Owner("no-such-user", "root")))
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
