@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from controller.api.tokens import LEAST_LENGTH
+from controller.api.tokens import DIGEST, LEAST_LENGTH
 from hotdesk.cli.carrying import Asking, carry_out, show_steps, take_back
 from hotdesk.cli.check import show
 from hotdesk.cli.machines import NOTES, check_web, found_web, prove_hook, with_settings
@@ -119,6 +119,8 @@ def _token(file: str) -> str:
     token = sys.stdin.readline().strip() if file == "-" else read_secret(file, "token")
     if file and (len(token) < LEAST_LENGTH or not token.isascii() or not token.isprintable() or " " in token):
         raise SettingsError("that is no token: a file of hook tokens has one line, the token of scope pick itself")
+    if token.lower().startswith(DIGEST):
+        raise SettingsError("that is a token's digest, by which nobody can ask: give the token of scope pick itself")
     return token
 
 

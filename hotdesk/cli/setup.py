@@ -156,7 +156,7 @@ def setup(  # noqa: PLR0913 # each a choice of the operator's
     asking.must_answer()
     tree = Tree(f"{folder}/{NOTES}")
     if undo:
-        return _undo(tree, asking, database, folder, dry_run=dry_run)
+        return _undo(tree, asking, database, choice.cluster, folder, dry_run=dry_run)
     known = _known(tree, asking, folder, database, choice, rights)
     made = steps(known)
     show_steps(made)
@@ -266,7 +266,9 @@ def _sql(where: Where) -> RunSql:
     return run_sql
 
 
-def _undo(tree: Tree, asking: Asking, database: Database, folder: str, *, dry_run: bool) -> int:
+def _undo(  # noqa: PLR0913 # the choices, each once
+    tree: Tree, asking: Asking, database: Database, cluster: str, folder: str, *, dry_run: bool
+) -> int:
     notes = tree.notes
     if not notes.entries:
         say("There is nothing to take back: setup made nothing here, or it was taken back already.")
@@ -276,12 +278,18 @@ def _undo(tree: Tree, asking: Asking, database: Database, folder: str, *, dry_ru
     if dry_run:
         say("Nothing was changed.")
         return 0
-    there = settings_there(Path(folder) / "hotdesk.toml", "")
-    host = database.database_host or str(there.get("host", "127.0.0.1"))
+    there = settings_there(Path(folder) / "hotdesk.toml", cluster)
+    host = database.database_host or str(there.get("host", ""))
     port = database.database_port or int(there.get("port", DATABASE_PORT))
-    run_sql = _sql(Where(host, port, database.database or str(there.get("database", "")), database.option_file))
+    where = Where(host, port, database.database or str(there.get("database", "")), database.option_file)
+    run_sql = _sql(where) if host else _unknown_where
     take_back(tree, made, asking, run_sql)
     return 0
+
+
+def _unknown_where(_: Sequence[str]) -> None:
+    """Refuse: on another server an account of that name may be somebody else's."""
+    raise DatabaseFailure("the settings do not say where VICIdial's database is: name it with --database-host")
 
 
 def _checked(known: Known) -> int:

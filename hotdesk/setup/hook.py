@@ -202,8 +202,10 @@ def removal(web: Web, seen: Mapping[str, Seen], notes: Notes) -> list[tuple[Step
         text = _text(there.content)
         if has_line(text):
             act = File(path, without_line(text).encode("latin-1"), there.mode, there.owner, secret=True)
-            what = f"take hotdesk's line out of {path}"
-            first.append((Step(what=what, back="", act=act, state=State.TO_DO), notes.of(path)))
+            mine = notes.of(path)
+            kept = f"; as it was before hotdesk it is in {mine.copy}" if mine is not None and mine.copy else ""
+            what = f"take hotdesk's line out of {path}{kept}"
+            first.append((Step(what=what, back="", act=act, state=State.TO_DO), mine))
         elif there.content == web.shipped[OPTIONS]:
             step = Step(what=f"remove {path}", back="", act=Remove(path), state=State.TO_DO)
             first.append((step, notes.of(path)))

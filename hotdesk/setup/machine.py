@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.api.secret_files import ChangeableError, refuse_changeable
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.setup.steps import (
     Act,
@@ -101,6 +102,7 @@ class Tree:
         self._root = root
         self.notes_file = notes
         self.notes = self._read_notes()
+        self._shown: dict[str, Seen | None] = {}
 
     def seen(self, paths: Iterable[str]) -> dict[str, Seen]:
         """Return what is at those of the paths at which there is something.
@@ -108,6 +110,12 @@ class Tree:
         Raises:
             SettingsError: one of them cannot be read, or is no file that hotdesk would ever replace.
         """
+        wanted = list(paths)
+        found = self._found(wanted)
+        self._shown |= {path: found.get(path) for path in wanted}
+        return found
+
+    def _found(self, paths: Iterable[str]) -> dict[str, Seen]:
         found = {}
         for path in dict.fromkeys(paths):
             at = self._at(path)
@@ -136,20 +144,46 @@ class Tree:
             HotdeskError: it failed; the steps before it stand.
         """
         act = step.act
-        seen = self.seen([act.path] if isinstance(act, Folder | File) else [])
+        if isinstance(act, File):
+            self._must_be_as_shown(act.path)
+        seen = self._found([act.path] if isinstance(act, Folder | File) else [])
         copy = ""
         if isinstance(act, File) and (there := seen.get(act.path)) is not None and there.content is not None:
             name = f"{act.path.strip('/').replace('/', '-')}.{digest(there.content)[:8]}"
             copy = f"{self.notes_file.rpartition('/')[0]}/before/{name}"
+        before = self.notes
         try:
-            entry = entry_of(step, seen, self.notes, copy)
+            entry = entry_of(step, seen, before, copy)
             if entry is not None:
                 if entry.copy and entry.copy == copy:
                     self._keep(act.path if isinstance(act, File) else "", copy)
-                self._note(self.notes.with_entry(entry))
+                self._note(before.with_entry(entry))
             self._do(act, run_sql)
-        except OSError as error:
+        except (OSError, HotdeskError) as error:
+            if isinstance(act, File):  # it is as it was, or there is none
+                self._take_note_back(before, copy)
+            if isinstance(error, HotdeskError):
+                raise
             raise HotdeskError(f"{step.what}: {error.strerror or error}") from error
+
+    def _must_be_as_shown(self, path: str) -> None:
+        """Refuse to replace what was changed while a person read the steps, or by another setup.
+
+        Raises:
+            HotdeskError: it was.
+        """
+        if path not in self._shown:
+            return
+        then, now = self._shown[path], self._found([path]).get(path)
+        if (then is None) != (now is None) or (then and now and then.content != now.content):
+            raise HotdeskError(f"{path} was changed just now: run it again to see what is there")
+
+    def _take_note_back(self, before: Notes, copy: str) -> None:
+        if copy and all(each.copy != copy for each in before.entries):
+            with suppress(OSError):
+                self._at(copy).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._settle(before)
 
     def undo(self, step: Step, entry: Entry | None, run_sql: RunSql) -> str:
         """Carry a step of undoing out, and return why it was left, or "" if it was not; its entry is dropped.
@@ -166,17 +200,15 @@ class Tree:
             if around:
                 self._forget()
             if step.state is State.TO_DO:
+                if isinstance(step.act, File | Remove):
+                    self._must_be_as_shown(step.act.path)
                 left = self._take_back(step.act, remaining, run_sql)
-            if remaining.entries:
-                self._note(remaining)
-            else:
-                self._forget()
+            self._settle(remaining)
         except OSError as error:
             if around:
                 with suppress(OSError):
                     self._note(self.notes)
             raise HotdeskError(str(error.strerror or error)) from error
-        self.notes = remaining
         return left
 
     def _take_back(self, act: Act, remaining: Notes, run_sql: RunSql) -> str:
@@ -195,6 +227,14 @@ class Tree:
             return str(error.strerror)
         return ""
 
+    def _settle(self, notes: Notes) -> None:
+        """Write the notes, or remove their file where there are none."""
+        if notes.entries:
+            self._note(notes)
+        else:
+            self._forget()
+            self.notes = notes
+
     def _forget(self) -> None:
         self._at(self.notes_file).unlink(missing_ok=True)
         with suppress(OSError):
@@ -203,7 +243,8 @@ class Tree:
     def _do(self, act: Act, run_sql: RunSql) -> None:
         match act:
             case Folder():
-                self._at(act.path).mkdir(parents=True, exist_ok=True)
+                # closed from its beginning, whatever fails then
+                self._at(act.path).mkdir(act.mode, parents=True, exist_ok=True)
                 _own(self._at(act.path), act.owner, act.path)
                 self._at(act.path).chmod(act.mode)
             case File():
@@ -269,9 +310,17 @@ class Tree:
 
     def _read_notes(self) -> Notes:
         try:
-            content = self._at(self.notes_file).read_bytes()
+            with self._at(self.notes_file).open("rb") as file:
+                status = os.fstat(file.fileno())
+                content = file.read()
+            # the ways back in them are commands, which run as whoever undoes
+            if status.st_uid not in {0, os.geteuid()}:
+                raise SettingsError(f"{self.notes_file} belongs to {_user(status.st_uid)}: run it as that account")
+            refuse_changeable(self._at(self.notes_file), status.st_mode)
         except FileNotFoundError:
             return Notes()
+        except ChangeableError as error:
+            raise SettingsError(f"{self.notes_file} is refused: {error}") from error
         except OSError as error:
             raise SettingsError(f"{self.notes_file} cannot be read: {error.strerror}; run it as root") from error
         try:
@@ -308,9 +357,27 @@ def _own(at: Path | int, owner: Owner, path: str) -> None:
     if os.geteuid() != 0:
         return
     try:
-        os.chown(at, pwd.getpwnam(owner.user).pw_uid, grp.getgrnam(owner.group).gr_gid)
+        os.chown(at, _number(owner.user, _user_number), _number(owner.group, _group_number))
     except KeyError:
         raise HotdeskError(f"{path} cannot be given to {owner.user}:{owner.group}: there is no such") from None
+
+
+def _number(name: str, number_of: Callable[[str], int]) -> int:
+    """Return the number of a user or a group; a file may belong to one that has only that."""
+    try:
+        return number_of(name)
+    except KeyError:
+        if name.isdecimal():
+            return int(name)
+        raise
+
+
+def _user_number(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _group_number(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
 
 
 def _user(number: int) -> str:

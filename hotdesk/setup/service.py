@@ -130,7 +130,7 @@ def paths(answers: Answers) -> list[str]:
 
 def steps(known: Known) -> list[Step]:
     """Return all steps, those that are done already too."""
-    made = [*_user(known), *_files(known)]
+    made = list(_files(known))
     if known.answers.serves and known.machine.systemd:
         made += _unit(known)
     elif known.answers.serves:
@@ -172,6 +172,8 @@ def _files(known: Known) -> Iterator[Step]:
         owner, mode = Owner("root", "hotdesk"), 0o640
     of_folder = mode | (mode & 0o444) >> 2
     yield step(Folder(answers.folder, 0o755, known.machine.owner), f"make {answers.folder}")
+    # after the folder that the notes are in, which goes last
+    yield from _user(known)
     yield step(Folder(answers.secrets, of_folder, owner, exact=True), f"make {answers.secrets}, closed to others")
 
     def secret(path: str, text: str, what: str) -> Step:
@@ -265,7 +267,9 @@ def _grants(known: Known) -> Iterator[Step]:
     lines = tuple(grants(account, answers.purposes, database.columns, creates_if_absent=database.creates_if_absent))
     hidden = f"IDENTIFIED BY '{HIDDEN}{answers.password_file}'"
     shown = tuple(_PASSWORD.sub(lambda _: hidden, line) for line in lines)
-    back = "" if database.has_account else f"DROP USER {account};"
+    # it may be dropped by hand before it is taken back here
+    drop = "DROP USER IF EXISTS" if database.creates_if_absent else "DROP USER"
+    back = "" if database.has_account else f"{drop} {account};"
     act = Statements(run=tuple(line for line in lines if not line.startswith("--")), shown=shown, back=back)
     if _holds(known):
         yield Step(what=what, back="", act=act, state=State.DONE)

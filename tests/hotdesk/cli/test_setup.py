@@ -206,6 +206,12 @@ def test_tokens_that_are_there_are_read_as_the_service_reads_them(
     assert "line 6" in bad.output
 
 
+def test_the_hook_gets_a_token_and_no_digest_of_one(command: Command, tmp_path: Path) -> None:
+    secret_file(tmp_path / "token", f"sha256:{'5' * 64}\n")
+    given = ("--url", "http://127.0.0.1:8470", "--cluster", "west", "--token-file", "token", "--settings", "here")
+    assert "a token's digest" in one_line(command("hook", "install", *given, "--yes"), SETTINGS)
+
+
 def test_it_asks_little_and_a_no_changes_nothing(
     command: Command, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +251,24 @@ def test_an_answer_that_does_not_fit_is_one_line(
 def test_there_is_nothing_to_take_back_where_nothing_was_made(command: Command, tmp_path: Path) -> None:
     outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path / "nowhere"))
     assert (outcome.code, outcome.output.startswith("There is nothing to take back")) == (0, True)
+
+
+def test_what_fails_when_it_is_taken_back_stays_noted_and_is_an_error(command: Command, tmp_path: Path) -> None:
+    notes = secret_file(tmp_path / "setup.json", '{"entries": [{"what": "make a user", "back": [["false"]]}]}')
+    outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path))
+    assert f"{notes} has what is left" in one_line(outcome, 1)
+    assert "left as it is: take back: make a user: false: exit code 1" in outcome.output
+    assert notes.exists()
+
+
+def test_an_account_is_dropped_only_where_it_was_made(command: Command, tmp_path: Path) -> None:
+    """The settings that said where may be gone: then it is not whatever server this machine has."""
+    secret_file(
+        tmp_path / "setup.json", '{"entries": [{"what": "give rights", "statement": "DROP USER IF EXISTS x;"}]}'
+    )
+    outcome = command("setup", "--undo", "--yes", "--folder", str(tmp_path))
+    assert outcome.code == 1
+    assert "name it with --database-host; by hand: DROP USER IF EXISTS x;" in outcome.output
 
 
 def test_web_servers_and_dialers_are_checked_from_there(command: Command) -> None:

@@ -121,6 +121,8 @@ def test_a_site_s_own_options_file_is_added_to_and_comes_back() -> None:
     assert OURS.encode() not in first.act.content
     assert b"$more = 1;" in first.act.content
     assert entry == notes.of(WEB.at(OPTIONS))
+    # its copy stays, so where it is must be said
+    assert first.what.endswith("is in /copy")
 
 
 def test_a_hook_that_was_put_in_by_hand_is_taken_out_too() -> None:

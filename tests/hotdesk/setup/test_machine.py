@@ -140,19 +140,47 @@ def test_what_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
 
     tree = Tree(NOTES, tmp_path)
     made = undoing(tree.notes, tree.seen(paths_of(tree.notes)))
-    site.unlink()
-    site.mkdir()  # in the way of what is put back
+    (copy,) = (tmp_path / "etc/hotdesk/before").iterdir()
+    copy.rename(tmp_path / "aside")
+    copy.mkdir()  # it cannot be read
     for step, entry in made:
         with pytest.raises(HotdeskError):
             tree.undo(step, entry, no_sql)
     assert len(Tree(NOTES, tmp_path).notes.entries) == 3
 
-    site.rmdir()
-    site.write_bytes(b"another")
+    copy.rmdir()
+    (tmp_path / "aside").rename(copy)
     free.touch()
     assert undo(Tree(NOTES, tmp_path)) == []
     assert site.read_bytes() == b"the site's own"
     assert not (tmp_path / "etc/hotdesk").exists()
+
+
+def test_what_is_changed_while_a_person_reads_is_not_written_over(tmp_path: Path) -> None:
+    site = tmp_path / "options.php"
+    site.write_bytes(b"the site's own")
+    tree = Tree(NOTES, tmp_path)
+    act = File("/options.php", b"another", 0o644, OWNER, takes_over=True)
+    step = step_of(act, "write it", tree.seen([act.path]), tree.notes)
+    site.write_bytes(b"a better one")
+    with pytest.raises(HotdeskError, match="changed just now: run it again"):
+        tree.carry_out(step, no_sql)
+    assert site.read_bytes() == b"a better one"
+
+    do(tree, act)
+    made = undoing(tree.notes, tree.seen(paths_of(tree.notes)))
+    site.write_bytes(b"the best")
+    with pytest.raises(HotdeskError, match="changed just now"):
+        tree.undo(*made[0], no_sql)
+    assert site.read_bytes() == b"the best"
+
+
+def test_what_could_not_be_written_is_not_noted(tmp_path: Path) -> None:
+    """Otherwise what is there would look like somebody's change, and be left for good."""
+    name = "n" * 250  # that of the temporary file beside it is too long
+    with pytest.raises(HotdeskError, match="too long"):
+        do(Tree(NOTES, tmp_path), File(f"/{name}", b"after", 0o644, OWNER))
+    assert Tree(NOTES, tmp_path).notes == Notes()
 
 
 def test_a_copy_that_stays_is_named(tmp_path: Path) -> None:
@@ -184,13 +212,33 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         Tree(NOTES, tmp_path)
 
 
+def test_notes_that_others_may_write_are_refused_since_they_are_commands(tmp_path: Path) -> None:
+    do(Tree(NOTES, tmp_path), File("/a", b"a", 0o644, OWNER))
+    (tmp_path / "etc/hotdesk/setup.json").chmod(0o602)
+    with pytest.raises(SettingsError, match="chmod go-w"):
+        Tree(NOTES, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_notes_of_another_account_are_not_carried_out_by_root(tmp_path: Path) -> None:
+    do(Tree(NOTES, tmp_path), File("/a", b"a", 0o644, OWNER))
+    os.chown(tmp_path / "etc/hotdesk/setup.json", 65534, 65534)
+    with pytest.raises(SettingsError, match="belongs to nobody: run it as that account"):
+        Tree(NOTES, tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
 def test_a_file_goes_to_whom_it_is_for(tmp_path: Path) -> None:
     do(Tree(NOTES, tmp_path), File("/token", b"t", 0o400, Owner("nobody", "root")))
     assert (tmp_path / "token").owner() == "nobody"
+    do(Tree(NOTES, tmp_path), File("/unpacked", b"u", 0o644, Owner("54321", "54321")))
+    assert (tmp_path / "unpacked").stat().st_uid == 54321
     with pytest.raises(HotdeskError, match="there is no such"):
         do(Tree(NOTES, tmp_path), File("/other", b"t", 0o400, Owner("no-such-user", "root")))
     assert not (tmp_path / "other").exists()
+    with pytest.raises(HotdeskError, match="there is no such"):
+        do(Tree(NOTES, tmp_path), Folder("/secrets", 0o700, Owner("no-such-user", "root")))
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
@@ -203,3 +251,4 @@ def test_a_link_of_another_account_is_not_followed_to_a_file_of_root(tmp_path: P
     with pytest.raises(HotdeskError, match="a link to a file of another account"):
         do(Tree(NOTES, tmp_path), File("/options.php", b"after", 0o644, OWNER, takes_over=True))
     assert (tmp_path / "passwords").read_text() == "root's"
+    assert list((tmp_path / "etc/hotdesk").iterdir()) == []  # no copy, no notes

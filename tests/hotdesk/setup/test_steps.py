@@ -112,6 +112,13 @@ def test_the_way_back_is_the_last_first_and_leaves_what_somebody_changed() -> No
     assert gone[0].why == "somebody has removed it since; what was there before is in /copy"
 
 
+def test_what_is_back_already_is_no_change_of_somebody() -> None:
+    before = b"the site's own"
+    entry = Entry(what="write it", path=PATH, digest=digest(b"mine"), copy=f"/before/it.{digest(before)[:8]}")
+    ((step, _),) = undoing(Notes((entry,)), {PATH: Seen(0o644, ROOT, before)})
+    assert step.state is State.TO_DO
+
+
 def test_a_thing_done_again_is_noted_once() -> None:
     known = notes(b"one").with_entry(Entry(what="another", back=(("a",),))).with_entry(notes(b"two").entries[0])
     assert [(each.path, each.digest) for each in known.entries] == [(PATH, digest(b"two")), ("", "")]
