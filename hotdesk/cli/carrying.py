@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hotdesk.cli.terminal import agrees, asked, say
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.setup.machine import RunSql, Tree
-from hotdesk.setup.steps import Entry, State, Step, words_for
+from hotdesk.setup.steps import Entry, State, Statements, Step, words_for
 
 NOTHING = "nothing was changed"
 
@@ -100,6 +100,8 @@ def take_back(tree: Tree, made: Iterable[tuple[Step, Entry | None]], asking: Ask
             failed = True
         left = left or (step.why if step.state is State.KEPT else "")
         say(f"left as it is: {step.what}: {left}" if left else f"done: {step.what}")
+        if failed and isinstance(step.act, Statements):
+            break  # the settings, which are taken back after it, know where the database is
     if failed:
         raise HotdeskError(
             f"not all was taken back: mend that and run it again; {tree.notes_file} has what is left, so remove that"

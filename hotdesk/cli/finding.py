@@ -155,8 +155,14 @@ def administrator(where: Where) -> "Iterator[pymysql.Connection[pymysql.cursors.
 
 
 def in_database(where: Where, account: Account, of_vicidial: Vicidial) -> InDatabase:
-    """Return what is read in VICIdial's database: as an administrator, or else by VICIdial's own account."""
-    held = _held(where, account)
+    """Return what is read in VICIdial's database: as an administrator, or else by VICIdial's own account.
+
+    Raises:
+        SettingsError: the option file that was named is not there.
+    """
+    if where.option_file is not None and not where.option_file.is_file():
+        raise SettingsError(f"--option-file {where.option_file}: there is no such file")
+    held, refused = _held(where, account), ""
     try:
         with administrator(where) as connection:
             found = _read(connection, where.database)
@@ -164,8 +170,9 @@ def in_database(where: Where, account: Account, of_vicidial: Vicidial) -> InData
                 cursor.execute("SELECT 1 FROM mysql.user WHERE User = %s AND Host = %s", (account.name, account.host))
                 has_account = cursor.fetchone() is not None
             return found._replace(administers=bool(found.columns), has_account=has_account, held=held)
-    except DatabaseFailure:
-        pass
+    except DatabaseFailure as error:
+        if where.option_file is not None and error.__cause__ is not None and error.__cause__.args:
+            refused = f"by {where.option_file}: {error.__cause__.args[-1]}"
     for user, password in ((of_vicidial.user, of_vicidial.password), (account.name, account.password)):
         if not user:
             continue
@@ -174,7 +181,7 @@ def in_database(where: Where, account: Account, of_vicidial: Vicidial) -> InData
                 return _read(connection, where.database)._replace(held=held)
         except (pymysql.MySQLError, OSError) as error:
             unread = str(error.args[-1] if error.args else error)
-    return InDatabase(unread=unread, held=held)
+    return InDatabase(unread=refused or unread, held=held)
 
 
 def _connected(where: Where, user: str, password: str) -> "pymysql.Connection[pymysql.cursors.Cursor]":

@@ -174,13 +174,20 @@ def test_a_second_run_changes_nothing_and_another_choice_only_what_it_is_about(
     assert not (here / "secrets").exists()
 
 
+def test_an_option_file_that_is_not_there_is_said(command: Command, words: list[str], tmp_path: Path) -> None:
+    missing = tmp_path / "nofile.cnf"
+    given = [str(missing) if each == words[words.index("--option-file") + 1] else each for each in words]
+    assert str(missing) in one_line(command(*given, "--dry-run"), 2)
+
+
 def test_who_is_no_administrator_is_told_what_to_run(
     command: Command, west: Site, account: str, words: list[str], tmp_path: Path
 ) -> None:
     Path(words[words.index("--option-file") + 1]).write_text("[client]\nuser=root\npassword=wrong\n")
     unseen = command(*words, "--yes")
     assert unseen.code == DATABASE
-    assert "by hand" in unseen.output
+    assert "by hand: by " in unseen.output
+    assert "Access denied for user 'root'" in unseen.output
     assert "Start it: hotdesk run" in unseen.output
     assert not _is_there(west, account)
     assert _hidden(unseen, tmp_path / "here")
