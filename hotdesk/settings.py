@@ -38,6 +38,7 @@ from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.errors import SettingsError
 from hotdesk.tls import Certificate
+from messages.shown import reason_of
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from stream.kafka.settings import KafkaSettings
 
@@ -506,7 +507,7 @@ def read_file(path: Path, *, must_exist: bool) -> FromFile:
         raise SettingsError(f"{path} is refused: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+        raise SettingsError(f"{path} cannot be read: {reason_of(error)}") from error
     clusters, notify = tables.pop("clusters", {}), tables.pop("notify", {})
     for name, table in tables.items():
         if name not in TABLES:
@@ -615,7 +616,7 @@ def read_secret(path: str, what: str) -> str:
     except UnsafeFileError as error:
         raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
-        raise SettingsError(f"the {what}'s file {path} cannot be read: {error}") from error
+        raise SettingsError(f"the {what}'s file {path} cannot be read: {reason_of(error)}") from error
 
 
 def _is_web_address(url: str) -> bool:
@@ -635,4 +636,4 @@ def _refuse_key(path: str, what: str) -> None:
     except UnsafeFileError as error:
         raise SettingsError(f"{what} {path} is refused: {error}") from error
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{what} {path} cannot be read: {error}") from error
+        raise SettingsError(f"{what} {path} cannot be read: {reason_of(error)}") from error

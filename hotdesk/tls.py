@@ -3,6 +3,7 @@
 import ssl
 
 from hotdesk.errors import SettingsError
+from messages.shown import reason_of
 
 
 class Certificate:
@@ -36,7 +37,7 @@ class Certificate:
             context.load_cert_chain(cert, key, password="")
         except OSError as error:
             raise SettingsError(
-                f"api.tls_cert {cert} and api.tls_key {key} cannot be used: {error};"
+                f"api.tls_cert {cert} and api.tls_key {key} cannot be used: {reason_of(error)};"
                 " name PEM files that belong together, the key without a password"
             ) from error
         return context
@@ -51,4 +52,4 @@ def trust(authority: str, setting: str = "api.tls_ca") -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority or None)
     except OSError as error:
-        raise SettingsError(f"{setting} {authority} cannot be used: {error}; name a PEM file") from error
+        raise SettingsError(f"{setting} {authority} cannot be used: {reason_of(error)}; name a PEM file") from error

@@ -22,5 +22,10 @@ def one_line(text: object) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
+def reason_of(error: Exception) -> str:
+    """Return why a file cannot be used, for a sentence that has named the file: Python would name it again."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def _by_number(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

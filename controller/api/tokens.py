@@ -17,6 +17,7 @@ import structlog
 
 from controller.api.guesses import Guesses
 from controller.api.secret_files import UnsafeFileError, read_private
+from messages.shown import reason_of
 
 LEAST_LENGTH = 16
 LOOK_SECONDS = 1.0
@@ -153,7 +154,7 @@ def _read(path: Path) -> dict[str, Known]:
     except UnsafeFileError as error:
         raise TokenFileError(f"token file {path} is refused: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenFileError(f"token file {path} cannot be read: {error}") from error
+        raise TokenFileError(f"token file {path} cannot be read: {reason_of(error)}") from error
     known: dict[str, Known] = {}
     for number, line in enumerate(lines, start=1):
         words = _COMMENT.sub("", line).split()

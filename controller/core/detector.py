@@ -279,7 +279,8 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
             state, evidence = DialerState.CLOSED, "active_agent_login_server=N"
         elif after.life is DialerState.RECOVERING:
             seconds = (after.probation_until_ms - after.probation_since_ms) / 1000
-            evidence = f"back after {after.deaths} deaths, on probation for {seconds:.0f} s"
+            deaths = "1 death" if after.deaths == 1 else f"{after.deaths} deaths"
+            evidence = f"back after {deaths}, on probation for {seconds:.0f} s"
     elif after.beating_since_ms is not None:
         evidence = f"its heartbeat beats again, and must do so for {RETURN_SECONDS:.0f} s"
     return msgspec.structs.replace(

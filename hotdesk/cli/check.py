@@ -55,6 +55,7 @@ from stream.kafka.topics import check_topics
 from stream.log import LogError, LogInUseError
 
 DEFAULTS = Options()
+DATABASE_PAGE = "docs/guide/database.md"
 PROBE_SECONDS = 3.0
 """Time limit of a probe here: Asterisk delays the refusal of a login by a second, for which a regular probe does not
 wait."""
@@ -277,7 +278,9 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
             needed=settings.mode == "act" and not settings.act_on_heartbeat_alone,
         )
     except DatabaseError as error:
-        yield wrong(DatabaseFailure(str(error)), subject, "see docs/guide/database.md")
+        # most name the page themselves
+        remedy = "" if DATABASE_PAGE in str(error) else f"see {DATABASE_PAGE}"
+        yield wrong(DatabaseFailure(str(error)), subject, remedy)
     except HotdeskError as error:
         yield wrong(error, subject, "")
     except Exception as error:  # noqa: BLE001 # rows that are none of VICIdial's are taken apart all over the place

@@ -14,6 +14,7 @@ from hotdesk.errors import DatabaseFailure, SettingsError
 from hotdesk.grants import COLUMNS, Account, Column, Purpose
 from hotdesk.grants import grants as grants_for
 from hotdesk.settings import read_secret
+from messages.shown import reason_of
 
 BY_HAND = COLUMNS % "'asterisk'"
 CONNECT_SECONDS = 5
@@ -88,7 +89,7 @@ def _from_file(file: Path) -> Schema:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
+        raise SettingsError(f"{file} cannot be read: {reason_of(error)}") from error
     pairs = [line.lower().split() for line in lines if line.strip()]
     if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 # table and column
         raise SettingsError(f"{file}: a line is a table and a column, as `mysql -N` prints them")

@@ -12,6 +12,7 @@ from hotdesk.errors import SettingsError
 from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
 from hotdesk.settings import CLUSTER_NAME, LOOPBACK, read_secret, refuse_unknown
 from hotdesk.tls import trust
+from messages.shown import reason_of
 
 NOTIFY_PREFIX = "HOTDESK_NOTIFY__"
 NOTIFY_SECRETS = {"url": "url_file", "smtp_password": "smtp_password_file"}
@@ -114,7 +115,7 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         except UnsafeFileError as error:
             raise FileFault(f"command: {path} is refused: {error}") from error
         except (OSError, ValueError) as error:
-            raise FileFault(f"command: {path} cannot be run: {error}") from error
+            raise FileFault(f"command: {path} cannot be run: {reason_of(error)}") from error
         return Program(self.command)
 
     def _url(self) -> str:

@@ -277,6 +277,7 @@ def test_a_dialer_that_comes_back_beats_for_10_s_and_is_on_probation_for_30() ->
     die(fleet, ONE)
     come_back(fleet, ONE)
     assert fleet.seconds_until(ONE, "recovering") == 11.0, "three advances, then ten seconds"
+    assert fleet.of(ONE).evidence == "back after 1 death, on probation for 30 s"
     assert fleet.seconds_until(ONE, "up") == 30.0
 
 
@@ -308,8 +309,10 @@ def test_each_death_doubles_the_probation_up_to_ten_minutes() -> None:
         die(fleet, ONE)
         come_back(fleet, ONE)
         fleet.seconds_until(ONE, "recovering")
+        said = fleet.of(ONE).evidence
         probations.append(fleet.seconds_until(ONE, "up", 700))
     assert probations == [30, 60, 120, 240, 480, 600, 600]
+    assert said == "back after 7 deaths, on probation for 600 s"
 
 
 def test_half_an_hour_without_a_death_is_a_new_beginning() -> None:

@@ -100,7 +100,7 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
         (["serve", "--log.security-protocol", "TLS"], "--log.security-protocol"),
         (["serve", "--api.port", "0", "--log.bootstrap", "kafka1:port"], "log.bootstrap"),
         ([*RUN, "--api.host", "0.0.0.0"], "api.token_file"),  # noqa: S104 (refused)
-        ([*RUN, "--api.token-file", "nope"], "token file nope cannot be read"),
+        ([*RUN, "--api.token-file", "nope"], "token file nope cannot be read: No such file or directory"),
         ([*RUN, "--api.host", "192.0.2.1", "--api.token-file", "tokens"], "192.0.2.1"),
         (["check", "--clusters.west", "5"], "--clusters.NAME.KEY VALUE"),
         (["check", "--clusters.west.port", "soon"], "port"),

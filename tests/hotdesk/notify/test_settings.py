@@ -67,7 +67,10 @@ def test_a_command_that_others_may_change_is_refused(tmp_path: Path) -> None:
         ({"kind": "email", "smtp_host": "m", "sender": "a@b", "to": ["c@d"], "smtp_user": "u"}, "go together"),
         ({"kind": "json", "evnts": []}, "notify.ops.evnts is no setting: did you mean events?"),
         ({"kind": "json", "events": ["death"]}, "events"),
-        ({"kind": "json", "url_file": "/not/there"}, "the recipient's file /not/there cannot be read"),
+        (
+            {"kind": "json", "url_file": "/not/there"},
+            "the recipient's file /not/there cannot be read: No such file or directory",
+        ),
     ],
     ids=str,
 )
