@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pymysql
 
 from hotdesk.cli.grants import CONNECT_SECONDS, Administrator, connected, read_schema
-from hotdesk.errors import DatabaseFailure, HotdeskError
+from hotdesk.errors import DatabaseFailure, HotdeskError, SettingsError
 from hotdesk.grants import RIGHTS, Account, Right
 from hotdesk.settings import FromFile, read_file
 from hotdesk.setup.facts import (
