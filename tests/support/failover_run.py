@@ -101,6 +101,9 @@ def failover_run(database: Database, folder: Path) -> Iterator[FailoverRun]:
             dialers.stop()
             with at_work(client, made) as cluster:
                 until(lambda: prometheus.query("sum(hotdesk_dialer_agents) == 30"), "Prometheus sees them", 30)
+                # what a rule records comes after what is scraped
+                up = f"count(hotdesk:dialer_state:code == 1) == {PLAN.dialers}"
+                until(lambda: prometheus.query(up), "Prometheus records that all are up", 30)
                 began = time.time()
                 victim = client.dialers()[0].server_ip
                 stranded = len(cluster.agents_on(victim))
