@@ -49,6 +49,7 @@ from hotdesk.settings import LOOPBACK, ClusterSettings, ClusterTables, Options, 
 from messages.codes import Reply
 from messages.names import compared
 from messages.records import AliasDefect, ServerIp
+from messages.shown import reason_of
 from messages.words import remedy, sentence
 
 DEFAULTS = Options()
@@ -496,7 +497,7 @@ def _take_back(file: Path, api: NonAgentApi, cluster: str, known: Mapping[str, C
     except undoing.UndoFileError as error:
         raise SettingsError(f"{file}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
+        raise SettingsError(f"{file} cannot be read: {reason_of(error)}") from error
     if cluster and cluster != undo.cluster:
         raise SettingsError(f"{file} is of the cluster {undo.cluster}")
     of_cluster = _settings_of(known, undo.cluster)

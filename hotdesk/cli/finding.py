@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pymysql
 
 from hotdesk.cli.grants import CONNECT_SECONDS, Administrator, connected, read_schema
-from hotdesk.errors import DatabaseFailure, HotdeskError, SettingsError
+from hotdesk.errors import DatabaseFailure, HotdeskError
 from hotdesk.grants import RIGHTS, Account, Right
 from hotdesk.settings import FromFile, read_file
 from hotdesk.setup.facts import (
@@ -160,8 +160,6 @@ def in_database(where: Where, account: Account, of_vicidial: Vicidial) -> InData
     Raises:
         SettingsError: the option file that was named is not there.
     """
-    if where.option_file is not None and not where.option_file.is_file():
-        raise SettingsError(f"--option-file {where.option_file}: there is no such file")
     held, refused = _held(where, account), ""
     try:
         with administrator(where) as connection:

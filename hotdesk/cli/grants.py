@@ -121,10 +121,13 @@ def connected(administrator: Administrator) -> "Iterator[pymysql.Connection[pymy
     """Yield a connection as an administrator.
 
     Raises:
+        SettingsError: the option file that was named is not there: the client would go on without it, as someone else.
         DatabaseFailure: there is none; or a statement failed.
     """
     host, port = administrator.host, administrator.port
     socket, option_file = administrator.socket, administrator.option_file
+    if option_file is not None and not option_file.is_file():
+        raise SettingsError(f"--option-file {option_file}: there is no such file")
     if option_file is None and OPTION_FILE.expanduser().exists():
         option_file = OPTION_FILE.expanduser()
     if socket is None and not host:

@@ -99,3 +99,12 @@ def test_who_may_not_look_is_told_what_to_give(
     bad = tmp_path / "bad"
     bad.write_text("one two three\n")
     assert command("grants", "--columns", str(bad)).code == SETTINGS
+
+
+def test_an_option_file_that_is_not_there_is_said(command: Command, database: Database, tmp_path: Path) -> None:
+    """The client would go on without it, under another name."""
+    missing = tmp_path / "nofile.cnf"
+    reached = ("--host", database.host, "--port", str(database.port), "--option-file", str(missing))
+    outcome = command("grants", *reached)
+    assert (outcome.code, outcome.output) == (SETTINGS, "")
+    assert f"--option-file {missing}: there is no such file" in outcome.errors

@@ -41,7 +41,7 @@ def do(tree: Tree, *acts: File | Folder) -> None:
 
 
 def undo(tree: Tree) -> list[str]:
-    """Take all back, and return what was left."""
+    """Return what was left when all was taken back."""
     made = undoing(tree.notes, tree.seen(paths_of(tree.notes)))
     return [
         f"{step.what}: {left or step.why}"
