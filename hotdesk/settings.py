@@ -480,6 +480,10 @@ class Options:
     ] = field(default_factory=dict)
 
 
+Settings = Annotated[Options, Parameter(show=False)]
+"""The same for a command whose help would be nothing but these: it takes them, and `hotdesk run --help` lists them."""
+
+
 class FromFile(NamedTuple):
     """The tables of a TOML file."""
 

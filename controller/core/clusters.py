@@ -116,7 +116,11 @@ class Clusters:
         folded = FoldedBatch([], {}, set(), {}, [])
         results = folded.results
         for news in batch:
-            counted = self._fold_one(news, folded, now, live=live)
+            if isinstance(news, Row):  # nearly all records: nothing is decided until the poll that closes them
+                cluster = self.by_name.get(news.cluster) or self._add(news.cluster)
+                counted = news.cluster, Result.STALE if cluster.state.fold(news) is Folded.STALE else Result.FOLDED
+            else:
+                counted = self._fold_one(news, folded, now, live=live)
             results[counted] = results.get(counted, 0) + 1
         if live:
             for name in folded.polled & self.by_name.keys():
@@ -129,9 +133,6 @@ class Clusters:
         return folded
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:
-        if isinstance(news, Row):  # nearly all records: nothing is decided until the poll that closes them
-            waits = (self.by_name.get(news.cluster) or self._add(news.cluster)).state.fold(news)
-            return news.cluster, Result.STALE if waits is Folded.STALE else Result.FOLDED
         if isinstance(news, Undecodable):
             return self._keep_undecodable(news), Result.DEAD
         if self._newer:

@@ -73,14 +73,11 @@ class Observed:
     outage: Outage | None = None
     health: FleetHealth = field(default_factory=FleetHealth)
     """The states of the dialers by `controller.core.detector`; empty before its first verdicts."""
+    stamp: Stamp = NEVER
+    """The latest poll, of which this is the state; `NEVER` before the first."""
     _waiting: list[tuple[Stamp, Row | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
-
-    @property
-    def stamp(self) -> Stamp:
-        """The latest poll, of which this is the state; `NEVER` before the first."""
-        return NEVER if self.poll is None else (self.poll.epoch, self.poll.sequence)
 
     @property
     def observed_at_ms(self) -> int:
@@ -145,7 +142,7 @@ class Observed:
         for news in closed:
             self._file(news)
         self._sweep(poll)
-        self.poll = poll
+        self.poll, self.stamp = poll, stamp
         before = self.dialers
         self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
         if not (poll.agents_known and poll.rooms_known):

@@ -45,7 +45,7 @@ from hotdesk.cli.client import AsJson, ClusterName
 from hotdesk.cli.log_reader import the_only
 from hotdesk.cli.terminal import Console, agrees, complain, row, say, say_json, table
 from hotdesk.errors import DatabaseFailure, HotdeskError, SettingsError
-from hotdesk.settings import LOOPBACK, ClusterSettings, ClusterTables, Options, read_secret
+from hotdesk.settings import LOOPBACK, ClusterSettings, ClusterTables, Options, Settings, read_secret
 from messages.codes import Reply
 from messages.names import compared
 from messages.records import AliasDefect, ServerIp
@@ -132,7 +132,7 @@ def plan(  # noqa: PLR0913 # one for each flag
     gone: Gone = (),
     cluster: ClusterName = "",
     as_json: AsJson = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> int:
     """Show what the desks lack and what contradicts, and what would be made, changed or left; nothing is changed.
@@ -166,7 +166,7 @@ def apply(  # noqa: PLR0913 # the same
     undo: Annotated[Path | None, Parameter(help="Take back what an earlier run made, by the file it wrote.")] = None,
     cluster: ClusterName = "",
     yes: Yes = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> int:
     """Make what `hotdesk aliases plan` shows, through VICIdial's own API; asked first.
@@ -206,7 +206,7 @@ def phones(  # noqa: PLR0913 # the same
     to: Annotated[Path, Parameter(help="Folder for the files; made if it is not there.")],
     choice: Choice = ALL_THERE_IS,
     cluster: ClusterName = "",
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> int:
     """Write a file for each desk's softphone, with an account for each dialer; only you can read them.
@@ -242,7 +242,7 @@ def verify(  # noqa: PLR0913 # the same
     yes: Yes = False,
     cluster: ClusterName = "",
     as_json: AsJson = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> int:
     """Show which desks are registered on which dialers now, asked of the dialers by AMI.

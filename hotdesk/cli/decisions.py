@@ -16,7 +16,7 @@ from hotdesk.cli.client import AsCsv, AsJson
 from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import say, say_csv, say_json
 from hotdesk.errors import SettingsError
-from hotdesk.settings import ClusterTables, LogOptions, Options
+from hotdesk.settings import ClusterTables, LogOptions, Options, Settings
 from messages.records import Decision
 from messages.topics import Topic
 
@@ -37,7 +37,7 @@ def decisions(  # noqa: PLR0913 # one for each flag
     cluster: Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")] = "",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> None:
     """Show decisions, orders and actions of the last 90 days, the oldest first, with who and why.

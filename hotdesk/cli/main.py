@@ -80,14 +80,23 @@ STATUS, DOCS = "status", "docs"
 TELL_VARIABLES = {"hotdesk.cli.roles", "hotdesk.cli.check"}
 """Modules whose commands say themselves which variables look like settings and are none."""
 
+
+def _default_shown(value: object) -> str | None:
+    """Return a default as help shows it; None: nothing that would be worth the space."""
+    if value is None or value is False or value in ("", (), {}):
+        return None
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 app = App(
     name="hotdesk",
     version=version_line,
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
     error_formatter=lambda error: shown(f"hotdesk: {error}"),
-    help_epilogue="Exit codes: 0 fine, 1 other, 2 settings, 3 database, 4 log, 5 API. A page that a message names is"
-    " printed by `hotdesk docs PAGE`.",
+    help_epilogue="Commands take the settings that `hotdesk run --help` lists. Exit codes: 0 fine, 1 other, 2"
+    " settings, 3 database, 4 log, 5 API. A page that a message names is printed by `hotdesk docs PAGE`.",
+    default_parameter=Parameter(show_default=_default_shown),
     group_commands=OTHER,
     group_parameters=PARAMETERS,
 )

@@ -22,7 +22,7 @@ from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, op
 from hotdesk.cli.incident_blocks import incident_block
 from hotdesk.cli.terminal import Console, agrees, say, say_csv, say_json, shown
 from hotdesk.errors import HotdeskError, SettingsError
-from hotdesk.settings import Options
+from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
 
@@ -45,7 +45,7 @@ _ENDS = {"drain": "undrain", "pause": "resume"}
 """Kinds of order with a command of their own that takes them back."""
 
 
-def pause(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
+def pause(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS) -> None:
     """Suspend automatic moves: keep detecting and reporting, but move no one.
 
     Orders need a token of scope admin in HOTDESK_TOKEN if the API wants tokens.
@@ -53,24 +53,26 @@ def pause(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options
     _order(options, cluster, Order("pause", ("pause",), why, yes))
 
 
-def resume(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
+def resume(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS) -> None:
     """Resume automatic moves after a pause."""
     _order(options, cluster, Order("resume", ("pause",), why, yes, method="DELETE"))
 
 
 def drain(
-    dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS
+    dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS
 ) -> None:
     """Empty a dialer: send no new logins there, and move its agents away after their calls."""
     _order(options, cluster, Order("drain", ("dialers", dialer, "drain"), why, yes, subject=dialer))
 
 
-def undrain(dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def undrain(dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", options: Settings = DEFAULTS) -> None:
     """End a drain: the dialer takes new logins again."""
     _order(options, cluster, Order("", ("dialers", dialer, "drain"), why, method="DELETE"))
 
 
-def move(user: str, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
+def move(
+    user: str, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS
+) -> None:
     """Move one agent to the least-loaded of the other dialers."""
     _order(options, cluster, Order("move", ("agents", user, "move"), why, yes, subject=user))
 
@@ -81,14 +83,14 @@ def ack(
     silence_minutes: Annotated[int, Parameter(help="Silence its alarms for this many minutes.")] = 0,
     why: Why = "",
     cluster: ClusterName = "",
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Acknowledge an incident: a person is working on it."""
     path = ("incidents", incident, "acknowledge")
     _order(options, cluster, Order("", path, why, silence_minutes=silence_minutes))
 
 
-def unbrake(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Options = DEFAULTS) -> None:
+def unbrake(*, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS) -> None:
     """Release the present fleet brake: move agents although so many dialers look bad at once."""
     _order(options, cluster, Order("unbrake", ("unbrake",), why, yes))
 
@@ -99,7 +101,7 @@ def unfence(
     every: Annotated[bool, Parameter(name="--all", help="All dialers of the cluster that are fenced.")] = False,
     why: Why = "",
     cluster: ClusterName = "",
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Open a fenced dialer to logins again, whether it is back or not."""
     if every == bool(dialer):
@@ -116,14 +118,14 @@ def unfence(
         say("no dialer is fenced")
 
 
-def resynchronise(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def resynchronise(*, cluster: ClusterName = "", options: Settings = DEFAULTS) -> None:
     """Ask a cluster's collector to publish everything again, as it does by itself every few minutes."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
         _print_ordered(ask(api, "POST", "clusters", name, "resynchronise", by=getpass.getuser()))
 
 
-def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Settings = DEFAULTS) -> None:
     """Show the orders that stand, with the command that takes each back."""
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
@@ -147,7 +149,7 @@ def revoke(
     *,
     why: Why = "",
     cluster: ClusterName = "",
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Revoke any order that stands."""
     room = _ROOMS.get(kind)
@@ -158,7 +160,7 @@ def revoke(
 
 
 def incidents(
-    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
+    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Settings = DEFAULTS
 ) -> None:
     """Show open and recently closed incidents, with their moves and the agents who are listed.
 
@@ -197,7 +199,7 @@ def _csv_row(answer: IncidentAnswer) -> tuple[object, ...]:
     return (*named, answer.acknowledged_by, *counts)
 
 
-def forget(cluster: str, *, why: Why = "", options: Options = DEFAULTS) -> None:
+def forget(cluster: str, *, why: Why = "", options: Settings = DEFAULTS) -> None:
     """Forget a cluster that no longer exists, after its removal from the settings of all collectors.
 
     Decisions about it stay in the log for a quarter of a year.

@@ -9,7 +9,7 @@ from controller.api.schemas import AliasAnswer
 from controller.core.explanations import because
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.terminal import Console, row, say, say_json, table
-from hotdesk.settings import Options
+from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
 
@@ -20,7 +20,7 @@ def rank(
     cluster: ClusterName = "",
     campaign: Annotated[str, Parameter(help="Campaign to log in to, since it may group its agents.")] = "",
     as_json: AsJson = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Show the phones of an alias, the next pick first, with every reason against each.
 

@@ -5,13 +5,13 @@ import msgspec
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.terminal import Console, row, say_csv, say_json, table
-from hotdesk.settings import Options
+from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
 
 
 def readiness(
-    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Options = DEFAULTS
+    *, cluster: ClusterName = "", as_json: AsJson = False, as_csv: AsCsv = False, options: Settings = DEFAULTS
 ) -> int:
     """Show what a VICIdial lacks for hot-desking, and how to mend it.
 

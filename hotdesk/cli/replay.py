@@ -18,7 +18,7 @@ from hotdesk.cli.client import AsJson
 from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import Console, say_json, shown
 from hotdesk.errors import SettingsError
-from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options
+from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options, Settings
 from messages.records import Decision, RankingSnapshot
 from messages.topics import HISTORY_MS, Topic
 
@@ -59,7 +59,7 @@ def replay(  # noqa: PLR0913 # one for each flag
         Parameter(name="--set", help="Another value of a cluster's setting, such as stalled_after_seconds=4."),
     ] = (),
     as_json: AsJson = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
 ) -> None:
     """Replay a past window: what was known and decided, and what other settings would have decided.

@@ -11,7 +11,7 @@ from controller.core.tones import Tone
 from hotdesk.cli.client import AsJson, ClusterName, ask, open_api
 from hotdesk.cli.terminal import say, say_json
 from hotdesk.errors import ApiFailure
-from hotdesk.settings import Options
+from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
 
@@ -39,7 +39,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     clusters: Sequence[ClusterAnswer] = ()
 
 
-def status(*, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+def status(*, cluster: ClusterName = "", as_json: AsJson = False, options: Settings = DEFAULTS) -> int:
     """Show the state of all clusters, or of one, in a line, and end with it: for monitoring and for scripts.
 
     Exit codes: 0 all is well; 1 something can wait until the morning; 2 a dialer is down, no agent is moved, nothing is

@@ -18,7 +18,7 @@ from controller.core.explanations import (
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.terminal import Console, Group, Live, RenderableType, Table, row, say_json, shown, table
 from hotdesk.errors import ApiFailure
-from hotdesk.settings import Options
+from hotdesk.settings import Options, Settings
 from hotdesk.signals import asked_to_end
 from messages.records import DialerState, RankedDialer, ReloginStage
 from messages.words import sentence
@@ -37,7 +37,7 @@ COLOURS = {
 }
 
 
-def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
+def top(*, cluster: ClusterName = "", options: Settings = DEFAULTS) -> None:
     """Watch a cluster live: its ranking and its open incidents. Ctrl-C ends it.
 
     If the output is not a terminal, they are shown once.
@@ -56,7 +56,7 @@ def top(*, cluster: ClusterName = "", options: Options = DEFAULTS) -> None:
                 live.update(_seen(api, name), refresh=True)
 
 
-def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, options: Settings = DEFAULTS) -> None:
     """Explain an alias, an agent or a dialer: the facts, what follows from them, and the decisions."""
     with open_api(options.api) as api:
         at = cluster or only_cluster(api)

@@ -77,7 +77,21 @@ def test_every_command_explains_itself(command: Command, name: str) -> None:
     assert outcome.errors == ""
 
 
-@pytest.mark.parametrize("name", ["run", "check", "rank"])
+@pytest.mark.parametrize("name", ["ack", "drain", "status", "explain", "rank", "decisions", "aliases plan"])
+def test_help_for_a_short_command_is_short_and_names_where_its_settings_are(command: Command, name: str) -> None:
+    said = command(*name.split(), "--help", COLUMNS="80").output
+    assert len(said.splitlines()) <= 30
+    assert "--api.port" not in said
+    assert "hotdesk run --help" in said
+
+
+def test_help_shows_no_default_that_says_nothing(command: Command) -> None:
+    said = command("run", "--help", COLUMNS="200").output
+    assert "[default: 8470]" in said
+    assert not {"None", '""', "()", "{}", "False"} & set(re.findall(r"\[default: (.*?)\]", said))
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
 def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: str) -> None:
     said = command(name, "--help").output
     assert "2 settings, 3 database, 4 log, 5 API" in said

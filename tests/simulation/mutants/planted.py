@@ -38,6 +38,7 @@ from controller.core.clusters import Clusters
 from controller.core.fleet_brake import FleetBrake
 from controller.core.freshness import Freshness
 from controller.core.moves import Moves
+from controller.core.news import NEVER
 from controller.core.observed import Folded, Observed
 from controller.core.orders import Orders
 from controller.core.ownership import Ownership, Progress
@@ -99,7 +100,7 @@ def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> 
     """Take a poll although a newer one is known."""
     self._seen = self._seen if stamp > self.stamp else (-1, -1)
     if stamp <= self.stamp:
-        self.poll = None
+        self.poll, self.stamp = None, NEVER
     return _close(self, poll, stamp)
 
 
