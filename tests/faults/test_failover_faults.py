@@ -28,6 +28,8 @@ from tests.support.timing import on_this_machine
 
 ROOT = Path(__file__).parents[2]
 PLAN = ClusterPlan(dialers=4, agents=24, remote_agents=0)
+OFTEN = "20"
+"""Moves of a user: who logs in while nobody decides may land on the dead dialer again, by VICIdial's own choice."""
 SLOWLY = "2"
 """Moves a second: an evacuation of six agents takes so long that something can happen in the middle."""
 JUDGED_SECONDS = 9.0
@@ -53,7 +55,7 @@ def let_pass(seconds: float) -> None:
 def test_another_controller_finishes_an_evacuation_and_no_session_is_told_twice(
     tmp_path: Path, broker: Broker, west: Site, end: signal.Signals
 ) -> None:
-    with shift(tmp_path, broker, west, moves_per_second=SLOWLY) as at:
+    with shift(tmp_path, broker, west, moves_per_second=SLOWLY, moves_of_a_user=OFTEN) as at:
         victim = at.owner.client.dialers()[0].server_ip
         stranded, owner = set(at.cluster.agents_on(victim)), at.owner
         at.cluster.kill(victim)
@@ -66,7 +68,6 @@ def test_another_controller_finishes_an_evacuation_and_no_session_is_told_twice(
             until(lambda: owner.client.http.get("/healthz").is_success and not decides(owner), "it stands back")
             at.controllers.append(owner)  # from now on it may be given the cluster again
         until(lambda: at.all_is_well(without=victim), "everybody is home", 30)
-        # who logs in while nobody decides may land on the dead dialer again, by VICIdial's own choice
         assert at.logouts() == at.logins_on(victim)
 
 
@@ -124,7 +125,7 @@ def sees_no_heartbeat(at: Shift) -> bool:
 def test_a_broker_that_dies_moves_nobody_and_afterwards_a_dead_dialers_agents_are_moved(
     tmp_path: Path, west: Site
 ) -> None:
-    with Broker(KAFKA_HOME, tmp_path / "kafka") as own, shift(tmp_path, own, west) as at:
+    with Broker(KAFKA_HOME, tmp_path / "kafka") as own, shift(tmp_path, own, west, moves_of_a_user=OFTEN) as at:
         owner, (dead, closed) = at.owner, [each.server_ip for each in west.plan.dialer_plans[:2]]
         own.kill()
         at.cluster.kill(dead)
