@@ -26,6 +26,7 @@ from collectors.vicidial.rows import (
     PhoneRow,
     Rooms,
     Row,
+    SessionRow,
     SettingsRow,
 )
 from collectors.work import Work
@@ -65,7 +66,7 @@ Outgoing = Stamped | Removal
 class RestRows(NamedTuple):
     """The rows that a poll reads besides flags and heartbeats. A part that is None was not read this time."""
 
-    agents: Iterable[Row] | None = None
+    agents: Collection[SessionRow] | None = None
     conferences: Iterable[Row] | None = None
     """Read together with the agents, as `confbridges`."""
     confbridges: Iterable[Row] | None = None

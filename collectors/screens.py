@@ -89,7 +89,9 @@ class Screens:
         self._silent = self._looked(self._silent, agents, now_ms, silent_seconds)
         unknown = None
         if lost is not None:
-            unknown = {number: 0 for number, each in agents.items() if (each.user.lower(), each.server_ip) in lost}
+            # nearly always there is none: no need then to go through all sessions
+            present = agents.items() if lost else ()
+            unknown = {number: 0 for number, each in present if (each.user.lower(), each.server_ip) in lost}
         self._lost = self._looked(self._lost, agents, now_ms, unknown)
 
     def _looked(

@@ -5,12 +5,12 @@ that a collector does, so that is done to the few that came, changed or went.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from collectors.vicidial import rows
-from collectors.vicidial.rows import AgentRow, OddRows, Row
+from collectors.vicidial.rows import AgentRow, OddRows, SessionRow
 from messages.codes import Odd
 from messages.records import AgentStatus, ServerIp
 
@@ -50,24 +50,27 @@ class Sessions:
         """The same sessions by `live_agent_id`."""
         self.on_dialer: dict[ServerIp, DialerCounts] = {}
         """The numbers of all sessions, also of those that are not their user's latest."""
-        self._read: dict[Row, _Read] = {}
-        self._times: Counter[Row] = Counter()
-        """How often each row was there: a damaged table may have one twice."""
+        self._read: dict[SessionRow, _Read] = {}
+        self._rows: frozenset[SessionRow] = frozenset()
+        self._again: Counter[SessionRow] = Counter()
+        """How often rows were there beside the first time: a damaged table may have one twice."""
         self._sessions_of: dict[str, list[AgentRow]] = {}
         self._odd = OddRows()
 
-    def read(self, found: Iterable[Row]) -> dict[str, Change]:
+    def read(self, found: Collection[SessionRow]) -> dict[str, Change]:
         """Return what has changed since the last reading, by user in small letters."""
-        before, self._times = self._times, Counter(found)
+        before, before_again = self._rows, self._again
+        self._rows = present = frozenset(found)
+        self._again = again = Counter(found) - Counter(present) if len(present) < len(found) else Counter()
+        # sorted, so that the same readings give the same records
         touched: dict[str, None] = {}
-        for row, times in self._times.items():
-            known = before.get(row, 0)
-            if known != times:
-                touched |= self._add(row, times - known)
-        for row, times in before.items():
-            if row not in self._times:
-                touched |= self._add(row, -times)
-                del self._read[row]
+        for row in sorted(present - before, key=repr):
+            touched |= self._add(row, 1)
+        for row in sorted(again.keys() | before_again.keys(), key=repr):
+            touched |= self._add(row, again[row] - before_again[row])
+        for row in sorted(before - present, key=repr):
+            touched |= self._add(row, -1)
+            del self._read[row]
         changes = {name: Change(self.of_user.get(name), self._latest_of(name)) for name in touched}
         changes = {name: change for name, change in changes.items() if change.before != change.now}
         for change in changes.values():
@@ -87,7 +90,7 @@ class Sessions:
         found = {Odd.SESSION_WITHOUT_SERVER: without, Odd.TWO_SESSIONS: again}
         return self._odd + OddRows({kind: count for kind, count in found.items() if count})
 
-    def _add(self, row: Row, times: int) -> dict[str, None]:
+    def _add(self, row: SessionRow, times: int) -> dict[str, None]:
         """Count a row more often, or less; return the user whose it is."""
         read = self._read.get(row)
         if read is None:

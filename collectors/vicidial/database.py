@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pymysql
 from pymysql.converters import conversions
@@ -131,9 +131,9 @@ TABLES = {
 
 _ENCODERS_ONLY = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
 
-PACKED = {"agents": 1, "phones": 7, "aliases": 3, "secrets": 3}
-"""Statements whose rows come packed, and the number of columns to split each into. An agent's row is split once it has
-changed (`collectors.sessions`)."""
+PACKED = {"agents": None, "phones": 7, "aliases": 3, "secrets": 3}
+"""Statements whose rows come packed, and the number of columns to split each into; None: they stay packed. An agent's
+row is split once it has changed (`collectors.sessions`)."""
 
 OF_CATALOGUE = frozenset({"phones", "phones_sum", "aliases", "aliases_sum", "secrets"})
 """Statements about all phones or aliases."""
@@ -284,6 +284,8 @@ class VicidialDatabase:
     def run(self, name: str, asked: Sequence[object] = (), *, after: int = 0) -> Sequence[Row]:
         """Run a statement, and return its rows; none if this schema or account has no such table.
 
+        Those of `agents` are packed, as `rows.SessionRow` has them.
+
         Args:
             name: its file's name.
             asked: what it asks for, if it asks for something.
@@ -389,8 +391,8 @@ class VicidialDatabase:
                 raise
         return False
 
-    def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Row]:
-        rows: list[Row] = []
+    def _unpack(self, name: str, packed: Sequence[Row]) -> Sequence[Any]:
+        rows: list[bytes | Row] = []
         columns = PACKED[name]
         for counted, value in packed:
             found = value.split(b"\x1e") if value is not None else []
@@ -399,7 +401,7 @@ class VicidialDatabase:
                     f"{self.settings.where} cuts the {name} off after {len(value or b'')} bytes, {len(found)} of"
                     f" {int(counted or 0)} rows: raise max_allowed_packet on the server"
                 )
-            rows += [(line,) if columns == 1 else unpacked(line, columns) for line in found]
+            rows += found if columns is None else [unpacked(line, columns) for line in found]
         return rows
 
     def _execute(self, statement: str, values: Mapping[str, object] | None = None, table: str = "") -> Sequence[Row]:

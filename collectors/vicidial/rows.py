@@ -16,6 +16,8 @@ from messages.names import compared
 from messages.records import NO_PEER_STATUS, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
+SessionRow = bytes | Row
+"""A row of `agents.sql`: packed, as it came, or in columns."""
 """One row, its columns in the order of the statement that read it."""
 
 
@@ -222,10 +224,10 @@ def unpacked(line: bytes, columns: int) -> Row:
     return row if len(row) == columns else (None,) * columns
 
 
-def agent(row: Row, odd: OddRows) -> AgentRow | None:
+def agent(row: SessionRow, odd: OddRows) -> AgentRow | None:
     """Decode one row of `agents.sql`, packed or not; None: it has no user."""
-    if len(row) == 1:
-        row = unpacked(row[0] or b"", AGENT_COLUMNS)
+    if isinstance(row, bytes):
+        row = unpacked(row, AGENT_COLUMNS)
     live_agent_id, user, server_ip, extension, conf_exten, status, campaign, call_server_ip, pause, on_hook, lead = row
     name = key(user, odd)
     if not name:

@@ -28,8 +28,8 @@ ROWS = st.builds(
 ) | st.just(BROKEN)
 
 
-def _packed(row: Row) -> Row:
-    return (b"\x1f".join(each or b"" for each in row),)
+def _packed(row: Row) -> bytes:
+    return b"\x1f".join(each or b"" for each in row)
 
 
 @given(st.lists(st.lists(ROWS, max_size=8), max_size=5), st.booleans())
@@ -37,7 +37,7 @@ def test_after_any_readings_the_sums_are_those_of_the_last_one(readings: list[li
     sessions = Sessions()
     known: dict[str, AgentRow] = {}
     for found in readings:
-        for name, (before, now) in sessions.read(map(_packed, found) if packed else found).items():
+        for name, (before, now) in sessions.read([*map(_packed, found)] if packed else found).items():
             assert known.pop(name, None) == before != now
             known |= {} if now is None else {name: now}
         odd = OddRows()
