@@ -23,6 +23,9 @@ SHORT = ClusterPlan(dialers=4, agents=40, phones_per_alias=4, first_ip="127.80.2
 REFRESH_SECONDS = 10.0
 """Screens write this seldom, since one Python process cannot also write 8,000 times a second."""
 ROUNDS, SECONDS, SHORT_SECONDS = 5, 6.0, 1.0
+CHANGES = 1 / 20
+"""Most changes an agent and second in the middle of a shift. The simulation begins with all agents waiting for their
+first call, and has more for half a minute."""
 
 
 class _Counters(NamedTuple):
@@ -110,7 +113,7 @@ def _only_changes(port: int, plan: ClusterPlan) -> bool:
     after = _counters(port)
     # sessions, aliases and phones, all of which are published at first
     everything = plan.agents * (2 + (plan.phones_per_alias or plan.dialers))
-    return before.published >= everything and after.published - before.published < max(10, plan.agents / 10)
+    return before.published >= everything and after.published - before.published < max(10, plan.agents * CHANGES)
 
 
 def _counters(port: int) -> _Counters:
