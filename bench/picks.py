@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import os
 import random
 import statistics
 import time
@@ -48,6 +49,7 @@ class _Size(NamedTuple):
 
 FULL, SHORT = _Size(40, 8000, 6, 500, 20, 30), _Size(4, 40, 4, 50, 1, 2)
 POLL_SECONDS = 0.5
+LEAST_URGENT = 19
 CHANGING = 0.015
 """Share of the agents whose status changes between two polls: each about every half a minute."""
 
@@ -112,7 +114,7 @@ def _offered(at: Place, size: _Size, bodies: Sequence[bytes], guard: Guard) -> O
 
 @contextmanager
 def _feed(settings: KafkaSettings, size: _Size) -> Iterator[None]:
-    """Publish a collector's records from a process of its own."""
+    """Publish a collector's records from a process of its own, which gives way to the one that measures beside it."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     feeder = context.Process(target=_publish, args=(settings, size, stop))
@@ -125,6 +127,7 @@ def _feed(settings: KafkaSettings, size: _Size) -> Iterator[None]:
 
 
 def _publish(settings: KafkaSettings, size: _Size, stop: Event) -> None:
+    os.nice(LEAST_URGENT)
     crowd = Crowd(size.dialers, size.agents, phones_per_alias=size.phones)
     observer, began, polls = Observer(CLUSTER, "bench", 1), time.monotonic(), 0
     with KafkaLog(settings) as log:
