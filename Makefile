@@ -40,7 +40,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 
 .PHONY: test
 test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) $(DEBIAN) $(PACKAGERS) check ## Every check and test, with every server real (ARGS="-k name" for some)
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(VENV) ## ruff, mypy, import-linter, format
