@@ -114,14 +114,14 @@ class Clusters:
             live: this process has caught up with the log; before that, it decides nothing and no poll is fresh.
         """
         folded = FoldedBatch([], {}, set(), {}, [])
-        results = folded.results
-        for news in batch:
+        at = 0
+        while at < len(batch):
+            news = batch[at]
             if isinstance(news, Row):  # nearly all records: nothing is decided until the poll that closes them
-                cluster = self.by_name.get(news.cluster) or self._add(news.cluster)
-                counted = news.cluster, Result.STALE if cluster.state.fold(news) is Folded.STALE else Result.FOLDED
+                at = self._fold_rows(batch, at, news.cluster, folded.results)
             else:
-                counted = self._fold_one(news, folded, now, live=live)
-            results[counted] = results.get(counted, 0) + 1
+                _count(folded.results, self._fold_one(news, folded, now, live=live), 1)
+                at += 1
         if live:
             for name in folded.polled & self.by_name.keys():
                 self._decide(self.by_name[name], folded, now)
@@ -131,6 +131,17 @@ class Clusters:
                 each for each in decisions if partition_of(each.cluster, self._partitions) in self._owned
             )
         return folded
+
+    def _fold_rows(self, batch: Sequence[News], at: int, name: str, results: dict[tuple[str, Result], int]) -> int:
+        """Fold the rows of one cluster that stand one after the other from `at` on; return where they end."""
+        rows: list[Row] = []
+        while at < len(batch) and isinstance(news := batch[at], Row) and news.cluster == name:
+            rows.append(news)
+            at += 1
+        stale = (self.by_name.get(name) or self._add(name)).state.fold_rows(rows)
+        _count(results, (name, Result.STALE), stale)
+        _count(results, (name, Result.FOLDED), len(rows) - stale)
+        return at
 
     def _fold_one(self, news: News, folded: FoldedBatch, now: float, *, live: bool) -> tuple[str, Result]:
         if isinstance(news, Undecodable):
@@ -202,3 +213,8 @@ class Clusters:
             else:
                 folded.entries.extend(cluster.advise(plan))
         folded.entries.append(entry_of(cluster.snapshot()))
+
+
+def _count(results: dict[tuple[str, Result], int], counted: tuple[str, Result], records: int) -> None:
+    if records:
+        results[counted] = results.get(counted, 0) + records

@@ -4,6 +4,7 @@ A poll is folded whole or not at all. The records of a poll wait until the one t
 newer than counts. Folding the same records again gives an equal state.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -127,6 +128,19 @@ class Observed:
         self._waiting.append((stamp, news))
         return Folded.WAITS
 
+    def wait_for_poll(self, rows: Sequence[Row]) -> int:
+        """Keep rows as `wait` does each; return how many were stale."""
+        closed, seen, waiting = self.stamp, self._seen, self._waiting
+        kept = len(waiting)
+        for row in rows:
+            stamp = (row.epoch, row.sequence)
+            if stamp < seen or stamp <= closed:
+                continue
+            seen = stamp
+            waiting.append((stamp, row))
+        self._seen = seen
+        return len(rows) - (len(waiting) - kept)
+
     def _close(self, poll: Poll, stamp: Stamp) -> tuple[Folded, list[Row | Key]]:
         if stamp <= self.stamp or stamp < self._seen:
             return Folded.STALE, []
@@ -139,8 +153,7 @@ class Observed:
             if epoch == poll.epoch or not poll.agents_known or not is_session(news)
         ]
         self._waiting.clear()
-        for news in closed:
-            self._file(news)
+        self._file(closed)
         self._sweep(poll)
         self.poll, self.stamp = poll, stamp
         before = self.dialers
@@ -153,23 +166,24 @@ class Observed:
         self._seen = stamp
         return Folded.POLL, closed
 
-    def _file(self, news: Row | Key) -> None:
-        match news:
-            case AgentSession():
-                self.agents[compared(news.user)] = news
-                if news.live_agent_id > self.newest_session:  # noqa: PLR1730 # `max` costs as much as all else here
-                    self.newest_session = news.live_agent_id
-            case Phone():
-                self.phones[compared(news.login)] = news
-            case PhoneAlias():
-                self.aliases[compared(news.alias_id)] = news
-            case Campaign():
-                self.campaigns[compared(news.campaign_id)] = news
-            case SystemSettings():
-                self.settings = news
-                self.weight_shares = _shares(news.weights)
-            case Key():
-                self._remove(news)
+    def _file(self, closed: Iterable[Row | Key]) -> None:
+        for news in closed:
+            match news:
+                case AgentSession():  # nearly all
+                    self.agents[compared(news.user)] = news
+                    if news.live_agent_id > self.newest_session:  # noqa: PLR1730 # `max` costs as much as all else here
+                        self.newest_session = news.live_agent_id
+                case Phone():
+                    self.phones[compared(news.login)] = news
+                case PhoneAlias():
+                    self.aliases[compared(news.alias_id)] = news
+                case Campaign():
+                    self.campaigns[compared(news.campaign_id)] = news
+                case SystemSettings():
+                    self.settings = news
+                    self.weight_shares = _shares(news.weights)
+                case Key():
+                    self._remove(news)
 
     def _remove(self, key: Key) -> None:
         # A kind without a line here never ends: a cluster keeps its settings, and newer polls replace older ones.

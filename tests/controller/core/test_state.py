@@ -1,5 +1,6 @@
 """What is known of a cluster, however the records that tell it arrive: late, twice, torn apart or compacted."""
 
+from collections import Counter
 from itertools import chain
 from math import isfinite
 
@@ -9,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import observer
+from controller.core.clusters import Clusters
 from controller.core.decided import SlotEnd
+from controller.core.news import Result
 from controller.core.observed import Folded
 from controller.core.ranking import rank_dialers
 from controller.core.state import ClusterState
+from controller.runtime.decoding import read
 from messages.codec import decode_stamp
 from messages.keys import KIND_AGENT, KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
 from messages.records import EpochClaim, Grouping, LoginClaim, Outage, SystemSettings
@@ -326,6 +330,20 @@ def test_a_compacted_log_folds_to_the_same_state(history: list[Step], part: floa
     cut = round(part * len(log))
     assert _fold(_compacted(log[:cut]) + log[cut:]) == _fold(log)
     assert _fold(_compacted(log)) == _fold(log)
+
+
+@given(HISTORIES, st.integers(2, 40))
+def test_records_in_batches_fold_as_one_by_one(history: list[Step], size: int) -> None:
+    news = [read(each) for each in _log_of(history)]
+    together, singly = Clusters("me", "", 1, {}), Clusters("me", "", 1, {})
+    counted: Counter[tuple[str, Result]] = Counter()
+    for each in news:
+        counted.update(singly.fold([each], 1.0, live=False).results)
+    for at in range(0, len(news), size):
+        counted.subtract(together.fold(news[at : at + size], 1.0, live=False).results)
+    assert together.by_name[CLUSTER].state == singly.by_name[CLUSTER].state
+    assert not +counted
+    assert not -counted
 
 
 @given(HISTORIES)

@@ -3,7 +3,7 @@
 A bug is planted by replacing an attribute of the real code, so it stands or falls with that code.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -53,7 +53,7 @@ from controller.runtime.action_queue import ActionQueue
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
-from messages.records import AgentSession, Arrival, DialerState, Fence, Ineligible, Pause, ProbeResult
+from messages.records import AgentSession, Arrival, DialerState, Fence, Ineligible, Pause, ProbeResult, Row
 
 
 class Change(NamedTuple):
@@ -88,12 +88,11 @@ def _always(value: object) -> Callable[..., object]:
     return lambda *_, **__: value
 
 
-def _fold_at_once(self: Observed, stamp: tuple[int, int], news: Any) -> Folded:
+def _fold_at_once(self: Observed, rows: Sequence[Row]) -> int:
     """File what belongs to a poll before the record that closes it is there."""
-    if stamp <= self.stamp:
-        return Folded.STALE
-    self._file(news)
-    return Folded.WAITS
+    fresh = [row for row in rows if (row.epoch, row.sequence) > self.stamp]
+    self._file(fresh)
+    return len(rows) - len(fresh)
 
 
 def _close_whatever_comes(self: Observed, poll: Any, stamp: tuple[int, int]) -> Any:
@@ -342,7 +341,7 @@ MUTANTS = (
     _mutant("act without looking at VICIdial's row", 163, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
     _mutant("blind probes are believed", 107, detector, "all_fail", _always(False)),
-    _mutant("half a poll is folded", 6, Observed, "wait", _fold_at_once),
+    _mutant("half a poll is folded", 6, Observed, "wait_for_poll", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 154, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
     Mutant(
