@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -66,6 +66,10 @@ EVENTS_SHOWN = 10
 LINES_BESIDE = EVENTS_SHOWN + 8
 """Lines of a terminal that the dialers leave free."""
 FEWEST_ROWS = 6
+BEST_PRINTED = 3
+"""Dialers in a line where there is no terminal."""
+WORDS_WIDTH = 16
+"""Columns for the reasons against a dialer: so the table fits a terminal of 80."""
 
 HABITS = Habits(arrival=(0, 6), session=(20, 90), away=(2, 6), talking=(5, 20))
 """Agents in a hurry: a minute shows as much as a shift."""
@@ -270,7 +274,7 @@ class _Script:
     """The events of the simulated cluster, and their times."""
 
     def __init__(self, plan: ClusterPlan, seconds: float | None) -> None:
-        self.victim = plan.dialer_plans[2].server_ip
+        self._victim = plan.dialer_plans[2]
         kill_at, back_at = KILL_AT_SECONDS, BACK_AT_SECONDS
         if seconds is not None:
             kill_at = min(kill_at, seconds / 5)
@@ -282,9 +286,9 @@ class _Script:
         """Play the events that are due, and yield them."""
         while self._due and self._due[0][0] <= at_seconds:
             _, what = self._due.popleft()
-            what(cluster, self.victim)
+            what(cluster, self._victim.server_ip)
             verb = "dies" if what is SimulatedCluster.kill else "is brought back"
-            yield _Event(at_seconds, f"{self.victim} {verb}")
+            yield _Event(at_seconds, f"{self._victim.server_id} {verb}")
 
 
 def _show(console: Console, end: Asked, cluster: SimulatedCluster, script: _Script, picks: _Picks) -> None:
@@ -303,7 +307,8 @@ def _show(console: Console, end: Asked, cluster: SimulatedCluster, script: _Scri
                 now = {each.server_ip: each for each in ranking.dialers}
                 events += [_Event(at_seconds, text) for text in _changes(before, now)]
                 before = now
-            events += [_Event(at_seconds, text) for text in _about_incidents(reported, picks.incidents())]
+            names = {each.server_ip: each.server_id for each in before.values()}
+            events += [_Event(at_seconds, text) for text in _about_incidents(reported, picks.incidents(), names)]
             screen.show(at_seconds, ranking, events)
 
 
@@ -314,9 +319,9 @@ def _changes(before: dict[str, RankedDialer], now: dict[str, RankedDialer]) -> I
         if old is None or bool(_against(old)) == bool(_against(ranked)):
             continue
         if reasons := _against(ranked):
-            yield f"hotdesk: no new logins on {server_ip}: {because(reasons)}"
+            yield f"hotdesk: no new logins on {ranked.server_id}: {because(reasons)}"
         else:
-            yield f"hotdesk: new logins on {server_ip} again"
+            yield f"hotdesk: new logins on {ranked.server_id} again"
 
 
 def _against(ranked: RankedDialer) -> list[Ineligible]:
@@ -324,8 +329,10 @@ def _against(ranked: RankedDialer) -> list[Ineligible]:
     return [why for why in ranked.ineligible_because if why is not Ineligible.WARMING_UP]
 
 
-def _about_incidents(reported: dict[str, _Reported], found: list[IncidentAnswer]) -> Iterator[str]:
-    """Yield a line for each change of an incident, and record it as reported."""
+def _about_incidents(
+    reported: dict[str, _Reported], found: list[IncidentAnswer], names: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield a line for each change of an incident, and record it as reported; `names`: the dialers', by address."""
     for incident in (each.incident for each in reversed(found)):
         old = reported.get(incident.incident, _Reported("", "", 0, 0, closed=False))
         now = _Reported(
@@ -336,17 +343,18 @@ def _about_incidents(reported: dict[str, _Reported], found: list[IncidentAnswer]
             closed=incident.closed_at_ms is not None,
         )
         reported[incident.incident] = now
+        name = names.get(incident.server_ip, incident.server_ip)
         if now.kind != old.kind:
-            yield f"hotdesk: {incident.server_ip} is {now.kind}: {incident.why}"
+            yield f"hotdesk: {name} is {now.kind}: {incident.why}"
         if now.withheld and now.withheld != old.withheld:
             yield f"hotdesk: no agent is moved: {now.withheld}"
         if now.moves > old.moves:
             more = " more" if old.moves else ""
-            yield f"hotdesk: {now.moves - old.moves}{more} agents are moved off {incident.server_ip}"
+            yield f"hotdesk: {now.moves - old.moves}{more} agents are moved off {name}"
         if now.moved > old.moved and (now.moved == now.moves or now.moved // 10 > old.moved // 10):
-            yield f"hotdesk: {now.moved} of {now.moves} agents of {incident.server_ip} are logged in on other dialers"
+            yield f"hotdesk: {now.moved} of {now.moves} agents of {name} are logged in on other dialers"
         if now.closed and not old.closed:
-            yield f"hotdesk: the incident of {incident.server_ip} is closed"
+            yield f"hotdesk: the incident of {name} is closed"
 
 
 class _Screen:
@@ -371,10 +379,10 @@ class _Screen:
         if ranking is not None and at_seconds - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = at_seconds
             ranked = [dialer for dialer in ranking.dialers if dialer.rank]
-            # by which they are ordered: it counts slots as well as agents
-            order = ", ".join(f"{dialer.server_ip} (load {dialer.load:g})" for dialer in ranked[:FEWEST_ROWS])
-            more = f" and {len(ranked) - FEWEST_ROWS} more" if len(ranked) > FEWEST_ROWS else ""
-            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded first: {order}{more}"), soft_wrap=True)
+            # by load, which counts slots as well as agents
+            order = ", ".join(f"{dialer.server_id} {dialer.load:g}" for dialer in ranked[:BEST_PRINTED])
+            worst = f"; most: {ranked[-1].server_id} {ranked[-1].load:g}" if len(ranked) > BEST_PRINTED else ""
+            self._console.print(shown(f"{at_seconds:5.1f} s  least loaded: {order}{worst}"), soft_wrap=True)
 
     def _picture(self, at_seconds: float, ranking: RankingAnswer | None) -> RenderableType:
         lines = [shown(f"{event.at_seconds:5.1f} s  {event.text}") for event in self._events]
@@ -412,13 +420,13 @@ def _ranking_table(dialers: Sequence[RankedDialer]) -> Table:
     columns = ("next", "dialer", "state", "agents", "slots", "heartbeat", "why not")
     rows = table(*columns, numbers=("next", "agents", "slots", "heartbeat"), title="Which dialer now?")
     rows.title_justify = rows.caption_justify = "left"
-    rows.columns[-1].min_width = 28
+    rows.columns[-1].min_width = WORDS_WIDTH
     for dialer in dialers:
         stalled = dialer.heartbeat_stalled_seconds
         row(
             rows,
             dialer.rank or "-",
-            f"{dialer.server_ip}  {dialer.server_id}",
+            dialer.server_id,
             dialer.state.value,
             dialer.agents,
             dialer.slots,
