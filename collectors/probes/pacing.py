@@ -4,8 +4,8 @@ On PJSIP each request from a host without an account is a line in the dialer's l
 ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
 that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
 when another sign of life wavers, at once and again a second later if it does not answer. One that has never answered is
-asked every five minutes, and when its heartbeat begins to beat; in doubt as any other, but only twice: it may have
-answered the collector before this one.
+asked again ten seconds later, then every five minutes, and when its heartbeat begins to beat; in doubt as any other,
+but only twice: it may have answered the collector before this one.
 
 An answer stands while the doubt lasts for which it was asked, and no sign joins or leaves it; otherwise it is soon too
 old to say anything. When most dialers waver together each is asked once, which shows no silence, and when some are
@@ -31,7 +31,8 @@ doubt that is older than this."""
 AGAIN_SECONDS = 1.0
 """How long after a request without an answer the next one follows: one may get lost."""
 LATER_SECONDS = 10.0
-"""In a doubt that goes on a dialer is asked again after this time, and then whenever the doubt is twice as old."""
+"""In a doubt that goes on a dialer is asked again after this time, and then whenever the doubt is twice as old. And one
+that did not answer the first request of all: its answer may have been lost."""
 PAIR = 2
 """Requests that prove a silence. A dialer is not asked in doubt unless both are left."""
 GRAVE_SECONDS = 1.0
@@ -105,12 +106,15 @@ class _Dialer:
         since = now - self.asked_at
         doubted = self.in_doubt(now)
         back = not doubted and self.asked_at < self.calm_since
-        unknown = not self.answered and (not doubted or (self.asked_in_doubt and self.failures >= PAIR))
+        proven = self.failures >= PAIR and (self.asked_in_doubt or not doubted)
+        unknown = not self.answered and (proven or (not doubted and not self.failures))
         if unknown or (back and self.failures):
-            return (since >= WINDOW_SECONDS / 2 or back) and self.left(now) >= (1 if self.answered else PAIR)
+            return (back and self.left(now) > 0) or (since >= WINDOW_SECONDS / 2 and self.left(now) >= PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
-            # among many one request is enough, since two must be left for when some are back
-            return since >= AGAIN_SECONDS and self.left(now) > 0 and not (many and doubted)
+            # among many one request is enough, since two must be left for when some are back; and one that has been
+            # dead all along is in doubt before it is asked again in calm
+            pause = AGAIN_SECONDS if self.answered or doubted else LATER_SECONDS
+            return since >= pause and self.left(now) > 0 and not (many and doubted)
         if not doubted:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:

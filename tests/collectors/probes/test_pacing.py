@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from collectors.probes.pacing import (
     AGAIN_SECONDS,
     FRESH_SECONDS,
+    LATER_SECONDS,
     MANY_SECONDS,
     MOST_OTHERS,
     MOST_REQUESTS,
@@ -88,16 +89,26 @@ def test_in_calm_one_that_does_not_answer_is_asked_once_more() -> None:
     assert dialers.asked[A] == [0, WINDOW_SECONDS, WINDOW_SECONDS + AGAIN_SECONDS]
 
 
+def test_one_whose_first_answer_was_lost_is_asked_once_more_soon() -> None:
+    dialers = Dialers(A)
+    dialers.silent = {A}
+    dialers.go_on(0.5)
+    dialers.silent = set()
+    dialers.go_on(LATER_SECONDS)
+    assert dialers.asked[A] == [0, LATER_SECONDS]
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+
+
 def test_one_that_has_never_answered_is_asked_seldom_and_when_it_comes_up() -> None:
     dialers = Dialers(A)
     dialers.silent = {A}
     dialers.go_on(400)
-    assert dialers.asked[A] == [0, WINDOW_SECONDS / 2]
+    assert dialers.asked[A] == [0, LATER_SECONDS, LATER_SECONDS + WINDOW_SECONDS / 2]
     dialers.wavers = {A: STILL}
     dialers.go_on(0.5)
     dialers.wavers, dialers.silent = {}, set()
     dialers.go_on(1)
-    assert dialers.asked[A][2:] == [400.5]
+    assert dialers.asked[A][3:] == [400.5]
     assert dialers.results() == {A: ProbeResult.ALIVE}
 
 
