@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.timing import on_this_machine
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
-LONG = 400.0
-"""Seconds; mostly it waits, as people and brokers do."""
+LONG = 900.0
+"""Seconds for what hangs; alone it takes four minutes, of which it waits most, as people and brokers do."""
 
 
-@pytest.mark.timeout(on_this_machine(LONG) + 60)
+@pytest.mark.timeout(LONG + 60)
 def test_every_benchmark_works() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "--short"],
@@ -23,7 +21,7 @@ def test_every_benchmark_works() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=on_this_machine(LONG),
+        timeout=LONG,
     )
     assert ran.returncode == 0, ran.stdout
     assert "broken 0" in ran.stdout

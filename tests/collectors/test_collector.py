@@ -263,7 +263,8 @@ def test_time_never_goes_back_from_one_epoch_to_the_next(
         _kill_leader(vicidial)
     following.until(lambda state: state.observed.stamp >= (3, 3))
     polls = [each for each in following.records(Poll) if isinstance(each, Poll)]
-    assert all(earlier.observed_at_ms < later.observed_at_ms for earlier, later in pairwise(polls))
+    # a poll that was late by as much as one takes may leave the next one no time of its own
+    assert all(earlier.observed_at_ms <= later.observed_at_ms for earlier, later in pairwise(polls))
     assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
 
 

@@ -415,8 +415,16 @@ def test_marking_the_end_of_what_was_read_is_nothing(log: Log) -> None:
         assert tail.caught_up()
 
 
+def owned_by(member: Membership) -> frozenset[int]:
+    """Return what a member owns now: nothing while the group does not answer, as on a busy machine."""
+    try:
+        return member.owned(0.2)
+    except LogUnavailableError:
+        return frozenset()
+
+
 def owned_together(members: Sequence[Membership]) -> list[frozenset[int]]:
-    return [member.owned(0.2) for member in members]
+    return [owned_by(member) for member in members]
 
 
 def test_a_lone_member_owns_everything(log: Log) -> None:
@@ -431,7 +439,7 @@ def test_two_members_share_and_the_one_that_stays_takes_over(log: Log) -> None:
             until(lambda: [len(share) for share in owned_together([first, second])] == [2, 2])
             shares = owned_together([first, second])
             assert shares[0] | shares[1] == ALL
-        until(lambda: first.owned(0.2) == ALL)
+        until(lambda: owned_by(first) == ALL)
 
 
 def test_groups_do_not_share_with_each_other(log: Log) -> None:

@@ -48,7 +48,7 @@ def assert_nothing_is_left(process: Process, temporary: Path) -> None:
 def test_a_demonstration_ends_by_itself_and_has_shown_a_dialer_die(start: Start, temporary: Path) -> None:
     process = start("demo", "--seconds", "36", environment={"TMPDIR": str(temporary)})
     page = until(lambda: re.search(r"status page: (\S+)", process.printed.read_text()), "it names its page", 60)
-    assert httpx.get(page[1], trust_env=False).status_code == httpx.codes.OK
+    until(lambda: httpx.get(page[1], trust_env=False).status_code == httpx.codes.OK, "its page answers")
     assert process.wait(90) == 0
     printed = process.printed.read_text()
     assert "the API answers at http://127.0.0.1:" in printed
