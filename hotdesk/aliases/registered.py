@@ -5,8 +5,9 @@ stands in for a dialer that could have been asked and gave no answer.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from textwrap import wrap
 from typing import NamedTuple
 
 import msgspec
@@ -15,12 +16,16 @@ from collectors.probes.ami import AmiProbe, AmiTarget
 from collectors.probes.prober import ProbeSettings
 from controller.core.ranking import ABSENT, REGISTERING
 from hotdesk.aliases.records import Desk, Dialer, Existing, Phone
+from hotdesk.aliases.words import counted
 from messages.names import compared
 from messages.records import NO_PEER_STATUS, ProbeResult, ServerIp
 
 UNLISTED = frozenset({"IAX2"})
 """Protocols that register, and of which `AmiProbe.list_phones` has no list."""
 PROBE_SECONDS, LIST_SECONDS = 3.0, 15.0
+NO_ACCOUNT = "without an AMI account it goes by phones.peer_status: set ami_user"
+WIDTH = 80
+"""Columns of a terminal."""
 
 
 class Registration(StrEnum):
@@ -33,6 +38,10 @@ class Registration(StrEnum):
     UNKNOWN = "not known"
     NOT_ASKED = "not asked"
     """A webphone registers once its agent is logged in, and an EXTERNAL phone never."""
+
+
+FINE = frozenset({Registration.REGISTERED, Registration.NOT_ASKED})
+"""Nothing is missing there."""
 
 
 class Listed(NamedTuple):
@@ -67,7 +76,7 @@ async def ask_dialers(settings: ProbeSettings, dialers: Sequence[ServerIp]) -> d
 
 async def _list(target: AmiTarget | None) -> Listed:
     if target is None:
-        return Listed(why="there is no AMI account for it: set ami_user", account=False)
+        return Listed(why=NO_ACCOUNT, account=False)
     probe = AmiProbe(target)
     try:
         result = await probe.probe(PROBE_SECONDS)
@@ -122,8 +131,9 @@ def _registration(phone: Phone | None, said: Listed) -> tuple[Registration, str]
     if there is not None:
         return (Registration.REGISTERED if there else Registration.ABSENT), ""
     if phone.protocol.upper() in UNLISTED:
-        return Registration.UNKNOWN, f"a dialer lists no {phone.protocol} phones: look with 'iax2 show peers' there"
-    return Registration.ABSENT, "the dialer does not know it: it may not have loaded it yet"
+        # no AMI action of a dialer lists them
+        return Registration.UNKNOWN, "look with 'iax2 show peers' there"
+    return Registration.ABSENT, "the dialer has not loaded it"
 
 
 def _by_table(phone: Phone, why: str) -> tuple[Registration, str]:
@@ -131,6 +141,33 @@ def _by_table(phone: Phone, why: str) -> tuple[Registration, str]:
     if status in NO_PEER_STATUS:
         return Registration.UNKNOWN, why
     return (Registration.ABSENT if status in ABSENT else Registration.REGISTERED), ""
+
+
+def lines_of(places: Sequence[Place], listed: Mapping[ServerIp, Listed]) -> Iterator[str]:
+    """Yield what people read of the desks that are missing somewhere, in 80 columns: a line each, and one each phone.
+
+    Why a whole dialer does not say more stands there once, before them.
+    """
+    dialers = {each.server_ip: each.dialer for each in places}
+    reasons: dict[str, list[str]] = {}
+    for server_ip, dialer in dialers.items():
+        if why := listed[server_ip].why:
+            reasons.setdefault(why, []).append(dialer)
+    for why, named in reasons.items():
+        whose = "all dialers" if 1 < len(named) == len(dialers) else ", ".join(named)
+        yield from wrap(f"{whose}: {why}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    of_desks: dict[str, list[Place]] = {}
+    for place in places:
+        if place.registration is not Registration.NOT_ASKED:
+            of_desks.setdefault(place.alias_id, []).append(place)
+    for alias_id, asked in of_desks.items():
+        missing = [each for each in asked if each.registration not in FINE]
+        if missing:
+            there = len(asked) - len(missing)
+            yield f"{alias_id} ({asked[0].extension}): registered on {there} of {counted(len(asked), 'dialer')}"
+        for each in missing:
+            more = f": {each.why}" if each.why and each.why != listed[each.server_ip].why else ""
+            yield f"  {each.dialer}: {each.registration}{more}"
 
 
 def _channel(phone: Phone) -> str:

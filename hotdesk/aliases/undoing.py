@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from hotdesk.aliases.records import AddAlias, AnyStep, ChangeAlias, DeleteAlias, DeletePhone, Existing
+from hotdesk.aliases.records import (
+    AddAlias,
+    Alias,
+    AnyStep,
+    ChangeAlias,
+    ChangePhone,
+    DeleteAlias,
+    DeletePhone,
+    Existing,
+    Phone,
+)
 from hotdesk.aliases.steps import inverses_of
 from messages.codes import Reply
 from messages.names import compared
@@ -27,6 +37,10 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cluster: str
     back: tuple[AnyStep | None, ...]
     """The steps that take each step back, in the order of these; None: nothing does."""
+    phones: tuple[Phone, ...] = ()
+    """Those that are changed or deleted, as they were before: for people, where nothing takes a step back."""
+    aliases: tuple[Alias, ...] = ()
+    """The same."""
 
 
 class _Mark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,8 +59,25 @@ class Undo(NamedTuple):
 
 
 def head(cluster: str, steps: Sequence[AnyStep], existing: Existing) -> str:
-    """Return the first line: what takes each step back."""
-    return _line(_Head(version=VERSION, cluster=cluster, back=tuple(inverses_of(steps, existing))))
+    """Return the first line: what takes each step back, and what was there before."""
+    phones = (
+        existing.phones_by_extension.get(compared(step.extension), {}).get(step.server_ip)
+        for step in steps
+        if isinstance(step, ChangePhone | DeletePhone)
+    )
+    aliases = (
+        existing.aliases_by_id.get(compared(step.alias_id))
+        for step in steps
+        if isinstance(step, ChangeAlias | DeleteAlias)
+    )
+    made = _Head(
+        version=VERSION,
+        cluster=cluster,
+        back=tuple(inverses_of(steps, existing)),
+        phones=tuple(each for each in phones if each is not None),
+        aliases=tuple(each for each in aliases if each is not None),
+    )
+    return _line(made)
 
 
 def kept_for_good(steps: Sequence[AnyStep], existing: Existing) -> list[AnyStep]:

@@ -1,5 +1,7 @@
 """The undo file: what was done or may have been is taken back, the last first, and nothing else."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,19 @@ def test_a_deleted_phone_is_made_again_if_its_secret_is_known() -> None:
     unread = Existing(dialers=THREE, phones=tuple(phone("1001b", IPS[1], secret=None) for _ in "x"))
     lost = undoing.read(undoing.head("west", [deleted], unread) + undoing.mark(0, Reply.DONE))
     assert lost == ("west", (), 1)
+
+
+def test_what_was_there_before_is_in_the_file_also_where_nothing_takes_it_back() -> None:
+    odd = phone("1001b", IPS[1], protocol="PJSIP", password="it's")
+    there = Existing(dialers=THREE, phones=(BEFORE.phones[0], odd), aliases=BEFORE.aliases)
+    planned = plan(there, [Desk(extension="1001", alias_id="desk1001")], [IPS[0]], gone=[IPS[1]])
+    text = undoing.head("west", planned.steps, there)
+    assert undoing.read(text + undoing.mark(1, Reply.DONE)).lost == 1
+    before = json.loads(text)
+    assert [(each["login"], each["protocol"], each["password"]) for each in before["phones"]] == [
+        ("1001b", "PJSIP", "it's")
+    ]
+    assert before["aliases"] == [{"alias_id": "desk1001", "name": "Anna", "logins": ["1001a", "1001b"]}]
 
 
 @given(st.integers(min_value=0, max_value=2000), st.lists(st.sampled_from(list(Reply)), max_size=4))

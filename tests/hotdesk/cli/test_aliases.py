@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import re
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -178,6 +179,32 @@ def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) ->
     assert office.rows("SELECT alias_id FROM phones_alias") == []
 
 
+def test_the_printed_command_puts_all_back_as_it_was(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (each.server_ip for each in SIX.dialer_plans[:2])
+    office.site.run(
+        "INSERT INTO phones (extension, server_ip, login, pass, conf_secret) VALUES"
+        f" ('1001', '{one}', '1001a', 'typed', 'registered'), ('1001', '{two}', '1001b', 'typed', 'registered'),"
+        f" ('1002', '{one}', '1002a', 'typed', 'registered')",
+        "INSERT INTO phones_alias (alias_id, alias_name, logins_list) VALUES ('desk1001', 'Anna', '1001b,1001a')",
+    )
+    tables = ("SELECT * FROM phones ORDER BY login", "SELECT * FROM phones_alias ORDER BY alias_id")
+    before = [office.rows(each) for each in tables]
+    desks = office.desks("1001,Berta,typed2,kept2", "1002,Carla,,", header="extension,name,password,secret")
+    made = office.apply("--desks", desks, "--dialers", "DIALER1", "DIALER2", "DIALER3")
+    assert made.code == 0, made.errors
+    assert all(now != then for now, then in zip([office.rows(each) for each in tables], before, strict=True))
+    (file,) = re.findall("^(/.*) has what was there before", made.output, re.MULTILINE)
+    (printed,) = re.findall("^    hotdesk (.* --undo .*)$", made.output, re.MULTILINE)
+    assert (mode(Path(file)), Path(file)) == (0o600, office.undo_file)
+    # by whom it was printed, and from any folder
+    (office.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(office.folder / "elsewhere")
+    program, *words = shlex.split(printed)
+    back = office.aliases(*words, "--yes")
+    assert (program, back.code) == ("aliases", 0), back.errors
+    assert [office.rows(each) for each in tables] == before
+
+
 def test_a_dialer_that_joins_and_one_that_leaves_are_one_run_each(office: Office) -> None:
     desks = office.desks("1001,", "1002,")
     first = [each.server_ip for each in SIX.dialer_plans[:3]]
@@ -309,7 +336,7 @@ def test_only_the_undo_file_is_reported_as_the_undo_file(office: Office, monkeyp
 
     desks = office.desks("1001,")
     with monkeypatch.context() as terminal:
-        terminal.setattr("hotdesk.cli.aliases.say", lambda text: broken(text) if "takes back" in text else None)
+        terminal.setattr("hotdesk.cli.aliases.applied.say", lambda text: broken(text) if "takes back" in text else None)
         assert "undo cannot be written" not in office.apply("--desks", desks).errors
     office.undo_file.unlink()
     monkeypatch.setattr("os.fsync", broken)
@@ -387,8 +414,12 @@ def test_who_is_registered_nowhere_is_named(office: Office) -> None:
     assert [each["registration"] for each in places] == ["registered", "not registered", "no phone"]
     verified = office.aliases("verify", "--dialers", "DIALER1", "DIALER2")
     assert verified.code == 1
-    assert re.search(r"desk1001.*DIALER2 \(127.20.0.12\).*not registered", verified.output)
-    assert "1 registration of 1 desk on 2 dialers; 1 desk is not registered everywhere" in verified.output
+    assert verified.output.splitlines() == [
+        "all dialers: without an AMI account it goes by phones.peer_status: set ami_user",
+        "desk1001 (1001): registered on 1 of 2 dialers",
+        "  DIALER2 (127.20.0.12): not registered",
+        "west: 1 registration of 1 desk on 2 dialers; 1 desk is incomplete",
+    ]
     assert office.aliases("verify", "--dialers", "DIALER1").code == 0
     no_account = office.aliases("verify", "--ring", "1001", "--yes", "--dialers", "DIALER1")
     assert "set ami_user and ami_secret_file" in one_line(no_account, SETTINGS)
