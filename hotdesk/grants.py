@@ -70,10 +70,9 @@ def grants(
     else:
         yield f"GRANT USAGE ON *.* TO {account} IDENTIFIED BY '{password}';"
     present = set(columns)
-    for purpose in Purpose:
-        if purpose is Purpose.READ or purpose in purposes:
-            yield f"-- {purpose}"
-            yield from _fitted(_text_of(purpose), account, present)
+    for purpose in _of(purposes):
+        yield f"-- {purpose}"
+        yield from _fitted(_text_of(purpose), account, present)
 
 
 def needed(purposes: Collection[Purpose], columns: Collection[Column]) -> frozenset[Right]:
@@ -83,17 +82,68 @@ def needed(purposes: Collection[Purpose], columns: Collection[Column]) -> frozen
     """
     present = set(columns)
     found: set[Right] = set()
-    for purpose in Purpose:
-        if purpose is not Purpose.READ and purpose not in purposes:
-            continue
-        for grant in _GRANT.finditer(_without_remarks(_text_of(purpose))):
-            of_table = {(table, column) for table, column in present if table == grant["table"]}
-            for each in _RIGHT.finditer(grant["rights"]):
-                named = set(re.findall(r"\w+", each["columns"] or ""))
-                right = each["right"].lower()
-                if right != "delete":
-                    found |= {(table, column, right) for table, column in of_table if not named or column in named}
+    for purpose in _of(purposes):
+        for of, right, named in _rights(purpose):
+            if right != "DELETE":
+                found |= {
+                    (table, column, right.lower())
+                    for table, column in present
+                    if table == of and (not named or column in named)
+                }
     return frozenset(found)
+
+
+def self_fitting(account: Account, purposes: Collection[Purpose]) -> Iterator[str]:
+    """Yield lines that do the same on any schema: the server itself leaves out the columns that it lacks.
+
+    For a schema that was not seen. MySQL and MariaDB prepare a `GRANT` from a text.
+    """
+    yield "-- Each GRANT leaves out the columns that this schema lacks. `hotdesk grants` there prints them plainly."
+    yield f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{escape_string(account.password)}';"
+    yield "SET SESSION group_concat_max_len = 65536;"
+    schema = escape_string(account.database)
+    on = f"`{account.database.replace('`', '``')}`"
+    for purpose in _of(purposes):
+        yield f"-- {purpose}"
+        for table, right, named in _rights(purpose):
+            end = f" ON {on}.{table} TO {account}"
+            columns, grant = "", _text(f"GRANT {right}{end}")
+            if named:
+                columns = f" AND column_name IN ({', '.join(map(_text, named))})"
+                grant = f"CONCAT({_text(f'GRANT {right} (')}, GROUP_CONCAT(column_name), {_text(f'){end}')})"
+            yield (
+                f"SET @grants = (SELECT IF(COUNT(*), {grant}, 'DO 0') FROM information_schema.columns"  # noqa: S608
+                f" WHERE table_schema = '{schema}' AND table_name = {_text(table)}{columns});"
+            )
+            yield "PREPARE grants FROM @grants;"
+            yield "EXECUTE grants;"
+
+
+def has_each(purposes: Collection[Purpose], held: Collection[Right]) -> bool:
+    """Return whether an account has, for each use, some right that reading alone does not need.
+
+    For an account that sees only its own rights, and so cannot tell what a schema has beside them.
+    """
+    named = {(table, column) for purpose in Purpose for table, _, columns in _rights(purpose) for column in columns}
+    reading = needed((), named)
+    return bool(reading & set(held)) and all(
+        (needed({each}, named) - reading) & set(held) for each in purposes if each is not Purpose.READ
+    )
+
+
+def _of(purposes: Collection[Purpose]) -> Iterator[Purpose]:
+    return (each for each in Purpose if each is Purpose.READ or each in purposes)
+
+
+def _rights(purpose: Purpose) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield table, right and columns of each right of a file; no columns: it is one to the whole table."""
+    for grant in _GRANT.finditer(_without_remarks(_text_of(purpose))):
+        for each in _RIGHT.finditer(grant["rights"]):
+            yield grant["table"], each["right"], re.findall(r"\w+", each["columns"] or "")
+
+
+def _text(value: str) -> str:
+    return f"'{escape_string(value)}'"
 
 
 def _text_of(purpose: Purpose) -> str:

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 import pymysql
 
 from hotdesk.cli.grants import CONNECT_SECONDS, Administrator, connected, read_schema
-from hotdesk.errors import DatabaseFailure, HotdeskError
+from hotdesk.errors import DatabaseFailure, HotdeskError, LogFailure
 from hotdesk.grants import RIGHTS, Account, Right
-from hotdesk.settings import FromFile, read_file
+from hotdesk.settings import FromFile, LogOptions, read_file
 from hotdesk.setup.facts import (
     ASTGUICLIENT,
     Dialer,
     Firewall,
     InDatabase,
+    InKafka,
     Machine,
     Vicidial,
     WebServer,
@@ -27,9 +28,12 @@ from hotdesk.setup.facts import (
     settled_in,
     systemd_version,
 )
+from hotdesk.setup.known import SERVICE, Answers
 from hotdesk.setup.machine import run, this_owner
-from hotdesk.setup.service import PROGRAM, SERVICE
+from hotdesk.setup.units import PROGRAM, SHIPPED
 from hotdesk.shipped import shipped
+from stream.kafka.topics import brokers_and_absent
+from stream.log import LogError
 
 PACKAGED = ("/usr/lib/systemd/system/hotdesk.service", "/lib/systemd/system/hotdesk.service")
 RUNS_SYSTEMD = Path("/run/systemd/system")
@@ -91,19 +95,24 @@ def is_this_machine(host: str) -> bool:
     return False
 
 
-def this_machine(address: str, *, serves: bool) -> Machine:
-    """Return what is found on this machine; nothing of its service and its firewall, if it is to have none."""
-    unit, drop_in = (_shipped(f"packaging/systemd/{name}") for name in ("hotdesk.service", "secrets.conf"))
-    found = Machine(owner=this_owner(), vicidial=vicidial(), program=_program(), unit=unit, drop_in=drop_in)
-    if not serves:
+def this_machine(answers: Answers) -> Machine:
+    """Return what is found on this machine; nothing of its services and its firewall, if it is to have none."""
+    texts = {name: _shipped(f"packaging/systemd/{name}") for name in SHIPPED}
+    found = Machine(owner=this_owner(), vicidial=vicidial(), program=_program(), shipped=texts)
+    if not answers.serves:
         return found
     systemd = systemd_version(run(("systemctl", "--version")).said) if RUNS_SYSTEMD.is_dir() else 0
     return found._replace(
         systemd=systemd,
         has_user=run(("getent", "passwd", "hotdesk")).code == 0,
         packaged=any(Path(each).exists() for each in PACKAGED),
-        active=all(run(("systemctl", each, SERVICE)).code == 0 for each in ("is-active", "is-enabled")),
-        firewall=_firewall(address),
+        active=all(
+            run(("systemctl", each, name)).code == 0
+            for each in ("is-active", "is-enabled")
+            for name in answers.services
+        ),
+        alone=run(("systemctl", "is-enabled", SERVICE)).code == 0,
+        firewall=_firewall(answers.address),
     )
 
 
@@ -118,7 +127,7 @@ def _shipped(path: str) -> str:
 def _program() -> str:
     """Return the command that runs now, by the path that outlives an upgrade if it has one."""
     here = Path(sys.argv[0]).absolute()
-    if here.suffix == ".py":  # a module, run by Python
+    if here.suffix == ".py" or not here.exists():  # a module, run by Python
         here = Path(sys.prefix) / "bin" / "hotdesk"
     with suppress(OSError):
         if Path(PROGRAM).samefile(here):
@@ -139,6 +148,20 @@ def _firewall(address: str) -> Firewall:
     ruleset = run(("nft", "list", "ruleset"))
     chain = input_chain(ruleset.said) if ruleset.code == 0 else ""
     return Firewall("nftables", chain, ruleset.said) if chain else Firewall()
+
+
+def in_kafka(options: LogOptions) -> InKafka:
+    """Return what is found in Kafka.
+
+    Raises:
+        SettingsError: an address does not fit, or a secret cannot be read.
+        LogFailure: it does not answer, or refuses.
+    """
+    try:
+        found = brokers_and_absent(options.kafka())
+    except LogError as error:
+        raise LogFailure(str(error)) from error
+    return InKafka(*found)
 
 
 @contextmanager
@@ -176,7 +199,8 @@ def in_database(where: Where, account: Account, of_vicidial: Vicidial) -> InData
             continue
         try:
             with _connected(where, user, password) as connection:
-                return _read(connection, where.database)._replace(held=held)
+                of_its_own = (user, password) == (account.name, account.password)
+                return _read(connection, where.database)._replace(held=held, by_account=of_its_own)
         except (pymysql.MySQLError, OSError) as error:
             unread = str(error.args[-1] if error.args else error)
     return InDatabase(unread=refused or unread, held=held)

@@ -3,11 +3,11 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import httpx
 import msgspec
@@ -26,6 +26,7 @@ from hotdesk.cli.finding import (
     address_towards,
     administrator,
     in_database,
+    in_kafka,
     settings_there,
     this_machine,
     vicidial,
@@ -35,21 +36,21 @@ from hotdesk.errors import ApiFailure, DatabaseFailure, SettingsError
 from hotdesk.findings import wrong
 from hotdesk.grants import Purpose
 from hotdesk.notify.settings import notify_settings
-from hotdesk.settings import CLUSTER_NAME, LOOPBACK, ApiOptions, LogOptions, Options
-from hotdesk.setup.facts import InDatabase
-from hotdesk.setup.machine import RunSql, Tree
-from hotdesk.setup.service import (
+from hotdesk.settings import BROKER, CLUSTER_NAME, LOOPBACK, ApiOptions, LogOptions, Options
+from hotdesk.setup.alone import alone
+from hotdesk.setup.facts import InDatabase, InKafka
+from hotdesk.setup.known import (
     API_PORT,
     DATABASE_PORT,
+    DEFAULT_REPLICATION,
     FOLDER,
     Answers,
     Known,
     Made,
     account_of,
-    closing,
-    paths,
-    steps,
 )
+from hotdesk.setup.machine import RunSql, Tree
+from hotdesk.setup.service import closing, paths, steps
 from hotdesk.setup.steps import paths_of, undoing
 from hotdesk.tls import trust
 from messages.shown import one_line
@@ -57,6 +58,7 @@ from messages.shown import one_line
 NOTES = "setup.json"
 """The notes of what was done here, in the folder of the settings."""
 STARTS_SECONDS = 30.0
+T = TypeVar("T")
 HOMES = ("/home/", "/root/")
 
 
@@ -126,6 +128,12 @@ class Choice:
         ),
     ] = ()
     ami: Annotated[bool, Parameter(negative="", help="Ask the dialers by AMI too, with an account of its own.")] = False
+    kafka: Annotated[
+        str,
+        Parameter(
+            show_default=False, help="Kafka's brokers, HOST:PORT, with commas between: for several machines of hotdesk."
+        ),
+    ] = ""
     folder: Annotated[
         Path | None,
         Parameter(help="Write all into this folder, and set up no service: to try it out, or for a container."),
@@ -154,16 +162,17 @@ def setup(  # noqa: PLR0913 # each a choice of the operator's
         raise SettingsError("run it as root; or, to try it out without a service, with --folder FOLDER")
     asking = Asking(yes or dry_run)
     asking.must_answer()
-    tree = Tree(f"{folder}/{NOTES}")
-    if undo:
-        return _undo(tree, asking, database, choice.cluster, folder, dry_run=dry_run)
-    known = _known(tree, asking, folder, database, choice, rights)
-    made = steps(known)
-    show_steps(made)
-    if dry_run:
-        say("Nothing was changed.")
-        return 0
-    carry_out(tree, made, asking, _sql(_where(database, known.answers)))
+    with nullcontext() if dry_run else alone(folder):
+        tree = Tree(f"{folder}/{NOTES}")
+        if undo:
+            return _undo(tree, asking, database, choice.cluster, folder, dry_run=dry_run)
+        known = _known(tree, asking, folder, database, choice, rights)
+        made = steps(known)
+        show_steps(made)
+        if dry_run:
+            say("Nothing was changed.")
+            return 0
+        carry_out(tree, made, asking, _sql(_where(database, known.answers)))
     code = _checked(known)
     for line in closing(known):
         say(line)
@@ -175,14 +184,19 @@ def _known(  # noqa: PLR0913, PLR0917 # the choices, each once
 ) -> Known:
     there = settings_there(Path(folder) / "hotdesk.toml", choice.cluster)
     answers = _answered(asking, there, folder, database, choice, rights)
+    found_in_kafka = InKafka()
+    if answers.kafka:
+        found_in_kafka = in_kafka(_log_options(answers))
+        copies = int(there.get("log_replication", 0)) or min(DEFAULT_REPLICATION, found_in_kafka.brokers)
+        answers = msgspec.structs.replace(answers, replication=copies)
     made = Made(secrets.token_urlsafe(18), (_token(), _token(), _token()), _token())
-    machine = this_machine(answers.address, serves=answers.serves)
+    machine = this_machine(answers)
     if machine.systemd and machine.program.startswith(HOMES):
         raise SettingsError(
             f"{machine.program} is in a home directory, which no service sees: install it as docs/guide/install.md says"
             ", or try it out with --folder FOLDER"
         )
-    known = Known(machine, InDatabase(), answers, made, tree.seen(paths(answers)), tree.notes)
+    known = Known(machine, InDatabase(), answers, made, tree.seen(paths(answers)), tree.notes, found_in_kafka)
     found = in_database(_where(database, answers), account_of(known), machine.vicidial)
     of_web = (_of_others(each.address) for each in found.web_servers)
     let_in = tuple(dict.fromkeys((*filter(None, of_web), *map(_network, choice.let_in))))
@@ -227,8 +241,26 @@ def _answered(  # noqa: PLR0913, PLR0917 # the choices, each once
         api_port=choice.port or int(there.get("api_port", 0)) or API_PORT,
         purposes=rights.purposes() | set_already,
         ami=choice.ami or bool(there.get("ami_user")),
+        kafka=_brokers(choice.kafka or str(there.get("log_bootstrap", ""))),
         folder=folder,
     )
+
+
+def _brokers(text: str) -> tuple[str, ...]:
+    named = tuple(each.strip() for each in text.split(",") if each.strip())
+    for each in named:
+        if not BROKER.fullmatch(each):
+            raise SettingsError(f"--kafka {each}: write a broker as HOST:PORT")
+    return named
+
+
+def _log_options(answers: Answers) -> LogOptions:
+    """Return how Kafka is reached: a login and its like stand in settings that are there already."""
+    if Path(answers.settings).exists():
+        there = _converted(answers.settings, LogOptions, "log")
+        if there.bootstrap:
+            return there
+    return LogOptions(bootstrap=answers.kafka)
 
 
 def _of_others(address: str) -> str:
@@ -294,13 +326,9 @@ def _unknown_where(_: Sequence[str]) -> None:
 
 def _checked(known: Known) -> int:
     """Run `hotdesk check` with the settings that were written, and return its exit code."""
-    file = Path(known.answers.settings)
-    read = settings.read_file(file, must_exist=True)
-    try:
-        log = msgspec.convert(read.tables.get("log", {}), LogOptions, strict=False, dec_hook=_path)
-        api = msgspec.convert(read.tables.get("api", {}), ApiOptions, strict=False, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{file} does not fit: {error}") from error
+    file = known.answers.settings
+    read = settings.read_file(Path(file), must_exist=True)
+    log, api = _converted(file, LogOptions, "log"), _converted(file, ApiOptions, "api")
     with suppress(SettingsError):  # the check says it
         if token := to_ask_with(tokens_of(api)):
             os.environ.setdefault("HOTDESK_TOKEN", token)
@@ -315,6 +343,15 @@ def _checked(known: Known) -> int:
         show(finding)
         code = max(code, finding.exit_code)
     return code
+
+
+def _converted(file: str, kind: type[T], table: str) -> T:
+    """Return a table of a settings file as options."""
+    read = settings.read_file(Path(file), must_exist=True)
+    try:
+        return msgspec.convert(read.tables.get(table, {}), kind, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file} does not fit: {error}") from error
 
 
 def to_ask_with(tokens: Tokens) -> str:

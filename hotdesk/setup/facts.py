@@ -5,6 +5,7 @@ The form of `/etc/astguiclient.conf` is VICIdial's: `NAME => value`, where every
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hotdesk.grants import Column, Right
@@ -68,12 +69,22 @@ class InDatabase(NamedTuple):
     web_servers: tuple[WebServer, ...] = ()
     administers: bool = False
     """It was read as an administrator, who may create the account."""
+    by_account: bool = False
+    """It was read by the account itself, which sees only what it has a right to."""
     has_account: bool = False
     """There is such an account already, as an administrator sees it."""
     held: frozenset[Right] | None = None
     """The rights that the account has; None: it cannot log in."""
     unread: str = ""
     """Why it could not be read; empty: it could."""
+
+
+class InKafka(NamedTuple):
+    """Facts that were read in Kafka."""
+
+    brokers: int = 0
+    absent: tuple[str, ...] = ()
+    """Topics that are not there yet."""
 
 
 class Firewall(NamedTuple):
@@ -100,14 +111,14 @@ class Machine(NamedTuple):
     packaged: bool = False
     """A package has brought the unit."""
     active: bool = False
-    """The service is enabled, and runs."""
+    """The services are enabled, and run."""
+    alone: bool = False
+    """The service of a machine whose log is a file is enabled."""
     firewall: Firewall = Firewall()
     program: str = ""
     """The command that runs now."""
-    unit: str = ""
-    """The unit as it is shipped."""
-    drop_in: str = ""
-    """The drop-in with its secrets as it is shipped, and as a package brings it."""
+    shipped: Mapping[str, str] = MappingProxyType({})
+    """The units, and the drop-ins with their secrets, by name, as they are shipped."""
 
 
 def read_vicidial(text: str) -> Vicidial:
@@ -158,9 +169,13 @@ def settled_in(tables: Mapping[str, object], cluster: str) -> dict[str, str | in
     name = cluster or (next(iter(known)) if len(known) == 1 else "")
     table, api = known.get(name), tables.get("api")
     found: dict[str, str | int] = {"cluster": name} if isinstance(table, dict) else {}
+    log = tables.get("log")
+    if isinstance(log, dict) and isinstance(brokers := log.get("bootstrap"), list):
+        found["log_bootstrap"] = ",".join(map(str, brokers))
     for prefix, at, names in (
         ("", table, ("host", "port", "database", "user", "mode", "fence", "emergency_logout", "ami_user")),
         ("api_", api, ("host", "port")),
+        ("log_", log, ("replication",)),
     ):
         if isinstance(at, dict):
             found |= {prefix + each: at[each] for each in names if isinstance(at.get(each), str | int)}

@@ -62,6 +62,19 @@ _SETTINGS: Mapping[Retention, Mapping[str, _Setting]] = {
 }
 
 
+def brokers_and_absent(settings: KafkaSettings) -> tuple[int, tuple[str, ...]]:
+    """Return the number of Kafka's brokers, and the names of our topics that do not exist.
+
+    Raises:
+        LogRefusedError: this user may not describe topics.
+        LogUnavailableError: Kafka does not answer.
+    """
+    with admin_client(settings) as admin:
+        brokers = admin.describe_cluster()["brokers"]
+        present = describe_topics(admin, settings, Topic)
+    return len(brokers), tuple(settings.topic_name(topic) for topic in Topic if topic not in present)
+
+
 def create_topics(settings: KafkaSettings, replication: int = DEFAULT_REPLICATION) -> list[str]:
     """Create the absent topics, each partition with `replication` copies, and return their names.
 

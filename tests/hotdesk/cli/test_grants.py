@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hotdesk.grants import COLUMNS, Account, Purpose, grants, self_fitting
 from simulator import schema
 from simulator.database import Database
 from tests.support.commands import DATABASE, SETTINGS, Command
@@ -69,6 +70,37 @@ def test_what_an_older_schema_lacks_is_left_out_and_named(
             _run(database, f"DROP USER '{west.user}_old'@'%'")
         finally:
             administrator.cursor().execute(f"DROP DATABASE `{old}`")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_what_fits_any_schema_gives_the_same_as_what_fits_one(database: Database, west: Site, old: bool) -> None:
+    """As it is run where the schema was not seen, by `mysql < FILE`."""
+    name = f"{west.name}_any" if old else west.name
+    accounts = [Account(f"{west.user}_{each}", "127.0.0.1", "it's a \\secret", name) for each in "ab"]
+
+    def rights(account: Account) -> list[tuple[str, ...]]:
+        of_column = "SELECT table_name, column_name, privilege_type FROM information_schema.column_privileges"
+        of_table = "SELECT table_name, '', privilege_type FROM information_schema.table_privileges"
+        where = "WHERE grantee = %s"
+        cursor.execute(f"{of_column} {where} UNION ALL {of_table} {where}", (str(account), str(account)))
+        return sorted(cursor.fetchall())
+
+    with database.connect() as administrator, administrator.cursor() as cursor:
+        if old:
+            schema.create(administrator, name, old=True)
+        try:
+            cursor.execute(COLUMNS, (name,))
+            present = frozenset((str(table).lower(), str(column).lower()) for table, column in cursor.fetchall())
+            _run(database, "\n".join(grants(accounts[0], [*Purpose], present)))
+            _run(database, "\n".join(self_fitting(accounts[1], [*Purpose])))
+            fitted, fitting = map(rights, accounts)
+            assert fitted == fitting
+            assert len(fitted) > len(Purpose)
+        finally:
+            for account in accounts:
+                cursor.execute(f"DROP USER IF EXISTS {account}")
+            if old:
+                cursor.execute(f"DROP DATABASE `{name}`")
 
 
 def test_a_list_of_columns_does_in_place_of_a_connection(command: Command, west: Site, tmp_path: Path) -> None:

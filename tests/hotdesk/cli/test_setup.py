@@ -8,16 +8,19 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from controller.api.tokens import Tokens
 from hotdesk.cli.setup import to_ask_with
+from hotdesk.setup.alone import alone
+from simulator.broker import Broker
 from simulator.database import Database
 from simulator.ports import free_port
 from tests.support.builders import secret_file
-from tests.support.commands import DATABASE, SETTINGS, Command, Outcome, one_line
+from tests.support.commands import DATABASE, LOG, SETTINGS, Command, Outcome, one_line
 from tests.support.processes import COMMAND, Site, Start, clean_environment, until
 from tests.support.timing import on_this_machine
 
@@ -180,17 +183,75 @@ def test_an_option_file_that_is_not_there_is_said(command: Command, words: list[
     assert str(missing) in one_line(command(*given, "--dry-run"), 2)
 
 
-def test_who_is_no_administrator_is_told_what_to_run(
+def test_where_there_is_no_administrator_a_file_is_run_by_one_and_setup_goes_on(
     command: Command, west: Site, account: str, words: list[str], tmp_path: Path
 ) -> None:
     Path(words[words.index("--option-file") + 1]).write_text("[client]\nuser=root\npassword=wrong\n")
+    file = tmp_path / "here" / "secrets" / "grants.sql"
     unseen = command(*words, "--yes")
     assert unseen.code == DATABASE
     assert "by hand: by " in unseen.output
     assert "Access denied for user 'root'" in unseen.output
+    told = f"mysql -h {west.settings.host} -P {west.settings.port} -u root -p < {file}"
+    assert f"An administrator of the database runs: {told}" in unseen.output
     assert "Start it: hotdesk run" in unseen.output
     assert not _is_there(west, account)
     assert _hidden(unseen, tmp_path / "here")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+    statements = "".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith("--"))
+    west.run(*filter(str.strip, statements.split(";\n")))
+    with west.answering():
+        again = command(*words, "--yes")
+    assert (again.code, _done(again)) == (0, [f"remove {file}: its statements were run"]), again
+    assert not file.exists()
+    # what only lacks a right needs no password in the file, and everybody may read that
+    more = command(*words, "--yes", "--act")
+    open_file = tmp_path / "here" / "grants.sql"
+    assert f"mysql -h {west.settings.host} -P {west.settings.port} -u root -p < {open_file}" in more.output
+    assert open_file.stat().st_mode & 0o777 == 0o644
+    assert not any(each in open_file.read_text() for each in _secrets(tmp_path / "here"))
+
+
+def test_while_one_runs_another_is_told_so(command: Command, words: list[str], tmp_path: Path) -> None:
+    with alone(str(tmp_path / "here")):
+        assert f"another setup of {tmp_path / 'here'} runs since 2" in one_line(command(*words, "--yes"), SETTINGS)
+        assert command(*words, "--dry-run").code == 0
+    assert not (tmp_path / "here").exists()
+
+
+def test_with_kafka_its_topics_are_made_by_the_settings_that_are_there(
+    command: Command, words: list[str], west: Site, broker: Broker, tmp_path: Path
+) -> None:
+    """As where Kafka asks for a login: what says how it is reached stands in the settings before."""
+    (tmp_path / "here").mkdir()
+    settings = tmp_path / "here" / "hotdesk.toml"
+    prefix = f"t{uuid4().hex[:8]}."
+    own = f"prefix = '{prefix}'\npartitions = 2\nreplication = 1"
+    given = dict(zip(words[1::2], words[2::2], strict=True))
+    settings.write_text(
+        f"[log]\nbootstrap = ['{broker.bootstrap}']\n{own}\n[api]\nhost = '127.0.0.1'\nport = {given['--port']}\n"
+        f"token_file = '{tmp_path}/here/secrets/tokens'\n[clusters.west]\nhost = '{west.settings.host}'\n"
+        f"port = {west.settings.port}\nuser = '{given['--account']}'\ndatabase = '{west.name}'\n"
+        f"password_file = '{tmp_path}/here/secrets/west.password'\n"
+    )
+    # one broker is down, and the other answers
+    with west.answering():
+        made = command(*words, "--yes", "--kafka", f"127.0.0.1:{free_port()},{broker.bootstrap}")
+        assert made.code == 0, made
+        assert any(each.startswith("create hotdesk's topics in Kafka") for each in _done(made))
+        assert "topics" in made.output
+        again = command(*words, "--yes")
+    assert (again.code, _done(again)) == (0, []), again
+    assert command("topics", "check", "--config", str(settings)).output == "all topics are as needed\n"
+
+
+@pytest.mark.parametrize(("kafka", "code"), [("kafka1", SETTINGS), ("127.0.0.1:{}", LOG)])
+def test_brokers_that_do_not_answer_end_it_before_anything_is_made(
+    command: Command, words: list[str], tmp_path: Path, kafka: str, code: int
+) -> None:
+    assert "kafka" in one_line(command(*words, "--yes", "--kafka", kafka.format(free_port())), code).lower()
+    assert not (tmp_path / "here").exists()
 
 
 def test_tokens_that_are_there_are_read_as_the_service_reads_them(

@@ -1,5 +1,6 @@
 """What `hotdesk setup` would do: facts and answers in, steps out."""
 
+import hashlib
 import re
 import shlex
 import tomllib
@@ -15,6 +16,7 @@ from hotdesk.setup.facts import (
     Dialer,
     Firewall,
     InDatabase,
+    InKafka,
     Machine,
     Vicidial,
     WebServer,
@@ -24,7 +26,8 @@ from hotdesk.setup.facts import (
     settled_in,
     systemd_version,
 )
-from hotdesk.setup.service import DROP_IN, PROFILE, UNIT, Answers, Known, Made, closing, paths, settings_text, steps
+from hotdesk.setup.known import Answers, Known, Made
+from hotdesk.setup.service import closing, paths, settings_text, steps
 from hotdesk.setup.steps import (
     Act,
     Commands,
@@ -33,6 +36,7 @@ from hotdesk.setup.steps import (
     Folder,
     Notes,
     Owner,
+    Remove,
     Seen,
     State,
     Statements,
@@ -40,6 +44,7 @@ from hotdesk.setup.steps import (
     digest,
     words_for,
 )
+from hotdesk.setup.units import DROP_IN, OF_COLLECT, OF_ROLES, PROFILE, UNIT, tokens_of_collectors
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "packaging" / "systemd"
@@ -57,8 +62,7 @@ ANSWERS = Answers(
 MACHINE = Machine(
     systemd=252,
     program="/opt/hotdesk/current/bin/hotdesk",
-    unit=(SHIPPED / "hotdesk.service").read_text(),
-    drop_in=(SHIPPED / "secrets.conf").read_text(),
+    shipped={each.name: each.read_text() for each in SHIPPED.iterdir()},
 )
 DATABASE = InDatabase(
     columns=COLUMNS,
@@ -164,8 +168,8 @@ def test_the_settings_are_taken_and_found_again(ami: bool, purposes: frozenset[P
 
 
 def test_the_unit_and_its_drop_in_are_the_shipped_ones_with_what_differs_here() -> None:
-    assert acts(KNOWN)[UNIT] == File(UNIT, MACHINE.unit.encode(), 0o644)
-    assert acts(KNOWN)[DROP_IN] == File(DROP_IN, MACHINE.drop_in.encode(), 0o644)
+    assert acts(KNOWN)[UNIT] == File(UNIT, MACHINE.shipped["hotdesk.service"].encode(), 0o644)
+    assert acts(KNOWN)[DROP_IN] == File(DROP_IN, MACHINE.shipped["secrets.conf"].encode(), 0o644)
     here = KNOWN._replace(
         machine=MACHINE._replace(program="/usr/bin/hotdesk"),
         answers=msgspec.structs.replace(ANSWERS, cluster="west", ami=True),
@@ -184,7 +188,7 @@ def test_the_unit_and_its_drop_in_are_the_shipped_ones_with_what_differs_here() 
 
 def test_what_a_package_brought_is_no_persons_change() -> None:
     brought = {
-        DROP_IN: Seen(0o644, Owner("root", "root"), MACHINE.drop_in.encode()),
+        DROP_IN: Seen(0o644, Owner("root", "root"), MACHINE.shipped["secrets.conf"].encode()),
         PROFILE: Seen(0o644, Owner("root", "root"), b"# ours\nexport HOTDESK_CONFIG=/etc/hotdesk/hotdesk.toml\n"),
     }
     known = KNOWN._replace(
@@ -219,16 +223,54 @@ def test_in_a_folder_of_its_own_nothing_of_the_machine_is_touched() -> None:
     assert {each.act.owner for each in made if isinstance(each.act, File | Folder)} == {Owner("me", "us")}
 
 
-def test_who_is_no_administrator_gets_the_statements_for_one() -> None:
-    known = KNOWN._replace(database=DATABASE._replace(administers=False))
-    *_, written, by_hand, started = (each for each in steps(known) if each.asks != "let them in through the firewall")
+def by_hand(known: Known) -> tuple[File, Step]:
+    """Return the file for the database's administrator, and the step that names it."""
+    *_, written, named, started = (each for each in steps(known) if each.asks != "let them in through the firewall")
     assert isinstance(written.act, File)
-    assert MADE.password.encode() in written.act.content
-    assert (by_hand.state, "grants.sql" in by_hand.why) == (State.BY_HAND, True)
-    assert started.state is State.TO_DO
-    assert "lacks rights" in next(closing(known))
+    assert (named.state, started.state) == (State.BY_HAND, State.TO_DO)
+    return written.act, named
+
+
+def test_who_is_no_administrator_gets_a_file_and_the_command_for_one() -> None:
+    known = KNOWN._replace(database=DATABASE._replace(administers=False))
+    file, named = by_hand(known)
+    assert (file.path, file.mode) == ("/etc/hotdesk/secrets/grants.sql", 0o600)
+    assert MADE.password.encode() in file.content
+    command = "ssh root@10.0.0.5 mysql < /etc/hotdesk/secrets/grants.sql"
+    assert named.why == f"an administrator of the database runs: {command}"
+    assert next(closing(known)).endswith(command)
+    here = known._replace(answers=msgspec.structs.replace(ANSWERS, host="127.0.0.1"))
+    assert by_hand(here)[1].why.endswith("runs: mysql < /etc/hotdesk/secrets/grants.sql")
+
+
+def test_an_account_that_only_lacks_rights_needs_no_password_in_the_file() -> None:
+    known = KNOWN._replace(database=DATABASE._replace(administers=False, held=frozenset()))
+    file, named = by_hand(known)
+    assert (file.path, file.mode, b"IDENTIFIED" in file.content) == ("/etc/hotdesk/grants.sql", 0o644, False)
+    assert named.why.endswith("mysql < /etc/hotdesk/grants.sql")
+
+
+def test_a_schema_that_was_not_seen_has_statements_that_fit_any() -> None:
+    file, named = by_hand(KNOWN._replace(database=InDatabase(unread="Access denied")))
+    assert named.why.startswith("Access denied; an administrator of the database runs: ")
+    assert b"\nPREPARE grants FROM @grants;" in file.content
+
+
+def test_statements_that_were_run_are_found_and_their_file_removed() -> None:
     unseen = KNOWN._replace(database=InDatabase(unread="Access denied"))
-    assert "Access denied" in "".join(each.why for each in steps(unseen))
+    there, known = carried_out(steps(unseen))
+    assert "/etc/hotdesk/secrets/grants.sql" in there
+    held = needed(ANSWERS.purposes, COLUMNS)
+    # the account sees the columns that it has a right to, and no others
+    own = InDatabase(columns=frozenset((table, column) for table, column, _ in held), by_account=True, held=held)
+    again = unseen._replace(database=own, seen=there, notes=known, machine=MACHINE._replace(active=True))
+    (to_do,) = [each for each in steps(again) if each.state is not State.DONE]
+    assert to_do.act == Remove("/etc/hotdesk/secrets/grants.sql")
+    # of a right that is chosen since it cannot see whether it is there
+    acting = again._replace(answers=msgspec.structs.replace(ANSWERS, purposes=frozenset({Purpose.ACT})))
+    assert by_hand(acting)[0].path == "/etc/hotdesk/grants.sql"
+    more = needed({Purpose.ACT}, COLUMNS)
+    assert not any(each.state is State.BY_HAND for each in steps(acting._replace(database=own._replace(held=more))))
 
 
 def test_an_account_with_another_password_is_not_given_a_new_one() -> None:
@@ -315,8 +357,93 @@ def test_what_tools_say_is_read() -> None:
     assert input_chain("table bridge x {\n\tchain y {\n\t\ttype filter hook input priority 0;\n\t}\n}\n") == ""
 
 
-def test_without_a_systemd_the_log_has_a_folder_and_a_person_starts_it() -> None:
+def test_without_a_systemd_all_else_is_done_and_the_place_of_its_init_is_told() -> None:
     bare = KNOWN._replace(machine=MACHINE._replace(systemd=0))
     assert acts(bare)["/var/lib/hotdesk"] == Folder("/var/lib/hotdesk", 0o700)
     assert UNIT not in acts(bare)
-    assert next(closing(bare)) == "Start it: hotdesk run --config /etc/hotdesk/hotdesk.toml"
+    *_, service = steps(bare)
+    assert (service.state, service.why.partition(";")[0]) == (State.BY_HAND, "there is no systemd at work here")
+    run = "/opt/hotdesk/current/bin/hotdesk run --config /etc/hotdesk/hotdesk.toml"
+    assert f"    | {run}" in list(words_for(service))
+    said, foreground, _, inittab, page, *_ = closing(bare)
+    assert said.startswith("No systemd is at work here")
+    assert (foreground, inittab) == (f"    {run}", f"    hd1:2345:respawn:{run}")
+    assert page.startswith("The status page is then at")
+
+
+BROKERS = ("kafka1:9092", "kafka2:9092")
+OF_KAFKA = KNOWN._replace(
+    answers=msgspec.structs.replace(ANSWERS, kafka=BROKERS, replication=2), kafka=InKafka(2, ("hotdesk.audit",))
+)
+
+
+def test_with_kafka_there_are_three_services_and_its_topics() -> None:
+    made = steps(OF_KAFKA)
+    assert {each.state for each in made} == {State.TO_DO}
+    assert set(paths(OF_KAFKA.answers)) >= {each.act.path for each in made if isinstance(each.act, File | Folder)}
+    found = acts(OF_KAFKA)
+    assert [path for path in found if path.endswith(".service")] == [
+        f"/etc/systemd/system/hotdesk-{role}.service" for role in ("collect", "control", "serve")
+    ]
+    log = tomllib.loads(settings_text(OF_KAFKA.answers))["log"]
+    assert log == {"bootstrap": list(BROKERS), "replication": 2}
+    topics, start = (each for each in made if isinstance(each.act, Commands) and "firewall" not in each.asks)
+    assert topics.asks == "create the topics now"
+    assert topics.act == Commands(((MACHINE.program, "topics", "create", "--config", ANSWERS.settings),))
+    names = ("hotdesk-collect", "hotdesk-control", "hotdesk-serve")
+    assert start.act == Commands(
+        (("systemctl", "daemon-reload"), ("systemctl", "enable", "--now", *names)),
+        (("systemctl", "disable", "--now", *names),),
+    )
+    said = "\n".join(closing(OF_KAFKA))
+    assert "copy /etc/hotdesk/secrets there, and run what you ran here" in said
+    assert not any(token in said for token in MADE.tokens)
+
+
+def test_a_collector_gets_a_digest_that_reads_and_kafkas_secrets_where_there_are_any() -> None:
+    tokens = {
+        "/etc/hotdesk/secrets/tokens": Seen(0o600, Owner("root", "root"), b"# web\nread  mine # Anna's\npick p\n")
+    }
+    mine = f"read sha256:{hashlib.sha256(b'mine').hexdigest()}"
+    assert tokens_of_collectors(b"read sha256:abc\n") == "read sha256:abc"
+    assert tokens_of_collectors(b"admin a\n") == ""
+    password = {"/etc/hotdesk/secrets/kafka.password": Seen(0o600, Owner("root", "root"), b"k\n")}
+    found = acts(OF_KAFKA._replace(seen=tokens | password))
+    of_collect = found["/etc/hotdesk/secrets/tokens.collect"]
+    assert isinstance(of_collect, File)
+    assert (of_collect.content.decode(), of_collect.secret) == (f"{mine}\n", True)
+    for path in (OF_ROLES, OF_COLLECT):
+        drop_in = found[path]
+        assert isinstance(drop_in, File)
+        assert b"\nLoadCredential=kafka.password:" in drop_in.content
+        assert b"\nLoadCredential=main.ami:" not in drop_in.content
+
+
+def test_one_service_makes_room_for_three_and_a_second_run_does_nothing() -> None:
+    there, known = carried_out(steps(KNOWN))
+    alone = OF_KAFKA._replace(seen=there, notes=known, machine=MACHINE._replace(alone=True))
+    assert any(each.what.startswith("stop the service hotdesk") for each in steps(alone))
+    assert {each.what for each in steps(alone) if each.state is State.KEPT} == set()
+    there, known = carried_out(steps(OF_KAFKA))
+    again = OF_KAFKA._replace(
+        machine=MACHINE._replace(active=True),
+        database=DATABASE._replace(held=needed(ANSWERS.purposes, COLUMNS), has_account=True),
+        seen=there,
+        notes=known,
+        kafka=InKafka(2),
+    )
+    assert [each.what for each in steps(again) if each.state is not State.DONE] == []
+
+
+def test_with_kafka_and_no_systemd_each_role_is_a_command_with_its_port() -> None:
+    said = list(closing(OF_KAFKA._replace(machine=MACHINE._replace(systemd=0))))
+    assert (
+        "    env HOTDESK_API_PORT=8471 /opt/hotdesk/current/bin/hotdesk collect --config /etc/hotdesk/hotdesk.toml"
+        in said
+    )
+    assert "    hd3:2345:respawn:/opt/hotdesk/current/bin/hotdesk serve --config /etc/hotdesk/hotdesk.toml" in said
+
+
+def test_the_brokers_of_settings_that_are_there_are_found_again() -> None:
+    found = settled_in(tomllib.loads(settings_text(OF_KAFKA.answers)), "")
+    assert (found["log_bootstrap"], found["log_replication"]) == (",".join(BROKERS), 2)

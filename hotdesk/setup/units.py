@@ -1,0 +1,148 @@
+"""The steps that make hotdesk a service of this machine: units, their secrets, their start. Pure.
+
+With its log in a file it is one service; with Kafka it is three, which other machines may have too. Where no systemd is
+at work, a person is told what the machine's own init has to run.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from hotdesk.setup.giving import files
+from hotdesk.setup.known import ROLES, SERVICE, Answers, Known, has_own_user
+from hotdesk.setup.steps import RELOAD, UNITS, Commands, File, Folder, State, Step, Words, shell, step_of
+
+PROFILE = "/etc/profile.d/hotdesk.sh"
+PROGRAM = "/opt/hotdesk/current/bin/hotdesk"
+"""The one that stands in the units as they are shipped."""
+UNIT = f"{UNITS}hotdesk.service"
+DROP_IN = f"{UNITS}hotdesk.service.d/secrets.conf"
+OF_ROLES, OF_COLLECT = (f"{UNITS}hotdesk-{role}.service.d/secrets.conf" for role in ("", "collect"))
+SHIPPED = (*(f"{name}.service" for name in (SERVICE, *ROLES)), "secrets.conf", "secrets-collect.conf")
+OF_OWN_USER = "[Service]\nDynamicUser=no\nBindReadOnlyPaths=\n"
+"""The drop-in where the secrets belong to a group of the service's own user."""
+ALSO = ("kafka.password", "kafka.key")
+"""Secrets that a service is given where they are there."""
+_OF_MAIN = re.compile(r"LoadCredential=main\.(\S+?):\S+")
+
+
+def paths(answers: Answers) -> list[str]:
+    """Return every path that these steps may have something to do with."""
+    units = [f"{UNITS}{name}.service" for name in answers.services]
+    drop_ins = [path for path, _ in _drop_ins(answers)]
+    return [*units, *drop_ins, *(each.rpartition("/")[0] for each in drop_ins), *_also(answers)]
+
+
+def _also(answers: Answers) -> list[str]:
+    return [f"{answers.secrets}/{name}" for name in ALSO]
+
+
+def _drop_ins(answers: Answers) -> list[tuple[str, str]]:
+    """Return the path of each drop-in, and its name as it is shipped."""
+    if not answers.kafka:
+        return [(DROP_IN, "secrets.conf")]
+    return [(OF_ROLES, "secrets.conf"), (OF_COLLECT, "secrets-collect.conf")]
+
+
+def units(known: Known) -> Iterator[Step]:
+    """Yield the steps that write the units, and which secrets each is given."""
+    answers, machine = known.answers, known.machine
+    for name in () if machine.packaged else answers.services:
+        path = f"{UNITS}{name}.service"
+        text = machine.shipped[f"{name}.service"]
+        text = text.replace(f"ExecStart={PROGRAM} ", f"ExecStart={machine.program or PROGRAM} ")
+        yield step_of(File(path, text.encode(), 0o644), f"write {path}: the service", known.seen, known.notes)
+    for path, name in _drop_ins(answers):
+        if has_own_user(known) and path == OF_COLLECT:
+            continue  # that of all services is its own, too
+        folder = path.rpartition("/")[0]
+        yield step_of(Folder(folder, 0o755), f"make {folder}, for a drop-in", known.seen, known.notes)
+        shipped = machine.shipped[name]
+        text = OF_OWN_USER if has_own_user(known) else _drop_in_text(shipped, known)
+        there = known.seen.get(path)
+        # as a package brought it, it is nobody's change
+        brought = there is not None and there.content == shipped.encode()
+        act = File(path, text.encode(), 0o644, takes_over=brought)
+        yield step_of(act, f"write {path}: the secrets that it is given", known.seen, known.notes)
+
+
+def _drop_in_text(shipped: str, known: Known) -> str:
+    """Return the drop-in with this cluster's secrets, those of AMI and Kafka too if there are any."""
+    answers = known.answers
+    cluster = answers.cluster
+    text = _OF_MAIN.sub(rf"LoadCredential={cluster}.\1:{answers.secrets}/{cluster}.\1", shipped)
+    given = [f"{cluster}.ami"] if answers.ami else []
+    given += [name for name, path in zip(ALSO, _also(answers), strict=True) if path in known.seen]
+    for name in given:
+        text = text.replace(f"#LoadCredential={name}:", f"LoadCredential={name}:")
+    return text
+
+
+def tokens_of_collectors(tokens: bytes) -> str:
+    """Return the only line of a collector's tokens: the first that may read, by its digest; empty: there is none."""
+    for line in tokens.decode(errors="replace").splitlines():
+        scope, _, rest = line.partition("#")[0].strip().partition(" ")
+        token = rest.strip()
+        if scope == "read" and token:
+            digest = token if token.startswith("sha256:") else f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+            return f"read {digest}"
+    return ""
+
+
+def starting(known: Known, made: list[Step]) -> Iterator[Step]:
+    """Yield the steps that start the services, after those that were `made`."""
+    answers, machine = known.answers, known.machine
+    services = answers.services
+    named = "the service" if services == (SERVICE,) else f"{', '.join(services[:-1])} and {services[-1]}"
+    what = f"start {named}, now and at each start of the machine"
+    if not machine.systemd:
+        why = "there is no systemd at work here; the end says what to do"
+        yield Step(what=what, back="", act=Commands(in_foreground(known)), state=State.BY_HAND, why=why)
+        return
+    if answers.kafka and machine.alone:
+        yield Step(
+            what="stop the service hotdesk, whose log is a file: the others take its place",
+            back="it is started again",
+            act=Commands((("systemctl", "disable", "--now", SERVICE),), (("systemctl", "enable", "--now", SERVICE),)),
+            state=State.TO_DO,
+        )
+    back = (("systemctl", "disable", "--now", *services),)
+    aside = {PROFILE, *files(answers)}
+    changed = any(
+        each.state is State.TO_DO and isinstance(each.act, File) and each.act.path not in aside for each in made
+    )
+    if not machine.active:
+        act = Commands(run=(RELOAD, ("systemctl", "enable", "--now", *services)), back=back)
+        yield Step(what=what, back="stopped and disabled", act=act, state=State.TO_DO)
+    elif changed:
+        act = Commands(run=(RELOAD, ("systemctl", "restart", *services)))
+        yield Step(what=f"restart {named}", back="", act=act, state=State.TO_DO)
+    else:
+        yield Step(what=what, back="", act=Commands((), back), state=State.DONE)
+
+
+def in_foreground(known: Known) -> tuple[Words, ...]:
+    """Return the commands that run hotdesk in the foreground."""
+    answers = known.answers
+    program = known.machine.program or PROGRAM
+    if not answers.kafka:
+        return ((program, "run", "--config", answers.settings),)
+    made = []
+    for name, port in ROLES.items():
+        own_port = ("env", f"HOTDESK_API_PORT={port}") if port else ()
+        made.append((*own_port, program, name.partition("-")[2], "--config", answers.settings))
+    return tuple(made)
+
+
+def by_other_init(known: Known) -> Iterator[str]:
+    """Yield what a person does where no systemd is at work."""
+    commands = in_foreground(known)
+    yield "No systemd is at work here, so nothing starts hotdesk by itself. In the foreground:"
+    yield from (f"    {shell(each)}" for each in commands)
+    yield "At each start: a container has that as its command; another init has lines of its own, /etc/inittab such:"
+    yield from (f"    hd{number}:2345:respawn:{_found(each)}" for number, each in enumerate(commands, 1))
+
+
+def _found(words: Words) -> str:
+    """Return a command for an init, which looks nothing up."""
+    return shell(("/usr/bin/env", *words[1:]) if words[0] == "env" else words)
