@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -256,11 +256,10 @@ def _brokers(text: str) -> tuple[str, ...]:
 
 def _log_options(answers: Answers) -> LogOptions:
     """Return how Kafka is reached: a login and its like stand in settings that are there already."""
+    there = LogOptions()
     if Path(answers.settings).exists():
         there = _converted(answers.settings, LogOptions, "log")
-        if there.bootstrap:
-            return there
-    return LogOptions(bootstrap=answers.kafka)
+    return replace(there, bootstrap=answers.kafka)
 
 
 def _of_others(address: str) -> str:

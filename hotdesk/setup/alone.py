@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 
 from hotdesk.errors import SettingsError
@@ -18,6 +19,7 @@ from messages.shown import one_line
 
 RUN = Path("/run")
 MOST_BYTES = 100
+ATTEMPTS = 5
 
 
 @contextmanager
@@ -28,19 +30,36 @@ def alone(folder: str, at: Path | None = None) -> Iterator[None]:
         SettingsError: another setup holds it, or it cannot be taken.
     """
     path = _place(at) / f"hotdesk-setup-{os.geteuid()}-{hashlib.sha256(folder.encode()).hexdigest()[:12]}.lock"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be locked: {error.strerror}") from error
-    with os.fdopen(handle, "r+b", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            since = one_line(file.read(MOST_BYTES).decode(errors="replace")) or "just now"
-            raise SettingsError(f"another setup of {folder} runs since {since}: wait for its end") from None
+    with _locked(path, folder) as file:
         file.truncate(0)
         file.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} (process {os.getpid()})".encode())
-        yield
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, folder: str) -> FileIO:
+    """Return the lock's file, locked until it is closed."""
+    for _ in range(ATTEMPTS):
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be locked: {error.strerror}") from error
+        file = os.fdopen(handle, "r+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # its holder may have removed it in between: then it keeps nobody out
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except BlockingIOError:
+            since = one_line(file.read(MOST_BYTES).decode(errors="replace")) or "just now"
+            file.close()
+            raise SettingsError(f"another setup of {folder} runs since {since}: wait for its end") from None
+        except FileNotFoundError:
+            pass
+        file.close()
+    raise SettingsError(f"another setup of {folder} ended just now: run it again")
 
 
 def _place(at: Path | None) -> Path:

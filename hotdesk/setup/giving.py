@@ -51,14 +51,16 @@ def giving(known: Known) -> Iterator[Step]:
     answers, database = known.answers, known.database
     account = account_of(known)
     what = f"give {account} what it needs in {answers.database} on {answers.host}"
-    if database.columns and not database.by_account:
+    is_seen = database.columns and not database.by_account
+    if is_seen:
         lines = tuple(grants(account, answers.purposes, database.columns, creates_if_absent=database.creates_if_absent))
     else:  # its schema was not seen, or only what the account may see of it
         lines = tuple(self_fitting(account, answers.purposes))
     if database.held is not None and not database.administers:
         lines = tuple(line for line in lines if _SECRET not in line)  # it is there, with this password
     hidden = f"{_SECRET} '{HIDDEN}{answers.password_file}'"
-    shown = tuple(_PASSWORD.sub(lambda _: hidden, line) for line in lines)
+    # those that fit any schema are long, and in the file
+    shown = tuple(_PASSWORD.sub(lambda _: hidden, line) for line in lines) if is_seen else ()
     # it may be dropped by hand before it is taken back here
     drop = "DROP USER IF EXISTS" if database.creates_if_absent else "DROP USER"
     back = "" if database.has_account else f"{drop} {account};"

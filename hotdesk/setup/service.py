@@ -156,7 +156,7 @@ def closing(known: Known) -> Iterator[str]:
     tokens = f"{answers.secrets}/tokens"
     if command := by_administrator(known):
         yield f"The database account lacks rights as yet. An administrator of the database runs: {command}"
-        yield "    and then setup is run again, which finds that."
+        yield "    Then run setup again, which finds that."
     if answers.serves and known.machine.systemd:
         yield f"The status page: {answers.url}/ - sign in with your name and a token of {tokens}"
     else:
@@ -166,7 +166,8 @@ def closing(known: Known) -> Iterator[str]:
             yield f"Start it: {shell(('hotdesk', 'run', '--config', answers.settings))}"
         yield f"The status page is then at {answers.url}/ - sign in with your name and a token of {tokens}"
     if answers.serves and answers.kafka:
-        yield f"On each other machine of hotdesk: copy {answers.secrets} there, and run what you ran here."
+        yield f"On each other machine of hotdesk: copy {answers.secrets} there, and set it up with the same brokers:"
+        yield f"    hotdesk setup --cluster {answers.cluster} --kafka {','.join(answers.kafka)}"
         yield f"    Let those machines in to TCP {ROLES['hotdesk-control']} of this one."
     if answers.serves and not known.machine.firewall.kind:
         yield f"No firewall was found here. If there is one, let web servers and people in to TCP {answers.api_port}."

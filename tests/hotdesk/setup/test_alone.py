@@ -26,9 +26,8 @@ def test_a_second_one_is_told_since_when_another_runs(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with alone("/etc/hotdesk", tmp_path):
-        pass
-    (lock,) = tmp_path.iterdir()
-    lock.unlink()
+        (lock,) = tmp_path.iterdir()
+    assert not lock.exists()
     lock.symlink_to(tmp_path / "of somebody else")
     with pytest.raises(SettingsError, match="cannot be locked"), alone("/etc/hotdesk", tmp_path):
         pass

@@ -396,7 +396,8 @@ def test_with_kafka_there_are_three_services_and_its_topics() -> None:
         (("systemctl", "disable", "--now", *names),),
     )
     said = "\n".join(closing(OF_KAFKA))
-    assert "copy /etc/hotdesk/secrets there, and run what you ran here" in said
+    assert "copy /etc/hotdesk/secrets there, and set it up with the same brokers" in said
+    assert "hotdesk setup --cluster main --kafka kafka1:9092,kafka2:9092" in said
     assert not any(token in said for token in MADE.tokens)
 
 
@@ -422,7 +423,13 @@ def test_a_collector_gets_a_digest_that_reads_and_kafkas_secrets_where_there_are
 def test_one_service_makes_room_for_three_and_a_second_run_does_nothing() -> None:
     there, known = carried_out(steps(KNOWN))
     alone = OF_KAFKA._replace(seen=there, notes=known, machine=MACHINE._replace(alone=True))
-    assert any(each.what.startswith("stop the service hotdesk") for each in steps(alone))
+    (stop,) = (each for each in steps(alone) if each.what.startswith("stop the service hotdesk"))
+    assert stop.act == Commands(
+        (("systemctl", "disable", "--now", "hotdesk"),), (("systemctl", "enable", "--now", "hotdesk"),)
+    )
+    started = known.with_entry(Entry(what="start the service, now and at each start of the machine", back=(("a",),)))
+    (stop,) = (each for each in steps(alone._replace(notes=started)) if each.what == stop.what)
+    assert stop.back == "it stays so"
     assert {each.what for each in steps(alone) if each.state is State.KEPT} == set()
     there, known = carried_out(steps(OF_KAFKA))
     again = OF_KAFKA._replace(
