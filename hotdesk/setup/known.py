@@ -1,4 +1,4 @@
-"""What `hotdesk setup` goes by: the answers, what was found, and what was made for it. Pure."""
+"""The facts, answers and new secrets that `hotdesk setup` goes by. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
