@@ -47,6 +47,10 @@ def _locked(path: Path, folder: str) -> FileIO:
         except OSError as error:
             raise SettingsError(f"{path} cannot be locked: {error.strerror}") from error
         file = os.fdopen(handle, "r+b", buffering=0)
+        status = os.fstat(handle)
+        if status.st_uid != os.geteuid() or status.st_nlink > 1:  # somebody else has put it there
+            file.close()
+            raise SettingsError(f"{path} is no lock of this account: remove it")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # its holder may have removed it in between: then it keeps nobody out

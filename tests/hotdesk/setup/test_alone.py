@@ -24,7 +24,7 @@ def test_a_second_one_is_told_since_when_another_runs(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_lock_that_leads_to_another_file_is_refused(tmp_path: Path) -> None:
     with alone("/etc/hotdesk", tmp_path):
         (lock,) = tmp_path.iterdir()
     assert not lock.exists()
@@ -32,3 +32,10 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be locked"), alone("/etc/hotdesk", tmp_path):
         pass
     assert not (tmp_path / "of somebody else").exists()
+    lock.unlink()
+    other = tmp_path / "another file"
+    other.write_text("kept")
+    lock.hardlink_to(other)
+    with pytest.raises(SettingsError, match="no lock of this account"), alone("/etc/hotdesk", tmp_path):
+        pass
+    assert other.read_text() == "kept"
