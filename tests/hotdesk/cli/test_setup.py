@@ -16,7 +16,7 @@ import pytest
 from controller.api.tokens import Tokens
 from hotdesk.cli.setup import to_ask_with
 from hotdesk.setup.alone import alone
-from simulator.broker import Broker
+from simulator.broker import GUARDED_PASSWORD, GUARDED_USER, Broker
 from simulator.database import Database
 from simulator.ports import free_port
 from tests.support.builders import secret_file
@@ -223,21 +223,25 @@ def test_while_one_runs_another_is_told_so(command: Command, words: list[str], t
 def test_with_kafka_its_topics_are_made_by_the_settings_that_are_there(
     command: Command, words: list[str], west: Site, broker: Broker, tmp_path: Path
 ) -> None:
-    """As where Kafka asks for a login: what says how it is reached stands in the settings before."""
-    (tmp_path / "here").mkdir()
+    """Kafka asks for a login here, which stands in the settings before."""
+    secrets = tmp_path / "here" / "secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    secret_file(secrets / "kafka.password", f"{GUARDED_PASSWORD}\n")
     settings = tmp_path / "here" / "hotdesk.toml"
-    prefix = f"t{uuid4().hex[:8]}."
-    own = f"prefix = '{prefix}'\npartitions = 2\nreplication = 1"
+    own = (
+        f"prefix = 't{uuid4().hex[:8]}.'\npartitions = 2\nreplication = 1\nsecurity_protocol = 'SASL_PLAINTEXT'\n"
+        f"sasl_mechanism = 'PLAIN'\nsasl_username = '{GUARDED_USER}'\nsasl_password_file = '{secrets}/kafka.password'"
+    )
     given = dict(zip(words[1::2], words[2::2], strict=True))
     settings.write_text(
-        f"[log]\nbootstrap = ['{broker.bootstrap}']\n{own}\n[api]\nhost = '127.0.0.1'\nport = {given['--port']}\n"
-        f"token_file = '{tmp_path}/here/secrets/tokens'\n[clusters.west]\nhost = '{west.settings.host}'\n"
+        f"[log]\nbootstrap = ['{broker.guarded_bootstrap}']\n{own}\n[api]\nhost = '127.0.0.1'\n"
+        f"port = {given['--port']}\ntoken_file = '{secrets}/tokens'\n[clusters.west]\nhost = '{west.settings.host}'\n"
         f"port = {west.settings.port}\nuser = '{given['--account']}'\ndatabase = '{west.name}'\n"
-        f"password_file = '{tmp_path}/here/secrets/west.password'\n"
+        f"password_file = '{secrets}/west.password'\n"
     )
     # one broker is down, and the other answers
     with west.answering():
-        made = command(*words, "--yes", "--kafka", f"127.0.0.1:{free_port()},{broker.bootstrap}")
+        made = command(*words, "--yes", "--kafka", f"127.0.0.1:{free_port()},{broker.guarded_bootstrap}")
         assert made.code == 0, made
         assert any(each.startswith("create hotdesk's topics in Kafka") for each in _done(made))
         assert "topics" in made.output
