@@ -126,8 +126,11 @@ class AgentPausePlanner:
             late = self.state.observed.observed_at_ms - pause.changed_at_ms > UNDER_WAY_SECONDS * 1000
             why = "the dialer is no longer down"
             return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, why, over=True) if late else None
-        if self._is_leaving(pause.live_agent_id):
-            return None  # a logout may get lost, and then the pause is still to be taken back
+        gone = session.server_ip not in self.state.observed.health.dialers
+        if gone or self._is_leaving(pause.live_agent_id):
+            # a dialer that VICIdial has no longer, or as no Asterisk, is not back; and a logout may get lost, and then
+            # the pause is still to be taken back
+            return None
         if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
             why = "it is not known whether the pause is hotdesk's"
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)

@@ -173,6 +173,11 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
     return None
 
 
+def is_seen_up(health: DialerHealth | None) -> bool:
+    """Return True if a dialer was down and is back. One that VICIdial has no longer, or again unproven, is not."""
+    return health is not None and health.life in {DialerState.UP, DialerState.RECOVERING}
+
+
 def is_dead(health: DialerHealth) -> bool:
     """Return True if the latest poll itself shows by two signs that a dialer is dead, and its calls with it."""
     return health.life is health.verdict is DialerState.DOWN and health.confirmed

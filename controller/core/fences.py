@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from controller.core.actions import ActionChange
-from controller.core.detector import doubt_about
+from controller.core.detector import doubt_about, is_seen_up
 from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -60,7 +60,7 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
     if withheld is not None:
         return None
     returning = _changed(state, fence, FenceStage.RETURNING, by)
-    if fence.stage is FenceStage.TAKEN and not down:
+    if fence.stage is FenceStage.TAKEN and is_seen_up(state.observed.health.dialers.get(fence.server_ip)):
         return ActionChange(returning, DecisionCode.UNFENCE_PLANNED, "the dialer is back")
     if ordered and order is not None and fence.stage in STANDING:
         return ActionChange(returning, DecisionCode.UNFENCE_PLANNED, f"ordered by {order.by}")

@@ -8,7 +8,7 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import Arrivals
-from controller.core.detector import began_after_restart, doubt_about, heard_again
+from controller.core.detector import began_after_restart, doubt_about, heard_again, is_seen_up
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason
@@ -42,6 +42,8 @@ class Incidents:
     def reconsider(self, server_ip: ServerIp, health: DialerHealth, known: Incident | None) -> Incident | None:
         """Open, change or close a dialer's incident; return it if it is open."""
         plan, kind = self._plan, trouble_of(self._plan.policy, health)
+        if kind is None and known is not None and known.kind is DialerState.DOWN and not is_seen_up(health):
+            return known  # VICIdial had it no longer for a while: that it is listed again does not make it well
         if kind is None:
             if known is not None:
                 self.close(known, f"the dialer is {health.state}")

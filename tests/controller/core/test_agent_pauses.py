@@ -56,6 +56,21 @@ def test_who_has_nowhere_to_go_is_paused_too_and_remote_agents_are_not() -> None
     assert stages(floor) == {"1001": AgentPauseStage.PLANNED}
 
 
+@pytest.mark.parametrize("silent_since_ms", [None, NOW_MS])
+def test_on_a_dialer_that_is_removed_while_it_is_down_nobody_is_made_ready(silent_since_ms: int | None) -> None:
+    floor = Floor(msgspec.structs.replace(agent("1001"), screen_silent_since_ms=silent_since_ms))
+    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
+    floor.poll()
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    del floor.state.observed.health.dialers[ONE]
+    plan = floor.plan()
+    assert DecisionCode.RESUME_PLANNED not in [code for code, _, _ in decisions(plan)]
+    assert stages(floor) == {"1001": AgentPauseStage.PAUSED}
+
+
 @pytest.mark.parametrize("state", [DialerState.DRAINING, DialerState.SUSPECT, DialerState.UP])
 def test_on_a_dialer_that_is_not_down_nobody_is_paused(state: DialerState) -> None:
     floor = Floor(*crowd(3), policy=SLOW)

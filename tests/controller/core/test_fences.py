@@ -71,6 +71,18 @@ def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:
     assert floor.state.decided.fences == {}
 
 
+def test_a_dialer_that_vicidial_has_no_longer_is_not_back() -> None:
+    floor = down()
+    reported(floor, Reply.DONE)
+    known = floor.state.observed.health.dialers.pop(ONE)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    unproven = msgspec.structs.replace(known, state=DialerState.UNKNOWN, life=DialerState.UNKNOWN)
+    floor.state.observed.health.dialers[ONE] = unproven
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+
+
 def test_what_somebody_else_had_closed_is_not_given_back() -> None:
     floor = down()
     assert reported(floor, Reply.GONE).stage is FenceStage.NOT_TAKEN

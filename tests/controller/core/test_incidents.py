@@ -80,6 +80,50 @@ def test_a_dialer_that_is_removed_closes_its_incident() -> None:
     assert floor.state.decided.incidents == {}
 
 
+def _without_one(floor: Floor) -> None:
+    """Let VICIdial have dialer ONE no longer, or as no Asterisk."""
+    floor.state.observed.health = FleetHealth(dialers={ip: health(DialerState.UP) for ip in (TWO, THREE)})
+
+
+def test_agents_of_a_dialer_that_is_removed_while_it_is_down_are_moved_all_the_same() -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    assert floor.moves() == []
+    opened = floor.incident
+    _without_one(floor)
+    assert [each.from_server_ip for each in floor.moves()] == [ONE, ONE], "they still hear no caller"
+    assert floor.incident.incident == opened.incident
+    floor.poll(gone=["1001", "1002"])
+    _without_one(floor)
+    floor.plan()
+    assert floor.state.decided.incidents == {}
+
+
+def test_sessions_whose_screens_are_gone_keep_no_incident_of_a_removed_dialer() -> None:
+    floor = Floor(msgspec.structs.replace(agent("1001"), screen_silent_since_ms=NOW_MS))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    _without_one(floor)
+    floor.plan()
+    assert floor.state.decided.incidents == {}
+
+
+@pytest.mark.parametrize("life", [DialerState.UNKNOWN, DialerState.SUSPECT])
+def test_a_dialer_that_is_listed_again_is_not_back_before_it_is_seen_up(life: DialerState) -> None:
+    floor = Floor(*crowd(2))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    opened = floor.incident
+    floor.judge()
+    unproven = msgspec.structs.replace(health(life), life=life, verdict=life)
+    floor.state.observed.health.dialers[ONE] = unproven
+    assert floor.moves() == [], "it may be well"
+    assert floor.incident.incident == opened.incident
+    floor.judge()
+    floor.plan()
+    assert floor.state.decided.incidents == {}
+
+
 def test_an_incident_in_a_maintenance_window_is_planned() -> None:
     floor = Floor(policy=Policy(windows=(MaintenanceWindow(start_minute=0, minutes=1440),)))
     floor.judge(ONE=DialerState.DOWN)
