@@ -250,7 +250,9 @@ class VicidialDatabase:
         """
         other, read_only = self.run("doubts")[0]
         status = {str(name, "ascii").lower(): value for name, value in self.run("replication") if name is not None}
-        replicates = status.get("slave_running") == b"ON" and int(status.get("slaves_connected") or 0) == 0
+        # MariaDB's first is that of the connection without a name alone; the second counts all
+        follows = status.get("slave_running") == b"ON" or int(status.get("slaves_running") or 0) > 0
+        replicates = follows and int(status.get("slaves_connected") or 0) == 0
         is_replica = replicates or read_only not in {b"0", b"OFF"}
         found = {ReasonCode.ANOTHER_INSTALLATION: other == b"1", ReasonCode.REPLICA: is_replica}
         return tuple(code for code, is_so in found.items() if is_so)

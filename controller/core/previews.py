@@ -8,7 +8,7 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.explanations import agents_words, name_of
-from controller.core.plan import PlanBuilder
+from controller.core.plan import PlanBuilder, trouble_of
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from controller.core.targets import Targets
@@ -70,11 +70,15 @@ def preview_of_move(state: ClusterState, policy: Policy, session: AgentSession, 
 
 def preview_of_release(state: ClusterState, policy: Policy, *, acts: bool) -> Preview:
     """Return what follows once agents are moved again: after a resume, or a release of the fleet brake."""
-    health = state.observed.health.dialers
-    dead = {ip for ip, each in health.items() if each.state is DialerState.DOWN}
-    draining = {ip for ip, each in health.items() if each.state is DialerState.DRAINING}
-    leaving = _leaving(state, policy, _agents_on(state, dead | draining), last_resort=bool(dead))
-    names = ", ".join(name_of(state, each) for each in sorted(dead | draining)) or "no dialer"
+    troubled = {ip: trouble_of(policy, each) for ip, each in state.observed.health.dialers.items()}
+    # an open incident may be of a dialer that VICIdial has no longer
+    troubled |= {
+        each.server_ip: each.kind for each in state.decided.incidents.values() if each.server_ip not in troubled
+    }
+    left = {ip for ip, kind in troubled.items() if kind is not None}
+    last_resort = DialerState.DOWN in troubled.values()
+    leaving = _leaving(state, policy, _agents_on(state, left), last_resort=last_resort)
+    names = ", ".join(name_of(state, each) for each in sorted(left)) or "no dialer"
     words = (
         f"Agents leave {names}. {_moved_words(state, leaving, acts=acts)}" if leaving.agents else "No agent is moved."
     )

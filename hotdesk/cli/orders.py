@@ -143,12 +143,13 @@ def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Setti
         say(f"  taken back by: {took_back}")
 
 
-def revoke(
+def revoke(  # noqa: PLR0913 # its options, each once
     kind: Annotated[Revocable, Parameter(help="The kind of the order, as 'hotdesk orders' shows it.")],
     subject: Annotated[str, Parameter(help="Its dialer, agent or incident.")] = "",
     *,
     why: Why = "",
     cluster: ClusterName = "",
+    yes: Yes = False,
     options: Settings = DEFAULTS,
 ) -> None:
     """Revoke any order that stands."""
@@ -156,7 +157,8 @@ def revoke(
     if bool(room) != bool(subject):
         raise SettingsError(f"an order to {kind} is about {room[:-1] if room else 'the whole cluster: name nothing'}")
     path = (room, subject, kind) if room else (kind,)
-    _order(options, cluster, Order("", path, why, method="DELETE"))
+    # the end of a pause may move agents at once, as after 'hotdesk resume'
+    _order(options, cluster, Order("resume" if kind == "pause" else "", path, why, yes, method="DELETE"))
 
 
 def incidents(

@@ -558,17 +558,25 @@ def test_two_installations_are_told_of_on_both_sides(
         following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
 
 
-def test_a_server_that_becomes_read_only_is_one_not_to_write_to(
+def test_a_server_that_becomes_read_only_or_replicates_is_one_not_to_write_to(
     start: Start, own_server: Database, following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
     vicidial = Vicidial(own_server, SMALL, old=False)
     start(settings=vicidial.settings)
     following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
-    vicidial.run("SET GLOBAL read_only = 1")
-    following.until(
-        lambda state: state.observed.poll is not None and state.observed.poll.doubts == (ReasonCode.REPLICA,)
-    )
+    for begin, end in (
+        ("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
+        # by a name of its own, as where it replicates from several
+        ("START SLAVE 'west'", "STOP SLAVE 'west'"),
+    ):
+        vicidial.run("CHANGE MASTER 'west' TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1, MASTER_USER = 'nobody'")
+        vicidial.run(begin)
+        following.until(
+            lambda state: state.observed.poll is not None and state.observed.poll.doubts == (ReasonCode.REPLICA,)
+        )
+        vicidial.run(end)
+        following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
 
 
 # --- the end ----------------------------------------------------------------------------------------------------

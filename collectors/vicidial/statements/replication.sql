@@ -1,1 +1,1 @@
-SHOW GLOBAL STATUS WHERE Variable_name IN ('Slave_running', 'Slaves_connected')
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Slave_running', 'Slaves_running', 'Slaves_connected')

@@ -5,6 +5,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from controller.core.policy import Policy
 from controller.core.previews import (
     PLACED_AT_MOST,
     preview_of_drain,
@@ -98,3 +99,18 @@ def test_orders_that_mean_nothing_any_more_are_not_in_force() -> None:
     floor.judge()
     assert not floor.state.is_in_force(Unbrake(cluster=CLUSTER, ordered_at_ms=1, by="anna", bad_since_ms=7))
     assert floor.state.is_in_force(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
+
+
+def test_a_resume_counts_the_agents_of_closed_dialers_where_those_are_moved_too() -> None:
+    floor = Floor(*crowd(3), policy=Policy(move_on_closed=True))
+    floor.judge(ONE=DialerState.CLOSED)
+    assert preview_of_release(floor.state, floor.policy, acts=True).agents == 3
+    assert preview_of_release(floor.state, Policy(), acts=True).agents == 0
+
+
+def test_a_resume_counts_the_agents_of_a_dead_dialer_that_was_removed() -> None:
+    floor = Floor(*crowd(3))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    del floor.state.observed.health.dialers[ONE]
+    assert preview_of_release(floor.state, floor.policy, acts=True).agents == 3
