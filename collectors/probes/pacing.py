@@ -31,8 +31,8 @@ doubt that is older than this."""
 AGAIN_SECONDS = 1.0
 """How long after a request without an answer the next one follows: one may get lost."""
 LATER_SECONDS = 10.0
-"""In a doubt that goes on a dialer is asked again after this time, and then whenever the doubt is twice as old. And one
-that did not answer the first request of all: its answer may have been lost."""
+"""In a doubt that goes on a dialer is asked again after this time, and then whenever the doubt is twice as old. So is
+one that has never answered, after the first request in calm: by then one that has been dead all along is in doubt."""
 PAIR = 2
 """Requests that prove a silence. A dialer is not asked in doubt unless both are left."""
 GRAVE_SECONDS = 1.0
@@ -96,6 +96,10 @@ class _Dialer:
         return not self.in_doubt(now) and (self.result is ProbeResult.ALIVE or self.asked_at >= self.calm_since)
 
     @property
+    def _asked_once_in_calm(self) -> bool:
+        return sum(at >= self.calm_since for at in self.sent) == 1
+
+    @property
     def asked_in_doubt(self) -> bool:
         return self.asked_at >= self.doubted_at
 
@@ -106,15 +110,14 @@ class _Dialer:
         since = now - self.asked_at
         doubted = self.in_doubt(now)
         back = not doubted and self.asked_at < self.calm_since
-        proven = self.failures >= PAIR and (self.asked_in_doubt or not doubted)
-        unknown = not self.answered and (proven or (not doubted and not self.failures))
+        unknown = not self.answered and (not doubted or (self.asked_in_doubt and self.failures >= PAIR))
         if unknown or (back and self.failures):
-            return (back and self.left(now) > 0) or (since >= WINDOW_SECONDS / 2 and self.left(now) >= PAIR)
+            # the one answer of a dialer that has never answered may have been lost
+            soon = back or (since >= LATER_SECONDS and not doubted and self._asked_once_in_calm)
+            return (soon and self.left(now) > 0) or (since >= WINDOW_SECONDS / 2 and self.left(now) >= PAIR)
         if self.failures == 1 and (self.asked_in_doubt or not doubted):
-            # among many one request is enough, since two must be left for when some are back; and one that has been
-            # dead all along is in doubt before it is asked again in calm
-            pause = AGAIN_SECONDS if self.answered or doubted else LATER_SECONDS
-            return since >= pause and self.left(now) > 0 and not (many and doubted)
+            # among many one request is enough, since two must be left for when some are back
+            return since >= AGAIN_SECONDS and self.left(now) > 0 and not (many and doubted)
         if not doubted:
             return since >= WINDOW_SECONDS and self.left(now) >= PAIR
         if self.asked_in_doubt:

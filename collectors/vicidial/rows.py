@@ -16,9 +16,9 @@ from messages.names import compared
 from messages.records import NO_PEER_STATUS, AgentStatus, AliasDefect, Grouping, ServerIp
 
 Row = tuple[bytes | None, ...]
+"""One row, its columns in the order of the statement that read it."""
 SessionRow = bytes | Row
 """A row of `agents.sql`: packed, as it came, or in columns."""
-"""One row, its columns in the order of the statement that read it."""
 
 
 LARGEST = 2**53

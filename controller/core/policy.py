@@ -75,7 +75,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     acts: bool = False
     """The mode is act: actions are carried out; otherwise hotdesk only reports what it would do."""
     dead_call_status: str = ""
-    """Status for a call that died with its dialer; VICIdial's screen waits for one before it logs out."""
+    """Status for a call that died with its dialer and whose agent chooses none before the logout; empty: none."""
     moves_per_second: float = 10.0
     """Most agents to move in a second: each logs in again at once, and a dialer must place the calls to their
     phones."""

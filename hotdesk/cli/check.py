@@ -387,8 +387,8 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
                 verdict=Verdict.NOTE,
                 subject=subject,
                 what="dead_call_status is not set",
-                remedy="set it to a status of VICIdial's: without one, hotdesk hangs up calls on a dead dialer, but"
-                " the screens wait until the agents dispose the dead calls themselves",
+                remedy="set it to a status of VICIdial's: without one, a call on a dead dialer is hung up, and"
+                " counts as whatever its agent chooses within 20 s, or as nothing",
             )
         elif not reader.knows_status(status):
             unknown = SettingsError(f"VICIdial has no status {status!r}")

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from controller.api import guesses
+from controller.core import cluster
 from hotdesk.settings import ApiOptions
 from tests.support.builders import ONE, secret_file
 from tests.support.fed_service import TOKENS, FedService, bearer, service_of
@@ -47,8 +48,12 @@ def floor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param:
         api = ApiOptions(port=0, token_file=folder / "tokens")
         secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
-    # a generated token is a guess, and late by itself
-    with patch.object(guesses, "LATE_SECONDS", 0.0), service_of(folder, api) as service:
+    # a generated token is a guess, and late by itself; and no poll is too old, however long a request takes to generate
+    with (
+        patch.object(guesses, "LATE_SECONDS", 0.0),
+        patch.object(cluster, "STALE_SECONDS", 3600.0),
+        service_of(folder, api) as service,
+    ):
         made = FedService(service)
         if request.param:
             made.http.headers.update(bearer("admin"))

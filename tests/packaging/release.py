@@ -9,6 +9,8 @@ from typing import NamedTuple
 from tests.support.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
+BUILD_SECONDS = 600.0
+"""For what hangs."""
 HOMES = ("/root/", "/home/")
 """Where no service of ours can look."""
 
@@ -39,7 +41,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=BUILD_SECONDS,
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -210,7 +210,8 @@ def test_who_talks_without_end_takes_no_memory(kind: str) -> None:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 16 * LONGEST_MESSAGE
+    # what other threads of this process took meanwhile is counted too
+    assert most < 32 * LONGEST_MESSAGE
 
 
 def test_a_list_of_phones_without_end_ends_with_its_connection() -> None:

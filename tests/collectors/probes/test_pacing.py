@@ -99,6 +99,19 @@ def test_one_whose_first_answer_was_lost_is_asked_once_more_soon() -> None:
     assert dialers.results() == {A: ProbeResult.ALIVE}
 
 
+def test_one_that_came_up_after_the_collector_and_whose_answer_was_lost_is_asked_once_more_soon() -> None:
+    dialers = Dialers(A)
+    dialers.refused, dialers.wavers = {A}, {A: STILL}
+    dialers.go_on(3)
+    assert len(dialers.asked[A]) == 2, "in doubt twice"
+    dialers.refused, dialers.silent, dialers.wavers = set(), {A}, {}
+    dialers.go_on(1.5)
+    dialers.silent = set()
+    dialers.go_on(LATER_SECONDS)
+    assert len(dialers.asked[A]) == MOST_REQUESTS
+    assert dialers.results() == {A: ProbeResult.ALIVE}
+
+
 def test_one_that_has_never_answered_is_asked_seldom_and_when_it_comes_up() -> None:
     dialers = Dialers(A)
     dialers.silent = {A}

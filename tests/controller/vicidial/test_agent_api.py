@@ -255,9 +255,9 @@ def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
     web.misbehavior = wrong
     with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
         began = time.monotonic()
-        api = hand(web.url, second.url, timeout=SHORT)
+        api = hand(web.url, second.url, timeout=on_this_machine(SHORT))
         outcome = api.log_out(RELOGIN, None)
-        assert time.monotonic() - began < on_this_machine(4 * SHORT)
+        assert time.monotonic() - began < on_this_machine(8 * SHORT)
         assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
         assert outcome.look is (wrong is not Misbehavior.ERROR), "the row may show it"
         assert outcome.late == (reply is Reply.UNCLEAR)
