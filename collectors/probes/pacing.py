@@ -132,13 +132,19 @@ class Pacing:
     def __init__(self) -> None:
         """Begin without a dialer."""
         self._dialers: dict[ServerIp, _Dialer] = {}
+        self._left: dict[ServerIp, deque[float]] = {}
+        """The requests to dialers that are watched no longer: they count all the same, should one be watched again."""
 
     def watch(self, dialers: Collection[ServerIp], *, moved: Collection[ServerIp] = ()) -> None:
         """Ask these dialers from now on, and no others; those that `moved` have a new address, and begin anew."""
-        self._dialers = {
-            ip: known if (known := self._dialers.get(ip)) is not None and ip not in moved else _Dialer()
-            for ip in dialers
-        }
+        self._left |= {ip: known.sent for ip, known in self._dialers.items() if ip not in dialers}
+        watched: dict[ServerIp, _Dialer] = {}
+        for ip in dialers:
+            known, sent = self._dialers.get(ip), self._left.pop(ip, None)
+            if known is None or ip in moved:
+                known = _Dialer() if sent is None or ip in moved else _Dialer(sent=sent)
+            watched[ip] = known
+        self._dialers = watched
 
     def doubt(self, now: float, wavers: Mapping[ServerIp, frozenset[Waver]]) -> bool:
         """Record which signs waver now; return True if a doubt is new."""

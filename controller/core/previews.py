@@ -157,7 +157,11 @@ def _moved_words(state: ClusterState, leaving: Preview, *, acts: bool) -> str:
 _ADVISED = f"; {ADVISES}: no agent is logged out"
 _ORDERED: Mapping[type[Order], tuple[str, str, str]] = {
     Pause: ("cluster {cluster} is suspended until 'hotdesk resume'", "", "cluster {cluster} is no longer suspended"),
-    Drain: ("{dialer} drains until 'hotdesk undrain {typed}'", _ADVISED, "{dialer} no longer drains"),
+    Drain: (
+        "{dialer} drains until 'hotdesk undrain {typed}'",
+        f"{_ADVISED}, unless the mode becomes act before that",
+        "{dialer} no longer drains",
+    ),
     Move: ("{user} is moved", "", "{user} is not moved, unless that has begun"),
     Acknowledge: ("{incident} is acknowledged", "", "{incident} is no longer acknowledged"),
     Unbrake: (

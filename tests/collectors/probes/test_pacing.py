@@ -326,6 +326,17 @@ def test_one_that_moved_begins_anew_and_one_that_left_is_not_asked() -> None:
     assert len(dialers.asked[B]) == 1
 
 
+def test_one_that_left_and_comes_back_has_no_more_requests_than_if_it_had_stayed() -> None:
+    dialers = Dialers(A, B)
+    dialers.silent = {A}
+    for _ in range(6):
+        dialers.go_on(20)
+        dialers.pacing.watch([B])
+        dialers.go_on(1)
+        dialers.pacing.watch([A, B])
+    assert most_in_ten_minutes(dialers.asked[A]) <= MOST_REQUESTS
+
+
 def test_a_request_that_this_host_could_not_send_has_no_result() -> None:
     pacing = Pacing()
     pacing.watch([A])
