@@ -265,6 +265,8 @@ def test_time_never_goes_back_from_one_epoch_to_the_next(
     polls = [each for each in following.records(Poll) if isinstance(each, Poll)]
     # a poll that was late by as much as one takes may leave the next one no time of its own
     assert all(earlier.observed_at_ms <= later.observed_at_ms for earlier, later in pairwise(polls))
+    first_of = [next(each for each in polls if each.epoch == epoch).observed_at_ms for epoch in (1, 2, 3)]
+    assert first_of == sorted(set(first_of)), "an epoch begins later than the one before"
     assert all((a.epoch, a.sequence) < (b.epoch, b.sequence) for a, b in pairwise(polls))
 
 

@@ -56,6 +56,13 @@ def test_after_any_readings_the_sums_are_those_of_the_last_one(readings: list[li
         assert sessions.odd([ONE.decode(), TWO.decode()]) == +odd
 
 
+def test_what_came_and_went_is_told_in_the_same_order_whatever_the_order_of_the_rows() -> None:
+    found = [_row(number, f"user{number}".encode(), ONE, b"READY") for number in range(1, 30)]
+    forwards, backwards = Sessions(), Sessions()
+    assert list(forwards.read(found)) == list(backwards.read(found[::-1]))
+    assert list(forwards.read([])) == list(backwards.read([]))
+
+
 def test_a_session_of_no_dialer_is_odd_and_a_row_that_stays_is_no_change() -> None:
     sessions = Sessions()
     rows = [_row(1, b"anna", ONE, b"READY"), _row(2, b"bert", TWO, b"READY")]

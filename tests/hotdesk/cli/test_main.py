@@ -77,10 +77,16 @@ def test_every_command_explains_itself(command: Command, name: str) -> None:
     assert outcome.errors == ""
 
 
+def one_space(text: str) -> str:
+    """Return a text as it was before it was broken into lines."""
+    return " ".join(text.split())
+
+
 @pytest.mark.parametrize("name", ["ack", "drain", "status", "explain", "rank", "decisions", "aliases plan"])
 def test_help_for_a_short_command_is_short_and_names_where_its_settings_are(command: Command, name: str) -> None:
     said = command(*name.split(), "--help", COLUMNS="80").output
     assert len(said.splitlines()) <= 30
+    assert "2 settings, 3 database, 4 log, 5 API" in one_space(said)
     assert "--api.port" not in said
     assert "hotdesk run --help" in said
 
