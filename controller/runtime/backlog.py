@@ -72,14 +72,17 @@ def _newest(waiting: list[Stored]) -> list[Stored]:
 
     The stamp of an observation says which is newer, as it does where they are folded: what a former leader published
     may come late. And what belongs to a poll that is not closed yet supersedes nothing of those that are, or the last
-    of these would be folded without some of its sessions, and its counts would not be theirs.
+    of these would be folded without some of its sessions, and its counts would not be theirs. For the same reason what
+    comes again as it was, since the answer to an append was lost, stays where it was first: before what closes it.
     """
     stamps = [_stamp_of(each) for each in waiting]
     closed = max((stamp for stamp, each in zip(stamps, waiting, strict=True) if _closes_a_poll(each)), default=NEVER)
     named = [(stamp > closed, each.topic, each.key) for stamp, each in zip(stamps, waiting, strict=True)]
     newest: dict[tuple[bool, Topic, str], int] = {}
     for at, name in enumerate(named):
-        if stamps[at] >= stamps[newest.get(name, at)]:
+        before = newest.setdefault(name, at)
+        comes_again = stamps[at] == stamps[before] and waiting[at].value == waiting[before].value
+        if stamps[at] >= stamps[before] and not comes_again:
             newest[name] = at
     return [each for at, each in enumerate(waiting) if each.topic not in SUPERSEDED or newest[named[at]] == at]
 

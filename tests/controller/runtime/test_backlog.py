@@ -24,7 +24,7 @@ LOUD = "loud"
 
 def polls(cluster: str, count: int, *, first: int = 1) -> list[Stored]:
     return [
-        Stored(Topic.OBSERVATIONS, 0, number, f"{cluster}/agent/{number % 7}", b"", (), 0)
+        Stored(Topic.OBSERVATIONS, 0, number, f"{cluster}/agent/{number % 7}", b"%d" % number, (), 0)
         for number in range(first, first + count)
     ]
 
@@ -102,6 +102,13 @@ def test_what_a_former_collector_published_late_supersedes_nothing() -> None:
     closing = poll(dialer(ONE, 2), dialer(TWO, 1), epoch=2, sequence=1)
     state = folded([news, *others, late, closing])
     assert (state.observed.stamp, state.observed.agents["1001"].server_ip) == ((2, 1), TWO)
+
+
+def test_what_comes_again_after_the_poll_that_closed_it_is_folded_with_that_poll() -> None:
+    # as after an append whose answer was lost: all of it is appended again, and is read in part
+    sessions = [session(str(user), ONE, sequence=1) for user in range(1001, 1004)]
+    state = folded([*sessions, poll(dialer(ONE, 3), sequence=1), *sessions[:2]])
+    assert sorted(state.observed.agents) == ["1001", "1002", "1003"]
 
 
 @settings(max_examples=60)
