@@ -64,7 +64,7 @@ class Stage:
 
     def owner(self) -> Controller | None:
         """Return the controller that decides."""
-        return next((each for each in self.controllers if each.decides and not each.dead), None)
+        return next((each for each in self.controllers if each.decides() and not each.dead), None)
 
     def leader(self) -> Collector | None:
         """Return the collector that polls."""
@@ -497,7 +497,8 @@ def _order(stage: Stage, event: Event) -> None:
                 stage.order(entry_of(unfence))
         case _:
             owner = stage.owner()
-            since_ms = None if owner is None or owner.view is None else owner.view.state.observed.health.bad_since_ms
+            view = None if owner is None else owner.view()
+            since_ms = None if view is None else view.state.observed.health.bad_since_ms
             if since_ms is not None:
                 stage.order(entry_of(Unbrake(cluster=CLUSTER, ordered_at_ms=at, by=by, bad_since_ms=since_ms)))
 
@@ -505,7 +506,8 @@ def _order(stage: Stage, event: Event) -> None:
 def _fences_of(stage: Stage, event: Event) -> dict[str, int]:
     """Return when the fences of an event's dialers were planned, of those that hotdesk knows of."""
     owner = stage.owner()
-    fences = {} if owner is None or owner.view is None else owner.view.state.decided.fences
+    view = None if owner is None else owner.view()
+    fences = {} if view is None else view.state.decided.fences
     ips = [each.server_ip for each in stage.dialers(event)]
     return {ip: fences[ip].planned_at_ms for ip in ips if ip in fences}
 

@@ -9,7 +9,7 @@ from messages.codes import DecisionCode
 from messages.records import AgentPause, Arrival, Decision, DialerState, Fence, FenceStage, Relogin
 from messages.topics import Topic
 from tests.simulation.controlling import Controller
-from tests.simulation.wire import Wire
+from tests.simulation.wire import Claim, Wire
 from tests.simulation.world import Agent, Live, World
 
 KNOWN_AFTER_SECONDS = 20.0
@@ -47,8 +47,11 @@ class Measure:
 
     # --- `hands.Sees` and `processes.Sees` ---------------------------------------------------------------------------
 
-    def claims(self, name: str) -> None:
+    def claims(self, name: str, former: Claim | None) -> None:
         """Ignore a claim."""
+
+    def ranks(self, name: str) -> None:
+        """Ignore a ranking."""
 
     def decides(self, name: str, unknown: int) -> None:
         """Ignore decisions."""
@@ -116,8 +119,8 @@ class Measure:
     def look(self) -> None:
         """Record what hotdesk believes, and what each agent hears."""
         for controller in self.controllers:
-            if controller.decides and controller.view is not None:
-                health = controller.view.state.observed.health
+            if controller.decides() and (view := controller.view()) is not None:
+                health = view.state.observed.health
                 self.braked |= health.brake is not None and health.bad_since_ms is not None
                 down = {ip for ip, each in health.dialers.items() if DialerState.DOWN in (each.state, each.life)}
                 self.judged_down |= down

@@ -18,7 +18,8 @@ from tests.simulation.collecting import Database
 from tests.simulation.controlling import Group
 from tests.simulation.hands import Hands
 from tests.simulation.processes import CLUSTER
-from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
+from tests.simulation.running import end_tasks, pass_until, run_silently, two_collectors, two_controllers
+from tests.simulation.setup import ClusterSetup
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, Habits, Live, World
 
@@ -120,18 +121,9 @@ class _Play:
         if by_api:
             urls = [f"http://web{number}/agc/api.php" for number in range(1, story.webs + 1)]
             hands.control = AgentApi(urls, "hotdesk", "secret", transport=webs, clock=lambda: self._clock.now)
-        collectors, self._controllers = two_of_each(
-            world,
-            wire,
-            group,
-            database,
-            draw,
-            policy=policy,
-            hands=hands,
-            seen=measure,
-            probes=bool(story.probes),
-            budget=BUDGET,
-        )
+        setup = ClusterSetup(world, wire, policy, hands, seen=measure)
+        collectors = two_collectors(setup, database, draw, probes=bool(story.probes))
+        self._controllers = two_controllers([setup], group, draw, budget=BUDGET)
         measure.controllers = self._controllers
         self._stage = Stage(world, wire, database, collectors, self._controllers, webs, measure)
 
@@ -203,7 +195,7 @@ class _Play:
         if row is None:
             return UNASKED_SECONDS
         for controller in self._controllers:
-            view = controller.view
+            view = controller.view()
             if view is not None and controller.answers and _has_order(view.state, row):
                 return BACK_SECONDS
         self._note(f"the screen of {agent.user} finds no re-login")

@@ -12,7 +12,7 @@ from messages.topics import Topic
 from stream.entries import aged, entry_of, queued
 from stream.log import Entry, LogError, LogUnavailableError
 from tests.simulation.probing import SipProbes
-from tests.simulation.processes import CLUSTER, Sees, Stoppable
+from tests.simulation.processes import Sees, Stoppable
 from tests.simulation.wire import Line, Tail, Wire
 from tests.simulation.world import World
 
@@ -111,6 +111,7 @@ class Collector(Stoppable):
         self,
         name: str,
         *,
+        cluster: str,
         world: World,
         wire: Wire,
         database: Database,
@@ -120,6 +121,7 @@ class Collector(Stoppable):
     ) -> None:
         super().__init__(name, world.clock)
         self._called = name
+        self._cluster = cluster
         self._world = world
         self.line = Line(wire)
         self._database = database
@@ -144,7 +146,7 @@ class Collector(Stoppable):
 
     def _begin_anew(self) -> None:
         """Be on the way to the next term, as a process is that has just started."""
-        self._leadership = Leadership(CLUSTER, self.name)
+        self._leadership = Leadership(self._cluster, self.name)
         self._tail = Tail(self.line, [Topic.OBSERVATIONS])
         self._lost: LogError | None = None
         self._pause = self._between_polls()
@@ -237,7 +239,7 @@ class Collector(Stoppable):
     def _poll(self, term: Term, connection: Connection) -> None:
         now = self.awake_for
         if self._observer is None:
-            self._observer, self._polls = Observer(CLUSTER, self.name, term.epoch), 0
+            self._observer, self._polls = Observer(self._cluster, self.name, term.epoch), 0
             if self._sip is not None:
                 self._sip.begin_term()
             self._since_ms = term.began_ms
@@ -268,7 +270,7 @@ class Collector(Stoppable):
             epoch, sequence = leadership.epoch, leadership.sequence + 1
             since_ms = leadership.log_time_ms(self._wall_ms)
         outage = Outage(
-            cluster=CLUSTER,
+            cluster=self._cluster,
             epoch=epoch,
             sequence=sequence,
             unreachable_since_ms=since_ms,

@@ -2,36 +2,32 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from random import Random
 from typing import NamedTuple
 
-from controller.core.actions import AttemptId, Outcome
+from controller.core.actions import Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters
 from controller.core.ownership import Ownership, Progress
 from controller.core.picks import PickRequest, Refused
-from controller.core.policy import Policy
 from controller.runtime import decoding
 from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
-from controller.runtime.executor import AT_ONCE, Executor
 from controller.runtime.follower import SLICE, TOPICS
 from controller.runtime.owner import POLL_SECONDS
-from controller.vicidial.ports import Actuators
 from messages.codes import Reason, ReasonCode
 from messages.records import Action
-from messages.topics import Topic
+from messages.topics import Topic, partition_of
 from messages.words import reason
 from stream.log import Entry, LogError, LogUnavailableError, Stored
-from tests.simulation.hands import Hands
-from tests.simulation.processes import CLUSTER, STANDS_STILL, Sees, Stoppable
-from tests.simulation.wire import PARTITION, Claim, Line, Tail, Wire
-from tests.simulation.world import Clock, World
+from tests.simulation.executing import Threads
+from tests.simulation.processes import CLUSTER, STANDS_STILL, Stoppable
+from tests.simulation.setup import ClusterSetup
+from tests.simulation.wire import PARTITION, Claim, Line, Tail
+from tests.simulation.world import Clock
 
-PARTITIONS = 1
-OURS = frozenset({PARTITION})
 NONE: frozenset[int] = frozenset()
 SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
@@ -40,13 +36,14 @@ PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
 takes up to the second: as `stream.kafka.membership` has it."""
 BUDGET = 10
 """How many records are folded in one turn: as few for this small cluster as the product's are for a large one."""
-ROUNDING = 1e-6
 TURN, SLOW_TURN, TURN_IN_A_LULL = (0.02, 0.12), (0.5, 2.5), (0.8, 1.2)
 """How long a turn takes: from, to."""
 IDLE = (0.2, 0.3)
 """How long until the next turn if nothing new comes."""
 BELONGS_IN_A_LULL = 1.0
 """How often the group is asked in a lull, in seconds."""
+COMMIT, SLOW_COMMIT = (0.001, 0.02), (4.0, 8.0)
+"""How long a commit takes to the log: from, to."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
 """What only an owner writes, through its claim."""
 
@@ -56,37 +53,46 @@ read = lru_cache(maxsize=10_000)(decoding.read)
 
 
 class Group:
-    """Who is given the partition: a member that falls silent loses it, and a member that joins may get it."""
+    """Who is given which partition: a member that falls silent loses all, and one that joins may get some."""
 
-    def __init__(self, clock: Clock, draw: Random) -> None:
+    def __init__(self, clock: Clock, draw: Random, partitions: int = 1) -> None:
         self._clock = clock
         self._draw = draw
         self.members: dict[str, float] = {}
         """When each was heard last."""
-        self.owner = ""
-        self._lost_at: dict[str, float] = {}
-        """By member: when the partition was last taken from it."""
+        self.owners = dict.fromkeys(range(partitions), "")
+        """By partition."""
+        self._given_at = dict.fromkeys(range(partitions), 0.0)
+        self._lost_at: dict[tuple[int, str], float] = {}
+        """By partition and member: when it was last taken from it."""
 
-    def heard(self, name: str) -> bool:
-        """Hear a member, and return True if the partition is its own."""
+    def heard(self, name: str) -> frozenset[int]:
+        """Hear a member, and return the partitions that are its own."""
         now = self._clock.now
         joins = name not in self.members
         self.members[name] = now
         for silent in [each for each, at in self.members.items() if now - at > SESSION_SECONDS]:
             del self.members[silent]
-        if self.owner not in self.members or (joins and self._draw.random() < 0.5):
-            self.give_to(name)
-        return self.owner == name
+        for partition, owner in self.owners.items():
+            if owner not in self.members or (joins and self._draw.random() < 0.5):
+                self.give_to(name, partition)
+        return frozenset(partition for partition, owner in self.owners.items() if owner == name)
 
-    def give_to(self, name: str) -> None:
-        """Assign the partition to a member."""
-        if name != self.owner:
-            self._lost_at[self.owner] = self._clock.now
-            self.owner = name
+    def give_to(self, name: str, partition: int = PARTITION) -> None:
+        """Assign a partition to a member."""
+        if name != self.owners[partition]:
+            self._lost_at[partition, self.owners[partition]] = self._clock.now
+            self.owners[partition], self._given_at[partition] = name, self._clock.now
 
-    def lost_seconds(self, name: str) -> float:
+    def owned_since(self, name: str, partition: int) -> float:
+        """Return since when the partition has been a member's; now, if it is somebody else's."""
+        return self._given_at[partition] if self.owners[partition] == name else self._clock.now
+
+    def lost_seconds(self, name: str, partition: int = PARTITION) -> float:
         """Return for how long the partition has been somebody else's; 0 if it is this member's."""
-        return 0.0 if self.owner == name else self._clock.now - self._lost_at.get(name, 0.0)
+        if self.owners[partition] == name:
+            return 0.0
+        return self._clock.now - self._lost_at.get((partition, name), 0.0)
 
 
 class Picked(NamedTuple):
@@ -100,33 +106,21 @@ class Picked(NamedTuple):
 class Controller(Stoppable):
     """A controller: the real clusters, committer and executor, between a log, a group and hands of the simulation's."""
 
-    def __init__(  # noqa: PLR0913 # what it connects, each once
-        self,
-        name: str,
-        *,
-        world: World,
-        wire: Wire,
-        group: Group,
-        policy: Policy,
-        hands: Hands,
-        draw: Random,
-        seen: Sees,
-        budget: int = BUDGET,
+    def __init__(
+        self, name: str, setups: Sequence[ClusterSetup], *, group: Group, draw: Random, budget: int = BUDGET
     ) -> None:
-        super().__init__(name, world.clock)
+        super().__init__(name, setups[0].world.clock)
         self._called = name
-        self._world = world
+        self._setups = {each.name: each for each in setups}
+        wires = {each.wire.partition: each.wire for each in setups}
+        self._partitions = frozenset(wires)
+        self._note = setups[0].world.note
         self._budget = budget
-        self.line = Line(wire)
+        self.line = Line(*(wires[partition] for partition in sorted(wires)))
         self.is_slow = False
         """It gets little of its machine, and lags behind the log."""
         self._group = group
-        self._seen = seen
-        self.policy = policy
-        self._hands = hands
         self._draw = draw
-        self.commits = 0
-        """Under way."""
         self._ahead = draw.uniform(0, 10_000)
         """Its monotonic clock has nothing in common with anybody's."""
         self._former: list[Committer] = []
@@ -144,40 +138,42 @@ class Controller(Stoppable):
     def kill(self) -> None:
         """End at once."""
         self.dead = True
-        self.commits = 0
 
     def _begin(self) -> None:
-        self.clusters = Clusters(self.name, self.name, PARTITIONS, {CLUSTER: self.policy})
+        setups = self._setups
+        self.clusters = Clusters(
+            self.name, self.name, len(self._partitions), {name: each.policy for name, each in setups.items()}
+        )
         self._tail = Tail(self.line, TOPICS)
         self._backlog = Backlog(self._budget)
-        self._known = dict.fromkeys(TOPICS, 0)
-        """By topic: up to where everything is folded."""
-        self._outbox: deque[Entry] = deque()
-        self._ownership: Ownership[Claim] = Ownership(acted_for=OURS if self.policy.acts else NONE)
+        self._known = {(partition, topic): 0 for partition in self._partitions for topic in TOPICS}
+        """By partition and topic: up to where everything is folded."""
+        self._outbox: dict[int, deque[Entry]] = {partition: deque() for partition in sorted(self._partitions)}
+        acting = {name for name, each in setups.items() if each.policy.acts}
+        self._ownership: Ownership[Claim] = Ownership(acted_for=frozenset(map(self._partition_of, acting)))
+        self._claimed_last = -1
         self._asked_at = self._proven_at = self.awake_for
         """When the group was last asked, and when it answers again."""
-        self._free = AT_ONCE
-        """Threads of the executor that have nothing to do."""
-        self._executor = Executor(
-            CLUSTER,
-            self.name,
-            Actuators(
-                self._hands,
-                self._hands.control,
-                self._hands,
-                self.policy.dead_call_status,
-                self.policy.moves_per_second,
-            ),
-            objection=self._objection,
-            report=lambda _action, _outcome: None,
-            clock=self.now,
-        )
+        self._threads = {
+            name: Threads(
+                self,
+                each,
+                self._draw,
+                objection=partial(self._objection, name),
+                report=self._report,
+                clock=self.now,
+            )
+            for name, each in setups.items()
+            if name in acting
+        }
+        self._plans_wait_since: dict[str, float] = {}
+        """By cluster: since when there is a plan that is not on its way to the log."""
         life = self.life
         self._committer = Committer(
             self.clusters,
-            lambda _, entries: self._commit(entries, life),
-            {CLUSTER: self} if self.policy.acts else {},
-            lambda _: PARTITION in self._ownership.claims,
+            lambda name, entries: self._commit(name, entries, life),
+            self._threads,
+            lambda name: self._partition_of(name) in self._ownership.claims,
             clock=self.now,
         )
         self.every(lambda: BELONGS_IN_A_LULL if self.clock.lull else POLL_SECONDS, self._belong)
@@ -197,10 +193,12 @@ class Controller(Stoppable):
             return SLOW_TURN
         return TURN_IN_A_LULL if self.clock.lull else TURN
 
-    @property
-    def view(self) -> Cluster | None:
-        """What it knows of the cluster."""
-        return self.clusters.by_name.get(CLUSTER)
+    def _partition_of(self, cluster: str) -> int:
+        return partition_of(cluster, len(self._partitions))
+
+    def view(self, cluster: str = CLUSTER) -> Cluster | None:
+        """Return what it knows of a cluster."""
+        return self.clusters.by_name.get(cluster)
 
     @property
     def commits_in_progress(self) -> bool:
@@ -210,10 +208,23 @@ class Controller(Stoppable):
         # asked after every event, and most processes have had one life only
         return bool(self._former) and any(each.in_progress for each in self._former)
 
-    @property
-    def decides(self) -> bool:
-        """Return True if it believes to own the cluster."""
-        return self.view is not None and self.view.owned
+    def decides(self, cluster: str = CLUSTER) -> bool:
+        """Return True if it believes to own a cluster."""
+        view = self.view(cluster)
+        return view is not None and view.owned
+
+    def may_act(self, cluster: str) -> bool:
+        """Return True if it believes that it may change something in a cluster now."""
+        return self._ownership.why_not(self._partition_of(cluster), self.now()) is None
+
+    def plan_waits_since(self, cluster: str) -> float:
+        """Return since when a plan for a cluster waits to be committed; now, if none does."""
+        return self._plans_wait_since.get(cluster, self.clock.now)
+
+    def action_waits_since(self, cluster: str) -> float:
+        """Return since when the oldest action for a cluster that has not begun waits; now, if none does."""
+        threads = self._threads.get(cluster)
+        return self.clock.now if threads is None else threads.waits_since
 
     # --- what `controller.runtime` does with threads --------------------------------------------------------------
 
@@ -225,7 +236,7 @@ class Controller(Stoppable):
             self._proven_at = now + self._draw.uniform(0.0, PROOF_WAIT_SECONDS)
         self._asked_at = now
         if now >= self._proven_at:
-            self._own(self._ownership.assign(OURS if self._group.heard(self.name) else NONE, self.now()))
+            self._own(self._ownership.assign(self._group.heard(self.name), self.now()))
 
     def wake(self) -> None:
         """Take a turn soon, since something new is in the log."""
@@ -262,14 +273,15 @@ class Controller(Stoppable):
         while self._ownership.unread and self._backlog:
             self._fold_turn()
         self._claim()
-        ended = OURS if self._tail.caught_up() else NONE
+        ended = self._partitions if self._tail.caught_up() else NONE
         self._own(self._ownership.settle(Progress(ended, folded=not self._backlog), self.now()))
-        if self._outbox:
-            try:
-                self.line.append(list(self._outbox))
-            except LogError:
-                return
-            self._outbox.clear()
+        for partition, waiting in self._outbox.items():
+            if waiting:
+                try:
+                    self.line.append(list(waiting), partition)
+                except LogError:
+                    continue  # what one partition does not take holds up no other
+                waiting.clear()
 
     def _fold_turn(self) -> None:
         self._own(self._ownership.stand_down(self.now()))
@@ -279,40 +291,69 @@ class Controller(Stoppable):
     def _fold(self, batch: Sequence[Stored], *, live: bool) -> None:
         for at in range(0, len(batch), SLICE):
             folded = self.clusters.fold([read(stored) for stored in batch[at : at + SLICE]], self.now(), live=live)
-            self._known |= {stored.topic: stored.offset + 1 for stored in batch[at : at + SLICE]}
-            self._outbox.extend(folded.entries)
+            self._known |= {(stored.partition, stored.topic): stored.offset + 1 for stored in batch[at : at + SLICE]}
+            self._put(folded.entries)
+            for name, plan in folded.plans.items():
+                if plan.records or plan.ended:
+                    self._plans_wait_since.setdefault(name, self.clock.now)
+                else:
+                    self._plans_wait_since.pop(name, None)
             self._committer.commit_plans(folded.plans)
 
+    def _put(self, entries: Iterable[Entry]) -> None:
+        """Queue entries for the log."""
+        for entry in entries:
+            cluster = entry.key.partition("/")[0]
+            if entry.topic is Topic.RANKINGS:
+                self._setups[cluster].seen.ranks(self.name)
+            self._outbox[self._partition_of(cluster)].append(entry)
+
     def _claim(self) -> None:
-        for partition in self._ownership.to_claim(self.now()):
-            try:
-                claim = self.line.claim()
-                self._tail.mark_end()
-            except LogError:
-                self._own(self._ownership.claim_failed(self.now()))
-            else:
-                self._seen.claims(self.name)
-                self._own(self._ownership.add_claim(partition, claim))
+        due = self._ownership.to_claim(self.now())
+        if not due:
+            return
+        # in turn, as the product does: one that cannot be claimed holds up no other
+        self._claimed_last = partition = next((each for each in due if each > self._claimed_last), due[0])
+        try:
+            former = self.line.wires[partition].claim
+            claim = self.line.claim(self.name, partition)
+            self._tail.mark_end(partition)
+        except LogError:
+            self._own(self._ownership.claim_failed(self.now()))
+        else:
+            for each in self._setups.values():
+                if each.wire.partition == partition:
+                    each.seen.claims(self.name, former)
+            self._own(self._ownership.add_claim(partition, claim))
 
     def _own(self, ownership: Ownership[Claim]) -> None:
         before, self._ownership = self._ownership, ownership
         if ownership.owned != before.owned:
             self.clusters.own(ownership.owned)
-            self._world.note(f"controller {self.name} {'owns' if ownership.owned else 'owns no longer'}")
+            self._plans_wait_since.clear()
+            which = f" {sorted(ownership.owned)}" if len(self._partitions) > 1 else ""
+            self._note(f"controller {self.name} {'owns' if ownership.owned else 'owns no longer'}{which}")
 
-    def _objection(self, action: Action) -> Reason | None:
-        if self.view is None:
+    def _objection(self, cluster: str, action: Action) -> Reason | None:
+        view = self.view(cluster)
+        if view is None:
             return reason(ReasonCode.CLUSTER_UNKNOWN)
-        return self.view.permit.objection(action, self.now(), self._ownership.why_not(PARTITION, self.now()))
+        not_owner = self._ownership.why_not(self._partition_of(cluster), self.now())
+        return view.permit.objection(action, self.now(), not_owner)
 
     # --- deciding and acting --------------------------------------------------------------------------------------
 
-    async def _commit(self, entries: Sequence[Entry], life: int) -> None:
-        claim = self._ownership.claims.get(PARTITION)
+    def _report(self, action: Action, outcome: Outcome) -> None:
+        self._committer.report(action, outcome)
+
+    async def _commit(self, cluster: str, entries: Sequence[Entry], life: int) -> None:
+        self._plans_wait_since.pop(cluster, None)
+        partition = self._partition_of(cluster)
+        claim = self._ownership.claims.get(partition)
         if claim is None:
             raise LogUnavailableError("not claimed")
-        self.commits += 1
-        unknown = sum(claim.after[topic] - min(claim.after[topic], self._known[topic]) for topic in DECIDED)
+        known = {topic: min(claim.after[topic], self._known[partition, topic]) for topic in DECIDED}
+        unknown = sum(claim.after[topic] - known[topic] for topic in DECIDED)
         done: asyncio.Future[LogError | None] = asyncio.get_running_loop().create_future()
 
         def arrive() -> None:
@@ -321,74 +362,38 @@ class Controller(Stoppable):
             except LogError as error:
                 answer(error)
             else:
-                self._seen.decides(self.name, unknown)
+                self._setups[cluster].seen.decides(self.name, unknown)
                 answer(None)
 
         def answer(error: LogError | None) -> None:
             self.clock.after(self._draw.uniform(0.001, 0.02), lambda: self.awake(lambda: done.set_result(error)))
 
-        self.clock.after(self._draw.uniform(0.001, 0.02), arrive)
+        slow = self.line.wires[partition].slow
+        self.clock.after(self._draw.uniform(*(SLOW_COMMIT if slow else COMMIT)), arrive)
         error = await done
-        self.commits -= 1
         if error is not None:
             if self.life == life:
-                self._own(self._ownership.commit_failed(PARTITION, claim))
+                self._own(self._ownership.commit_failed(partition, claim))
             raise error
-
-    def submit(self, action: Action) -> None:
-        """Take an action, as an executor does."""
-        self._executor.submit(action)
-        self._plan_work()
-
-    def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
-        """Take back what has not begun, as an executor does."""
-        return self._executor.withdraw(attempts)
-
-    def _plan_work(self) -> None:
-        """Let each free thread begin with an action; where the pace holds moves up, look again later."""
-        while self._free > 0 and (action := self._executor.begin()) is not None:
-            self._free -= 1
-            takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
-            self.clock.after(takes, partial(self._in_life, self.life, partial(self._work, action)))
-        if self._free > 0 and (seconds := self._executor.seconds_until_paced()) is not None:
-            self.clock.after(seconds + ROUNDING, partial(self._in_life, self.life, self._plan_work))
-
-    def _in_life(self, life: int, what: Callable[[], None]) -> None:
-        if self.life == life:
-            self.awake(what)
-
-    def _work(self, action: Action) -> None:
-        self._hands.by = self.name
-        outcome = self._executor.carry_out(action)
-        if (seconds := self._hands.waited()) > 0:
-            self.clock.after(seconds, partial(self._in_life, self.life, partial(self._done, action, outcome)))
-        else:
-            self._done(action, outcome)
-
-    def _done(self, action: Action, outcome: Outcome) -> None:
-        self._free += 1
-        self._executor.end(action)
-        self._committer.report(action, outcome)
-        self._plan_work()
 
     # --- the API ----------------------------------------------------------------------------------------------------
 
-    def pick(self, user: str, alias: str, others: Sequence["Controller"]) -> Picked | None:
+    def pick(self, user: str, alias: str, others: Sequence["Controller"], cluster: str = CLUSTER) -> Picked | None:
         """Answer a login, as controller.api.picks does: through the owner, else by oneself."""
-        view = self.view
+        view = self.view(cluster)
         if view is None:
             return None
         owner = next((each for each in others if each.name == view.state.published.owner and each is not self), None)
-        if not view.owned and owner is not None and owner.answers and owner.decides:
-            return owner.pick(user, alias, ())
+        if not view.owned and owner is not None and owner.answers and owner.decides(cluster):
+            return owner.pick(user, alias, (), cluster)
         if view.stale(self.now()):
             return None
         picked, entries = view.pick(PickRequest(user, alias, "CAMP", f"screen of {user}"))
-        self._outbox.extend(entries)
+        self._put(entries)
         if isinstance(picked, Refused):
             return None
         return Picked(picked.slot.phone_login, not view.owned, self.name)
 
     def order(self, record: Entry) -> None:
         """Take a person's order to the log."""
-        self._outbox.append(record)
+        self._put([record])

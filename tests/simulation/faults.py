@@ -1,7 +1,7 @@
 """What goes wrong: each fault begins something and gives what ends it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -13,13 +13,18 @@ from stream.entries import entry_of
 from stream.log import Entry, LogError
 from tests.simulation.collecting import Collector, Database
 from tests.simulation.controlling import Controller, Group
-from tests.simulation.processes import CLUSTER, Stoppable
+from tests.simulation.hands import Hands
+from tests.simulation.processes import Stoppable
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Dialer, World
 
 End = Callable[[], None]
 
+OF_SEVERAL_SHARE = 0.5
+"""Of the faults where there are several clusters: those that are there for that."""
+FLOOD, FLOOD_SECONDS = 40, 0.1
+"""How many records come again, and after how long."""
 APART_SECONDS = 1.5
 """Dialers never come back within the same half second."""
 
@@ -41,26 +46,31 @@ class Stage:
     controllers: list[Controller]
     draw: Random
     probes: bool
+    hands: Hands
+    watches: Sequence[Watch]
+    """Of all clusters."""
     one_by_one: bool
     """Heartbeats that could not be written come back one dialer after the other, as they do behind a switch that starts
     again; else all at once."""
     ends: list[End] = field(default_factory=list)
     """What heals everything that is broken now."""
-    stays_dead: Dialer | None = None
-    """Not everything heals: this one does not come back."""
     _orders: deque[tuple[Entry, End]] = field(default_factory=deque)
     _given_back: list[Fence] = field(default_factory=list)
 
     def begin(self) -> str:
         """Let something go wrong, and plan its end; tell what."""
         kinds = [*_OF_VICIDIAL, *_OF_HOTDESK, *_OF_PEOPLE, *(_OF_PROBES if self.probes else ())]
+        if len(self.watches) > 1 and self.draw.random() < OF_SEVERAL_SHARE:
+            kinds = [*_OF_SEVERAL]
         fault, shortest, longest = self.draw.choice(kinds)
         name = fault.__name__.removeprefix("_").replace("_", " ")
         ended = fault(self)
         self.world.look()
-        if fault in _UNSETTLING:
-            self.watch.unsteady_at = self.world.clock.now
+        hit = self._hit_by(fault) if fault in _UNSETTLING else []
         began = self.world.clock.now
+        for each in hit:
+            each.unsteady_at = began
+            each.hindered += 1
 
         def end() -> None:
             if end in self.ends:
@@ -68,21 +78,28 @@ class Stage:
                 ended()
                 self.world.look()
                 self.world.note(f"-- over: {name}")
-                if fault in _UNSETTLING:
-                    self.watch.unsteady_at = self.world.clock.now
-                if fault in _BLINDING:
-                    self.watch.blinded.append((began, self.world.clock.now))
+                for each in hit:
+                    each.unsteady_at = self.world.clock.now
+                    each.hindered -= 1
+                    if fault in _BLINDING:
+                        each.blinded.append((began, self.world.clock.now))
 
         self.ends.append(end)
         self.world.clock.after(self.draw.uniform(shortest, longest), end)
         self.world.note(f"-- fault: {name}")
         return name
 
+    def _hit_by(self, fault: "Callable[[Stage], End]") -> Sequence[Watch]:
+        """Return the watches of the clusters that a fault hits: this one's, those of its partition, or all."""
+        if fault in _OF_PARTITIONS:
+            return [each for each in self.watches if each.wire is self.wire]
+        return self.watches if fault in _SHARED else [self.watch]
+
     def heal(self) -> None:
         """End everything that is broken, but for a dialer maybe: its agents must be home elsewhere all the same."""
         dead = [each for each in self.world.dialers.values() if each.dead]
         if len(dead) == 1 and dead[0].has_row and not self.world.restarted and self.draw.random() < 0.6:
-            self.stays_dead = dead[0]
+            dead[0].dead_for_good = True
             self.world.note(f"{dead[0].server_ip} stays dead")
         for end in list(self.ends):
             end()
@@ -91,15 +108,17 @@ class Stage:
 
     def people_look_at_fences(self) -> None:
         """Have people give back the unclear fences of living dialers, which hotdesk leaves to them."""
-        owner = next((each for each in self.controllers if each.decides and each.view is not None), None)
-        if owner is None or owner.view is None:
+        view = self.watch.owners_view()
+        if view is None:
             return
-        for fence in owner.view.state.decided.fences.values():
+        for fence in view.state.decided.fences.values():
             left = fence.stage is FenceStage.UNCLEAR and not self.world.dialers[fence.server_ip].dead
             if left and fence not in self._given_back:
                 self._given_back.append(fence)
                 of, planned_at_ms = fence.server_ip, fence.planned_at_ms
-                order = Unfence(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=of, planned_at_ms=planned_at_ms)
+                order = Unfence(
+                    cluster=self.watch.cluster, ordered_at_ms=0, by="anna", server_ip=of, planned_at_ms=planned_at_ms
+                )
                 self.order(order)
 
     def dialer(self) -> Dialer:
@@ -148,7 +167,7 @@ def _a_dialer_dies(stage: Stage) -> End:
     stage.world.note(f"{dialer.server_ip} dies")
 
     def end() -> None:
-        if stage.stays_dead is not dialer:
+        if not dialer.dead_for_good:
             stage.world.bring_back(dialer.server_ip)
 
     return end
@@ -461,6 +480,76 @@ def _a_controller_is_slow(stage: Stage) -> End:
 
 
 def _the_log_goes_away(stage: Stage) -> End:
+    wires = {id(each.wire): each.wire for each in stage.watches}.values()
+    for wire in wires:
+        wire.up = False
+
+    def end() -> None:
+        for wire in wires:
+            wire.up = True
+
+    return end
+
+
+def _partitions_are_shared_out_anew(stage: Stage) -> End:
+    if stage.group.members:
+        for partition in stage.group.owners:
+            stage.group.give_to(stage.draw.choice(sorted(stage.group.members)), partition)
+        for watch in stage.watches:
+            watch.unsteady_at = stage.world.clock.now
+    return nothing
+
+
+# --- one cluster of several, or its partition -------------------------------------------------------------------
+
+
+def _a_rack_dies(stage: Stage) -> End:
+    """It has a dialer of each cluster."""
+    fallen: list[tuple[World, Dialer]] = []
+    for world in (each.world for each in stage.watches):
+        living = [each for each in world.dialers.values() if not (each.dead or each.hung)]
+        if living:
+            fallen.append((world, stage.draw.choice(living)))
+    for world, dialer in fallen:
+        world.kill(dialer.server_ip)
+        world.note(f"{dialer.server_ip} dies")
+        world.look()
+
+    def end() -> None:
+        for world, dialer in fallen:
+            if not dialer.dead_for_good:
+                world.bring_back(dialer.server_ip)
+            world.look()
+
+    return end
+
+
+def _a_rack_dies_with_a_broker(stage: Stage) -> End:
+    """The broker had to do with the commits of one partition, which take seconds from now on."""
+    brings_back = _a_rack_dies(stage)
+    stage.wire.slow = True
+
+    def end() -> None:
+        stage.wire.slow = False
+        brings_back()
+
+    return end
+
+
+def _a_partition_changes_hands(stage: Stage) -> End:
+    others = sorted(stage.group.members.keys() - {stage.group.owners[stage.wire.partition]})
+    if others:
+        stage.group.give_to(others[0], stage.wire.partition)
+    return nothing
+
+
+def _a_claim_is_taken_away(stage: Stage) -> End:
+    """As by a process of which nobody knows any more."""
+    stage.wire.claim = None
+    return nothing
+
+
+def _a_partition_goes_away(stage: Stage) -> End:
     stage.wire.up = False
 
     def end() -> None:
@@ -469,18 +558,40 @@ def _the_log_goes_away(stage: Stage) -> End:
     return end
 
 
-def _partitions_are_shared_out_anew(stage: Stage) -> End:
-    if stage.group.members:
-        stage.group.give_to(stage.draw.choice(sorted(stage.group.members)))
-        stage.watch.unsteady_at = stage.world.clock.now
-    return nothing
+def _a_cluster_floods_the_log(stage: Stage) -> End:
+    """What was published lately comes again and again, faster than anybody folds it."""
+    is_mad = True
+    lately = [each for each in stage.wire.topics[Topic.OBSERVATIONS] if each.key.startswith(stage.watch.cluster)]
+    again = [Entry(each.topic, each.key, each.value, each.headers) for each in lately[-FLOOD:]]
+
+    def publish() -> None:
+        if is_mad:
+            if stage.wire.up:
+                stage.wire.store(again)
+            stage.world.clock.after(FLOOD_SECONDS, publish)
+
+    def end() -> None:
+        nonlocal is_mad
+        is_mad = False
+
+    publish()
+    return end
+
+
+def _web_servers_hang(stage: Stage) -> End:
+    stage.hands.hang = True
+
+    def end() -> None:
+        stage.hands.hang = False
+
+    return end
 
 
 # --- people -----------------------------------------------------------------------------------------------------
 
 
 def _somebody_pauses(stage: Stage) -> End:
-    pause = Pause(cluster=CLUSTER, ordered_at_ms=0, by="anna", why="a test")
+    pause = Pause(cluster=stage.watch.cluster, ordered_at_ms=0, by="anna", why="a test")
 
     def begun() -> None:
         stage.watch.paused_since = stage.world.clock.now
@@ -495,7 +606,7 @@ def _somebody_pauses(stage: Stage) -> End:
 
 def _somebody_drains(stage: Stage) -> End:
     dialer = stage.dialer()
-    drain = Drain(cluster=CLUSTER, ordered_at_ms=0, by="anna", server_ip=dialer.server_ip)
+    drain = Drain(cluster=stage.watch.cluster, ordered_at_ms=0, by="anna", server_ip=dialer.server_ip)
     dialer.wanted_empty = True
     stage.order(drain)
 
@@ -510,17 +621,17 @@ def _somebody_moves_an_agent(stage: Stage) -> End:
     agent = stage.draw.choice(list(stage.world.agents.values()))
     if agent.row_id is not None:
         stage.order(
-            Move(cluster=CLUSTER, ordered_at_ms=0, by="anna", user=agent.user, live_agent_id=agent.row_id),
+            Move(cluster=stage.watch.cluster, ordered_at_ms=0, by="anna", user=agent.user, live_agent_id=agent.row_id),
         )
     return nothing
 
 
 def _somebody_releases_the_brake(stage: Stage) -> End:
-    owner = next((each for each in stage.controllers if each.decides and each.view is not None), None)
-    since_ms = None if owner is None or owner.view is None else owner.view.state.observed.health.bad_since_ms
+    view = stage.watch.owners_view()
+    since_ms = None if view is None else view.state.observed.health.bad_since_ms
     if since_ms is not None:
         stage.watch.unbraked = True
-        stage.order(Unbrake(cluster=CLUSTER, ordered_at_ms=0, by="anna", bad_since_ms=since_ms))
+        stage.order(Unbrake(cluster=stage.watch.cluster, ordered_at_ms=0, by="anna", bad_since_ms=since_ms))
     return nothing
 
 
@@ -574,7 +685,37 @@ _OF_PEOPLE: tuple[Fault, ...] = (
     (_somebody_moves_an_agent, 0.0, 1.0),
     (_somebody_releases_the_brake, 0.0, 1.0),
 )
-_BLINDING = {each for each, _, _ in _OF_HOTDESK} | {
+_OF_SEVERAL: tuple[Fault, ...] = (
+    (_a_rack_dies, 12.0, 60.0),
+    (_a_rack_dies, 12.0, 60.0),
+    (_a_rack_dies_with_a_broker, 12.0, 40.0),
+    (_a_rack_dies_with_a_broker, 12.0, 40.0),
+    (_a_partition_changes_hands, 0.0, 1.0),
+    (_a_partition_changes_hands, 0.0, 1.0),
+    (_a_claim_is_taken_away, 0.0, 1.0),
+    (_a_partition_goes_away, 0.5, 20.0),
+    (_a_cluster_floods_the_log, 3.0, 6.0),
+    (_a_cluster_floods_the_log, 3.0, 6.0),
+    (_web_servers_hang, 5.0, 30.0),
+    (_web_servers_hang, 5.0, 30.0),
+)
+"""Faults that hit one cluster, or its partition, where there are others."""
+_OF_PARTITIONS = {
+    _a_partition_changes_hands,
+    _a_claim_is_taken_away,
+    _a_partition_goes_away,
+    _a_rack_dies_with_a_broker,
+}
+_SHARED = {
+    _a_controller_stands_still,
+    _a_controller_is_killed,
+    _a_controller_is_cut_off_from_the_log,
+    _a_controller_is_slow,
+    _the_log_goes_away,
+    _partitions_are_shared_out_anew,
+}
+"""Faults that hit every cluster."""
+_BLINDING = ({each for each, _, _ in (*_OF_HOTDESK, *_OF_SEVERAL)} - {_a_rack_dies}) | {
     _the_database_goes_away,
     _the_database_restarts,
     _no_heartbeat_can_be_written,

@@ -14,6 +14,8 @@ LATEST_SECONDS = 1.5
 """A request that was given up after its time limit can still be carried out within this time."""
 FENCE_SECONDS = 0.5
 """A fence is the first that is done after a quiet day: so long after it its answer comes."""
+HANG_SECONDS = 20.0
+"""How long an act takes whose web server hangs, where nobody has set it a time limit."""
 STATEMENT_SECONDS = 1.5
 """The server gives up a statement that waits for so long, so that it is never carried out later."""
 
@@ -49,6 +51,8 @@ class Hands:
         self.by = ""
         self.control: AgentControl = self
         """How screens are reached: by these tables, or by something else."""
+        self.hang = False
+        """Whatever is sent waits, and is not done."""
         self._loses = loses
         """Now and then an act is not sent, or has no answer."""
         self._waited = 0.0
@@ -219,9 +223,9 @@ class Hands:
         chance = self._draw.random() if self._loses else 1.0
         self._world.note(f"controller {self.by}: {what}")
         self._seen.acts(self.by)
-        if self._world.locked:
-            self.wait(STATEMENT_SECONDS)
-            return Outcome(Reply.UNSENT, "the statement waited for a table until the server gave it up")
+        if self.hang or self._world.locked:
+            self.wait(HANG_SECONDS if self.hang else STATEMENT_SECONDS)
+            return Outcome(Reply.UNSENT, "it waited, for a table or a web server, until it was given up")
         if self._world.seen_as_of is not None:
             return Outcome(Reply.DONE, "done in a database that no screen asks any more")
         if not self._world.database_up or chance < 0.02:

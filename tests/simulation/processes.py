@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from tests.simulation.wire import Claim
 from tests.simulation.world import Clock
 
 CLUSTER = "west"
@@ -66,7 +67,9 @@ class Stoppable:
 class Sees(Protocol):
     """Is shown what hotdesk's processes do to each other, when they do it."""
 
-    def claims(self, name: str) -> None: ...
+    def claims(self, name: str, former: Claim | None) -> None: ...
+
+    def ranks(self, name: str) -> None: ...
 
     def decides(self, name: str, unknown: int) -> None: ...
 

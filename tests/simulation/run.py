@@ -1,14 +1,20 @@
-"""One seed: a cluster, hotdesk, some faults, and whether everything that must hold has held."""
+"""One seed: a cluster or two, hotdesk, some faults, and whether everything that must hold has held."""
 
+from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
 from controller.core.policy import Policy
+from messages.topics import partition_of
+from tests.simulation.apart import Apart
 from tests.simulation.collecting import Database
 from tests.simulation.controlling import Group
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
-from tests.simulation.running import end_tasks, pass_until, run_silently, two_of_each
+from tests.simulation.processes import CLUSTER
+from tests.simulation.running import end_tasks, pass_until, run_silently, two_collectors, two_controllers
+from tests.simulation.setup import ClusterSetup
 from tests.simulation.watch import BrokenError, Watch
 from tests.simulation.wire import Wire
 from tests.simulation.world import Agent, Clock, Dialer, World
@@ -21,6 +27,10 @@ HOME_SECONDS = 190.0
 """After the last fault has ended: longest of all takes an agent whose screen was told three times and did not hear."""
 LAST_LINES = 60
 REMOTE_AGENTS = ("9001", "9002")
+OTHER = "east"
+NETWORK, OTHER_NETWORK = "10.0.0.", "10.1.0."
+EVERY_SEVERAL, SEVERAL = 11, 6
+"""Of so many seeds, the one with two clusters, if it has no lull."""
 PHONE_DEAD = 4
 """Of so many seeds, the one in which an agent's phone is off."""
 ONE_BY_ONE = 3
@@ -59,6 +69,16 @@ def simulate(seed: int) -> Report:
     return run_silently(_Simulation(seed).run)
 
 
+class _Cluster(NamedTuple):
+    """A cluster, and what is needed to play it."""
+
+    setup: ClusterSetup
+    watch: Watch
+    database: Database
+    probes: bool
+    one_by_one: bool
+
+
 class _Simulation:
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -66,24 +86,83 @@ class _Simulation:
         self._clock = Clock()
         self._timeline: list[str] = []
         self._faults = 0
-        ips = [f"10.0.0.{number}" for number in range(1, draw.choice([3, 4, 4, 5]) + 1)]
-        agents = draw.randint(6, 14)
-        self._world = World(
+        several = seed % EVERY_SEVERAL == SEVERAL and seed % EVERY != LONG
+        partitions = draw.choice([1, 2, 2, 2]) if several else 1
+        twins = several and draw.random() < 0.5
+        wires = [Wire(self._clock, draw, partition=each) for each in range(partitions)]
+        group = Group(self._clock, draw, partitions)
+        clusters = [self._build(CLUSTER, seed, wires, group, few=several)]
+        if several:
+            clusters.append(self._build(OTHER, seed // EVERY_SEVERAL, wires, group, few=True, twin=twins))
+        setups, watches = [each.setup for each in clusters], [each.watch for each in clusters]
+        collectors = [
+            two_collectors(
+                each.setup,
+                each.database,
+                draw,
+                probes=each.probes,
+                prefix="" if each.setup.name == CLUSTER else f"{each.setup.name}-",
+            )
+            for each in clusters
+        ]
+        self._controllers = two_controllers(setups, group, draw)
+        self._stages = [
+            Stage(
+                each.setup.world,
+                each.setup.wire,
+                group,
+                each.database,
+                each.watch,
+                of_cluster,
+                self._controllers,
+                draw,
+                probes=each.probes,
+                hands=each.setup.hands,
+                watches=watches,
+                one_by_one=each.one_by_one,
+            )
+            for each, of_cluster in zip(clusters, collectors, strict=True)
+        ]
+        self._apart: Apart | None = None
+        if several:
+            marks = {CLUSTER: [CLUSTER], OTHER: [OTHER]}
+            if not twins:
+                marks = {CLUSTER: [CLUSTER, NETWORK], OTHER: [OTHER, OTHER_NETWORK]}
+            self._apart = Apart(self._stages, wires, marks)
+        for watch in watches:
+            watch.controllers = self._controllers
+        for each in clusters:
+            world, policy = each.setup.world, each.setup.policy
+            of = f"{len(world.dialers)} dialers, {len(world.agents)} agents"
+            by_name = each.setup.hands.names_user
+            world.note(f"seed {seed}: {of}, probes {each.probes}, by name {by_name}")
+            world.note(f"{policy}")
+
+    def _build(  # noqa: PLR0913 # what it is made of, each once
+        self, name: str, seed: int, wires: Sequence[Wire], group: Group, *, few: bool, twin: bool = True
+    ) -> _Cluster:
+        """Build a cluster. One that is a twin has the addresses and users of the first."""
+        draw = self._draw
+        network, first_name = (NETWORK, "") if twin else (OTHER_NETWORK, name)
+        ips = [f"{network}{number}" for number in range(1, draw.choice([3, 3, 4] if few else [3, 4, 4, 5]) + 1)]
+        agents = draw.randint(3, 6) if few else draw.randint(6, 14)
+        users = [f"{first_name}{number}" for number in range(1001, 1001 + agents)]
+        world = World(
             clock=self._clock,
             draw=draw,
             dialers={ip: Dialer(ip, born=self._clock.now) for ip in ips},
-            agents={str(user): Agent(str(user), f"desk{user}") for user in range(1001, 1001 + agents)},
-            note=self._note,
-            choose=self._choose,
+            agents={user: Agent(user, f"desk{user}") for user in users},
+            note=self._note if name == CLUSTER else lambda what: self._note(f"{name}: {what}"),
+            choose=partial(self._choose, name),
         )
         for user, server_ip in zip(REMOTE_AGENTS, ips, strict=False):
-            self._world.add_remote(user, server_ip)
+            world.add_remote(f"{first_name}{user}", server_ip)
         if seed % PHONE_DEAD == 1:
-            next(iter(self._world.agents.values())).phone_dead = True
+            next(iter(world.agents.values())).phone_dead = True
         probes = draw.random() < 0.5
         kinds = KINDS[seed % len(KINDS)]
-        self._world.kinds, self._world.sip_is_paced = kinds, "sip" in kinds
-        self._world.tells_start = probes and "ami" in kinds
+        world.kinds, world.sip_is_paced = kinds, "sip" in kinds
+        world.tells_start = probes and "ami" in kinds
         policy = Policy(
             acts=draw.random() < 0.93,
             dead_call_status="DROP",
@@ -94,34 +173,18 @@ class _Simulation:
             act_on_heartbeat_alone=not probes,
             calls_phones=seed % 2 == 1,
         )
-        wire, group, database = Wire(self._clock, draw), Group(self._clock, draw), Database(self._world)
-        self._watch = Watch(self._world, wire, group, policy, probes=probes)
-        names_user = draw.random() < 0.4
-        hands = Hands(self._world, draw, self._watch, names_user=names_user)
-        collectors, self._controllers = two_of_each(
-            self._world, wire, group, database, draw, policy=policy, hands=hands, seen=self._watch, probes=probes
-        )
-        self._watch.controllers = self._controllers
-        self._stage = Stage(
-            self._world,
-            wire,
-            group,
-            database,
-            self._watch,
-            collectors,
-            self._controllers,
-            draw,
-            probes=probes,
-            one_by_one=seed % 7 == ONE_BY_ONE,
-        )
-        self._note(f"seed {seed}: {len(ips)} dialers, {agents} agents, probes {probes}, by name {names_user}")
-        self._note(f"{policy}")
+        wire = wires[partition_of(name, len(wires))]
+        watch = Watch(world, wire, group, policy, probes=probes, cluster=name)
+        hands = Hands(world, draw, watch, names_user=draw.random() < 0.4)
+        setup = ClusterSetup(world, wire, policy, hands, seen=watch, name=name)
+        return _Cluster(setup, watch, Database(world), probes, one_by_one=seed % 7 == ONE_BY_ONE)
 
     async def run(self) -> Report:
         """Calm, faults, calm again."""
         broken, began = "", self._clock.now
         try:
-            self._world.start()
+            for each in self._stages:
+                each.world.start()
             await self._until(CALM_SECONDS)
             await self._go_wrong()
             if self._seed % EVERY == LONG:
@@ -131,8 +194,9 @@ class _Simulation:
                 self._clock.lull = False
                 await self._until(SETTLES_SECONDS)
                 await self._go_wrong()
-            self._stage.heal()
-            self._world.look()
+            for each in self._stages:
+                each.heal()
+                each.world.look()
             self._note("-- everything heals")
             await self._come_home()
             await self._come_to_rest()
@@ -148,39 +212,57 @@ class _Simulation:
         began = self._clock.now
         for moment in moments:
             await self._until(began + moment - self._clock.now)
-            self._stage.begin()
+            stage = self._stages[0] if len(self._stages) == 1 else self._draw.choice(self._stages)
+            stage.begin()
             self._faults += 1
         await self._until(began + FAULT_SECONDS - self._clock.now)
 
     async def _come_home(self) -> None:
         until = self._clock.now + HOME_SECONDS
-        while (missing := self._watch.home()) and self._clock.now < until:
+        while (missing := self._missing()) and self._clock.now < until:
             await self._until(1.0)
-            self._stage.people_look_at_fences()
+            for each in self._stages:
+                each.people_look_at_fences()
         if missing:
             raise BrokenError(Invariant.STRANDED, f"{HOME_SECONDS:.0f} s after everything healed, {missing}")
 
     async def _come_to_rest(self) -> None:
         # a slot that was released by the last decision ends with the poll after it
         await self._until(1.0)
-        for collector in self._stage.collectors:
-            collector.kill()
+        for stage in self._stages:
+            for collector in stage.collectors:
+                collector.kill()
+        if self._apart is not None:
+            self._apart.over = True
         await self._until(3.0)
-        self._watch.at_rest()
+        for stage in self._stages:
+            stage.watch.at_rest()
+        if self._apart is not None:
+            self._apart.at_rest()
+
+    def _missing(self) -> str:
+        """Say what keeps a cluster from being as it should be; empty: nothing."""
+        return next(filter(None, (each.watch.home() for each in self._stages)), "")
+
+    def _look(self) -> None:
+        for each in self._stages:
+            each.watch.look()
+        if self._apart is not None:
+            self._apart.look()
 
     async def _until(self, seconds: float) -> None:
         """Let that much time pass."""
-        await pass_until(self._clock.now + seconds, self._clock, self._controllers, self._watch.look)
+        await pass_until(self._clock.now + seconds, self._clock, self._controllers, self._look)
 
-    def _choose(self, user: str, alias: str) -> str | None:
+    def _choose(self, cluster: str, user: str, alias: str) -> str | None:
         """Ask hotdesk as the login hook does: any of its processes, once."""
         asked = self._draw.choice(self._controllers)
         if not asked.answers:
             return None
-        picked = asked.pick(user, alias, self._controllers)
+        picked = asked.pick(user, alias, self._controllers, cluster)
         if picked is None:
             return None
-        self._watch.picked(user, picked)
+        next(each.watch for each in self._stages if each.watch.cluster == cluster).picked(user, picked)
         return picked.phone_login
 
     def _note(self, what: str) -> None:

@@ -8,13 +8,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from controller.core.policy import Policy
 from tests.simulation.collecting import Collector, Database
 from tests.simulation.controlling import BUDGET, Controller, Group
-from tests.simulation.hands import Hands
-from tests.simulation.processes import Sees
-from tests.simulation.wire import Wire
-from tests.simulation.world import Clock, World
+from tests.simulation.setup import ClusterSetup
+from tests.simulation.world import Clock
 
 LOOK_SECONDS, LOOK_IN_A_LULL = 0.25, 2.0
 
@@ -31,45 +28,40 @@ def run_silently(play: Callable[[], Coroutine[Any, Any, T]]) -> T:
         structlog.configure(wrapper_class=before)
 
 
-def two_of_each(  # noqa: PLR0913 # what they connect, each once
-    world: World,
-    wire: Wire,
-    group: Group,
-    database: Database,
-    draw: Random,
-    *,
-    policy: Policy,
-    hands: Hands,
-    seen: Sees,
-    probes: bool,
-    budget: int = BUDGET,
-) -> tuple[list[Collector], list[Controller]]:
-    """Return two collectors and two controllers."""
-    collectors = [
-        Collector(name, world=world, wire=wire, database=database, draw=draw, seen=seen, probes=probes)
-        for name in ("collector-1", "collector-2")
-    ]
-    controllers = [
-        Controller(
-            name,
-            world=world,
-            wire=wire,
-            group=group,
-            policy=policy,
-            hands=hands,
+def two_collectors(
+    setup: ClusterSetup, database: Database, draw: Random, *, probes: bool, prefix: str = ""
+) -> list[Collector]:
+    """Return two collectors of a cluster."""
+    return [
+        Collector(
+            f"{prefix}collector-{number}",
+            cluster=setup.name,
+            world=setup.world,
+            wire=setup.wire,
+            database=database,
             draw=draw,
-            seen=seen,
-            budget=budget,
+            seen=setup.seen,
+            probes=probes,
         )
-        for name in ("controller-1", "controller-2")
+        for number in (1, 2)
+    ]
+
+
+def two_controllers(
+    setups: Sequence[ClusterSetup], group: Group, draw: Random, *, budget: int = BUDGET
+) -> list[Controller]:
+    """Return two controllers, each for all clusters."""
+    controllers = [
+        Controller(name, setups, group=group, draw=draw, budget=budget) for name in ("controller-1", "controller-2")
     ]
 
     def wake() -> None:
         for each in controllers:
             each.wake()
 
-    wire.wake = wake
-    return collectors, controllers
+    for each in setups:
+        each.wire.wake = wake
+    return controllers
 
 
 async def pass_until(end: float, clock: Clock, controllers: Sequence[Controller], look: Callable[[], None]) -> None:

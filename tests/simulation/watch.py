@@ -6,7 +6,7 @@ AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from controller.core.cluster import STALE_SECONDS
+from controller.core.cluster import STALE_SECONDS, Cluster
 from controller.core.clusters import Clusters
 from controller.core.detector import DRAIN_SECONDS
 from controller.core.news import NEVER, Stamp
@@ -17,6 +17,7 @@ from controller.core.verdicts import HUNG_SECONDS
 from messages.codec import decode
 from messages.codes import DecisionCode
 from messages.records import (
+    Action,
     AgentPause,
     Arrival,
     ArrivalStage,
@@ -28,9 +29,10 @@ from messages.records import (
     ReloginStage,
 )
 from messages.topics import Topic
-from tests.simulation.controlling import PARTITIONS, Controller, Group, Picked, read
+from stream.log import Stored
+from tests.simulation.controlling import Controller, Group, Picked, read
 from tests.simulation.processes import CLUSTER
-from tests.simulation.wire import Wire
+from tests.simulation.wire import Claim, Wire
 from tests.simulation.world import LOGOUT, Agent, Dialer, Live, World
 from tests.support.invariants import Invariant
 
@@ -63,9 +65,12 @@ UNDER_WAY_SECONDS = POLL + 1.1
 class Watch:
     """Looks at every act and every answer."""
 
-    def __init__(self, world: World, wire: Wire, group: Group, policy: Policy, *, probes: bool) -> None:
-        self._world = world
-        self._wire = wire
+    def __init__(  # noqa: PLR0913 # what it looks at, each once
+        self, world: World, wire: Wire, group: Group, policy: Policy, *, probes: bool, cluster: str = CLUSTER
+    ) -> None:
+        self.cluster = cluster
+        self.world = self._world = world
+        self.wire = self._wire = wire
         self._group = group
         self._policy = policy
         self._probes = probes
@@ -75,6 +80,8 @@ class Watch:
         self.unbraked = False
         self.unsteady_at = 0.0
         """When something last happened to hotdesk itself, or ended."""
+        self.hindered = 0
+        """How many of the faults that are there now hinder hotdesk in this cluster."""
         self.blinded: list[tuple[float, float]] = []
         """From when to when hotdesk could not see or decide, in the order of the ends."""
         self._sent: deque[float] = deque()
@@ -90,9 +97,17 @@ class Watch:
 
     # --- whose the cluster is: `processes.Sees`, `hands.Sees` ---------------------------------------------------------
 
-    def claims(self, name: str) -> None:
-        """Look at a claim."""
+    def claims(self, name: str, former: Claim | None) -> None:
+        """Look at a claim, and at the one before it: who has one that is of use needs no other."""
         self._owns(name, "claims")
+        if former is None or former.by != name or former.failed:
+            return
+        if self._group.owned_since(name, self._wire.partition) < former.made_at:
+            raise BrokenError(Invariant.ONE_FOR_ANOTHER, f"{name} gave up its claim, and nothing was wrong with it")
+
+    def ranks(self, name: str) -> None:
+        """Look at who judges the dialers and says so."""
+        self._owns(name, "judges the dialers")
 
     def decides(self, name: str, unknown: int) -> None:
         """Look at decisions that were stored just now, and how many earlier ones their maker did not know."""
@@ -111,13 +126,13 @@ class Watch:
     def acts(self, name: str) -> None:
         """Look at whoever is about to change something in VICIdial."""
         self._owns(name, "acts")
-        view = next(each.view for each in self.controllers if each.name == name)
+        view = next(each.view(self.cluster) for each in self.controllers if each.name == name)
         age = 0.0 if view is None else self._now - self._polled_at[view.state.observed.stamp]
         if age > STALE_SECONDS + NEWS_SECONDS:
             raise BrokenError(Invariant.ACTED_LATE, f"{name} acts on a poll of {age:.1f} s ago")
 
     def _owns(self, name: str, what: str) -> None:
-        lost_seconds = self._group.lost_seconds(name)
+        lost_seconds = self._group.lost_seconds(name, self._wire.partition)
         if lost_seconds > BELIEF_SECONDS:
             raise BrokenError(
                 Invariant.DECIDED_BY_ANOTHER, f"{name} {what}, and lost the cluster {lost_seconds:.1f} s ago"
@@ -127,7 +142,7 @@ class Watch:
 
     def sending(self, relogin: Relogin) -> None:
         """Look at a LOGOUT that is about to be sent."""
-        self._may_change("a LOGOUT")
+        self._may_change(relogin, "a LOGOUT")
         if relogin.stage is ReloginStage.HANGING_UP:
             return  # its LOGOUT is still to come, and is counted then
         self._sent.append(self._now)
@@ -161,7 +176,7 @@ class Watch:
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
         """Look at a pause."""
-        self._may_change("a pause")
+        self._may_change(hold, "a pause")
         self._acted.append((row.user, "told the agent's screen to pause"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
@@ -170,7 +185,7 @@ class Watch:
 
     def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
         """Look at a pause that is taken back, or an agent who is to wait again after a move."""
-        self._may_change("a resume")
+        self._may_change(action, "a resume")
         self._acted.append((row.user, "told the agent's screen to resume"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a resume took the place of the LOGOUT of {row.user}")
@@ -191,7 +206,7 @@ class Watch:
 
     def calls(self, row: Live, arrival: Arrival) -> None:
         """Look at a phone that is called again."""
-        self._may_change("a call of a phone")
+        self._may_change(arrival, "a call of a phone")
         self._acted.append((row.user, "had the agent's phone called again"))
         there = row.phone_at is not None and self._now - row.phone_at > NEWS_SECONDS
         if there and row.live_agent_id == arrival.live_agent_id and self._world.phone_is_there(row):
@@ -199,7 +214,7 @@ class Watch:
 
     def fences(self, fence: Fence) -> None:
         """Look at a fence that is taken or given back."""
-        self._may_change("a fence")
+        self._may_change(fence, "a fence")
         dialer = self._world.dialers[fence.server_ip]
         if fence.stage is FenceStage.PLANNED:
             self._has_cause(fence.server_ip, dialer, fence.incident)
@@ -214,7 +229,7 @@ class Watch:
 
     def ends(self, row: Live, relogin: Relogin) -> None:
         """Look at an emergency logout."""
-        self._may_change("an emergency logout")
+        self._may_change(relogin, "an emergency logout")
         self._acted.append((row.user, "ended the agent's session in VICIdial's tables"))
         dialer = self._world.dialers[row.server_ip]
         self._has_cause(row.user, dialer, relogin.incident, row.born)
@@ -225,7 +240,9 @@ class Watch:
         if row.status == "INCALL" and row.changed_at > dialer.started_at and self._has_lived(dialer):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was ended in a call on {row.server_ip}")
 
-    def _may_change(self, what: str) -> None:
+    def _may_change(self, action: Action, what: str) -> None:
+        if action.cluster != self.cluster:
+            raise BrokenError(Invariant.ONE_FOR_ANOTHER, f"{what} for {action.cluster} was sent to {self.cluster}")
         if not self._policy.acts:
             raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, f"{what} in advise mode")
         if self.paused_since is not None and self._now - self.paused_since > NEWS_SECONDS:
@@ -310,8 +327,9 @@ class Watch:
             raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{user}: {why}")
         by = next(each for each in self.controllers if each.name == picked.by)
         most = self._policy.max_agents
-        if by.view is not None and most is not None and not picked.degraded:
-            state = by.view.state
+        view = by.view(self.cluster)
+        if view is not None and most is not None and not picked.degraded:
+            state = view.state
             # counted here one by one, so that a count that is wrong is seen
             reserved = sum(each.server_ip == chosen.server_ip for each in state.decided.slots)
             load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + reserved
@@ -323,7 +341,7 @@ class Watch:
         if self.unsteady_at > at - HUNG_SECONDS or self._world.dialers[server_ip].active:
             return
         for controller in self.controllers:
-            view = controller.view
+            view = controller.view(self.cluster)
             if view is not None and controller.answers and not view.stale(controller.now()):
                 standing = [each for each in rank_dialers(view.state, view.policy) if each.server_ip == server_ip]
                 if standing and standing[0].rank is not None:
@@ -334,7 +352,7 @@ class Watch:
     def look(self) -> None:
         """Look at what every controller knows."""
         for controller in self.controllers:
-            view = controller.view
+            view = controller.view(self.cluster)
             if controller.dead or view is None:
                 continue
             place = (controller.name, controller.life)
@@ -353,18 +371,26 @@ class Watch:
                             f"{controller.name} counts {counted} on {dialer.server_ip} and knows {there} of them",
                         )
 
+    def owners_view(self) -> Cluster | None:
+        """Return what the owner knows of the cluster; None: nobody owns it."""
+        return next((each.view(self.cluster) for each in self.controllers if each.decides(self.cluster)), None)
+
+    def _stored(self, topic: Topic) -> list[Stored]:
+        """Return the cluster's records."""
+        return [each for each in self._wire.topics[topic] if each.key.partition("/")[0] == self.cluster]
+
     def at_rest(self) -> None:
         """Look at the log when all is quiet: what it says again, and whether it says why."""
         self._replays()
         self._says_why()
 
     def _replays(self) -> None:
-        fresh = Clusters("replay", "", PARTITIONS, {CLUSTER: self._policy})
+        fresh = Clusters("replay", "", 1, {self.cluster: self._policy})
         for topic in (Topic.OBSERVATIONS, Topic.ORDERS, Topic.LOGINS, Topic.RANKINGS, Topic.INCIDENTS, Topic.RELOGINS):
-            fresh.fold([read(stored) for stored in self._wire.topics[topic]], 0.0, live=False)
-        again = fresh.by_name[CLUSTER].state
+            fresh.fold([read(stored) for stored in self._stored(topic)], 0.0, live=False)
+        again = fresh.by_name[self.cluster].state
         for controller in self.controllers:
-            view = controller.view
+            view = controller.view(self.cluster)
             if view is None or not controller.answers or view.state.observed.stamp != again.observed.stamp:
                 continue
             if rank_dialers(view.state, view.policy) != rank_dialers(again, self._policy):
@@ -376,30 +402,30 @@ class Watch:
                     Invariant.REPLAY_DIFFERS, f"the ranking of {controller.name} is {mine}, and by the log {others}"
                 )
             known, said = (sorted(each.decided.actions, key=str) for each in (view.state, again))
-            if controller.decides and known != said:
+            if controller.decides(self.cluster) and known != said:
                 raise BrokenError(Invariant.REPLAY_DIFFERS, f"the actions of {controller.name} are not the log's")
 
     def _says_why(self) -> None:
         said = self._said()
         ordered = {user for user, code in said if code is DecisionCode.MOVE_PLANNED}
-        for stored in self._wire.topics[Topic.RELOGINS]:
+        for stored in self._stored(Topic.RELOGINS):
             record = None if stored.value is None else decode(stored.topic, stored.value)
             if isinstance(record, Relogin) and record.stage is ReloginStage.PLANNED and record.user not in ordered:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{record.user} was moved, and nothing says why")
         opened = {each for each, code in said if code is DecisionCode.INCIDENT_OPENED}
-        for stored in self._wire.topics[Topic.INCIDENTS]:
+        for stored in self._stored(Topic.INCIDENTS):
             if stored.key.rpartition("/")[2].partition("@")[0] not in opened:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{stored.key} was opened, and nothing says why")
 
     def home(self) -> str:
         """Say what keeps the cluster from being as it should be; empty: nothing."""
-        owner = next((each for each in self.controllers if each.decides), None)
-        if owner is None or owner.view is None:
+        view = self.owners_view()
+        if view is None:
             return "nobody owns the cluster"
-        if owner.view.withheld is not None:
-            return f"moves are withheld: {owner.view.withheld}"
-        state = owner.view.state
-        offered = {each.server_ip for each in rank_dialers(state, owner.policy) if each.rank is not None}
+        if view.withheld is not None:
+            return f"moves are withheld: {view.withheld}"
+        state = view.state
+        offered = {each.server_ip for each in rank_dialers(state, self._policy) if each.rank is not None}
         complaints = [self._complaint_of(agent) for agent in self._world.agents.values()]
         complaints += [self._complaint_about(each, state, offered) for each in self._world.dialers.values()]
         return next(filter(None, complaints), "")
@@ -421,10 +447,10 @@ class Watch:
 
     def _is_missing(self, row: Live) -> bool:
         """Return True if the phone of an agent who was moved is in no room, and that is known and not said."""
-        owner = next((each for each in self.controllers if each.decides and each.view is not None), None)
-        if owner is None or owner.view is None or not self._shows_channels(row):
+        view = self.owners_view()
+        if view is None or not self._shows_channels(row):
             return False
-        arrival = owner.view.state.decided.arrivals.get(row.live_agent_id)
+        arrival = view.state.decided.arrivals.get(row.live_agent_id)
         waited = arrival is not None and arrival.stage in {ArrivalStage.AWAITED, ArrivalStage.CALLING}
         return waited and row.phone_at is None and self._now - row.born > MISSING_SECONDS
 
@@ -443,7 +469,7 @@ class Watch:
 
     def _said(self) -> set[tuple[str, DecisionCode]]:
         """Return the subject and the code of every decision that was written down with its reason."""
-        audit = [decode(each.topic, each.value) for each in self._wire.topics[Topic.AUDIT] if each.value is not None]
+        audit = [decode(each.topic, each.value) for each in self._stored(Topic.AUDIT) if each.value is not None]
         return {(each.subject, each.code) for each in audit if isinstance(each, Decision) and each.why}
 
     def _is_lost_on(self, dialer: Dialer) -> bool:

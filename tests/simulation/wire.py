@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from random import Random
 
 from messages.topics import Topic
@@ -9,6 +10,7 @@ from stream.log import Entry, LogFencedError, LogUnavailableError, Stored
 from tests.simulation.world import Clock
 
 PARTITION = 0
+IS_UP, STORED = attrgetter("up"), attrgetter("stored")
 LATE_SECONDS = 0.05
 """How much later than it was appended a record may be seen."""
 
@@ -19,7 +21,10 @@ class Wire:
 
     clock: Clock
     draw: Random
+    partition: int = PARTITION
     up: bool = True
+    slow: bool = False
+    """What is stored through a claim takes seconds."""
     loses: bool = True
     """Now and then an append has no answer, or a record is seen late."""
     clock_ahead: float = 0.0
@@ -59,7 +64,7 @@ class Wire:
             kept.append(
                 Stored(
                     topic=entry.topic,
-                    partition=PARTITION,
+                    partition=self.partition,
                     offset=len(kept),
                     key=entry.key,
                     value=entry.value,
@@ -70,50 +75,58 @@ class Wire:
 
 
 class Line:
-    """One process's way to the log. It can be cut while the log is there for everybody else."""
+    """One process's way to the log's partitions, in their order. It can be cut while the log is there for others."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, *wires: Wire) -> None:
+        self.wires = wires
         self.is_cut = False
         self.is_slow = False
         """What is appended takes seconds, though it does not fail."""
 
     @property
     def up(self) -> bool:
-        """Return True if the log answers this process."""
-        return self.wire.up and not self.is_cut
+        """Return True if the log answers this process, in one partition at least."""
+        return not self.is_cut and any(map(IS_UP, self.wires))
 
-    def look_up(self) -> None:
-        """Look whether the log answers.
+    def reach(self, partition: int) -> Wire:
+        """Return a partition.
 
         Raises:
-            LogUnavailableError: it does not.
+            LogUnavailableError: it does not answer.
         """
-        if not self.up:
+        wire = self.wires[partition]
+        if self.is_cut or not wire.up:
             raise LogUnavailableError("the log is away")
+        return wire
 
-    def append(self, entries: Sequence[Entry]) -> None:
+    def append(self, entries: Sequence[Entry], partition: int = PARTITION) -> None:
         """As `Wire.append`."""
-        self.look_up()
-        self.wire.append(entries)
+        self.reach(partition).append(entries)
 
-    def claim(self) -> "Claim":
+    def claim(self, by: str, partition: int = PARTITION) -> "Claim":
         """Become the one that may decide.
 
         Raises:
             LogUnavailableError: the log is away.
         """
-        self.look_up()
-        self.wire.claim = Claim(self)
-        return self.wire.claim
+        wire = self.reach(partition)
+        wire.claim = Claim(self, wire, partition, by)
+        return wire.claim
 
 
 class Claim:
     """The right to store decisions, until another one claims."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, wire: Wire, partition: int, by: str) -> None:
         self._line = line
-        self.after = line.wire.ends()
+        self._wire = wire
+        self._partition = partition
+        self.by = by
+        """Whose it is."""
+        self.made_at = wire.clock.now
+        self.failed = False
+        """An append through it failed: it is of no more use."""
+        self.after = wire.ends()
         """Where each topic ended when this was claimed."""
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -123,24 +136,27 @@ class Claim:
             LogFencedError: somebody has claimed since.
             LogUnavailableError: nobody knows whether they were stored.
         """
-        wire = self._line.wire
+        self.failed = True
+        wire = self._wire
         if wire.claim is not self:
             raise LogFencedError("another one claimed")
-        self._line.look_up()
+        self._line.reach(self._partition)
         lost = wire.loses and wire.draw.random() < 0.02
         if not lost or wire.draw.random() < 0.5:
             wire.store(entries)
         if lost:
             raise LogUnavailableError("no answer")
+        self.failed = False
 
 
 class Tail:
-    """Follows the log: each topic in its order, and one topic ahead of the other."""
+    """Follows the log: each topic in its order, and one topic or partition ahead of the other."""
 
     def __init__(self, line: Line, topics: Sequence[Topic]) -> None:
         self._line = line
-        self._wire = line.wire
-        self._next = dict.fromkeys(topics, 0)
+        self._draw = line.wires[0].draw
+        self._records = {(at, topic): wire.topics[topic] for at, wire in enumerate(line.wires) for topic in topics}
+        self._next = dict.fromkeys(self._records, 0)
         self._marked = self._ends()
         self._caught_up = False
         self._looked_at = -1
@@ -149,35 +165,41 @@ class Tail:
     @property
     def is_behind(self) -> bool:
         """Return True if there is something that was not read."""
-        return self._looked_at != self._wire.stored
+        return self._looked_at != self._stored
 
-    def mark_end(self) -> None:
-        """As `stream.log.Tail.mark_end`."""
-        self._line.look_up()
-        self._marked = self._ends()
+    @property
+    def _stored(self) -> int:
+        return sum(map(STORED, self._line.wires))
+
+    def mark_end(self, partition: int = PARTITION) -> None:
+        """As `stream.log.Tail.mark_end`, with the ends of a partition as they are now."""
+        self._line.reach(partition)
+        self._marked |= {place: end for place, end in self._ends().items() if place[0] == partition}
         self._caught_up = False
 
     def caught_up(self) -> bool:
         """As `stream.log.Tail.caught_up`."""
-        self._caught_up = self._caught_up or all(self._next[topic] >= end for topic, end in self._marked.items())
+        self._caught_up = self._caught_up or all(self._next[place] >= end for place, end in self._marked.items())
         return self._caught_up
 
     def poll(self) -> list[Stored]:
         """Return some of what is new."""
-        if not self._line.up or self._looked_at == self._wire.stored:
+        if not self._line.up or self._looked_at == (stored := self._stored):
             return []
         found: list[Stored] = []
-        topics = [topic for topic, at in self._next.items() if at < len(self._wire.topics[topic])]
-        self._wire.draw.shuffle(topics)
-        self._looked_at = self._wire.stored
-        for topic in topics:
-            stored = self._wire.topics[topic]
-            if self._wire.loses and self._wire.draw.random() < LATE_SECONDS:
+        after = self._next
+        places = [place for place, records in self._records.items() if after[place] < len(records)]
+        self._draw.shuffle(places)
+        self._looked_at = stored
+        for place in places:
+            wire = self._line.wires[place[0]]
+            if not wire.up or (wire.loses and self._draw.random() < LATE_SECONDS):
                 self._looked_at = -1
                 continue
-            found += stored[self._next[topic] :]
-            self._next[topic] = len(stored)
+            records = self._records[place]
+            found += records[after[place] :]
+            after[place] = len(records)
         return found
 
-    def _ends(self) -> dict[Topic, int]:
-        return {topic: len(self._wire.topics[topic]) for topic in self._next}
+    def _ends(self) -> dict[tuple[int, Topic], int]:
+        return {place: len(records) for place, records in self._records.items()}

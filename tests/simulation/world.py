@@ -73,6 +73,8 @@ class Dialer:
     server_ip: str
     born: float
     dead: bool = False
+    dead_for_good: bool = False
+    """Not everything heals: this one does not come back."""
     hung_at: float | None = None
     """Since when its Asterisk hangs; None: it does not."""
     cut_off: bool = False

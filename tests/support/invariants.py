@@ -23,3 +23,5 @@ class Invariant(Enum):
     """A process claims, decides or acts for a cluster that it does not own, or without knowing what was decided."""
     TWO_COLLECT = 20
     """A cluster is polled by a collector that does not hold its lock, or an epoch is used by two."""
+    ONE_FOR_ANOTHER = 21
+    """What happens to one cluster delays, moves or hides something of another, or is said under the other's name."""

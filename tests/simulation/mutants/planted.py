@@ -50,10 +50,21 @@ from controller.core.targets import Targets
 from controller.core.withdrawals import Withdrawals
 from controller.runtime import committer, executor
 from controller.runtime.action_queue import ActionQueue
+from controller.runtime.backlog import Backlog
 from controller.runtime.committer import Committer
 from messages import beats
 from messages.codes import Precondition
-from messages.records import AgentSession, Arrival, DialerState, Fence, Ineligible, Pause, ProbeResult, Row
+from messages.records import (
+    AgentSession,
+    AnyOrder,
+    Arrival,
+    DialerState,
+    Fence,
+    Ineligible,
+    Pause,
+    ProbeResult,
+    Row,
+)
 
 
 class Change(NamedTuple):
@@ -321,6 +332,47 @@ def _nothing_withholds(self: Permit, action: Any, now: float, not_owner: Any) ->
 _objection = Permit.objection
 
 
+def _fold_the_loudest_alone(self: Backlog) -> Any:
+    """Fold of no cluster but the one of which most waits."""
+    loudest = max(self._waiting, key=lambda cluster: len(self._waiting[cluster]))
+    others = {cluster: records for cluster, records in self._waiting.items() if cluster != loudest}
+    self._waiting = {loudest: self._waiting[loudest]}
+    taken = _turn(self)
+    self._waiting |= others
+    return taken
+
+
+_turn = Backlog.turn
+
+
+def _drop_every_claim_with_one(self: Ownership[Any], progress: Progress, now: float) -> Ownership[Any]:
+    settled = _settle(self, progress, now)
+    lost = self.claims.keys() - settled.claims.keys()
+    return msgspec.structs.replace(settled, claims={}) if lost else settled
+
+
+_settle = Ownership.settle
+
+
+def _own_all_or_none(self: Clusters, partitions: frozenset[int]) -> Any:
+    return _own(self, frozenset(range(self._partitions)) if partitions else partitions)
+
+
+def _commit_for_one_at_a_time(self: Committer, plans: Any) -> None:
+    if not self._busy:
+        _commit_plans(self, plans)
+
+
+def _give_orders_to_all(self: Clusters, news: Any, folded: Any, now: float, *, live: bool) -> Any:
+    if isinstance(news, AnyOrder):
+        for cluster in self.by_name:
+            _fold_one(self, msgspec.structs.replace(news, cluster=cluster), folded, now, live=live)
+    return _fold_one(self, news, folded, now, live=live)
+
+
+_fold_one = Clusters._fold_one
+
+
 def _leave_as_it_is(_: Any, action: Any) -> Any:
     return action
 
@@ -525,4 +577,9 @@ MUTANTS = (
         tuple(Change(place, "why_withheld", _let_it_be) for place in (planning, cluster)),
         shown_by="suspended",
     ),
+    _mutant("a turn is the loudest cluster's", 17, Backlog, "turn", _fold_the_loudest_alone),
+    _mutant("a claim that goes takes those of other partitions", 39, Ownership, "settle", _drop_every_claim_with_one),
+    _mutant("who owns one partition decides for all clusters", 17, Clusters, "own", _own_all_or_none),
+    _mutant("no plan is committed beside another's", 17, Committer, "commit_plans", _commit_for_one_at_a_time),
+    _mutant("an order for one cluster is one for all", 50, Clusters, "_fold_one", _give_orders_to_all),
 )
