@@ -1,18 +1,17 @@
 """A fake of VICIdial's agent API: it answers 200 whatever happens, and can be made to misbehave."""
 
 import re
-import threading
 from collections.abc import Callable
 from enum import Enum, auto
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from pymysql.connections import Connection
 
 from simulator.phones import PhoneCall, Phones, PhonesThatAnswer
+from simulator.web import Listening, WebServer
 
 _LOGGED_IN = "SELECT status FROM vicidial_live_agents WHERE user = %s"
 _WRITES = {
@@ -66,12 +65,13 @@ class Asked(NamedTuple):
     value: str
 
 
-class FakeAgentApi:
+class FakeAgentApi(WebServer):
     """A web server with the agent API, on a free port of 127.0.0.1, while it is entered."""
 
     def __init__(
         self, connect: Callable[[], Connection], *, user: str, password: str, phones: Phones | None = None
     ) -> None:
+        super().__init__(_Handler, "/agc/api.php")
         self.user = user
         self.password = password
         self.functions = {*_WRITES, "call_agent", "send_notification"}
@@ -85,30 +85,6 @@ class FakeAgentApi:
         self.wrong_passwords = 0
         self._connect = connect
         self._phones = phones or PhonesThatAnswer()
-        self._released = threading.Event()
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="agent-api")
-
-    @property
-    def url(self) -> str:
-        """The URL of this API."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/agc/api.php"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def wait_for_release(self, seconds: float | None = None) -> bool:
-        """Wait until this server ends, or `seconds` have passed."""
-        return self._released.wait(seconds)
 
     def answer(self, form: dict[str, str]) -> str:
         """Carry out a request, and return the answer that VICIdial would give."""
@@ -167,29 +143,21 @@ _ACTS = {Misbehavior.HANG_AFTER_ACT, Misbehavior.WARNINGS, Misbehavior.RESET, Mi
 """Those that carry out what they are asked."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-
-    def __init__(self, api: FakeAgentApi) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.api = api
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Listening
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))
         form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
-        wrong = self.server.api.misbehavior
+        wrong = self.server.page.misbehavior
         if form.get("function") == "version" and wrong is not Misbehavior.HANG:
             self._send("VERSION: 2.14-47|BUILD: 240101-0000|DATE: 2024-01-01 00:00:00|EPOCH: 1704067200\n")
             return
         if wrong in {None, *_ACTS}:
-            text = self.server.api.answer(form) + "\n"
+            text = self.server.page.answer(form) + "\n"
         else:
             asked = Asked(form.get("function", ""), form.get("agent_user", ""), form.get("value", ""))
-            self.server.api.asked += [] if asked.function == "version" else [asked]
+            self.server.page.asked += [] if asked.function == "version" else [asked]
             text = "ERROR: the moon is full\n"
         self._misbehave(wrong, text)
 
@@ -201,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Misbehavior.HTML_PAGE:
                 self._send(page)
             case Misbehavior.HANG | Misbehavior.HANG_AFTER_ACT:
-                self.server.api.wait_for_release()
+                self.server.page.wait_for_release()
             case Misbehavior.RESET:
                 self._send(text, promised=len(text) + 100)
             case Misbehavior.REDIRECT:
@@ -239,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             for letter in text * 10:
                 self.wfile.write(letter.encode())
                 self.wfile.flush()
-                if self.server.api.wait_for_release(DRIBBLE_SECONDS):
+                if self.server.page.wait_for_release(DRIBBLE_SECONDS):
                     return
         except OSError:
             self.close_connection = True
@@ -247,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _dribble_headers(self) -> None:
         self.send_response(HTTPStatus.OK)
         try:
-            while not self.server.api.wait_for_release(DRIBBLE_SECONDS):
+            while not self.server.page.wait_for_release(DRIBBLE_SECONDS):
                 self.send_header("x-patience", "please")
                 self.flush_headers()
         except OSError:

@@ -10,13 +10,15 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 from urllib.parse import parse_qs
 
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
+
+from simulator.web import Listening, WebServer
 
 Form = Mapping[str, str]
 
@@ -93,10 +95,11 @@ class _AnswerError(Exception):
     """The answer that ends a request."""
 
 
-class FakeNonAgentApi:
+class FakeNonAgentApi(WebServer):
     """A web server with the non-agent API, on a free port of 127.0.0.1, while it is entered. Users are the table's."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
+        super().__init__(_Handler, "/vicidial/non_agent_api.php")
         self.before: Callable[[Form], str | None] = lambda _form: None
         """Called with each request but for the version: None: carry it out; `HANG`; or an answer, with nothing done."""
         self.asked: list[str] = []
@@ -105,32 +108,13 @@ class FakeNonAgentApi:
         """PHP's warnings before an answer."""
         self._connection = connect()
         self._wrong_passwords: dict[str, int] = {}
-        self._released = threading.Event()
         self._guard = threading.Lock()
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="non-agent-api")
-
-    @property
-    def url(self) -> str:
-        """The URL of this API."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/vicidial/non_agent_api.php"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self._connection.close()
-
-    def wait_for_release(self) -> None:
-        """Wait until this server ends."""
-        self._released.wait()
 
     def answer(self, sent: Form) -> str:
         """Carry out a request, and return the answer that VICIdial would give; `HANG`: none."""
@@ -339,27 +323,19 @@ _FUNCTIONS: Mapping[str, Callable[[_Call], str]] = {
 }
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-
-    def __init__(self, api: FakeNonAgentApi) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.api = api
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Listening
     wbufsize = -1
     # else an answer goes out in two parts, of which the second waits for the first to be acknowledged
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", 0))
         sent = parse_qs(self.rfile.read(length).decode(), keep_blank_values=True)
-        text = self.server.api.answer({name: values[0] for name, values in sent.items()})
+        text = self.server.page.answer({name: values[0] for name, values in sent.items()})
         if text == HANG:
-            self.server.api.wait_for_release()
+            self.server.page.wait_for_release()
             return
-        body = f"{self.server.api.preface}{text}\n".encode()
+        body = f"{self.server.page.preface}{text}\n".encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("content-type", "text/html; charset=utf-8")
         self.send_header("content-length", str(len(body)))
