@@ -111,6 +111,7 @@ class DecisionCode(Code):
     HANG_UP_SENT = "hang_up_sent"
     LOGOUT_SENT = "logout_sent"
     SESSION_ENDED = "session_ended"
+    SESSION_NOT_ENDED = "session_not_ended"
     PAUSE_SENT = "pause_sent"
     RESUME_SENT = "resume_sent"
     CALL_SENT = "call_sent"
@@ -119,6 +120,7 @@ class DecisionCode(Code):
     SCREEN_RESTORED = "screen_restored"
     FENCE_SENT = "fence_sent"
     UNFENCE_SENT = "unfence_sent"
+    NOT_UNFENCED = "not_unfenced"
 
 
 class Precondition(Code):

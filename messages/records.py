@@ -872,7 +872,7 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     incident: str
     planned_at_ms: Whole
     wanted: bool = True
-    """The settings want it. Otherwise it is there because no login hook asks, and only where hotdesk's account may."""
+    """The settings want it. Otherwise it is there because no login hook asks."""
     stage: FenceStage = FenceStage.PLANNED
     changed_at_ms: Whole = 0
     answer: str = ""

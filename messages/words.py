@@ -182,6 +182,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.HANG_UP_SENT: Words("sent the agent's screen a hang-up of its dead call: {reply}"),
     DecisionCode.LOGOUT_SENT: Words("sent the agent's screen a logout: {reply}"),
     DecisionCode.SESSION_ENDED: Words("ended the agent's session in VICIdial's tables: {reply}"),
+    DecisionCode.SESSION_NOT_ENDED: Words("did not end the agent's session in VICIdial's tables"),
     DecisionCode.PAUSE_SENT: Words("sent the agent's screen a pause: {reply}"),
     DecisionCode.RESUME_SENT: Words("sent the agent's screen a resume: {reply}"),
     DecisionCode.CALL_SENT: Words("had the agent's phone called again: {reply}"),
@@ -190,6 +191,9 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.TOLD: Words("told the agent on their screen what happened: {reply}"),
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
+    DecisionCode.NOT_UNFENCED: Words(
+        "did not open a dialer to logins again", "hotdesk unfence DIALER, once that is mended"
+    ),
 }
 
 PRECONDITIONS: Mapping[Precondition, Words] = {

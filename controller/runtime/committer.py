@@ -175,7 +175,7 @@ class Committer:
         for each in done:
             action, outcome = each.action, each.outcome
             at_ms = cluster.state.observed.observed_at_ms if each.at_ms is None else each.at_ms
-            known = cluster.state.decided.action(key_of(action))
+            known, code = cluster.state.decided.action(key_of(action)), done_code(action, outcome.reply)
             # a later plan may have changed it since it was submitted
             if known is not None and attempt_of(known) == attempt_of(action):
                 stands = after(known, outcome, at_ms, self._clusters.me.name)
@@ -188,8 +188,8 @@ class Committer:
                     cluster=action.cluster,
                     at_ms=at_ms,
                     actor=self._clusters.me.name,
-                    code=done_code(action),
-                    what=sentence(done_code(action), reply=sentence(outcome.reply)),
+                    code=code,
+                    what=sentence(code, reply=sentence(outcome.reply)),
                     why=outcome.said,
                     subject=subject_of(action),
                 )

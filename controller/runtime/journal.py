@@ -25,6 +25,8 @@ WARNINGS = frozenset(
         DecisionCode.PAUSE_NOT_TAKEN_BACK,
         DecisionCode.FENCE_NOT_TAKEN,
         DecisionCode.FENCE_UNCLEAR,
+        DecisionCode.NOT_UNFENCED,
+        DecisionCode.SESSION_NOT_ENDED,
     }
 )
 """Decisions that somebody may have to look at; all others are information."""

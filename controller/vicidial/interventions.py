@@ -2,7 +2,8 @@
 
 Logouts and pauses are told to screens: by `sql` or by `agent_api`.
 
-Each needs grants of its own (controller/grants-*.sql).
+Each needs grants of its own (controller/grants-*.sql), and none is what moves need: without its grant it is left out,
+and says so, but suspends nothing.
 """
 
 import pymysql
@@ -76,6 +77,9 @@ RESTORE_SCREEN = """
         SELECT 1 FROM web_client_sessions AS known WHERE known.session_name = kept.session_name)
 """
 END_SESSION = "DELETE FROM vicidial_live_agents WHERE live_agent_id = %s AND user = %s AND server_ip = %s"
+FENCE_GRANTS, EMERGENCY_GRANTS, SCREEN_GRANTS = (
+    f"controller/grants-{purpose}.sql" for purpose in ("fence", "emergency", "screens")
+)
 
 
 class SqlInterventions:
@@ -97,13 +101,25 @@ class SqlInterventions:
             (fence.server_ip,),
             f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
         )
-        if done.reply is Reply.DENIED and not (back or fence.wanted):
-            return Outcome(Reply.GONE, f"left open, since hotdesk's account may not close it: {done.said}")
+        if done.reply is Reply.DENIED:
+            return self._denied(fence, done, first=first)
         if done.reply is not Reply.GONE or back:
             return done
         if first:
             return Outcome(Reply.GONE, "active_agent_login_server was already N: 0 rows")
         return self._look_whose(fence)
+
+    def _denied(self, fence: Fence, denied: Outcome, *, first: bool) -> Outcome:
+        """Return what becomes of a fence that the account may not take, or not give back."""
+        refused = _left_out(denied, FENCE_GRANTS)
+        if fence.stage is FenceStage.RETURNING:
+            return refused
+        if not first:
+            # an earlier attempt may have closed it, when the account still had the right
+            looked = self._look_whose(fence)
+            if looked.reply in {Reply.DONE, Reply.UNSENT}:
+                return looked
+        return Outcome(Reply.GONE, f"left open, since hotdesk's account may not close it: {refused.said}")
 
     def _look_whose(self, fence: Fence) -> Outcome:
         """Return whether an attempt without a known outcome has closed the dialer, or a person has."""
@@ -121,12 +137,12 @@ class SqlInterventions:
         return Outcome(Reply.DONE, "active_agent_login_server is N, and no person has changed this server")
 
     def restore_screen(self, restore: ScreenRestore) -> Outcome:
-        """As `Interventions.restore_screen`; an account without the right suspends nothing: no move needs it."""
+        """As `Interventions.restore_screen`."""
         row = (restore.user, restore.server_ip)
         outcome = self._statements.write(RESTORE_SCREEN, row, "VICIdial knows the screen again")
         if outcome.reply is Reply.GONE:
             return Outcome(Reply.DONE, "VICIdial knew the screen already, or keeps nothing of its login")
-        return outcome._replace(reply=Reply.REFUSED) if outcome.reply is Reply.DENIED else outcome
+        return _left_out(outcome, SCREEN_GRANTS)
 
     def missing_restore_rights(self) -> str | None:
         """Try the statement on a session that does not exist; return the missing right, None: none is missing."""
@@ -140,6 +156,9 @@ class SqlInterventions:
         while it is there, the whole can be started again. On a dialer that is down no room is ended: it would find the
         command when it comes back, and other agents may be in that room by then.
         """
+        return _left_out(self._end(relogin), EMERGENCY_GRANTS)
+
+    def _end(self, relogin: Relogin) -> Outcome:
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip)
         code = f"EMERGENCY LOGOUT BY HOTDESK {relogin.live_agent_id}"
         notes = f"the screen did not react to {relogin.attempts - 1} logouts; incident {relogin.incident}"
@@ -167,5 +186,13 @@ class SqlInterventions:
 
     def missing_end_rights(self, impossible: Relogin) -> str | None:
         """Try the statements on a session that cannot exist; return the missing right, None: none is missing."""
-        tried = self.end_session(impossible)
+        tried = self._end(impossible)
         return None if tried.reply is Reply.GONE else tried.said
+
+
+def _left_out(outcome: Outcome, grants: str) -> Outcome:
+    """Return the outcome of what is left out if the account lacks the right: it may stop no move."""
+    if outcome.reply is not Reply.DENIED:
+        return outcome
+    said = f"{outcome.said}; 'hotdesk check' says what the account lacks, and {grants} gives it"
+    return Outcome(Reply.REFUSED, said)

@@ -75,9 +75,9 @@ def subject_of(action: Action) -> str:
     return KINDS[type(action)].subject_of(action)
 
 
-def done_code(action: Action) -> DecisionCode:
-    """Return the code of the decision that records an attempt."""
-    return KINDS[type(action)].done_code(action)
+def done_code(action: Action, reply: Reply) -> DecisionCode:
+    """Return the code of the decision that records an attempt and its outcome."""
+    return KINDS[type(action)].done_code(action, reply)
 
 
 def check(

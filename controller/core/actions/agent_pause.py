@@ -37,7 +37,7 @@ def _after(pause: AgentPause, outcome: Outcome, now_ms: int, by: str) -> AgentPa
     )
 
 
-def _done_code(pause: AgentPause) -> DecisionCode:
+def _done_code(pause: AgentPause, _: Reply) -> DecisionCode:
     return DecisionCode.RESUME_SENT if pause.stage is AgentPauseStage.RESUMING else DecisionCode.PAUSE_SENT
 
 

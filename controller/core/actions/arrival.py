@@ -52,6 +52,6 @@ KIND = ActionKind(
     subject_of=lambda arrival: arrival.user,
     planned_at_ms_of=lambda arrival: arrival.since_ms,
     attempts_of=lambda _: 0,
-    done_code=lambda arrival: _DONE[arrival.stage],
+    done_code=lambda arrival, _: _DONE[arrival.stage],
     after=_after,
 )

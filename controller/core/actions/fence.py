@@ -18,8 +18,11 @@ def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
     return msgspec.structs.replace(fence, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
 
 
-def _done_code(fence: Fence) -> DecisionCode:
-    return DecisionCode.UNFENCE_SENT if fence.stage is FenceStage.RETURNING else DecisionCode.FENCE_SENT
+def _done_code(fence: Fence, reply: Reply) -> DecisionCode:
+    if fence.stage is FenceStage.RETURNING:
+        return DecisionCode.NOT_UNFENCED if reply is Reply.REFUSED else DecisionCode.UNFENCE_SENT
+    left_open = fence.stage is FenceStage.PLANNED and reply is Reply.GONE
+    return DecisionCode.FENCE_NOT_TAKEN if left_open else DecisionCode.FENCE_SENT
 
 
 KIND = ActionKind(

@@ -75,7 +75,7 @@ class ActionKind:
     subject_of: Callable[[Any], str]
     planned_at_ms_of: Callable[[Any], int]
     attempts_of: Callable[[Any], int]
-    done_code: Callable[[Any], DecisionCode]
+    done_code: Callable[[Any, Reply], DecisionCode]
     after: Callable[[Any, Outcome, int, str], Action | None]
 
     def attempt_of(self, action: Action) -> AttemptId:

@@ -64,10 +64,12 @@ def _after(relogin: Relogin, outcome: Outcome, now_ms: int, by: str) -> Relogin:
     )
 
 
-def _done_code(relogin: Relogin) -> DecisionCode:
+def _done_code(relogin: Relogin, reply: Reply) -> DecisionCode:
     if relogin.stage is ReloginStage.HANGING_UP:
         return DecisionCode.HANG_UP_SENT
-    return DecisionCode.SESSION_ENDED if relogin.forced else DecisionCode.LOGOUT_SENT
+    if not relogin.forced:
+        return DecisionCode.LOGOUT_SENT
+    return DecisionCode.SESSION_NOT_ENDED if reply is Reply.REFUSED else DecisionCode.SESSION_ENDED
 
 
 KIND = ActionKind(

@@ -32,6 +32,6 @@ KIND = ActionKind(
     subject_of=lambda restore: restore.user,
     planned_at_ms_of=lambda restore: restore.planned_at_ms,
     attempts_of=lambda _: 0,
-    done_code=lambda _: DecisionCode.SCREEN_RESTORED,
+    done_code=lambda *_: DecisionCode.SCREEN_RESTORED,
     after=_after,
 )

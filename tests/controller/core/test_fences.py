@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from controller.core.actions import Outcome, after, is_due, may_be_repeated
+from controller.core.actions import Outcome, after, done_code, is_due, may_be_repeated
 from controller.core.fences import fenced
 from controller.core.hooks import LATELY_MS
 from controller.core.policy import Policy
@@ -90,6 +90,17 @@ def test_what_somebody_else_had_closed_is_not_given_back() -> None:
     floor.judge()
     assert not [each for each in floor.plan().records if isinstance(each, Fence)]
     assert floor.state.decided.fences == {}
+
+
+def test_a_dialer_that_the_account_may_not_close_or_open_is_said_and_not_called_closed_or_opened() -> None:
+    floor = down()
+    assert done_code(floor.state.decided.fences[ONE], Reply.GONE) is DecisionCode.FENCE_NOT_TAKEN
+    assert done_code(floor.state.decided.fences[ONE], Reply.DONE) is DecisionCode.FENCE_SENT
+    reported(floor, Reply.DONE)
+    floor.judge()
+    floor.plan()
+    assert done_code(floor.state.decided.fences[ONE], Reply.REFUSED) is DecisionCode.NOT_UNFENCED
+    assert done_code(floor.state.decided.fences[ONE], Reply.DONE) is DecisionCode.UNFENCE_SENT
 
 
 def test_what_cannot_be_known_is_left_to_people_until_they_order() -> None:

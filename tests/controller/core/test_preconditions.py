@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from controller.core.actions import Outcome, SessionRow, after, after_check, check
+from controller.core.actions import Outcome, SessionRow, after, after_check, check, done_code
 from controller.core.actions.relogin import LOGOUT
-from messages.codes import Precondition, Reply
+from messages.codes import DecisionCode, Precondition, Reply
 from messages.records import Relogin, ReloginStage
 from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
@@ -98,3 +98,12 @@ def test_an_answer_that_did_not_come_counts_as_told(reply: Reply, stage: Relogin
     moved = after(RELOGIN, Outcome(reply, "said"), NOW_MS, "c")
     assert moved is not None
     assert moved.stage is stage
+
+
+def test_a_session_that_the_account_may_not_end_is_not_called_ended_and_the_move_goes_on() -> None:
+    forced = msgspec.structs.replace(RELOGIN, forced=True, attempts=4)
+    assert done_code(forced, Reply.REFUSED) is DecisionCode.SESSION_NOT_ENDED
+    assert done_code(forced, Reply.DONE) is DecisionCode.SESSION_ENDED
+    refused = after(forced, Outcome(Reply.REFUSED, "command denied"), NOW_MS, "c")
+    assert refused is not None
+    assert (refused.stage, refused.answer) == (ReloginStage.SENT, "command denied")

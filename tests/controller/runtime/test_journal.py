@@ -33,6 +33,13 @@ def test_a_decision_is_a_line_with_its_facts() -> None:
     }
 
 
+def test_what_the_account_may_not_do_is_a_warning() -> None:
+    with capture_logs() as lines:
+        for code in (DecisionCode.FENCE_NOT_TAKEN, DecisionCode.NOT_UNFENCED, DecisionCode.SESSION_NOT_ENDED):
+            journal.write(decision(code))
+    assert {each["log_level"] for each in lines} == {"warning"}
+
+
 def test_only_the_owner_has_a_line_to_write_and_only_as_it_comes_in() -> None:
     clusters = Clusters("me", "", PARTITIONS, {})
     clusters.fold(arrived(poll(dialer(ONE))), NOW, live=True)

@@ -88,7 +88,10 @@ def test_one_that_broke_off_is_resumed_without_doing_anything_twice(at: Site) ->
     hand = interventions(at, "grants-emergency.sql")
     ended = session(at)
     at.run(f"REVOKE DELETE ON `{at.name}`.vicidial_live_agents FROM '{at.user}'@'%'")
-    assert hand.end_session(ended).reply is Reply.DENIED
+    refused = hand.end_session(ended)
+    assert refused.reply is Reply.REFUSED, "it may stop no move"
+    assert "DELETE command denied" in refused.said
+    assert "controller/grants-emergency.sql" in refused.said
     assert rows(at, f"SELECT 1 FROM vicidial_live_agents WHERE user = '{USER}'") == [(1,)]
     at.run(f"GRANT DELETE ON `{at.name}`.vicidial_live_agents TO '{at.user}'@'%'")
     assert hand.end_session(ended).reply is Reply.DONE
@@ -124,14 +127,28 @@ def test_a_fence_takes_only_what_is_open_and_says_whether_it_did(at: Site) -> No
     assert rows(at, "SELECT COUNT(*) FROM servers WHERE active_agent_login_server = 'N'") == [(0,)]
 
 
-@pytest.mark.parametrize(("wanted", "reply"), [(True, Reply.DENIED), (False, Reply.GONE)])
-def test_a_fence_that_no_settings_want_is_left_out_where_the_account_may_not(
-    at: Site, *, wanted: bool, reply: Reply
-) -> None:
+@pytest.mark.parametrize("wanted", [True, False])
+def test_without_the_right_a_dialer_is_left_open_and_nothing_else_is_stopped(at: Site, *, wanted: bool) -> None:
     _, _, hand = reach(ActuatorSettings(database=at.settings))
     server_ip = at.plan.dialer_plans[0].server_ip
     fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", planned_at_ms=1, wanted=wanted)
-    assert hand.fence(fence, first=True).reply is reply
+    for first in (True, False):
+        left = hand.fence(fence, first=first)
+        assert left.reply is Reply.GONE
+        assert "UPDATE command denied" in left.said
+        assert "controller/grants-fence.sql" in left.said
+
+
+def test_a_fence_whose_right_was_taken_away_meanwhile_is_still_hotdesks_to_give_back(at: Site) -> None:
+    hand = interventions(at, "grants-fence.sql")
+    server_ip = at.plan.dialer_plans[0].server_ip
+    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", planned_at_ms=1)
+    assert hand.fence(fence, first=True).reply is Reply.DONE
+    at.run(f"REVOKE UPDATE (active_agent_login_server) ON `{at.name}`.servers FROM '{at.user}'@'%'")
+    assert hand.fence(fence, first=False).reply is Reply.DONE, "an earlier owner has closed it, and no person has"
+    back = hand.fence(msgspec.structs.replace(fence, stage=FenceStage.RETURNING), first=True)
+    assert back.reply is Reply.REFUSED, "it may stop no move"
+    assert "controller/grants-fence.sql" in back.said
 
 
 def test_a_screen_that_was_lost_is_put_back_as_it_was(at: Site) -> None:
