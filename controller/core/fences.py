@@ -18,6 +18,8 @@ from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason
 from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp
 
+OPENED_SECONDS = 30.0
+"""A poll that was read before hotdesk opened a dialer again may be folded this much later: its N is still hotdesk's."""
 _OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
@@ -26,7 +28,7 @@ _OVER = {FenceStage.NOT_TAKEN, FenceStage.RETURNED}
 
 def fenced(state: ClusterState) -> frozenset[ServerIp]:
     """Return the dialers whose `active_agent_login_server='N'` comes from hotdesk and from no person."""
-    return frozenset(each.server_ip for each in state.decided.fences.values() if each.stage in _OURS)
+    return frozenset(each.server_ip for each in state.decided.fences.values() if _is_ours(state, each))
 
 
 def fence_changes(
@@ -52,7 +54,7 @@ def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason 
     down = _is_down(state, fence.server_ip)
     order = state.decided.orders.unfences.get(fence.server_ip)
     ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
-    if fence.stage in _OVER and not down:
+    if fence.stage in _OVER and not (down or _is_being_opened(state, fence)):
         return ActionChange(fence, None, over=True)
     if fence.stage is FenceStage.PLANNED and not down:
         answer = "the dialer came back before hotdesk knew whether it had closed it"
@@ -108,6 +110,22 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
 def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:
     dialer, health = state.observed.dialers[server_ip], state.observed.health.dialers.get(server_ip)
     return dialer.active and dialer.agent_logins and health is not None and health.state is DialerState.UP
+
+
+def _is_ours(state: ClusterState, fence: Fence) -> bool:
+    """Return True if the flag of a dialer says what hotdesk has made of it, and no person."""
+    return fence.stage in _OURS or _was_just_opened(state, fence)
+
+
+def _is_being_opened(state: ClusterState, fence: Fence) -> bool:
+    """Return True if hotdesk has just opened a dialer again, and no poll shows that yet."""
+    dialer = state.observed.dialers.get(fence.server_ip)
+    return _was_just_opened(state, fence) and dialer is not None and not dialer.agent_logins
+
+
+def _was_just_opened(state: ClusterState, fence: Fence) -> bool:
+    opened_ms = state.observed.observed_at_ms - fence.changed_at_ms
+    return fence.stage is FenceStage.RETURNED and opened_ms < OPENED_SECONDS * 1000
 
 
 def _is_down(state: ClusterState, server_ip: ServerIp) -> bool:

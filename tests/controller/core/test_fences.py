@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from controller.core.actions import Outcome, after, done_code, is_due, may_be_repeated
-from controller.core.fences import fenced
+from controller.core.fences import OPENED_SECONDS, fenced
 from controller.core.hooks import LATELY_MS
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Reply
@@ -81,6 +81,35 @@ def test_a_dialer_that_vicidial_has_no_longer_is_not_back() -> None:
     floor.state.observed.health.dialers[ONE] = unproven
     floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+
+
+def opened_again() -> Floor:
+    """Return a floor whose dialer ONE hotdesk has just opened again, and a poll from before that shows it closed."""
+    floor = down()
+    reported(floor, Reply.DONE)
+    floor.judge()
+    floor.plan()
+    assert reported(floor, Reply.DONE).stage is FenceStage.RETURNED
+    floor.state.observed.dialers[ONE] = dialer(ONE, agent_logins=False)
+    floor.plan()
+    return floor
+
+
+def test_a_poll_from_before_the_opening_does_not_make_the_dialer_a_closed_one() -> None:
+    floor = opened_again()
+    assert fenced(floor.state) == {ONE}, "the N is still hotdesk's own, and nobody is moved for it"
+    floor.poll()
+    floor.plan()
+    assert floor.state.decided.fences == {}, "the poll shows Y: from now on an N is a person's"
+
+
+def test_a_dialer_that_is_still_closed_long_after_the_opening_was_closed_by_a_person() -> None:
+    floor = opened_again()
+    floor.poll(seconds=OPENED_SECONDS)
+    assert fenced(floor.state) == set()
+    floor.state.observed.dialers[ONE] = dialer(ONE, agent_logins=False)
+    floor.plan()
+    assert floor.state.decided.fences == {}
 
 
 def test_what_somebody_else_had_closed_is_not_given_back() -> None:
