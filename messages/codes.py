@@ -123,6 +123,13 @@ class DecisionCode(Code):
     NOT_UNFENCED = "not_unfenced"
 
 
+class NotFenced(Code):
+    """Why a dead dialer is not fenced for the moment: this is looked at again at each poll."""
+
+    ADVISED = "advised"
+    LAST_DIALER = "last_dialer"
+
+
 class Precondition(Code):
     """The result of reading a user's rows right before an action."""
 

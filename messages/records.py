@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from messages.codes import Code, DecisionCode, Reason, ReasonCode, Unreadable
+from messages.codes import Code, DecisionCode, NotFenced, Reason, ReasonCode, Unreadable
 from messages.topics import Topic
 
 ServerIp = str
@@ -856,7 +856,7 @@ class FenceStage(Code):
     TAKEN = "taken"
     """`active_agent_login_server` was Y, and hotdesk made it N."""
     NOT_TAKEN = "not_taken"
-    """It was N already, so it is not hotdesk's to set back to Y."""
+    """hotdesk has not made it N, for the reason in `answer`, so it is not hotdesk's to set back to Y."""
     LOOKING = "looking"
     """The dialer is back before the outcome was known: whether hotdesk made it N is to be read."""
     UNCLEAR = "unclear"
@@ -874,6 +874,8 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     wanted: bool = True
     """The settings want it. Otherwise it is there because no login hook asks."""
     stage: FenceStage = FenceStage.PLANNED
+    not_yet: NotFenced | None = None
+    """Why it is not taken for the moment; None: that is not looked at again while the dialer is down."""
     changed_at_ms: Whole = 0
     answer: str = ""
     by: str = ""

@@ -11,6 +11,7 @@ from messages.codes import (
     DecisionCode,
     NoPick,
     NoRelogin,
+    NotFenced,
     Odd,
     Precondition,
     Reason,
@@ -196,6 +197,11 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     ),
 }
 
+NOT_FENCED: Mapping[NotFenced, Words] = {
+    NotFenced.ADVISED: Words("hotdesk only advises here", 'set mode = "act"'),
+    NotFenced.LAST_DIALER: Words("it is the last dialer that VICIdial could send a login to"),
+}
+
 PRECONDITIONS: Mapping[Precondition, Words] = {
     Precondition.SEND: Words("send"),
     Precondition.GONE: Words("the session is gone: nothing sent"),
@@ -315,6 +321,7 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks th
     ReasonCode: REASONS,
     Unreadable: UNREADABLE,
     DecisionCode: DECISIONS,
+    NotFenced: NOT_FENCED,
     Precondition: PRECONDITIONS,
     Reply: REPLIES,
     Odd: ODD_ROWS,

@@ -48,7 +48,7 @@ class AgentPausePlanner:
         """Yield the changes of this poll; `acts`: they are carried out, not only advised; `withheld`: why none may."""
         sessions = {each.live_agent_id: each for each in self.state.observed.agents.values()}
         for pause in self.state.decided.agent_pauses.values():
-            change = self._reconsider(pause, sessions.get(pause.live_agent_id))
+            change = self._reconsider(pause, sessions.get(pause.live_agent_id), acts=acts)
             if change is not None:
                 yield change
         if withheld is not None and withheld.code is not ReasonCode.FLEET_BRAKE:
@@ -59,16 +59,19 @@ class AgentPausePlanner:
             if withheld is not None and not incident.confirmed:
                 continue
             for session in sessions.values():
-                if session.server_ip == incident.server_ip and self._needs_pause(session, held=withheld is not None):
+                if session.server_ip == incident.server_ip and self._needs_pause(
+                    session, acts=acts, held=withheld is not None
+                ):
                     yield self._new(session, incident, acts=acts)
 
-    def _needs_pause(self, session: AgentSession, *, held: bool) -> bool:
+    def _needs_pause(self, session: AgentSession, *, acts: bool, held: bool) -> bool:
+        known = self.state.decided.agent_pauses.get(session.live_agent_id)
         return (
             session.status in WAITING
             and not session.remote
             and not began_after_restart(self.state, session)
             and not heard_again(self.state, session)
-            and session.live_agent_id not in self.state.decided.agent_pauses
+            and (known is None or _is_mere_advice(known, acts=acts))
             and not self._is_leaving(session.live_agent_id, held=held)
         )
 
@@ -93,8 +96,8 @@ class AgentPausePlanner:
         code = DecisionCode.PAUSE_PLANNED if acts else DecisionCode.PAUSE_ADVISED
         return ActionChange(pause, code, f"VICIdial sends calls to an agent on a dead dialer: {incident.why}")
 
-    def _reconsider(self, pause: AgentPause, session: AgentSession | None) -> ActionChange | None:
-        if session is None or session.server_ip != pause.server_ip:
+    def _reconsider(self, pause: AgentPause, session: AgentSession | None, *, acts: bool) -> ActionChange | None:
+        if session is None or session.server_ip != pause.server_ip or _is_mere_advice(pause, acts=acts):
             return ActionChange(pause, None, over=True)
         if pause.stage is AgentPauseStage.RESUMING:
             return None
@@ -148,3 +151,8 @@ class AgentPausePlanner:
 
     def _changed(self, pause: AgentPause, **changes: object) -> AgentPause:
         return msgspec.structs.replace(pause, changed_at_ms=self.state.observed.observed_at_ms, by=self.by, **changes)
+
+
+def _is_mere_advice(pause: AgentPause, *, acts: bool) -> bool:
+    """Return True for advice from before the mode became act: it is no order, and ends."""
+    return acts and pause.stage is AgentPauseStage.ADVISED

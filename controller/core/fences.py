@@ -15,14 +15,16 @@ from controller.core.detector import doubt_about, is_seen_up
 from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
-from messages.codes import DecisionCode, Reason
+from messages.codes import DecisionCode, NotFenced, Reason
 from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp
+from messages.words import sentence
 
 OPENED_SECONDS = 30.0
 """A poll that was read before hotdesk opened a dialer again may be folded this much later: its N is still hotdesk's."""
 _OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
+_TAKING_LOGINS = {DialerState.UP, DialerState.RECOVERING}
 _OVER = {FenceStage.NOT_TAKEN, FenceStage.RETURNED}
 
 
@@ -36,7 +38,7 @@ def fence_changes(
 ) -> Iterator[ActionChange]:
     """Yield the changes of this poll: fences to take, to open again and to end."""
     for fence in state.decided.fences.values():
-        change = _reconsider(state, fence, by, withheld=withheld)
+        change = _reconsider(state, fence, by, acts=acts, withheld=withheld)
         if change is not None:
             yield change
     if _fences(state, policy) and withheld is None:
@@ -50,11 +52,15 @@ def _fences(state: ClusterState, policy: Policy) -> bool:
     return policy.acts and not asked_lately(state.decided.hooks, state.observed.observed_at_ms)
 
 
-def _reconsider(state: ClusterState, fence: Fence, by: str, *, withheld: Reason | None) -> ActionChange | None:
+def _reconsider(
+    state: ClusterState, fence: Fence, by: str, *, acts: bool, withheld: Reason | None
+) -> ActionChange | None:
     down = _is_down(state, fence.server_ip)
     order = state.decided.orders.unfences.get(fence.server_ip)
     ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
-    if fence.stage in _OVER and not (down or _is_being_opened(state, fence)):
+    # advice from before the mode became act is no order: a fence is planned anew, if there is to be one
+    advice = acts and fence.not_yet is NotFenced.ADVISED
+    if advice or (fence.stage in _OVER and not (down or _is_being_opened(state, fence))):
         return ActionChange(fence, None, over=True)
     if fence.stage is FenceStage.PLANNED and not down:
         answer = "the dialer came back before hotdesk knew whether it had closed it"
@@ -84,22 +90,30 @@ def _new_fences(state: ClusterState, policy: Policy, by: str, *, acts: bool) -> 
             changed_at_ms=state.observed.observed_at_ms,
             by=by,
         )
+        known = state.decided.fences.get(server_ip)
         if not any(_takes_logins(state, other) for other in state.observed.dialers.keys() - taking - {server_ip}):
-            why = "it is the last dialer that VICIdial could send a login to"
-            not_taken = _changed(state, fence, FenceStage.NOT_TAKEN, by, why)
-            yield ActionChange(not_taken, DecisionCode.FENCE_NOT_TAKEN, why)
+            not_yet = NotFenced.LAST_DIALER
         elif not acts:
-            not_taken = _changed(state, fence, FenceStage.NOT_TAKEN, by, "hotdesk only advises here")
-            yield ActionChange(not_taken, DecisionCode.FENCE_ADVISED, incident.why)
+            not_yet = NotFenced.ADVISED
         else:
             taking |= {server_ip}
             yield ActionChange(fence, DecisionCode.FENCE_PLANNED, incident.why)
+            continue
+        if known is not None and known.not_yet is not_yet:
+            continue  # it has been said
+        why = sentence(not_yet)
+        not_taken = msgspec.structs.replace(fence, stage=FenceStage.NOT_TAKEN, not_yet=not_yet, answer=why)
+        if not_yet is NotFenced.ADVISED:
+            yield ActionChange(not_taken, DecisionCode.FENCE_ADVISED, incident.why)
+        else:
+            yield ActionChange(not_taken, DecisionCode.FENCE_NOT_TAKEN, why)
 
 
 def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> bool:
     server_ip = incident.server_ip
-    dialer = state.observed.dialers.get(server_ip)
-    if incident.kind is not DialerState.DOWN or server_ip in state.decided.fences or dialer is None:
+    dialer, known = state.observed.dialers.get(server_ip), state.decided.fences.get(server_ip)
+    decided = known is not None and known.not_yet is None
+    if incident.kind is not DialerState.DOWN or decided or dialer is None:
         return False
     health = state.observed.health.dialers.get(server_ip)
     if health is not None and health.interrupted:
@@ -109,7 +123,7 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
 
 def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:
     dialer, health = state.observed.dialers[server_ip], state.observed.health.dialers.get(server_ip)
-    return dialer.active and dialer.agent_logins and health is not None and health.state is DialerState.UP
+    return dialer.active and dialer.agent_logins and health is not None and health.state in _TAKING_LOGINS
 
 
 def _is_ours(state: ClusterState, fence: Fence) -> bool:

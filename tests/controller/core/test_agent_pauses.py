@@ -127,6 +127,29 @@ def test_in_advise_mode_a_pause_is_only_advice() -> None:
     assert DecisionCode.PAUSE_ADVISED in [code for code, _, _ in decisions(plan)]
 
 
+def test_a_pause_that_was_only_advised_is_planned_once_hotdesk_acts() -> None:
+    floor = Floor(*crowd(2), policy=SLOW, acts=False)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    floor.acts = True
+    plan = floor.plan()
+    assert stages(floor) == {"1002": AgentPauseStage.PLANNED}
+    assert (
+        DecisionCode.PAUSE_PLANNED,
+        "VICIdial sends calls to an agent on a dead dialer: it is down",
+        "1002",
+    ) in decisions(plan)
+
+
+def test_advice_of_a_pause_ends_once_hotdesk_acts_though_nobody_may_be_paused_now() -> None:
+    floor = Floor(*crowd(2), policy=SLOW, acts=False)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    floor.acts, floor.doubt = True, reason(ReasonCode.VIEW_STALE)
+    floor.plan()
+    assert stages(floor) == {}
+
+
 def test_a_pause_is_taken_back_where_the_dialer_comes_back_with_the_agent_still_there() -> None:
     floor = Floor(*crowd(2), policy=SLOW)
     floor.judge(ONE=DialerState.DOWN)

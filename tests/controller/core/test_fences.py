@@ -202,6 +202,53 @@ def test_the_last_dialer_that_takes_logins_is_never_fenced() -> None:
     assert floor.plan().records == []
 
 
+def last_to_take_logins() -> Floor:
+    """Return a floor whose dialer ONE has died, and was not fenced, since no other takes logins."""
+    floor = Floor(agent("1001"), policy=FENCING)
+    floor.state.observed.dialers[THREE] = dialer(THREE, agent_logins=False)
+    floor.judge(ONE=DialerState.DOWN, TWO=DialerState.DOWN)
+    floor.plan()
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.NOT_TAKEN
+    return floor
+
+
+@pytest.mark.parametrize("state", [DialerState.UP, DialerState.RECOVERING])
+def test_who_was_the_last_is_fenced_once_another_takes_logins_again(state: DialerState) -> None:
+    floor = last_to_take_logins()
+    assert floor.plan().records == [], "that it is the last is said once"
+    floor.judge(ONE=DialerState.DOWN, TWO=state)
+    plan = floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.PLANNED
+    assert (DecisionCode.FENCE_PLANNED, "it is down", ONE) in decisions(plan)
+
+
+def test_who_was_the_last_is_not_fenced_for_a_dialer_that_is_closed_or_once_it_is_back() -> None:
+    floor = last_to_take_logins()
+    floor.state.observed.dialers[TWO] = dialer(TWO, agent_logins=False)
+    floor.judge(ONE=DialerState.DOWN)
+    assert not [each for each in floor.plan().records if isinstance(each, Fence)]
+    floor.judge()
+    floor.plan()
+    assert ONE not in floor.state.decided.fences
+
+
+def test_a_fence_that_was_only_advised_is_taken_once_hotdesk_acts() -> None:
+    floor = down(acts=False)
+    assert floor.plan().records == [], "advice is given once"
+    floor.acts = True
+    plan = floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.PLANNED
+    assert (DecisionCode.FENCE_PLANNED, "it is down", ONE) in decisions(plan)
+
+
+def test_advice_of_a_fence_ends_once_hotdesk_acts_and_fences_nothing() -> None:
+    floor = down(acts=False)
+    floor.acts, floor.policy = True, Policy(fence=False)
+    floor.plan()
+    assert floor.state.decided.fences == {}
+
+
 def test_of_two_that_die_together_one_stays_open_if_there_is_no_third() -> None:
     floor = Floor(agent("1001"), policy=FENCING)
     floor.state.observed.dialers[THREE] = dialer(THREE, active=False)
