@@ -99,6 +99,7 @@ class DecisionCode(Code):
     NOT_RESUMED = "not_resumed"
     PAUSE_PLANNED = "pause_planned"
     PAUSE_ADVISED = "pause_advised"
+    PAUSE_REPEATED = "pause_repeated"
     PAUSE_GIVEN_UP = "pause_given_up"
     PAUSE_WITHDRAWN = "pause_withdrawn"
     PAUSE_NOT_TAKEN_BACK = "pause_not_taken_back"

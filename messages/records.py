@@ -747,7 +747,7 @@ class AgentPauseStage(Code):
     PAUSED = "paused"
     """The agent's screen was sent a pause, or may have been."""
     GIVEN_UP = "given_up"
-    """A person made the agent ready again, or the pause was refused: hotdesk leaves the agent alone."""
+    """A person made the agent ready again, the pause was refused, or nothing came of three: hotdesk sends no more."""
     RESUMING = "resuming"
     """The dialer is back and the agent is still there: the pause is to be taken back."""
 
@@ -761,6 +761,7 @@ class AgentPause(Record, frozen=True, kw_only=True, gc=False):
     server_ip: ServerIp
     stage: AgentPauseStage = AgentPauseStage.PLANNED
     changed_at_ms: Whole = 0
+    attempts: Whole = 1
     seen: bool = False
     """The agent was seen paused after it."""
     mark: str = ""

@@ -171,6 +171,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.NOT_RESUMED: Words("did not make an agent ready again"),
     DecisionCode.PAUSE_PLANNED: Words("planned an agent pause"),
     DecisionCode.PAUSE_ADVISED: Words("would pause the agent"),
+    DecisionCode.PAUSE_REPEATED: Words("planned an agent pause again"),
     DecisionCode.PAUSE_GIVEN_UP: Words("gave up an agent pause"),
     DecisionCode.PAUSE_WITHDRAWN: Words("withdrew an agent pause"),
     DecisionCode.PAUSE_NOT_TAKEN_BACK: Words("did not take an agent pause back"),

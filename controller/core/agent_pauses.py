@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.core.actions import ActionChange
+from controller.core.actions.relogin import LOGOUT
 from controller.core.calls import WAITING
 from controller.core.decided import NOT_SENT
 from controller.core.detector import began_after_restart, doubt_about, heard_again
@@ -23,6 +24,9 @@ UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
 RESTART_SECONDS = 120.0
 """An Asterisk that started again this long before a pause, or after it, is the one for which the agent was paused."""
+REPEAT_SECONDS = 15.0
+"""A screen polls every second; an agent who still waits this long after a pause is sent another."""
+MOST_ATTEMPTS = 3
 _LEAVING = {*NOT_SENT, ReloginStage.SENT}
 
 
@@ -48,21 +52,23 @@ class AgentPausePlanner:
         """Yield the changes of this poll; `acts`: they are carried out, not only advised; `withheld`: why none may."""
         sessions = {each.live_agent_id: each for each in self.state.observed.agents.values()}
         for pause in self.state.decided.agent_pauses.values():
-            change = self._reconsider(pause, sessions.get(pause.live_agent_id), acts=acts)
+            change = self._reconsider(pause, sessions.get(pause.live_agent_id), acts=acts, withheld=withheld)
             if change is not None:
                 yield change
-        if withheld is not None and withheld.code is not ReasonCode.FLEET_BRAKE:
-            return
         for incident in self.dead.values():
-            if doubt_about(self.state, self.policy, incident.server_ip) is not None:
-                continue
-            if withheld is not None and not incident.confirmed:
+            if not self._may_pause(incident, withheld):
                 continue
             for session in sessions.values():
                 if session.server_ip == incident.server_ip and self._needs_pause(
                     session, acts=acts, held=withheld is not None
                 ):
                     yield self._new(session, incident, acts=acts)
+
+    def _may_pause(self, incident: Incident, withheld: Reason | None) -> bool:
+        """Return True if agents of a dead dialer may be paused: under the fleet brake if its death is confirmed."""
+        if withheld is not None and not (withheld.code is ReasonCode.FLEET_BRAKE and incident.confirmed):
+            return False
+        return doubt_about(self.state, self.policy, incident.server_ip) is None
 
     def _needs_pause(self, session: AgentSession, *, acts: bool, held: bool) -> bool:
         known = self.state.decided.agent_pauses.get(session.live_agent_id)
@@ -96,22 +102,79 @@ class AgentPausePlanner:
         code = DecisionCode.PAUSE_PLANNED if acts else DecisionCode.PAUSE_ADVISED
         return ActionChange(pause, code, f"VICIdial sends calls to an agent on a dead dialer: {incident.why}")
 
-    def _reconsider(self, pause: AgentPause, session: AgentSession | None, *, acts: bool) -> ActionChange | None:
+    def _reconsider(
+        self, pause: AgentPause, session: AgentSession | None, *, acts: bool, withheld: Reason | None
+    ) -> ActionChange | None:
         if session is None or session.server_ip != pause.server_ip or _is_mere_advice(pause, acts=acts):
             return ActionChange(pause, None, over=True)
         if pause.stage is AgentPauseStage.RESUMING:
             return None
-        if pause.incident not in self.dead or heard_again(self.state, session):
+        incident = self.dead.get(pause.incident)
+        if incident is None or heard_again(self.state, session):
             return self._release(pause, session)
-        if pause.stage is AgentPauseStage.PAUSED:
-            if session.status is AgentStatus.PAUSED and not pause.seen:
-                return ActionChange(self._changed(pause, seen=True), None)
-            if pause.seen and session.status in WAITING:
-                # do not fight the person who made them ready
-                why = "a person made the agent ready again"
-                given_up = self._changed(pause, stage=AgentPauseStage.GIVEN_UP)
-                return ActionChange(given_up, DecisionCode.PAUSE_GIVEN_UP, why)
-        return None
+        if session.status is AgentStatus.PAUSED and not pause.seen and _may_be_obeyed(pause):
+            return ActionChange(self._changed(pause, stage=AgentPauseStage.PAUSED, seen=True), None)
+        may_pause = acts and self._may_pause(incident, withheld)
+        return self._follow_up(pause, session, may_pause=may_pause, held=withheld is not None)
+
+    def _follow_up(
+        self, pause: AgentPause, session: AgentSession, *, may_pause: bool, held: bool
+    ) -> ActionChange | None:
+        """Return what becomes of a pause that was sent, while its dialer is dead: its agent may wait for calls."""
+        if pause.stage is not AgentPauseStage.PAUSED or session.status not in WAITING:
+            return None
+        if pause.seen:
+            return self._give_up(pause, "a person made the agent ready again")  # whom hotdesk does not fight
+        late = self.state.observed.observed_at_ms - pause.changed_at_ms >= REPEAT_SECONDS * 1000
+        leaving = session.external_pause == LOGOUT or self._is_leaving(pause.live_agent_id, held=held)
+        return self._repeat(pause, session) if late and may_pause and not leaving else None
+
+    def _repeat(self, pause: AgentPause, session: AgentSession) -> ActionChange:
+        """Plan another attempt, or give the pause up: nothing has come of it."""
+        if pause.mark and session.external_pause != pause.mark:
+            return self._give_up(pause, "somebody else has paused or resumed the agent since")
+        if pause.attempts >= MOST_ATTEMPTS:
+            return self._give_up(
+                pause, f"the agent still waits for calls after {pause.attempts} pauses: {pause.answer}"
+            )
+        again = self._changed(pause, stage=AgentPauseStage.PLANNED, attempts=pause.attempts + 1)
+        return ActionChange(again, DecisionCode.PAUSE_REPEATED, f"the agent still waits for calls: {pause.answer}")
+
+    def _give_up(self, pause: AgentPause, why: str) -> ActionChange:
+        given_up = self._changed(pause, stage=AgentPauseStage.GIVEN_UP)
+        return ActionChange(given_up, DecisionCode.PAUSE_GIVEN_UP, why)
+
+    def _release(self, pause: AgentPause, session: AgentSession) -> ActionChange | None:
+        given_up = pause.stage is AgentPauseStage.GIVEN_UP and not _may_be_obeyed(pause)
+        if given_up or pause.stage is AgentPauseStage.ADVISED:
+            return ActionChange(pause, None, over=True)
+        if pause.stage is AgentPauseStage.PLANNED:
+            # it may be in progress: its outcome decides whether there is a pause to take back
+            if self.state.observed.observed_at_ms - pause.changed_at_ms <= UNDER_WAY_SECONDS * 1000:
+                return None
+            if pause.attempts == 1:
+                return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", over=True)
+        gone = session.server_ip not in self.state.observed.health.dialers
+        if gone or self._is_leaving(pause.live_agent_id):
+            # a dialer that VICIdial has no longer, or as no Asterisk, is not back; and a logout may get lost, and then
+            # the pause is still to be taken back
+            return None
+        why_not = self._why_not_taken_back(pause, session)
+        if why_not:
+            return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why_not, over=True)
+        heard = heard_again(self.state, session)
+        still_there = "the dialer is no longer down, and the agent is still there"
+        resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
+        why = "their phone is in its room again" if heard else still_there
+        return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
+
+    def _why_not_taken_back(self, pause: AgentPause, session: AgentSession) -> str:
+        """Return why a pause is left as it is; empty: it is taken back."""
+        if not pause.mark:
+            return "it is not known whether the pause is hotdesk's"
+        if self._has_lost_phone(pause, session) and not heard_again(self.state, session):
+            return "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
+        return ""
 
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
         """Return True if Asterisk started again about when the agent was paused: it rings no more."""
@@ -120,35 +183,6 @@ class AgentPausePlanner:
             return False
         return health.phones_lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
 
-    def _release(self, pause: AgentPause, session: AgentSession) -> ActionChange | None:
-        never_sent = pause.stage in {AgentPauseStage.ADVISED, AgentPauseStage.GIVEN_UP}
-        if never_sent:
-            return ActionChange(pause, None, over=True)
-        if pause.stage is AgentPauseStage.PLANNED:
-            # it may be in progress: its outcome decides whether there is a pause to take back
-            late = self.state.observed.observed_at_ms - pause.changed_at_ms > UNDER_WAY_SECONDS * 1000
-            why = "the dialer is no longer down"
-            return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, why, over=True) if late else None
-        gone = session.server_ip not in self.state.observed.health.dialers
-        if gone or self._is_leaving(pause.live_agent_id):
-            # a dialer that VICIdial has no longer, or as no Asterisk, is not back; and a logout may get lost, and then
-            # the pause is still to be taken back
-            return None
-        if pause.stage is AgentPauseStage.PAUSED and not pause.mark:
-            why = "it is not known whether the pause is hotdesk's"
-            return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
-        heard = heard_again(self.state, session)
-        if self._has_lost_phone(pause, session) and not heard:
-            why = "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
-            return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why, over=True)
-        why = (
-            "their phone is in its room again"
-            if heard
-            else "the dialer is no longer down, and the agent is still there"
-        )
-        resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
-        return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
-
     def _changed(self, pause: AgentPause, **changes: object) -> AgentPause:
         return msgspec.structs.replace(pause, changed_at_ms=self.state.observed.observed_at_ms, by=self.by, **changes)
 
@@ -156,3 +190,12 @@ class AgentPausePlanner:
 def _is_mere_advice(pause: AgentPause, *, acts: bool) -> bool:
     """Return True for advice from before the mode became act: it is no order, and ends."""
     return acts and pause.stage is AgentPauseStage.ADVISED
+
+
+def _may_be_obeyed(pause: AgentPause) -> bool:
+    """Return True if a screen may yet obey a pause; in a hidden tab it takes up to a minute to do so.
+
+    One that was sent more than once had landed, or may have, before it was given up.
+    """
+    sent_before = pause.stage is AgentPauseStage.GIVEN_UP and pause.attempts > 1 and not pause.seen
+    return pause.stage is AgentPauseStage.PAUSED or sent_before

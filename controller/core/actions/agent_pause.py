@@ -30,11 +30,12 @@ def check(pause: AgentPause, rows: Sequence[SessionRow], *, names_user: bool) ->
 def _after(pause: AgentPause, outcome: Outcome, now_ms: int, by: str) -> AgentPause | None:
     if pause.stage is AgentPauseStage.RESUMING:
         return None
-    landed = outcome.reply in {Reply.DONE, Reply.UNCLEAR}
+    # a screen that obeys an earlier attempt meanwhile is paused by that one
+    obeyed = outcome.reply is Reply.GONE and pause.attempts > 1
+    landed = outcome.reply in {Reply.DONE, Reply.UNCLEAR} or obeyed
     stage = AgentPauseStage.PAUSED if landed else AgentPauseStage.GIVEN_UP
-    return msgspec.structs.replace(
-        pause, stage=stage, changed_at_ms=now_ms, answer=outcome.said, mark=outcome.mark, by=by
-    )
+    mark = outcome.mark or pause.mark  # an earlier attempt's, if this one has come to nothing
+    return msgspec.structs.replace(pause, stage=stage, changed_at_ms=now_ms, answer=outcome.said, mark=mark, by=by)
 
 
 def _done_code(pause: AgentPause, _: Reply) -> DecisionCode:
@@ -47,7 +48,7 @@ KIND = ActionKind(
     repeatable=frozenset({AgentPauseStage.RESUMING}),  # a pause that is over is not taken back twice
     subject_of=lambda pause: pause.user,
     planned_at_ms_of=lambda _: 0,
-    attempts_of=lambda _: 0,
+    attempts_of=lambda pause: pause.attempts,
     done_code=_done_code,
     after=_after,
 )

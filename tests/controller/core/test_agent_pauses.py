@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from controller.core.actions import Outcome, SessionRow, after, check
+from controller.core.actions import Outcome, SessionRow, after, after_check, attempt_of, check
 from controller.core.actions.relogin import LOGOUT
+from controller.core.agent_pauses import MOST_ATTEMPTS, REPEAT_SECONDS
 from controller.core.plan import apply_plan
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Precondition, ReasonCode, Reply
@@ -235,6 +236,140 @@ def test_an_agent_whom_somebody_made_ready_again_is_left_alone() -> None:
     floor.judge()
     floor.plan()
     assert "1002" not in stages(floor)
+
+
+def unheard(reply: Reply = Reply.UNCLEAR) -> Floor:
+    """Return a floor with nowhere to go, whose agent was sent a pause that nothing has come of, 15 s ago."""
+    floor = Floor(agent("1001"))
+    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
+    floor.poll()
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    sent(floor, reply)
+    floor.poll(seconds=REPEAT_SECONDS - 1)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PAUSED}, "it may yet be obeyed"
+    floor.poll(seconds=1)
+    return floor
+
+
+def sent(floor: Floor, reply: Reply) -> None:
+    """Let the executor report about the pause of 1001; what had an answer has left its mark."""
+    mark = MARK if reply is Reply.DONE else ""
+    pause = after(
+        floor.state.decided.agent_pauses[1001],
+        Outcome(reply, "no answer", mark),
+        floor.state.observed.observed_at_ms,
+        "controller-1",
+    )
+    assert isinstance(pause, AgentPause)
+    floor.state.decided.add(pause)
+    if mark:
+        floor.poll(agent("1001", external_pause=mark), seconds=0)
+
+
+@pytest.mark.parametrize("reply", [Reply.UNCLEAR, Reply.DONE])
+def test_a_pause_that_nothing_comes_of_is_sent_again_twice_and_then_given_up_and_listed(reply: Reply) -> None:
+    floor = unheard(reply)
+    attempts = {attempt_of(floor.state.decided.agent_pauses[1001])}
+    for _ in range(MOST_ATTEMPTS - 1):
+        why = "the agent still waits for calls: no answer"
+        assert (DecisionCode.PAUSE_REPEATED, why, "1001") in decisions(floor.plan())
+        assert stages(floor) == {"1001": AgentPauseStage.PLANNED}
+        attempts.add(attempt_of(floor.state.decided.agent_pauses[1001]))
+        sent(floor, reply)
+        floor.poll(seconds=REPEAT_SECONDS)
+    assert len(attempts) == MOST_ATTEMPTS, "an executor gets each once"
+    why = "the agent still waits for calls after 3 pauses: no answer"
+    assert (DecisionCode.PAUSE_GIVEN_UP, why, "1001") in decisions(floor.plan())
+    floor.poll(seconds=REPEAT_SECONDS)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.GIVEN_UP}
+
+
+def test_a_pause_is_not_sent_again_in_doubt_nor_to_who_leaves_nor_over_what_somebody_else_has_sent() -> None:
+    doubted = unheard()
+    dead = doubted.state.observed.health.dialers[ONE]
+    doubted.state.observed.health.dialers[ONE] = msgspec.structs.replace(dead, verdict=DialerState.SUSPECT)
+    doubted.plan()
+    assert stages(doubted) == {"1001": AgentPauseStage.PAUSED}
+    stale = unheard()
+    stale.doubt = reason(ReasonCode.VIEW_STALE)
+    stale.plan()
+    assert stages(stale) == {"1001": AgentPauseStage.PAUSED}
+    leaving = unheard()
+    leaving.poll(agent("1001", external_pause=LOGOUT))
+    leaving.plan()
+    assert stages(leaving) == {"1001": AgentPauseStage.PAUSED}
+    advising = unheard()
+    advising.acts = False
+    advising.plan()
+    assert stages(advising) == {"1001": AgentPauseStage.PAUSED}
+    resumed = unheard(Reply.DONE)
+    resumed.poll(agent("1001", external_pause="RESUME!1800000001"))
+    why = "somebody else has paused or resumed the agent since"
+    assert (DecisionCode.PAUSE_GIVEN_UP, why, "1001") in decisions(resumed.plan())
+
+
+def test_a_pause_that_is_sent_again_is_taken_back_all_the_same_if_the_first_one_landed() -> None:
+    floor = unheard(Reply.DONE)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PLANNED}
+    floor.poll(agent("1001", status=AgentStatus.PAUSED, external_pause=MARK))
+    floor.judge()
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PLANNED}, "the second one may be under way"
+    floor.poll(seconds=11)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.RESUMING}
+
+
+def test_a_pause_that_was_obeyed_before_it_was_sent_again_is_still_hotdesks() -> None:
+    floor = unheard(Reply.DONE)
+    floor.plan()
+    again = floor.state.decided.agent_pauses[1001]
+    assert check(again, [SessionRow(1001, ONE, MARK, "PAUSED")], names_user=False) is Precondition.PAUSED
+    paused = after(again, after_check(Precondition.PAUSED), NOW_MS, "c")
+    assert isinstance(paused, AgentPause)
+    assert (paused.stage, paused.mark) == (AgentPauseStage.PAUSED, MARK)
+
+
+@pytest.mark.parametrize(("reply", "stage"), [(Reply.DONE, {"1001": AgentPauseStage.RESUMING}), (Reply.UNCLEAR, {})])
+def test_what_was_given_up_and_may_yet_be_obeyed_is_taken_back_when_the_dialer_is_back(
+    reply: Reply, stage: dict[str, AgentPauseStage]
+) -> None:
+    floor = unheard(reply)
+    for _ in range(MOST_ATTEMPTS - 1):
+        floor.plan()
+        sent(floor, reply)
+        floor.poll(seconds=REPEAT_SECONDS)
+    floor.plan()
+    floor.judge()
+    plan = floor.plan()
+    assert stages(floor) == stage
+    assert {DecisionCode.RESUME_PLANNED, DecisionCode.PAUSE_NOT_TAKEN_BACK} & {code for code, _, _ in decisions(plan)}
+
+
+def test_a_mark_is_kept_when_the_next_pause_leaves_none() -> None:
+    kept = after(HOLD, Outcome(Reply.UNCLEAR, "no answer"), NOW_MS, "c")
+    assert isinstance(kept, AgentPause)
+    assert kept.mark == MARK
+
+
+def test_a_pause_that_is_obeyed_once_it_was_given_up_is_taken_back_all_the_same() -> None:
+    floor = unheard(Reply.DONE)
+    for _ in range(MOST_ATTEMPTS - 1):
+        floor.plan()
+        sent(floor, Reply.DONE)
+        floor.poll(seconds=REPEAT_SECONDS)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.GIVEN_UP}
+    floor.poll(agent("1001", status=AgentStatus.PAUSED, external_pause=MARK))
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PAUSED}
+    floor.judge()
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.RESUMING}
 
 
 def test_a_pause_that_nobody_knows_to_be_ours_is_not_taken_back() -> None:
