@@ -619,6 +619,8 @@ class NotMoved(Code):
     NEWER = "newer"
     LEAVING = "leaving"
     """A LOGOUT that is not hotdesk's stands in their row."""
+    NOT_PAUSED = "not_paused"
+    """The agent waits for calls on a dead dialer, and a pause was refused, or came to nothing."""
     LOGGED_OUT = "logged_out"
     """hotdesk ended their session, and they have not logged in again."""
     NOT_ARRIVED = "not_arrived"

@@ -8,12 +8,14 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import Arrivals
+from controller.core.calls import WAITING
 from controller.core.detector import began_after_restart, doubt_about, heard_again, is_seen_up
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason
 from messages.records import (
     NOT_ARRIVED,
+    AgentPauseStage,
     AgentSession,
     AgentStatus,
     DialerHealth,
@@ -83,6 +85,7 @@ class Incidents:
             why = self._moves.move(incident, session, withheld)
             if why is not None:
                 listed[session.live_agent_id] = _listed(session, why)
+        listed = self._not_paused(agents) | listed
         listed |= self._arrivals.missing(incident) | self._moves.still_out(incident)
         moves = self._moves.of_incident(incident.incident)
         self._update(
@@ -98,6 +101,18 @@ class Incidents:
                 listed=tuple(listed[number] for number in sorted(listed)),
             ),
         )
+
+    def _not_paused(self, agents: list[AgentSession]) -> dict[int, Listed]:
+        """Return the agents who wait for calls, and whose pause was given up though no person made them ready."""
+        pauses = self._plan.state.decided.agent_pauses
+        return {
+            each.live_agent_id: _listed(each, NotMoved.NOT_PAUSED)
+            for each in agents
+            if each.status in WAITING and each.live_agent_id not in self._moves.relogins
+            if (pause := pauses.get(each.live_agent_id)) is not None
+            and pause.stage is AgentPauseStage.GIVEN_UP
+            and not pause.seen
+        }
 
     def _is_called_here(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> bool:
         """Return True if an agent is not to be moved, since their phone is called again where they are, or was.

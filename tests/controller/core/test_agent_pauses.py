@@ -9,7 +9,7 @@ from controller.core.agent_pauses import MOST_ATTEMPTS, REPEAT_SECONDS
 from controller.core.plan import apply_plan
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Precondition, ReasonCode, Reply
-from messages.records import AgentPause, AgentPauseStage, AgentStatus, DialerState, Relogin, ReloginStage
+from messages.records import AgentPause, AgentPauseStage, AgentStatus, DialerState, NotMoved, Relogin, ReloginStage
 from messages.words import reason
 from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
 from tests.support.floor import BRAKE, Floor, agent, crowd, decisions
@@ -348,6 +348,32 @@ def test_what_was_given_up_and_may_yet_be_obeyed_is_taken_back_when_the_dialer_i
     plan = floor.plan()
     assert stages(floor) == stage
     assert {DecisionCode.RESUME_PLANNED, DecisionCode.PAUSE_NOT_TAKEN_BACK} & {code for code, _, _ in decisions(plan)}
+
+
+def test_who_waits_on_though_the_pause_was_given_up_is_listed_until_they_do_so_no_more() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    sent(floor, Reply.REFUSED)
+    floor.plan()
+    assert floor.listed() == {"1001": NotMoved.NOT_PAUSED}
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    floor.plan()
+    assert floor.listed() == {}
+
+
+def test_who_was_made_ready_again_by_a_person_is_not_listed_for_that() -> None:
+    floor = Floor(agent("1001"))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    floor.plan()
+    floor.poll(agent("1001"))
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.GIVEN_UP}
+    floor.plan()
+    assert floor.listed() == {}
 
 
 def test_a_mark_is_kept_when_the_next_pause_leaves_none() -> None:
