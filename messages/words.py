@@ -81,7 +81,7 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     ),
     NotMoved.LEAVING: Words("was sent a logout by somebody else, which their screen has yet to obey"),
     NotMoved.NOT_PAUSED: Words(
-        "waits for calls that nobody will hear, and could not be paused", "have them pause, or log in again"
+        "waits for calls they cannot hear, and could not be paused", "have them pause, or log in again"
     ),
     NotMoved.LOGGED_OUT: Words("logged out by hotdesk, and not logged in again", "have them log in"),
     NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
