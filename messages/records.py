@@ -623,6 +623,8 @@ class NotMoved(Code):
     """hotdesk ended their session, and they have not logged in again."""
     NOT_ARRIVED = "not_arrived"
     """The agent was moved, and is not heard."""
+    PHONE_LOST = "phone_lost"
+    """The dialer is back, and the agent's phone went with the Asterisk of before."""
 
 
 NOT_ARRIVED = frozenset({NotMoved.NOT_ARRIVED, NotMoved.LOGGED_OUT})

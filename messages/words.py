@@ -85,6 +85,10 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
         "logged in on another dialer, and their phone is not in its conference room",
         "look at their phone: it must be registered there, and take the call",
     ),
+    NotMoved.PHONE_LOST: Words(
+        "Asterisk has started again, and their phone is not back in its conference room",
+        "have them log out and in again",
+    ),
 }
 
 ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {

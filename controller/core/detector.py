@@ -198,6 +198,16 @@ def heard_again(state: ClusterState, session: AgentSession) -> bool:
     return arrival.server_ip == session.server_ip and arrival.arrived_at_ms > health.phones_lost_ms
 
 
+def has_lost_phone(state: ClusterState, session: AgentSession, since_ms: int) -> bool:
+    """Return True if an agent's phone went with an Asterisk that has started again since then, and is not back."""
+    health = state.observed.health.dialers.get(session.server_ip)
+    if health is None or session.live_agent_id > health.phones_lost_session or health.phones_lost_ms < since_ms:
+        return False
+    arrival = state.decided.arrivals.get(session.live_agent_id)
+    arrived_at_ms = arrival.arrived_at_ms if arrival is not None and arrival.here else None
+    return not session.phone_in_room and (arrived_at_ms is None or arrived_at_ms <= health.phones_lost_ms)
+
+
 def call_began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if a session in a call may have been given it by the Asterisk that has started again.
 

@@ -429,6 +429,77 @@ def test_who_is_paused_meanwhile_waits_again_when_the_phone_is_back() -> None:
     assert pause.stage is AgentPauseStage.RESUMING
 
 
+def test_the_fleet_brake_is_no_reason_against_calling_agents_where_they_are() -> None:
+    floor = _restarted(agent("1001"))
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    assert floor.moves() == []
+    assert _arrival(floor).stage is ArrivalStage.CALLING
+    assert withholds(BRAKE, _arrival(floor)) is None
+    _here(floor, 10, phone_in_room=False)
+    assert floor.moves() == [], "nobody is moved under the brake"
+    assert floor.incident.withheld == BRAKE
+
+
+@pytest.mark.parametrize("doubt", [SUSPENDED, Reason(ReasonCode.VIEW_STALE, "old")])
+def test_any_other_reason_for_withholding_moves_is_one(doubt: Reason) -> None:
+    floor = _restarted(agent("1001"))
+    floor.doubt = doubt
+    assert floor.moves() == []
+    assert not floor.state.decided.arrivals
+
+
+def test_nobody_is_called_under_the_brake_on_a_dialer_whose_death_is_in_doubt() -> None:
+    floor = _restarted(agent("1001"))
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(dialers[ONE], verdict=DialerState.SUSPECT)
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    floor.plan()
+    assert not floor.state.decided.arrivals
+
+
+def _back(floor: Floor) -> None:
+    """Let all dialers be up again; what was lost with the first one's Asterisk stays lost."""
+    lost = floor.state.observed.health.dialers[ONE]
+    floor.judge()
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(
+        dialers[ONE], phones_lost_ms=lost.phones_lost_ms, phones_lost_session=lost.phones_lost_session
+    )
+
+
+def test_who_has_no_phone_in_the_room_when_the_dialer_is_back_is_listed() -> None:
+    on_hook = msgspec.structs.replace(agent("1005"), on_hook=True)
+    in_call, newer = agent("1002", status=AgentStatus.INCALL), agent("1006", number=10_000)
+    floor = _restarted(agent("1001"), in_call, agent("1003"), agent("1004", remote=True), on_hook, newer)
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    floor.plan()
+    floor.poll(msgspec.structs.replace(floor.sessions["1003"], phone_in_room=True))
+    floor.plan()
+    _back(floor)
+    why = "Asterisk has started again, and their phone is not back in its conference room"
+    plan = decisions(floor.plan())
+    assert [each[1:] for each in plan if each[0] is DecisionCode.NOT_MOVED] == [(why, "1001"), (why, "1002")]
+    (closed,) = floor.state.decided.closed
+    assert [(each.user, each.why) for each in closed.listed] == [
+        ("1001", NotMoved.PHONE_LOST),
+        ("1002", NotMoved.PHONE_LOST),
+    ]
+
+
+def test_a_phone_that_was_lost_before_the_incident_is_none_of_its() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _back(floor)
+    floor.plan()
+    floor.poll(seconds=180)
+    lost = floor.state.observed.health.dialers[ONE]
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    floor.state.observed.health.dialers[ONE] = lost
+    floor.plan()
+    assert [len(each.listed) for each in floor.state.decided.closed] == [1, 0]
+
+
 def test_an_agent_who_was_called_where_they_are_is_moved_if_the_dialer_dies_all_the_same() -> None:
     floor = _restarted(agent("1001"))
     floor.plan()
