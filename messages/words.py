@@ -168,7 +168,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.MOVE_FORCED: Words("planned an emergency logout"),
     DecisionCode.MOVE_GIVEN_UP: Words("gave up a move"),
     DecisionCode.MOVE_WITHDRAWN: Words("withdrew a move"),
-    DecisionCode.ARRIVED: Words("an agent has arrived: their phone is in its room"),
+    DecisionCode.ARRIVED: Words("an agent has arrived"),
     DecisionCode.NOT_ARRIVED: Words("an agent has not arrived"),
     DecisionCode.CALL_PLANNED: Words("planned to have the agent's phone called again"),
     DecisionCode.NOT_RESUMED: Words("did not make an agent ready again"),

@@ -8,7 +8,14 @@ import msgspec
 
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import Arrivals
-from controller.core.detector import began_after_restart, doubt_about, has_lost_phone, heard_again, is_seen_up
+from controller.core.detector import (
+    began_after_restart,
+    doubt_about,
+    has_lost_phone,
+    heard_again,
+    is_seen_up,
+    restarted_on_hook,
+)
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -110,12 +117,15 @@ class Incidents:
     def _is_called_here(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> bool:
         """Return True if an agent is not to be moved, since their phone is called again where they are, or was.
 
-        Agents with a call or a disposition are moved after it, as those of any dialer whose calls are dead.
+        That of an on-hook agent rings for each call anew, so they stay as well. Agents with a call or a disposition are
+        moved after it, as those of any dialer whose calls are dead.
         """
         if session.live_agent_id in self._moves.relogins or withheld is not None:
             return False
         if heard_again(self._plan.state, session):
             return True
+        if restarted_on_hook(self._plan.state, session):
+            return session.status not in IN_CALL
         waits = session.status not in IN_CALL and not session.in_wrapup
         lost_phone = not began_after_restart(self._plan.state, session)
         return waits and lost_phone and self._arrivals.call_here(incident, session)
@@ -127,7 +137,7 @@ class Incidents:
             _listed(each, NotMoved.PHONE_LOST)
             for each in sorted(state.observed.agents.values(), key=lambda each: each.live_agent_id)
             if each.server_ip == incident.server_ip
-            and not (each.remote or each.on_hook)
+            and not each.remote
             and not self._moves.is_sent(each)
             and has_lost_phone(state, each, since_ms)
         )
