@@ -625,6 +625,8 @@ class NotMoved(Code):
     """hotdesk ended their session, and they have not logged in again."""
     NOT_ARRIVED = "not_arrived"
     """The agent was moved, and is not heard."""
+    PHONE_LOST = "phone_lost"
+    """The dialer is back, and the agent's phone went with the Asterisk of before."""
 
 
 NOT_ARRIVED = frozenset({NotMoved.NOT_ARRIVED, NotMoved.LOGGED_OUT})
@@ -785,7 +787,7 @@ class ArrivalStage(Code):
     RESUMING = "resuming"
     """The agent waited for calls before, and their screen is to be sent a resume."""
     ARRIVED = "arrived"
-    """The phone is in its room."""
+    """The phone is in its room; of an on-hook agent: the screen has settled."""
     LOGGED_IN = "logged_in"
     """It cannot be known whether the phone is in its room."""
     MISSING = "missing"
@@ -815,7 +817,7 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     stage: ArrivalStage = ArrivalStage.AWAITED
     changed_at_ms: Whole = 0
     arrived_at_ms: Whole | None = None
-    """When the phone was first seen in its room; None: it was not."""
+    """When the phone was first seen in its room, or the screen of an on-hook agent had settled; None: not yet."""
     resume: bool = False
     """The agent waited for calls before, and has not been made to wait again yet."""
     called: bool = False

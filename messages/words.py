@@ -89,6 +89,10 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
         "logged in on another dialer, and their phone is not in its conference room",
         "look at their phone: it must be registered there, and take the call",
     ),
+    NotMoved.PHONE_LOST: Words(
+        "Asterisk has started again, and their phone is not back in its conference room",
+        "have them log out and in again",
+    ),
 }
 
 ALIAS_DEFECTS: Mapping[AliasDefect, Words] = {
@@ -168,7 +172,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.MOVE_FORCED: Words("planned an emergency logout"),
     DecisionCode.MOVE_GIVEN_UP: Words("gave up a move"),
     DecisionCode.MOVE_WITHDRAWN: Words("withdrew a move"),
-    DecisionCode.ARRIVED: Words("an agent has arrived: their phone is in its room"),
+    DecisionCode.ARRIVED: Words("an agent has arrived"),
     DecisionCode.NOT_ARRIVED: Words("an agent has not arrived"),
     DecisionCode.CALL_PLANNED: Words("planned to have the agent's phone called again"),
     DecisionCode.NOT_RESUMED: Words("did not make an agent ready again"),

@@ -75,7 +75,7 @@ CREATE TABLE phones (
   user_group VARCHAR(20) DEFAULT '---ALL---',
   conf_secret VARCHAR(100) DEFAULT 'test',
   active ENUM('Y','N') DEFAULT 'Y',
-  protocol ENUM('SIP','PJSIP','PJSIP_WIZ','Zap','IAX2','EXTERNAL') DEFAULT 'SIP',
+  protocol ENUM('SIP','PJSIP','Zap','IAX2','EXTERNAL') DEFAULT 'SIP',
   is_webphone ENUM('Y','N','Y_API_LAUNCH') DEFAULT 'N',
   peer_status ENUM('UNKNOWN','REGISTERED','UNREGISTERED','REACHABLE','LAGGED','UNREACHABLE') DEFAULT 'UNKNOWN',
   ping_time SMALLINT UNSIGNED,

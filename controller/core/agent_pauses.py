@@ -179,7 +179,7 @@ class AgentPausePlanner:
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
         """Return True if Asterisk started again about when the agent was paused: it rings no more."""
         health = self.state.observed.health.dialers.get(session.server_ip)
-        if health is None or session.live_agent_id > health.phones_lost_session:
+        if health is None or session.on_hook or session.live_agent_id > health.phones_lost_session:
             return False
         return health.phones_lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
 

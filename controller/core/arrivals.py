@@ -3,7 +3,8 @@
 A new session is not yet an agent who hears: VICIdial writes its row, and calls the phone then. An agent has arrived
 once their phone is in the room of that session. One who waited for calls before the move waits again from then on,
 unless they have done something meanwhile. A phone that does not come is called again, and then listed. Where it
-cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived.
+cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived. The phone of an
+on-hook agent rings for calls only: such an agent has arrived once their screen has settled.
 """
 
 import re
@@ -29,7 +30,8 @@ from messages.records import (
 from messages.words import NOTICES, sentence
 
 UNKNOWN_SECONDS = 5.0
-"""If by then nothing is known of a phone, nothing will be: by then a phone that works has answered."""
+"""If by then nothing is known of a phone, nothing will be: by then a phone that works has answered, and a screen has
+settled."""
 TOLD_SECONDS = 3.0
 """An agent who could not be told by then is told nothing: all else waits for it."""
 HERE_SECONDS = 10.0
@@ -67,7 +69,7 @@ class Arrivals:
         self._known = dict(plan.state.decided.arrivals)
         self._sessions = {each.live_agent_id: each for each in plan.state.observed.agents.values()}
         for each in logged_in:
-            if plan.acts and not (each.session.on_hook or each.session.remote):
+            if plan.acts and not each.session.remote:
                 self._begin(each)
 
     def follow_up(self) -> None:
@@ -78,7 +80,7 @@ class Arrivals:
                 del self._known[arrival.live_agent_id]
                 self._plan.end(arrival)
             elif session is not None:
-                self._update(arrival, self._next(arrival, session))
+                self._update(arrival, self._next(arrival, session), session)
 
     def call_here(self, incident: Incident, session: AgentSession) -> bool:
         """Return True if an agent is called again where they are, or has been; False: they are to be moved.
@@ -177,7 +179,7 @@ class Arrivals:
         if arrival.stage is ArrivalStage.TELLING and seconds < TOLD_SECONDS:
             return arrival
         arrived_ms = arrival.arrived_at_ms
-        if arrived_ms is None and session.phone_in_room:
+        if arrived_ms is None and (session.phone_in_room or (session.on_hook and seconds >= UNKNOWN_SECONDS)):
             arrived_ms = self._plan.now_ms
         stage = arrival.stage
         # what is being sent may show in the row already, and that row is read just before
@@ -205,7 +207,7 @@ class Arrivals:
         late = now_ms - arrival.since_ms >= HERE_SECONDS * 1000
         return msgspec.structs.replace(arrival, stage=ArrivalStage.MISSING) if late else arrival
 
-    def _update(self, before: Arrival, after: Arrival) -> None:
+    def _update(self, before: Arrival, after: Arrival, session: AgentSession) -> None:
         """Add an arrival if it changed, and the decisions that this means."""
         plan = self._plan
         if after == before:
@@ -219,7 +221,8 @@ class Arrivals:
         if before.arrived_at_ms is None and after.arrived_at_ms is not None:
             seconds = (after.arrived_at_ms - after.since_ms) / 1000
             what = "call" if after.here else f"login on {after.server_ip}"
-            plan.decide(DecisionCode.ARRIVED, f"{seconds:.1f} s after the {what}", after.user)
+            why = "on-hook: their phone rings for calls only" if session.on_hook else "their phone is in its room"
+            plan.decide(DecisionCode.ARRIVED, f"{why}, {seconds:.1f} s after the {what}", after.user)
         decided = _DECIDED.get(after.stage)
         if decided is not None and after.stage is not before.stage and not after.here:
             code, words = decided

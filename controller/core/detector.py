@@ -198,6 +198,24 @@ def heard_again(state: ClusterState, session: AgentSession) -> bool:
     return arrival.server_ip == session.server_ip and arrival.arrived_at_ms > health.phones_lost_ms
 
 
+def restarted_on_hook(state: ClusterState, session: AgentSession) -> bool:
+    """Return True if an agent's Asterisk has started again, and took no phone from them: it rings for calls only."""
+    health = state.observed.health.dialers.get(session.server_ip)
+    return session.on_hook and health is not None and health.interrupted
+
+
+def has_lost_phone(state: ClusterState, session: AgentSession, since_ms: int) -> bool:
+    """Return True if an agent's phone went with an Asterisk that has started again since then, and is not back."""
+    health = state.observed.health.dialers.get(session.server_ip)
+    if health is None or session.live_agent_id > health.phones_lost_session or health.phones_lost_ms < since_ms:
+        return False
+    if session.on_hook:
+        return False  # each call rings their phone anew
+    arrival = state.decided.arrivals.get(session.live_agent_id)
+    arrived_at_ms = arrival.arrived_at_ms if arrival is not None and arrival.here else None
+    return not session.phone_in_room and (arrived_at_ms is None or arrived_at_ms <= health.phones_lost_ms)
+
+
 def call_began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if a session in a call may have been given it by the Asterisk that has started again.
 

@@ -9,10 +9,17 @@ import msgspec
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import Arrivals
 from controller.core.calls import WAITING
-from controller.core.detector import began_after_restart, doubt_about, heard_again, is_seen_up
+from controller.core.detector import (
+    began_after_restart,
+    doubt_about,
+    has_lost_phone,
+    heard_again,
+    is_seen_up,
+    restarted_on_hook,
+)
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
-from messages.codes import DecisionCode, Reason
+from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import (
     NOT_ARRIVED,
     AgentPauseStage,
@@ -31,6 +38,8 @@ from messages.words import sentence
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
+RESTART_SECONDS = 120.0
+"""An Asterisk that started again this long before an incident opened is the one for which it was opened."""
 
 
 class Incidents:
@@ -48,7 +57,7 @@ class Incidents:
             return known  # VICIdial had it no longer for a while: that it is listed again does not make it well
         if kind is None:
             if known is not None:
-                self.close(known, f"the dialer is {health.state}")
+                self.close(known, f"the dialer is {health.state}", self._left_without_phone(known))
             return None
         if known is None:
             return self._open(server_ip, health, kind)
@@ -63,11 +72,13 @@ class Incidents:
             plan.add(known)
         return known
 
-    def close(self, incident: Incident, why: str) -> None:
-        """Close an incident, and withdraw those of its moves that were not sent."""
+    def close(self, incident: Incident, why: str, left: tuple[Listed, ...] = ()) -> None:
+        """Close an incident, and withdraw those of its moves that were not sent; `left`: who still needs a hand."""
         self._moves.withdraw(incident.incident, why)
         plan = self._plan
-        plan.add(msgspec.structs.replace(incident, closed_at_ms=plan.now_ms, withheld=None, listed=(), by=plan.by))
+        for each in left:
+            plan.decide(DecisionCode.NOT_MOVED, sentence(each.why), each.user)
+        plan.add(msgspec.structs.replace(incident, closed_at_ms=plan.now_ms, withheld=None, listed=left, by=plan.by))
         plan.decide(DecisionCode.INCIDENT_CLOSED, why, incident.server_ip, incident=incident.incident)
 
     def move_agents(self, incident: Incident, sessions: list[AgentSession]) -> None:
@@ -75,12 +86,16 @@ class Incidents:
         listed = {each.live_agent_id: _listed(each, NotMoved.REMOTE) for each in sessions if each.remote}
         if incident.kind is DialerState.DOWN:
             listed |= self._calls_lost(incident.server_ip)
-        withheld = self._plan.withheld or self._doubt_about(incident)
+        doubt = self._doubt_about(incident)
+        withheld = self._plan.withheld or doubt
+        # an Asterisk that says itself that it has started again is no fault of the observer
+        braked = self._plan.withheld is not None and self._plan.withheld.code is ReasonCode.FLEET_BRAKE
+        uncalled = doubt if braked else withheld
         if withheld is not None and incident.withheld is not None and withheld.code is incident.withheld.code:
             withheld = incident.withheld  # its words may change with each poll, and the reason is the same
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
-            if self._is_called_here(incident, session, withheld):
+            if self._is_called_here(incident, session, uncalled):
                 continue
             why = self._moves.move(incident, session, withheld)
             if why is not None:
@@ -117,15 +132,30 @@ class Incidents:
     def _is_called_here(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> bool:
         """Return True if an agent is not to be moved, since their phone is called again where they are, or was.
 
-        Agents with a call or a disposition are moved after it, as those of any dialer whose calls are dead.
+        That of an on-hook agent rings for each call anew, so they stay as well. Agents with a call or a disposition are
+        moved after it, as those of any dialer whose calls are dead.
         """
         if session.live_agent_id in self._moves.relogins or withheld is not None:
             return False
         if heard_again(self._plan.state, session):
             return True
+        if restarted_on_hook(self._plan.state, session):
+            return session.status not in IN_CALL
         waits = session.status not in IN_CALL and not session.in_wrapup
         lost_phone = not began_after_restart(self._plan.state, session)
         return waits and lost_phone and self._arrivals.call_here(incident, session)
+
+    def _left_without_phone(self, incident: Incident) -> tuple[Listed, ...]:
+        """Return the agents of a dialer that is back whose phones its Asterisk has lost, and who are not leaving it."""
+        state, since_ms = self._plan.state, incident.opened_at_ms - round(RESTART_SECONDS * 1000)
+        return tuple(
+            _listed(each, NotMoved.PHONE_LOST)
+            for each in sorted(state.observed.agents.values(), key=lambda each: each.live_agent_id)
+            if each.server_ip == incident.server_ip
+            and not each.remote
+            and not self._moves.is_sent(each)
+            and has_lost_phone(state, each, since_ms)
+        )
 
     def _open(self, server_ip: ServerIp, health: DialerHealth, kind: DialerState) -> Incident:
         plan = self._plan

@@ -1,5 +1,7 @@
 """How moves go on: what each poll shows of them, when a logout is repeated, and when a move has failed. Pure."""
 
+from collections.abc import Set as AbstractSet
+
 import msgspec
 
 from controller.core.actions import attempt_of
@@ -27,7 +29,7 @@ class MoveProgress:
         self.logged_in: list[LoggedIn] = []
         """The agents who were just seen logged in elsewhere."""
 
-    def after_poll(self, relogin: Relogin, sessions: set[int]) -> Relogin:
+    def after_poll(self, relogin: Relogin, sessions: AbstractSet[int]) -> Relogin:
         """Return a move as it is after the latest poll; `sessions`: those that are there."""
         now = self._plan.state.observed.agents.get(relogin.user.lower())
         stage = self._stage_seen(relogin, now, sessions)
@@ -42,7 +44,7 @@ class MoveProgress:
         late = self._plan.now_ms - relogin.changed_at_ms >= RETRY_SECONDS * SECOND_MS
         return self._repeat(relogin, now) if relogin.stage is ReloginStage.SENT and late else relogin
 
-    def _stage_seen(self, relogin: Relogin, now: AgentSession | None, sessions: set[int]) -> ReloginStage:
+    def _stage_seen(self, relogin: Relogin, now: AgentSession | None, sessions: AbstractSet[int]) -> ReloginStage:
         """Return the stage of a move after what the latest poll shows of its agent."""
         gone = relogin.live_agent_id not in sessions
         if gone and relogin.stage in TO_SEND and attempt_of(relogin) in self._plan.submitted:

@@ -7,7 +7,7 @@ import msgspec
 from controller.core.actions.relogin import IN_CALL
 from controller.core.arrivals import KEPT_SECONDS, LOGIN_SECONDS, LoggedIn
 from controller.core.calls import Calls
-from controller.core.detector import began_after_restart
+from controller.core.detector import began_after_restart, restarted_on_hook
 from controller.core.move_progress import MoveProgress
 from controller.core.plan import PlanBuilder
 from controller.core.policy import Policy
@@ -70,13 +70,18 @@ class Moves:
         """Return the moves of an incident."""
         return [each for each in self.relogins.values() if each.incident == incident]
 
+    def is_sent(self, session: AgentSession) -> bool:
+        """Return True if a session's screen was sent a logout that it is still to obey."""
+        known = self.relogins.get(session.live_agent_id)
+        return known is not None and known.stage is ReloginStage.SENT
+
     def follow_up(self) -> None:
         """Update the known moves by the latest poll."""
         plan = self._plan
-        sessions = {each.live_agent_id for each in plan.state.observed.agents.values()}
+        sessions = {each.live_agent_id: each for each in plan.state.observed.agents.values()}
         for relogin in list(self.relogins.values()):
-            after = self._withdrawals.expect_late_logout(self._progress.after_poll(relogin, sessions))
-            if self._is_called_instead(relogin, after):
+            after = self._withdrawals.expect_late_logout(self._progress.after_poll(relogin, sessions.keys()))
+            if self._is_called_instead(relogin, after, sessions.get(relogin.live_agent_id)):
                 self._withdrawals.release_slot(relogin)
                 self._forget(relogin)
                 continue
@@ -85,15 +90,17 @@ class Moves:
             if relogin.incident not in plan.state.decided.incidents and self._is_over(after):
                 self._forget(after)
 
-    def _is_called_instead(self, before: Relogin, after: Relogin) -> bool:
+    def _is_called_instead(self, before: Relogin, after: Relogin, session: AgentSession | None) -> bool:
         """Return True if the agent of a dead call has chosen its disposition, and has lost only their phone beside it.
 
-        Their Asterisk has started again: they are called where they are, as those who waited were at once.
+        Their Asterisk has started again: they are called where they are, as those who waited were at once. On-hook
+        agents have not even lost that, and stay.
         """
         health = self._plan.state.observed.health.dialers.get(after.from_server_ip)
         chosen = before.stage is ReloginStage.WRAPPING_UP and after.stage is ReloginStage.PLANNED
         restarted = health is not None and health.interrupted
-        return chosen and not after.undisposed and restarted and self._plan.policy.calls_phones
+        on_hook = session is not None and restarted_on_hook(self._plan.state, session)
+        return chosen and not after.undisposed and restarted and (on_hook or self._plan.policy.calls_phones)
 
     def move(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> NotMoved | None:
         """Plan an agent's move, or return why not; also None if it only has to wait a moment."""

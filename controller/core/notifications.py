@@ -168,13 +168,19 @@ def _of_incident(state: ClusterState, incident: Incident) -> Condition:
 
 
 def _of_agents(state: ClusterState, incident: Incident) -> Iterator[Condition]:
+    words = _hands_needed(state, incident)
+    if words:
+        yield Condition(f"agents/{incident.incident}", Event.AGENTS, "", Severity.WARNING, words)
+
+
+def _hands_needed(state: ClusterState, incident: Incident) -> str:
+    """Return which agents of an incident need a hand, in words; empty: none."""
     listed = [each for each in incident.listed if each.why not in PASSING]
     if not listed:
-        return
+        return ""
     named = "; ".join(map(listed_words, listed[:LISTED_AT_MOST]))
     more = f"; and {len(listed) - LISTED_AT_MOST} more" if len(listed) > LISTED_AT_MOST else ""
-    words = f"{agents_words(len(listed))} of {name_of(state, incident.server_ip)} need a hand: {named}{more}."
-    yield Condition(f"agents/{incident.incident}", Event.AGENTS, "", Severity.WARNING, words)
+    return f"{agents_words(len(listed))} of {name_of(state, incident.server_ip)} need a hand: {named}{more}."
 
 
 def _of_database(state: ClusterState, *, stale: bool) -> Iterator[Condition]:
@@ -330,6 +336,7 @@ def _ends(state: ClusterState, record: Notification, event: Event, *, acts: bool
         seconds = 0 if closed.closed_at_ms is None else (closed.closed_at_ms - closed.opened_at_ms) // 1000
         about = f"{name_of(state, closed.server_ip)} ({closed.kind})"
         text = f"The incident of {about} is over after {seconds} s: {progress_words(closed, advice=not acts)}."
+        text = f"{text} {_hands_needed(state, closed)}".rstrip()
     return Message(
         recipient=record.recipient,
         cluster=record.cluster,

@@ -45,8 +45,9 @@ LAST_RESORT = frozenset({Ineligible.SUSPECT, Ineligible.MAINTENANCE, Ineligible.
 """Reasons that count only while some dialer has no reason against it."""
 
 
-REGISTERING = frozenset({"SIP", "PJSIP", "PJSIP_WIZ", "IAX2"})
-"""Protocols whose phones register; an EXTERNAL one is called by its number."""
+REGISTERING = frozenset({"SIP", "PJSIP", "IAX2"})
+"""Protocols whose phones register; an EXTERNAL one is called by its number. VICIdial writes those of PJSIP into
+`pjsip_wizard.conf`, and calls them PJSIP all the same: PJSIP_WIZ is a protocol of its carriers, never of a phone."""
 
 ABSENT = frozenset({"UNREGISTERED", "UNREACHABLE"})
 """Values of `phones.peer_status` for a phone that is away; UNKNOWN means that no script writes there."""

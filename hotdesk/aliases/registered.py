@@ -170,11 +170,6 @@ def lines_of(places: Sequence[Place], listed: Mapping[ServerIp, Listed]) -> Iter
             yield f"  {each.dialer}: {each.registration}{more}"
 
 
-def _channel(phone: Phone) -> str:
-    """Return what Asterisk calls a phone's protocol."""
-    return "PJSIP" if phone.protocol.upper() == "PJSIP_WIZ" else phone.protocol
-
-
 def station_of(phone: Phone) -> str:
     """Return what Asterisk calls a phone."""
-    return f"{_channel(phone)}/{phone.extension}"
+    return f"{phone.protocol}/{phone.extension}"

@@ -113,6 +113,21 @@ def test_a_pause_is_not_taken_back_from_an_agent_whose_phone_was_lost_with_the_o
     assert stages(floor) == {}
 
 
+def test_a_pause_of_an_on_hook_agent_is_taken_back_since_a_new_start_of_asterisk_took_nothing_from_them() -> None:
+    on_hook = msgspec.structs.replace(agent("1001"), on_hook=True)
+    floor = Floor(on_hook, policy=Policy(moves_of_a_user=0))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    floor.poll(msgspec.structs.replace(on_hook, status=AgentStatus.PAUSED))
+    floor.judge()
+    up = floor.state.observed.health.dialers[ONE]
+    lost = msgspec.structs.replace(up, phones_lost_ms=floor.state.observed.observed_at_ms, phones_lost_session=1001)
+    floor.state.observed.health.dialers[ONE] = lost
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.RESUMING}
+
+
 def test_while_the_cluster_is_suspended_no_agent_is_paused() -> None:
     floor = Floor(*crowd(2))
     floor.judge(reason(ReasonCode.WATCHING_ANEW), ONE=DialerState.DOWN)

@@ -81,7 +81,9 @@ def test_an_agent_has_arrived_once_their_phone_is_in_the_room() -> None:
     assert _after(floor, session, 1, phone_in_room=False) is ArrivalStage.AWAITED
     assert floor.incident.arrived == 0
     floor.poll(msgspec.structs.replace(session, phone_in_room=True), seconds=1)
-    assert decisions(floor.plan()) == [(DecisionCode.ARRIVED, "2.0 s after the login on 10.0.0.2", "1001")]
+    assert decisions(floor.plan()) == [
+        (DecisionCode.ARRIVED, "their phone is in its room, 2.0 s after the login on 10.0.0.2", "1001")
+    ]
     assert (_arrival(floor).stage, floor.incident.arrived) == (ArrivalStage.ARRIVED, 1)
     assert (floor.incident.moves, floor.incident.moved, floor.incident.listed) == (1, 1, ())
     assert floor.plan().records == []
@@ -312,11 +314,36 @@ def test_what_is_known_of_a_missing_phone_is_listed_with_it() -> None:
     assert (listed.phone_login, listed.server_ip, listed.peer_status) == ("1001B", TWO, "UNREGISTERED")
 
 
-def test_on_hook_agents_have_no_phone_in_their_room_and_are_not_awaited() -> None:
-    floor = _sent()
-    floor.poll(_seen(floor, phone_in_room=False, on_hook=True), seconds=1)
+def _on_hook(floor: Floor) -> AgentSession:
+    """Let the agent log in with a phone that rings for calls only, and return their session."""
+    session = _seen(floor, None, on_hook=True)
+    floor.poll(session, seconds=1)
     floor.plan()
-    assert not floor.state.decided.arrivals
+    return session
+
+
+def test_an_on_hook_agent_has_arrived_once_their_screen_has_settled_and_waits_again() -> None:
+    floor = _sent(policy=BY_API)
+    session = _on_hook(floor)
+    assert _after(floor, session, 4.5) is ArrivalStage.AWAITED
+    assert floor.incident.arrived == 0
+    floor.poll(session, seconds=0.5)
+    why = "on-hook: their phone rings for calls only, 5.0 s after the login on 10.0.0.2"
+    assert (DecisionCode.ARRIVED, why, "1001") in decisions(floor.plan())
+    assert (_arrival(floor).stage, floor.incident.arrived) == (ArrivalStage.RESUMING, 1)
+    _outcome(floor, _arrival(floor), Outcome(Reply.DONE, "external_pause is RESUME"))
+    assert _after(floor, session, 60, status=AgentStatus.READY) is ArrivalStage.ARRIVED
+    assert floor.incident.listed == ()
+
+
+def test_an_on_hook_agent_who_did_not_wait_or_has_done_something_is_left_as_they_are() -> None:
+    floor = _sent(AgentStatus.PAUSED, BY_API)
+    session = _on_hook(floor)
+    for _ in range(8):
+        assert _after(floor, session, 5) is ArrivalStage.ARRIVED
+    floor = _sent(policy=BY_API)
+    session = _on_hook(floor)
+    assert _after(floor, session, 5, status=AgentStatus.READY) is ArrivalStage.ARRIVED
 
 
 # --- called again where they are ------------------------------------------------------------------------------------
@@ -427,6 +454,108 @@ def test_who_is_paused_meanwhile_waits_again_when_the_phone_is_back() -> None:
     floor.plan()
     (pause,) = floor.state.decided.agent_pauses.values()
     assert pause.stage is AgentPauseStage.RESUMING
+
+
+def test_the_fleet_brake_is_no_reason_against_calling_agents_where_they_are() -> None:
+    floor = _restarted(agent("1001"))
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    assert floor.moves() == []
+    assert _arrival(floor).stage is ArrivalStage.CALLING
+    assert withholds(BRAKE, _arrival(floor)) is None
+    _here(floor, 10, phone_in_room=False)
+    assert floor.moves() == [], "nobody is moved under the brake"
+    assert floor.incident.withheld == BRAKE
+
+
+@pytest.mark.parametrize("doubt", [SUSPENDED, Reason(ReasonCode.VIEW_STALE, "old")])
+def test_any_other_reason_for_withholding_moves_is_one(doubt: Reason) -> None:
+    floor = _restarted(agent("1001"))
+    floor.doubt = doubt
+    assert floor.moves() == []
+    assert not floor.state.decided.arrivals
+
+
+def test_nobody_is_called_under_the_brake_on_a_dialer_whose_death_is_in_doubt() -> None:
+    floor = _restarted(agent("1001"))
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(dialers[ONE], verdict=DialerState.SUSPECT)
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    floor.plan()
+    assert not floor.state.decided.arrivals
+
+
+@pytest.mark.parametrize("policy", [BY_API, CALM])
+def test_on_hook_agents_have_lost_nothing_with_their_asterisk_and_are_left_where_they_are(policy: Policy) -> None:
+    wrapping = agent("1002", status=AgentStatus.PAUSED, lead_id=7)
+    on_hook = [msgspec.structs.replace(each, on_hook=True) for each in (agent("1001"), wrapping)]
+    floor = _restarted(*on_hook, policy=policy)
+    for _ in range(6):
+        assert floor.moves() == []
+        floor.poll(seconds=10)
+    assert not floor.state.decided.arrivals
+    assert floor.incident.listed == ()
+    _restart(floor, dead=True)
+    floor.poll()
+    assert [each.user for each in floor.moves()] == ["1001", "1002"]
+
+
+@pytest.mark.parametrize("policy", [BY_API, CALM])
+def test_an_on_hook_agent_whose_call_died_is_left_once_they_have_chosen_its_disposition(policy: Policy) -> None:
+    in_call = msgspec.structs.replace(agent("1001", status=AgentStatus.INCALL), on_hook=True)
+    floor = _restarted(in_call, policy=policy)
+    (move,) = floor.moves()
+    assert move.stage is ReloginStage.HANGING_UP
+    _outcome(floor, move, Outcome(Reply.DONE, "hung up"))
+    floor.poll(msgspec.structs.replace(in_call, status=AgentStatus.PAUSED, lead_id=7), seconds=2)
+    floor.plan()
+    floor.poll(msgspec.structs.replace(in_call, status=AgentStatus.READY), seconds=5)
+    floor.plan()
+    floor.poll()
+    assert floor.moves() == []
+    assert (floor.state.decided.relogins, floor.state.decided.arrivals) == ({}, {})
+
+
+def _back(floor: Floor) -> None:
+    """Let all dialers be up again; what was lost with the first one's Asterisk stays lost."""
+    lost = floor.state.observed.health.dialers[ONE]
+    floor.judge()
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(
+        dialers[ONE], phones_lost_ms=lost.phones_lost_ms, phones_lost_session=lost.phones_lost_session
+    )
+
+
+def test_who_has_no_phone_in_the_room_when_the_dialer_is_back_is_listed() -> None:
+    on_hook = msgspec.structs.replace(agent("1005"), on_hook=True)
+    in_call, newer = agent("1002", status=AgentStatus.INCALL), agent("1006", number=10_000)
+    floor = _restarted(agent("1001"), in_call, agent("1003"), agent("1004", remote=True), on_hook, newer)
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=BRAKE)
+    floor.plan()
+    floor.poll(msgspec.structs.replace(floor.sessions["1003"], phone_in_room=True))
+    floor.plan()
+    _back(floor)
+    why = "Asterisk has started again, and their phone is not back in its conference room"
+    plan = decisions(floor.plan())
+    assert [each[1:] for each in plan if each[0] is DecisionCode.NOT_MOVED] == [(why, "1001"), (why, "1002")]
+    (closed,) = floor.state.decided.closed
+    assert [(each.user, each.why) for each in closed.listed] == [
+        ("1001", NotMoved.PHONE_LOST),
+        ("1002", NotMoved.PHONE_LOST),
+    ]
+
+
+def test_a_phone_that_was_lost_before_the_incident_is_none_of_its() -> None:
+    floor = _restarted(agent("1001"))
+    floor.plan()
+    _back(floor)
+    floor.plan()
+    floor.poll(seconds=180)
+    lost = floor.state.observed.health.dialers[ONE]
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    floor.state.observed.health.dialers[ONE] = lost
+    floor.plan()
+    assert [len(each.listed) for each in floor.state.decided.closed] == [1, 0]
 
 
 def test_an_agent_who_was_called_where_they_are_is_moved_if_the_dialer_dies_all_the_same() -> None:

@@ -18,6 +18,7 @@ from controller.core.notifications import (
     conditions,
 )
 from messages.records import DialerState, Drain, Listed, Notification, NotMoved, Outage, Pause
+from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE
 from tests.support.floor import Floor, crowd
 
@@ -222,6 +223,20 @@ def test_agents_who_need_a_hand_are_named_and_those_in_calls_are_not() -> None:
     assert owner.look() == []
     (message,) = owner.look(HOLD_SECONDS[Event.AGENTS])
     assert message.text.startswith(f"1 agent of {ONE} need a hand: 1001 is not moved: still logged in")
+
+
+def test_the_end_of_an_incident_names_who_is_left_without_a_phone() -> None:
+    floor = Floor(*crowd(1))
+    died(floor)
+    (incident,) = floor.state.decided.incidents.values()
+    owner = Owner(floor)
+    owner.look()
+    floor.judge()
+    floor.state.decided.add(
+        msgspec.structs.replace(incident, closed_at_ms=NOW_MS + 60_000, listed=(the(NotMoved.PHONE_LOST),))
+    )
+    (over,) = owner.look()
+    assert over.text.endswith(f" 1 agent of {ONE} need a hand: 1001 is not moved: {sentence(NotMoved.PHONE_LOST)}.")
 
 
 @pytest.mark.parametrize("event", sorted(DEFAULT_EVENTS))

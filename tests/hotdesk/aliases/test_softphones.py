@@ -107,7 +107,7 @@ def test_any_secret_that_is_written_is_read_back(secret: str) -> None:
 
 
 def test_only_phones_that_register_by_sip_have_an_account() -> None:
-    for protocol in ("SIP", "PJSIP", "PJSIP_WIZ"):
+    for protocol in ("SIP", "PJSIP"):
         assert registers_by_sip(phone("1001a", "10.20.0.11", protocol=protocol))
     for protocol in ("IAX2", "Zap", "EXTERNAL"):
         assert not registers_by_sip(phone("1001a", "10.20.0.11", protocol=protocol))
