@@ -14,7 +14,7 @@ from controller.core.actions import ActionChange
 from controller.core.actions.relogin import LOGOUT
 from controller.core.calls import WAITING
 from controller.core.decided import NOT_SENT
-from controller.core.detector import began_after_restart, doubt_about, heard_again
+from controller.core.detector import began_after_restart, doubt_about, has_lost_phone, heard_again, is_seen_up
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -154,15 +154,15 @@ class AgentPausePlanner:
                 return None
             if pause.attempts == 1:
                 return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", over=True)
-        gone = session.server_ip not in self.state.observed.health.dialers
-        if gone or self._is_leaving(pause.live_agent_id):
-            # a dialer that VICIdial has no longer, or as no Asterisk, is not back; and a logout may get lost, and then
-            # the pause is still to be taken back
+        heard = heard_again(self.state, session)
+        back = heard or is_seen_up(self.state.observed.health.dialers.get(session.server_ip))
+        if not back or self._is_leaving(pause.live_agent_id):
+            # a dialer that VICIdial has no longer, or has again unproven, is not back; and a logout may get lost, and
+            # then the pause is still to be taken back
             return None
         why_not = self._why_not_taken_back(pause, session)
         if why_not:
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why_not, over=True)
-        heard = heard_again(self.state, session)
         still_there = "the dialer is no longer down, and the agent is still there"
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
         why = "their phone is in its room again" if heard else still_there
@@ -172,16 +172,20 @@ class AgentPausePlanner:
         """Return why a pause is left as it is; empty: it is taken back."""
         if not pause.mark:
             return "it is not known whether the pause is hotdesk's"
-        if self._has_lost_phone(pause, session) and not heard_again(self.state, session):
+        if heard_again(self.state, session):
+            return ""
+        if self._has_lost_phone(pause, session):
             return "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
+        if not self.state.observed.health.dialers[session.server_ip].deaths:
+            return "VICIdial did not have the dialer for a while, so it is not known whether the agent's phone works"
         return ""
 
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
-        """Return True if Asterisk started again about when the agent was paused: it rings no more."""
-        health = self.state.observed.health.dialers.get(session.server_ip)
-        if health is None or session.on_hook or session.live_agent_id > health.phones_lost_session:
-            return False
-        return health.phones_lost_ms >= pause.changed_at_ms - RESTART_SECONDS * 1000
+        """Return True if Asterisk started again since about the death for which the agent was paused."""
+        decided = self.state.decided
+        its_own = [each for each in (*decided.incidents.values(), *decided.closed) if each.incident == pause.incident]
+        since_ms = its_own[0].opened_at_ms if its_own else pause.changed_at_ms
+        return has_lost_phone(self.state, session, since_ms - round(RESTART_SECONDS * 1000))
 
     def _changed(self, pause: AgentPause, **changes: object) -> AgentPause:
         return msgspec.structs.replace(pause, changed_at_ms=self.state.observed.observed_at_ms, by=self.by, **changes)

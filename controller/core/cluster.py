@@ -9,7 +9,7 @@ import msgspec
 
 from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
 from controller.core.decided import SlotEnd
-from controller.core.detector import doubt_about, is_dead, judge_fleet
+from controller.core.detector import doubt_about, is_dead, judge_fleet, was_removed_dead
 from controller.core.fences import fenced
 from controller.core.freshness import Freshness
 from controller.core.hooks import is_news, seen
@@ -233,8 +233,10 @@ class Cluster:
         }
 
     def _dead(self) -> frozenset[ServerIp]:
-        dialers = self.state.observed.health.dialers
-        return frozenset(server_ip for server_ip, health in dialers.items() if is_dead(health))
+        judged = (server_ip for server_ip, health in self.state.observed.health.dialers.items() if is_dead(health))
+        in_trouble = {each.server_ip for each in self.state.decided.incidents.values()}
+        removed = (server_ip for server_ip in in_trouble if was_removed_dead(self.state, server_ip))
+        return frozenset((*judged, *removed))
 
     def _moved_often(self) -> frozenset[int]:
         state, policy = self.state, self.policy

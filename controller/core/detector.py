@@ -42,6 +42,7 @@ from messages.records import (
     DialerReading,
     DialerState,
     FleetHealth,
+    Incident,
     Poll,
     ProbeHistory,
     ProbeResult,
@@ -165,7 +166,9 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
     """
     health = state.observed.health.dialers.get(server_ip)
     if health is None:
-        return None
+        incident = _death_of_a_removed(state, server_ip)
+        certain = incident is None or incident.confirmed or policy.act_on_heartbeat_alone
+        return None if certain else reason(ReasonCode.HEARTBEAT_ALONE)
     if health.verdict is not DialerState.DOWN:
         return reason(ReasonCode.DEATH_IN_DOUBT, evidence=health.evidence)
     if not (health.confirmed or policy.act_on_heartbeat_alone):
@@ -176,6 +179,20 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
 def is_seen_up(health: DialerHealth | None) -> bool:
     """Return True if a dialer was down and is back. One that VICIdial has no longer, or again unproven, is not."""
     return health is not None and health.life in {DialerState.UP, DialerState.RECOVERING}
+
+
+def was_removed_dead(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Return True if a dialer was dead by two signs when VICIdial ceased to have it, or to have it as an Asterisk."""
+    incident = _death_of_a_removed(state, server_ip)
+    return incident is not None and incident.confirmed
+
+
+def _death_of_a_removed(state: ClusterState, server_ip: ServerIp) -> Incident | None:
+    """Return the open incident of a dialer that was down when it was last judged, and is judged no longer."""
+    if server_ip in state.observed.health.dialers:
+        return None
+    open_ones = (each for each in state.decided.incidents.values() if each.server_ip == server_ip)
+    return next((each for each in open_ones if each.kind is DialerState.DOWN), None)
 
 
 def is_dead(health: DialerHealth) -> bool:

@@ -105,6 +105,7 @@ def health(state: DialerState) -> DialerHealth:
         life=life,
         confirmed=down,
         served=True,
+        deaths=1,
         evidence=f"it is {state}",
     )
 

@@ -9,6 +9,7 @@ from controller.core.plan import AGENTS_TABLE, AGENTS_UNREAD_SECONDS, Plan
 from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import DecisionCode, NoRelogin, ReasonCode, Reply, Unreadable
 from messages.records import (
+    AgentPause,
     AgentSession,
     AgentStatus,
     DialerState,
@@ -97,6 +98,27 @@ def test_agents_of_a_dialer_that_is_removed_while_it_is_down_are_moved_all_the_s
     _without_one(floor)
     floor.plan()
     assert floor.state.decided.incidents == {}
+
+
+def test_on_a_dialer_that_is_removed_after_an_uncertain_death_no_agent_is_moved_and_no_call_hung_up() -> None:
+    floor = Floor(agent("1001", status=AgentStatus.INCALL), agent("1002"))
+    floor.judge(BRAKE, ONE=DialerState.DOWN)
+    alone = msgspec.structs.replace(floor.state.observed.health.dialers[ONE], confirmed=False)
+    floor.state.observed.health.dialers[ONE] = alone
+    floor.plan()
+    _without_one(floor)
+    plan = floor.plan()
+    assert not [each for each in plan.records if isinstance(each, Relogin | AgentPause)]
+    assert floor.incident.withheld is not None
+    assert floor.incident.withheld.code is ReasonCode.HEARTBEAT_ALONE
+
+
+def test_an_agent_in_a_call_on_a_dialer_that_vicidial_has_not_as_an_asterisk_is_moved_by_order_after_the_call() -> None:
+    floor = Floor(agent("1001", status=AgentStatus.INCALL))
+    del floor.state.observed.health.dialers[ONE]
+    ordered = Move(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", user="1001", live_agent_id=1001)
+    floor.state.decided.orders.add(ordered)
+    assert floor.moves() == [], "the call may be alive"
 
 
 def test_sessions_whose_screens_are_gone_keep_no_incident_of_a_removed_dialer() -> None:

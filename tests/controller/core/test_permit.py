@@ -10,10 +10,12 @@ from controller.core.plan import Plan
 from controller.core.policy import Policy
 from messages.codes import ReasonCode
 from messages.keys import key_of
-from messages.records import AgentPause, AgentPauseStage, Pause, Relogin, ReloginStage
+from messages.records import AgentPause, AgentPauseStage, DialerState, Pause, Relogin, ReloginStage
 from messages.topics import Topic
 from messages.words import reason
 from tests.support.builders import CLUSTER, MOVE, NOW_MS, ONE, TWO, dialer, poll
+from tests.support.floor import BRAKE as LOOK_BAD
+from tests.support.floor import Floor, crowd
 
 NOW = 100.0
 GRANTED = Permit(withheld=None, due=frozenset({attempt_of(MOVE)}), dead=frozenset({ONE}), fresh_at=NOW)
@@ -141,3 +143,18 @@ def test_a_user_is_moved_twice_in_ten_minutes_and_not_more_whichever_owners_plan
     for sequence in (602, 603):
         fold_poll(cluster, sequence)
     assert cluster.permit.objection(LIVING, NOW + 603, None) is None
+
+
+def test_what_was_planned_for_a_dead_dialer_is_carried_out_also_once_vicidial_has_it_no_longer() -> None:
+    floor = Floor(*crowd(1))
+    floor.judge(LOOK_BAD, ONE=DialerState.DOWN)
+    floor.plan()
+    del floor.state.observed.health.dialers[ONE]
+    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=None)
+    (move,) = floor.moves()
+    cluster = Cluster(CLUSTER, Policy(acts=True), Process("controller-1", ""), owned=True, decisions=no_decisions())
+    cluster.state = floor.state
+    cluster.freshness.fresh_at = NOW
+    cluster.publish()
+    assert not move.dialer_lives
+    assert cluster.permit.objection(move, NOW, None) is None
