@@ -22,9 +22,13 @@ ENDINGS = {"closed": "\n?>\n", "blank": "?>\n\n  \n", "bare": "?>", "open": "", 
 
 def _install(root: Path, own: str) -> None:
     """Run the guide's commands for an options.php that is there already, twice: an update of hotdesk does it again."""
-    copy, _, append = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1:4]
+    copy, _, append = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)[2:5]
     (root / "options.php").write_text(own)
-    commands = (copy + append).replace("/path/to/hotdesk", str(ROOT)).replace("/srv/www/htdocs/agc", str(root))
+    commands = (
+        (copy + append)
+        .replace("/opt/hotdesk/current/share/hotdesk", str(ROOT))
+        .replace("/srv/www/htdocs/agc", str(root))
+    )
     for _ in range(2):
         subprocess.run(["/bin/sh", "-ec", commands], check=True, cwd=root)  # noqa: S603 (our own guide's)
 

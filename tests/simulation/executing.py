@@ -37,6 +37,8 @@ class Threads:
         self._free = AT_ONCE
         """Threads that have nothing to do."""
         self._waits_since: dict[AttemptId, float] = {}
+        self._under_way: list[str] = []
+        """The sessions and dialers of actions that have begun, and have not ended."""
         self._executor = Executor(
             setup.name,
             process.name,
@@ -48,8 +50,12 @@ class Threads:
 
     @property
     def waits_since(self) -> float:
-        """Since when the oldest action that has not begun waits; now, if none does."""
-        return min(self._waits_since.values(), default=self._process.clock.now)
+        """Since when the oldest action that has not begun waits; now, if none does.
+
+        One about a session or dialer with another action under way waits for that, however long a web server takes.
+        """
+        waiting = (since for attempt, since in self._waits_since.items() if attempt.key.name not in self._under_way)
+        return min(waiting, default=self._process.clock.now)
 
     def submit(self, action: Action) -> None:
         """Take an action, as an executor does."""
@@ -70,6 +76,7 @@ class Threads:
         while self._free > 0 and (action := self._executor.begin()) is not None:
             self._free -= 1
             self._waits_since.pop(attempt_of(action), None)
+            self._under_way.append(attempt_of(action).key.name)
             takes = self._draw.uniform(0.3, 1.5) if self._world.slow else self._draw.uniform(0.005, 0.03)
             clock.after(takes, partial(self._in_life, partial(self._work, action)))
         if self._free > 0 and (seconds := self._executor.seconds_until_paced()) is not None:
@@ -89,6 +96,7 @@ class Threads:
 
     def _done(self, action: Action, outcome: Outcome) -> None:
         self._free += 1
+        self._under_way.remove(attempt_of(action).key.name)
         self._executor.end(action)
         self._report(action, outcome)
         self._plan_work()
