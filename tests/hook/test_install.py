@@ -15,6 +15,7 @@ from tests.support.processes import site
 from tests.support.web import ROOT, FakeApi, Web, web_server
 
 GUIDE = ROOT / "docs" / "guide" / "login-hook.md"
+INSTALLED = "/opt/hotdesk/current/share/hotdesk"
 USER, ALIAS = "1001", "desk1001"
 OWN = "<?php\n$hide_timeclock_link = '1';\n$user_login_first\t= '1';\t# the phone comes from the user's record\n"
 ENDINGS = {"closed": "\n?>\n", "blank": "?>\n\n  \n", "bare": "?>", "open": "", "unfinished": "// done"}
