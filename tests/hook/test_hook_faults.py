@@ -56,6 +56,9 @@ def _endless(api: FakeApi) -> str:
     return api.url
 
 
+ROUNDS = 3
+
+
 @pytest.mark.parametrize(
     "fault", [_down, _slow, _hangs_after_headers, _wrong_token, _garbage, _stale, _tls_refused, _endless]
 )
@@ -65,19 +68,19 @@ def test_a_broken_hotdesk_costs_one_deadline_and_no_login(
     bare_web.set_up("http://127.0.0.1:1", outage_seconds=60)
     assert bare_web.log_in(USER, ALIAS).logged_in  # PHP has read its files once
     took_ms = []
-    for _ in range(3):  # each with a memory of its own; on a busy machine one may wait for its turn, too
+    for _ in range(ROUNDS):  # each with a memory of its own; on a busy machine one may wait for its turn, too
         bare_web.set_up(fault(api), outage_seconds=60)
         first = bare_web.log_in(USER, ALIAS)
         assert (first.logged_in, first.phone_login, first.screen) == (True, ALIAS, "")
         took_ms.append(first.took_ms)
     assert min(took_ms) <= DEADLINE_MS
-    asked = len(api.asked)
     later = [bare_web.log_in(USER, ALIAS) for _ in range(9)]
     assert all(each.logged_in for each in later)
     assert statistics.median(each.took_ms for each in later) <= REMEMBERED_MS
     # on a busy machine one may wait for its turn, but none for hotdesk
     assert max(each.took_ms for each in later) <= WAITED_MS
-    assert len(api.asked) == asked
+    # what was asked may arrive after its hook has ceased to wait
+    assert len(api.asked) <= ROUNDS
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def test_where_an_outage_cannot_be_remembered_nobody_waits_long(bare_web: Web, a
     shown = [bare_web.log_in(USER, ALIAS) for _ in range(3)]
     assert {(each.logged_in, each.phone_login) for each in shown} == {(True, ALIAS)}
     assert min(each.took_ms for each in shown) < WAITED_MS
-    assert len(api.asked) == 3
+    until(lambda: len(api.asked) == 3, "each login has asked, though its hook waits no longer")
 
 
 def test_where_an_outage_cannot_be_remembered_a_screen_still_waits_for_its_order(bare_web: Web, api: FakeApi) -> None:
