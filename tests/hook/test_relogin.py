@@ -125,17 +125,22 @@ def test_the_link_back_names_the_alias_after_a_logout_by_hand(office: Office, pa
 
 
 def test_a_screen_that_vicidial_no_longer_knows_is_known_again(office: Office) -> None:
+    plans = office.site.plan.agent_plans[60:63]
+    for plan in plans:
+        assert office.web.log_in(plan.user, plan.alias).logged_in
+    users = ", ".join(plan.user for plan in plans)
+    names = ", ".join(f"'session-{plan.user}'" for plan in plans)
     office.site.run(
         "INSERT INTO vicidial_session_data (session_name, user, server_ip, extension, login_time)"
         " SELECT CONCAT('session-', user), user, server_ip, extension, NOW()"
-        " FROM vicidial_live_agents WHERE extension NOT LIKE 'R%' ORDER BY live_agent_id LIMIT 3"
+        f" FROM vicidial_live_agents WHERE user IN ({users})"
     )
 
     def known() -> bool:
         with office.site.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT COUNT(*) FROM web_client_sessions")
+            cursor.execute(f"SELECT COUNT(*) FROM web_client_sessions WHERE session_name IN ({names})")
             ((count,),) = cursor.fetchall()
-            return bool(count == 3)
+            return bool(count == len(plans))
 
     until(known, "the screens are restored", 30.0)
 
