@@ -22,8 +22,6 @@ from messages.records import AgentPause, AgentPauseStage, AgentSession, AgentSta
 
 UNDER_WAY_SECONDS = 10.0
 """By then an executor has carried an action out, or something has prevented it."""
-RESTART_SECONDS = 120.0
-"""An Asterisk that started again this long before a pause, or after it, is the one for which the agent was paused."""
 REPEAT_SECONDS = 15.0
 """A screen polls every second; an agent who still waits this long after a pause is sent another."""
 MOST_ATTEMPTS = 3
@@ -157,8 +155,8 @@ class AgentPausePlanner:
         heard = heard_again(self.state, session)
         back = heard or is_seen_up(self.state.observed.health.dialers.get(session.server_ip))
         if not back or self._is_leaving(pause.live_agent_id):
-            # a dialer that VICIdial has no longer, or has again unproven, is not back; and a logout may get lost, and
-            # then the pause is still to be taken back
+            # a dialer that VICIdial has no longer is not back; and a logout may get lost, and then the pause is still to
+            # be taken back
             return None
         why_not = self._why_not_taken_back(pause, session)
         if why_not:
@@ -176,16 +174,13 @@ class AgentPausePlanner:
             return ""
         if self._has_lost_phone(pause, session):
             return "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
-        if not self.state.observed.health.dialers[session.server_ip].deaths:
-            return "VICIdial did not have the dialer for a while, so it is not known whether the agent's phone works"
         return ""
 
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
-        """Return True if Asterisk started again since about the death for which the agent was paused."""
+        """Return True if Asterisk has started again since the death for which the agent was paused."""
         decided = self.state.decided
         its_own = [each for each in (*decided.incidents.values(), *decided.closed) if each.incident == pause.incident]
-        since_ms = its_own[0].opened_at_ms if its_own else pause.changed_at_ms
-        return has_lost_phone(self.state, session, since_ms - round(RESTART_SECONDS * 1000))
+        return has_lost_phone(self.state, session, its_own[0].opened_at_ms if its_own else pause.changed_at_ms)
 
     def _changed(self, pause: AgentPause, **changes: object) -> AgentPause:
         return msgspec.structs.replace(pause, changed_at_ms=self.state.observed.observed_at_ms, by=self.by, **changes)

@@ -4,13 +4,7 @@ A call that may be alive is never ended, and no disposition is lost that its age
 """
 
 from controller.core.actions.relogin import IN_CALL, LOGOUT
-from controller.core.detector import (
-    began_after_restart,
-    call_began_after_restart,
-    heard_again,
-    is_dead,
-    was_removed_dead,
-)
+from controller.core.detector import began_after_restart, call_began_after_restart, heard_again, is_dead
 from controller.core.plan import PlanBuilder
 from messages.records import AgentPauseStage, AgentSession, AgentStatus, NotMoved, ServerIp
 
@@ -78,4 +72,4 @@ class Calls:
         Nor does it that the dialer was down a moment ago, and is not up yet.
         """
         health = self._plan.state.observed.health.dialers.get(server_ip)
-        return not (was_removed_dead(self._plan.state, server_ip) if health is None else is_dead(health))
+        return health is None or not is_dead(health)

@@ -9,10 +9,10 @@ import msgspec
 
 from controller.core.actions import AttemptId, attempt_of, is_due, takes_back
 from controller.core.decided import SlotEnd
-from controller.core.detector import doubt_about, is_dead, judge_fleet, was_removed_dead
-from controller.core.fences import fenced
+from controller.core.detector import doubt_about, is_dead
 from controller.core.freshness import Freshness
 from controller.core.hooks import is_news, seen
+from controller.core.judging import judge
 from controller.core.moves import is_moved_often
 from controller.core.news import News, Tombstone, Undecodable
 from controller.core.observed import Folded
@@ -181,14 +181,7 @@ class Cluster:
         """Judge the dialers by the poll just folded; return the entries of slots that ended or became logins."""
         observed, decided = self.state.observed, self.state.decided
         if observed.poll is not None:
-            observed.health = judge_fleet(
-                observed.health,
-                observed.poll,
-                self.policy,
-                decided.orders,
-                fenced=fenced(self.state),
-                newest_session=observed.newest_session,
-            )
+            observed.health = judge(self.state, observed.poll, self.policy)
         ended = list(map(self._entry_of, decided.slots_ended.values()))
         decided.slots_ended.clear()
         return ended
@@ -233,10 +226,8 @@ class Cluster:
         }
 
     def _dead(self) -> frozenset[ServerIp]:
-        judged = (server_ip for server_ip, health in self.state.observed.health.dialers.items() if is_dead(health))
-        in_trouble = {each.server_ip for each in self.state.decided.incidents.values()}
-        removed = (server_ip for server_ip in in_trouble if was_removed_dead(self.state, server_ip))
-        return frozenset((*judged, *removed))
+        dialers = self.state.observed.health.dialers
+        return frozenset(server_ip for server_ip, health in dialers.items() if is_dead(health))
 
     def _moved_often(self) -> frozenset[int]:
         state, policy = self.state, self.policy

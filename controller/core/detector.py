@@ -16,7 +16,7 @@ Work done is a sign of life beside it: the dialer's listener writes what Asteris
 while a heartbeat is in doubt. Seen lately, it makes a dialer suspect at most; its absence says nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -42,7 +42,6 @@ from messages.records import (
     DialerReading,
     DialerState,
     FleetHealth,
-    Incident,
     Poll,
     ProbeHistory,
     ProbeResult,
@@ -55,6 +54,8 @@ RETURN_SECONDS = 10.0
 INTERRUPTED_SECONDS = 45.0
 """A dialer whose Asterisk has started again is down for at least this long: time to move the agents whose phones are
 gone, after their dispositions."""
+RESTART_MS = 120_000
+"""An Asterisk that was last heard of this long before an incident opened is the one that it was opened for."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -78,11 +79,12 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
     *,
     fenced: Collection[ServerIp] = frozenset(),
     newest_session: int = 0,
+    sessions: Iterable[AgentSession] = (),
 ) -> FleetHealth:
     """Return the state of every dialer of a poll, from the states before and people's orders.
 
     `fenced`: dialers that hotdesk itself has closed to new logins; for them that flag does not count.
-    `newest_session`: the highest `live_agent_id` so far.
+    `newest_session`: the highest `live_agent_id` so far. `sessions`: those of the poll.
     """
     now_ms = poll.observed_at_ms
     gap_ms = now_ms - before.polled_at_ms
@@ -128,6 +130,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
     if lets_go(before, brake):
         counted_since_ms = now_ms
         dialers = {ip: _counted_anew(each) for ip, each in dialers.items()}
+    dialers |= _removed_while_down(before, dialers.keys(), sessions)
     return FleetHealth(
         epoch=poll.epoch,
         polled_at_ms=now_ms,
@@ -139,6 +142,20 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         counted_since_ms=counted_since_ms,
         blind_since_ms=blind_since_ms,
     )
+
+
+def _removed_while_down(
+    before: FleetHealth, judged: Collection[ServerIp], sessions: Iterable[AgentSession]
+) -> dict[ServerIp, DialerHealth]:
+    """Return the dialers that were down and that VICIdial has no longer, or as no Asterisk, with agents left on them.
+
+    That is not back: they stay down, by what was last seen of them, until the last agent has left.
+    """
+    removed = {ip: known for ip, known in before.dialers.items() if ip not in judged and known.life is DialerState.DOWN}
+    if not removed:
+        return removed  # nearly always: no need then to go through all sessions
+    left_on = {each.server_ip for each in sessions if not each.remote}
+    return {ip: known for ip, known in removed.items() if ip in left_on}
 
 
 def _doubt(now_ms: int, steady_since_ms: int, blind_since_ms: int | None) -> Reason | None:
@@ -166,9 +183,7 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
     """
     health = state.observed.health.dialers.get(server_ip)
     if health is None:
-        incident = _death_of_a_removed(state, server_ip)
-        certain = incident is None or incident.confirmed or policy.act_on_heartbeat_alone
-        return None if certain else reason(ReasonCode.HEARTBEAT_ALONE)
+        return None
     if health.verdict is not DialerState.DOWN:
         return reason(ReasonCode.DEATH_IN_DOUBT, evidence=health.evidence)
     if not (health.confirmed or policy.act_on_heartbeat_alone):
@@ -177,22 +192,8 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
 
 
 def is_seen_up(health: DialerHealth | None) -> bool:
-    """Return True if a dialer was down and is back. One that VICIdial has no longer, or again unproven, is not."""
+    """Return True if a dialer was seen to beat: one that was down is back only then, and not once it is listed again."""
     return health is not None and health.life in {DialerState.UP, DialerState.RECOVERING}
-
-
-def was_removed_dead(state: ClusterState, server_ip: ServerIp) -> bool:
-    """Return True if a dialer was dead by two signs when VICIdial ceased to have it, or to have it as an Asterisk."""
-    incident = _death_of_a_removed(state, server_ip)
-    return incident is not None and incident.confirmed
-
-
-def _death_of_a_removed(state: ClusterState, server_ip: ServerIp) -> Incident | None:
-    """Return the open incident of a dialer that was down when it was last judged, and is judged no longer."""
-    if server_ip in state.observed.health.dialers:
-        return None
-    open_ones = (each for each in state.decided.incidents.values() if each.server_ip == server_ip)
-    return next((each for each in open_ones if each.kind is DialerState.DOWN), None)
 
 
 def is_dead(health: DialerHealth) -> bool:
@@ -221,9 +222,12 @@ def restarted_on_hook(state: ClusterState, session: AgentSession) -> bool:
     return session.on_hook and health is not None and health.interrupted
 
 
-def has_lost_phone(state: ClusterState, session: AgentSession, since_ms: int) -> bool:
-    """Return True if an agent's phone went with an Asterisk that has started again since then, and is not back."""
-    health = state.observed.health.dialers.get(session.server_ip)
+def has_lost_phone(state: ClusterState, session: AgentSession, opened_at_ms: int) -> bool:
+    """Return True if an agent's phone went with an Asterisk that has started again, and is not back.
+
+    `opened_at_ms`: when the incident opened that this Asterisk's end was about.
+    """
+    health, since_ms = state.observed.health.dialers.get(session.server_ip), opened_at_ms - RESTART_MS
     if health is None or session.live_agent_id > health.phones_lost_session or health.phones_lost_ms < since_ms:
         return False
     if session.on_hook:

@@ -38,8 +38,6 @@ from messages.words import sentence
 MOVED_FIRST = {AgentStatus.READY: 0, AgentStatus.CLOSER: 0, AgentStatus.PAUSED: 1, AgentStatus.OTHER: 1}
 """Agents who wait for calls are moved first, since calls are sent to them; then paused ones, then those in calls."""
 LAST = 2
-RESTART_SECONDS = 120.0
-"""An Asterisk that started again this long before an incident opened is the one for which it was opened."""
 
 
 class Incidents:
@@ -54,7 +52,7 @@ class Incidents:
         """Open, change or close a dialer's incident; return it if it is open."""
         plan, kind = self._plan, trouble_of(self._plan.policy, health)
         if kind is None and known is not None and known.kind is DialerState.DOWN and not is_seen_up(health):
-            return known  # VICIdial had it no longer for a while: that it is listed again does not make it well
+            return known  # its states were lost, and what is not known is not back
         if kind is None:
             if known is not None:
                 self.close(known, f"the dialer is {health.state}", self._left_without_phone(known))
@@ -118,7 +116,7 @@ class Incidents:
         )
 
     def _not_paused(self, agents: list[AgentSession]) -> dict[int, Listed]:
-        """Return the agents who wait for calls, and whose pause was given up though no person made them ready."""
+        """Return the agents who wait for calls, and whose pause was given up before it was seen to be obeyed."""
         pauses = self._plan.state.decided.agent_pauses
         return {
             each.live_agent_id: _listed(each, NotMoved.NOT_PAUSED)
@@ -132,7 +130,7 @@ class Incidents:
     def _is_called_here(self, incident: Incident, session: AgentSession, withheld: Reason | None) -> bool:
         """Return True if an agent is not to be moved, since their phone is called again where they are, or was.
 
-        That of an on-hook agent rings for each call anew, so they stay as well. Agents with a call or a disposition are
+        That of an on-hook agent rings for each call anew, so they stay as well. Others with a call or a disposition are
         moved after it, as those of any dialer whose calls are dead.
         """
         if session.live_agent_id in self._moves.relogins or withheld is not None:
@@ -147,14 +145,14 @@ class Incidents:
 
     def _left_without_phone(self, incident: Incident) -> tuple[Listed, ...]:
         """Return the agents of a dialer that is back whose phones its Asterisk has lost, and who are not leaving it."""
-        state, since_ms = self._plan.state, incident.opened_at_ms - round(RESTART_SECONDS * 1000)
+        state = self._plan.state
         return tuple(
             _listed(each, NotMoved.PHONE_LOST)
             for each in sorted(state.observed.agents.values(), key=lambda each: each.live_agent_id)
             if each.server_ip == incident.server_ip
             and not each.remote
             and not self._moves.is_sent(each)
-            and has_lost_phone(state, each, since_ms)
+            and has_lost_phone(state, each, incident.opened_at_ms)
         )
 
     def _open(self, server_ip: ServerIp, health: DialerHealth, kind: DialerState) -> Incident:

@@ -77,19 +77,8 @@ def _plan_incidents(plan: PlanBuilder, moves: Moves, arrivals: Arrivals) -> dict
             if incident.kind is DialerState.DOWN:
                 dead[incident.incident] = incident
     for incident in open_by_dialer.values():
-        left = on_dialer.get(incident.server_ip, [])
-        if incident.kind is DialerState.DOWN and any(map(_has_screen, left)):
-            # VICIdial has it no longer, or as no Asterisk: that is not back, and who is left there hears no caller
-            incidents.move_agents(incident, left)
-            dead[incident.incident] = incident
-        else:
-            incidents.close(incident, "the dialer no longer exists")
+        incidents.close(incident, "the dialer no longer exists")
     return dead
-
-
-def _has_screen(session: AgentSession) -> bool:
-    """Return True if a person may sit before a session's screen."""
-    return not session.remote and session.screen_silent_since_ms is None
 
 
 def _agents_by_dialer(state: ClusterState) -> dict[ServerIp, list[AgentSession]]:

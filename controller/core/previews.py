@@ -71,10 +71,6 @@ def preview_of_move(state: ClusterState, policy: Policy, session: AgentSession, 
 def preview_of_release(state: ClusterState, policy: Policy, *, acts: bool) -> Preview:
     """Return what follows once agents are moved again: after a resume, or a release of the fleet brake."""
     troubled = {ip: trouble_of(policy, each) for ip, each in state.observed.health.dialers.items()}
-    # an open incident may be of a dialer that VICIdial has no longer
-    troubled |= {
-        each.server_ip: each.kind for each in state.decided.incidents.values() if each.server_ip not in troubled
-    }
     left = {ip for ip, kind in troubled.items() if kind is not None}
     last_resort = DialerState.DOWN in troubled.values()
     leaving = _leaving(state, policy, _agents_on(state, left), last_resort=last_resort)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.detector import judge_fleet
-from controller.core.fences import fenced
+from controller.core.judging import judge
 from controller.core.news import News, Tombstone, Undecodable
 from controller.core.observed import Folded
 from controller.core.plan import apply_plan
@@ -112,9 +111,7 @@ class Replay:
         if not self._begun and self.polls <= WAIT_POLLS:
             return  # the states from before are in a ranking that comes right after
         self._begun = True
-        state.observed.health = judge_fleet(
-            state.observed.health, poll, self._policy, state.decided.orders, fenced=fenced(state)
-        )
+        state.observed.health = judge(state, poll, self._policy)
         if self._outage:
             self._outage = False
             yield self._happens(poll.observed_at_ms, "the database answers again")

@@ -8,6 +8,7 @@ from controller.core.orders import Orders
 from controller.core.policy import Policy
 from messages.beats import advances, beats
 from messages.records import (
+    AgentSession,
     DialerHealth,
     DialerReading,
     FleetHealth,
@@ -38,6 +39,9 @@ class Sim:
     steps_seconds: float | None = None
     """How often the heartbeat advances; None: at each poll."""
     row: bool = True
+    listed: bool = True
+    """It has a row in `servers`."""
+    asterisk: bool = True
     started: str = ""
     works_seconds: float | None = None
     """How often it is seen to work once its heartbeat is in doubt; None: never."""
@@ -60,6 +64,7 @@ class Fleet:
         self.orders = Orders()
         self.policy = Policy()
         self.health = FleetHealth()
+        self.sessions: list[AgentSession] = []
         self.now_ms = NOW_MS
         self.epoch = 1
 
@@ -69,7 +74,7 @@ class Fleet:
     def poll(self) -> None:
         """Let one more poll be judged."""
         self.now_ms += TICK_MS
-        dialers = tuple(self._reading(server_ip, sim) for server_ip, sim in self.sims.items())
+        dialers = tuple(self._reading(server_ip, sim) for server_ip, sim in self.sims.items() if sim.listed)
         poll = Poll(
             cluster=CLUSTER,
             epoch=self.epoch,
@@ -79,7 +84,7 @@ class Fleet:
             collector="c",
             dialers=dialers,
         )
-        self.health = judge_fleet(self.health, poll, self.policy, self.orders)
+        self.health = judge_fleet(self.health, poll, self.policy, self.orders, sessions=self.sessions)
 
     def run(self, seconds: float) -> "Fleet":
         """Let the polls of so many seconds be judged."""
@@ -134,6 +139,7 @@ class Fleet:
             server_ip=server_ip,
             active=sim.active,
             agent_logins=sim.agent_logins,
+            asterisk=sim.asterisk,
             heartbeat=heartbeat,
             rooms=10,
             rooms_free=10,

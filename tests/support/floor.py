@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
+
 from controller.core.actions import AttemptId
+from controller.core.judging import judge
 from controller.core.plan import Plan, apply_plan
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
@@ -71,6 +74,14 @@ class Floor:
             dialers={ip: health(named.get(ip, DialerState.UP)) for ip in DIALERS},
         )
 
+    def remove(self, server_ip: str) -> None:
+        """Let VICIdial have a dialer no longer; whether it is judged on is the detector's matter."""
+        before = self.state.observed.health
+        left = poll(*(each for ip, each in self.state.observed.dialers.items() if ip != server_ip))
+        judged = judge(self.state, left, self.policy)
+        kept = {ip: before.dialers[ip] for ip in judged.dialers}
+        self.state.observed.health = msgspec.structs.replace(before, brake=None, dialers=kept)
+
     def plan(self) -> Plan:
         """Make a plan and apply it."""
         plan = make_plan(
@@ -105,7 +116,6 @@ def health(state: DialerState) -> DialerHealth:
         life=life,
         confirmed=down,
         served=True,
-        deaths=1,
         evidence=f"it is {state}",
     )
 

@@ -66,38 +66,10 @@ def test_on_a_dialer_that_is_removed_while_it_is_down_nobody_is_made_ready(silen
     floor.plan()
     held(floor, "1001")
     floor.poll(agent("1001", status=AgentStatus.PAUSED))
-    del floor.state.observed.health.dialers[ONE]
+    floor.remove(ONE)
     plan = floor.plan()
     assert DecisionCode.RESUME_PLANNED not in [code for code, _, _ in decisions(plan)]
     assert stages(floor) == {"1001": AgentPauseStage.PAUSED}
-
-
-def paused_floor() -> Floor:
-    """Return a floor whose agent was paused on a dead dialer, with nowhere to go, and has obeyed."""
-    floor = Floor(agent("1001"))
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
-    held(floor, "1001")
-    floor.poll(agent("1001", status=AgentStatus.PAUSED))
-    floor.plan()
-    return floor
-
-
-def test_on_a_dialer_that_is_removed_and_listed_again_nobody_is_made_ready_without_knowing_of_their_phone() -> None:
-    floor = paused_floor()
-    known = floor.state.observed.health.dialers.pop(ONE)
-    floor.plan()
-    unproven = msgspec.structs.replace(known, state=DialerState.UNKNOWN, life=DialerState.UNKNOWN, deaths=0)
-    floor.state.observed.health.dialers[ONE] = unproven
-    floor.plan()
-    assert stages(floor) == {"1001": AgentPauseStage.PAUSED}
-    up = msgspec.structs.replace(unproven, state=DialerState.UP, life=DialerState.UP, verdict=DialerState.UP)
-    floor.state.observed.health.dialers[ONE] = up
-    plan = floor.plan()
-    assert DecisionCode.PAUSE_NOT_TAKEN_BACK in [code for code, _, _ in decisions(plan)]
-    assert stages(floor) == {}
 
 
 def test_who_was_paused_long_after_the_death_is_not_made_ready_once_asterisk_has_started_anew() -> None:

@@ -16,8 +16,8 @@ from messages.records import (
     ProbeResult,
 )
 from messages.words import reason
-from tests.support.builders import CLUSTER, ONE, THREE, TWO, alive, dialer
-from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, TICK_MS, come_back, die, healthy
+from tests.support.builders import CLUSTER, ONE, THREE, TWO, alive, dialer, session
+from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, TICK_MS, Fleet, come_back, die, healthy
 
 NOON_MS = round(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -412,3 +412,42 @@ def test_the_same_polls_give_the_same_verdicts() -> None:
         fleet.run(30)
     assert first.health == second.health
     assert DialerState.SUSPECT in {each.state for each in first.health.dialers.values()}
+
+
+# --- dialers that VICIdial has no longer --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["listed", "asterisk"])
+def test_a_dialer_that_is_removed_while_it_is_down_stays_down_until_its_last_agent_has_left(how: str) -> None:
+    fleet = Fleet(ONE, TWO, THREE, probes={"ami": ALIVE}).run(5)
+    fleet.sessions = [session("1001", ONE), session("1002", TWO)]
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.seconds_until(ONE, "down")
+    before = fleet.of(ONE)
+    setattr(fleet[ONE], how, False)
+    assert fleet.run(60).of(ONE) == before
+    fleet.sessions = fleet.sessions[1:]
+    assert ONE not in fleet.run(0.5).health.dialers
+
+
+def test_a_dialer_that_is_removed_while_it_is_up_is_judged_no_longer() -> None:
+    fleet = Fleet(ONE, TWO, THREE).run(5)
+    fleet.sessions = [session("1001", ONE)]
+    fleet[ONE].asterisk = False
+    assert ONE not in fleet.run(0.5).health.dialers
+
+
+def test_one_that_is_listed_again_is_back_as_any_other_and_its_new_start_is_noticed() -> None:
+    fleet = Fleet(ONE, TWO, THREE, probes={"ami": ALIVE})
+    fleet[ONE].started = "10:00:00"
+    fleet.run(5)
+    fleet.sessions = [session("1001", ONE, number=7)]
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.seconds_until(ONE, "down")
+    fleet[ONE].listed = False
+    fleet.run(120)
+    fleet[ONE].listed = fleet[ONE].beats = True
+    fleet[ONE].probes, fleet[ONE].started = {"ami": ALIVE}, "10:03:00"
+    assert fleet.run(1).state(ONE) == "down", "it has not beaten for long enough"
+    assert fleet.of(ONE).interrupted_at_ms is not None
+    assert fleet.seconds_until(ONE, "recovering", 90) > 5

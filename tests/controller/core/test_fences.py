@@ -74,7 +74,13 @@ def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:
 def test_a_dialer_that_vicidial_has_no_longer_is_not_back() -> None:
     floor = down()
     reported(floor, Reply.DONE)
-    known = floor.state.observed.health.dialers.pop(ONE)
+    known = floor.state.observed.health.dialers[ONE]
+    floor.remove(ONE)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    floor.poll(gone=["1001"])
+    floor.remove(ONE)
+    assert ONE not in floor.state.observed.health.dialers
     floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
     unproven = msgspec.structs.replace(known, state=DialerState.UNKNOWN, life=DialerState.UNKNOWN)

@@ -81,21 +81,16 @@ def test_a_dialer_that_is_removed_closes_its_incident() -> None:
     assert floor.state.decided.incidents == {}
 
 
-def _without_one(floor: Floor) -> None:
-    """Let VICIdial have dialer ONE no longer, or as no Asterisk."""
-    floor.state.observed.health = FleetHealth(dialers={ip: health(DialerState.UP) for ip in (TWO, THREE)})
-
-
 def test_agents_of_a_dialer_that_is_removed_while_it_is_down_are_moved_all_the_same() -> None:
     floor = Floor(*crowd(2))
     floor.judge(BRAKE, ONE=DialerState.DOWN)
     assert floor.moves() == []
     opened = floor.incident
-    _without_one(floor)
+    floor.remove(ONE)
     assert [each.from_server_ip for each in floor.moves()] == [ONE, ONE], "they still hear no caller"
     assert floor.incident.incident == opened.incident
     floor.poll(gone=["1001", "1002"])
-    _without_one(floor)
+    floor.remove(ONE)
     floor.plan()
     assert floor.state.decided.incidents == {}
 
@@ -106,7 +101,7 @@ def test_on_a_dialer_that_is_removed_after_an_uncertain_death_no_agent_is_moved_
     alone = msgspec.structs.replace(floor.state.observed.health.dialers[ONE], confirmed=False)
     floor.state.observed.health.dialers[ONE] = alone
     floor.plan()
-    _without_one(floor)
+    floor.remove(ONE)
     plan = floor.plan()
     assert not [each for each in plan.records if isinstance(each, Relogin | AgentPause)]
     assert floor.incident.withheld is not None
@@ -121,11 +116,20 @@ def test_an_agent_in_a_call_on_a_dialer_that_vicidial_has_not_as_an_asterisk_is_
     assert floor.moves() == [], "the call may be alive"
 
 
-def test_sessions_whose_screens_are_gone_keep_no_incident_of_a_removed_dialer() -> None:
-    floor = Floor(msgspec.structs.replace(agent("1001"), screen_silent_since_ms=NOW_MS))
+@pytest.mark.parametrize("silent_since_ms", [None, NOW_MS])
+def test_a_removed_dialers_incident_stays_open_for_a_screen_that_sleeps_and_for_no_remote_agent(
+    silent_since_ms: int | None,
+) -> None:
+    floor = Floor(
+        msgspec.structs.replace(agent("1001"), screen_silent_since_ms=silent_since_ms), agent("9001", remote=True)
+    )
     floor.judge(BRAKE, ONE=DialerState.DOWN)
     floor.plan()
-    _without_one(floor)
+    floor.remove(ONE)
+    floor.plan()
+    assert floor.incident.kind is DialerState.DOWN
+    floor.poll(gone=["1001"])
+    floor.remove(ONE)
     floor.plan()
     assert floor.state.decided.incidents == {}
 

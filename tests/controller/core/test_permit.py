@@ -149,8 +149,7 @@ def test_what_was_planned_for_a_dead_dialer_is_carried_out_also_once_vicidial_ha
     floor = Floor(*crowd(1))
     floor.judge(LOOK_BAD, ONE=DialerState.DOWN)
     floor.plan()
-    del floor.state.observed.health.dialers[ONE]
-    floor.state.observed.health = msgspec.structs.replace(floor.state.observed.health, brake=None)
+    floor.remove(ONE)
     (move,) = floor.moves()
     cluster = Cluster(CLUSTER, Policy(acts=True), Process("controller-1", ""), owned=True, decisions=no_decisions())
     cluster.state = floor.state

@@ -112,5 +112,5 @@ def test_a_resume_counts_the_agents_of_a_dead_dialer_that_was_removed() -> None:
     floor = Floor(*crowd(3))
     floor.judge(BRAKE, ONE=DialerState.DOWN)
     floor.plan()
-    del floor.state.observed.health.dialers[ONE]
+    floor.remove(ONE)
     assert preview_of_release(floor.state, floor.policy, acts=True).agents == 3
