@@ -61,7 +61,8 @@ INCIDENT_NOT_MOVED = Metric(
 )
 INCIDENT_NOT_ARRIVED = Metric(
     "hotdesk_incident_agents_not_arrived",
-    "Agents that the open incident of a dialer lists as moved and not back: not logged in, or without their phones.",
+    "Agents that the incident of a dialer lists as not back: moved, and not logged in or without their phones; or, once"
+    " it is closed, where they were, without the phones that Asterisk's end has taken from them.",
     _DIALER,
 )
 INCIDENT_OPENED = Metric(

@@ -879,6 +879,8 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     wanted: bool = True
     """The settings want it. Otherwise it is there because no login hook asks."""
     stage: FenceStage = FenceStage.PLANNED
+    taken: bool = False
+    """hotdesk made it N, for certain: whatever becomes of opening it again, no person has closed the dialer."""
     not_yet: NotFenced | None = None
     """Why it is not taken for the moment; None: that is not looked at again while the dialer is down."""
     changed_at_ms: Whole = 0

@@ -141,7 +141,7 @@ OF_CATALOGUE = frozenset({"phones", "phones_sum", "aliases", "aliases_sum", "sec
 PACKED_BYTES = 64 * 1024 * 1024
 """Most bytes of a packed value; the server's max_allowed_packet may allow less."""
 
-ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698}
+ACCESS_DENIED = {1044, 1045, 1142, 1143, 1698, 3118, 4151}
 ABSENT = {1049, 1054, 1146}
 TIMED_OUT = {1205, 1317, 1969, 3024}
 """A statement that took too long, in the words of each kind of server."""

@@ -14,7 +14,14 @@ from controller.core.actions import ActionChange
 from controller.core.actions.relogin import LOGOUT
 from controller.core.calls import WAITING
 from controller.core.decided import NOT_SENT
-from controller.core.detector import began_after_restart, doubt_about, has_lost_phone, heard_again, is_seen_up
+from controller.core.detector import (
+    began_after_restart,
+    doubt_about,
+    has_lost_phone,
+    heard_again,
+    is_seen_up,
+    rings_again,
+)
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
@@ -74,10 +81,14 @@ class AgentPausePlanner:
             session.status in WAITING
             and not session.remote
             and not began_after_restart(self.state, session)
-            and not heard_again(self.state, session)
+            and not self._hears(session)
             and (known is None or _is_mere_advice(known, acts=acts))
             and not self._is_leaving(session.live_agent_id, held=held)
         )
+
+    def _hears(self, session: AgentSession) -> bool:
+        """Return True if an agent hears callers, though their dialer is not back."""
+        return heard_again(self.state, session) or rings_again(self.state, session)
 
     def _is_leaving(self, live_agent_id: int, *, held: bool = False) -> bool:
         """Return True if an agent is about to be logged out; `held`: what was not yet sent is not sent now."""
@@ -108,10 +119,12 @@ class AgentPausePlanner:
         if pause.stage is AgentPauseStage.RESUMING:
             return None
         incident = self.dead.get(pause.incident)
-        if incident is None or heard_again(self.state, session):
+        if incident is None or self._hears(session):
             return self._release(pause, session)
         if session.status is AgentStatus.PAUSED and not pause.seen and _may_be_obeyed(pause):
-            return ActionChange(self._changed(pause, stage=AgentPauseStage.PAUSED, seen=True), None)
+            # one that is to be sent again may be on its way: its outcome decides
+            stage = pause.stage if pause.stage is AgentPauseStage.PLANNED else AgentPauseStage.PAUSED
+            return ActionChange(self._changed(pause, stage=stage, seen=True), None)
         may_pause = acts and self._may_pause(incident, withheld)
         return self._follow_up(pause, session, may_pause=may_pause, held=withheld is not None)
 
@@ -119,10 +132,12 @@ class AgentPausePlanner:
         self, pause: AgentPause, session: AgentSession, *, may_pause: bool, held: bool
     ) -> ActionChange | None:
         """Return what becomes of a pause that was sent, while its dialer is dead: its agent may wait for calls."""
-        if pause.stage is not AgentPauseStage.PAUSED or session.status not in WAITING:
+        if pause.stage is AgentPauseStage.GIVEN_UP or session.status not in WAITING:
             return None
         if pause.seen:
             return self._give_up(pause, "a person made the agent ready again")  # whom hotdesk does not fight
+        if pause.stage is not AgentPauseStage.PAUSED:
+            return None
         late = self.state.observed.observed_at_ms - pause.changed_at_ms >= REPEAT_SECONDS * 1000
         leaving = session.external_pause == LOGOUT or self._is_leaving(pause.live_agent_id, held=held)
         return self._repeat(pause, session) if late and may_pause and not leaving else None
@@ -152,27 +167,25 @@ class AgentPausePlanner:
                 return None
             if pause.attempts == 1:
                 return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", over=True)
-        heard = heard_again(self.state, session)
+        heard = self._hears(session)
         back = heard or is_seen_up(self.state.observed.health.dialers.get(session.server_ip))
         if not back or self._is_leaving(pause.live_agent_id):
-            # a dialer that VICIdial has no longer is not back; and a logout may get lost, and then the pause is still to
-            # be taken back
+            # a dialer that VICIdial has no longer is not back; and a logout may get lost, and then the pause is still
+            # to be taken back
             return None
         why_not = self._why_not_taken_back(pause, session)
         if why_not:
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why_not, over=True)
         still_there = "the dialer is no longer down, and the agent is still there"
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
-        why = "their phone is in its room again" if heard else still_there
+        why = "their phone is in its room again, or rings for calls" if heard else still_there
         return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
 
     def _why_not_taken_back(self, pause: AgentPause, session: AgentSession) -> str:
         """Return why a pause is left as it is; empty: it is taken back."""
         if not pause.mark:
             return "it is not known whether the pause is hotdesk's"
-        if heard_again(self.state, session):
-            return ""
-        if self._has_lost_phone(pause, session):
+        if self._has_lost_phone(pause, session) and not self._hears(session):
             return "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
         return ""
 
@@ -194,7 +207,7 @@ def _is_mere_advice(pause: AgentPause, *, acts: bool) -> bool:
 def _may_be_obeyed(pause: AgentPause) -> bool:
     """Return True if a screen may yet obey a pause; in a hidden tab it takes up to a minute to do so.
 
-    One that was sent more than once had landed, or may have, before it was given up.
+    One that was sent more than once had landed, or may have, before it was given up or planned again.
     """
-    sent_before = pause.stage is AgentPauseStage.GIVEN_UP and pause.attempts > 1 and not pause.seen
+    sent_before = pause.stage is not AgentPauseStage.ADVISED and pause.attempts > 1 and not pause.seen
     return pause.stage is AgentPauseStage.PAUSED or sent_before

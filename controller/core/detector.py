@@ -56,6 +56,8 @@ INTERRUPTED_SECONDS = 45.0
 gone, after their dispositions."""
 RESTART_MS = 120_000
 """An Asterisk that was last heard of this long before an incident opened is the one that it was opened for."""
+SCRIPTS_BACK_MS = 120_000
+"""After a new start of Asterisk: cron looks once a minute, and a script needs a while."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -192,7 +194,7 @@ def doubt_about(state: ClusterState, policy: Policy, server_ip: ServerIp) -> Rea
 
 
 def is_seen_up(health: DialerHealth | None) -> bool:
-    """Return True if a dialer was seen to beat: one that was down is back only then, and not once it is listed again."""
+    """Return True if a dialer is seen to beat: one that was down is back only then."""
     return health is not None and health.life in {DialerState.UP, DialerState.RECOVERING}
 
 
@@ -220,6 +222,18 @@ def restarted_on_hook(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent's Asterisk has started again, and took no phone from them: it rings for calls only."""
     health = state.observed.health.dialers.get(session.server_ip)
     return session.on_hook and health is not None and health.interrupted
+
+
+def rings_again(state: ClusterState, session: AgentSession) -> bool:
+    """Return True if calls reach an on-hook agent whose Asterisk has started again, whatever its heartbeat does.
+
+    By then all of VICIdial's scripts are back that cron starts again; that the updater stays away keeps no call from
+    them.
+    """
+    health = state.observed.health.dialers.get(session.server_ip)
+    if not restarted_on_hook(state, session) or health is None or health.interrupted_at_ms is None:
+        return False
+    return state.observed.observed_at_ms - health.interrupted_at_ms >= SCRIPTS_BACK_MS
 
 
 def has_lost_phone(state: ClusterState, session: AgentSession, opened_at_ms: int) -> bool:

@@ -128,7 +128,8 @@ def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:
 
 def _is_ours(state: ClusterState, fence: Fence) -> bool:
     """Return True if the flag of a dialer says what hotdesk has made of it, and no person."""
-    return fence.stage in _OURS or _was_just_opened(state, fence)
+    not_opened = fence.stage is FenceStage.UNCLEAR and fence.taken
+    return fence.stage in _OURS or not_opened or _was_just_opened(state, fence)
 
 
 def _is_being_opened(state: ClusterState, fence: Fence) -> bool:

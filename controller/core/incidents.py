@@ -4,6 +4,8 @@ An incident opens when the dialer is down or is to be emptied, is reconsidered a
 is back. Every decision, and everything withheld, leaves a record that says why.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from controller.core.actions.relogin import IN_CALL
@@ -19,6 +21,7 @@ from controller.core.detector import (
 )
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
+from controller.core.state import ClusterState
 from messages.codes import DecisionCode, Reason, ReasonCode
 from messages.records import (
     NOT_ARRIVED,
@@ -30,6 +33,7 @@ from messages.records import (
     Incident,
     Listed,
     NotMoved,
+    Relogin,
     ReloginStage,
     ServerIp,
 )
@@ -55,7 +59,9 @@ class Incidents:
             return known  # its states were lost, and what is not known is not back
         if kind is None:
             if known is not None:
-                self.close(known, f"the dialer is {health.state}", self._left_without_phone(known))
+                self.close(
+                    known, f"the dialer is {health.state}", without_phone(plan.state, known, self._moves.relogins)
+                )
             return None
         if known is None:
             return self._open(server_ip, health, kind)
@@ -143,18 +149,6 @@ class Incidents:
         lost_phone = not began_after_restart(self._plan.state, session)
         return waits and lost_phone and self._arrivals.call_here(incident, session)
 
-    def _left_without_phone(self, incident: Incident) -> tuple[Listed, ...]:
-        """Return the agents of a dialer that is back whose phones its Asterisk has lost, and who are not leaving it."""
-        state = self._plan.state
-        return tuple(
-            _listed(each, NotMoved.PHONE_LOST)
-            for each in sorted(state.observed.agents.values(), key=lambda each: each.live_agent_id)
-            if each.server_ip == incident.server_ip
-            and not each.remote
-            and not self._moves.is_sent(each)
-            and has_lost_phone(state, each, incident.opened_at_ms)
-        )
-
     def _open(self, server_ip: ServerIp, health: DialerHealth, kind: DialerState) -> Incident:
         plan = self._plan
         incident = Incident(
@@ -202,6 +196,27 @@ class Incidents:
             for each in self._plan.state.observed.agents.values()
             if each.call_server_ip == server_ip != each.server_ip
         }
+
+
+def without_phone(state: ClusterState, incident: Incident, relogins: Mapping[int, Relogin]) -> tuple[Listed, ...]:
+    """Return the agents of a dialer that is back whose phones its Asterisk has lost, and who are not leaving it."""
+    sent = {number for number, each in relogins.items() if each.stage is ReloginStage.SENT}
+    return tuple(
+        _listed(each, NotMoved.PHONE_LOST)
+        for each in sorted(state.observed.agents.values(), key=lambda each: each.live_agent_id)
+        if each.server_ip == incident.server_ip
+        and not each.remote
+        and each.live_agent_id not in sent
+        and has_lost_phone(state, each, incident.opened_at_ms)
+    )
+
+
+def still_without_phone(state: ClusterState, closed: Incident) -> tuple[Listed, ...]:
+    """Return the agents that a closed incident lists, and whose phones are not back yet."""
+    if not closed.listed:
+        return ()  # nearly always
+    left = {each.live_agent_id for each in without_phone(state, closed, state.decided.relogins)}
+    return tuple(each for each in closed.listed if each.live_agent_id in left)
 
 
 def _listed(session: AgentSession, why: NotMoved) -> Listed:

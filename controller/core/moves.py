@@ -70,11 +70,6 @@ class Moves:
         """Return the moves of an incident."""
         return [each for each in self.relogins.values() if each.incident == incident]
 
-    def is_sent(self, session: AgentSession) -> bool:
-        """Return True if a session's screen was sent a logout that it is still to obey."""
-        known = self.relogins.get(session.live_agent_id)
-        return known is not None and known.stage is ReloginStage.SENT
-
     def follow_up(self) -> None:
         """Update the known moves by the latest poll."""
         plan = self._plan

@@ -22,6 +22,7 @@ from controller.core.explanations import (
     progress_words,
     why_unknown,
 )
+from controller.core.incidents import still_without_phone
 from controller.core.state import ClusterState
 from messages.records import DialerState, Incident, Notification, NotMoved
 from messages.words import sentence
@@ -131,6 +132,8 @@ def conditions(state: ClusterState, *, owner: str, stale: bool) -> Iterator[Cond
     for incident in state.decided.incidents.values():
         yield _of_incident(state, incident)
         yield from _of_agents(state, incident)
+    for closed in state.decided.closed:
+        yield from _of_agents(state, msgspec.structs.replace(closed, listed=still_without_phone(state, closed)))
     withheld = [each for each in state.decided.incidents.values() if each.withheld is not None and each.agents]
     for first in withheld[:1]:
         agents = agents_words(sum(each.agents for each in withheld))
@@ -180,7 +183,8 @@ def _hands_needed(state: ClusterState, incident: Incident) -> str:
         return ""
     named = "; ".join(map(listed_words, listed[:LISTED_AT_MOST]))
     more = f"; and {len(listed) - LISTED_AT_MOST} more" if len(listed) > LISTED_AT_MOST else ""
-    return f"{agents_words(len(listed))} of {name_of(state, incident.server_ip)} need a hand: {named}{more}."
+    need = "needs" if len(listed) == 1 else "need"
+    return f"{agents_words(len(listed))} of {name_of(state, incident.server_ip)} {need} a hand: {named}{more}."
 
 
 def _of_database(state: ClusterState, *, stale: bool) -> Iterator[Condition]:

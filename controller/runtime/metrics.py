@@ -15,6 +15,7 @@ from controller.core.actions import KINDS, Outcome
 from controller.core.cluster import Cluster
 from controller.core.clusters import Clusters, FoldedBatch
 from controller.core.fleet_brake import fleet_braked
+from controller.core.incidents import still_without_phone
 from controller.core.news import Result
 from controller.core.plan import Plan
 from controller.core.state import ClusterState
@@ -312,6 +313,7 @@ def _samples(cluster: Cluster, remembered: _Remembered) -> Iterator[_Sample]:
         yield metrics.HOOK_SEEN, _with(name, metrics.HOOK_SEEN, sight.web), sight.seen_at_ms / 1000
     for incident in state.decided.incidents.values():
         yield from _incident_samples(name, state, incident)
+    yield from _closed_samples(name, state)
     if snapshot.imbalance is not None:
         yield metrics.CLUSTER_IMBALANCE, name, snapshot.imbalance
     if state.observed.poll is not None:
@@ -380,6 +382,15 @@ def _incident_samples(cluster: str, state: ClusterState, incident: Incident) -> 
     acknowledged = state.decided.orders.acknowledged.get(incident.incident)
     until_ms = None if acknowledged is None else acknowledged.silence_until_ms
     yield metrics.INCIDENT_SILENCED, labels, until_ms is not None and time.time() * 1000 < until_ms
+
+
+def _closed_samples(cluster: str, state: ClusterState) -> Iterator[_Sample]:
+    """Yield how many agents are still without the phones that they lost, where no open incident of the dialer does."""
+    in_trouble = {each.server_ip for each in state.decided.incidents.values()}
+    left = Counts(each.server_ip for each in state.decided.closed for _ in still_without_phone(state, each))
+    for server_ip in sorted(left.keys() - in_trouble):
+        labels = _dialer(cluster, server_ip, _id_of(state, server_ip))
+        yield metrics.INCIDENT_NOT_ARRIVED, labels, left[server_ip]
 
 
 def _emptied(state: ClusterState, server_ip: ServerIp) -> bool:

@@ -33,8 +33,10 @@ MYSQL_LIMITS = {LOCK_WAIT: 1, "innodb_lock_wait_timeout": 1, "max_execution_time
 
 SYNTAX_ERROR, UNKNOWN_VARIABLE = 1064, 1193
 COLUMN_DENIED = 1143
-DENIED_CODES = {1044, 1045, 1142, COLUMN_DENIED}
-"""MariaDB's errors for a missing permission: for the database, the login, the table, the column."""
+LOCKED_OUT = {1698, 3118, 4151}
+"""Errors for a login without a password, and for an account that an administrator has locked: MySQL's, MariaDB's."""
+DENIED_CODES = {1044, 1045, 1142, COLUMN_DENIED} | LOCKED_OUT
+"""Errors for a missing permission: for the database, the login, the table, the column; and those."""
 READ_ONLY_CODES = {1290, 1792, 1836}
 NOT_DONE_CODES = {1053, 1205, 1213, 1223, 1317, 1927, 1969, 2006, 3024, 4031}
 """Errors after which nothing was done: the server gave up, or the connection ended before the statement was sent."""
@@ -87,7 +89,8 @@ class Statements:
             link = self._take()
         except (pymysql.MySQLError, OSError) as error:
             why = f"could not connect to VICIdial's database: {error_text(error)}"
-            return Outcome(Reply.DENIED if _code(error) in DENIED_CODES else Reply.UNSENT, why)
+            denied = _code(error) in DENIED_CODES
+            return Outcome(Reply.DENIED if denied else Reply.UNSENT, why, locked_out=denied)
         try:
             with link.connection.cursor() as cursor:
                 touched = cursor.execute(link.limit + statement, values)

@@ -101,7 +101,7 @@ class SqlInterventions:
             (fence.server_ip,),
             f"active_agent_login_server was {'N' if back else 'Y'}, and is now {'Y' if back else 'N'}: 1 row",
         )
-        if done.reply is Reply.DENIED:
+        if done.reply is Reply.DENIED and not done.locked_out:
             return self._denied(fence, done, first=first)
         if done.reply is not Reply.GONE or back:
             return done
@@ -119,7 +119,7 @@ class SqlInterventions:
             looked = self._look_whose(fence)
             if looked.reply in {Reply.DONE, Reply.UNSENT}:
                 return looked
-        return Outcome(Reply.GONE, f"left open, since hotdesk's account may not close it: {refused.said}")
+        return Outcome(Reply.GONE, f"not closed by hotdesk, whose account may not: {refused.said}")
 
     def _look_whose(self, fence: Fence) -> Outcome:
         """Return whether an attempt without a known outcome has closed the dialer, or a person has."""
@@ -191,8 +191,11 @@ class SqlInterventions:
 
 
 def _left_out(outcome: Outcome, grants: str) -> Outcome:
-    """Return the outcome of what is left out if the account lacks the right: it may stop no move."""
-    if outcome.reply is not Reply.DENIED:
+    """Return the outcome of what is left out if the account lacks the right: it may stop no move.
+
+    An account that is not let in at all can move no agent either.
+    """
+    if outcome.reply is not Reply.DENIED or outcome.locked_out:
         return outcome
     said = f"{outcome.said}; 'hotdesk check' says what the account lacks, and {grants} gives it"
     return Outcome(Reply.REFUSED, said)

@@ -15,7 +15,8 @@ _DUE = frozenset({FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.RETURNING})
 def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
     replies = _AFTER_RETURNING if fence.stage is FenceStage.RETURNING else _AFTER_TAKING
     stage = replies.get(outcome.reply, FenceStage.UNCLEAR)
-    return msgspec.structs.replace(fence, stage=stage, changed_at_ms=now_ms, answer=outcome.said, by=by)
+    taken = fence.taken or stage is FenceStage.TAKEN
+    return msgspec.structs.replace(fence, stage=stage, taken=taken, changed_at_ms=now_ms, answer=outcome.said, by=by)
 
 
 def _done_code(fence: Fence, reply: Reply) -> DecisionCode:

@@ -58,6 +58,8 @@ class Outcome(NamedTuple):
     """The value of `external_pause` after an agent pause."""
     late: int = 0
     """LOGOUTs for this user that were given up, and that may still be carried out."""
+    locked_out: bool = False
+    """The account itself was refused, and not only what was asked."""
     look: bool = False
     """VICIdial's row may show whether it was done; if not, it may be tried again in another way."""
 

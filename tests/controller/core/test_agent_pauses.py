@@ -150,6 +150,53 @@ def test_a_pause_of_an_on_hook_agent_is_taken_back_since_a_new_start_of_asterisk
     assert stages(floor) == {"1001": AgentPauseStage.RESUMING}
 
 
+@pytest.mark.parametrize(("seconds", "resumed"), [(60, False), (130, True)])
+def test_an_on_hook_agent_waits_again_though_only_the_updater_stays_away_after_a_new_start(
+    seconds: float, *, resumed: bool
+) -> None:
+    on_hook = msgspec.structs.replace(agent("1001"), on_hook=True)
+    floor = Floor(on_hook, agent("1002"), policy=Policy(moves_of_a_user=0))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    restarted_ms = floor.state.observed.observed_at_ms
+    for user in ("1001", "1002"):
+        held(floor, user)
+    floor.poll(
+        msgspec.structs.replace(on_hook, status=AgentStatus.PAUSED),
+        agent("1002", status=AgentStatus.PAUSED),
+        seconds=0.5,
+    )
+    floor.plan()
+    floor.poll(seconds=seconds)
+    floor.judge(ONE=DialerState.DOWN)
+    down = floor.state.observed.health.dialers[ONE]
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(
+        down, interrupted=True, interrupted_at_ms=restarted_ms, phones_lost_ms=restarted_ms, phones_lost_session=1002
+    )
+    floor.plan()
+    expected = AgentPauseStage.RESUMING if resumed else AgentPauseStage.PAUSED
+    assert stages(floor) == {"1001": expected, "1002": AgentPauseStage.PAUSED}
+
+
+def test_a_pause_that_is_planned_again_and_was_obeyed_meanwhile_is_not_sent_once_a_person_made_them_ready() -> None:
+    floor = Floor(*crowd(1), policy=Policy(moves_of_a_user=0))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    floor.poll(agent("1001", external_pause=MARK), seconds=16)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    assert floor.state.decided.agent_pauses[1001].attempts == 2
+    floor.poll(agent("1001", status=AgentStatus.PAUSED, external_pause=MARK))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PLANNED}, "it may be on its way"
+    floor.poll(agent("1001", external_pause=MARK))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.GIVEN_UP}
+
+
 def test_while_the_cluster_is_suspended_no_agent_is_paused() -> None:
     floor = Floor(*crowd(2))
     floor.judge(reason(ReasonCode.WATCHING_ANEW), ONE=DialerState.DOWN)

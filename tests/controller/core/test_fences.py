@@ -118,6 +118,22 @@ def test_a_dialer_that_is_still_closed_long_after_the_opening_was_closed_by_a_pe
     assert floor.state.decided.fences == {}
 
 
+@pytest.mark.parametrize("reply", [Reply.REFUSED, Reply.UNCLEAR])
+def test_a_fence_that_hotdesk_could_not_open_again_is_no_persons_closing(reply: Reply) -> None:
+    floor = down(policy=Policy(fence=True, move_on_closed=True))
+    reported(floor, Reply.DONE)
+    floor.judge()
+    floor.plan()
+    assert reported(floor, reply).stage is FenceStage.UNCLEAR
+    assert fenced(floor.state) == {ONE}, "or its agents would be moved off a dialer that is well"
+
+
+def test_a_fence_of_which_it_was_never_known_who_closed_the_dialer_may_be_a_persons() -> None:
+    floor = down()
+    assert reported(floor, Reply.UNCLEAR).stage is FenceStage.UNCLEAR
+    assert fenced(floor.state) == frozenset()
+
+
 def test_what_somebody_else_had_closed_is_not_given_back() -> None:
     floor = down()
     assert reported(floor, Reply.GONE).stage is FenceStage.NOT_TAKEN

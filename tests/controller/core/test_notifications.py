@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from controller.core.incidents import still_without_phone
 from controller.core.notifications import (
     AGAIN_SECONDS,
     DEFAULT_EVENTS,
@@ -17,7 +18,7 @@ from controller.core.notifications import (
     Severity,
     conditions,
 )
-from messages.records import DialerState, Drain, Listed, Notification, NotMoved, Outage, Pause
+from messages.records import DialerState, Drain, Incident, Listed, Notification, NotMoved, Outage, Pause
 from messages.words import sentence
 from tests.support.builders import CLUSTER, NOW_MS, ONE
 from tests.support.floor import Floor, crowd
@@ -222,7 +223,7 @@ def test_agents_who_need_a_hand_are_named_and_those_in_calls_are_not() -> None:
     floor.state.decided.add(msgspec.structs.replace(incident, listed=(the(NotMoved.STAYED), the(NotMoved.IN_CALL))))
     assert owner.look() == []
     (message,) = owner.look(HOLD_SECONDS[Event.AGENTS])
-    assert message.text.startswith(f"1 agent of {ONE} need a hand: 1001 is not moved: still logged in")
+    assert message.text.startswith(f"1 agent of {ONE} needs a hand: 1001 is not moved: still logged in")
 
 
 def test_the_end_of_an_incident_names_who_is_left_without_a_phone() -> None:
@@ -236,7 +237,34 @@ def test_the_end_of_an_incident_names_who_is_left_without_a_phone() -> None:
         msgspec.structs.replace(incident, closed_at_ms=NOW_MS + 60_000, listed=(the(NotMoved.PHONE_LOST),))
     )
     (over,) = owner.look()
-    assert over.text.endswith(f" 1 agent of {ONE} need a hand: 1001 is not moved: {sentence(NotMoved.PHONE_LOST)}.")
+    assert over.text.endswith(f" 1 agent of {ONE} needs a hand: 1001 is not moved: {sentence(NotMoved.PHONE_LOST)}.")
+
+
+def lost_phone(floor: Floor, incident: Incident) -> None:
+    """Let the dialer be back, and its agent's phone gone with the Asterisk of before."""
+    floor.judge()
+    up = floor.state.observed.health.dialers[ONE]
+    floor.state.observed.health.dialers[ONE] = msgspec.structs.replace(
+        up, phones_lost_ms=incident.opened_at_ms, phones_lost_session=1001
+    )
+    listed = (Listed(user="1001", live_agent_id=1001, why=NotMoved.PHONE_LOST),)
+    floor.state.decided.add(msgspec.structs.replace(incident, closed_at_ms=NOW_MS + 60_000, listed=listed))
+
+
+def test_who_is_left_without_a_phone_needs_a_hand_also_once_the_incident_is_closed() -> None:
+    floor = Floor(*crowd(1))
+    died(floor)
+    (incident,) = floor.state.decided.incidents.values()
+    owner = Owner(floor)
+    owner.look()
+    lost_phone(floor, incident)
+    owner.look()
+    (message,) = owner.look(HOLD_SECONDS[Event.AGENTS])
+    assert (message.event, message.over) == (Event.AGENTS, False)
+    assert message.text.startswith(f"1 agent of {ONE} needs a hand: 1001 is not moved: ")
+    assert [each.user for each in still_without_phone(floor.state, floor.state.decided.closed[-1])] == ["1001"]
+    floor.poll(gone=["1001"])
+    assert still_without_phone(floor.state, floor.state.decided.closed[-1]) == ()
 
 
 @pytest.mark.parametrize("event", sorted(DEFAULT_EVENTS))

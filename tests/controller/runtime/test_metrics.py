@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,7 +12,7 @@ from controller.core.clusters import Clusters
 from controller.core.plan import NOTHING
 from controller.runtime.decoding import read
 from controller.runtime.metrics import ClusterGauges, ControllerInstruments
-from messages.records import AgentStatus, DialerState, ServerIp
+from messages.records import AgentStatus, DialerState, Incident, Listed, NotMoved, ServerIp
 from messages.topics import partition_of
 from stream.log import Entry, Stored
 from tests.support.crowd import Crowd
@@ -100,6 +101,35 @@ def test_a_name_with_anything_in_it_is_read_as_it_is() -> None:
     name = 'a "quoted" \\ name\nin two lines'
     watched.poll(0.0, name)
     assert name in {labels[1] for labels in watched.values("hotdesk_dialer_rank", cluster=CLUSTER)}
+
+
+def test_who_is_left_without_a_phone_is_counted_until_it_is_back_though_the_incident_is_closed() -> None:
+    watched = Watched(Crowd(3, 12))
+    watched.poll(0.0)
+    state = watched.clusters.by_name[CLUSTER].state
+    agent = next(iter(state.observed.agents.values()))
+    closed = Incident(
+        cluster=CLUSTER,
+        incident="i",
+        server_ip=agent.server_ip,
+        kind=DialerState.DOWN,
+        opened_at_ms=0,
+        closed_at_ms=1000,
+        why="it was down",
+        listed=(Listed(user=agent.user, live_agent_id=agent.live_agent_id, why=NotMoved.PHONE_LOST),),
+        by="me",
+    )
+    state.decided.add(closed)
+    assert watched.values("hotdesk_incident_agents_not_arrived", cluster=CLUSTER) == {}
+    dialers = state.observed.health.dialers
+    dialers[agent.server_ip] = msgspec.structs.replace(
+        dialers[agent.server_ip], phones_lost_ms=500, phones_lost_session=agent.live_agent_id
+    )
+    (left,) = watched.values("hotdesk_incident_agents_not_arrived", server_ip=agent.server_ip).values()
+    assert left == 1
+    state.decided.add(msgspec.structs.replace(closed, incident="another", closed_at_ms=None))
+    (left,) = watched.values("hotdesk_incident_agents_not_arrived", server_ip=agent.server_ip).values()
+    assert left == 0, "an open incident says its own, once"
 
 
 def test_actions_that_only_fail_later_are_counted_from_the_first_plan_of_a_cluster_that_acts() -> None:

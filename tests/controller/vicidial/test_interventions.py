@@ -139,6 +139,18 @@ def test_without_the_right_a_dialer_is_left_open_and_nothing_else_is_stopped(at:
         assert "controller/grants-fence.sql" in left.said
 
 
+@pytest.mark.parametrize("how", ["IDENTIFIED BY 'another'", "ACCOUNT LOCK"])
+def test_an_account_that_is_not_let_in_at_all_lacks_more_than_what_is_optional(at: Site, how: str) -> None:
+    hand = interventions(at, "grants-fence.sql", "grants-emergency.sql")
+    at.run(f"ALTER USER '{at.user}'@'%' {how}")
+    server_ip = at.plan.dialer_plans[0].server_ip
+    fence = Fence(cluster=CLUSTER, server_ip=server_ip, incident="i", planned_at_ms=1)
+    back = msgspec.structs.replace(fence, stage=FenceStage.RETURNING)
+    tried = (hand.fence(fence, first=True), hand.fence(back, first=True), hand.end_session(session(at)))
+    assert [each.reply for each in tried] == [Reply.DENIED] * 3, "no move could be made either, and it is said once"
+    assert not any("grants-" in each.said for each in tried)
+
+
 def test_a_fence_whose_right_was_taken_away_meanwhile_is_still_hotdesks_to_give_back(at: Site) -> None:
     hand = interventions(at, "grants-fence.sql")
     server_ip = at.plan.dialer_plans[0].server_ip
