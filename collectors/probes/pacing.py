@@ -132,19 +132,18 @@ class Pacing:
     def __init__(self) -> None:
         """Begin without a dialer."""
         self._dialers: dict[ServerIp, _Dialer] = {}
-        self._left: dict[ServerIp, deque[float]] = {}
+        self._sent_before: dict[ServerIp, deque[float]] = {}
         """The requests to dialers that are watched no longer: they count all the same, should one be watched again."""
 
     def watch(self, dialers: Collection[ServerIp], *, moved: Collection[ServerIp] = ()) -> None:
         """Ask these dialers from now on, and no others; those that `moved` have a new address, and begin anew."""
-        self._left |= {ip: known.sent for ip, known in self._dialers.items() if ip not in dialers}
-        watched: dict[ServerIp, _Dialer] = {}
-        for ip in dialers:
-            known, sent = self._dialers.get(ip), self._left.pop(ip, None)
-            if known is None or ip in moved:
-                known = _Dialer() if sent is None or ip in moved else _Dialer(sent=sent)
-            watched[ip] = known
-        self._dialers = watched
+        self._sent_before |= {ip: known.sent for ip, known in self._dialers.items() if ip not in dialers}
+        known = {ip: each for ip, each in self._dialers.items() if ip not in moved}
+        self._dialers = {ip: known.get(ip) or self._begin(ip, anew=ip in moved) for ip in dialers}
+
+    def _begin(self, server_ip: ServerIp, *, anew: bool) -> _Dialer:
+        sent = self._sent_before.pop(server_ip, None)
+        return _Dialer() if sent is None or anew else _Dialer(sent=sent)
 
     def doubt(self, now: float, wavers: Mapping[ServerIp, frozenset[Waver]]) -> bool:
         """Record which signs waver now; return True if a doubt is new."""

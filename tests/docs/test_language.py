@@ -24,7 +24,7 @@ GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 PACKAGES = ("messages", "stream", "collectors", "controller", "hotdesk", "simulator", "dashboards", "helm", "packaging")
 MODULES = [path for package in (*PACKAGES, "bench") for path in sorted((ROOT / package).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-DIALECT = {"Tell", "Give", "Whether"}
+DIALECT = {"Tell", "Give", "Say", "Look", "Whether"}
 BEGINNINGS = {"Tell", "Give", "Say", "Look", "Take", "Note", "Whether", "Who", "What", "Have"}
 
 GENERATED = {".parts", ".venv", ".tools", ".git", "dist"}

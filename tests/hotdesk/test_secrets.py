@@ -50,7 +50,7 @@ MARKS = [
 
 
 def assert_unmarked(what: str, content: bytes) -> None:
-    """Look for every form of the mark."""
+    """Search for every form of the mark."""
     for mark in MARKS:
         at = content.find(mark)
         assert at < 0, f"{what} holds a secret: {content[max(0, at - 80) : at + 60]!r}"

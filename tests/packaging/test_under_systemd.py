@@ -70,7 +70,7 @@ def _settings(machine: Machine, text: str) -> None:
 
 
 def _variables(machine: Machine, west: Site, **more: str) -> None:
-    """Say by the services' variables where the servers of this test are."""
+    """Name by the services' variables where the servers of this test are."""
     prefix = "HOTDESK_CLUSTERS__MAIN__"
     database = west.settings
     variables = {f"{prefix}HOST": database.host, f"{prefix}PORT": str(database.port)}
@@ -99,7 +99,7 @@ def _succeeds(port: int, path: str, scope: str = "read", **body: str) -> Callabl
 
 
 def _is_confined(machine: Machine, service: str) -> None:
-    """Look at the process itself: no root, no capability, a filter of system calls, and the secrets it was given."""
+    """Check the process itself: no root, no capability, a filter of system calls, and the secrets it was given."""
     pid = machine.pid(service)
     status = dict(re.findall(r"^(\w+):\s+(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
     assert 0 not in map(int, status["Uid"].split())

@@ -24,7 +24,7 @@ def sentence(page: Page, text: str) -> None:
 
 
 def clean(page: Page) -> None:
-    """Look for what keeps people with a screen reader or weak eyes from using the page."""
+    """Search for what keeps people with a screen reader or weak eyes from using the page."""
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 

@@ -38,7 +38,7 @@ class Apart:
         """The collectors have ended, so nothing new is decided."""
 
     def look(self) -> None:
-        """Look at each cluster."""
+        """Check each cluster."""
         self._look_at_rankings()
         for stage in self._stages:
             self._has_one_owner(stage)
@@ -76,7 +76,7 @@ class Apart:
             raise BrokenError(Invariant.DECIDED_BY_ANOTHER, f"{late[0]} may act for {cluster}, and does not own it")
 
     def at_rest(self) -> None:
-        """Look whether every record is in its cluster's partition, and names nothing of another cluster."""
+        """Check that every record is in its cluster's partition, and names nothing of another cluster."""
         for wire in self._wires:
             for topic in Topic:
                 for stored in wire.topics[topic]:

@@ -58,13 +58,13 @@ class Threads:
         return min(waiting, default=self._process.clock.now)
 
     def submit(self, action: Action) -> None:
-        """Take an action, as an executor does."""
+        """Queue an action, as an executor does."""
         self._executor.submit(action)
         self._waits_since[attempt_of(action)] = self._process.clock.now
         self._plan_work()
 
     def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:
-        """Take back what has not begun, as an executor does."""
+        """Withdraw what has not begun, as an executor does."""
         withdrawn = self._executor.withdraw(attempts)
         for action in withdrawn:
             self._waits_since.pop(attempt_of(action), None)

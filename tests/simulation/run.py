@@ -241,7 +241,7 @@ class _Simulation:
             self._apart.at_rest()
 
     def _missing(self) -> str:
-        """Say what keeps a cluster from being as it should be; empty: nothing."""
+        """Return what keeps a cluster from being as it should be; empty: nothing."""
         return next(filter(None, (each.watch.home() for each in self._stages)), "")
 
     def _look(self) -> None:

@@ -98,7 +98,7 @@ class Watch:
     # --- whose the cluster is: `processes.Sees`, `hands.Sees` ---------------------------------------------------------
 
     def claims(self, name: str, former: Claim | None) -> None:
-        """Look at a claim, and at the one before it: who has one that is of use needs no other."""
+        """Check a claim, and at the one before it: who has one that is of use needs no other."""
         self._owns(name, "claims")
         if former is None or former.by != name or former.failed:
             return
@@ -106,16 +106,16 @@ class Watch:
             raise BrokenError(Invariant.ONE_FOR_ANOTHER, f"{name} gave up its claim, and nothing was wrong with it")
 
     def ranks(self, name: str) -> None:
-        """Look at who judges the dialers and says so."""
+        """Check who judges the dialers and says so."""
         self._owns(name, "judges the dialers")
 
     def decides(self, name: str, unknown: int) -> None:
-        """Look at decisions that were stored just now, and how many earlier ones their maker did not know."""
+        """Check decisions that were stored just now, and how many earlier ones their maker did not know."""
         if unknown:
             raise BrokenError(Invariant.DECIDED_BY_ANOTHER, f"{name} decides without knowing {unknown} decisions")
 
     def polls(self, name: str, stamp: Stamp, *, holds_lock: bool) -> None:
-        """Look at a collector that polls."""
+        """Check a collector that polls."""
         epoch, _ = stamp
         self._polled_at[stamp] = self._now
         if not holds_lock:
@@ -124,7 +124,7 @@ class Watch:
             raise BrokenError(Invariant.TWO_COLLECT, f"epoch {epoch} of {self._collectors[epoch]} is used by {name}")
 
     def acts(self, name: str) -> None:
-        """Look at whoever is about to change something in VICIdial."""
+        """Check whoever is about to change something in VICIdial."""
         self._owns(name, "acts")
         view = next(each.view(self.cluster) for each in self.controllers if each.name == name)
         age = 0.0 if view is None else self._now - self._polled_at[view.state.observed.stamp]
@@ -141,7 +141,7 @@ class Watch:
     # --- acts: `hands.Sees` -----------------------------------------------------------------------------------------
 
     def sending(self, relogin: Relogin) -> None:
-        """Look at a LOGOUT that is about to be sent."""
+        """Check a LOGOUT that is about to be sent."""
         self._may_change(relogin, "a LOGOUT")
         if relogin.stage is ReloginStage.HANGING_UP:
             return  # its LOGOUT is still to come, and is counted then
@@ -155,7 +155,7 @@ class Watch:
         self._acted.append((relogin.user, "told the agent's screen to log out"))
 
     def logs_out(self, row: Live, relogin: Relogin, sent_at: float, *, hangs_up: bool) -> None:
-        """Look at a LOGOUT that reaches a session which was not told before."""
+        """Check a LOGOUT that reaches a session which was not told before."""
         dialer = self._world.dialers[row.server_ip]
         if row.live_agent_id != relogin.live_agent_id:
             if row.born <= sent_at:
@@ -169,13 +169,13 @@ class Watch:
             self.hangs_up(row)
 
     def hangs_up(self, row: Live) -> None:
-        """Look at a call that is ended."""
+        """Check a call that is ended."""
         dialer = self._world.dialers[row.server_ip]
         if row.status == "INCALL" and row.changed_at > dialer.started_at and self._has_lived(dialer):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
 
     def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
-        """Look at a pause."""
+        """Check a pause."""
         self._may_change(hold, "a pause")
         self._acted.append((row.user, "told the agent's screen to pause"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
@@ -184,7 +184,7 @@ class Watch:
             self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident, row.born)
 
     def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
-        """Look at a pause that is taken back, or an agent who is to wait again after a move."""
+        """Check a pause that is taken back, or an agent who is to wait again after a move."""
         self._may_change(action, "a resume")
         self._acted.append((row.user, "told the agent's screen to resume"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
@@ -205,7 +205,7 @@ class Watch:
         return dialer.updates and world.beats_frozen_at is None and self._now - since > CHANNELS_SECONDS
 
     def calls(self, row: Live, arrival: Arrival) -> None:
-        """Look at a phone that is called again."""
+        """Check a phone that is called again."""
         self._may_change(arrival, "a call of a phone")
         self._acted.append((row.user, "had the agent's phone called again"))
         there = row.phone_at is not None and self._now - row.phone_at > NEWS_SECONDS
@@ -213,7 +213,7 @@ class Watch:
             raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"the phone of {row.user} was called, and is in its room")
 
     def fences(self, fence: Fence) -> None:
-        """Look at a fence that is taken or given back."""
+        """Check a fence that is taken or given back."""
         self._may_change(fence, "a fence")
         dialer = self._world.dialers[fence.server_ip]
         if fence.stage is FenceStage.PLANNED:
@@ -228,7 +228,7 @@ class Watch:
             dialer.fenced = False
 
     def ends(self, row: Live, relogin: Relogin) -> None:
-        """Look at an emergency logout."""
+        """Check an emergency logout."""
         self._may_change(relogin, "an emergency logout")
         self._acted.append((row.user, "ended the agent's session in VICIdial's tables"))
         dialer = self._world.dialers[row.server_ip]
@@ -278,7 +278,7 @@ class Watch:
         return silent and (unseen or self.unbraked)
 
     def _is_below_the_brake(self, incident: str) -> None:
-        """Look whether at most half of the dialers in service look bad, as they must by now to anybody."""
+        """Check that at most half of the dialers in service look bad, as anybody must see by now."""
         if incident.startswith("order/") or self.unbraked:
             return
         now, serve = self._now, [each for each in self._world.dialers.values() if each.active]
@@ -302,7 +302,7 @@ class Watch:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def picked(self, user: str, picked: Picked) -> None:
-        """Look at the answer to a login."""
+        """Check the answer to a login."""
         chosen = self._world.dialers[self._world.server_of(picked.phone_login)]
         bound = STALE_SECONDS + POLL + 1.0
         if chosen.unfit_since is not None and self._now - chosen.unfit_since > bound:
@@ -337,7 +337,7 @@ class Watch:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 
     def switched_off(self, server_ip: str, at: float) -> None:
-        """Look whether everybody knows by now that a dialer was switched off."""
+        """Check that all controllers know by now that a dialer was switched off."""
         if self.unsteady_at > at - HUNG_SECONDS or self._world.dialers[server_ip].active:
             return
         for controller in self.controllers:
@@ -350,7 +350,7 @@ class Watch:
     # --- states ------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look at what every controller knows."""
+        """Check what every controller knows."""
         for controller in self.controllers:
             view = controller.view(self.cluster)
             if controller.dead or view is None:
@@ -380,7 +380,7 @@ class Watch:
         return [each for each in self._wire.topics[topic] if each.key.partition("/")[0] == self.cluster]
 
     def at_rest(self) -> None:
-        """Look at the log when all is quiet: what it says again, and whether it says why."""
+        """Check the log when all is quiet: what it says again, and whether it says why."""
         self._replays()
         self._says_why()
 
@@ -418,7 +418,7 @@ class Watch:
                 raise BrokenError(Invariant.WITHOUT_A_REASON, f"{stored.key} was opened, and nothing says why")
 
     def home(self) -> str:
-        """Say what keeps the cluster from being as it should be; empty: nothing."""
+        """Return what keeps the cluster from being as it should be; empty: nothing."""
         view = self.owners_view()
         if view is None:
             return "nobody owns the cluster"

@@ -285,7 +285,7 @@ class Soak:
         return fit and seen and not stranded and self._at.cluster.logged_in == PLAN.agents
 
     def _how(self) -> str:
-        """Say how things are, in one line."""
+        """Show how things are, in one line."""
         ranking = None
         with suppress(httpx.HTTPError):
             ranking = self._replica.client.ranking()
@@ -304,7 +304,7 @@ class Soak:
             self.broken.append(f"nobody watches any more: {error!r}")
 
     def _look_now_and_then(self) -> None:
-        """Look at what processes use, and whether a dead dialer is offered."""
+        """Check what processes use, and whether a dead dialer is offered."""
         due = time.monotonic()
         said: set[str] = set()
         while not self._stop.wait(STEP_SECONDS):

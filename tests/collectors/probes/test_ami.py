@@ -111,12 +111,12 @@ async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Say nothing until the other hangs up."""
+    """Stay silent until the other hangs up."""
     await reader.read()
 
 
 def saying(*pieces: bytes) -> Answering:
-    """Say this, then nothing until the other hangs up."""
+    """Send this, then nothing until the other hangs up."""
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for piece in pieces:

@@ -53,7 +53,7 @@ class Scene:
         return self.view.state.decided.orders.pause is not None
 
     def submit(self, action: Action) -> None:
-        """Take an action, as an executor does."""
+        """Queue an action, as an executor does."""
         self.given.append(action)
 
     def withdraw(self, attempts: Collection[AttemptId]) -> list[Action]:

@@ -72,7 +72,7 @@ def row(at: Site, user: str = "1001") -> tuple[Any, ...]:
 
 
 def shows_nothing(outcome: Outcome) -> None:
-    """Look for the password, as it is and as VICIdial repeats it."""
+    """Search for the password, as it is and as VICIdial repeats it."""
     for form in (PASSWORD, "Password12", "Pass+word"):
         assert form not in outcome.said
     assert "\n" not in outcome.said

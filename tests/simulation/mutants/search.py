@@ -24,7 +24,7 @@ class Search(NamedTuple):
 
 
 def search(number: int) -> Search:
-    """Look for a bug."""
+    """Search for a bug."""
     mutant = MUTANTS[number]
     with planted(mutant):
         if isinstance(mutant.shown_by, str):
@@ -38,6 +38,6 @@ def search(number: int) -> Search:
 
 
 def search_all() -> Iterator[Search]:
-    """Look for all of them, in as many processes as there are cores."""
+    """Search for all of them, in as many processes as there are cores."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(search, range(len(MUTANTS)))
