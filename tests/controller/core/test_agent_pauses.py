@@ -9,10 +9,19 @@ from controller.core.agent_pauses import MOST_ATTEMPTS, REPEAT_SECONDS
 from controller.core.plan import apply_plan
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Precondition, ReasonCode, Reply
-from messages.records import AgentPause, AgentPauseStage, AgentStatus, DialerState, NotMoved, Relogin, ReloginStage
+from messages.records import (
+    AgentPause,
+    AgentPauseStage,
+    AgentSession,
+    AgentStatus,
+    DialerState,
+    NotMoved,
+    Relogin,
+    ReloginStage,
+)
 from messages.words import reason
-from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
-from tests.support.floor import BRAKE, Floor, agent, crowd, decisions
+from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO
+from tests.support.floor import BRAKE, CALM, Floor, agent, crowd, decisions
 
 SLOW = Policy(moves_per_second=1)
 MARK = "PAUSE!1800000000"
@@ -32,6 +41,16 @@ def stages(floor: Floor) -> dict[str, AgentPauseStage]:
     return {each.user: each.stage for each in floor.state.decided.agent_pauses.values()}
 
 
+def stranded(*on_one: AgentSession, policy: Policy = CALM) -> Floor:
+    """Return a floor whose dialer ONE has died, and whose agents have nowhere to go."""
+    floor = Floor(*on_one, policy=policy)
+    floor.rooms.update({TWO: 0, THREE: 0})
+    floor.poll()
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    return floor
+
+
 def test_who_waits_for_calls_and_is_not_moved_at_once_is_paused() -> None:
     floor = Floor(
         *crowd(3), agent("1004", status=AgentStatus.PAUSED), agent("1005", status=AgentStatus.INCALL), policy=SLOW
@@ -49,21 +68,13 @@ def test_who_waits_for_calls_and_is_not_moved_at_once_is_paused() -> None:
 
 
 def test_who_has_nowhere_to_go_is_paused_too_and_remote_agents_are_not() -> None:
-    floor = Floor(agent("1001"), agent("1002", remote=True))
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
+    floor = stranded(agent("1001"), agent("1002", remote=True))
     assert stages(floor) == {"1001": AgentPauseStage.PLANNED}
 
 
 @pytest.mark.parametrize("silent_since_ms", [None, NOW_MS])
 def test_on_a_dialer_that_is_removed_while_it_is_down_nobody_is_made_ready(silent_since_ms: int | None) -> None:
-    floor = Floor(msgspec.structs.replace(agent("1001"), screen_silent_since_ms=silent_since_ms))
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
+    floor = stranded(msgspec.structs.replace(agent("1001"), screen_silent_since_ms=silent_since_ms))
     held(floor, "1001")
     floor.poll(agent("1001", status=AgentStatus.PAUSED))
     floor.remove(ONE)
@@ -73,11 +84,7 @@ def test_on_a_dialer_that_is_removed_while_it_is_down_nobody_is_made_ready(silen
 
 
 def test_who_was_paused_long_after_the_death_is_not_made_ready_once_asterisk_has_started_anew() -> None:
-    floor = Floor(agent("1001", status=AgentStatus.PAUSED))
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
+    floor = stranded(agent("1001", status=AgentStatus.PAUSED))
     died_ms = floor.state.observed.observed_at_ms
     floor.poll(agent("1001"), seconds=600)
     floor.judge(ONE=DialerState.DOWN)
@@ -305,11 +312,7 @@ def test_a_pause_outlives_a_logout_that_was_lost_so_that_it_is_taken_back() -> N
 
 
 def test_an_agent_whom_somebody_made_ready_again_is_left_alone() -> None:
-    floor = Floor(*crowd(2), policy=SLOW)
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
+    floor = stranded(*crowd(2), policy=SLOW)
     held(floor, "1002")
     floor.poll(agent("1002", status=AgentStatus.PAUSED))
     floor.plan()
@@ -324,11 +327,7 @@ def test_an_agent_whom_somebody_made_ready_again_is_left_alone() -> None:
 
 def unheard(reply: Reply = Reply.UNCLEAR) -> Floor:
     """Return a floor with nowhere to go, whose agent was sent a pause that nothing has come of, 15 s ago."""
-    floor = Floor(agent("1001"))
-    floor.rooms.update({TWO: 0, "10.0.0.3": 0})
-    floor.poll()
-    floor.judge(ONE=DialerState.DOWN)
-    floor.plan()
+    floor = stranded(agent("1001"))
     sent(floor, reply)
     floor.poll(seconds=REPEAT_SECONDS - 1)
     floor.plan()
