@@ -136,7 +136,7 @@ class Owner:
             except LogError as error:
                 self._change(lambda ownership: ownership.claim_failed(time.monotonic()))
                 if self._warn_once.is_new(str(error)):
-                    log.warning("a partition cannot be claimed, so nobody is moved; trying again", why=str(error))
+                    log.warning("a partition cannot be claimed, so no agent is moved; trying again", why=str(error))
 
     def take_claims(self, tails: Iterable[Tail]) -> None:
         """Accept the claims that were made, and have their partitions read to their end once more."""

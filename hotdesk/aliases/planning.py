@@ -113,12 +113,10 @@ class _Facts:
 
     def __init__(self, existing: Existing, dialers: Sequence[ServerIp], desks: Sequence[Desk]) -> None:
         self.letters = letters_of(existing, dialers)
-        self.of_extension: dict[str, dict[ServerIp, Phone]] = {}
+        self.of_extension, self.aliases = existing.phones_by_extension, existing.aliases_by_id
         self.of_login: dict[str, list[Phone]] = {}
         for phone in existing.phones:
-            self.of_extension.setdefault(compared(phone.extension), {})[phone.server_ip] = phone
             self.of_login.setdefault(compared(phone.login), []).append(phone)
-        self.aliases = {compared(each.alias_id): each for each in existing.aliases}
         self.listed_by: dict[str, set[str]] = {}
         for alias in existing.aliases:
             for login in alias.logins:

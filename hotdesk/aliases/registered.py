@@ -97,9 +97,9 @@ def places_of(
     existing: Existing, desks: Sequence[Desk], dialers: Sequence[Dialer], listed: Mapping[ServerIp, Listed]
 ) -> list[Place]:
     """Return where each desk stands on each of the dialers."""
-    phones = {(compared(phone.extension), phone.server_ip): phone for phone in existing.phones}
+    phones = existing.phones_by_extension
     return [
-        _place(desk, dialer, phones.get((compared(desk.extension), dialer.server_ip)), listed)
+        _place(desk, dialer, phones.get(compared(desk.extension), {}).get(dialer.server_ip), listed)
         for desk in desks
         for dialer in dialers
     ]

@@ -120,7 +120,7 @@ def _token(file: str) -> str:
     if file and (len(token) < LEAST_LENGTH or not token.isascii() or not token.isprintable() or " " in token):
         raise SettingsError("that is no token: a file of hook tokens has one line, the token of scope pick itself")
     if token.lower().startswith(DIGEST):
-        raise SettingsError("that is a token's digest, by which nobody can ask: give the token of scope pick itself")
+        raise SettingsError("that is a token's digest, and the hook needs the token of scope pick itself")
     return token
 
 

@@ -172,7 +172,7 @@ def closing(known: Known) -> Iterator[str]:
     if answers.serves and not known.machine.firewall.kind:
         yield f"No firewall was found here. If there is one, let web servers and people in to TCP {answers.api_port}."
     elif answers.serves and not answers.let_in:
-        yield "Nobody was let in through the firewall: name web servers and your own network with --let-in ADDRESS."
+        yield "The firewall lets no address in yet: name web servers and your own network with --let-in ADDRESS."
     named = ", ".join(map(str, database.web_servers)) or "VICIdial's database names none"
     yield f"On each web server ({named}), with hotdesk installed there too: the login hook"
     at = database.web_servers[0].address if len(database.web_servers) == 1 else ""

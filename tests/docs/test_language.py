@@ -135,6 +135,15 @@ def test_commands_help_in_plain_english() -> None:
     assert {name: found for name, text in texts.items() if (found := PHRASES.findall(text))} == {}
 
 
+@pytest.mark.parametrize("module", [each for each in MODULES if each.is_relative_to(ROOT / "hotdesk")], ids=name_of)
+def test_commands_speak_plain_english(module: Path) -> None:
+    """What a command prints, writes or logs: every text in its code that is no docstring."""
+    documented = set(docstrings(module.read_text()))
+    nodes = ast.walk(ast.parse(module.read_text()))
+    texts = {each.value for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    assert {text for text in texts - documented if PHRASES.search(text)} == set()
+
+
 def test_codes_and_metrics_are_described_in_plain_english() -> None:
     metric = [each.help for each in vars(metrics).values() if isinstance(each, metrics.Metric)]
     tables = [each for each in vars(sentences).values() if isinstance(each, dict)]

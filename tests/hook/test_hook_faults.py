@@ -12,6 +12,7 @@ import pytest
 from simulator.database import Database
 from tests.hook.office import PLAN
 from tests.support.processes import site, until
+from tests.support.timing import on_this_machine
 from tests.support.web import LOGIN, FakeApi, Web, web_server
 
 ALIAS, USER = "desk1001", "1001"
@@ -73,12 +74,12 @@ def test_a_broken_hotdesk_costs_one_deadline_and_no_login(
         first = bare_web.log_in(USER, ALIAS)
         assert (first.logged_in, first.phone_login, first.screen) == (True, ALIAS, "")
         took_ms.append(first.took_ms)
-    assert min(took_ms) <= DEADLINE_MS
+    assert min(took_ms) <= on_this_machine(DEADLINE_MS)
     later = [bare_web.log_in(USER, ALIAS) for _ in range(9)]
     assert all(each.logged_in for each in later)
-    assert statistics.median(each.took_ms for each in later) <= REMEMBERED_MS
+    assert statistics.median(each.took_ms for each in later) <= on_this_machine(REMEMBERED_MS)
     # on a busy machine one may wait for its turn, but none for hotdesk
-    assert max(each.took_ms for each in later) <= WAITED_MS
+    assert max(each.took_ms for each in later) <= on_this_machine(WAITED_MS)
     # what was asked may arrive after its hook has ceased to wait
     assert len(api.asked) <= ROUNDS
 

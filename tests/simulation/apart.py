@@ -9,7 +9,7 @@ from tests.simulation.wire import Wire
 from tests.support.invariants import Invariant
 
 SETTLED_SECONDS = 8.0
-"""So long after whatever happened to a cluster, or to what all share, nothing keeps hotdesk from its work there."""
+"""What happened to a cluster, or to what all share, keeps hotdesk from its work there no longer than this."""
 RANKED_SECONDS = 3.0
 """From one ranking of a cluster to the next: a poll, two turns, and an append that is lost."""
 COMMITTED_SECONDS = 3.0
@@ -19,7 +19,7 @@ BEGUN_SECONDS = 12.0
 
 
 class Apart:
-    """Looks whether each cluster is decided for in its time, by one process, and under its own name.
+    """Check that each cluster is decided for in its time, by one process, and under its own name.
 
     What happens to the one cluster excuses nothing in the other.
     """

@@ -84,7 +84,7 @@ def _ring(name: str, wanted: Wanted, *, yes: bool, as_json: bool) -> int:
     if len(calls) < len(phones):
         raise SettingsError("there is no AMI account to call with: set ami_user and ami_secret_file")
     if as_json and not yes:
-        raise SettingsError("nothing was called: with --json nobody is asked, so say --yes")
+        raise SettingsError("nothing was called: with --json there is no question to confirm, so add --yes")
     if not yes and not agrees(f"call {desk.alias_id} from {counted(len(calls), 'dialer')}, one after the other"):
         raise HotdeskError("nothing was called")
     answers = []
