@@ -56,8 +56,8 @@ NEWS_SECONDS = 3.0
 """From something that happens to the decision that heeds it, and to an act that was under way: a poll, the log, a
 commit, the executor's queue, and the second for which a process may believe what it last heard."""
 RESTARTED_SECONDS = 90.0
-"""From the start of its Asterisk, for this time, a dialer's sessions from before may be moved: the minute that its updater
-takes, and the agents' dispositions."""
+"""For this time from the start of its Asterisk a dialer's sessions from before may be moved: the minute that its
+updater takes, and the agents' dispositions."""
 UNDER_WAY_SECONDS = POLL + 1.1
 """The same from the last poll that did not know of it, where the act takes VICIdial a second."""
 
