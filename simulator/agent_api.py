@@ -1,5 +1,6 @@
 """A fake of VICIdial's agent API: it answers 200 whatever happens, and can be made to misbehave."""
 
+import gzip
 import re
 from collections.abc import Callable
 from enum import Enum, auto
@@ -29,6 +30,7 @@ LOCKS_AFTER = 10
 REPEATED = re.compile(r"[^-.+/=_0-9A-Za-z]")
 """Characters that VICIdial takes out of a password before it repeats it, and before it stores one."""
 DRIBBLE_SECONDS = 0.05
+SLOW_SECONDS = 0.6
 HUGE_BYTES = 10_000_000
 
 
@@ -55,6 +57,10 @@ class Misbehavior(Enum):
     DRIBBLED_HEADERS = auto()
     """A header line now and then."""
     HUGE = auto()
+    COMPRESSED = auto()
+    """The answer is compressed, as Apache's mod_deflate does for whoever says that they can read it."""
+    SLOW = auto()
+    """Each answer takes a while."""
 
 
 class Asked(NamedTuple):
@@ -139,7 +145,14 @@ class FakeAgentApi(WebServer):
         return f"SUCCESS: {asked.function} function set - {asked.value}|{asked.agent_user}"
 
 
-_ACTS = {Misbehavior.HANG_AFTER_ACT, Misbehavior.WARNINGS, Misbehavior.RESET, Misbehavior.DRIBBLE}
+_ACTS = {
+    Misbehavior.HANG_AFTER_ACT,
+    Misbehavior.WARNINGS,
+    Misbehavior.RESET,
+    Misbehavior.DRIBBLE,
+    Misbehavior.COMPRESSED,
+    Misbehavior.SLOW,
+}
 """Those that carry out what they are asked."""
 
 
@@ -185,6 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._dribble_headers()
             case Misbehavior.HUGE:
                 self._send("x" * HUGE_BYTES)
+            case Misbehavior.COMPRESSED:
+                self._send_compressed(text)
+            case Misbehavior.SLOW:
+                self.server.page.wait_for_release(SLOW_SECONDS)
+                self._send(text)
             case _:
                 self._send(text)
 
@@ -198,6 +216,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         except OSError:
             self.close_connection = True  # the client has read enough
+
+    def _send_compressed(self, text: str) -> None:
+        body = gzip.compress(text.encode())
+        self.send_response(HTTPStatus.OK)
+        self.send_header("content-type", "text/html; charset=utf-8")
+        self.send_header("content-encoding", "gzip")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _dribble(self, text: str) -> None:
         self.send_response(HTTPStatus.OK)

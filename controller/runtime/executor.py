@@ -169,6 +169,10 @@ class Executor:
         self, actuators: Actuators, action: Relogin | AgentPause | Arrival | ScreenRestore, *, acts: bool
     ) -> Outcome | None:
         """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
+        # a web server that hangs takes its time before the look and the last question, and not after them
+        not_ready = actuators.control.ready() if acts else None
+        if not_ready is not None:
+            return not_ready
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:

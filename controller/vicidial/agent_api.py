@@ -3,8 +3,9 @@
 The API addresses a user and not a session: its LOGOUT would end whatever session that user has when it arrives. So the
 caller reads the user's rows just before, and a request's time limit is short. A web server that hangs may carry out
 what it was sent when it goes on, an hour later if need be: nothing here can prevent that. So an address that has not
-answered lately is asked for its version first, and one that hangs is put last and costs its time limit once. Without an
-answer, the caller looks at the row before another address is asked.
+answered lately is asked for its version before the caller looks (`ready`), and one that hangs is put last and costs its
+time limit once. An action of several steps ends where they have taken that time together: what the caller saw is too
+old then. Without an answer, the caller looks at the row before another address is asked.
 
 VICIdial answers 200 whatever happens, so the text counts. An answer about a wrong password repeats that password, and
 some wrong passwords lock the user: that answer is never passed on, every other is cleaned before, and the caller stops.
@@ -115,6 +116,7 @@ class AgentApi:
         self._user = user
         self._password = password
         self._clock = clock
+        self._timeout_seconds = timeout_seconds
         if transport is None:
             names = Names()
             for url in urls:
@@ -131,6 +133,22 @@ class AgentApi:
 
     def __repr__(self) -> str:
         return f"AgentApi({self._urls}, user={self._user!r})"
+
+    def ready(self) -> Outcome | None:
+        """As `AgentControl.ready`: ask an address that has not answered lately for its version.
+
+        So nothing is left lying at one that hangs.
+        """
+        url = self._urls[0]
+        if self._clock() - self._answered_at.get(url, float("-inf")) <= ALIVE_SECONDS:
+            return None
+        try:
+            self._post(url, VERSION)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._put_last(url)
+            why = str(error) or type(error).__name__
+            return Outcome(Reply.UNSENT, self._clean(f"{url} does not answer, so it is sent nothing: {why}"), look=True)
+        return None
 
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`; each step only once the one before has succeeded."""
@@ -201,33 +219,17 @@ class AgentApi:
         if not SAFE_USER.fullmatch(user):
             why = f"VICIdial's agent API would take {user!r} for another user: use relogin_via = 'sql'"
             return Outcome(Reply.REFUSED, why)
-        url = self._urls[0]
-        hangs = self._why_it_hangs(url)
-        if hangs is not None:
-            return hangs
+        url, began = self._urls[0], self._clock()
         for function, value in steps:
+            if self._clock() - began > self._timeout_seconds:
+                self._put_last(url)
+                return Outcome(Reply.UNSENT, f"{url} is slow: it was not sent {function} any more", look=True)
             got = self._ask(url, function, user, value)
             if not (got.outcome.reply is Reply.DONE or got.heard is Heard.STRANGE):
                 break
         if got.heard is not Heard.ANSWER:
             self._put_last(url)
         return got.outcome
-
-    def _why_it_hangs(self, url: str) -> Outcome | None:
-        """Ask an address that has not answered lately for its version, so that nothing is left lying at one that hangs.
-
-        Returns:
-            The outcome of an act that was not sent; None: it works.
-        """
-        if self._clock() - self._answered_at.get(url, float("-inf")) <= ALIVE_SECONDS:
-            return None
-        try:
-            self._post(url, VERSION)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            self._put_last(url)
-            why = str(error) or type(error).__name__
-            return Outcome(Reply.UNSENT, self._clean(f"{url} does not answer, so it is sent nothing: {why}"), look=True)
-        return None
 
     def _put_last(self, url: str) -> None:
         with self._lock:

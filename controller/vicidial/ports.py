@@ -34,6 +34,10 @@ class AgentControl(Protocol):
         """How many ways it has to reach screens; a way that failed is not the next one tried."""
         ...
 
+    def ready(self) -> Outcome | None:
+        """Return why nothing can be sent in the way that is next; None: it can. Asked before the caller looks."""
+        ...
+
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """Send the screen a logout; `hang_up_as`: the screen is in a call, to hang up and dispose with this status.
 

@@ -155,6 +155,10 @@ class SqlAgentControl:
         """As `AgentControl.call`; not by SQL: a second call to a phone that has just answered cannot be kept out."""
         return Outcome(Reply.REFUSED, f"the phone of {arrival.user} can be called by VICIdial's agent API only")
 
+    def ready(self) -> Outcome | None:
+        """As `AgentControl.ready`: a connection is looked at where it is used."""
+        return None
+
     def missing_rights(self, dead_call_status: str, *, tells: bool = False) -> str | None:  # noqa: ARG002 # it cannot
         """As `AgentControl.missing_rights`."""
         tried = (

@@ -516,8 +516,8 @@ def _taken_back(order: AnyOrder) -> Entry:
     return Entry(Topic.ORDERS, str(key_of(order)), None)
 
 
-def _takes(must: str = "", may: str = "") -> Takes:
-    return Takes(may=frozenset(may.split()), must=frozenset(must.split()))
+def _takes(must: str = "", may: str = "", chosen_by: str = "", subjects: Mapping[str, str] | None = None) -> Takes:
+    return Takes(frozenset(may.split()), frozenset(must.split()), chosen_by, subjects or {})
 
 
 _DIALERS = _takes("dialer", "dialers for apart")
@@ -526,6 +526,7 @@ _FLAG = _takes("dialer value", "dialers for")
 _PART = _takes(may="for all")
 _AGENTS = _takes("agent", "agents for")
 _SOME_AGENTS = _takes(may="agent agents")
+_ORDERED = {"drain": "dialer", "undrain": "dialer", "unfence": "dialer", "move": "agent"}
 
 HAPPENINGS: Mapping[str, Happening] = {
     "updater_stops": Happening(_each(_updater_stops), _DIALERS),
@@ -555,7 +556,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "controller_cut_from_log": Happening(partial(_cut_from_log, "controller"), _PART),
     "log_unavailable": Happening(_log_unavailable, _takes(may="for")),
     "machine_paused": Happening(_machine_paused, _takes("part", "for all")),
-    "clock_steps": Happening(_clock_steps, _takes("of by", "dialer dialers for")),
+    "clock_steps": Happening(_clock_steps, _takes("of by", "dialer dialers for", "of", {"dialer": "dialer"})),
     "web_hangs": Happening(_web_hangs, _takes("web", "for")),
     "web_returns": Happening(_web_returns, _takes("web")),
     "web_slow": Happening(_web_slow, _takes("web by", "for")),
@@ -567,7 +568,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "logs_out": Happening(_logs_out, _takes("agent", "agents")),
     "manager_pauses": Happening(_manager_pauses, _takes("agent", "agents")),
     "names_typed": Happening(_names_typed, _takes("count")),
-    "order": Happening(_order, _takes("order", "dialer dialers agent agents")),
+    "order": Happening(_order, _takes("order", "dialer dialers agent agents", "order", _ORDERED)),
 }
 
 TAKES: Mapping[str, Takes] = {name: each.takes for name, each in HAPPENINGS.items()}

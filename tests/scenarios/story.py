@@ -136,11 +136,21 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect: Expect = Expect()
 
 
+class _Weights(msgspec.Struct, frozen=True):
+    """VICIdial's weights, where they stand among the settings."""
+
+    weights: dict[str, Whole]
+
+
 class Takes(NamedTuple):
     """What an event may have besides its time, and what it must."""
 
     may: frozenset[str] = frozenset()
     must: frozenset[str] = frozenset()
+    chosen_by: str = ""
+    """The option whose value decides whom the event is about; empty: none does."""
+    subjects: Mapping[str, str] = {}
+    """By such a value: `dialer` or `agent`, which it needs. Other values take neither."""
 
 
 def seconds_of(text: object) -> Seconds:
@@ -187,6 +197,12 @@ class _Reader:
     def story(self, tables: dict[str, Any]) -> Story:
         """Return the scenario."""
         event, settings, expect = tables.pop("event", []), tables.pop("settings", {}), tables.pop("expect", {})
+        if isinstance(settings, dict) and "weights" in settings:
+            # VICIdial's own setting, and not one of hotdesk's: it may stand in either place
+            if "weights" in tables:
+                raise self._error("weights stand in the file twice", "settings", "weights")
+            weights = self._convert({"weights": settings.pop("weights")}, _Weights, "settings")
+            tables["weights"] = weights.weights
         if not isinstance(event, list) or not all(isinstance(each, dict) for each in event):
             raise self._error("an event is a table of its own: write [[event]]", "", "event")
         story = self._convert(tables, Story, "")
@@ -224,6 +240,7 @@ class _Reader:
             # one of several may be named in the plural
             if not table.keys() & {key, f"{key}s"}:
                 raise self._error(f"{event.do} needs {key!r}", "event", "do", number)
+        self._subject(table, takes, number)
         if event.at > story.duration:
             raise self._error("it is after the end of the scenario", "event", "at", number)
         self._numbers(
@@ -242,6 +259,17 @@ class _Reader:
         )
         self._numbers([event.web or 1], story.webs, "event", "web", number)
         return event
+
+    def _subject(self, table: dict[str, Any], takes: Takes, number: int) -> None:
+        if not takes.chosen_by:
+            return
+        value = table[takes.chosen_by]
+        subject = takes.subjects.get(value)
+        if subject is not None and not table.keys() & {subject, f"{subject}s"}:
+            raise self._error(f"{takes.chosen_by} = {value!r} needs {subject!r}", "event", takes.chosen_by, number)
+        for key in table:
+            if key.removesuffix("s") in {"dialer", "agent"} - {subject}:
+                raise self._error(f"{takes.chosen_by} = {value!r} has no {key!r}", "event", key, number)
 
     def _numbers(self, given: Sequence[int], most: int, table: str, key: str, number: int) -> None:
         for each in given:

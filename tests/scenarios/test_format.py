@@ -57,6 +57,11 @@ def test_a_story_is_read(tmp_path: Path) -> None:
     assert story.expect.silence == Seconds(30)
 
 
+def test_weights_may_stand_among_the_settings(tmp_path: Path) -> None:
+    text = STORY.replace('mode = "act"', 'mode = "act"\nweights = { "1" = 2 }')
+    assert read_story(_file(tmp_path, text), TAKES).weights == {"1": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("45s", 45), ("2m", 120), ("1h30m", 5400), ("1.5s", 1.5), ("1h1m1s", 3661), ("0s", 0)]
 )
@@ -88,6 +93,33 @@ def test_what_is_no_time_is_refused(given: object) -> None:
         ('at = "20s"', 'at = "2m"', 17, "after the end"),
         ("logouts =", "logout =", 22, "unknown field `logout`"),
         ("{ at_most = 3 }", "{ most = 3 }", 22, "unknown field `most`"),
+        ('do = "updater_stops"\ndialers = [1, 2]', 'do = "order"\norder = "move"', 19, "order = 'move' needs 'agent'"),
+        (
+            'do = "updater_stops"\ndialers = [1, 2]',
+            'do = "order"\norder = "drain"',
+            19,
+            "order = 'drain' needs 'dialer'",
+        ),
+        (
+            'do = "updater_stops"\ndialers = [1, 2]',
+            'do = "order"\norder = "drain"\ndialer = 1\nagent = 1',
+            21,
+            "order = 'drain' has no 'agent'",
+        ),
+        (
+            'do = "updater_stops"\ndialers = [1, 2]',
+            'do = "order"\norder = "pause"\ndialers = [1]',
+            20,
+            "order = 'pause' has no 'dialers'",
+        ),
+        (
+            'do = "updater_stops"\ndialers = [1, 2]',
+            'do = "clock_steps"\nby = "1m"\nof = "dialer"',
+            20,
+            "of = 'dialer' needs 'dialer'",
+        ),
+        ("dialers = [1, 2]", 'weights = { "1" = 2 }\ndialer = 1', 19, "unknown field `weights`"),
+        ('mode = "act"', 'weights = { "1" = -2 }', 7, "weights"),
         ('silence = "30s"', "closed = [3]", 23, "closed 3: there are 2 only"),
         ('silence = "30s"', "silence = 30", 23, "no time"),
         ("[expect]", "[expects]", 21, "unknown field `expects`"),

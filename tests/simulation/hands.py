@@ -70,6 +70,9 @@ class Hands:
             for each in rows
         )
 
+    def ready(self) -> None:
+        """As `AgentControl.ready`."""
+
     def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
         """As `AgentControl.log_out`."""
         self._seen.sending(relogin)

@@ -16,7 +16,7 @@ from controller.vicidial.ports import Actuators, VicidialError
 from controller.vicidial.sql import SqlSessionReader
 from messages.codes import Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin, ScreenRestore
-from messages.words import reason
+from messages.words import reason, sentence
 from tests.support.builders import CLUSTER, MOVE, ONE
 
 NEXT = msgspec.structs.replace(MOVE, live_agent_id=2, user="1002")
@@ -34,6 +34,9 @@ class Vicidial:
 
     def sessions(self, _user: str) -> Sequence[SessionRow]:
         return [SessionRow(number, ONE, "", "PAUSED") for number in (1, 2, 3)]
+
+    def ready(self) -> Outcome | None:
+        return None
 
     def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
         if self._failure is not None:
@@ -221,6 +224,78 @@ def test_what_is_not_clear_is_looked_up_in_the_row_before_another_address_is_ask
     webs = Webs(*tries)
     outcome = executor_with(webs).carry_out(MOVE)
     assert (outcome.reply, outcome.late, webs.asked) == (reply, late, asked)
+
+
+class Ordered(Vicidial):
+    """Writes down what it is asked, in order."""
+
+    def __init__(self) -> None:
+        super().__init__("ordered")
+        self.asked: list[str] = []
+
+    def ready(self) -> Outcome | None:
+        self.asked.append("ready")
+        return None
+
+    def sessions(self, _user: str) -> Sequence[SessionRow]:
+        self.asked.append("row")
+        return [SessionRow(1, ONE, "", "READY")]
+
+    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+        self.asked.append("act")
+        return super().log_out(relogin, hang_up_as)
+
+    def pause(self, pause: AgentPause) -> Outcome:
+        self.asked.append("act")
+        return super().pause(pause)
+
+    def fence(self, fence: Fence, *, first: bool) -> Outcome:
+        self.asked.append("act")
+        return super().fence(fence, first=first)
+
+    def objection(self, _: Action) -> Reason | None:
+        self.asked.append("objection")
+        return None
+
+
+PAUSE = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", server_ip=ONE)
+FENCE = Fence(cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=1, by="me")
+
+
+@pytest.mark.parametrize(
+    ("action", "asked"),
+    [
+        (MOVE, ["ready", "row", "objection", "act"]),
+        (PAUSE, ["ready", "row", "objection", "act", "row"]),  # the mark that it leaves
+        (FENCE, ["objection", "act"]),
+    ],
+    ids=["move", "pause", "fence"],
+)
+def test_whether_it_may_act_is_asked_last_of_all(action: Action, asked: list[str]) -> None:
+    ordered = Ordered()
+    executor_with(ordered, ordered.objection).carry_out(action)
+    assert ordered.asked == asked
+
+
+@pytest.mark.parametrize("action", [MOVE, PAUSE, FENCE], ids=["move", "pause", "fence"])
+def test_what_is_objected_to_is_not_sent(action: Action) -> None:
+    ordered = Ordered()
+    outcome = executor_with(ordered, lambda _: reason(ReasonCode.STOPPING)).carry_out(action)
+    assert (outcome.reply, outcome.said) == (Reply.UNSENT, sentence(ReasonCode.STOPPING))
+    assert "act" not in ordered.asked
+
+
+def test_a_web_server_that_hangs_is_found_before_the_look_and_the_next_one_is_asked() -> None:
+    class Hung(Ordered):
+        ways = 2
+
+        def ready(self) -> Outcome | None:
+            super().ready()
+            return HUNG if self.asked == ["ready"] else None
+
+    hung = Hung()
+    assert executor_with(hung, hung.objection).carry_out(MOVE).reply is Reply.DONE
+    assert hung.asked == ["ready", "ready", "row", "objection", "act"]
 
 
 def test_before_another_address_is_asked_everything_is_asked_again() -> None:

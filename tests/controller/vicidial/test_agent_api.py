@@ -17,7 +17,7 @@ from controller.vicidial.sql import SqlAgentControl
 from hotdesk.actuator_settings import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
-from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
+from simulator.agent_api import LOCKS_AFTER, SLOW_SECONDS, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, TWO
@@ -256,7 +256,7 @@ def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
     with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
         began = time.monotonic()
         api = hand(web.url, second.url, timeout=on_this_machine(SHORT))
-        outcome = api.log_out(RELOGIN, None)
+        outcome = api.ready() or api.log_out(RELOGIN, None)
         assert time.monotonic() - began < on_this_machine(8 * SHORT)
         assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
         assert outcome.look is (wrong is not Misbehavior.ERROR), "the row may show it"
@@ -275,9 +275,11 @@ def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: 
         nobody.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{nobody.getsockname()[1]}/agc/api.php"
         api = hand(dead, web.url)
-        outcome = api.log_out(RELOGIN, None)
+        outcome = api.ready()
+        assert outcome is not None
         assert (outcome.reply, outcome.look, outcome.late) == (Reply.UNSENT, True, 0)
         assert "does not answer, so it is sent nothing" in outcome.said
+        assert api.ready() is None
         assert [api.log_out(RELOGIN, None).reply for _ in range(2)] == [Reply.DONE] * 2
         assert api.ways == 2
 
@@ -298,6 +300,24 @@ def test_warnings_before_the_answer_are_not_the_answer(web: FakeAgentApi, vicidi
     vicidial.run("DELETE FROM vicidial_live_agents WHERE user = '1003'")
     gone = msgspec.structs.replace(RELOGIN, user="1003")
     assert hand(web.url).log_out(gone, None).reply is Reply.GONE
+
+
+def test_an_answer_that_apache_compresses_is_read_and_a_wrong_password_seen(web: FakeAgentApi, vicidial: Site) -> None:
+    web.misbehavior = Misbehavior.COMPRESSED
+    outcome = hand(web.url).log_out(RELOGIN, "DROP")
+    assert outcome == Outcome(Reply.DONE, "SUCCESS: logout function set - LOGOUT|1001")
+    assert row(vicidial) == ("LOGOUT", "1", "DROP")
+    web.password = "another"
+    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DENIED
+    assert web.wrong_passwords == 1, "each further one brings VICIdial's lock nearer"
+
+
+def test_steps_that_take_too_long_together_end_before_the_logout(web: FakeAgentApi, vicidial: Site) -> None:
+    web.misbehavior = Misbehavior.SLOW
+    outcome = hand(web.url, timeout=1.6 * SLOW_SECONDS).log_out(RELOGIN, "DROP")
+    assert (outcome.reply, outcome.look, outcome.late) == (Reply.UNSENT, True, 0), "rows and owner are looked at anew"
+    assert [each.function for each in web.asked] == ["external_hangup", "external_status"]
+    assert row(vicidial) == ("", "1", "DROP")
 
 
 def test_what_is_not_vicidials_answer_ends_no_sequence_and_an_error_does(web: FakeAgentApi) -> None:
@@ -323,8 +343,9 @@ def test_a_name_server_that_hangs_is_within_the_time_limit(monkeypatch: pytest.M
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gone.wait(30) and [])
     began = time.monotonic()
     try:
-        outcome = hand("http://web.example/agc/api.php", timeout=SHORT).log_out(RELOGIN, None)
+        outcome = hand("http://web.example/agc/api.php", timeout=SHORT).ready()
     finally:
         gone.set()
     assert time.monotonic() - began < on_this_machine(4 * SHORT)
+    assert outcome is not None
     assert outcome.reply is Reply.UNSENT
