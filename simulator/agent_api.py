@@ -172,6 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
             asked = Asked(form.get("function", ""), form.get("agent_user", ""), form.get("value", ""))
             self.server.page.asked += [] if asked.function == "version" else [asked]
             text = "ERROR: the moon is full\n"
+        if wrong is Misbehavior.COMPRESSED:
+            self._send_compressed(text)
+            return
+        if wrong is Misbehavior.SLOW:
+            self.server.page.wait_for_release(SLOW_SECONDS)
         self._misbehave(wrong, text)
 
     def _misbehave(self, wrong: Misbehavior | None, text: str) -> None:
@@ -198,11 +203,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self._dribble_headers()
             case Misbehavior.HUGE:
                 self._send("x" * HUGE_BYTES)
-            case Misbehavior.COMPRESSED:
-                self._send_compressed(text)
-            case Misbehavior.SLOW:
-                self.server.page.wait_for_release(SLOW_SECONDS)
-                self._send(text)
             case _:
                 self._send(text)
 

@@ -3,10 +3,11 @@
 VICIdial's own page goes on choosing a dead dialer for up to two minutes, and without the login hook only
 `servers.active_agent_login_server` stops that. The switch belongs to other people, so hotdesk records its plan before
 it touches the switch, and sets it back only if hotdesk itself had changed it. A plan without a known outcome is looked
-at until it is known.
+at until it is known, and an opening that VICIdial refused is tried again.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -16,11 +17,14 @@ from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from messages.codes import DecisionCode, NotFenced, Reason
-from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp
+from messages.records import DialerState, Fence, FenceStage, Incident, ServerIp, Unfence
 from messages.words import sentence
 
 OPENED_SECONDS = 30.0
 """A poll that was read before hotdesk opened a dialer again may be folded this much later: its N is still hotdesk's."""
+AGAIN_SECONDS = 60.0
+"""After this time a fence that is not clear is looked at again, and one that could not be opened is opened again: the
+database was read-only, or the account lacked a grant that it has by now."""
 _OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
@@ -65,14 +69,27 @@ def _reconsider(
     if fence.stage is FenceStage.PLANNED and not down:
         answer = "the dialer came back before hotdesk knew whether it had closed it"
         return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
-    if withheld is not None:
+    return None if withheld is not None else _opened_or_looked_at(state, fence, by, order if ordered else None)
+
+
+def _opened_or_looked_at(state: ClusterState, fence: Fence, by: str, order: Unfence | None) -> ActionChange | None:
+    """Return the change of a fence that stands: a person ordered it opened, its dialer is back, or it is not clear."""
+    if fence.stage not in STANDING:
         return None
-    returning = _changed(state, fence, FenceStage.RETURNING, by)
-    if fence.stage is FenceStage.TAKEN and is_seen_up(state.observed.health.dialers.get(fence.server_ip)):
-        return ActionChange(returning, DecisionCode.UNFENCE_PLANNED, "the dialer is back")
-    if ordered and order is not None and fence.stage in STANDING:
-        return ActionChange(returning, DecisionCode.UNFENCE_PLANNED, f"ordered by {order.by}")
-    return None
+    waits = fence.stage is FenceStage.UNCLEAR and not _is_due_again(state, fence)
+    opened = partial(ActionChange, _changed(state, fence, FenceStage.RETURNING, by), DecisionCode.UNFENCE_PLANNED)
+    # what VICIdial refused after the order waits as any other
+    if order is not None and not (waits and order.ordered_at_ms < fence.changed_at_ms):
+        return opened(f"ordered by {order.by}")
+    if waits:
+        return None
+    if fence.taken:
+        return opened("the dialer is back") if is_seen_up(state.observed.health.dialers.get(fence.server_ip)) else None
+    return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, fence.answer), None)
+
+
+def _is_due_again(state: ClusterState, fence: Fence) -> bool:
+    return state.observed.observed_at_ms - fence.changed_at_ms >= AGAIN_SECONDS * 1000
 
 
 def _new_fences(state: ClusterState, policy: Policy, by: str, *, acts: bool) -> Iterator[ActionChange]:

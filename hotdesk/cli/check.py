@@ -25,6 +25,7 @@ from controller.api.schemas import RankingAnswer
 from controller.core.explanations import clock
 from controller.core.hooks import asked_lately
 from controller.vicidial.ports import VicidialError
+from controller.vicidial.sql import SqlSessionReader
 from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
@@ -56,6 +57,8 @@ from stream.log import LogError, LogInUseError
 
 DEFAULTS = Options()
 DATABASE_PAGE = "docs/guide/database.md"
+ABANDONED = "DROP"
+"""VICIdial's status of an abandoned call, which its statistics and a regulator's limits count."""
 PROBE_SECONDS = 3.0
 """Time limit of a probe here: Asterisk delays the refusal of a login by a second, for which a regular probe does not
 wait."""
@@ -380,7 +383,11 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
         )
     for what, why, remedy in tried:
         yield wrong(DatabaseFailure(why), subject, remedy) if why else ok(subject, what)
-    status = settings.dead_call_status
+    yield from _check_status(subject, settings.dead_call_status, reader)
+
+
+def _check_status(subject: str, status: str, reader: SqlSessionReader) -> Iterator[Finding]:
+    """Check the disposition of calls that die with their dialer."""
     try:
         if not status:
             yield Finding(
@@ -393,6 +400,13 @@ def _check_actuators(subject: str, settings: ClusterSettings) -> Iterator[Findin
         elif not reader.knows_status(status):
             unknown = SettingsError(f"VICIdial has no status {status!r}")
             yield wrong(unknown, subject, "set dead_call_status to one of Admin, System Statuses")
+        elif status.upper() == ABANDONED:
+            yield Finding(
+                verdict=Verdict.NOTE,
+                subject=subject,
+                what=f"dead_call_status is {status}: VICIdial counts each call that died with its dialer as abandoned",
+                remedy="make a status of your own in Admin, System Statuses, and set dead_call_status to that",
+            )
     except VicidialError as error:
         yield wrong(DatabaseFailure(str(error)), subject, "it needs controller/grants.sql")
 

@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 
 from messages.keys import key_of
-from messages.records import AnyOrder, Drain, Fence, FenceStage, Move, Pause, ProbeResult, Unbrake, Unfence
+from messages.records import AnyOrder, Drain, Fence, Move, Pause, ProbeResult, Unbrake
 from messages.topics import Topic
 from stream.entries import entry_of
 from stream.log import Entry, LogError
@@ -105,21 +105,6 @@ class Stage:
             end()
         for row in self.world.agents.values():
             row.hangs = row.hangs and self.draw.random() < 0.5
-
-    def people_look_at_fences(self) -> None:
-        """Have people give back the unclear fences of living dialers, which hotdesk leaves to them."""
-        view = self.watch.owners_view()
-        if view is None:
-            return
-        for fence in view.state.decided.fences.values():
-            left = fence.stage is FenceStage.UNCLEAR and not self.world.dialers[fence.server_ip].dead
-            if left and fence not in self._given_back:
-                self._given_back.append(fence)
-                of, planned_at_ms = fence.server_ip, fence.planned_at_ms
-                order = Unfence(
-                    cluster=self.watch.cluster, ordered_at_ms=0, by="anna", server_ip=of, planned_at_ms=planned_at_ms
-                )
-                self.order(order)
 
     def dialer(self) -> Dialer:
         """Choose one."""

@@ -221,8 +221,6 @@ class _Simulation:
         until = self._clock.now + HOME_SECONDS
         while (missing := self._missing()) and self._clock.now < until:
             await self._until(1.0)
-            for each in self._stages:
-                each.people_look_at_fences()
         if missing:
             raise BrokenError(Invariant.STRANDED, f"{HOME_SECONDS:.0f} s after everything healed, {missing}")
 

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from controller.core.actions import Outcome, after, done_code, is_due, may_be_repeated
-from controller.core.fences import OPENED_SECONDS, fenced
+from controller.core.fences import AGAIN_SECONDS, OPENED_SECONDS, fenced
 from controller.core.hooks import LATELY_MS
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Reply
 from messages.records import DialerState, Fence, FenceStage, HookSight, Unfence
-from tests.support.builders import CLUSTER, NOW_MS, ONE, THREE, TWO, dialer
+from tests.support.builders import CLUSTER, ONE, THREE, TWO, dialer
 from tests.support.floor import BRAKE, Floor, agent, decisions
 
 FENCING = Policy(fence=True)
@@ -26,7 +26,8 @@ def down(*, policy: Policy = FENCING, acts: bool = True) -> Floor:
 
 def reported(floor: Floor, reply: Reply) -> Fence:
     """Let the executor report about the fence of dialer ONE, and give it as it stands then."""
-    fence = after(floor.state.decided.fences[ONE], Outcome(reply, "said"), NOW_MS, "controller-1")
+    now_ms = floor.state.observed.observed_at_ms
+    fence = after(floor.state.decided.fences[ONE], Outcome(reply, "said"), now_ms, "controller-1")
     assert isinstance(fence, Fence)
     floor.state.decided.add(fence)
     return fence
@@ -154,19 +155,58 @@ def test_a_dialer_that_the_account_may_not_close_or_open_is_said_and_not_called_
     assert done_code(floor.state.decided.fences[ONE], Reply.DONE) is DecisionCode.UNFENCE_SENT
 
 
-def test_what_cannot_be_known_is_left_to_people_until_they_order() -> None:
+def ordered(floor: Floor, fence: Fence) -> Unfence:
+    """Return a person's order of this moment that a fence be opened again."""
+    at = floor.state.observed.observed_at_ms
+    return Unfence(cluster=CLUSTER, ordered_at_ms=at, by="anna", server_ip=ONE, planned_at_ms=fence.planned_at_ms)
+
+
+def stage_after(floor: Floor, seconds: float) -> FenceStage:
+    """Return the stage of the fence of dialer ONE after a poll that long later."""
+    floor.poll(seconds=seconds)
+    floor.judge()
+    floor.plan()
+    return floor.state.decided.fences[ONE].stage
+
+
+def test_what_is_not_clear_is_looked_at_again_and_again_and_opened_at_once_by_order() -> None:
     floor = down()
     fence = reported(floor, Reply.REFUSED)
     assert fence.stage is FenceStage.UNCLEAR
     assert fenced(floor.state) == set(), "a flag that may be somebody's wish is taken for one"
-    floor.judge()
-    floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.UNCLEAR
-    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, planned_at_ms=fence.planned_at_ms)
-    floor.state.decided.orders.add(order)
+    assert stage_after(floor, 1.0) is FenceStage.UNCLEAR
+    for _ in range(3):
+        assert stage_after(floor, AGAIN_SECONDS) is FenceStage.LOOKING
+        reported(floor, Reply.REFUSED)
+    floor.state.decided.orders.add(ordered(floor, fence))
     plan = floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
     assert (DecisionCode.UNFENCE_PLANNED, "ordered by anna", ONE) in decisions(plan)
+
+
+@pytest.mark.parametrize("by_order", [False, True])
+def test_a_fence_that_vicidial_refused_to_open_is_opened_once_it_may(by_order: bool) -> None:
+    floor = down()
+    fence = reported(floor, Reply.DONE)
+    if by_order:
+        floor.state.decided.orders.add(ordered(floor, fence))
+    assert stage_after(floor, 1.0) is FenceStage.RETURNING
+    reported(floor, Reply.REFUSED)
+    assert stage_after(floor, 1.0) is FenceStage.UNCLEAR, "it is not asked twice a second"
+    assert stage_after(floor, AGAIN_SECONDS) is FenceStage.RETURNING
+    assert reported(floor, Reply.DONE).stage is FenceStage.RETURNED
+
+
+def test_a_fence_is_not_opened_again_while_its_dialer_is_down() -> None:
+    floor = down()
+    reported(floor, Reply.DONE)
+    assert stage_after(floor, 1.0) is FenceStage.RETURNING
+    reported(floor, Reply.REFUSED)
+    floor.poll(seconds=AGAIN_SECONDS)
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.UNCLEAR
+    assert fenced(floor.state) == {ONE}
 
 
 @pytest.mark.parametrize(

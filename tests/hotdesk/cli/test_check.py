@@ -114,9 +114,16 @@ def test_check_looks_at_every_grant_that_the_settings_need(command: Command, wes
     for name in ("emergency", "fence"):
         west.run(*grants(west, ACT.with_name(f"grants-{name}.sql")))
     with west.answering():
-        assert command("check", **wanted).code == 0
+        outcome = command("check", **wanted)
+    assert outcome.code == 0
+    assert (
+        "dead_call_status is DROP: VICIdial counts each call that died with its dialer as abandoned" in outcome.output
+    )
     outcome = command("check", **(wanted | {"HOTDESK_CLUSTERS__WEST__DEAD_CALL_STATUS": "NOPE"}))
     assert "no status 'NOPE'" in outcome.output
+    west.run("INSERT INTO vicidial_statuses (status) VALUES ('HDDEAD')")
+    own = command("check", **(wanted | {"HOTDESK_CLUSTERS__WEST__DEAD_CALL_STATUS": "HDDEAD"}))
+    assert "dead_call_status" not in own.output
 
 
 def test_check_says_on_which_dialers_a_death_could_not_be_confirmed(command: Command, west: Site) -> None:
