@@ -7,7 +7,7 @@ from collectors.probes.phone_lists import NONE_KNOWN, Registered
 from collectors.vicidial import rows
 from collectors.vicidial.rows import AliasRow, CampaignRow, DialerRow, OddRows, PhoneRow, Row, SettingsRow
 from messages.keys import KIND_ALIAS, KIND_CAMPAIGN, KIND_PHONE
-from messages.records import ServerIp
+from messages.records import Campaign, Phone, PhoneAlias, ServerIp, Stamped, SystemSettings
 
 KIND_SETTINGS = "settings"
 _WEIGHTS = "weights"
@@ -138,3 +138,25 @@ def _name_of(row: CatalogueRow | None) -> str:
             return row.campaign_id
         case _:
             return ""
+
+
+def record_of(row: CatalogueRow, cluster: str, epoch: int, sequence: int) -> Stamped:
+    """Return the record of a row."""
+    match row:
+        case PhoneRow():
+            return Phone(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+        case AliasRow():
+            return PhoneAlias(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+        case CampaignRow():
+            return Campaign(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
+        case SettingsRow():
+            return SystemSettings(
+                cluster=cluster,
+                epoch=epoch,
+                sequence=sequence,
+                grouping_limit=row.grouping_limit,
+                agent_logout_link=row.agent_logout_link,
+                weights=dict(row.weights),
+                missing_columns=row.missing_columns,
+                secrets_compared=row.secrets_compared,
+            )

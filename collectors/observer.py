@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place
+from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place, record_of
 from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.phone_lists import NONE_KNOWN, Registered
@@ -18,31 +18,23 @@ from collectors.sessions import DialerCounts, Sessions
 from collectors.vicidial import rows
 from collectors.vicidial.rows import (
     AgentRow,
-    AliasRow,
-    CampaignRow,
     DialerRow,
     LoginRow,
     OddRows,
-    PhoneRow,
     Rooms,
     Row,
     SessionRow,
-    SettingsRow,
 )
 from collectors.work import Work
 from messages.codes import ReasonCode, Unreadable
 from messages.keys import KIND_AGENT
 from messages.records import (
     AgentSession,
-    Campaign,
     DialerReading,
-    Phone,
-    PhoneAlias,
     Poll,
     ProbeResult,
     ServerIp,
     Stamped,
-    SystemSettings,
     UnreadTable,
 )
 from messages.topics import Key
@@ -224,7 +216,7 @@ class Observer:
         self._work.watch(now_ms, doubted, worked, rest.worked_of)
         self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
         if rest.agents is None:
-            out += map(self._record, self._of_numbers(self._phones_in_rooms.changed()).values())
+            out += map(self._record, self._sessions.present(self._phones_in_rooms.changed()).values())
         else:
             self._agents_known = True
             out += self._agent_records(now_ms, rest, reading.extensions, dialers)
@@ -252,10 +244,7 @@ class Observer:
                     self._dialer(each, reading, silent[each.server_ip], lost[each.server_ip])
                     for each in dialers.values()
                 ),
-                odd_rows={
-                    kind.value: count
-                    for kind, count in sum(filter(None, (self._odd | self._catalogue.odd).values()), OddRows()).items()
-                },
+                odd_rows=rows.counted((self._odd | self._catalogue.odd).values()),
                 agents_known=self._agents_known,
                 rooms_known=self._conferences is not None and self._confbridges is not None,
                 unread=tuple(
@@ -299,17 +288,11 @@ class Observer:
         self._screens.watch(now_ms, self._sessions.by_number, silent, lost)
         to_record = {name: now for name, (_, now) in changes.items() if now is not None}
         to_record |= {name: now for name in typed if (now := self._sessions.of_user.get(name)) is not None}
-        to_record |= self._of_numbers(self._phones_in_rooms.changed() | self._screens.changed())
+        to_record |= self._sessions.present(self._phones_in_rooms.changed() | self._screens.changed())
         yield from map(self._record, to_record.values())
         for before, now in changes.values():
             if before is not None and now is None:
                 yield self._ended(KIND_AGENT, before.user)
-
-    def _of_numbers(self, live_agent_ids: Iterable[int]) -> dict[str, AgentRow]:
-        """Return those of these sessions that there are, by user."""
-        by_number = self._sessions.by_number
-        present = [by_number[each] for each in sorted(live_agent_ids) if each in by_number]
-        return {each.user.lower(): each for each in present}
 
     def _started_again(self, started: Mapping[ServerIp, str]) -> frozenset[ServerIp]:
         """Return the dialers whose Asterisk is another one than before."""
@@ -355,39 +338,21 @@ class Observer:
         )
 
     def _record(self, row: AgentRow | CatalogueRow) -> Stamped:
-        cluster, epoch, sequence = self._cluster, self._epoch, self._sequence
-        match row:
-            case AgentRow():
-                login = self._typed.get(row.user.lower())
-                return AgentSession(
-                    cluster=cluster,
-                    epoch=epoch,
-                    sequence=sequence,
-                    **row._asdict(),
-                    changed_at_ms=self._since_ms[row.user.lower()],
-                    remote=row.remote,
-                    phone_in_room=self._phones_in_rooms.of(row.live_agent_id),
-                    screen_silent_since_ms=self._screens.since_ms(row.live_agent_id),
-                    screen_lost=self._screens.is_lost(row.live_agent_id),
-                    typed="" if login is None or login.server_ip != row.server_ip else login.typed,
-                )
-            case PhoneRow():
-                return Phone(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
-            case AliasRow():
-                return PhoneAlias(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
-            case CampaignRow():
-                return Campaign(cluster=cluster, epoch=epoch, sequence=sequence, **row._asdict())
-            case SettingsRow():
-                return SystemSettings(
-                    cluster=cluster,
-                    epoch=epoch,
-                    sequence=sequence,
-                    grouping_limit=row.grouping_limit,
-                    agent_logout_link=row.agent_logout_link,
-                    weights=dict(row.weights),
-                    missing_columns=row.missing_columns,
-                    secrets_compared=row.secrets_compared,
-                )
+        if not isinstance(row, AgentRow):
+            return record_of(row, self._cluster, self._epoch, self._sequence)
+        login = self._typed.get(row.user.lower())
+        return AgentSession(
+            cluster=self._cluster,
+            epoch=self._epoch,
+            sequence=self._sequence,
+            **row._asdict(),
+            changed_at_ms=self._since_ms[row.user.lower()],
+            remote=row.remote,
+            phone_in_room=self._phones_in_rooms.of(row.live_agent_id),
+            screen_silent_since_ms=self._screens.since_ms(row.live_agent_id),
+            screen_lost=self._screens.is_lost(row.live_agent_id),
+            typed="" if login is None or login.server_ip != row.server_ip else login.typed,
+        )
 
     def _ended(self, kind: str, name: str) -> Removal:
         return Removal(Key(self._cluster, kind, name), self._epoch, self._sequence)

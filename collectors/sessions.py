@@ -5,7 +5,7 @@ that a collector does, so that is done to the few that came, changed or went.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -111,6 +111,11 @@ class Sessions:
         if not sessions:
             del self._sessions_of[name]
         return {name: None}
+
+    def present(self, live_agent_ids: Iterable[int]) -> dict[str, AgentRow]:
+        """Return those of these sessions that there are, by user in small letters."""
+        found = [self.by_number[each] for each in sorted(live_agent_ids) if each in self.by_number]
+        return {each.user.lower(): each for each in found}
 
     def _count_on_dialer(self, agent: AgentRow, times: int) -> None:
         counts = self.on_dialer.setdefault(agent.server_ip, DialerCounts())

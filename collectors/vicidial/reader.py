@@ -17,9 +17,10 @@ import structlog
 
 from collectors.observer import Reading, RestRows, Unread
 from collectors.unread import FailingStatements
-from collectors.vicidial.database import TABLES, DatabaseError, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
+from collectors.vicidial.schema import TABLES
 from messages.codes import Unreadable
 
 log = structlog.get_logger()

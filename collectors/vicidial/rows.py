@@ -178,6 +178,11 @@ def number(value: bytes | None, default: int, odd: OddRows) -> int:
     return read
 
 
+def counted(odd: Iterable[OddRows]) -> dict[str, int]:
+    """Return how many rows of each kind are odd, by the code of the kind."""
+    return {kind.value: count for kind, count in sum(filter(None, odd), OddRows()).items()}
+
+
 def dialers(rows: Iterable[Row], odd: OddRows) -> dict[ServerIp, DialerRow]:
     """Decode `dialers.sql`."""
     read = {}

@@ -14,9 +14,6 @@ from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
 from collectors.vicidial.database import (
     IDLE_SECONDS,
-    OPTIONAL_COLUMNS,
-    OPTIONAL_TABLES,
-    SECRETS,
     STATEMENT_SECONDS,
     TRIED_SECONDS,
     DatabaseError,
@@ -26,6 +23,7 @@ from collectors.vicidial.database import (
 )
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.rows import OddRows
+from collectors.vicidial.schema import OPTIONAL_COLUMNS, OPTIONAL_TABLES, SECRETS
 from collectors.vicidial.settings import DatabaseSettings
 from messages.codes import Odd
 from simulator.plan import ClusterPlan

@@ -11,10 +11,11 @@ import pytest
 from collectors.observer import Reading
 from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
-from collectors.vicidial.database import STATEMENT_SECONDS, TABLES, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.database import STATEMENT_SECONDS, DatabaseRefusedError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.reader import WAIT_SECONDS, Reader
 from collectors.vicidial.rows import OddRows
+from collectors.vicidial.schema import TABLES
 from messages.codes import Unreadable
 from simulator.database import Database
 from tests.support.builders import ONE, TWO, eventually
