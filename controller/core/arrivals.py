@@ -171,6 +171,11 @@ class Arrivals:
         old = self._plan.now_ms - arrival.since_ms > KEPT_SECONDS * 1000
         return session is None or session.server_ip != arrival.server_ip or arrival.stage in _SETTLED or old
 
+    def _is_touched(self, arrival: Arrival, session: AgentSession) -> bool:
+        """Return True if an agent has done something since the login, or a person has sent their screen something."""
+        touched = session.status is not AgentStatus.PAUSED or session.in_wrapup or session.external_pause != ""
+        return touched or self._plan.state.observed.began_ms(session) > arrival.since_ms
+
     def _next(self, arrival: Arrival, session: AgentSession) -> Arrival:
         """Return an arrival after a poll."""
         if arrival.here:
@@ -183,7 +188,7 @@ class Arrivals:
             arrived_ms = self._plan.now_ms
         stage = arrival.stage
         # what is being sent may show in the row already, and that row is read just before
-        undone = stage is ArrivalStage.RESUMING or not _is_touched(arrival, session)
+        undone = stage is ArrivalStage.RESUMING or not self._is_touched(arrival, session)
         resume = arrival.resume and undone and seconds < RESUME_SECONDS
         if arrived_ms is not None:
             stage = ArrivalStage.RESUMING if resume else ArrivalStage.ARRIVED
@@ -240,12 +245,6 @@ def _plain_name(plan: PlanBuilder, server_ip: ServerIp) -> str:
     dialer = plan.state.observed.dialers.get(server_ip)
     name = "" if dialer is None else UNTOLD.sub("", dialer.server_id)
     return name or server_ip
-
-
-def _is_touched(arrival: Arrival, session: AgentSession) -> bool:
-    """Return True if an agent has done something since the login, or if somebody has sent their screen something."""
-    touched = session.status is not AgentStatus.PAUSED or session.in_wrapup or session.external_pause != ""
-    return touched or session.changed_at_ms > arrival.since_ms
 
 
 _DECIDED: dict[ArrivalStage, tuple[DecisionCode, str]] = {

@@ -46,13 +46,13 @@ class Calls:
 
     def settles(self, session: AgentSession) -> bool:
         """Return True if an agent became paused just now, and may be ready in a moment: they would come back paused."""
-        young = self._plan.now_ms - session.changed_at_ms < SETTLED_SECONDS * 1000
+        young = self._plan.now_ms - self._plan.state.observed.began_ms(session) < SETTLED_SECONDS * 1000
         paused = session.status is AgentStatus.PAUSED and not session.in_wrapup
         return young and paused and not self.waits(session)
 
     def wrapup_is_over(self, session: AgentSession) -> bool:
         """Return True if an agent has had their time to choose a disposition."""
-        plan, since_ms = self._plan, session.changed_at_ms
+        plan, since_ms = self._plan, self._plan.state.observed.began_ms(session)
         if self.lives(session):
             return plan.now_ms - since_ms >= plan.policy.wrapup_seconds * 1000
         health = plan.state.observed.health.dialers.get(session.server_ip)

@@ -257,7 +257,8 @@ def call_began_after_restart(state: ClusterState, session: AgentSession) -> bool
     The agent does not hear it, since their phone is gone; but the customer is there.
     """
     health = state.observed.health.dialers.get(session.server_ip)
-    return health is not None and health.interrupted and session.changed_at_ms > health.phones_lost_ms
+    began_ms = state.observed.began_ms(session)
+    return health is not None and health.interrupted and began_ms > health.phones_lost_ms
 
 
 def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> bool:

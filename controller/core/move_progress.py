@@ -64,22 +64,28 @@ class MoveProgress:
         """
         lives, in_call = self._calls.lives(session), session.status in IN_CALL
         if lives is not relogin.dialer_lives:
+            if relogin.stage is ReloginStage.WRAPPING_UP and not in_call:
+                return self._changed(relogin, dialer_lives=lives)  # the call is over either way
             dead_call = in_call and not lives
             stage = ReloginStage.HANGING_UP if dead_call else ReloginStage.PLANNED
             return self._changed(relogin, stage=stage, dialer_lives=lives, in_call=dead_call, undisposed=False)
         if relogin.stage is ReloginStage.WRAPPING_UP:
-            pending = session.status in IN_CALL or session.in_wrapup
-            unsettled = pending or self._calls.settles(session)
-            if unsettled and self._plan.now_ms - relogin.changed_at_ms < DEAD_WRAPUP_SECONDS * SECOND_MS:
-                return relogin
-            waited = session.status in WAITING
-            return self._changed(
-                relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited
-            )
-        if relogin.stage is ReloginStage.PLANNED and session.in_wrapup and not relogin.undisposed:
-            over = self._calls.wrapup_is_over(session)
-            return self._changed(relogin, undisposed=True) if over else relogin
-        return relogin
+            return self._after_wrapup(relogin, session)
+        if relogin.stage is not ReloginStage.PLANNED:
+            return relogin
+        if session.in_wrapup and not relogin.undisposed and self._calls.wrapup_is_over(session):
+            return self._changed(relogin, undisposed=True)
+        # who chose a disposition while their dialer was in doubt waits for calls by now
+        return self._changed(relogin, waited=True) if session.status in WAITING and not relogin.waited else relogin
+
+    def _after_wrapup(self, relogin: Relogin, session: AgentSession) -> Relogin:
+        pending = session.status in IN_CALL or session.in_wrapup
+        late = self._plan.now_ms - relogin.changed_at_ms >= DEAD_WRAPUP_SECONDS * SECOND_MS
+        over = late and (not relogin.dialer_lives or self._calls.wrapup_is_over(session))
+        if (pending or self._calls.settles(session)) and not over:
+            return relogin
+        waited = session.status in WAITING
+        return self._changed(relogin, stage=ReloginStage.PLANNED, in_call=pending, undisposed=pending, waited=waited)
 
     def _repeat(self, relogin: Relogin, now: AgentSession | None) -> Relogin:
         """Plan another attempt, or record that the move failed; while moves are withheld, wait.

@@ -76,6 +76,9 @@ class Observed:
     """The states of the dialers by `controller.core.detector`; empty before its first verdicts."""
     stamp: Stamp = NEVER
     """The latest poll, of which this is the state; `NEVER` before the first."""
+    _began: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False)
+    """By user whose status and lead outlived an epoch: when the next collector saw them first, and when they began. No
+    part of the state: who reads the log later may find less of it."""
     _waiting: list[tuple[Stamp, Row | Key]] = field(default_factory=list)
     _seen: Stamp = NEVER
     _swept: Stamp = NEVER
@@ -99,6 +102,11 @@ class Observed:
             if each.state is DialerState.UP and server_ip in self.dialers
         ]
         return sum(up) / len(up) if up else None
+
+    def began_ms(self, session: AgentSession) -> int:
+        """Return since when a session has had its status and lead; a collector that took over saw them first later."""
+        seen_ms, began_ms = self._began.get(compared(session.user), (None, 0))
+        return began_ms if seen_ms == session.changed_at_ms else session.changed_at_ms
 
     def fold(self, record: Observation) -> tuple[Folded, list[Row | Key]]:
         """Fold one observation; return its effect, and the changed rows if it closed a poll."""
@@ -170,7 +178,11 @@ class Observed:
         for news in closed:
             match news:
                 case AgentSession():  # nearly all
-                    self.agents[compared(news.user)] = news
+                    name = compared(news.user)
+                    known = self.agents.get(name)
+                    if known is not None and known.epoch != news.epoch:
+                        self._go_on(name, known, news)
+                    self.agents[name] = news
                     if news.live_agent_id > self.newest_session:  # noqa: PLR1730 # `max` costs as much as all else here
                         self.newest_session = news.live_agent_id
                 case Phone():
@@ -184,6 +196,14 @@ class Observed:
                     self.weight_shares = _shares(news.weights)
                 case Key():
                     self._remove(news)
+
+    def _go_on(self, name: str, known: AgentSession, now: AgentSession) -> None:
+        """Note since when a session of a new epoch has had its status and lead, if it had them in the one before."""
+        same = (known.live_agent_id, known.status, known.lead_id) == (now.live_agent_id, now.status, now.lead_id)
+        if same:
+            self._began[name] = now.changed_at_ms, min(self.began_ms(known), now.changed_at_ms)
+        else:
+            self._began.pop(name, None)
 
     def _remove(self, key: Key) -> None:
         # A kind without a line here never ends: a cluster keeps its settings, and newer polls replace older ones.
