@@ -8,7 +8,7 @@ come by environment or from a file of their own, never by flag and never in the 
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import ip_network
@@ -37,7 +37,9 @@ from controller.core.decided import SENT_KEPT
 from controller.core.policy import MaintenanceWindow, Policy, covers_all_time
 from hotdesk.actuator_settings import ActuatorSettings
 from hotdesk.errors import SettingsError
+from hotdesk.misfits import Sources, dotted, misfit, named_tables, unknown
 from hotdesk.tls import Certificate
+from hotdesk.toml_lines import TablesOfFile, TomlLines
 from messages.shown import reason_of
 from messages.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
 from stream.kafka.settings import KafkaSettings
@@ -88,31 +90,32 @@ ReadAgain = Annotated[Callable[[], tuple[dict[str, Any], dict[str, Any]]], Param
 class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A maintenance window."""
 
-    start: Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    start: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description='a time of day from "00:00" to "23:59", in quotes'
+        ),
+    ]
     minutes: Annotated[int, msgspec.Meta(ge=1, le=24 * 60)]
     days: tuple[Day, ...] = DAYS
     dialers: tuple[str, ...] = ()
     zone: str = "UTC"
 
-    def window(self) -> MaintenanceWindow:
-        """Return the window in the controller's form.
-
-        Raises:
-            SettingsError: there is no such time zone.
-        """
+    def __post_init__(self) -> None:
         try:
-            zone = ZoneInfo(self.zone)
+            ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise SettingsError(
-                f"maintenance: {self.zone!r} is no time zone: write one such as Europe/Berlin"
-            ) from error
+            raise ValueError(f"{self.zone!r} is no time zone: write one such as Europe/Berlin") from error
+
+    def window(self) -> MaintenanceWindow:
+        """Return the window in the controller's form."""
         hours, _, minutes = self.start.partition(":")
         return MaintenanceWindow(
             start_minute=int(hours) * 60 + int(minutes),
             minutes=self.minutes,
             weekdays=frozenset(DAYS.index(day) for day in self.days),
             server_ips=frozenset(self.dialers),
-            zone=zone,
+            zone=ZoneInfo(self.zone),
         )
 
 
@@ -169,7 +172,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """
         if self.mode == "act" and covers_all_time([each.window() for each in self.maintenance]):
             raise SettingsError(
-                "maintenance covers all dialers at every time, so each would be drained for good: write when they are"
+                "covers all dialers at every time, so each would be drained for good: write when they are"
                 ' really away, or mode = "advise" if no agent is to be moved'
             )
 
@@ -447,7 +450,7 @@ class ApiOptions:
 
 
 TABLES: dict[str, type[LogOptions | ApiOptions]] = {"log": LogOptions, "api": ApiOptions}
-"""The tables of the TOML file but for the clusters."""
+"""The tables of the TOML file but for those of clusters and recipients."""
 
 
 def _clusters_from_flags(_: type, tokens: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -500,7 +503,8 @@ def read_file(path: Path, *, must_exist: bool) -> FromFile:
         SettingsError: the file does not exist, is not TOML, or has an unknown setting.
     """
     try:
-        tables = tomllib.loads(read_obeyed(path, found=not must_exist))
+        text = read_obeyed(path, found=not must_exist)
+        tables = tomllib.loads(text)
     except FileNotFoundError:
         if must_exist:
             raise SettingsError(
@@ -512,23 +516,38 @@ def read_file(path: Path, *, must_exist: bool) -> FromFile:
     except (OSError, ValueError, RecursionError) as error:
         # not text, not TOML, a number of thousands of digits, thousands of nested brackets
         raise SettingsError(f"{path} cannot be read: {reason_of(error)}") from error
-    clusters, notify = tables.pop("clusters", {}), tables.pop("notify", {})
+    lines = TomlLines(str(path), text)
+    named, notify = (_placed(tables, room, lines) for room in ("clusters", "notify"))
+    _refuse_what_is_none(tables, lines)
+    return FromFile(TablesOfFile(tables, lines), named, notify)
+
+
+def _placed(tables: dict[str, Any], room: str, lines: TomlLines) -> TablesOfFile:
+    named = tables.pop(room, {})
+    if not isinstance(named, dict):
+        raise SettingsError(f"{lines.place((room,))}: {room} is no table: write [{room}.NAME], and its settings below")
+    return TablesOfFile(named, lines)
+
+
+def _refuse_what_is_none(tables: Mapping[str, object], lines: TomlLines) -> None:
+    """Refuse a table or a setting that there is none of, and a secret."""
     for name, table in tables.items():
         if name not in TABLES:
             raise SettingsError(
-                f"{path}: [{name}] is no table of hotdesk's; there are log, api, clusters.NAME and notify.NAME"
+                f"{lines.place((name,))}: [{name}] is no table of hotdesk's; there are log, api, clusters.NAME and"
+                " notify.NAME"
             )
         if not isinstance(table, dict):
-            raise SettingsError(f"{path}: {name} is a table: write [{name}], and its settings below")
+            raise SettingsError(f"{lines.place((name,))}: {name} is a table: write [{name}], and its settings below")
         known = {each.name for each in fields(TABLES[name])}
         for key in table:
             if SECRETS.get(key) in known:
                 raise SettingsError(
-                    f"{path}: {name}.{key} stands in the TOML file: secrets come from a file ({SECRETS[key]}) or from"
-                    f" the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
+                    f"{lines.place((name, key))}: {name}.{key} stands in the TOML file: secrets come from a file"
+                    f" ({SECRETS[key]}) or from the environment ({ENVIRONMENT_PREFIX}{name.upper()}_{key.upper()})"
                 )
-        refuse_unknown(table, sorted(known), f"{path}: {name}")
-    return FromFile(tables, clusters, notify)
+            if key not in known:
+                raise SettingsError(f"{lines.place((name, key))}: {dotted((name, key))} {unknown(key, known)}")
 
 
 def clusters(from_file: object, options: Options, environment: Mapping[str, str]) -> dict[str, ClusterSettings]:
@@ -537,47 +556,42 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
     Raises:
         SettingsError: a key is unknown, a value does not fit, or a secret is where it must not be.
     """
-    if not isinstance(from_file, dict) or not all(isinstance(table, dict) for table in from_file.values()):
-        raise SettingsError("clusters are tables of the TOML file: [clusters.NAME]")
-    merged: dict[str, dict[str, Any]] = {name: dict(table) for name, table in from_file.items()}
-    _refuse_secrets(merged, "the TOML file")
-    _refuse_secrets(options.clusters, "a flag")
+    tables = named_tables("clusters", from_file)
+    merged = {name: dict(table) for name, table in tables.items()}
+    variables = {}
     for variable, value in environment.items():
         if variable.startswith(CLUSTERS_PREFIX):
             name, _, key = variable.removeprefix(CLUSTERS_PREFIX).lower().partition("__")
             name = name.replace("_", "-")  # no shell allows - in a variable's name
             merged.setdefault(name, {})[key] = value
+            variables[name, key] = variable
+    sources = Sources("clusters", from_file, variables, options.clusters)
+    _refuse_secrets(sources, options.clusters, "a flag")
+    _refuse_secrets(sources, tables, "the TOML file")
     for name, given in options.clusters.items():
         merged.setdefault(name, {}).update(given)
     for name in merged:
         if not CLUSTER_NAME.fullmatch(name):
-            raise SettingsError(f"cluster name {name!r}: use lower-case letters, digits and -, beginning with no -")
-    return {name: _cluster(name, table) for name, table in merged.items()}
+            raise sources.refusal(
+                (name,), "is no name of a cluster: use lower-case letters, digits and -, beginning with no -"
+            )
+    return {name: _cluster(name, table, sources) for name, table in merged.items()}
 
 
-def _cluster(name: str, table: dict[str, Any]) -> ClusterSettings:
-    refuse_unknown(table, tuple(each.name for each in msgspec.structs.fields(ClusterSettings)), f"clusters.{name}")
+def _cluster(name: str, table: dict[str, Any], sources: Sources) -> ClusterSettings:
     addresses = table.get("agent_api")
     if isinstance(addresses, str):  # a variable or a flag
         table["agent_api"] = addresses.replace(",", " ").split()
     try:
         made = msgspec.convert(table, ClusterSettings, strict=False)
+    except msgspec.ValidationError as error:
+        wrong = misfit(error, table, ClusterSettings)
+        raise sources.refusal((name, *wrong.path), wrong.what) from error
+    try:
         made.refuse_what_defeats_it()
     except SettingsError as error:
-        raise SettingsError(f"clusters.{name}: {error}") from error
-    except msgspec.ValidationError as error:
-        detail = str(error).replace(" - at `$.", ": `").replace(" - at `key` in `$.", ": a key of `")
-        raise SettingsError(f"clusters.{name} does not fit: {detail}") from error
+        raise sources.refusal((name, "maintenance"), str(error)) from error
     return made
-
-
-def refuse_unknown(given: Iterable[str], known: Sequence[str], where: str) -> None:
-    """Refuse a setting that there is none of, and name the one that was probably meant."""
-    for key in given:
-        if key not in known:
-            meant = get_close_matches(key, known, 1)
-            perhaps = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
-            raise SettingsError(f"{where}.{key} is no setting: {perhaps}")
 
 
 def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -598,12 +612,13 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _refuse_secrets(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
+def _refuse_secrets(sources: Sources, tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
     for name, table in tables.items():
         for key in SECRETS.keys() & table.keys():
-            raise SettingsError(
-                f"clusters.{name}.{key} stands in {where}: secrets come from a file ({SECRETS[key]}) or from the"
-                f" environment ({CLUSTERS_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})"
+            raise sources.refusal(
+                (name, key),
+                f"stands in {where}: secrets come from a file ({SECRETS[key]}) or from the environment"
+                f" ({CLUSTERS_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})",
             )
 
 

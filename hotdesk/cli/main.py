@@ -6,9 +6,9 @@ A command's module is imported when the command is called: what most of them nee
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import App, Group, Parameter
@@ -18,6 +18,7 @@ from hotdesk.cli.terminal import Console, complain, complain_of, shown
 from hotdesk.errors import HotdeskError
 from hotdesk.settings import DEFAULT_FILE
 from hotdesk.signals import in_a_terminal
+from hotdesk.toml_lines import place_in
 from hotdesk.version import version_line
 
 RUN, LOOK, INTERVENE, SET_UP, OTHER, PARAMETERS = (
@@ -133,8 +134,7 @@ def launch(
     tables, clusters, notify = ours
     app.config = (
         cyclopts.config.Env(settings.ENVIRONMENT_PREFIX, command=False),
-        # Not every command takes every setting; read_file has refused the unknown ones.
-        cyclopts.config.Dict(tables, source=str(file), use_commands_as_keys=False, allow_unknown=True),
+        *_sources(tables),
     )
     command, bound, ignored = app.parse_args(tokens)
     if command.__module__ not in TELL_VARIABLES:
@@ -157,6 +157,19 @@ def launch(
     if tokens[:1] == (STATUS,):
         raise StatusEnd(result)
     return result
+
+
+def _sources(tables: Mapping[str, Any]) -> Iterator[cyclopts.config.Dict]:
+    """Yield the settings of the file one by one, so that a refusal names the line of its own."""
+    for name, table in tables.items():
+        for key, value in table.items():
+            # not every command takes every setting; read_file has refused the unknown ones
+            yield cyclopts.config.Dict(
+                {name: {key: value}},
+                source=place_in(tables, (name, key)),
+                use_commands_as_keys=False,
+                allow_unknown=True,
+            )
 
 
 def _words(arguments: Sequence[str]) -> list[str]:

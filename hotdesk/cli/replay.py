@@ -18,6 +18,7 @@ from hotdesk.cli.client import AsJson
 from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import Console, say_json, shown
 from hotdesk.errors import SettingsError
+from hotdesk.misfits import dotted, misfit
 from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options, Settings
 from messages.records import Decision, RankingSnapshot
 from messages.topics import HISTORY_MS, Topic
@@ -134,11 +135,12 @@ def _others(now: ClusterSettings, given: Sequence[str], policy: Policy) -> Polic
     """Return the policy with other settings; None: there are no others."""
     if not given:
         return None
-    wanted = dict(_parsed(each) for each in given)
+    table = msgspec.to_builtins(now) | dict(_parsed(each) for each in given)
     try:
-        other = msgspec.convert(msgspec.to_builtins(now) | wanted, ClusterSettings, strict=False).policy()
+        other = msgspec.convert(table, ClusterSettings, strict=False).policy()
     except msgspec.ValidationError as error:
-        raise SettingsError(f"--set does not fit: {str(error).replace(' - at `$.', ': `')}") from error
+        wrong = misfit(error, table, ClusterSettings)
+        raise SettingsError(f"--set {dotted(wrong.path)} {wrong.what}") from error
     if other == policy:
         raise SettingsError(f"--set {' '.join(given)} changes no rule for this cluster's decisions")
     return other

@@ -35,6 +35,7 @@ from hotdesk.cli.terminal import say
 from hotdesk.errors import ApiFailure, DatabaseFailure, SettingsError
 from hotdesk.findings import wrong
 from hotdesk.grants import Purpose
+from hotdesk.misfits import Sources, misfit
 from hotdesk.notify.settings import notify_settings
 from hotdesk.settings import BROKER, CLUSTER_NAME, LOOPBACK, ApiOptions, LogOptions, Options
 from hotdesk.setup.alone import alone
@@ -347,10 +348,12 @@ def _checked(known: Known) -> int:
 def _converted(file: str, kind: type[T], table: str) -> T:
     """Return a table of a settings file as options."""
     read = settings.read_file(Path(file), must_exist=True)
+    given = read.tables.get(table, {})
     try:
-        return msgspec.convert(read.tables.get(table, {}), kind, strict=False, dec_hook=_path)
+        return msgspec.convert(given, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{file} does not fit: {error}") from error
+        wrong = misfit(error, given, kind)
+        raise Sources(table, read.tables, {}, {}).refusal(wrong.path, wrong.what) from error
 
 
 def to_ask_with(tokens: Tokens) -> str:

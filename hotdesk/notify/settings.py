@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from controller.api.secret_files import UnsafeFileError, refuse_changeable
 from controller.core.notifications import DEFAULT_EVENTS, Event, Recipient
 from hotdesk.errors import SettingsError
+from hotdesk.misfits import Sources, misfit, named_tables
 from hotdesk.notify.senders import Apprise, Email, Program, Send, Told, Webhook
-from hotdesk.settings import CLUSTER_NAME, LOOPBACK, read_secret, refuse_unknown
+from hotdesk.settings import CLUSTER_NAME, LOOPBACK, read_secret
 from hotdesk.tls import trust
 from messages.shown import reason_of
 
@@ -131,31 +132,32 @@ def notify_settings(from_file: object, environment: Mapping[str, str]) -> dict[s
     Raises:
         SettingsError: a key is unknown, a value does not fit, or a secret is where it must not be.
     """
-    if not isinstance(from_file, dict) or not all(isinstance(table, dict) for table in from_file.values()):
-        raise SettingsError("recipients of notifications are tables of the TOML file: [notify.NAME]")
-    merged: dict[str, dict[str, Any]] = {name: dict(table) for name, table in from_file.items()}
-    for name, table in merged.items():
-        for key in NOTIFY_SECRETS.keys() & table.keys():
-            raise SettingsError(
-                f"notify.{name}.{key} stands in the TOML file: secrets come from a file ({NOTIFY_SECRETS[key]}) or from"
-                f" the environment ({NOTIFY_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})"
-            )
+    tables = named_tables("notify", from_file)
+    merged = {name: dict(table) for name, table in tables.items()}
+    variables = {}
     for variable, value in environment.items():
         if variable.startswith(NOTIFY_PREFIX):
             name, _, key = variable.removeprefix(NOTIFY_PREFIX).lower().partition("__")
-            split = value.replace(",", " ").split() if key in LISTS else value
-            merged.setdefault(name.replace("_", "-"), {})[key] = split
-    known = tuple(each.name for each in msgspec.structs.fields(NotifySettings))
+            name = name.replace("_", "-")
+            merged.setdefault(name, {})[key] = value.replace(",", " ").split() if key in LISTS else value
+            variables[name, key] = variable
+    sources = Sources("notify", from_file, variables, {})
+    for name, table in tables.items():
+        for key in NOTIFY_SECRETS.keys() & table.keys():
+            raise sources.refusal(
+                (name, key),
+                f"stands in the TOML file: secrets come from a file ({NOTIFY_SECRETS[key]}) or from the environment"
+                f" ({NOTIFY_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})",
+            )
     found = {}
     for name, table in merged.items():
         if not CLUSTER_NAME.fullmatch(name):
-            raise SettingsError(f"name {name!r} of a recipient: use lower-case letters, digits and -")
-        refuse_unknown(table, known, f"notify.{name}")
+            raise sources.refusal((name,), "is no name of a recipient: use lower-case letters, digits and -")
         try:
             found[name] = msgspec.convert(table, NotifySettings, strict=False)
         except msgspec.ValidationError as error:
-            detail = str(error).replace(" - at `$.", ": `")
-            raise SettingsError(f"notify.{name} does not fit: {detail}") from error
+            wrong = misfit(error, table, NotifySettings)
+            raise sources.refusal((name, *wrong.path), wrong.what) from error
     return found
 
 

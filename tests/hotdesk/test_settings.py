@@ -9,6 +9,7 @@ from collectors.probes.ami import AmiTarget
 from collectors.probes.prober import DialerProbes, ProbeSettings
 from collectors.probes.sip import SipTarget
 from hotdesk.errors import SettingsError
+from hotdesk.notify.settings import notify_settings
 from hotdesk.settings import (
     ApiOptions,
     ClusterSettings,
@@ -311,6 +312,75 @@ def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path: Path, text: str, 
     assert "mine.toml" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[clusters.main]\nmode = "active"', """line 2: clusters.main.mode is 'active': write "act" or "advise\""""),
+        (
+            "[clusters.main]\n\nstalled_after_seconds = 0.5",
+            "line 3: clusters.main.stalled_after_seconds does not fit: write a number from 2.5 to 120",
+        ),
+        ("[clusters.main]\nport = 0", "line 2: clusters.main.port does not fit: write a whole number from 1 to 65535"),
+        ("[clusters.main]\nmax_agents = 0", "clusters.main.max_agents does not fit: write a whole number, 1 or more"),
+        ("[clusters.main]\nusr = 5", "line 2: clusters.main.usr is no setting: did you mean user?"),
+        ("[clusters.main]\nsip = 5", "line 2: clusters.main.sip does not fit: write true or false"),
+        ("[clusters.main]\nhost = 5", "line 2: clusters.main.host does not fit: write a text in quotes"),
+        ("[clusters.main]\nagent_api = 5", "line 2: clusters.main.agent_api does not fit: write a list of texts"),
+        (
+            '[clusters.main]\n[[clusters.main.maintenance]]\nminutes = 5\nstart = "25:00"',
+            'line 4: clusters.main.maintenance.start does not fit: write a time of day from "00:00" to "23:59"',
+        ),
+        (
+            "[clusters.main]\nmaintenance = [{ minutes = 5 }]",
+            "line 2: clusters.main.maintenance.start is not set: write a time of day",
+        ),
+        (
+            '[[clusters.main.maintenance]]\nstart = "05:00"\nminutes = 5\ndays = ["mo"]',
+            """line 4: clusters.main.maintenance.days is 'mo': write "fri", "mon", """,
+        ),
+        (
+            '[clusters.main.probes."10.0.0.1"]\nami = true\n[clusters.main.probes."10.0.0.2"]\nami = 5',
+            "line 4: clusters.main.probes.10.0.0.2.ami does not fit: write true or false",
+        ),
+        (f"[clusters.main]\npassword = '{SECRET}'", "line 2: clusters.main.password stands in the TOML file"),
+        ("[clusters]\nmode = 'act'", "line 2: clusters.mode is no table: write [clusters.NAME]"),
+        ("\nclusters = 5", "line 2: clusters is no table: write [clusters.NAME]"),
+        ("[clusters.Main]", "line 1: clusters.Main is no name of a cluster"),
+        ("[notify.ops]", 'line 1: notify.ops.kind is not set: write "apprise", "command", '),
+        ('[notify.ops]\nkind = "slck"', """line 2: notify.ops.kind is 'slck': write "apprise", "command", """),
+        ('[notify.ops]\nkind = "json"\nevnts = []', "line 3: notify.ops.evnts is no setting: did you mean events?"),
+        (f'[notify.ops]\nkind = "json"\nurl = "{SECRET}"', "line 3: notify.ops.url stands in the TOML file"),
+        ("\n[api]\nprt = 1", "line 3: api.prt is no setting: did you mean port?"),
+        ("[lock]", "line 1: [lock] is no table"),
+    ],
+    ids=str,
+)
+def test_a_refusal_names_file_and_line_and_says_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        _take(path)
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{path}, line ")
+    assert said in sentence
+    assert "\n" not in sentence
+    assert SECRET not in sentence
+
+
+def _take(path: Path) -> None:
+    """Read a file as the commands do."""
+    found = read_file(path, must_exist=True)
+    clusters(found.clusters, Options(), {})
+    notify_settings(found.notify, {})
+
+
+def test_a_refusal_of_what_is_in_no_file_names_the_variable_or_the_flag() -> None:
+    by_variable = refusal({}, environment={"HOTDESK_CLUSTERS__NORTH_WEST__MODE": "active"})
+    assert by_variable.startswith("HOTDESK_CLUSTERS__NORTH_WEST__MODE: clusters.north-west.mode is 'active': write")
+    by_flag = refusal({"west": {"port": 1}}, Options(clusters={"west": {"port": "many"}}), {})
+    assert by_flag.startswith("--clusters.west.port does not fit: write a whole number from 1 to 65535")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -9,16 +9,14 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from hotdesk.errors import HotdeskError
 from hotdesk.settings import ClusterSettings
+from hotdesk.toml_lines import TomlLines
 
 MOST_AGENTS, MOST_DIALERS = 2000, 26
 LONGEST_SECONDS = 24 * 3600.0
 TIME = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 QUOTED = re.compile(r"`([^`]+)`")
-HEADER = re.compile(r"\s*(\[\[?)\s*([\w.]+)\s*\]\]?")
-KEY = re.compile(r"""\s*["']?([\w.-]+)["']?\s*=""")
 
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 """A Monday morning."""
@@ -187,11 +185,10 @@ _T = TypeVar("_T")
 
 
 class _Reader:
-    """Turns one file's tables into a scenario, and knows on which line each of them stands."""
+    """Turns one file's tables into a scenario, and says of what does not fit on which line it stands."""
 
     def __init__(self, path: Path, text: str, events: Mapping[str, Takes]) -> None:
-        self._path = path
-        self._lines = text.splitlines()
+        self._lines = TomlLines(str(path), text)
         self._events = events
 
     def story(self, tables: dict[str, Any]) -> Story:
@@ -209,7 +206,7 @@ class _Reader:
         events = [self._event(each, number, story) for number, each in enumerate(event)]
         story = msgspec.structs.replace(
             story,
-            settings=self._settings(settings),
+            settings=self._convert(settings, ClusterSettings, "settings"),
             expect=self._convert(expect, Expect, "expect"),
             events=tuple(sorted(events, key=lambda each: each.at)),
         )
@@ -218,14 +215,6 @@ class _Reader:
         if story.in_calls + story.in_wrapup > 1:
             raise self._error("in_calls and in_wrapup are more than all agents together", "", "in_wrapup")
         return story
-
-    def _settings(self, table: dict[str, Any]) -> ClusterSettings:
-        settings = self._convert(table, ClusterSettings, "settings")
-        try:
-            settings.policy()
-        except HotdeskError as error:
-            raise self._error(str(error), "settings", "maintenance") from error
-        return settings
 
     def _event(self, table: dict[str, Any], number: int, story: Story) -> Event:
         event = self._convert(table, Event, "event", number)
@@ -289,23 +278,8 @@ class _Reader:
             raise self._error(f"{what}{f' ({key})' if key and key not in what else ''}", table, key, number) from error
 
     def _error(self, what: str, table: str, key: str, number: int = 0) -> StoryError:
-        return StoryError(f"{self._path}, line {self._line_of(table, key, number)}: {what}")
-
-    def _line_of(self, table: str, key: str, number: int) -> int:
-        """Return the line of a key in the `number`th table of this name, or else of that table itself."""
-        inside, seen, at = not table, -1, 1
-        for line_number, line in enumerate(self._lines, 1):
-            header, found = HEADER.match(line), KEY.match(line)
-            if header:
-                name = header[2]
-                seen += name == table
-                inside = name == table and seen == number
-                at = line_number if inside else at
-                if name in {key, f"{table}.{key}"}:
-                    return line_number
-            elif inside and found and found[1] == key:
-                return line_number
-        return at
+        inside = ("event", number) if table == "event" else tuple(filter(None, (table,)))
+        return StoryError(f"{self._lines.place((*inside, key))}: {what}")
 
 
 def _times(kind: type, given: object) -> object:

@@ -188,7 +188,7 @@ def test_the_window_is_what_was_asked_for(died: Scene, command: Command) -> None
     [
         (("--set", "stalled"), "write KEY=VALUE"),
         (("--set", "no_such=1"), "unknown field `no_such`"),
-        (("--set", "max_agents=many"), "--set does not fit"),
+        (("--set", "max_agents=many"), "--set max_agents does not fit: write a whole number, 1 or more"),
         (("--set", "host=elsewhere"), "changes no rule for this cluster"),
         (("--until", "yesterday"), "is not a time"),
         (("--minutes", "0"), "a window lasts from a moment"),
