@@ -22,7 +22,6 @@ from collectors.probes.sip import SipTarget, probe_sip
 from collectors.vicidial.database import DatabaseError, VicidialDatabase
 from collectors.vicidial.parts import Wanted
 from controller.api.schemas import RankingAnswer
-from controller.core.explanations import clock
 from controller.core.hooks import asked_lately
 from controller.vicidial.ports import VicidialError
 from controller.vicidial.sql import SqlSessionReader
@@ -30,6 +29,7 @@ from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
 from hotdesk.cli.terminal import Console, joined, say_json
+from hotdesk.cli.times import local_clock
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError, TokenFailure
 from hotdesk.findings import Finding, Verdict, ok, wrong
 from hotdesk.notify.settings import NotifySettings, notify_settings
@@ -156,7 +156,7 @@ def _check_hooks(api: httpx.Client, name: str) -> Iterator[Finding]:
     subject = f"cluster {name}"
     answer = msgspec.json.decode(ask(api, "GET", "clusters", name, "ranking"), type=RankingAnswer)
     for each in answer.hooks:
-        yield ok(subject, f"the login hook of {each.web} was last seen at {clock(each.seen_at_ms)}")
+        yield ok(subject, f"the login hook of {each.web} was last seen at {local_clock(each.seen_at_ms)}")
     if not asked_lately({each.web: each for each in answer.hooks}, answer.observed_at_ms):
         yield Finding(
             verdict=Verdict.NOTE,

@@ -1,35 +1,32 @@
 """`hotdesk decisions`: what was decided, ordered and done in days gone by, from the log itself."""
 
 import os
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from controller.core.explanations import clock
 from controller.core.replay import Window
 from controller.runtime.decoding import read
 from hotdesk import settings
 from hotdesk.cli.client import AsCsv, AsJson
 from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import say, say_csv, say_json
+from hotdesk.cli.times import iso, local_clock, moment
 from hotdesk.errors import SettingsError
 from hotdesk.settings import ClusterTables, LogOptions, Options, Settings
 from messages.records import Decision
 from messages.topics import Topic
 
 DEFAULTS = Options()
-AGO = re.compile(r"(\d{1,4})([mhd])")
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 COLUMNS = ("at", "cluster", "code", "what", "subject", "why", "by")
 
 
 def decisions(  # noqa: PLR0913 # one for each flag
     *,
     since: Annotated[
-        str, Parameter(help="Beginning: 2026-11-20, 2026-11-20T14:30 (UTC, or with an offset), or 7d.")
+        str, Parameter(help="Beginning: 2026-11-20, 2026-11-20T14:30 (local time, or with an offset), or 7d.")
     ] = "1d",
     until: Annotated[str, Parameter(help="End, written the same way; default: now.")] = "",
     subject: Annotated[str, Parameter(help="Only about this dialer, agent or incident.")] = "",
@@ -42,10 +39,11 @@ def decisions(  # noqa: PLR0913 # one for each flag
 ) -> None:
     """Show decisions, orders and actions of the last 90 days, the oldest first, with who and why.
 
-    It reads the log itself and needs no running hotdesk; run it where the settings are.
+    It reads the log itself and needs no running hotdesk; run it where the settings are. Times are those of
+    this machine, with their offset; in JSON and CSV they are UTC.
     """
     now = datetime.now(UTC)
-    window = Window(_moment("--since", since, now), _moment("--until", until, now) if until else _ms(now))
+    window = Window(_ms(moment("--since", since, now)), _ms(moment("--until", until, now) if until else now))
     if window.from_ms >= window.to_ms:
         raise SettingsError(f"--since {since!r} is not before the end of the window")
     known = settings.clusters(clusters, options, os.environ)
@@ -64,8 +62,8 @@ def decisions(  # noqa: PLR0913 # one for each flag
         for each in found:
             because = f": {each.why}" if each.why else ""
             about = f"{each.subject}  " if each.subject else ""
-            say(f"{clock(each.at_ms)}  {about}{each.what}{because} ({each.actor})")
-        say(f"{name}: {len(found)} decision{'' if len(found) == 1 else 's'} since {clock(window.from_ms)}")
+            say(f"{local_clock(each.at_ms)}  {about}{each.what}{because} ({each.actor})")
+        say(f"{name}: {len(found)} decision{'' if len(found) == 1 else 's'} since {local_clock(window.from_ms)}")
 
 
 def _decisions(log: LogOptions, cluster: str) -> Iterator[Decision]:
@@ -76,24 +74,8 @@ def _decisions(log: LogOptions, cluster: str) -> Iterator[Decision]:
 
 
 def _row(each: Decision) -> tuple[str, ...]:
-    return _iso(each.at_ms), each.cluster, each.code, each.what, each.subject, each.why, each.actor
-
-
-def _moment(flag: str, text: str, now: datetime) -> int:
-    """Return a moment in ms: so long ago, or a time of its own."""
-    ago = AGO.fullmatch(text)
-    if ago is not None:
-        return _ms(now - timedelta(**{UNITS[ago[2]]: int(ago[1])}))
-    try:
-        moment = datetime.fromisoformat(text)
-        return _ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(f"{flag} {text!r} is not a time: write one such as 2026-11-20T14:30, or 7d") from error
+    return iso(each.at_ms), each.cluster, each.code, each.what, each.subject, each.why, each.actor
 
 
 def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -2,10 +2,11 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from controller.api.schemas import IncidentAnswer
 from controller.core.explanations import agents_words, is_advice
+from hotdesk.cli.times import local_clock
 from messages.records import NOT_ARRIVED, Incident, Listed
 from messages.shown import printable
 from messages.words import sentence
@@ -49,11 +50,6 @@ def listed_lines(listed: Iterable[Listed]) -> Iterator[str]:
         phone = " ".join(filter(None, facts))
         groups.setdefault(f"{arrived}, {sentence(each.why)}", []).append(each.user + (f" ({phone})" if phone else ""))
     return (f"{why}: {', '.join(users)}" for why, users in groups.items())
-
-
-def local_clock(ms: int, zone: tzinfo | None = None) -> str:
-    """Write a time for the person at this machine, and say that it is theirs."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S local time (%Z)}"
 
 
 def _words(answer: IncidentAnswer, zone: tzinfo | None) -> Iterator[str]:

@@ -15,12 +15,12 @@ from controller.api.schemas import (
     RankingAnswer,
     StandingOrder,
 )
-from controller.core.explanations import clock
 from controller.core.fences import STANDING
 from controller.core.previews import Preview
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.incident_blocks import incident_block
 from hotdesk.cli.terminal import Console, agrees, say, say_csv, say_json, shown
+from hotdesk.cli.times import iso, local_clock
 from hotdesk.errors import HotdeskError, SettingsError
 from hotdesk.settings import Options, Settings
 
@@ -138,7 +138,7 @@ def orders(*, cluster: ClusterName = "", as_json: AsJson = False, options: Setti
     for each in found:
         because = f": {each.why}" if each.why else ""
         took_back = " ".join(["hotdesk", *(_ENDS.get(each.kind, f"revoke {each.kind}").split()), each.subject]).strip()
-        say(f"{clock(each.ordered_at_ms)}  {each.by}{because}")
+        say(f"{local_clock(each.ordered_at_ms)}  {each.by}{because}")
         say(f"  {each.words}")
         say(f"  taken back by: {took_back}")
 
@@ -166,7 +166,7 @@ def incidents(
 ) -> None:
     """Show open and recently closed incidents, with their moves and the agents who are listed.
 
-    Times are those of this machine; in CSV they are UTC.
+    Times are those of this machine, with their offset; in JSON and CSV they are UTC.
     """
     with open_api(options.api) as api:
         name = cluster or only_cluster(api)
@@ -194,10 +194,10 @@ def incidents(
 
 def _csv_row(answer: IncidentAnswer) -> tuple[object, ...]:
     each = answer.incident
-    over = "" if each.closed_at_ms is None else clock(each.closed_at_ms)
+    over = "" if each.closed_at_ms is None else iso(each.closed_at_ms)
     counts = (each.agents, each.moves, each.sent, each.moved, each.arrived, len(each.listed))
     withheld = "" if each.withheld is None else each.withheld
-    named = (each.incident, each.server_ip, each.kind, clock(each.opened_at_ms), over, each.why, withheld)
+    named = (each.incident, each.server_ip, each.kind, iso(each.opened_at_ms), over, each.why, withheld)
     return (*named, answer.acknowledged_by, *counts)
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from cyclopts import Parameter
 
-from controller.core.explanations import clock
 from controller.core.policy import Policy
 from controller.core.replay import Difference, Happening, Replay, Window, difference
 from controller.runtime.decoding import read
@@ -17,6 +16,7 @@ from hotdesk import settings
 from hotdesk.cli.client import AsJson
 from hotdesk.cli.log_reader import records_of, the_only
 from hotdesk.cli.terminal import Console, say_json, shown
+from hotdesk.cli.times import local_clock, moment
 from hotdesk.errors import SettingsError
 from hotdesk.misfits import dotted, misfit
 from hotdesk.settings import ClusterSettings, ClusterTables, LogOptions, Options, Settings
@@ -53,7 +53,10 @@ def replay(  # noqa: PLR0913 # one for each flag
     cluster: Annotated[str, Parameter(help="Name of the cluster; not needed if there is only one.")] = "",
     minutes: Annotated[float, Parameter(help="Length of the window.")] = DEFAULT_MINUTES,
     until: Annotated[
-        str, Parameter(help="End of the window, such as 2026-11-25T14:30 (UTC, or with an offset); default: now.")
+        str,
+        Parameter(
+            help="End of the window, such as 2026-11-25T14:30 (local time, or with an offset) or 2h; default: now."
+        ),
     ] = "",
     set_: Annotated[
         tuple[str, ...],
@@ -122,9 +125,9 @@ class _Given(NamedTuple):
 def _window(minutes: float, until: str) -> Window:
     if not 0 < minutes <= MOST_MINUTES:
         raise SettingsError(f"--minutes is {minutes:g}: a window lasts from a moment to {MOST_MINUTES:g} minutes")
+    now = datetime.now(UTC)
+    end = moment("--until", until, now) if until else now
     try:
-        end = datetime.fromisoformat(until) if until else datetime.now(UTC)
-        end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
         begin = end - timedelta(minutes=minutes)
         return Window(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
     except (ValueError, OverflowError) as error:
@@ -168,9 +171,9 @@ def _print(report: Report) -> None:
         *((each.at_ms, "not with --set", _words(each), "red") for each in report.less),
     ]
     for at_ms, source, words, style in sorted(lines, key=lambda each: each[0]):
-        console.print(shown(f"{clock(at_ms)}  {source:14}  {words}", style))
+        console.print(shown(f"{local_clock(at_ms)}  {source:14}  {words}", style))
     since = report.reaches_back_to_ms
-    reach = "the log has no polls of it" if since is None else f"the log reaches back to {clock(since)}"
+    reach = "the log has no polls of it" if since is None else f"the log reaches back to {local_clock(since)}"
     console.print(shown(f"{report.cluster}: {report.polls} polls folded; {reach}", "dim"))
     if since is not None and not lines:
         hour = HISTORY_MS // 60_000

@@ -8,7 +8,6 @@ import msgspec
 from controller.api.schemas import IncidentAnswer, RankingAnswer
 from controller.core.explanations import (
     Explanation,
-    clock,
     heartbeat_words,
     is_advice,
     listed_words,
@@ -17,6 +16,7 @@ from controller.core.explanations import (
 )
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.terminal import Console, Group, Live, RenderableType, Table, row, say_json, shown, table
+from hotdesk.cli.times import local_clock, with_local_clocks
 from hotdesk.errors import ApiFailure
 from hotdesk.settings import Options, Settings
 from hotdesk.signals import asked_to_end
@@ -68,10 +68,10 @@ def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, op
     for each in found:
         console.print(shown(f"{each.kind} {each.name}", "bold"))
         for words in each.words:
-            console.print(shown(f"  {words}"))
+            console.print(shown(f"  {with_local_clocks(words)}"))
         for decision in each.decisions[:DECISIONS_SHOWN]:
             because = f": {decision.why}" if decision.why else ""
-            console.print(shown(f"  {clock(decision.at_ms)}  {decision.what}{because}", "dim"))
+            console.print(shown(f"  {local_clock(decision.at_ms)}  {decision.what}{because}", "dim"))
 
 
 def _seen(api: httpx.Client, cluster: str) -> RenderableType:
@@ -115,7 +115,7 @@ def _dialers(ranked: tuple[RankedDialer, ...]) -> Table:
 
 def _incident(answer: IncidentAnswer) -> RenderableType:
     incident = answer.incident
-    since = clock(incident.opened_at_ms)
+    since = local_clock(incident.opened_at_ms)
     progress = progress_words(incident, advice=is_advice(answer.moves))
     acknowledged = f"acknowledged by {answer.acknowledged_by}" if answer.acknowledged_by else "not acknowledged"
     lines = [

@@ -5,10 +5,12 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -59,6 +61,19 @@ def until_now(minutes: float = 60) -> tuple[str, ...]:
     """Return the flags that make a window of everything that the log's time has seen."""
     return ("--until", (BEGAN + timedelta(minutes=minutes)).isoformat(), "--minutes", str(minutes + 1))
 
+
+@pytest.fixture
+def in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this machine be one whose local time is half past one when UTC has eight."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "IST-5:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+OPENED = re.compile(r"2027-01-15 13:30:\d\d\+05:30")
+"""The first minute of the log's time, as it is in India."""
 
 # --- top, explain -------------------------------------------------------------------------------------------------
 
@@ -187,7 +202,7 @@ def test_the_window_is_what_was_asked_for(died: Scene, command: Command) -> None
     ("flags", "said"),
     [
         (("--set", "stalled"), "write KEY=VALUE"),
-        (("--set", "no_such=1"), "unknown field `no_such`"),
+        (("--set", "no_such=1"), "--set no_such is no setting: there are act_on_heartbeat_alone, "),
         (("--set", "max_agents=many"), "--set max_agents does not fit: write a whole number, 1 or more"),
         (("--set", "host=elsewhere"), "changes no rule for this cluster"),
         (("--until", "yesterday"), "is not a time"),
@@ -227,6 +242,32 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_text("no log" * 1000)
     with pytest.raises(LogRefusedError, match=r"log\.db cannot be read"):
         EmbeddedReader(tmp_path / "log.db")
+
+
+@pytest.mark.usefixtures("in_india", "died")
+def test_people_read_and_type_local_times_with_their_offset(command: Command) -> None:
+    assert command("drain", TWO, "--yes").code == 0
+    for words in (("top",), ("incidents",), ("explain", ONE), ("explain", "1001"), ("replay", *until_now())):
+        shown = command(*words).output
+        assert OPENED.search(shown), words
+        assert "UTC" not in shown, words
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:30  ", command("orders").output)
+    shown = command("decisions", "--since", "2027-01-15T13:29", "--until", "2027-01-15T13:32").output
+    assert OPENED.match(shown)
+    assert shown.rstrip().endswith("since 2027-01-15 13:29:00+05:30")
+    assert (
+        "0 decisions since" in command("decisions", "--since", "2027-01-15T07:59", "--until", "2027-01-15T08:02").output
+    )
+    assert "is down" in command("replay", "--until", "2027-01-15T13:32", "--minutes", "3").output
+
+
+@pytest.mark.usefixtures("in_india", "died")
+def test_scripts_read_times_in_utc(command: Command) -> None:
+    (incident,) = csv.DictReader(io.StringIO(command("incidents", "--csv").output))
+    assert datetime.fromisoformat(incident["opened"]).utcoffset() == timedelta(0)
+    assert incident["opened"].startswith("2027-01-15T08:00:")
+    (told,) = json.loads(command("explain", ONE, "--json").output)
+    assert any("2027-01-15 08:00:" in words and "UTC" in words for words in told["words"])
 
 
 def test_a_window_of_a_log_in_kafka_is_folded_the_same(died: Scene, command: Command, broker: Broker) -> None:
