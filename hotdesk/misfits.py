@@ -19,11 +19,11 @@ _PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _QUOTED = re.compile(r"`([^`]*)`")
 _ENTRY = "..."
-"""How msgspec writes an entry of a table, whose name it does not say."""
+"""An entry of a table as msgspec writes it, without its name."""
 
 
 class Misfit(NamedTuple):
-    """What does not fit."""
+    """A setting that does not fit."""
 
     path: tuple[Step, ...]
     """Its keys, from the outermost."""
@@ -32,7 +32,7 @@ class Misfit(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Where the settings of a room of the file, such as `clusters`, were set: the later of these win."""
+    """The places where the settings of a room of the file, such as `clusters`, were set; the later ones win."""
 
     room: str
     from_file: object
@@ -95,7 +95,7 @@ def misfit(error: msgspec.ValidationError, table: Mapping[str, Any], kind: type)
 
 
 def unknown(key: str, known: Iterable[str]) -> str:
-    """Say of a key that it is no setting, and name the one that was probably meant."""
+    """Return what is said of a key that is no setting, with the one that was probably meant."""
     known = sorted(known)
     meant = get_close_matches(key, known, 1)
     return "is no setting: " + (f"did you mean {meant[0]}?" if meant else f"there are {', '.join(known)}")

@@ -278,6 +278,12 @@ def test_no_document_names_a_place_of_one_machine() -> None:
         assert not re.search(r"(?<![\w.])/(home|root|work|Users|tmp)/", path.read_text()), path.name
 
 
+def test_only_the_container_has_its_programs_right_below_opt_hotdesk() -> None:
+    for path in [*DOCUMENTS, *(each for each in DOCS.rglob("*") if each.suffix == ".md")]:
+        paragraphs = path.read_text().split("\n\n")
+        assert [each for each in paragraphs if "/opt/hotdesk/bin" in each and "container" not in each] == [], path
+
+
 def test_the_picture_needs_nothing_from_the_network() -> None:
     picture = (DOCS / "pictures" / "demo.svg").read_text()
     assert "@font-face" not in picture
