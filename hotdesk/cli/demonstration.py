@@ -418,7 +418,8 @@ def _most_telling(dialers: Sequence[RankedDialer], room: int) -> list[RankedDial
 
 def _ranking_table(dialers: Sequence[RankedDialer]) -> Table:
     columns = ("next", "dialer", "state", "agents", "slots", "heartbeat", "why not")
-    rows = table(*columns, numbers=("next", "agents", "slots", "heartbeat"), title="Which dialer now?")
+    numbers, whole = ("next", "agents", "slots", "heartbeat"), ("dialer", "state")
+    rows = table(*columns, numbers=numbers, whole=whole, spare=("slots",), title="Which dialer now?")
     rows.title_justify = rows.caption_justify = "left"
     rows.columns[-1].min_width = WORDS_WIDTH
     for dialer in dialers:

@@ -28,7 +28,7 @@ def docs(page: str = "") -> None:
         # a reader who closes the pipe is no fault of the page
         say_page(_read(pages[page_of(page, pages)]))
         return
-    listed = table("page", "what it is about", title="hotdesk docs PAGE prints one of these")
+    listed = table("page", "what it is about", whole=("page",), title="hotdesk docs PAGE prints one of these")
     for name in sorted(pages):
         row(listed, name, _read(pages[name]).partition("\n")[0].strip("# "))
     Console().print(listed)

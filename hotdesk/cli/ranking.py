@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from controller.api.schemas import AliasAnswer
 from controller.core.explanations import because
 from hotdesk.cli.client import AsJson, ClusterName, ask, only_cluster, open_api
-from hotdesk.cli.terminal import Console, row, say, say_json, table
+from hotdesk.cli.terminal import Console, Table, row, say, say_json, table
 from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
@@ -33,9 +33,17 @@ def rank(
     if as_json:
         say_json(ranking)
         return
+    Console().print(ranking_table(ranking, cluster))
+    if ranking.stale:
+        say(f"Nothing is known now: {ranking.why_stale}. The facts are as of the last poll, and VICIdial chooses.")
+
+
+def ranking_table(ranking: AliasAnswer, cluster: str) -> Table:
+    """Return the phones of an alias as a table."""
     title = f"{ranking.alias} in {cluster}" + (" (stale)" if ranking.stale else "")
     columns = ("rank", "phone login", "dialer", "agents", "slots", "load", "why not")
-    rows = table(*columns, numbers=("rank", "agents", "slots", "load"), title=title)
+    numbers, whole = ("rank", "agents", "slots", "load"), ("phone login", "dialer")
+    rows = table(*columns, numbers=numbers, whole=whole, spare=("slots", "agents", "load"), title=title)
     for phone in ranking.phones:
         row(
             rows,
@@ -47,6 +55,4 @@ def rank(
             f"{phone.load:g}",
             because(phone.ineligible_because),
         )
-    Console().print(rows)
-    if ranking.stale:
-        say(f"Nothing is known now: {ranking.why_stale}. The facts are as of the last poll, and VICIdial chooses.")
+    return rows

@@ -1,10 +1,12 @@
 """`hotdesk readiness`: what a VICIdial lacks for hot-desking."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
-from hotdesk.cli.terminal import Console, row, say_csv, say_json, table
+from hotdesk.cli.terminal import Console, Table, row, say_csv, say_json, table
 from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
@@ -28,9 +30,14 @@ def readiness(
             ((each.severity, each.kind, each.where, each.what, each.remedy) for each in found),
         )
     else:
-        title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
-        rows = table("severity", "where", "what", "how to mend it", title=title)
-        for finding in found:
-            row(rows, finding.severity, finding.where, finding.what, finding.remedy)
-        Console().print(rows)
+        Console().print(findings_table(found, cluster))
     return 1 if worst(found) in {Severity.ERROR, Severity.WARNING} else 0
+
+
+def findings_table(found: Sequence[ReadinessFinding], cluster: str) -> Table:
+    """Return the findings as a table."""
+    title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
+    rows = table("severity", "where", "what", "how to mend it", whole=("severity", "where"), title=title)
+    for finding in found:
+        row(rows, finding.severity, finding.where, finding.what, finding.remedy)
+    return rows

@@ -9,13 +9,15 @@ import re
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 
 import msgspec
 from rich import console as rich
-from rich.console import Group, RenderableType
+from rich import table as tables
+from rich.console import ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from messages.shown import printable
@@ -41,6 +43,10 @@ __all__ = [
 ]
 
 
+LEAST_COLUMN = 16
+"""Characters in which sentences can still be read."""
+UNBOUNDED = 10_000
+"""Characters of a terminal in which every table fits, to measure what it needs."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -62,11 +68,61 @@ def joined(*parts: tuple[str, str]) -> Text:
     return Text.assemble(*(shown(text, style) for text, style in parts))
 
 
-def table(*columns: str, numbers: Collection[str] = (), title: str = "", wide: bool = False) -> Table:
-    """Return a table without rows. `numbers`: the columns that stand to the right; `wide`: as wide as the terminal."""
+class Table(tables.Table):
+    """A table that loses nothing in a narrow terminal that has to be copied: words are parted last of all."""
+
+    whole: Collection[int] = ()
+    """The columns whose words are never parted."""
+    spare: Sequence[int] = ()
+    """The columns to leave out where there is no room for all, the first first."""
+
+    def __rich_console__(self, console: rich.Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table as it fits."""
+        yield from super(Table, self._fitting(console, options)).__rich_console__(console, options)
+
+    def _fitting(self, console: rich.Console, options: ConsoleOptions) -> "Table":
+        room = options.update(width=UNBOUNDED)
+        for left_out in range(len(self.spare) + 1):
+            for at_words in (False, True):
+                fitting = copy(self)
+                fitting.columns = [
+                    self._column(number, console, room, at_words=at_words)
+                    for number in range(len(self.columns))
+                    if number not in self.spare[:left_out]
+                ]
+                if Measurement.get(console, room, fitting).minimum <= options.max_width:
+                    return fitting
+        return self
+
+    def _column(self, number: int, console: rich.Console, room: ConsoleOptions, *, at_words: bool) -> tables.Column:
+        """Return a column, as wide as its words if they are not to be parted; `at_words`: it may be broken at them."""
+        kept = copy(self.columns[number])
+        widths = [Measurement.get(console, room, each.renderable) for each in self._get_cells(console, number, kept)]
+        longest = max(each.maximum for each in widths)
+        if number in self.whole:
+            kept.width = max(each.minimum for each in widths) if at_words else longest
+        else:
+            kept.min_width = kept.min_width or min(longest, LEAST_COLUMN)
+        return kept
+
+
+def table(
+    *columns: str,
+    numbers: Collection[str] = (),
+    whole: Collection[str] = (),
+    spare: Sequence[str] = (),
+    title: str = "",
+    wide: bool = False,
+) -> Table:
+    """Return a table without rows. `numbers`: the columns that stand to the right; `wide`: as wide as the terminal.
+
+    In a narrow terminal words of `whole` are not parted, and `spare` are left out, the first first.
+    """
     made = Table(title=shown(title) if title else None, expand=wide)
+    made.whole = [columns.index(each) for each in {*whole, *numbers}]
+    made.spare = [columns.index(each) for each in spare]
     for column in columns:
-        made.add_column(shown(column), justify="right" if column in numbers else "left")
+        made.add_column(shown(column), justify="right" if column in numbers else "left", overflow="fold")
     return made
 
 

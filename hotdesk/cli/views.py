@@ -1,6 +1,7 @@
 """Commands that show a running hotdesk: the live view, and explanations."""
 
 import sys
+from collections.abc import Sequence
 
 import httpx
 import msgspec
@@ -26,6 +27,7 @@ from messages.words import sentence
 DEFAULTS = Options()
 EVERY_SECONDS = 1.0
 DECISIONS_SHOWN = 20
+NUMBERS, WHOLE = ("rank", "agents", "slots", "rooms"), ("dialer", "state", "heartbeat")
 COLOURS = {
     DialerState.UP: "green",
     DialerState.RECOVERING: "cyan",
@@ -90,14 +92,15 @@ def _view(api: httpx.Client, cluster: str) -> RenderableType:
     return Group(
         shown(f"{cluster}: {ranking.summary}", "bold red" if ranking.stale else "bold"),
         shown(f"owner {ranking.owner or 'none'}{age}", "dim"),
-        _dialers(ranking.dialers),
+        dialers_table(ranking.dialers),
         *(_incident(each) for each in open_ones),
     )
 
 
-def _dialers(ranked: tuple[RankedDialer, ...]) -> Table:
+def dialers_table(ranked: Sequence[RankedDialer]) -> Table:
+    """Return the dialers of a cluster as a table."""
     columns = ("rank", "dialer", "state", "agents", "slots", "rooms", "heartbeat", "why")
-    rows = table(*columns, numbers=("rank", "agents", "slots", "rooms"), wide=True)
+    rows = table(*columns, numbers=NUMBERS, whole=WHOLE, spare=("rooms", "heartbeat", "slots"), wide=True)
     for each in ranked:
         row(
             rows,

@@ -95,7 +95,14 @@ def show_plan(planned: Plan, wanted: Wanted) -> None:
     """Print a plan: a table of the desks that it is about, its steps, and their sum."""
     concerned = [desk for desk in planned.desks if desk.steps or desk.contradictions or desk.remarks]
     if concerned:
-        rows = table("alias", "extension", "to do", "what contradicts", title=f"desks of {wanted.cluster}")
+        rows = table(
+            "alias",
+            "extension",
+            "to do",
+            "what contradicts",
+            whole=("alias", "extension"),
+            title=f"desks of {wanted.cluster}",
+        )
         for desk in concerned:
             found = [*desk.contradictions, *desk.remarks]
             why = "\n".join(f"{each.what}: {each.remedy}" for each in found)

@@ -251,7 +251,9 @@ def test_people_read_and_type_local_times_with_their_offset(command: Command) ->
         shown = command(*words).output
         assert OPENED.search(shown), words
         assert "UTC" not in shown, words
-    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:30  ", command("orders").output)
+    ordered = command("orders", COLUMNS="80").output
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:30  ", ordered)
+    assert f"hotdesk undrain {TWO}" in ordered
     shown = command("decisions", "--since", "2027-01-15T13:29", "--until", "2027-01-15T13:32").output
     assert OPENED.match(shown)
     assert shown.rstrip().endswith("since 2027-01-15 13:29:00+05:30")
