@@ -42,6 +42,7 @@ from hotdesk.settings import (
     LogOptions,
     NotifyTables,
     Options,
+    Settings,
     unknown_variables,
 )
 from hotdesk.settings import clusters as clusters_of
@@ -69,7 +70,7 @@ def check(  # noqa: PLR0913 # each a choice of the operator's
     web: Annotated[bool, Parameter(negative="", help="Check this machine as a web server of VICIdial's.")] = False,
     dialer: Annotated[bool, Parameter(negative="", help="Check this machine as a dialer.")] = False,
     as_json: AsJson = False,
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
     clusters: ClusterTables,
     notify: NotifyTables,
 ) -> int:

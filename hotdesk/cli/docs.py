@@ -3,6 +3,9 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from hotdesk.cli.terminal import Console, row, say_page, table
 from hotdesk.errors import HotdeskError, SettingsError
@@ -14,7 +17,7 @@ INDEX = "README"
 """The page beside them that says which of them to read."""
 
 
-def docs(page: str = "") -> None:
+def docs(page: Annotated[str, Parameter(help="Name of the page; default: list them all.")] = "") -> None:
     """Print a page of the documentation, or list the pages.
 
     A page may be named as messages name it (docs/guide/install.md), or in short (install).

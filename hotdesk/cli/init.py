@@ -3,13 +3,16 @@
 import os
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from hotdesk.cli.terminal import say
 from hotdesk.errors import SettingsError
 from hotdesk.settings import DEFAULT_FILE
 
 
-def init(path: Path = DEFAULT_FILE) -> None:
+def init(path: Annotated[Path, Parameter(help="File to write.")] = DEFAULT_FILE) -> None:
     """Write a TOML file with every setting and its meaning, to start from."""
     try:
         # whatever the umask: a file that others may write is refused

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
-from cyclopts import App, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from hotdesk import settings
 from hotdesk.cli.terminal import Console, complain, complain_of, shown
@@ -76,7 +76,7 @@ SEVERAL: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """The groups of commands, by the module in hotdesk.cli: what each is for, and its commands' functions."""
 CONFIG = "--config"
-STATUS, DOCS = "status", "docs"
+STATUS, DOCS, HELP = "status", "docs", "help"
 
 TELL_VARIABLES = {"hotdesk.cli.roles", "hotdesk.cli.check"}
 """Modules whose commands say themselves which variables look like settings and are none."""
@@ -89,12 +89,23 @@ def _default_shown(value: object) -> str | None:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def _in_words(error: CycloptsError) -> str:
+    """Return what is wrong with the words of a command; of what is missing, how the command is written."""
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return str(error)
+    command, flag = " ".join(error.command_chain or ()), error.argument.name
+    if error.keyword or not error.argument.field_info.is_positional:
+        return f"{command} needs a value for {error.keyword or flag}: see 'hotdesk {command} --help'"
+    word = flag.removeprefix("--")
+    return f"{command} needs {'an' if word[0] in 'aeio' else 'a'} {word}: hotdesk {command} {word.upper()}"
+
+
 app = App(
     name="hotdesk",
     version=version_line,
     help="Event-driven monitoring and failover for VICIdial clusters.",
     error_console=Console(stderr=True, soft_wrap=True),
-    error_formatter=lambda error: shown(f"hotdesk: {error}"),
+    error_formatter=lambda error: shown(f"hotdesk: {_in_words(error)}"),
     help_epilogue="Commands take the settings that `hotdesk run --help` lists. Exit codes: 0 fine, 1 other, 2"
     " settings, 3 database, 4 log, 5 API. A page that a message names is printed by `hotdesk docs PAGE`.",
     default_parameter=Parameter(show_default=_default_shown),
@@ -184,6 +195,12 @@ def _words(arguments: Sequence[str]) -> list[str]:
     return words
 
 
+def _help_by_flag(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the word `help` at their beginning as the flag at their end."""
+    words = _words(arguments)
+    return [*words[1:], "--help"] if words[:1] == [HELP] else list(arguments)
+
+
 def _lists_commands(arguments: Sequence[str]) -> bool:
     """Return True if the answer is a list of commands: for help, and where no command is named, or only a group."""
     words = _words(arguments)
@@ -231,10 +248,11 @@ def main() -> None:
     if not in_a_terminal():
         # before it can reload the settings, and when it ends
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if _lists_commands(sys.argv[1:]):
+    arguments = _help_by_flag(sys.argv[1:])
+    if _lists_commands(arguments):
         _import_all(app)
     try:
-        sys.exit(_result(sys.argv[1:]))
+        sys.exit(_result(arguments))
     except HotdeskError as error:
         complain(f"hotdesk: {error}")
         sys.exit(error.exit_code)

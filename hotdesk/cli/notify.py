@@ -1,6 +1,9 @@
 """`hotdesk notify`: try the notifications out."""
 
 import os
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from controller.core.notifications import message_of_test
 from hotdesk.cli.client import AsJson
@@ -11,7 +14,12 @@ from hotdesk.notify.settings import notify_settings, told_by
 from hotdesk.settings import NotifyTables
 
 
-def try_out(name: str = "", *, as_json: AsJson = False, notify: NotifyTables) -> int:
+def try_out(
+    name: Annotated[str, Parameter(help="Name of one recipient; default: all of them.")] = "",
+    *,
+    as_json: AsJson = False,
+    notify: NotifyTables,
+) -> int:
     """Send a test message to one recipient of [notify.NAME], or to all of them; it needs no running hotdesk."""
     known = notify_settings(notify, os.environ)
     if not known or (name and name not in known):

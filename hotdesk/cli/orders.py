@@ -71,7 +71,12 @@ def undrain(dialer: Dialer, *, why: Why = "", cluster: ClusterName = "", options
 
 
 def move(
-    user: str, *, why: Why = "", cluster: ClusterName = "", yes: Yes = False, options: Settings = DEFAULTS
+    user: Annotated[str, Parameter(help="The agent's user.")],
+    *,
+    why: Why = "",
+    cluster: ClusterName = "",
+    yes: Yes = False,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Move one agent to the least-loaded of the other dialers."""
     _order(options, cluster, Order("move", ("agents", user, "move"), why, yes, subject=user))
@@ -201,7 +206,9 @@ def _csv_row(answer: IncidentAnswer) -> tuple[object, ...]:
     return (*named, answer.acknowledged_by, *counts)
 
 
-def forget(cluster: str, *, why: Why = "", options: Settings = DEFAULTS) -> None:
+def forget(
+    cluster: Annotated[str, Parameter(help="Name of the cluster.")], *, why: Why = "", options: Settings = DEFAULTS
+) -> None:
     """Forget a cluster that no longer exists, after its removal from the settings of all collectors.
 
     Decisions about it stay in the log for a quarter of a year.

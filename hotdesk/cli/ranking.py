@@ -15,7 +15,7 @@ DEFAULTS = Options()
 
 
 def rank(
-    alias: str,
+    alias: Annotated[str, Parameter(help="A phone alias, or a phone's login.")],
     *,
     cluster: ClusterName = "",
     campaign: Annotated[str, Parameter(help="Campaign to log in to, since it may group its agents.")] = "",

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from hotdesk.cli.client import AsJson
 from hotdesk.cli.terminal import say, say_json
 from hotdesk.errors import LogFailure, SettingsError
-from hotdesk.settings import LogOptions, Options
+from hotdesk.settings import LogOptions, Options, Settings
 from stream.kafka.acls import User, commands
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import check_topics, create_topics
@@ -18,7 +18,7 @@ from stream.log import LogError
 DEFAULTS = Options()
 
 
-def create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
+def create(*, as_json: AsJson = False, options: Settings = DEFAULTS) -> None:
     """Create the absent topics, with the settings they need."""
     with _log_failures():
         created = create_topics(_kafka(options.log), options.log.replication)
@@ -31,7 +31,7 @@ def create(*, as_json: AsJson = False, options: Options = DEFAULTS) -> None:
         say("all topics exist already; 'hotdesk topics check' checks their settings")
 
 
-def check(*, as_json: AsJson = False, options: Options = DEFAULTS) -> int:
+def check(*, as_json: AsJson = False, options: Settings = DEFAULTS) -> int:
     """Check the topics against what hotdesk needs; it changes nothing."""
     with _log_failures():
         problems = check_topics(_kafka(options.log))
@@ -50,7 +50,7 @@ def acls(
     *,
     principal: Annotated[str, Parameter(help="Kafka's name for that user; default: User:hotdesk-ROLE.")] = "",
     command_config: Annotated[str, Parameter(help="File with the login of Kafka's tool.")] = "",
-    options: Options = DEFAULTS,
+    options: Settings = DEFAULTS,
 ) -> None:
     """Print the permissions that a user needs in Kafka, as commands of Kafka's own tool; it runs none of them."""
     for line in commands(user, _kafka(options.log), principal or f"User:hotdesk-{user}", command_config):

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import httpx
 import msgspec
+from cyclopts import Parameter
 
 from controller.api.schemas import IncidentAnswer, RankingAnswer
 from controller.core.explanations import (
@@ -58,7 +60,13 @@ def top(*, cluster: ClusterName = "", options: Settings = DEFAULTS) -> None:
                 live.update(_seen(api, name), refresh=True)
 
 
-def explain(name: str, *, cluster: ClusterName = "", as_json: AsJson = False, options: Settings = DEFAULTS) -> None:
+def explain(
+    name: Annotated[str, Parameter(help="An alias, an agent's user, or a dialer's name or address.")],
+    *,
+    cluster: ClusterName = "",
+    as_json: AsJson = False,
+    options: Settings = DEFAULTS,
+) -> None:
     """Explain an alias, an agent or a dialer: the facts, what follows from them, and the decisions."""
     with open_api(options.api) as api:
         at = cluster or only_cluster(api)

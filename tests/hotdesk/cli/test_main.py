@@ -17,8 +17,10 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
+from cyclopts import App, ArgumentCollection
 
 from hotdesk.cli.client import open_api
+from hotdesk.cli.main import app
 from hotdesk.errors import ApiFailure
 from hotdesk.service import Service
 from hotdesk.settings import ApiOptions, LogOptions
@@ -60,6 +62,7 @@ COMMANDS = [
     "init",
     "check",
 ]
+SHORT = ["ack", "drain", "status", "explain", "rank", "decisions", "check", "topics create", "aliases plan"]
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def one_space(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["ack", "drain", "status", "explain", "rank", "decisions", "aliases plan"])
+@pytest.mark.parametrize("name", SHORT)
 def test_help_for_a_short_command_is_short_and_names_where_its_settings_are(command: Command, name: str) -> None:
     said = command(*name.split(), "--help", COLUMNS="80").output
     assert len(said.splitlines()) <= 30
@@ -91,15 +94,40 @@ def test_help_for_a_short_command_is_short_and_names_where_its_settings_are(comm
     assert "hotdesk run --help" in said
 
 
+def test_every_argument_of_every_command_is_explained() -> None:
+    unexplained = {
+        f"{command} {argument.name}"
+        for command, given in arguments_of(app)
+        for argument in given
+        # those of [log] and [api] have theirs below each field
+        if argument.show and "." not in argument.name and not argument.parameter.help
+    }
+    assert unexplained == set()
+
+
+def arguments_of(of: App, *path: str) -> Iterator[tuple[str, ArgumentCollection]]:
+    """Yield the arguments of each command below."""
+    for name in of:
+        if not name.startswith("-"):
+            if of[name].default_command is not None:
+                yield " ".join((*path, name)), of[name].assemble_argument_collection()
+            yield from arguments_of(of[name], *path, name)
+
+
+@pytest.mark.parametrize("name", ["", "rank", "topics create"])
+def test_help_may_be_asked_for_as_a_word(command: Command, name: str) -> None:
+    assert command("help", *name.split()) == command(*name.split(), "--help")
+    assert command("--config", "nope.toml", "help", *name.split()).code == 0
+
+
 def test_help_shows_no_default_that_says_nothing(command: Command) -> None:
     said = command("run", "--help", COLUMNS="200").output
     assert "[default: 8470]" in said
     assert not {"None", '""', "()", "{}", "False"} & set(re.findall(r"\[default: (.*?)\]", said))
 
 
-@pytest.mark.parametrize("name", ["run", "check"])
-def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: str) -> None:
-    said = command(name, "--help").output
+def test_help_names_the_exit_codes_and_where_secrets_go(command: Command) -> None:
+    said = command("run", "--help").output
     assert "2 settings, 3 database, 4 log, 5 API" in said
     assert "HOTDESK_LOG_SASL_PASSWORD" in said
 
@@ -130,7 +158,17 @@ def test_help_names_the_exit_codes_and_where_secrets_go(command: Command, name: 
         (["check", f"--clusters.west.password={SECRET}"], "password_file"),
         (["check", f"--log.sasl-password={SECRET}"], "--log.sasl-password-file"),
         (["topics", "check"], "log.bootstrap"),
-        (["rank"], "--alias requires an argument"),
+        (["rank"], "rank needs an alias: hotdesk rank ALIAS"),
+        (["explain"], "explain needs a name: hotdesk explain NAME"),
+        (["drain"], "drain needs a dialer: hotdesk drain DIALER"),
+        (["undrain"], "undrain needs a dialer: hotdesk undrain DIALER"),
+        (["move"], "move needs a user: hotdesk move USER"),
+        (["ack"], "ack needs an incident: hotdesk ack INCIDENT"),
+        (["revoke"], "revoke needs a kind: hotdesk revoke KIND"),
+        (["forget"], "forget needs a cluster: hotdesk forget CLUSTER"),
+        (["topics", "acls"], "topics acls needs a user: hotdesk topics acls USER"),
+        (["alerts"], "alerts needs a value for --runbooks: see 'hotdesk alerts --help'"),
+        (["rank", "desk", "--campaign"], "rank needs a value for --campaign: see 'hotdesk rank --help'"),
     ],
 )
 def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
