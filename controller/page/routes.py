@@ -27,7 +27,7 @@ from controller.core.explanations import Explanation, agents_words, clock, expla
 from controller.page.events import LiveUpdates, PageVariant
 from controller.page.ordering import QUESTIONS, SILENCES, Button, button_of, give
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
-from controller.page.view import ClusterPage, cluster_line, cluster_page
+from controller.page.view import LISTED_OPEN, ClusterPage, cluster_line, cluster_page
 from messages.codes import DecisionCode
 from messages.shown import printable
 from messages.words import sentence
@@ -86,7 +86,7 @@ class StatusPage:
             "listed": listed_words,
         }
         self._templates.globals["ORDERS"] = frozenset({DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK})
-        self._templates.globals |= {"version": version, "silences": SILENCES}
+        self._templates.globals |= {"version": version, "silences": SILENCES, "LISTED_OPEN": LISTED_OPEN}
         self._live_part = self._templates.get_template("live.html")
         self.live = LiveUpdates(
             self._contents, lambda variant, page: self._live_part.render(page=page, orders=variant.orders)

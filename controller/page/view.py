@@ -31,6 +31,21 @@ DECISIONS_SHOWN = 30
 TIMELINE_SHOWN = 200
 CLOSED_SHOWN = 5
 SILENT_SHOWN = 50
+LISTED_OPEN = 10
+"""Agents who are not moved, of one incident: a longer list is closed at first, so that the dialers stay in sight."""
+WORST_FIRST = (
+    DialerState.DOWN,
+    DialerState.SUSPECT,
+    DialerState.CLOSED,
+    DialerState.DRAINING,
+    DialerState.RECOVERING,
+    DialerState.UNKNOWN,
+    DialerState.UP,
+)
+"""The order of the dialers, by state: with forty of them somebody looks for the one that is dead."""
+RUNBOOKS = {DialerState.DOWN: "HotdeskDialerDown"}
+"""The runbook of an incident, by its kind; any other kind is a dialer that somebody wants empty."""
+WANTED_EMPTY = "HotdeskDrainingTooLong"
 
 
 class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +88,8 @@ class IncidentCard(msgspec.Struct, frozen=True, kw_only=True):
     moves: tuple[Relogin, ...]
     arrivals: dict[str, str]
     """By user: how far the arrival is, in words."""
+    runbook: str
+    """The name of the page on what to do about it."""
     advice: bool
     """Its moves are only advised."""
     timeline: tuple[Decision, ...]
@@ -195,7 +212,7 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
             drained=each.server_ip in state.decided.orders.drains,
             fenced=each.server_ip in state.decided.fences and state.decided.fences[each.server_ip].stage in STANDING,
         )
-        for each in snapshot.dialers
+        for each in sorted(snapshot.dialers, key=lambda each: WORST_FIRST.index(each.state))
     )
 
 
@@ -223,6 +240,7 @@ def _card(state: ClusterState, answer: IncidentAnswer, decisions: Iterable[Decis
         progress=progress_words(incident, advice=advice),
         moves=tuple(sorted(answer.moves, key=lambda each: (each.planned_at_ms, each.user))),
         arrivals={each.user: sentence(each.stage) for each in answer.arrivals},
+        runbook=RUNBOOKS.get(incident.kind, WANTED_EMPTY),
         advice=advice,
         timeline=tuple(timeline[-TIMELINE_SHOWN:]),
         decisions=len(timeline),

@@ -71,6 +71,7 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     scene.silent = {ONE}
     sentence(page, f"{ONE} is down. hotdesk only advises: ")
     assert "stalled for" in row(page, ONE)
+    expect(page.locator("#rows tr").first).to_have_attribute("id", f"d-{ONE}")
     card = page.locator(f'article[id^="i-{ONE}@"]')
     expect(card.get_by_role("heading")).to_contain_text(ONE)
     expect(card.locator("tbody tr")).to_have_count(3, timeout=LONG_MS)
@@ -82,6 +83,35 @@ def test_a_dead_dialer_shows_with_its_incident_and_every_moved_agent(scene: Scen
     scene.silent = {ONE, TWO}
     expect(page.locator("article.incident")).to_have_count(2, timeout=LONG_MS)
     expect(card.locator(".decisions li").first).to_be_visible()
+
+
+def test_names_lead_to_explain_and_an_incident_to_its_runbook(scene: Scene, page: Page) -> None:
+    scene.seat(ONE, "1001")
+    page.goto(scene.page)
+    scene.silent = {ONE}
+    card = page.locator(f'article[id^="i-{ONE}@"]')
+    card.get_by_text("Agents who should be moved:").click()
+    card.get_by_role("link", name="1001").click()
+    expect(page.locator("article.answer").first).to_contain_text(f"Logged in on {ONE}")
+    page.locator("#rows").get_by_role("link", name=ONE).click()
+    expect(page.locator("article.answer").first).to_contain_text("It is down since")
+    card.get_by_role("link", name="What to do").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("HotdeskDialerDown")
+
+
+@pytest.mark.parametrize(("agents", "open_at_first"), [(10, True), (11, False)])
+def test_a_long_list_of_agents_who_are_not_moved_is_closed_at_first(
+    scene: Scene, page: Page, agents: int, *, open_at_first: bool
+) -> None:
+    scene.server_ips = (ONE,)
+    scene.seat(ONE, *(str(1001 + each) for each in range(agents)))
+    scene.silent = {ONE}
+    until(lambda: [len(each.incident.listed) for each in scene.client.incidents()] == [agents], "all are listed")
+    page.goto(scene.page)
+    listed = page.locator("article.incident details", has_text=f"Not moved or not arrived: {agents}")
+    assert (listed.get_attribute("open") is not None) == open_at_first
+    listed.get_by_text("Not moved or not arrived").click()
+    expect(listed.locator("li").first).to_be_visible(visible=not open_at_first)
 
 
 def test_silent_screens_are_listed(scene: Scene, page: Page) -> None:
