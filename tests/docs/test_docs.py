@@ -366,6 +366,13 @@ def test_the_comparison_names_what_vicidial_ships_of_its_own() -> None:
         assert own in text
 
 
+def test_the_comparison_names_every_way_in_which_somebody_is_told() -> None:
+    rows = (DOCS / "reference" / "comparison.md").read_text().splitlines()
+    (told,) = (row for row in rows if row.startswith("| somebody is told "))
+    ours = told.split("|")[-2]
+    assert all(each in ours for each in ("journal", "guide/notifications.md", "`hotdesk status`", "Prometheus"))
+
+
 def test_what_is_there_is_nowhere_said_to_be_still_to_come() -> None:
     stale = re.compile(r"still to come|does not ask hotdesk yet|nor, today, hotdesk", re.IGNORECASE)
     for page in (*sorted(DOCS.rglob("*.md")), ROOT / "README.md"):
