@@ -1,5 +1,6 @@
 """`hotdesk readiness`: what a VICIdial lacks for hot-desking."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +11,10 @@ from hotdesk.cli.terminal import Console, Table, row, say_csv, say_json, table
 from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
+NAMES_SHOWN = 5
+PLURALS = {"alias": "aliases"}
+LOGIN = re.compile(r"\b(phone|login) \S+?(?=,| on |$)")
+"""A phone's login in the sentence of a finding."""
 
 
 def readiness(
@@ -17,7 +22,8 @@ def readiness(
 ) -> int:
     """Show what a VICIdial lacks for hot-desking, and how to mend it.
 
-    The exit code is 1 if some agent cannot log in or be moved, or only by luck: for cron.
+    Equal findings are one row; --json and --csv have each. The exit code is 1 if some agent cannot log in or be moved,
+    or only by luck: for cron.
     """
     with open_api(options.api) as api:
         cluster = cluster or only_cluster(api)
@@ -35,9 +41,29 @@ def readiness(
 
 
 def findings_table(found: Sequence[ReadinessFinding], cluster: str) -> Table:
-    """Return the findings as a table."""
+    """Return the findings as a table, equal ones as one row."""
     title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
     rows = table("severity", "where", "what", "how to mend it", whole=("severity", "where"), title=title)
+    groups: dict[ReadinessFinding, list[ReadinessFinding]] = {}
     for finding in found:
-        row(rows, finding.severity, finding.where, finding.what, finding.remedy)
+        groups.setdefault(_alike(finding), []).append(finding)
+    for alike, group in groups.items():
+        what = group[0].what if len(group) == 1 else alike.what
+        row(rows, alike.severity, _where(group), what, alike.remedy)
     return rows
+
+
+def _alike(finding: ReadinessFinding) -> ReadinessFinding:
+    """Return what a finding has in common with others: no alias and no phone, but the dialer."""
+    room = finding.where.partition(" ")[0]
+    return msgspec.structs.replace(finding, where=room, what=LOGIN.sub(r"\1", finding.what))
+
+
+def _where(group: Sequence[ReadinessFinding]) -> str:
+    named = list(dict.fromkeys(each.where for each in group))
+    if len(named) == 1:
+        return named[0]
+    room = named[0].partition(" ")[0]
+    names = [each.partition(" ")[2] for each in named]
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{len(names)} {PLURALS.get(room, f'{room}s')}: {', '.join(names[:NAMES_SHOWN])}{more}"

@@ -2,15 +2,17 @@
 
 import io
 
+import msgspec
 import pytest
 
 from controller.api.schemas import AliasAnswer, PhoneAnswer
-from controller.core.readiness import ReadinessFinding, Severity
+from controller.core.readiness import ReadinessFinding, Severity, check_readiness
 from hotdesk.cli.ranking import ranking_table
 from hotdesk.cli.readiness import findings_table
 from hotdesk.cli.terminal import Console, Table, row, table
 from hotdesk.cli.views import dialers_table
 from messages.records import DialerState, Ineligible, RankedDialer
+from tests.support.builders import alias, dialer, folded, phone, poll
 
 ADDRESSES = [f"192.168.198.{number}" for number in range(111, 115)]
 NAMES = [f"LONGNAME{number:02}" for number in range(4)]
@@ -83,6 +85,32 @@ def test_the_findings_have_whole_where_they_are() -> None:
     narrow = shown(findings_table([finding], "west"))
     assert LOGIN in narrow
     assert "192.168.198.111" in narrow
+
+
+def test_equal_findings_are_one_row_with_their_number_and_some_names() -> None:
+    desks = [f"desk{number}" for number in range(1001, 1101)]
+    absent = [
+        msgspec.structs.replace(phone(f"{desk}{where}", ip), protocol="SIP", peer_status="UNREACHABLE")
+        for desk in desks
+        for where, ip in (("a", ADDRESSES[0]), ("b", ADDRESSES[1]))
+    ]
+    state = folded(
+        *(alias(desk, f"{desk}a", f"{desk}b") for desk in desks),
+        *absent,
+        poll(*(dialer(each) for each in ADDRESSES[:2])),
+    )
+    found = [each for each in check_readiness(state) if each.kind == "not_registered"]
+    assert len(found) == 200
+    said = shown(findings_table(found, "west"), 200)
+    assert "readiness of west: 200 findings" in said
+    for ip in ADDRESSES[:2]:
+        (line,) = (each for each in said.splitlines() if ip in each)
+        assert "100 aliases: desk1001, desk1002, desk1003, desk1004, desk1005 and 95 more" in line
+        assert f"its phone on {ip} is UNREACHABLE" in line
+    assert said.count("have the softphone register") == 2
+    alone = shown(findings_table(found[:1], "west"), 200)
+    assert "alias desk1001 " in alone
+    assert f"its phone {found[0].what.split()[2]} on" in alone
 
 
 @pytest.mark.parametrize("width", [200, 60, 45])
