@@ -183,7 +183,11 @@ def test_a_wrong_flag_is_one_line(command: Command, tmp_path: Path, arguments: l
         ("[apy]\nport = 1", "[apy]"),
         ("[api]\nprot = 1", "api.prot"),
         ("[api]\nport = 'soon'", "soon"),
-        ("[api]\nport = 70000", "70000"),
+        (
+            "[api]\n\nport = 70000",
+            'Invalid value "70000" for [api][port] provided by hotdesk.toml, line 3. Must be <= 65535',
+        ),
+        ("[log]\nsecurity_protocol = 'TLS'", 'from hotdesk.toml, line 2. Choose from: "PLAINTEXT", "SSL", '),
         ("api = 5", "[api]"),
         ("clusters = 5", "[clusters.NAME]"),
         ("[clusters.We_st]\nport = 1", "use lower-case letters"),
