@@ -442,4 +442,4 @@ def test_a_dialer_whose_ami_does_not_answer_is_not_known_whatever_the_table_says
     (call,) = json.loads(rung.output)
     assert (rung.code, call["server_ip"], call["answered"]) == (1, ip, False)
     assert "does not answer" in call["why"]
-    assert "say --yes" in one_line(office.aliases(*ring, **ami), SETTINGS)
+    assert "add --yes" in one_line(office.aliases(*ring, **ami), SETTINGS)
