@@ -522,6 +522,8 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """When AMI last said so."""
     started_known_session: Whole = 0
     """The newest `live_agent_id` by then."""
+    failed_ms: Whole = 0
+    """When a probe of it last failed."""
     interrupted_at_ms: Whole | None = None
     """When its Asterisk was seen to have started again; None: it was not, or the dialer is back since."""
     interrupted: bool = False

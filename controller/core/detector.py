@@ -5,8 +5,8 @@ gets no new logins, and only a dialer that is down loses its agents. Each poll h
 the state before and the verdict make the state after.
 
 A fault that could be the observer's own never counts against a dialer. Silence counts only while polls come without
-a gap; a probe counts only once it has succeeded; probes that fail everywhere at once are blind; and while more than
-half of the fleet looks bad, the fleet brake keeps all agents where they are.
+a gap; a probe counts only once it has succeeded; probes that fail everywhere, and began to at once, are blind; and
+while more than half of the fleet looks bad, the fleet brake keeps all agents where they are.
 
 A heartbeat is written by a script beside Asterisk. That script ends whenever the database or Asterisk stumbles, and is
 back within a minute; and while Asterisk hangs it writes every 11 seconds. So a heartbeat that stalls confirms nothing
@@ -29,7 +29,7 @@ from controller.core.verdicts import (
     Verdict,
     Watch,
     advances_of,
-    all_fail,
+    fail_together,
     histories_of,
     is_beating,
     probed_of,
@@ -56,6 +56,8 @@ INTERRUPTED_SECONDS = 45.0
 gone, after their dispositions."""
 RESTART_MS = 120_000
 """An Asterisk that was last heard of this long before an incident opened is the one that it was opened for."""
+STARTS_MS = 30_000
+"""From the end of one Asterisk to the start that the next one tells by AMI."""
 SCRIPTS_BACK_MS = 120_000
 """After a new start of Asterisk: cron looks once a minute, and a script needs a while."""
 DRAIN_SECONDS = 10.0
@@ -114,7 +116,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         for each in doubtful
     }
     probed = {each.server_ip: probed_of(each, watched[each.server_ip]) for each in doubtful}
-    blind = all_fail(probed.values())
+    blind = fail_together(probed)
     blind_since_ms = None if not blind else now_ms if before.blind_since_ms is None else before.blind_since_ms
     for dialer in doubtful:
         dialers[dialer.server_ip] = _judge(
@@ -122,7 +124,9 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
             dialer,
             histories=watched[dialer.server_ip],
             probed=probed[dialer.server_ip],
-            watch=Watch(now_ms, max(steady_since_ms, before.counted_since_ms), blind, newest_session),
+            watch=Watch(
+                now_ms, max(steady_since_ms, before.counted_since_ms), dialer.server_ip in blind, newest_session
+            ),
             policy=policy,
             drain=_to_drain(dialer, policy, orders, poll.wall_ms),
             fenced=dialer.server_ip in fenced,
@@ -286,13 +290,16 @@ def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, wall_ms: in
     return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, wall_ms)
 
 
+_FAILED = {ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
+
+
 def _interruption(
     verdict: Verdict, before: DialerHealth | None, dialer: DialerReading, watch: Watch
 ) -> tuple[int | None, bool]:
     """Return when Asterisk was seen to have started again, and whether that alone is why the dialer is down now.
 
-    Its updater ends with the old Asterisk: if the heartbeat beats all along, another start time comes from another
-    Asterisk, as when the address to probe was corrected.
+    Its updater ends with the old Asterisk, and its port refuses for a moment: if the heartbeat beats all along and no
+    probe has failed, another start time comes from another Asterisk, as when the address to probe was corrected.
     """
     if before is None:
         return None, False
@@ -301,7 +308,9 @@ def _interruption(
     if at_ms is None or verdict.state is DialerState.DOWN:
         return at_ms, False
     lasted, down = watch.now_ms - at_ms, before.life is DialerState.DOWN
-    if not is_beating(before, dialer, watch.now_ms) or (down and lasted < INTERRUPTED_SECONDS * 1000):
+    # cron starts the updater on the full minute: an Asterisk that ends just before it leaves no gap in the heartbeat
+    gone = not is_beating(before, dialer, watch.now_ms) or (again and watch.now_ms - before.failed_ms <= STARTS_MS)
+    if gone or (down and lasted < INTERRUPTED_SECONDS * 1000):
         return at_ms, True
     return (None if not down and lasted >= RETURN_SECONDS * 1000 else at_ms), False
 
@@ -354,6 +363,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         phones_lost_session=known.started_known_session
         if interrupted_at_ms == watch.now_ms
         else known.phones_lost_session,
+        failed_ms=watch.now_ms if _FAILED & set(dialer.probes.values()) else known.failed_ms,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
         advances=advances_of(before, dialer, watch.now_ms),

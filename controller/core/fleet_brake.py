@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from controller.core.orders import Orders
+from messages.beats import beats
 from messages.codes import Reason, ReasonCode
 from messages.records import DialerHealth, DialerState, FleetHealth, ServerIp
 from messages.words import reason
@@ -15,6 +16,8 @@ from messages.words import reason
 SETTLED_SECONDS = 600.0
 """A dialer that has been down this long, without a brake, is no longer part of the fleet that the brake looks at. Only
 time that was watched without a gap counts: the next collector's clock may be an hour ahead. Settled it stays so."""
+AT_THIS_MOMENT_SECONDS = 2.0
+"""A sound heartbeat advances each second, and polls come every half. All that die together miss this at once."""
 SEVERAL = 2
 """A single dead dialer never sets the brake, however small the fleet."""
 
@@ -35,7 +38,7 @@ def fleet_brake(
 ) -> FleetBrake:
     """Return the brake at this poll, from how the fleet was judged before and how it is judged now."""
     service = {ip: each for ip, each in dialers.items() if _in_service(each, braked=ip in before.braked)}
-    bad = {ip for ip, each in service.items() if _looks_bad(each)}
+    bad = {ip for ip, each in service.items() if _looks_bad(each, now_ms)}
     if len(bad) < SEVERAL or len(bad) <= len(service) / 2:
         return FleetBrake()
     since_ms = now_ms if before.bad_since_ms is None else before.bad_since_ms
@@ -60,8 +63,16 @@ def _released(orders: Orders, bad_since_ms: int) -> bool:
     return orders.unbrake is not None and orders.unbrake.bad_since_ms == bad_since_ms
 
 
-def _looks_bad(dialer: DialerHealth) -> bool:
-    return dialer.verdict is not DialerState.UP or dialer.life is DialerState.DOWN
+def _looks_bad(dialer: DialerHealth, now_ms: int) -> bool:
+    if dialer.life is DialerState.DOWN:
+        return True
+    return dialer.verdict is not DialerState.UP and not _is_only_refused(dialer, now_ms)
+
+
+def _is_only_refused(dialer: DialerHealth, now_ms: int) -> bool:
+    """Return True if probes have long failed beside a heartbeat that beats at this moment: a firewall, or a ban."""
+    contradicted = any(each.contradicted for each in dialer.probes.values())
+    return contradicted and beats(dialer.advances) and now_ms - dialer.advances[-1] < AT_THIS_MOMENT_SECONDS * 1000
 
 
 def _in_service(dialer: DialerHealth, *, braked: bool) -> bool:

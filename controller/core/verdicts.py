@@ -3,8 +3,9 @@
 The table is in docs/guide/failover.md. What a verdict makes of a dialer's state, `detector` decides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +14,7 @@ from controller.core.fleet_brake import SEVERAL
 from controller.core.observed import stalled_seconds
 from controller.core.policy import Policy
 from messages.beats import advances, beats
-from messages.records import DialerHealth, DialerReading, DialerState, Heartbeat, ProbeHistory, ProbeResult
+from messages.records import DialerHealth, DialerReading, DialerState, Heartbeat, ProbeHistory, ProbeResult, ServerIp
 
 CONFIRMED_SECONDS = 3.0
 """A heartbeat that has stalled this long while probes fail: down, by two independent signs."""
@@ -27,6 +28,8 @@ CONTRADICTED_SECONDS = 10.0
 """A probe that fails this long beside a heartbeat that beats, or beside work, confirms no death until it has succeeded
 again: a firewall or a ban answers in Asterisk's place, and an updater that restarts would be taken for the second
 sign."""
+TOGETHER_SECONDS = 30.0
+"""Probes of several dialers that begin to fail within this time of each other may have the prober to blame."""
 WORK_SECONDS = 5.0
 """A dialer that was seen to work this lately is not dead, whatever its heartbeat and its probes say."""
 PROBE_DOUBT_SECONDS = 2.5
@@ -56,6 +59,8 @@ class Probed(NamedTuple):
     """It may be the second sign of a death."""
     same_since_ms: int = 0
     """Since when each of them says what it says now."""
+    failing_since_ms: int = 0
+    """When the last of them ceased to be alive; what it said since then may have changed."""
 
 
 class Verdict(NamedTuple):
@@ -152,19 +157,37 @@ def probed_of(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> P
     # doubt, and fails too, must not put off what the other has shown
     first_ms = min(each.since_ms for each in confirming or voters.values())
     since_ms = max([first_ms, *(each.alive_until_ms or 0 for each in histories.values() if each.credible)])
-    same_since_ms = max(each.since_ms for each in voters.values())
-    confirms = bool(confirming)
+    outcome = ProbeOutcome.MUTE
     if ProbeResult.UNREACHABLE in told:
-        return Probed(ProbeOutcome.UNREACHABLE, since_ms, words, confirms, same_since_ms)
-    if ProbeResult.REFUSED in told:
-        return Probed(ProbeOutcome.REFUSED, since_ms, words, confirms, same_since_ms)
-    return Probed(ProbeOutcome.MUTE, since_ms, words, confirms, same_since_ms)
+        outcome = ProbeOutcome.UNREACHABLE
+    elif ProbeResult.REFUSED in told:
+        outcome = ProbeOutcome.REFUSED
+    return Probed(
+        outcome,
+        since_ms,
+        words,
+        confirms=bool(confirming),
+        same_since_ms=max(each.since_ms for each in voters.values()),
+        failing_since_ms=max(each.alive_until_ms or since_ms for each in voters.values()),
+    )
 
 
-def all_fail(probed: Iterable[Probed]) -> bool:
-    """Return True if the probes of all dialers fail, and there are at least two."""
-    votes = [each.outcome for each in probed if each.outcome is not ProbeOutcome.NONE]
-    return len(votes) >= SEVERAL and all(outcome in _FAILING for outcome in votes)
+def fail_together(probed: Mapping[ServerIp, Probed]) -> frozenset[ServerIp]:
+    """Return the dialers whose probes began to fail together, where those of all dialers fail, and there are several.
+
+    The prober's own fault begins for all at once. Who fails alone is no part of it, though the others have long been
+    dead, or refuse hotdesk beside a beating heartbeat.
+    """
+    votes = {ip: each for ip, each in probed.items() if each.outcome is not ProbeOutcome.NONE}
+    if len(votes) < SEVERAL or any(each.outcome not in _FAILING for each in votes.values()):
+        return frozenset()
+    ordered = sorted(votes, key=lambda ip: votes[ip].failing_since_ms)
+    near = [
+        {before, now}
+        for before, now in pairwise(ordered)
+        if votes[now].failing_since_ms - votes[before].failing_since_ms <= TOGETHER_SECONDS * 1000
+    ]
+    return frozenset().union(*near)
 
 
 def verdict_of(

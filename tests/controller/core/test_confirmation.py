@@ -56,6 +56,32 @@ def test_another_start_beside_a_heartbeat_that_beats_comes_from_another_asterisk
     assert fleet.state(ONE) == "suspect"
 
 
+def test_an_asterisk_that_starts_again_just_before_its_updater_is_seen_by_its_refusal() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(1.5)
+    fleet[ONE].probes, fleet[ONE].started = {"ami": ALIVE}, "2026-11-26 12:00:00"
+    fleet.poll()
+    assert (fleet.state(ONE), fleet.of(ONE).interrupted) == ("down", True)
+    assert fleet.seconds_until(ONE, "recovering") == 55.0
+
+
+def test_an_address_that_is_mended_long_after_a_refusal_is_another_asterisk() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].started = "2026-11-26 08:00:00"
+    fleet.poll()
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(2)
+    fleet[ONE].probes = {"ami": ALIVE}
+    fleet.run(60)
+    fleet[ONE].started = "2026-11-26 12:00:00"
+    for _ in range(60):
+        fleet.poll()
+        assert fleet.state(ONE) == "up"
+
+
 @pytest.mark.parametrize("pace", ["in_doubt", "every_second"])
 @pytest.mark.parametrize("answer", [MUTE, REFUSED, CUT])
 def test_a_failure_that_a_beating_heartbeat_outlives_confirms_no_death_later(answer: ProbeResult, pace: str) -> None:

@@ -176,6 +176,46 @@ def test_probes_that_all_fail_are_blind() -> None:
     assert fleet.seconds_until(ONE, "down", 80) == 75.0
 
 
+def test_a_dialer_that_fails_alone_long_after_the_others_is_down_by_two_signs() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[TWO].probes = {"ami": REFUSED}  # a ban: its heartbeat beats on
+    fleet.run(60)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    assert fleet.seconds_until(ONE, "down") <= 4.5
+    assert (fleet.of(ONE).confirmed, fleet.health.blind_since_ms, fleet.health.brake) == (True, None, None)
+
+
+def test_all_that_begin_to_fail_within_half_a_minute_are_blind_together_also_if_their_words_change() -> None:
+    fleet = healthy(ONE, TWO, ami=ALIVE)
+    fleet[ONE].probes = {"ami": REFUSED}
+    fleet.run(20)
+    fleet[TWO].probes = {"ami": REFUSED}
+    fleet.run(60)
+    fleet[ONE].probes = {"ami": MUTE}
+    fleet.run(60)
+    assert fleet.health.blind_since_ms is not None
+    fleet[ONE].beats = False
+    assert fleet.seconds_until(ONE, "down", 80) == 75.0
+
+
+def test_refusals_beside_beating_heartbeats_set_no_brake_and_heartbeats_that_stall_together_do() -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    for server_ip, before in ((ONE, 0), (TWO, 40), (THREE, 80)):
+        fleet.run(before)
+        fleet[server_ip].probes = {"ami": REFUSED}
+    fleet.run(60)
+    assert fleet.health.brake is None
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].beats = False
+    brakes = []
+    for _ in range(160):
+        fleet.poll()
+        down = [each for each in (ONE, TWO, THREE) if fleet.state(each) == "down"]
+        brakes += [fleet.health.brake] if down else []
+    assert brakes
+    assert None not in brakes
+
+
 def test_a_hung_dialer_stays_down_while_the_probes_are_blind() -> None:
     fleet = healthy(ONE, TWO, ami=ALIVE)
     fleet[ONE].probes, fleet[ONE].steps_seconds = {"ami": MUTE}, 11

@@ -392,7 +392,7 @@ MUTANTS = (
     ),
     _mutant("act without looking at VICIdial's row", 163, executor, "check", _always(Precondition.SEND)),
     _mutant("no fleet brake", "two_of_three_die", detector, "fleet_brake", _always(FleetBrake())),
-    _mutant("blind probes are believed", 107, detector, "all_fail", _always(False)),
+    _mutant("blind probes are believed", 107, detector, "fail_together", _always(frozenset())),
     _mutant("half a poll is folded", 6, Observed, "wait_for_poll", _fold_at_once),
     _mutant("an older poll overwrites a newer one", 154, Observed, "_close", _close_whatever_comes),
     _mutant("a pause is not heeded", "suspended", Orders, "add", _ignore_a_pause),
