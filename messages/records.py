@@ -628,6 +628,7 @@ class NotMoved(Code):
     NOT_ARRIVED = "not_arrived"
     """The agent was moved, and is not heard."""
     PHONE_LOST = "phone_lost"
+    UNCONFIRMED = "unconfirmed"
     """The dialer is back, and the agent's phone went with the Asterisk of before."""
 
 

@@ -86,12 +86,16 @@ NOT_MOVED: Mapping[NotMoved, Words] = {
     NotMoved.LOGGED_OUT: Words("logged out by hotdesk, and not logged in again", "have them log in"),
     NotMoved.NEWER: Words("logged in after Asterisk had started again, so their phone works"),
     NotMoved.NOT_ARRIVED: Words(
-        "logged in on another dialer, and their phone is not in its conference room",
+        "logged in again, and their phone is not in its conference room",
         "look at their phone: it must be registered there, and take the call",
     ),
     NotMoved.PHONE_LOST: Words(
         "Asterisk has started again, and their phone is not back in its conference room",
         "have them log out and in again",
+    ),
+    NotMoved.UNCONFIRMED: Words(
+        "their dialer is down by its heartbeat alone, which confirms no death",
+        "look at the dialer: hotdesk move USER moves one of them; a probe that answers confirms deaths",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What this VICIdial's schema and this account's grants allow: each statement, fitted to them.
+"""Statements fitted to a schema and an account: those that both allow, with what they allow.
 
 An older VICIdial lacks columns and tables, and a grant may leave some out: a statement then reads a value in their
 place, or is left out.

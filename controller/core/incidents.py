@@ -97,11 +97,14 @@ class Incidents:
         uncalled = doubt if braked else withheld
         if withheld is not None and incident.withheld is not None and withheld.code is incident.withheld.code:
             withheld = incident.withheld  # its words may change with each poll, and the reason is the same
+        alone = withheld is not None and withheld.code is ReasonCode.HEARTBEAT_ALONE
         agents = sorted((each for each in sessions if not each.remote), key=_urgency)
         for session in agents:
             if self._is_called_here(incident, session, uncalled):
                 continue
             why = self._moves.move(incident, session, withheld)
+            if why is None and alone and session.live_agent_id not in self._moves.relogins:
+                why = NotMoved.UNCONFIRMED  # for good, where no probe answers
             if why is not None:
                 listed[session.live_agent_id] = _listed(session, why)
         listed = self._not_paused(agents) | listed

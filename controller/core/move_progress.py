@@ -49,7 +49,11 @@ class MoveProgress:
         gone = relogin.live_agent_id not in sessions
         if gone and relogin.stage in TO_SEND and attempt_of(relogin) in self._plan.submitted:
             return relogin.stage  # what the executor reports says whether hotdesk ended the session
-        if now is not None and now.live_agent_id != relogin.live_agent_id and now.server_ip != relogin.from_server_ip:
+        # back on the dialer that they left they have arrived, too, once its trouble is over
+        left = now is not None and (
+            now.server_ip != relogin.from_server_ip or relogin.incident not in self._plan.state.decided.incidents
+        )
+        if now is not None and now.live_agent_id != relogin.live_agent_id and left:
             return ReloginStage.MOVED
         # a move that failed may have been obeyed late
         sent = relogin.stage in {*TO_SEND, ReloginStage.SENT} or relogin.sent_at_ms is not None

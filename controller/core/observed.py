@@ -198,7 +198,7 @@ class Observed:
                     self._remove(news)
 
     def _go_on(self, name: str, known: AgentSession, now: AgentSession) -> None:
-        """Note since when a session of a new epoch has had its status and lead, if it had them in the one before."""
+        """Keep the time since which a session has had its status and lead, where it outlives an epoch with them."""
         same = (known.live_agent_id, known.status, known.lead_id) == (now.live_agent_id, now.status, now.lead_id)
         if same:
             self._began[name] = now.changed_at_ms, min(self.began_ms(known), now.changed_at_ms)
