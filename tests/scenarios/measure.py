@@ -28,6 +28,8 @@ class Measure:
         self.controllers: Sequence[Controller] = ()
         self.logouts: list[tuple[float, str]] = []
         """When which user's screen was told to log out."""
+        self._ended: set[int] = set()
+        """The sessions that were told to log out, or ended."""
         self.false_logouts = 0
         self._calls: set[int] = set()
         """Calls that hotdesk ended; it may do that twice before a screen hears of it."""
@@ -72,7 +74,10 @@ class Measure:
             self.hangs_up(row)
 
     def logged_out(self, row: Live) -> None:
-        """Count a LOGOUT, by whichever way it came."""
+        """Count the end of a session, by whichever ways it came."""
+        if row.live_agent_id in self._ended:
+            return
+        self._ended.add(row.live_agent_id)
         dialer, now = self._world.dialers[row.server_ip], self._world.clock.now
         self.logouts.append((now, row.user))
         self.told[row.user] = row.server_ip

@@ -12,7 +12,7 @@ from messages.records import HookSight
 from stream.entries import entry_of
 from tests.scenarios.events import TAKES, Stage, happen
 from tests.scenarios.measure import LISTED, Measure
-from tests.scenarios.story import Bound, Count, Seconds, Story, StoryError, read_story
+from tests.scenarios.story import ROOMS, Bound, Count, Seconds, Story, StoryError, read_story
 from tests.scenarios.webs import Webs
 from tests.simulation.collecting import Database
 from tests.simulation.controlling import Group
@@ -31,8 +31,6 @@ ENDED_BEFORE_SECONDS = 2.0
 WRAP_UP_SECONDS = (5.0, 30.0)
 BACK_SECONDS, BACK_BY_HAND_SECONDS, UNASKED_SECONDS = 2.5, 15.0, 60.0
 """From a logout to the next login: through the hook, by hand, and by hand where the agent does not expect it."""
-ROOMS = 249
-"""Of each dialer, as a stock VICIdial has them."""
 BUDGET = 500
 """How many records a controller folds in one turn: enough for the largest cluster of a scenario."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from hotdesk.errors import SettingsError
 from hotdesk.settings import ClusterSettings
 from hotdesk.toml_lines import TomlLines
 
@@ -18,6 +19,15 @@ TIME = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 QUOTED = re.compile(r"`([^`]+)`")
 
+ROOMS = 249
+"""Of each dialer, as a stock VICIdial has them."""
+WRONG = {
+    "in_wrapup": "in_calls and in_wrapup are more than all agents together",
+    "agents": f"there are more agents than rooms: a dialer has {ROOMS}",
+    "weights": 'a weight is of a dialer by its number: { "1" = 2 }',
+    "calls_every": "a time between two calls is more than 0s",
+}
+"""By key: what is wrong where the cluster does not allow what the key allows."""
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 """A Monday morning."""
 
@@ -50,6 +60,15 @@ class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return True if the number lies within."""
         most = self.to if self.at_most is None else self.at_most
         return self.at_least <= number and (most is None or number <= most)
+
+    def why_odd(self) -> str:
+        """Return why it bounds nothing, or is never met; empty: it is a bound."""
+        if self.to is not None and self.at_most is not None:
+            return "to and at_most are the same: write one of them"
+        if self == Bound():
+            return "a bound has from, to or at_most"
+        most = self.to if self.at_most is None else self.at_most
+        return "from is more than to" if most is not None and most < self.at_least else ""
 
     def __str__(self) -> str:
         if self.at_most is not None:
@@ -206,15 +225,42 @@ class _Reader:
         events = [self._event(each, number, story) for number, each in enumerate(event)]
         story = msgspec.structs.replace(
             story,
-            settings=self._convert(settings, ClusterSettings, "settings"),
+            starts=story.starts if story.starts.tzinfo else story.starts.replace(tzinfo=UTC),
+            settings=self._settings(settings),
             expect=self._convert(expect, Expect, "expect"),
             events=tuple(sorted(events, key=lambda each: each.at)),
         )
+        self._check(story)
+        return story
+
+    def _check(self, story: Story) -> None:
+        """Refuse what each key by itself allows, and the cluster does not."""
         for name in ("judged_down", "fenced", "closed", "emptied"):
             self._numbers(getattr(story.expect, name) or (), story.dialers, "expect", name, 0)
-        if story.in_calls + story.in_wrapup > 1:
-            raise self._error("in_calls and in_wrapup are more than all agents together", "", "in_wrapup")
-        return story
+        self._numbers(story.unregistered, story.dialers, "", "unregistered", 0)
+        self._numbers(story.unregistered_agents, story.agents, "", "unregistered_agents", 0)
+        numbers = {str(each) for each in range(1, story.dialers + 1)}
+        wrong = {
+            "in_wrapup": story.in_calls + story.in_wrapup > 1,
+            "agents": story.agents > story.dialers * ROOMS,
+            "weights": not story.weights.keys() <= numbers,
+            "calls_every": story.calls_every is not None and not story.calls_every,
+        }
+        for key, is_so in wrong.items():
+            if is_so:
+                raise self._error(WRONG[key], "", key)
+        for key in msgspec.structs.asdict(story.expect):
+            bound = getattr(story.expect, key)
+            if isinstance(bound, Bound) and (why := bound.why_odd()):
+                raise self._error(f"{key}: {why}", "expect", key)
+
+    def _settings(self, table: dict[str, Any]) -> ClusterSettings:
+        settings = self._convert(table, ClusterSettings, "settings")
+        try:
+            settings.refuse_what_defeats_it()
+        except SettingsError as error:
+            raise self._error(str(error), "settings", "maintenance") from error
+        return settings
 
     def _event(self, table: dict[str, Any], number: int, story: Story) -> Event:
         event = self._convert(table, Event, "event", number)
@@ -232,21 +278,13 @@ class _Reader:
         self._subject(table, takes, number)
         if event.at > story.duration:
             raise self._error("it is after the end of the scenario", "event", "at", number)
-        self._numbers(
-            [event.dialer or 1, *event.dialers],
-            story.dialers,
-            "event",
-            "dialers" if event.dialers else "dialer",
-            number,
-        )
-        self._numbers(
-            [event.agent or 1, *event.agents],
-            max(story.agents, 1),
-            "event",
-            "agents" if event.agents else "agent",
-            number,
-        )
-        self._numbers([event.web or 1], story.webs, "event", "web", number)
+        for key in ("dialers", "agents", "probes"):
+            if key in table and not table[key]:
+                raise self._error(f"{key} names none", "event", key, number)
+        for key, most in (("dialer", story.dialers), ("agent", story.agents), ("web", story.webs)):
+            one, several = getattr(event, key), getattr(event, f"{key}s", ())
+            self._numbers([] if one is None else [one], most, "event", key, number)
+            self._numbers(several, most, "event", f"{key}s", number)
         return event
 
     def _subject(self, table: dict[str, Any], takes: Takes, number: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.__main__ import main
 from tests.scenarios.events import HAPPENINGS, TAKES
 from tests.scenarios.run import files, play
-from tests.scenarios.story import Event, Expect, Seconds, Story, StoryError, read_story, seconds_of
+from tests.scenarios.story import START, Event, Expect, Seconds, Story, StoryError, read_story, seconds_of
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "design" / "scenarios.md").read_text()
@@ -55,6 +55,21 @@ def test_a_story_is_read(tmp_path: Path) -> None:
         "(20.0, 'updater_stops', None)",
     ]
     assert story.expect.silence == Seconds(30)
+
+
+def test_an_event_about_an_agent_is_refused_where_there_are_none(tmp_path: Path) -> None:
+    text = (
+        STORY.replace("agents = 4", "agents = 0")
+        .replace("dialers = [1, 2]", "agent = 1")
+        .replace("updater_stops", "tab_hidden")
+    )
+    with pytest.raises(StoryError, match="agent 1: there are 0 only"):
+        read_story(_file(tmp_path, text), TAKES)
+
+
+def test_a_beginning_without_a_zone_is_utc(tmp_path: Path) -> None:
+    text = STORY.replace("agents = 4", "agents = 4\nstarts = 2026-01-05T10:00:00")
+    assert read_story(_file(tmp_path, text), TAKES).starts == START
 
 
 def test_weights_may_stand_among_the_settings(tmp_path: Path) -> None:
@@ -120,11 +135,28 @@ def test_what_is_no_time_is_refused(given: object) -> None:
         ),
         ("dialers = [1, 2]", 'weights = { "1" = 2 }\ndialer = 1', 19, "unknown field `weights`"),
         ('mode = "act"', 'weights = { "1" = -2 }', 7, "weights"),
+        ("agents = 4", "agents = 4\nunregistered = [9]", 4, "unregistered 9: there are 2 only"),
+        (
+            "agents = 4",
+            "agents = 4\nunregistered = [1]\nunregistered_agents = [9]",
+            5,
+            "unregistered_agents 9: there are 4 only",
+        ),
+        ("agents = 4", "agents = 499", 3, "more agents than rooms"),
+        ("agents = 4", 'agents = 4\ncalls_every = "0s"', 4, "more than 0s"),
+        ("agents = 4", 'agents = 4\nweights = { "9" = 1 }', 4, "a weight is of a dialer by its number"),
+        ("dialers = [1, 2]", "dialers = []", 19, "dialers names none"),
+        ('do = "updater_stops"\ndialers = [1, 2]', 'do = "phone_dies"\nagents = []', 19, "agents names none"),
+        ('do = "updater_stops"\ndialers = [1, 2]', 'do = "phone_dies"\nagent = 5', 19, "agent 5: there are 4 only"),
+        ("{ at_most = 3 }", "{ at_most = 3, to = 3 }", 22, "write one of them"),
+        ("{ at_most = 3 }", "{ from = 4, to = 3 }", 22, "from is more than to"),
+        ("{ at_most = 3 }", "{}", 22, "a bound has from, to or at_most"),
         ('silence = "30s"', "closed = [3]", 23, "closed 3: there are 2 only"),
         ('silence = "30s"', "silence = 30", 23, "no time"),
         ("[expect]", "[expects]", 21, "unknown field `expects`"),
         ('[[event]]\nat = "10s"', '[event]\nat = "10s"', 16, "Cannot overwrite a value"),
         ("dialers = 2", "dialers = = 2", 2, "line 2"),
+        ("[expect]", '[[settings.maintenance]]\nstart = "00:00"\nminutes = 1440\n[expect]', 21, "drained for good"),
         ("[expect]", '[[settings.maintenance]]\nstart = "4:00"\nminutes = 3\n[expect]', 21, "regex"),
         ("[expect]", '[[settings.maintenance]]\nstart = "04:00"\nminutes = 3\nzone = "X"\n[expect]', 21, "time zone"),
     ],

@@ -37,7 +37,8 @@ class Webs(httpx.BaseTransport):
         form = {key: values[0] for key, values in parse_qs(request.read().decode()).items()}
         if form["function"] == "version":
             return self._tell_version(web, request)
-        world.note(f"web{web} is sent {form['function']} {form['value']} for {form['agent_user']}")
+        whom, what = form.get("agent_user") or form["recipient"], form.get("value", "")
+        world.note(f"web{web} is sent {form['function']} {what} for {whom}")
         takes = self.slow.get(web, 0.0)
         self._wait(min(takes, GIVEN_UP_SECONDS))
         if web in world.hung_webs or world.locked:
@@ -68,7 +69,10 @@ class Webs(httpx.BaseTransport):
             self.hands.wait(seconds)
 
     def _carry_out(self, form: Form) -> str:
-        world, function, value, user = self._world, form["function"], form["value"], form["agent_user"]
+        world, function = self._world, form["function"]
+        if function == "send_notification":
+            return f"SUCCESS: notification queued - {form['recipient']}|USER|1"
+        value, user = form["value"], form["agent_user"]
         rows = [each for each in world.rows.values() if each.user == user]
         if not rows:
             return f"ERROR: agent_user is not logged in - {user}"
