@@ -271,7 +271,8 @@ def _false_moves(place: Place, size: _Size) -> list[Result]:
             name="false_moves",
             value=moved,
             unit="agents logged out",
-            beside=f"{faults} faults of collector, network, database and broker, 24 agents at work",
+            beside=f"{faults} faults, 24 agents at work: a restart of the database, a collector frozen, a collector"
+            " killed, its network cut, writes that stall, the broker killed, a clock set back 300 s",
             goal="0",
             holds=moved == 0,
         )

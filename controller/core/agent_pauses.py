@@ -174,20 +174,20 @@ class AgentPausePlanner:
             # to be taken back
             return None
         why_not = self._why_not_taken_back(pause, session)
-        if why_not:
+        if why_not is not None:
             return ActionChange(pause, DecisionCode.PAUSE_NOT_TAKEN_BACK, why_not, over=True)
         still_there = "the dialer is no longer down, and the agent is still there"
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
         why = "their phone is in its room again, or rings for calls" if heard else still_there
         return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
 
-    def _why_not_taken_back(self, pause: AgentPause, session: AgentSession) -> str:
-        """Return why a pause is left as it is; empty: it is taken back."""
+    def _why_not_taken_back(self, pause: AgentPause, session: AgentSession) -> str | None:
+        """Return why a pause is left as it is; None: it is taken back."""
         if not pause.mark:
             return "it is not known whether the pause is hotdesk's"
         if self._has_lost_phone(pause, session) and not self._hears(session):
             return "Asterisk has started again, so the agent's phone is no longer in the call with their screen"
-        return ""
+        return None
 
     def _has_lost_phone(self, pause: AgentPause, session: AgentSession) -> bool:
         """Return True if Asterisk has started again since the death for which the agent was paused."""

@@ -47,6 +47,9 @@ class ReadinessFinding(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
+WITH_PASSWORDS = 1
+"""VICIdial's `system_settings.agent_logout_link`, where the page after a logout has a link that logs in again."""
+
 _KINDS = {AliasDefect.TWO_PHONES: "login_twice"}
 """The kind of the finding for an alias defect; any other defect's code is its kind."""
 
@@ -221,6 +224,12 @@ def _campaign_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
 
 
 def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
+    if state.observed.settings is not None and state.observed.settings.agent_logout_link != WITH_PASSWORDS:
+        what = (
+            f"agent_logout_link is {state.observed.settings.agent_logout_link}: a screen that is logged out has no link"
+        )
+        remedy = "set Agent Logout Link to 1 in VICIdial's System Settings, or agents who are moved log in by hand"
+        yield _warning("no_relogin_link", "database", f"{what} by which it logs in again", remedy)
     if state.observed.settings is not None and not state.observed.settings.secrets_compared:
         what = "hotdesk may not read the phones' passwords and secrets, so it did not compare them"
         yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql if it should")

@@ -92,7 +92,7 @@ class Measure:
         if row.status == "INCALL":
             self._calls.add(row.lead_id)
 
-    def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
+    def pauses(self, row: Live, pause: AgentPause, sent_at: float) -> None:
         """Count an agent who is paused."""
         self.paused.add(row.user)
 

@@ -31,7 +31,7 @@ class Sees(Protocol):
 
     def hangs_up(self, row: Live) -> None: ...
 
-    def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None: ...
+    def pauses(self, row: Live, pause: AgentPause, sent_at: float) -> None: ...
 
     def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None: ...
 
@@ -105,22 +105,22 @@ class Hands:
 
         return self._try(land, f"hang-up to {relogin.user}")
 
-    def pause(self, hold: AgentPause) -> Outcome:
+    def pause(self, pause: AgentPause) -> Outcome:
         """As `AgentControl.pause`."""
         sent_at = self._world.clock.now
 
         def land() -> bool:
-            rows = self._rows(hold.user, hold.live_agent_id, hold.server_ip)
+            rows = self._rows(pause.user, pause.live_agent_id, pause.server_ip)
             for row in rows:
                 if row.external_pause == LOGOUT and not self.names_user:
                     return False
-                self._seen.pauses(row, hold, sent_at)
+                self._seen.pauses(row, pause, sent_at)
                 if self._world.clock.now > sent_at:
                     self._world.paused_late.add(row.user)
                 row.external_pause = f"PAUSE!{round(self._world.clock.now * 1000)}"
             return bool(rows)
 
-        return self._try(land, f"PAUSE to {hold.user}")
+        return self._try(land, f"PAUSE to {pause.user}")
 
     def resume(self, action: AgentPause | Arrival) -> Outcome:
         """As `AgentControl.resume`."""

@@ -1,6 +1,6 @@
 """The invariants of the architecture, looked at whenever something happens: by what is true, not by what is known.
 
-AttemptId 11, the login hook's deadline, has no part in a world without HTTP.
+Number 11, the login hook's deadline, has no part in a world without HTTP.
 """
 
 from collections import Counter, deque
@@ -38,7 +38,7 @@ from tests.support.invariants import Invariant
 
 
 class BrokenError(AssertionError):
-    """An invariant does not hold."""
+    """An invariant does not pause."""
 
     def __init__(self, invariant: Invariant, what: str) -> None:
         super().__init__(f"invariant {invariant.value}, {invariant.name.lower().replace('_', ' ')}: {what}")
@@ -76,7 +76,7 @@ class Watch:
         self._probes = probes
         self.controllers: Sequence[Controller] = ()
         self.paused_since: float | None = None
-        """Since when people have the cluster only observed."""
+        """Since when people have the cluster suspended."""
         self.unbraked = False
         self.unsteady_at = 0.0
         """When something last happened to hotdesk itself, or ended."""
@@ -174,14 +174,14 @@ class Watch:
         if row.status == "INCALL" and row.changed_at > dialer.started_at and self._has_lived(dialer):
             raise BrokenError(Invariant.CALL_CUT_OFF, f"{row.user} was told to hang up on {row.server_ip}, which lives")
 
-    def pauses(self, row: Live, hold: AgentPause, sent_at: float) -> None:
+    def pauses(self, row: Live, pause: AgentPause, sent_at: float) -> None:
         """Check a pause."""
-        self._may_change(hold, "a pause")
+        self._may_change(pause, "a pause")
         self._acted.append((row.user, "told the agent's screen to pause"))
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
-        if row.live_agent_id == hold.live_agent_id:
-            self._has_cause(row.user, self._world.dialers[row.server_ip], hold.incident, row.born)
+        if row.live_agent_id == pause.live_agent_id:
+            self._has_cause(row.user, self._world.dialers[row.server_ip], pause.incident, row.born)
 
     def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
         """Check a pause that is taken back, or an agent who is to wait again after a move."""

@@ -190,3 +190,8 @@ def test_the_worst_decides() -> None:
     assert worst(found) is Severity.ERROR
     assert worst(each for each in found if each.severity is Severity.NOTE) is Severity.NOTE
     assert worst([]) is None
+
+
+@pytest.mark.parametrize("link", [0, 2])
+def test_a_screen_that_cannot_log_in_again_is_found(link: int) -> None:
+    assert _found(msgspec.structs.replace(COMPARED, agent_logout_link=link)) == {"no_relogin_link"}
