@@ -537,6 +537,14 @@ def _check_probes(
         for each, answer in of_kind:
             if answer.result is not ProbeResult.ALIVE:
                 yield _failed(subject, each, answer, settings.ami_user)
+    if needed and sent and all(each.kind != KIND_AMI for each in sent):
+        yield Finding(
+            verdict=Verdict.NOTE,
+            subject=subject,
+            what="no dialer is asked by AMI: an Asterisk that starts again by itself is not noticed, and its agents"
+            " stay there without their phones",
+            remedy="set ami_user and its secret: docs/guide/probes.md has the lines for each manager.conf",
+        )
     if needed:
         answered = {
             each.dialer.server_ip

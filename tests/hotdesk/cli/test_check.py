@@ -136,6 +136,8 @@ def test_check_says_on_which_dialers_a_death_could_not_be_confirmed(command: Com
         ports.close(switched_off)
         advises, acting = command("check", **west.environment), command("check", **acts(west))
     assert advises.code == 0
+    assert "no dialer is asked by AMI" in acting.output
+    assert "no dialer is asked by AMI" not in advises.output
     assert f"{mute}: SIP at {mute}:{west.sip_port} does not answer" in advises.output
     assert acting.code != 0
     wrong = [line for line in acting.output.splitlines() if line.startswith("wrong")]
