@@ -23,7 +23,14 @@ from tenacity import (
 )
 
 from collectors.clocks import Clocks
-from collectors.leadership import CLAIM_SECONDS, LOCK_SECONDS, SHORT_TERM_SECONDS, Leadership, Step
+from collectors.leadership import (
+    CLAIM_SECONDS,
+    LOCK_SECONDS,
+    SHORT_TERM_SECONDS,
+    AnotherInstallation,
+    Leadership,
+    Step,
+)
 from collectors.leading import DEFAULT_PACE, GaveWay, Leading, Pace
 from collectors.metrics import CollectorInstruments
 from collectors.outages import Outages
@@ -70,8 +77,18 @@ class Collector:
         self._name = name
         self._outages = Outages(cluster, settings, outbox, instruments, name=name)
         self._clocks = Clocks(cluster, instruments)
+        self._another = AnotherInstallation()
         self._leading = Leading(
-            cluster, to, outbox, instruments, self._outages, self._clocks, name=name, pace=pace, probes=probes
+            cluster,
+            to,
+            outbox,
+            instruments,
+            self._outages,
+            self._clocks,
+            self._another,
+            name=name,
+            pace=pace,
+            probes=probes,
         )
         self._warn_once = WarnOnce()
         self._gave_way = False
@@ -96,7 +113,7 @@ class Collector:
             DatabaseError: what broke, soon after the term began.
             LogError: the same, or the log cannot be followed.
         """
-        leadership = Leadership(self._cluster, self._name, gave_way=self._gave_way)
+        leadership = Leadership(self._cluster, self._name, gave_way=self._gave_way, another=self._another)
         partition = partition_of(self._cluster, self._log.partitions)
         # A tail reads the log from its start; after a term a new one is cheaper than all that was missed.
         with closing(self._log.tail([Topic.OBSERVATIONS], [partition], from_start=True)) as tail:

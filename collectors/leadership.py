@@ -32,6 +32,9 @@ CLAIM_SECONDS = 18.0
 FOREIGN_SECONDS = 25.0
 """While the lock is taken and no poll came for this long, it is held by a collector with another log. A leader of one's
 own that cannot append has given it back by then."""
+ANOTHER_SECONDS = 60.0
+"""A leader doubts for so long after its term began, if another installation's collector had the lock before: that one
+may only be restarting, and says no sooner than after `FOREIGN_SECONDS` that it waits."""
 LOCK_SECONDS = 0.5
 """How often a collector that stands by asks for the lock."""
 USELESS_SECONDS = 10.0
@@ -85,20 +88,50 @@ class Term:
         return now - self.began_at < SHORT_TERM_SECONDS
 
 
+class AnotherInstallation:
+    """Another installation on a collector's database, as far as that one knows. It outlives the terms.
+
+    Times are of the collector's monotonic clock, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        """When it last had the lock, or this collector's term after that began; None: there is none, or no more."""
+
+    def had_lock(self, now: float) -> None:
+        """Record that it has the lock."""
+        self._since = now
+
+    def begin_term(self, now: float) -> None:
+        """Record that this collector leads: the other one may come back, however long ago it had the lock."""
+        if self._since is not None:
+            self._since = now
+
+    def may_return(self, now: float) -> bool:
+        """Return True while it may only be restarting: then nothing may be carried out."""
+        if self._since is not None and now - self._since >= ANOTHER_SECONDS:
+            self._since = None
+        return self._since is not None
+
+
 class Leadership:
     """One collector's way to its next term, and that term. It belongs to one thread.
 
     Times are of the collector's monotonic clock, in seconds; `wall_ms` is the wall clock.
     """
 
-    def __init__(self, cluster: str, collector: str, *, gave_way: bool = False) -> None:
+    def __init__(
+        self, cluster: str, collector: str, *, gave_way: bool = False, another: AnotherInstallation | None = None
+    ) -> None:
         """Begin with nothing known.
 
         Args:
             cluster: the cluster.
             collector: names this process among all others.
             gave_way: this collector's last term ended because another one had begun a later term.
+            another: what this collector has seen of another installation; None: nothing.
         """
+        self._another = AnotherInstallation() if another is None else another
         self._cluster = cluster
         self._collector = collector
         self.epoch, self.sequence = NO_STAMP
@@ -202,6 +235,10 @@ class Leadership:
         """Record that another collector has the lock."""
         if self._taken_since is None:
             self._taken_since = now
+        # One of its own that has not polled once since this one asks is suspected wrongly: rare, and it costs a minute.
+        unheard = (self._polled_at or 0.0) <= self._taken_since <= now - QUIET_SECONDS
+        if unheard or self.is_foreign(now):
+            self._another.had_lock(now)
 
     def lock_lost(self) -> None:
         """End the term, or the way to it: the connection is gone, and the lock with it."""
@@ -227,6 +264,7 @@ class Leadership:
             return
         began_ms = self.log_time_ms(wall_ms)
         self.term = Term(self._claim.epoch, began_ms, now, ahead_ms=began_ms - wall_ms)
+        self._another.begin_term(now)
 
     def _read_one(self, key: Key, stored: Stored, value: bytes, now: float) -> None:
         record, stamp = _read(stored, value)
@@ -236,6 +274,7 @@ class Leadership:
         # what stands under the cluster's own key closes a poll, whatever its version
         if not key.kind and stamp > NO_STAMP and self._is_caught_up:
             self._polled_at = now
+            self._another.may_return(now)  # what an own leader has doubted long enough, its standby forgets too
         if self._claim is None or key != key_of(self._claim):
             return
         if record == self._claim:

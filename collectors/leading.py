@@ -15,7 +15,14 @@ from typing import NamedTuple
 import structlog
 
 from collectors.clocks import Clocks
-from collectors.leadership import LOCK_SECONDS, STILL_SECONDS, USELESS_SECONDS, Term
+from collectors.leadership import (
+    ANOTHER_SECONDS,
+    LOCK_SECONDS,
+    STILL_SECONDS,
+    USELESS_SECONDS,
+    AnotherInstallation,
+    Term,
+)
 from collectors.metrics import CollectorInstruments
 from collectors.observer import Observer, Outgoing, Reading, Removal
 from collectors.outages import Outages
@@ -115,6 +122,7 @@ class Leading:
         instruments: CollectorInstruments,
         outages: Outages,
         clocks: Clocks,
+        another: AnotherInstallation,
         *,
         name: str,
         pace: Pace,
@@ -132,6 +140,7 @@ class Leading:
         # It outlives the terms: a dialer does not care how often this process loses its database.
         self._pacing = Pacing() if probes.sip_pace == "in_doubt" else None
         self._clocks = clocks
+        self._another = another
         self._say = log.bind(cluster=cluster)
 
     def lead(self, database: VicidialDatabase, term: Term, stop: threading.Event) -> DatabaseError | LogError | None:
@@ -141,6 +150,11 @@ class Leading:
         """
         observer = Observer(self._cluster, self._name, term.epoch)
         self._say.info("collecting", epoch=observer.epoch, database=database.settings.where)
+        if self._another.may_return(time.monotonic()):
+            self._say.warning(
+                "another installation had the lock until now, and may return: nothing is carried out for a while",
+                seconds=ANOTHER_SECONDS,
+            )
         self._instruments.leading.labels(self._cluster).set(1)
         broken: DatabaseError | LogError | None = None
         try:
@@ -169,7 +183,7 @@ class Leading:
             Reader(database) as reader,
         ):
             self._outbox.put([begin_of_term(self._cluster, term.epoch, self._name)])
-            parts = _Parts(observer, reader, _Doubts(database), prober)
+            parts = _Parts(observer, reader, _Doubts(database, self._another), prober)
             mended = self._outbox.mended(self._cluster)
             for number, at in self._ticks(database, stop):
                 asked = _orders(orders, self._cluster)
@@ -237,7 +251,7 @@ class Leading:
                 work=observer.work_to_read,
                 rooms=observer.rooms_to_read,
             )
-        )._replace(doubts=parts.doubts.found)
+        )._replace(doubts=parts.doubts.at(began))
         self._outages.note_unread(reading.unread)
         if parts.prober is not None:
             parts.prober.registrations.watch(observer.unwritten)
@@ -270,10 +284,10 @@ class Leading:
 class _Doubts:
     """Reads now and then what speaks against this database."""
 
-    def __init__(self, database: VicidialDatabase) -> None:
-        self.found: tuple[ReasonCode, ...] = ()
-        """The reasons for which nothing may be written into it."""
+    def __init__(self, database: VicidialDatabase, another: AnotherInstallation) -> None:
+        self._found: tuple[ReasonCode, ...] = ()
         self._database = database
+        self._another = another
         self._looked_at: float | None = None
         self._looked_elsewhere_at = time.monotonic()
 
@@ -291,7 +305,7 @@ class _Doubts:
         if self._looked_at is None or now - self._looked_at >= DOUBTS_SECONDS:
             self._looked_at = now
             try:
-                self.found = self._database.doubts()
+                self._found = self._database.doubts()
             except DatabaseError:
                 if not self._database.open:
                     raise
@@ -299,6 +313,12 @@ class _Doubts:
         if still and now - self._looked_elsewhere_at >= STILL_SECONDS:
             self._looked_elsewhere_at = now
             self._look_elsewhere()
+
+    def at(self, now: float) -> tuple[ReasonCode, ...]:
+        """Return the reasons for which nothing may be written into it."""
+        if ReasonCode.ANOTHER_INSTALLATION in self._found or not self._another.may_return(now):
+            return self._found
+        return (ReasonCode.ANOTHER_INSTALLATION, *self._found)
 
     def _look_elsewhere(self) -> None:
         settings, is_here = self._database.settings, True

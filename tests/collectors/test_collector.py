@@ -560,6 +560,30 @@ def test_two_installations_are_told_of_on_both_sides(
         following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
 
 
+def test_a_second_installation_carries_nothing_out_while_the_first_restarts(
+    start: Start, following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leadership, "FOREIGN_SECONDS", 1.0)
+    monkeypatch.setattr(leadership, "QUIET_SECONDS", 0.5)
+    monkeypatch.setattr(leadership, "ANOTHER_SECONDS", 4.0)
+    monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
+    first = start("c1")
+    following.until(lambda state: state.observed.poll is not None)
+    with EmbeddedLog(tmp_path / "other.db", PARTITIONS) as other:
+        start("c2", to=other)
+        elsewhere = Following(other)
+        elsewhere.until(lambda state: state.observed.outage is not None)
+        first.stop()
+        elsewhere.until(lambda state: state.observed.poll is not None)
+        again = start("c1 again")
+        following.until(lambda state: state.observed.outage is not None)
+        elsewhere.polls_on(45)
+        doubts = {each.doubts for each in elsewhere.records(Poll) if isinstance(each, Poll)}
+        assert doubts == {(ReasonCode.ANOTHER_INSTALLATION,)}, "the first one waits since its restart, and says so"
+        again.stop()
+        elsewhere.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
+
+
 def test_a_server_that_becomes_read_only_or_replicates_is_one_not_to_write_to(
     start: Start, own_server: Database, following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from collectors.leadership import (
+    ANOTHER_SECONDS,
     CLAIM_SECONDS,
     FOREIGN_SECONDS,
     QUIET_SECONDS,
     SHORT_TERM_SECONDS,
     SLOWER,
+    AnotherInstallation,
     Leadership,
     Step,
 )
@@ -245,3 +247,51 @@ def test_a_lock_that_is_taken_while_no_poll_comes_is_another_installations(colle
     assert collector.is_foreign(NOW + 2 * FOREIGN_SECONDS)
     collector.lock_taken()
     assert not collector.is_foreign(NOW + 3 * FOREIGN_SECONDS)
+
+
+def lead_after(another: AnotherInstallation, denied_seconds: float, *, polls: bool) -> float:
+    """Take the lock after it was denied for a while, by one that polls in this log or does not; return when."""
+    leadership = Leadership("west", "me", another=another)
+    read(leadership, poll_of(NEWEST_EPOCH, 4), now=NOW)
+    leadership.lock_denied(NOW)
+    if polls:
+        read(leadership, poll_of(NEWEST_EPOCH, 5), now=NOW + 1)
+    began = NOW + denied_seconds
+    leadership.lock_denied(began)
+    leadership.lock_taken()
+    read(leadership, leadership.claim(began))
+    leadership.look_at_lock(began, WALL_MS, held=True)
+    assert leadership.term is not None
+    return began
+
+
+@pytest.mark.parametrize("denied_seconds", [QUIET_SECONDS, FOREIGN_SECONDS])
+def test_a_leader_that_has_the_lock_after_another_installation_doubts_for_a_minute(denied_seconds: float) -> None:
+    """Whose collector may only be restarting."""
+    another = AnotherInstallation()
+    began = lead_after(another, denied_seconds, polls=False)
+    assert another.may_return(began + ANOTHER_SECONDS - 0.1)
+    assert not another.may_return(began + ANOTHER_SECONDS)
+
+
+@pytest.mark.parametrize(("denied_seconds", "polls"), [(0.0, False), (QUIET_SECONDS - 0.1, False), (10.0, True)])
+def test_a_leader_after_one_of_its_own_doubts_nothing(denied_seconds: float, polls: bool) -> None:
+    another = AnotherInstallation()
+    assert not another.may_return(lead_after(another, denied_seconds, polls=polls))
+
+
+def test_another_installation_is_doubted_in_the_next_term_too_however_late_that_begins() -> None:
+    another = AnotherInstallation()
+    another.had_lock(NOW)
+    another.begin_term(NOW + 10 * ANOTHER_SECONDS)
+    assert another.may_return(NOW + 11 * ANOTHER_SECONDS - 0.1)
+
+
+def test_a_standby_forgets_another_installation_once_its_own_leader_has() -> None:
+    another = AnotherInstallation()
+    standby = Leadership("west", "me", another=another)
+    read(standby, poll_of(NEWEST_EPOCH, 4), now=NOW)
+    another.had_lock(NOW)
+    read(standby, poll_of(NEWEST_EPOCH, 5), now=NOW + ANOTHER_SECONDS)
+    another.begin_term(NOW + ANOTHER_SECONDS + 1)
+    assert not another.may_return(NOW + ANOTHER_SECONDS + 1)
