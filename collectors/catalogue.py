@@ -63,6 +63,9 @@ class Catalogue:
 
     def update(self, read: CatalogueRows, dialers: dict[ServerIp, DialerRow]) -> dict[Place, str]:
         """Update it by what was read; return the rows that have changed or ended, each with its name."""
+        if read.phones is None and KIND_PHONE in self._unread:
+            # they would all be published as lists of phones that there are not
+            read = read._replace(aliases=None)
         known = self.rows
         catalogue: dict[Place, CatalogueRow] = {}
         parts = (read.phones, read.aliases, read.campaigns, read.settings, read.weights)

@@ -128,9 +128,8 @@ class Observer:
         """By user: when the present status and lead of the session were first seen."""
         self._typed: dict[str, LoginRow] = {}
         """By user: the latest login, with the phone login that was typed."""
-        self._conferences: dict[ServerIp, Rooms] | None = None
-        self._confbridges: dict[ServerIp, Rooms] | None = None
-        """None: this epoch has not read them yet."""
+        self._rooms: dict[bool, dict[ServerIp, Rooms]] = {}
+        """By whether they are confbridges; a kind that this epoch has not read yet is absent."""
         self.in_doubt: frozenset[ServerIp] = frozenset()
         """Dialers whose heartbeat stands still or is missing."""
         self._catalogue = Catalogue()
@@ -220,12 +219,10 @@ class Observer:
         else:
             self._agents_known = True
             out += self._agent_records(now_ms, rest, reading.extensions, dialers)
-        if rest.conferences is not None:
-            self._odd["conferences"] = odd = OddRows()
-            self._conferences = rows.rooms(rest.conferences, odd)
-        if rest.confbridges is not None:
-            self._odd["confbridges"] = odd = OddRows()
-            self._confbridges = rows.rooms(rest.confbridges, odd)
+        for confbridges, read in enumerate((rest.conferences, rest.confbridges)):
+            if read is not None:
+                self._odd[f"rooms/{confbridges}"] = odd = OddRows()
+                self._rooms[bool(confbridges)] = rows.rooms(read, odd)
         if rest.catalogue is not None:
             self._to_publish |= self._catalogue.update(rest.catalogue, dialers)
         self._to_publish |= self._catalogue.update_registrations(reading.registered)
@@ -246,7 +243,7 @@ class Observer:
                 ),
                 odd_rows=rows.counted((self._odd | self._catalogue.odd).values()),
                 agents_known=self._agents_known,
-                rooms_known=self._conferences is not None and self._confbridges is not None,
+                rooms_known=self._rooms.keys() >= {each.confbridge for each in dialers.values()},
                 unread=tuple(
                     UnreadTable(table=table, since_ms=now_ms - round(each.seconds * 1000), why=each.why)
                     for table, each in sorted(reading.unread.items())
@@ -314,8 +311,7 @@ class Observer:
 
     def _dialer(self, row: DialerRow, reading: Reading, silent: int, lost: int) -> DialerReading:
         counts = self._sessions.on_dialer.get(row.server_ip, NO_SESSIONS)
-        rooms = (self._confbridges if row.confbridge else self._conferences) or {}
-        its_rooms = rooms.get(row.server_ip, Rooms(0, 0))
+        its_rooms = self._rooms.get(row.confbridge, {}).get(row.server_ip, Rooms(0, 0))
         return DialerReading(
             server_ip=row.server_ip,
             server_id=row.server_id,

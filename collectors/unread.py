@@ -16,6 +16,9 @@ TRY_SECONDS = 3.0
 FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 8.0
 """From a failed try to the next one: at first, and at most; it doubles with each."""
 
+_OF_THE_WHOLE_TABLE = {Unreadable.LOCKED, Unreadable.UNREACHABLE}
+"""Reasons that are none while another statement of the table answers. A grant is of columns, and so of a statement."""
+
 
 @dataclass
 class _Failing:
@@ -33,7 +36,6 @@ class FailingStatements:
         """Begin with none; `tables` has the table of each statement."""
         self._tables = tables
         self._began = now
-        self._answered: set[str] = set()
         self._table_answered: dict[str, float] = {}
         """By table: when any of its statements last answered."""
         self._failing: dict[str, _Failing] = {}
@@ -43,13 +45,8 @@ class FailingStatements:
         """Return True for a statement that is to be left out."""
         return statement in self._failing
 
-    def has_answered(self, statement: str) -> bool:
-        """Return True if a statement has answered in this term."""
-        return statement in self._answered
-
     def answered(self, statement: str, now: float) -> None:
         """Record that a statement gave its rows."""
-        self._answered.add(statement)
         self._table_answered[self._table_of(statement)] = now
         self._failing.pop(statement, None)
 
@@ -75,11 +72,13 @@ class FailingStatements:
         return min((max(0.0, failing.next_try - now) for failing in self._failing.values()), default=None)
 
     def tables(self, now: float) -> dict[str, Unread]:
-        """Return the tables that cannot be read now. While one statement of a table answers, the table is read."""
+        """Return the tables that cannot be read now. While one statement answers, its table is not locked."""
         found: dict[str, Unread] = {}
         for name, failing in self._failing.items():
-            table = self._table_of(name)
-            seconds = now - max(failing.since, self._table_answered.get(table, failing.since))
+            table, since = self._table_of(name), failing.since
+            if failing.why in _OF_THE_WHOLE_TABLE:
+                since = max(since, self._table_answered.get(table, since))
+            seconds = now - since
             if table not in found or found[table].seconds < seconds:
                 found[table] = Unread(seconds, failing.why)
         return found

@@ -17,7 +17,7 @@ import structlog
 
 from collectors.observer import Reading, RestRows, Unread
 from collectors.unread import FailingStatements
-from collectors.vicidial.database import DatabaseError, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.database import DatabaseError, VicidialDatabase
 from collectors.vicidial.parts import Rest, Wanted
 from collectors.vicidial.rows import Row
 from collectors.vicidial.schema import TABLES
@@ -50,7 +50,6 @@ class Reader:
         self._agents_wanted_at: float | None = None
         """Since when agents are wanted and were not read; None: they were."""
         self._found: RestRows | None = None
-        self._refused: DatabaseRefusedError | None = None
         self._ended = False
         self._connections: dict[str, VicidialDatabase] = {}
         """By thread: of the second and third connection, while they are open."""
@@ -80,7 +79,7 @@ class Reader:
 
         Raises:
             DatabaseUnavailableError: flags or heartbeats cannot be read.
-            DatabaseRefusedError: the same, or a statement is refused that has never answered in this term.
+            DatabaseRefusedError: the same.
         """
         with self._guard:
             self._wanted = self._wanted.also(wanted)
@@ -91,8 +90,6 @@ class Reader:
         with self._guard:
             self._guard.wait_for(lambda: not self._asked, WAIT_SECONDS)
             found, self._found = self._found or RestRows(), None
-            if self._refused is not None:
-                raise self._refused
             if found.agents is not None:
                 self._agents_wanted_at = None
             self._begin()
@@ -202,8 +199,6 @@ class Reader:
 
     def _note_failure(self, name: str, error: DatabaseError) -> None:
         with self._guard:
-            if isinstance(error, DatabaseRefusedError) and not self._failing.has_answered(name):
-                self._refused = error
             self._failing.failed(name, error.why, time.monotonic())
             self._guard.notify_all()
 

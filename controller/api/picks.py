@@ -24,7 +24,17 @@ from litestar.status_codes import (
 )
 from litestar.types import ControllerRouterHandler
 
-from controller.api.auth import SECURED, AnyRequest, Client, age_ms, client_of, cluster_or_404, needs, too_many
+from controller.api.auth import (
+    SECURED,
+    AnyRequest,
+    Client,
+    age_ms,
+    client_of,
+    cluster_or_404,
+    known_or_503,
+    needs,
+    too_many,
+)
 from controller.api.errors import WITH_A_BODY, guarded
 from controller.api.owner_client import FORWARDED, OwnerClient, Refusal
 from controller.api.rate_limits import Limit, Limits
@@ -223,6 +233,9 @@ class Picker:
                 detail=f"nothing is known of {cluster.name}: {why_unknown(cluster.state)}; let VICIdial choose",
                 extra={"age_ms": age},
             )
+        if not cluster.state.observed.agents_known:
+            # every dialer would look empty
+            known_or_503(cluster)
         screen = kept_of(body.screen)
         request = PickRequest(body.user, body.alias, body.campaign, screen, body.visitor, body.no_user)
         picked, entries = cluster.pick(request)

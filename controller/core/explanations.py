@@ -365,7 +365,9 @@ def why_nothing_is_known(state: ClusterState) -> str:
     poll = state.observed.poll
     if poll is None:
         return why_unknown(state)
-    unread = poll.full_sequence is None and not state.observed.phones
+    if not state.observed.agents_known:
+        return "its agents have not been read yet"
+    unread = poll.full_sequence is None and not (state.observed.phones and state.observed.aliases)
     return "its phones and aliases have not been read yet" if unread else ""
 
 

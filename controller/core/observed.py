@@ -69,6 +69,10 @@ class Observed:
     settings: SystemSettings | None = None
     weight_shares: dict[ServerIp, float] = field(default_factory=dict)
     """Each weighted dialer's share of the weights; empty if the cluster has no weights."""
+    agents_known: bool = field(default=False, compare=False)
+    """The agents were read, in this epoch or an earlier one."""
+    rooms_known: bool = field(default=False, compare=False)
+    """The same of the conference rooms."""
     newest_session: int = field(default=0, compare=False)
     """The highest `live_agent_id` that was ever seen: VICIdial counts up."""
     outage: Outage | None = None
@@ -164,6 +168,8 @@ class Observed:
         self._file(closed)
         self._sweep(poll)
         self.poll, self.stamp = poll, stamp
+        self.agents_known |= poll.agents_known or bool(self.agents)
+        self.rooms_known |= poll.rooms_known
         before = self.dialers
         self.dialers = {dialer.server_ip: dialer for dialer in poll.dialers}
         if not (poll.agents_known and poll.rooms_known):

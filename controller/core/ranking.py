@@ -265,7 +265,7 @@ def _full_with(
     """Return the reasons against a dialer that come of so many agents and slots, of which so many are slots."""
     reasons = []
     health = state.observed.health.dialers.get(dialer.server_ip, NOT_JUDGED)
-    if dialer.rooms_free <= slots:
+    if dialer.rooms_free <= slots and state.observed.rooms_known:
         reasons.append(Ineligible.NO_ROOM)
     max_agents = policy.max_agents_on(dialer.server_ip)
     if max_agents is not None and load >= max_agents:

@@ -175,9 +175,9 @@ def _dialer_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
         where = f"dialer {server_ip}"
         if not dialer.asterisk or not (dialer.active and dialer.agent_logins):
             continue
-        if dialer.rooms == 0:
+        if dialer.rooms == 0 and state.observed.rooms_known:
             yield _error("no_rooms", where, "it has no conference rooms", "add rooms for this server in VICIdial")
-        elif dialer.rooms_free == 0:
+        elif dialer.rooms and dialer.rooms_free == 0:
             what = f"all {dialer.rooms} conference rooms are taken"
             yield _warning("rooms_taken", where, what, "add rooms, or free those without an agent")
         if weights and server_ip not in weights:
@@ -233,7 +233,9 @@ def _cluster_findings(state: ClusterState) -> Iterator[ReadinessFinding]:
     if state.observed.settings is not None and not state.observed.settings.secrets_compared:
         what = "hotdesk may not read the phones' passwords and secrets, so it did not compare them"
         yield _note("not_compared", "database", what, "run collectors/grants-readiness.sql if it should")
-    if state.observed.phones and not state.observed.aliases:
+    poll = state.observed.poll
+    was_read = poll is not None and poll.full_sequence is not None
+    if was_read and state.observed.phones and not state.observed.aliases:
         yield _error(
             "no_alias", "database", "there is no phone alias", "create one for each agent: docs/guide/aliases.md"
         )

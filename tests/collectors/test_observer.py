@@ -618,3 +618,21 @@ def test_a_table_that_cannot_be_read_is_told_of_with_its_age() -> None:
     (*_, poll) = watching.reads(rows_of(QUIET, agents=True, catalogue=False)._replace(unread=unread))
     assert isinstance(poll, Poll)
     assert poll.unread == (UnreadTable(table="phones", since_ms=watching.now_ms - 2500, why=Unreadable.CRASHED),)
+
+
+def test_aliases_are_told_only_once_the_phones_that_they_list_are_known() -> None:
+    watching = Watching(epoch=2)
+    whole = rows_of(QUIET, agents=True, catalogue=True)
+    assert whole.rest.catalogue is not None
+    without = with_rest(whole, catalogue=CatalogueRows(**whole.rest.catalogue._asdict() | {"phones": None}))
+    out = watching.reads(without)
+    assert PhoneAlias not in _kinds(out)
+    assert _poll(out).odd_rows == {}
+    assert {Phone, PhoneAlias} <= {*_kinds(watching.reads(whole))}
+
+
+@pytest.mark.parametrize(("part", "known"), [("conferences", False), ("confbridges", True)])
+def test_rooms_are_known_once_those_of_the_dialers_own_kinds_were_read(part: str, known: bool) -> None:
+    meetme = QUIET._replace(servers=QUIET.servers[:1])
+    reading = rows_of(meetme, agents=True, catalogue=False)
+    assert _poll(Watching().reads(with_rest(reading, **{part: None}))).rooms_known is known

@@ -44,8 +44,13 @@ def test_a_table_is_unread_since_any_of_its_statements_answered_last() -> None:
     assert failing.tables(BEGAN + 20.5)["vicidial_live_agents"].seconds == 0.5, (
         "one statement is slow, and not the table"
     )
-    assert failing.has_answered("agents")
-    assert not failing.has_answered("logins")
+
+
+def test_a_statement_that_is_refused_is_so_whatever_others_of_its_table_answer() -> None:
+    failing = FailingStatements(TABLES, BEGAN)
+    failing.failed("agents", Unreadable.REFUSED, BEGAN + 1)
+    failing.answered("silent", BEGAN + 20)
+    assert failing.tables(BEGAN + 21) == {"vicidial_live_agents": Unread(21.0, Unreadable.REFUSED)}
 
 
 def test_each_failure_is_counted_once() -> None:

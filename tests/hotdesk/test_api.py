@@ -201,6 +201,17 @@ def test_a_released_slot_is_free_and_releasing_twice_is_no_mistake(floor: FedSer
     assert floor.client.metric("hotdesk_cluster_slots") == 0
 
 
+def test_who_never_read_the_agents_has_vicidial_choose(floor: FedService) -> None:
+    """Every dialer would look empty. Dead ones are seen all the same."""
+    blind = msgspec.structs.replace(poll(dialer(ONE, heartbeat=alive())), agents_known=False)
+    records: list[Record] = [phone("p1", ONE), alias("desk", "p1"), blind]
+    floor.log.append([entry_of(record) for record in records])
+    until(lambda: floor.client.ranking() is not None, "the poll shows")
+    refused = problem(floor.client.ask("1001", "desk"), 503)
+    assert "its agents have not been read yet" in str(refused["detail"])
+    assert floor.client.dialers()
+
+
 def test_nothing_is_known_of_another_cluster_or_alias(floor: FedService) -> None:
     floor.open(0, 0, 0)
     body = {"user": "1001", "alias": "desk"}

@@ -11,7 +11,7 @@ import pytest
 from collectors.observer import Reading
 from collectors.phones_in_rooms import Room
 from collectors.vicidial import rows
-from collectors.vicidial.database import STATEMENT_SECONDS, DatabaseRefusedError, VicidialDatabase
+from collectors.vicidial.database import STATEMENT_SECONDS, VicidialDatabase
 from collectors.vicidial.parts import Wanted
 from collectors.vicidial.reader import WAIT_SECONDS, Reader
 from collectors.vicidial.rows import OddRows
@@ -136,18 +136,40 @@ def test_a_crashed_table_is_told_of_and_read_again_once_it_is_repaired(
         read_until(reader, lambda reading: not reading.unread)
 
 
-def test_a_grant_that_was_never_there_is_a_refusal_and_one_that_goes_is_told_of(vicidial: Vicidial) -> None:
+GRANTED = {
+    "vicidial_live_agents": "status",
+    "vicidial_campaigns": "campaign_id",
+    "phones": "extension",
+    "phones_alias": "logins_list",
+    "vicidial_conferences": "extension",
+    "system_settings": "agent_logout_link",
+}
+"""By table: a column without which its statement is refused."""
+
+
+@pytest.mark.parametrize("table", ["vicidial_live_agents", "vicidial_campaigns"])
+def test_a_grant_that_goes_is_told_of(vicidial: Vicidial, reader: Reader, table: str) -> None:
+    vicidial.run(f"REVOKE SELECT ({GRANTED[table]}) ON {table} FROM `{vicidial.user}`@`%%`")
+    reading = read_until(reader, lambda reading: table in reading.unread)
+    assert reading.unread[table].why is Unreadable.REFUSED
+
+
+@pytest.mark.parametrize("table", [each for each in GRANTED if each != "system_settings"])
+def test_a_term_that_begins_without_a_grant_reads_all_else(vicidial: Vicidial, table: str) -> None:
+    vicidial.run(f"REVOKE SELECT ({GRANTED[table]}) ON {table} FROM `{vicidial.user}`@`%%`")
     with VicidialDatabase(vicidial.settings) as database, Reader(database) as reader:
-        read_until(reader, lambda reading: reading.rest.agents is not None)
-        vicidial.run(f"REVOKE SELECT (status) ON vicidial_live_agents FROM `{vicidial.user}`@`%%`")
-        reading = read_until(reader, lambda reading: "vicidial_live_agents" in reading.unread)
-        assert reading.unread["vicidial_live_agents"].why is Unreadable.REFUSED
-    with (
-        VicidialDatabase(vicidial.settings) as database,
-        Reader(database) as reader,
-        pytest.raises(DatabaseRefusedError, match="vicidial_live_agents"),
-    ):
-        read_until(reader, lambda _: False)
+        reading = read_until(reader, lambda reading: reading.unread.keys() == {table})
+        assert reading.unread[table].why is Unreadable.REFUSED
+        vicidial.run(f"GRANT SELECT ({GRANTED[table]}) ON {table} TO `{vicidial.user}`@`%%`")
+        read_until(reader, lambda reading: not reading.unread)
+
+
+@pytest.mark.parametrize("table", GRANTED)
+def test_a_term_that_begins_without_a_table_reads_all_else(vicidial: Vicidial, table: str) -> None:
+    vicidial.run(f"RENAME TABLE {table} TO {table}_old")
+    with VicidialDatabase(vicidial.settings) as database, Reader(database) as reader:
+        reading = read_until(reader, lambda reading: reading.unread.keys() == {table})
+        assert reading.unread[table].why is Unreadable.ABSENT
 
 
 def test_a_table_that_was_renamed_is_absent_and_not_refused(vicidial: Vicidial, reader: Reader) -> None:

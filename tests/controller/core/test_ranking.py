@@ -63,6 +63,16 @@ def _beat(**facts: float | None) -> Heartbeat:
     return Heartbeat(**(known | facts))  # type: ignore[arg-type] # the test says what fits
 
 
+def test_rooms_that_were_never_read_keep_no_login_away() -> None:
+    """As where their table is not granted."""
+    readings = (dialer(ONE, rooms_free=0), dialer(TWO, rooms_free=0))
+    blind = msgspec.structs.replace(poll(*readings), rooms_known=False)
+    state = folded(phone("p1", ONE), phone("p2", TWO), alias("desk", "p1", "p2"), blind)
+    assert _standing(state, ONE).ineligible_because == ()
+    state.fold(poll(*readings, sequence=2))
+    assert _standing(state, ONE).ineligible_because == (Ineligible.NO_ROOM,)
+
+
 # --- each reason alone ------------------------------------------------------------------------------------------
 
 

@@ -164,6 +164,13 @@ def test_rooms(free: int, total: int, kinds: set[str]) -> None:
     assert _kinds(state) == kinds
 
 
+def test_what_was_never_read_is_not_missing() -> None:
+    without = msgspec.structs.replace(dialer(TWO), rooms=0, rooms_free=0)
+    unread = msgspec.structs.replace(poll(dialer(ONE), without), rooms_known=False)
+    assert _kinds(folded(COMPARED, phone("p1", ONE), unread)) == set()
+    assert _kinds(folded(COMPARED, phone("p1", ONE), msgspec.structs.replace(unread, full_sequence=1))) == {"no_alias"}
+
+
 def test_weights_that_leave_a_dialer_out_or_weigh_nobody() -> None:
     weighed = msgspec.structs.replace(settings(ONE=1.0, THREE=1.0), secrets_compared=True)
     assert _found(weighed) == {"no_weight", "weight_of_nobody"}

@@ -127,6 +127,16 @@ def test_an_epoch_that_cannot_read_the_agents_yet_keeps_those_of_the_one_before(
     assert not state.observed.dialers[ONE].agents
 
 
+def test_what_was_never_read_is_known_to_be_unknown() -> None:
+    blind = msgspec.structs.replace(poll(dialer(ONE)), agents_known=False, rooms_known=False)
+    assert not folded(blind).observed.agents_known
+    assert not folded(blind).observed.rooms_known
+    later = msgspec.structs.replace(blind, epoch=2)
+    for known in (folded(poll(dialer(ONE)), later), folded(session("1001"), poll(dialer(ONE, 1)), later)):
+        assert (known.observed.agents_known, known.observed.rooms_known) == (True, True)
+    assert folded(session("1001"), later).observed.agents_known, "compaction leaves the sessions of former epochs"
+
+
 def test_a_full_round_sweeps_what_it_did_not_publish() -> None:
     state = folded(
         session("1001"),
