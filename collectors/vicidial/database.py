@@ -176,6 +176,15 @@ class VicidialDatabase:
         _, other = another.run("lock_holder")[0]
         return holder == other
 
+    def leader_host(self) -> str | None:
+        """Return the host of another connection that has the lock, empty if it is not to be seen; None: none has it."""
+        holder, own = self.run("lock_holder")[0]
+        if holder is None or holder == own:
+            return None
+        # one of another account is only seen with the right PROCESS
+        hosts = {row[0]: (row[2] or b"").decode() for row in self.run("processes")}
+        return hosts.get(holder, "").rpartition(":")[0] or hosts.get(holder, "")
+
     def clock_ms(self) -> int:
         """Return the server's wall clock, to a second."""
         return int(self.run("clock")[0][0] or 0) * 1000

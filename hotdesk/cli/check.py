@@ -28,6 +28,7 @@ from controller.vicidial.sql import SqlSessionReader
 from hotdesk.actuators import reach
 from hotdesk.api_server import tokens_of
 from hotdesk.cli.client import AsJson, ask, open_api
+from hotdesk.cli.leader import check_leader
 from hotdesk.cli.terminal import Console, joined, say_json
 from hotdesk.cli.times import local_clock
 from hotdesk.errors import ApiFailure, DatabaseFailure, HotdeskError, LogFailure, SettingsError, TokenFailure
@@ -114,7 +115,7 @@ def check_everything(
         remedy = "'hotdesk setup' sets one up; or write a [clusters.NAME] table into the TOML file"
         yield wrong(SettingsError("no cluster is set"), "settings", remedy)
     for name, settings in clusters.items():
-        yield from _check_cluster(name, settings)
+        yield from _check_cluster(name, settings, log, api)
     try:
         with open_api(api) as client:
             for name in clusters:
@@ -242,7 +243,7 @@ def _fresh_log(path: Path) -> Finding:
     )
 
 
-def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
+def _check_cluster(name: str, settings: ClusterSettings, log: LogOptions, api: ApiOptions) -> Iterator[Finding]:
     subject = f"cluster {name}"
     try:
         with VicidialDatabase(settings.database_settings()) as database:
@@ -254,6 +255,7 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 return
             for doubt in database.doubts():
                 yield _about_doubt(doubt, subject, acts=settings.mode == "act")
+            leader = database.leader_host()
             yield ok(subject, f"{settings.database_settings().where}: all {len(tried)} statements may run")
             yield from _check_clock(subject, database)
             if database.missing_columns:
@@ -272,6 +274,8 @@ def _check_cluster(name: str, settings: ClusterSettings) -> Iterator[Finding]:
                 )
             dialers = yield from _check_dialers(subject, database)
             yield from _check_names(subject, settings, dialers)
+        # after the connection: the server hangs up on one that is silent
+        yield from check_leader(subject, name, leader, log, api)
         yield from _check_ways(subject, settings)
         if settings.mode == "act":
             yield from _check_actuators(subject, settings)

@@ -2,20 +2,33 @@
 
 import json
 import re
+import threading
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
+import pymysql
 import pytest
 
 from hotdesk.cli import check
+from hotdesk.settings import ApiOptions
 from simulator.agent_api import FakeAgentApi
+from simulator.broker import Broker
 from simulator.database import Database
 from simulator.plan import ClusterPlan
+from stream.embedded.log import EmbeddedLog
+from stream.entries import entry_of
+from stream.kafka.log import KafkaLog
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import create_topics
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
-from tests.support.builders import secret_file
+from tests.support.builders import PARTITIONS, poll, secret_file
 from tests.support.commands import DATABASE, LOG, SECRET, SETTINGS, Command, Outcome, probeed, subjects
+from tests.support.fed_service import FedService, service_of
 from tests.support.old_server import make_old
 from tests.support.processes import ACT, Site, grants, site
 from tests.support.timing import on_this_machine
@@ -323,3 +336,72 @@ def test_check_says_what_would_keep_the_api_from_beginning(command: Command, arg
     (api,) = [each for each in findings if each["subject"] == "api"]
     assert api["verdict"] == "wrong"
     assert said in api["what"]
+
+
+# --- another installation ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def led(west: Site) -> Iterator[Site]:
+    """Yield a cluster that some collector leads."""
+    settings = west.settings
+    with (
+        pymysql.connect(
+            host=settings.host, port=settings.port, user=settings.user, password=settings.password
+        ) as leader,
+        leader.cursor() as cursor,
+    ):
+        cursor.execute(f"SELECT GET_LOCK('hotdesk.{west.name}', 0)")
+        assert cursor.fetchone() == (1,)
+        yield west
+
+
+def notes(outcome: Outcome) -> str:
+    assert outcome.code == 0, outcome
+    return "\n".join(line for line in outcome.output.splitlines() if line.startswith("note"))
+
+
+def test_check_says_that_another_hotdesk_leads_before_this_one_has_started(command: Command, led: Site) -> None:
+    with led.answering():
+        said = notes(command("check", **led.environment))
+    assert re.search(r"another hotdesk leads this cluster, from (127\.0\.0\.1|localhost)", said)
+
+
+def test_check_says_nothing_of_the_own_hotdesk_that_runs(command: Command, led: Site, tmp_path: Path) -> None:
+    with led.answering(), EmbeddedLog(tmp_path / "own.db", PARTITIONS):
+        said = command("check", HOTDESK_LOG_PATH=str(tmp_path / "own.db"), **led.environment).output
+    assert "another hotdesk" not in said
+
+
+def test_check_says_nothing_of_a_leader_whose_polls_the_api_knows(command: Command, led: Site, tmp_path: Path) -> None:
+    with service_of(tmp_path, ApiOptions(port=0)) as service, led.answering():
+        fed = FedService(service)
+        fed.open(1, 2, 3)
+        said = command("check", HOTDESK_API_URL=service.url, **led.environment).output
+        fed.client.close()
+    assert "another hotdesk" not in said
+
+
+def test_check_hears_in_kafka_whether_the_leader_is_its_own(command: Command, led: Site, broker: Broker) -> None:
+    settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"c{uuid4().hex[:8]}.", partitions=4)
+    create_topics(settings, replication=1)
+    shared = {"HOTDESK_LOG_BOOTSTRAP": broker.bootstrap, "HOTDESK_LOG_PREFIX": settings.prefix}
+    shared |= {"HOTDESK_LOG_PARTITIONS": "4"} | led.environment
+    ended = threading.Event()
+
+    def poll_on() -> None:
+        with KafkaLog(settings) as log:
+            for number in count(1):
+                log.append([entry_of(poll(sequence=number))])
+                if ended.wait(0.2):
+                    return
+
+    polling = threading.Thread(target=poll_on)
+    with led.answering():
+        assert "another hotdesk leads" in notes(command("check", **shared))
+        polling.start()
+        try:
+            assert "another hotdesk leads" not in notes(command("check", **shared))
+        finally:
+            ended.set()
+            polling.join()
