@@ -99,6 +99,10 @@ class Tail(Protocol):
         """Return True once all records were returned that the log had when this tail began, or at `mark_end`."""
         ...
 
+    def read_to_end(self) -> frozenset[int]:
+        """Return the partitions of which that is true: one that cannot be read holds up no other."""
+        ...
+
     def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
         """Make `caught_up` refer to these ends too, as `Log.ends` gives them; of places it does not follow to none.
 

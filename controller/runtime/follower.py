@@ -162,20 +162,22 @@ class Follower:
             self.listening_since = None
 
     def _follow(self, tail: Tail) -> None:
-        """Read on, and fold: all of it while the log is caught up with, then each cluster's share."""
-        live = tail.caught_up()
+        """Read on, and fold: all of a partition until it is read to its end, then each cluster's share.
+
+        A partition that cannot be read keeps no other from its decisions.
+        """
+        live = tail.read_to_end()
         batch = tail.poll(0.0 if self._backlog else POLL_SECONDS / len(self._tails))
-        if live:
-            self._backlog.put(batch)
-            self._fold_turn()
-            if batch:
-                self._stop.wait(PAUSE_SECONDS)
-            return
-        # what was read before comes first: nothing of a cluster may overtake what it wrote earlier
-        while self._backlog:
-            self._fold_turn()
-        if news := [read(stored) for stored in thinned(batch, time.time_ns() // 1_000_000)]:
+        behind = [stored for stored in batch if stored.partition not in live]
+        if behind or not live:
+            # what was read before comes first: nothing of a cluster may overtake what it wrote earlier
+            while self._backlog:
+                self._fold_turn()
+        if news := [read(stored) for stored in thinned(behind, time.time_ns() // 1_000_000)]:
             self._on_loop(self._fold(news, live=False))
+        if live:
+            self._backlog.put(stored for stored in batch if stored.partition in live)
+            self._fold_turn()
         if batch:
             self._stop.wait(PAUSE_SECONDS)
 
@@ -223,10 +225,9 @@ class Follower:
     def _settle(self) -> None:
         """Accept what was claimed, and own what is assigned and read to its end."""
         self._owner.take_claims(self._tails.values())
-        ends = [partitions for partitions, tail in self._tails.items() if tail.caught_up()]
-        self.caught_up = bool(self._tails) and len(ends) == len(self._tails)
+        read_to_the_end = frozenset().union(*(tail.read_to_end() for tail in self._tails.values()))
+        self.caught_up = bool(self._tails) and read_to_the_end == frozenset().union(*self._tails)
         self.listening_since = (self.listening_since or time.monotonic()) if self.caught_up else None
-        read_to_the_end = frozenset().union(*ends)
         newer = frozenset(each for each in read_to_the_end if self._clusters.outdated_in(frozenset({each})))
         self._owner.settle(Progress(read_to_the_end, folded=not self._backlog, newer=newer))
         self._tell_clusters()

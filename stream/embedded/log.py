@@ -423,6 +423,15 @@ class EmbeddedTail:
         """As `Tail.caught_up`."""
         return all(self._positions[place] >= end for place, end in self._marked_ends.items())
 
+    def read_to_end(self) -> frozenset[int]:
+        """As `Tail.read_to_end`."""
+        behind = {
+            partition
+            for (topic, partition), end in self._marked_ends.items()
+            if self._positions[topic, partition] < end
+        }
+        return frozenset(partition for _, partition in self._positions) - behind
+
     def mark_end(self, ends: Mapping[_Place, int]) -> None:
         """As `Tail.mark_end`."""
         followed = {place: end for place, end in ends.items() if place in self._positions}

@@ -381,8 +381,12 @@ class KafkaTail:
 
     def caught_up(self) -> bool:
         """As `Tail.caught_up`."""
-        self._marked_ends = {place: end for place, end in self._marked_ends.items() if self._missing(place, end)}
-        return not self._marked_ends
+        return not self._behind()
+
+    def read_to_end(self) -> frozenset[int]:
+        """As `Tail.read_to_end`."""
+        behind = {place.partition for place in self._behind()}
+        return frozenset(place.partition for place in self._places) - behind
 
     def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
         """As `Tail.mark_end`."""
@@ -402,6 +406,12 @@ class KafkaTail:
         log.warning("a topic has other records than were read; reading it from its start", places=[*map(str, places)])
         self._consumer.seek_to_beginning(*places)
         self._next |= dict.fromkeys(places, 0)
+
+    def _behind(self) -> Collection[TopicPartition]:
+        """Return the places that are not read to their marked end."""
+        if self._marked_ends:
+            self._marked_ends = {place: end for place, end in self._marked_ends.items() if self._missing(place, end)}
+        return self._marked_ends.keys()
 
     def _missing(self, place: TopicPartition, end: int) -> int:
         """Return how many offsets a place is behind `end`.

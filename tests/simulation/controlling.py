@@ -28,7 +28,6 @@ from tests.simulation.setup import ClusterSetup
 from tests.simulation.wire import PARTITION, Claim, Line, Tail
 from tests.simulation.world import Clock
 
-NONE: frozenset[int] = frozenset()
 SESSION_SECONDS = 6.0
 """The group gives a silent member's partitions to another one after so long."""
 PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
@@ -260,21 +259,20 @@ class Controller(Stoppable):
         self._plan_turn()
 
     def _follow(self) -> None:
-        live = self._tail.caught_up()
+        live = self._tail.read_to_end()
         batch = self._tail.poll()
-        if live:
-            self._backlog.put(batch)
-            if self._backlog:
-                self._fold_turn()
-        else:
+        behind = [stored for stored in batch if stored.partition not in live]
+        if behind or not live:
             while self._backlog:
                 self._fold_turn()
-            self._fold(batch, live=False)
+        self._fold(behind, live=False)
+        self._backlog.put(stored for stored in batch if stored.partition in live)
+        if self._backlog:
+            self._fold_turn()
         while self._ownership.unread and self._backlog:
             self._fold_turn()
         self._claim()
-        ended = self._partitions if self._tail.caught_up() else NONE
-        self._own(self._ownership.settle(Progress(ended, folded=not self._backlog), self.now()))
+        self._own(self._ownership.settle(Progress(self._tail.read_to_end(), folded=not self._backlog), self.now()))
         for partition, waiting in self._outbox.items():
             if waiting:
                 try:

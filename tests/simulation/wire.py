@@ -182,6 +182,13 @@ class Tail:
         self._caught_up = self._caught_up or all(self._next[place] >= end for place, end in self._marked.items())
         return self._caught_up
 
+    def read_to_end(self) -> frozenset[int]:
+        """As `stream.log.Tail.read_to_end`."""
+        partitions = frozenset(at for at, _ in self._records)
+        if self.caught_up():  # nearly always
+            return partitions
+        return partitions - {place[0] for place, end in self._marked.items() if self._next[place] < end}
+
     def poll(self) -> list[Stored]:
         """Return some of what is new."""
         if not self._line.up or self._looked_at == (stored := self._stored):

@@ -403,6 +403,18 @@ def test_a_tail_told_to_mark_the_end_reads_up_to_there(log: Log) -> None:
             until(lambda: not tail.poll(0.1) and tail.caught_up())
 
 
+def test_a_partition_that_is_not_read_to_its_end_holds_up_no_other(log: Log) -> None:
+    log.append([entry(WEST, b"old")])
+    with closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=True)) as tail:
+        assert tail.read_to_end() == ALL - {HOME}
+        gather(tail, 1)
+        assert tail.read_to_end() == ALL
+        other = min(ALL - {HOME})
+        tail.mark_end({(Topic.OBSERVATIONS, other): 99, (Topic.OBSERVATIONS, HOME): 1})
+        assert not tail.caught_up()
+        assert tail.read_to_end() == ALL - {other}
+
+
 def test_marking_the_end_of_what_was_read_is_nothing(log: Log) -> None:
     log.append([entry(WEST, b"old")])
     with closing(log.tail([Topic.OBSERVATIONS], ALL, from_start=False)) as tail:

@@ -101,6 +101,9 @@ class _BreakableTail:
     def caught_up(self) -> bool:
         return self._real.caught_up()
 
+    def read_to_end(self) -> frozenset[int]:
+        return self._real.read_to_end()
+
     def mark_end(self, ends: Mapping[tuple[Topic, int], int]) -> None:
         self._real.mark_end(ends)
 

@@ -124,3 +124,31 @@ def test_news_are_folded_while_a_claim_has_to_wait(tmp_path: Path) -> None:
         assert not following.owner.decides(CLUSTER)
         log.coordinated.set()
         assert eventually(lambda: following.owner.decides(CLUSTER))
+
+
+class Lame(EmbeddedLog):
+    """A log of which one partition cannot be read to its end, as that of a Kafka whose leader is gone."""
+
+    def __init__(self, path: Path, lost: int) -> None:
+        super().__init__(path, PARTITIONS)
+        self._lost = lost
+
+    def tail(
+        self, topics: Iterable[Topic], partitions: Iterable[int], *, from_start: bool, recent: Collection[Topic] = ()
+    ) -> EmbeddedTail:
+        tail = super().tail(topics, partitions, from_start=from_start, recent=recent)
+        tail.mark_end({(Topic.OBSERVATIONS, self._lost): 1_000_000})
+        return tail
+
+
+def test_a_partition_that_cannot_be_read_keeps_no_other_from_its_decisions(tmp_path: Path) -> None:
+    lost = next(
+        name for name in map(str, range(100)) if partition_of(name, PARTITIONS) != partition_of(CLUSTER, PARTITIONS)
+    )
+    with closing(Following(Lame(tmp_path / "log.db", partition_of(lost, PARTITIONS)))) as following:
+        following.owner.act_for([CLUSTER, lost])
+        assert eventually(lambda: following.owner.decides(CLUSTER))
+        following.log.append([entry_of(poll(dialer(ONE)))])
+        assert eventually(lambda: CLUSTER in following.clusters.by_name and following.clusters.by_name[CLUSTER].owned)
+        assert not following.owner.decides(lost)
+        assert not following.follower.caught_up
