@@ -349,6 +349,9 @@ class KafkaTail:
         except BaseException:
             close_consumer(self._consumer)
             raise
+        self._ids: dict[str, Any] = {}
+        """By topic: its id, as it was last told."""
+        self._recreated()
         self._next = dict(begins)
         """The next offset of each place, by the records read."""
         self._marked_ends = ends
@@ -364,7 +367,8 @@ class KafkaTail:
         """
         with explained(self._settings, "following"):
             found = self._consumer.poll(timeout_ms=max(timeout_seconds, 0) * 1000, max_records=MAX_POLL_RECORDS)
-            if anew := {place for place, records in found.items() if records[0].offset < self._next[place]}:
+            anew = {place for place, records in found.items() if records[0].offset < self._next[place]}
+            if anew := anew | self._recreated():
                 self._begin_anew(anew)
         if not found:
             self._raise_if_unconnected()
@@ -406,6 +410,15 @@ class KafkaTail:
         log.warning("a topic has other records than were read; reading it from its start", places=[*map(str, places)])
         self._consumer.seek_to_beginning(*places)
         self._next |= dict.fromkeys(places, 0)
+        # until all is read that is there by now, nothing is known of these partitions
+        self._marked_ends = {**self._marked_ends, **{place: self._consumer.highwater(place) or 1 for place in places}}
+
+    def _recreated(self) -> set[TopicPartition]:
+        """Return the places of topics that have another id than before, as Kafka tells it since its version 2.8."""
+        ids = {topic: self._net.cluster.topic_id(topic) for topic in {place.topic for place in self._places}}
+        anew = {topic for topic, known in self._ids.items() if ids[topic] not in {None, known}}
+        self._ids |= {topic: topic_id for topic, topic_id in ids.items() if topic_id is not None}
+        return {place for place in self._places if place.topic in anew}
 
     def _behind(self) -> Collection[TopicPartition]:
         """Return the places that are not read to their marked end."""

@@ -631,6 +631,36 @@ def test_a_topic_that_was_created_anew_is_read_from_its_start(
     assert found[0].offset == 0
 
 
+def test_a_topic_that_was_created_anew_and_has_more_records_than_were_read_is_read_whole(
+    kafka_log: KafkaLog, kafka_settings: KafkaSettings
+) -> None:
+    kafka_log.append([Entry(Topic.OBSERVATIONS, "west", b"old")] * 3)
+    with closing(kafka_log.tail([Topic.OBSERVATIONS], [WEST], from_start=True)) as tail:
+        gather(tail, 3)
+        assert tail.caught_up()
+        with admin_client(kafka_settings) as admin:
+            admin.delete_topics([kafka_settings.topic_name(Topic.OBSERVATIONS)])
+        anew = [Entry(Topic.OBSERVATIONS, "west", b"%d" % number) for number in range(10)]
+
+        def is_there() -> bool:
+            with suppress(LogError):
+                create_topics(kafka_settings, replication=1)
+                kafka_log.append(anew)
+                return True
+            return False
+
+        until(is_there)
+        found: list[Stored] = []
+
+        def is_whole() -> bool:
+            with suppress(LogError):
+                found.extend(tail.poll(0.1))
+            return [each.value for each in found][-10:] == [each.value for each in anew]
+
+        until(is_whole)
+        assert tail.caught_up()
+
+
 def test_a_transaction_is_seen_once_committed_and_leaves_no_lag(
     kafka_log: KafkaLog, kafka_settings: KafkaSettings
 ) -> None:
