@@ -115,6 +115,22 @@ def test_the_page_of_failures_names_tests_and_scenarios_that_are_there() -> None
     assert sorted(each for each in stories if not (ROOT / "tests" / "scenarios" / each).exists()) == []
 
 
+WAYS = ("killed", "stopped", "cut", "slow", "full", "wrong")
+PARTS = [each for each in (DOCS / "design" / "failures.md").read_text().split("\n## ")[1:] if "\n| how |" in each]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.partition("\n")[0])
+def test_each_part_is_looked_at_in_each_way_to_fail_or_it_says_that_this_was_not_tried(part: str) -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")
+    ]
+    assert [way for way in WAYS if not any(way in row[0].lower() for row in rows)] == []
+    unproved = [row[0] for row in rows[1:] if not re.search(r"`(test_\w+|\w+\.toml|make bench .*)`", row[-1])]
+    assert [
+        how for how in unproved if not any("not tried" in cell for row in rows if row[0] == how for cell in row)
+    ] == []
+
+
 def test_each_metric_is_in_the_tables_and_none_else() -> None:
     registry = CollectorRegistry()
     ControllerInstruments(registry)
