@@ -36,9 +36,6 @@ FIRST_CONNECT_MS = 1_000
 """How long a broker has to take a connection: this long at first, and `CONNECT_MS` when it failed to do so. One that
 stands still takes none, and whoever asked it by chance should ask another soon."""
 BOOTSTRAP_MS = 5_000
-METADATA_MS = 10_000
-"""How long a consumer believes where each partition is, and which topic it is of. While other partitions' records come,
-kafka-python asks no sooner for the leader of one whose broker stands still, or for a topic that was created anew."""
 REQUEST_MS = 5_000
 """How long to wait for a broker that hangs; then the connection is replaced."""
 FETCH_WAIT_MS = 500
@@ -389,7 +386,6 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> tuple[Any, Net]:  
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        metadata_max_age_ms=METADATA_MS,
         allow_auto_create_topics=False,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
@@ -404,14 +400,14 @@ def close_consumer(consumer: Any) -> None:  # noqa: ANN401 - kafka-python has no
 
 
 def ask_offsets(
-    ask: Callable[..., dict[TopicPartition, int]], places: list[TopicPartition]
+    ask: Callable[..., dict[TopicPartition, int]], places: list[TopicPartition], within_ms: int = REQUEST_MS
 ) -> dict[TopicPartition, int]:
-    """Return the first or next offsets of all `places`, within `REQUEST_MS`.
+    """Return the first or next offsets of all `places`, within that time.
 
     Raises:
         kafka.errors.KafkaError: the leader of some partition was not known or did not answer.
     """
-    deadline = time.monotonic() + REQUEST_MS / 1000
+    deadline = time.monotonic() + within_ms / 1000
     while True:
         left_ms = (deadline - time.monotonic()) * 1000
         if left_ms <= 0:

@@ -57,6 +57,15 @@ APPEND_SECONDS = (DELIVERY_MS + 1_000) / 1000
 LEAVE_SECONDS = 0.5
 """Time for sends in progress when the log is closed; then they fail, since a process must be able to stop while Kafka
 is away."""
+METADATA_MS = 10_000
+"""How long a tail believes where each partition is, and which topic it is of. While other partitions' records come,
+kafka-python asks no sooner for the leader of one whose broker stands still, or for a topic that was created anew."""
+ASK_AGAIN_SECONDS = 1.0
+"""How often it is asked where a partition ends that had no leader."""
+QUICK_MS = 500
+"""How long each leader may take for that: all else is read only afterwards."""
+UNKNOWN_END = 2**63 - 1
+"""The end of a partition of which nobody could say it: it is not read so far."""
 READER_FETCH_WAIT_MS = 20
 """A reader changes from partition to partition, and each change waits for the fetch in progress."""
 READ_SECONDS = 8.0
@@ -333,16 +342,16 @@ class KafkaTail:
         self._settings = settings
         self._places = places
         self._unconnected_since: float | None = None
-        self._consumer, self._net = open_consumer(options, fetch_max_wait_ms=FETCH_WAIT_MS)
+        self._consumer, self._net = open_consumer(
+            options, fetch_max_wait_ms=FETCH_WAIT_MS, metadata_max_age_ms=METADATA_MS
+        )
         try:
             self._consumer.assign(list(places))
-            ends = ask_offsets(self._consumer.end_offsets, list(places))
-            begins = ask_offsets(self._consumer.beginning_offsets, list(places)) if from_start else ends
+            ends = self._ask_ends(all_of_them=not from_start)
+            begins = ask_offsets(self._consumer.beginning_offsets, list(ends)) if from_start else ends
             if from_start:
                 begins |= {
-                    place: max(begins[place], ends[place] - RECENT_OFFSETS)
-                    for place, topic in places.items()
-                    if topic in recent
+                    place: max(begins[place], ends[place] - RECENT_OFFSETS) for place in ends if places[place] in recent
                 }
             for place, offset in begins.items():
                 self._consumer.seek(place, offset)
@@ -352,9 +361,12 @@ class KafkaTail:
         self._ids: dict[str, Any] = {}
         """By topic: its id, as it was last told."""
         self._recreated()
-        self._next = dict(begins)
+        self._leaderless = set(places.keys() - ends.keys())
+        """The places of which nobody could say where they end. Kafka's client begins at their start by itself."""
+        self._ask_again_at = time.monotonic()
+        self._next = dict.fromkeys(self._leaderless, 0) | begins
         """The next offset of each place, by the records read."""
-        self._marked_ends = ends
+        self._marked_ends = dict.fromkeys(self._leaderless, UNKNOWN_END) | ends
         """The marked end of each place that is not yet read so far."""
 
     def poll(self, timeout_seconds: float) -> Sequence[Stored]:
@@ -366,6 +378,7 @@ class KafkaTail:
             LogRefusedError: this user may no longer read.
         """
         with explained(self._settings, "following"):
+            self._ask_again()
             found = self._consumer.poll(timeout_ms=max(timeout_seconds, 0) * 1000, max_records=MAX_POLL_RECORDS)
             anew = {place for place, records in found.items() if records[0].offset < self._next[place]}
             if anew := anew | self._recreated():
@@ -401,6 +414,48 @@ class KafkaTail:
     def close(self) -> None:
         """Close the consumer. Idempotent."""
         close_consumer(self._consumer)
+
+    def _ask_ends(self, *, all_of_them: bool) -> dict[TopicPartition, int]:
+        """Ask where the places end; unless all are needed, those without a leader are left out: they hold up no other.
+
+        Raises:
+            kafka.errors.KafkaError: nobody answers about any, or not about all.
+        """
+        places = list(self._places)
+        try:
+            return ask_offsets(self._consumer.end_offsets, places)
+        except errors.KafkaError:
+            ends = {} if all_of_them else self._ask_each_leader(places)
+            if not ends:
+                raise
+        left_out = sorted(map(str, {*places} - ends.keys()))
+        log.warning("nobody leads some partitions; following the others", places=left_out)
+        return ends
+
+    def _ask_each_leader(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        led: dict[int, list[TopicPartition]] = {}
+        for place in places:
+            leader = self._net.cluster.leader_for_partition(place)
+            if leader is not None and leader >= 0:
+                led.setdefault(leader, []).append(place)
+        ends: dict[TopicPartition, int] = {}
+        for each in led.values():
+            with contextlib.suppress(errors.KafkaError):
+                ends |= ask_offsets(self._consumer.end_offsets, each, QUICK_MS)
+        return ends
+
+    def _ask_again(self) -> None:
+        """Ask now and then where the places end that had no leader."""
+        if not self._leaderless or time.monotonic() < self._ask_again_at:
+            return
+        ends = self._ask_each_leader(filter(self._has_leader, self._leaderless))
+        self._marked_ends = {**self._marked_ends, **ends}
+        self._leaderless -= ends.keys()
+        self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
+
+    def _has_leader(self, place: TopicPartition) -> bool:
+        leader = self._net.cluster.leader_for_partition(place)
+        return leader is not None and bool(self._net.connected(leader))
 
     def _begin_anew(self, places: Collection[TopicPartition]) -> None:
         """Read places from their start: the topic was created anew, or an unclean election lost its last records.
@@ -439,8 +494,7 @@ class KafkaTail:
 
     def _raise_if_unconnected(self) -> None:
         """Raise if no record came for want of a connection: kafka-python reconnects for ever without a word."""
-        leaders = {self._net.cluster.leader_for_partition(place) for place in self._places}
-        if all(leader is not None and self._net.connected(leader) for leader in leaders):
+        if all(map(self._has_leader, self._places.keys() - self._leaderless)):
             self._unconnected_since = None
             return
         now = time.monotonic()
