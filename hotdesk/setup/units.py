@@ -8,17 +8,36 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+import msgspec
+
+from hotdesk.grants import Purpose
 from hotdesk.setup.giving import files
 from hotdesk.setup.known import ROLES, SERVICE, Answers, Known, has_own_user
-from hotdesk.setup.steps import RELOAD, UNITS, Commands, File, Folder, State, Step, Words, shell, step_of
+from hotdesk.setup.steps import (
+    RELOAD,
+    UNITS,
+    Commands,
+    File,
+    Folder,
+    Remove,
+    State,
+    Step,
+    Words,
+    digest,
+    shell,
+    step_of,
+)
 
 PROFILE = "/etc/profile.d/hotdesk.sh"
 PROGRAM = "/opt/hotdesk/current/bin/hotdesk"
 """The one that stands in the units as they are shipped."""
 UNIT = f"{UNITS}hotdesk.service"
 DROP_IN = f"{UNITS}hotdesk.service.d/secrets.conf"
-OF_ROLES, OF_COLLECT = (f"{UNITS}hotdesk-{role}.service.d/secrets.conf" for role in ("", "collect"))
-SHIPPED = (*(f"{name}.service" for name in (SERVICE, *ROLES)), "secrets.conf", "secrets-collect.conf")
+OF_ROLE = {name: f"{UNITS}{name}.service.d/secrets.conf" for name in ROLES}
+OF_ROLES = f"{UNITS}hotdesk-.service.d/secrets.conf"
+"""One for all three, which gives none of them a secret."""
+_SHIPPED_OF = {SERVICE: "secrets.conf"} | {name: f"secrets-{name.partition('-')[2]}.conf" for name in ROLES}
+SHIPPED = (*(f"{name}.service" for name in _SHIPPED_OF), *_SHIPPED_OF.values())
 OF_OWN_USER = "[Service]\nDynamicUser=no\nBindReadOnlyPaths=\n"
 """The drop-in where the secrets belong to a group of the service's own user."""
 ALSO = ("kafka.password", "kafka.key")
@@ -30,7 +49,7 @@ _OF_MAIN = re.compile(r"LoadCredential=main\.(\S+?):\S+")
 def paths(answers: Answers) -> list[str]:
     """Return every path that these steps may have something to do with."""
     units = [f"{UNITS}{name}.service" for name in answers.services]
-    drop_ins = [path for path, _ in _drop_ins(answers)]
+    drop_ins = [*OF_ROLE.values(), OF_ROLES] if answers.kafka else [DROP_IN]
     return [*units, *drop_ins, *(each.rpartition("/")[0] for each in drop_ins), *_also(answers)]
 
 
@@ -38,11 +57,13 @@ def _also(answers: Answers) -> list[str]:
     return [f"{answers.secrets}/{name}" for name in ALSO]
 
 
-def _drop_ins(answers: Answers) -> list[tuple[str, str]]:
-    """Return the path of each drop-in, and its name as it is shipped."""
-    if not answers.kafka:
-        return [(DROP_IN, "secrets.conf")]
-    return [(OF_ROLES, "secrets.conf"), (OF_COLLECT, "secrets-collect.conf")]
+def _drop_ins(known: Known) -> list[tuple[str, str]]:
+    """Return the path of each drop-in, and its name as it is shipped; none is shipped for a user of its own."""
+    if not known.answers.kafka:
+        return [(DROP_IN, _SHIPPED_OF[SERVICE])]
+    if has_own_user(known):
+        return [(OF_ROLES, _SHIPPED_OF[SERVICE])]
+    return [(path, _SHIPPED_OF[name]) for name, path in OF_ROLE.items()]
 
 
 def units(known: Known) -> Iterator[Step]:
@@ -53,9 +74,7 @@ def units(known: Known) -> Iterator[Step]:
         text = machine.shipped[f"{name}.service"]
         text = text.replace(f"ExecStart={PROGRAM} ", f"ExecStart={machine.program or PROGRAM} ")
         yield step_of(File(path, text.encode(), 0o644), f"write {path}: the service", known.seen, known.notes)
-    for path, name in _drop_ins(answers):
-        if has_own_user(known) and path == OF_COLLECT:
-            continue  # that of all services is its own, too
+    for path, name in _drop_ins(known):
         folder = path.rpartition("/")[0]
         yield step_of(Folder(folder, 0o755), f"make {folder}, for a drop-in", known.seen, known.notes)
         shipped = machine.shipped[name]
@@ -65,14 +84,29 @@ def units(known: Known) -> Iterator[Step]:
         brought = there is not None and there.content == shipped.encode()
         act = File(path, text.encode(), 0o644, takes_over=brought)
         yield step_of(act, f"write {path}: the secrets that it is given", known.seen, known.notes)
+    if answers.kafka and not has_own_user(known):
+        yield from _without_a_shared_one(known)
+
+
+def _without_a_shared_one(known: Known) -> Iterator[Step]:
+    """Yield the removal of a drop-in for all services: one that lacks its own would be given the secrets of others."""
+    there, mine = known.seen.get(OF_ROLES), known.notes.of(OF_ROLES)
+    if there is None:
+        return
+    step = Step(what=f"remove {OF_ROLES}: each service has its own", back="", act=Remove(OF_ROLES), state=State.TO_DO)
+    if mine is None or mine.digest != digest(there.content or b""):
+        why = "setup did not write it as it is; remove it once each service has the lines that it needs"
+        step = msgspec.structs.replace(step, state=State.KEPT, why=why)
+    yield step
 
 
 def _drop_in_text(shipped: str, known: Known) -> str:
-    """Return the drop-in with this cluster's secrets, those of AMI and Kafka too if there are any."""
+    """Return the drop-in with this cluster's secrets: AMI's and Kafka's if there are any, a password only to act."""
     answers = known.answers
     cluster = answers.cluster
     text = _OF_MAIN.sub(rf"LoadCredential={cluster}.\1:{answers.secrets}/{cluster}.\1", shipped)
     given = [f"{cluster}.ami"] if answers.ami else []
+    given += [f"{cluster}.password"] if Purpose.ACT in answers.purposes else []
     given += [name for name, path in zip(ALSO, _also(answers), strict=True) if path in known.seen]
     for name in given:
         text = text.replace(f"#LoadCredential={name}:", f"LoadCredential={name}:")

@@ -15,7 +15,7 @@ from tests.packaging.units import (
     INSTALLED,
     SECRETS,
     SECRETS_FOLDER,
-    SECRETS_OF_COLLECTORS,
+    SYSTEMD,
     UNITS,
     analyze,
     credentials,
@@ -102,13 +102,37 @@ def test_its_files_are_those_of_the_document(unit: Path) -> None:
 def test_each_secret_of_the_documents_settings_is_one_that_a_service_is_given() -> None:
     given = credentials(SECRETS, commented=True)
     assert all(path == f"{SECRETS_FOLDER}/{name}" for name, path in given.items())
-    collecting = credentials(SECRETS_OF_COLLECTORS, commented=True)
-    assert collecting.items() - given.items() == {("tokens", f"{SECRETS_FOLDER}/tokens.collect")}
+    collecting = credentials(SYSTEMD / "secrets-collect.conf", commented=True)
     in_settings = set(re.findall(r'(?:password|secret|token)_file = "(.*?)"', "".join(toml(DOCUMENT))))
     written = {f"{SECRETS_FOLDER}/{name}" for name in re.findall(rf"{SECRETS_FOLDER}/([\w.-]+)", DOCUMENT)}
     assert in_settings <= written == {*given.values(), *collecting.values()}
     # those of the first start, on one machine
     assert set(credentials(SECRETS)) == {"tokens", "main.password"}
+
+
+def test_each_role_is_given_the_secrets_that_it_needs_and_no_others() -> None:
+    of = {unit.stem: secrets_of(unit) for unit in UNITS}
+    assert sorted(of.values()) == sorted(SYSTEMD.glob("*.conf"))
+    by_default = {name: credentials(file) for name, file in of.items()}
+    tokens = {"tokens": f"{SECRETS_FOLDER}/tokens"}
+    assert by_default["hotdesk-serve"] == tokens
+    assert by_default["hotdesk-control"] == tokens, "it reads no database until it acts"
+    assert by_default["hotdesk-collect"] == {
+        "tokens": f"{SECRETS_FOLDER}/tokens.collect",
+        "main.password": f"{SECRETS_FOLDER}/main.password",
+    }
+    at_most = {name: credentials(file, commented=True).keys() for name, file in of.items()}
+    of_all = {"tokens", "kafka.password", "kafka.key", "api.key"}
+    assert at_most["hotdesk-serve"] == of_all, "it never talks to VICIdial"
+    assert at_most["hotdesk-control"] == of_all | {"main.password", "main.agent-api"}
+    assert at_most["hotdesk-collect"] == of_all | {"main.password", "main.ami"}
+
+
+def test_by_hand_each_service_gets_the_drop_in_of_its_own_and_all_of_them_get_none() -> None:
+    placed = dict(re.findall(r"install -D -m 644 (secrets\S*\.conf) /etc/systemd/system/(\S+)\.service\.d/", DOCUMENT))
+    assert placed == {secrets_of(unit).name: unit.stem for unit in UNITS}
+    for unit in UNITS:
+        assert f"/etc/systemd/system/{unit.name}.d/secrets.conf" in secrets_of(unit).read_text()
 
 
 @each_unit

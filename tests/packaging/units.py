@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "packaging" / "systemd"
 UNITS = sorted(SYSTEMD.glob("*.service"))
 SECRETS = SYSTEMD / "secrets.conf"
-SECRETS_OF_COLLECTORS = SYSTEMD / "secrets-collect.conf"
 INSTALLED = "/opt/hotdesk/current/bin/hotdesk"
 SECRETS_FOLDER = "/etc/hotdesk/secrets"
 DOCUMENT = (ROOT / "docs" / "guide" / "install.md").read_text()
@@ -37,7 +36,7 @@ def credentials(file: Path, *, commented: bool = False) -> dict[str, str]:
 
 def secrets_of(unit: Path) -> Path:
     """Return the drop-in with the secrets of a unit's service."""
-    return SECRETS_OF_COLLECTORS if unit.stem == "hotdesk-collect" else SECRETS
+    return SYSTEMD / f"{unit.stem.replace('hotdesk', 'secrets')}.conf"
 
 
 def environment(file: Path) -> dict[str, str]:

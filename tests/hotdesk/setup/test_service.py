@@ -42,9 +42,10 @@ from hotdesk.setup.steps import (
     Statements,
     Step,
     digest,
+    undoing,
     words_for,
 )
-from hotdesk.setup.units import DROP_IN, OF_COLLECT, OF_ROLES, PROFILE, UNIT, tokens_of_collectors
+from hotdesk.setup.units import DROP_IN, OF_ROLE, OF_ROLES, PROFILE, UNIT, tokens_of_collectors
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "packaging" / "systemd"
@@ -413,11 +414,56 @@ def test_a_collector_gets_a_digest_that_reads_and_kafkas_secrets_where_there_are
     of_collect = found["/etc/hotdesk/secrets/tokens.collect"]
     assert isinstance(of_collect, File)
     assert (of_collect.content.decode(), of_collect.secret) == (f"{mine}\n", True)
-    for path in (OF_ROLES, OF_COLLECT):
+    for path in OF_ROLE.values():
         drop_in = found[path]
         assert isinstance(drop_in, File)
         assert b"\nLoadCredential=kafka.password:" in drop_in.content
         assert b"\nLoadCredential=main.ami:" not in drop_in.content
+
+
+def given(known: Known) -> dict[str, list[str]]:
+    """Return the names of the secrets that each service is given."""
+    found = {path: act for path, act in acts(known).items() if path.endswith("/secrets.conf")}
+    assert [path for path, act in found.items() if not isinstance(act, File)] == []
+    return {
+        path.removeprefix("/etc/systemd/system/").partition(".")[0]: re.findall(
+            r"^LoadCredential=(\S+?):", act.content.decode(), re.MULTILINE
+        )
+        for path, act in found.items()
+        if isinstance(act, File)
+    }
+
+
+def test_each_role_is_given_the_secrets_that_it_needs_and_no_others() -> None:
+    west = msgspec.structs.replace(OF_KAFKA.answers, cluster="west", ami=True)
+    advising = {
+        "hotdesk-collect": ["tokens", "west.password", "west.ami"],
+        "hotdesk-control": ["tokens"],
+        "hotdesk-serve": ["tokens"],
+    }
+    assert given(OF_KAFKA._replace(answers=west)) == advising
+    acting = msgspec.structs.replace(west, purposes=frozenset({Purpose.ACT}))
+    assert given(OF_KAFKA._replace(answers=acting)) == advising | {"hotdesk-control": ["tokens", "west.password"]}
+
+
+def test_a_drop_in_of_earlier_that_gave_all_services_all_secrets_is_removed() -> None:
+    there, known = carried_out(steps(OF_KAFKA))
+    shared = Seen(0o644, Owner("root", "root"), b"[Service]\nLoadCredential=tokens:/etc/hotdesk/secrets/tokens\n")
+    assert shared.content is not None
+    noted = known.with_entry(Entry(what="write it", path=OF_ROLES, digest=digest(shared.content)))
+    again = OF_KAFKA._replace(seen=there | {OF_ROLES: shared}, notes=noted)
+    (step,) = [each for each in steps(again) if each.act == Remove(OF_ROLES)]
+    assert step.state is State.TO_DO
+    assert OF_ROLES in paths(again.answers)
+    # taken back after that, it does not come again
+    (undone,) = [each for each, _ in undoing(noted, there) if each.act == Remove(OF_ROLES)]
+    assert undone.state is State.DONE
+    (theirs,) = [each for each in steps(again._replace(notes=known)) if each.act == Remove(OF_ROLES)]
+    assert (theirs.state, "remove it" in theirs.why) == (State.KEPT, True)
+
+
+def test_an_older_systemd_has_one_drop_in_for_all_roles_and_it_names_no_secret() -> None:
+    assert given(OF_KAFKA._replace(machine=MACHINE._replace(systemd=249))) == {"hotdesk-": []}
 
 
 def test_one_service_makes_room_for_three_and_a_second_run_does_nothing() -> None:
