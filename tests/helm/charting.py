@@ -137,17 +137,25 @@ class Workload:
         """Return a container by name."""
         return next(each for each in self.spec["containers"] if each["name"] == name)
 
-    def sources(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield every file of its projected volumes: kind, name and key of where it comes from, and its path."""
+    def sources(self, container: str | None = None) -> Iterator[tuple[str, str, str, str]]:
+        """Yield every file of its projected volumes: kind, name and key of where it comes from, and its path.
+
+        Args:
+            container: of those only that this one mounts.
+        """
+        mounts = () if container is None else self.named(container).get("volumeMounts", ())
+        mounted = {each["name"] for each in mounts}
         for volume in self.spec.get("volumes", ()):
+            if container is not None and volume["name"] not in mounted:
+                continue
             for source in volume.get("projected", {}).get("sources", ()):
                 ((kind, what),) = source.items()
                 for item in what["items"]:
                     yield kind, what["name"], item["key"], item["path"]
 
-    def secrets(self) -> set[tuple[str, str]]:
-        """Return name and key of every secret it is given."""
-        return {(name, key) for kind, name, key, _ in self.sources() if kind == "secret"}
+    def secrets(self, container: str | None = None) -> set[tuple[str, str]]:
+        """Return name and key of every secret that it is given, or one of its containers."""
+        return {(name, key) for kind, name, key, _ in self.sources(container) if kind == "secret"}
 
 
 class Rendered:

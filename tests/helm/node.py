@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,7 +70,8 @@ class Node:
         for mount in description.get("volumeMounts", ()):
             volume = volumes[mount["name"]]
             if "projected" in volume:
-                self._project(of, workload, volume["projected"], laid / mount["mountPath"].lstrip("/"), owner[1])
+                files = workload.sources(description["name"])
+                self._project(of, files, volume["projected"], laid / mount["mountPath"].lstrip("/"), owner[1])
             else:
                 writable[mount["mountPath"]] = self._volume(volume["name"], *owner)
                 (laid / mount["mountPath"].lstrip("/")).mkdir(parents=True)
@@ -85,8 +86,15 @@ class Node:
         for each in self._running:
             each.close()
 
-    def _project(self, of: Rendered, workload: Workload, projected: Mapping[str, Any], to: Path, group: int) -> None:
-        for kind, name, key, path in workload.sources():
+    def _project(
+        self,
+        of: Rendered,
+        files: Iterable[tuple[str, str, str, str]],
+        projected: Mapping[str, Any],
+        to: Path,
+        group: int,
+    ) -> None:
+        for kind, name, key, path in files:
             file = to / path
             file.parent.mkdir(parents=True, exist_ok=True)
             secret_file(

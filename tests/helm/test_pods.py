@@ -140,7 +140,9 @@ def test_each_role_is_given_the_secrets_it_needs_and_no_others() -> None:
     acting = {("west", "actor"), ("west-ca", "ca.crt"), ("west", "agent-api-password")}
     assert of.workload("control").secrets() == everywhere | acting
     assert of.workload("serve").secrets() == everywhere
-    assert of.workload("test").secrets() == everywhere
+    assert of.workload("test").secrets("api") == {("metrics", "read-only")}
+    assert of.workload("test").secrets("topics") == kafka
+    assert of.workload("test").secrets() == kafka | {("metrics", "read-only")}
     assert of.workload("topics").secrets() == kafka
     assert rendered("minimal").workload("control").secrets() == {("hotdesk-tokens", "tokens")}
     by_default = rendered("minimal").workloads("collect")[0].secrets()
@@ -148,6 +150,8 @@ def test_each_role_is_given_the_secrets_it_needs_and_no_others() -> None:
         ("hotdesk-tokens", "collect")
     }
     assert rendered("minimal").workload("topics").secrets() == set()
+    for name in ("minimal", "single"):
+        assert rendered(name).workload("test").secrets() == {("hotdesk-tokens", "read")}
 
 
 def test_budgets_let_one_go_and_never_wait_for_who_is_not_ready() -> None:

@@ -84,6 +84,11 @@ MISTAKES = {
         "kubectl create secret generic hotdesk-tokens --from-file=tokens=FILE",
         {"api": {"secrets": {"tokens": {"existingSecret": "hotdesk-tokens"}}}},
     ),
+    "a test with every token": Mistake(
+        {"api": {"secrets": {"test_token": {"key": "tokens"}}}},
+        "the same key tokens of one Secret, and helm test must not have the tokens that give orders",
+        {"api": {"secrets": {"test_token": {"key": "read"}}}},
+    ),
     "collectors with every token": Mistake(
         {"api": {"secrets": {"collect_tokens": {"key": "tokens"}}}},
         "the same key tokens of one Secret, and collectors must not have the tokens that give orders",

@@ -23,9 +23,11 @@ from tests.support.processes import CLUSTER, PASSWORD, Site, until
 from tests.support.timing import on_this_machine
 
 TOKEN = "pick-token-of-these-tests"
+READ_TOKEN = "read-token-of-these-tests"
 SECRETS = {
     "hotdesk-tokens": {
-        "tokens": f"# scope token\npick {TOKEN}\n",
+        "tokens": f"# scope token\npick {TOKEN}\nread {READ_TOKEN}\n",
+        "read": f"read {READ_TOKEN}\n",
         "collect": f"read sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}\n",
     },
     "kafka": {"password": f"{GUARDED_PASSWORD}\n"},

@@ -37,7 +37,7 @@ def main(base: str, token_file: str, *clusters: str) -> None:
     """
     ask(base, "/readyz")
     lines = (line.partition("#")[0].split() for line in Path(token_file).read_text().splitlines())
-    token = next(words[1] for words in lines if words)
+    token = next((words[-1] for words in lines if words), "")
     answered = json.loads(ask(base, "/v1/clusters", token))
     # An incident makes a cluster known before its database ever answered.
     known = {each["cluster"] for each in answered if each["age_ms"] is not None}

@@ -82,6 +82,10 @@ of the wrong form are refused by values.schema.json before.
 {{- if and (ne .Values.layout "single") (eq $tokens.key $collect.key) (eq ($collect.existingSecret | default $tokens.existingSecret) $tokens.existingSecret) -}}
 {{- $wrong = append $wrong (printf "api.secrets.collect_tokens and api.secrets.tokens are the same key %s of one Secret, and collectors must not have the tokens that give orders: write a file with a line such as 'read sha256:DIGEST' into another key, and its name into api.secrets.collect_tokens.key" $tokens.key) -}}
 {{- end -}}
+{{- $test := .Values.api.secrets.test_token -}}
+{{- if and (eq $tokens.key $test.key) (eq ($test.existingSecret | default $tokens.existingSecret) $tokens.existingSecret) -}}
+{{- $wrong = append $wrong (printf "api.secrets.test_token and api.secrets.tokens are the same key %s of one Secret, and helm test must not have the tokens that give orders: write a line such as 'read TOKEN' into another key, and its name into api.secrets.test_token.key" $tokens.key) -}}
+{{- end -}}
 {{- with .Values.service -}}
 {{- if and .loadBalancerSourceRanges (ne .type "LoadBalancer") -}}
 {{- $wrong = append $wrong (printf "service.loadBalancerSourceRanges is set, and service.type is %s, which does not check source addresses: write service.type: LoadBalancer, or use networkPolicy.apiFrom" .type) -}}
