@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from controller.api.app import create_app
 from controller.api.owner_client import OwnerClient
-from controller.api.tokens import Tokens
+from controller.api.tokens import Scope, Tokens
 from controller.core.clusters import Clusters
 from controller.runtime.follower import Follower
 from controller.runtime.metrics import ControllerInstruments
@@ -88,6 +88,7 @@ class Service:
         self._ending = False
         with ExitStack() as opened:
             tokens, certificate, proxies = tokens_of(wanted.api), wanted.api.certificate(), wanted.api.proxies()
+            self._tokens = tokens
             listener = opened.enter_context(listen(wanted.api))
             self.url = wanted.api.reached_at(listener.getsockname()[1], this_machine=socket.gethostname())
             """Where the API answers."""
@@ -133,6 +134,13 @@ class Service:
         gc.freeze()
         if not self._wanted.log.bootstrap and self._wanted.roles != frozenset(Role):
             log.warning("a role by itself meets no other on a log of its own: set log.bootstrap, or use 'hotdesk run'")
+        more = {known.scope for _, known in self._tokens.items() if known.scope > Scope.READ}
+        if more and self._wanted.roles == frozenset({Role.COLLECT}):
+            log.warning(
+                "a collector only guards its metrics by tokens, and its token file has some that may do more: give it"
+                " one with a line 'read sha256:DIGEST'; see docs/guide/install.md, several machines",
+                scopes=[each.name.lower() for each in sorted(more)],
+            )
         log.info("ready to answer", url=self.url, roles=sorted(self._wanted.roles), version=VERSION)
         return self
 

@@ -22,6 +22,7 @@ from simulator.database import Database
 from simulator.plan import ClusterPlan
 from simulator.ports import free_port
 from stream.embedded.log import EmbeddedLog
+from tests.support.builders import secret_file
 from tests.support.processes import CLUSTER, Client, Site, Start, site, until
 from tests.support.timing import on_this_machine
 
@@ -48,6 +49,24 @@ def running(folder: Path, at: Site) -> Iterator[Client]:
             yield client
         finally:
             client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "tokens", "warned"),
+    [
+        ("collect", "read {0}r\npick {0}p\nadmin {0}a\n", ["pick", "admin"]),
+        ("collect", "read {0}r\n", None),
+        ("serve", "read {0}r\nadmin {0}a\n", None),
+    ],
+)
+def test_a_collector_says_at_its_start_that_its_tokens_may_do_more_than_it_needs(
+    start: Start, tmp_path: Path, role: str, tokens: str, warned: list[str] | None
+) -> None:
+    file = secret_file(tmp_path / "tokens", tokens.format("token-of-this-test-"))
+    process = start(role, "--api.port", "0", "--clusters.west.port", "1", "--api.token-file", str(file))
+    until(lambda: process.lines("ready to answer"), "it has started")
+    said = [line for line in process.lines() if "its token file has some that may do more" in line["event"]]
+    assert [line["scopes"] for line in said] == ([] if warned is None else [warned])
 
 
 @pytest.fixture
