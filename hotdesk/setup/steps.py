@@ -117,7 +117,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was done."""
+    """One thing that was done. It is told from others by its path or its way back: its sentence is for people."""
 
     what: str
     path: str = ""
@@ -128,6 +128,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     back: tuple[Words, ...] = ()
     statement: str = ""
     """SQL that takes it back."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Return what another note of the same thing has, too, in whatever words an older hotdesk wrote it."""
+        return (self.path,) if self.path else (self.back, self.statement)
 
 
 class Notes(msgspec.Struct, frozen=True):
@@ -141,9 +146,8 @@ class Notes(msgspec.Struct, frozen=True):
 
     def with_entry(self, entry: Entry) -> "Notes":
         """Return the notes with one thing more, in place of what it has of the same."""
-        key = entry.path or entry.what
-        others = [each for each in self.entries if (each.path or each.what) != key]
-        at = next((n for n, each in enumerate(self.entries) if (each.path or each.what) == key), len(others))
+        others = [each for each in self.entries if each.identity != entry.identity]
+        at = next((n for n, each in enumerate(self.entries) if each.identity == entry.identity), len(others))
         return Notes((*others[:at], entry, *others[at:]))
 
     def without(self, entries: Iterable[Entry]) -> "Notes":

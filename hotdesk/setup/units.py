@@ -42,7 +42,7 @@ OF_OWN_USER = "[Service]\nDynamicUser=no\nBindReadOnlyPaths=\n"
 """The drop-in where the secrets belong to a group of the service's own user."""
 ALSO = ("kafka.password", "kafka.key")
 """Secrets that a service is given where they are there."""
-_STARTS = "start {}, now and at each start of the machine"
+_NO_MORE: Words = ("systemctl", "disable", "--now", SERVICE)
 _OF_MAIN = re.compile(r"LoadCredential=main\.(\S+?):\S+")
 
 
@@ -129,19 +129,19 @@ def starting(known: Known, made: list[Step]) -> Iterator[Step]:
     answers, machine = known.answers, known.machine
     services = answers.services
     named = "the service" if services == (SERVICE,) else f"{', '.join(services[:-1])} and {services[-1]}"
-    what = _STARTS.format(named)
+    what = f"start {named}, now and at each start of the machine"
     if not machine.systemd:
         why = "there is no systemd at work here; the end says what to do"
         yield Step(what=what, back="", act=Commands(in_foreground(known)), state=State.BY_HAND, why=why)
         return
     if answers.kafka and machine.alone:
         # what setup itself has started is stopped for good when all is taken back
-        ours = any(each.what == _STARTS.format("the service") for each in known.notes.entries)
+        ours = any(_NO_MORE in each.back for each in known.notes.entries)
         yield Step(
             what="stop the service hotdesk, whose log is a file: the others take its place",
             back="it stays so" if ours else "it is started again",
             act=Commands(
-                (("systemctl", "disable", "--now", SERVICE),),
+                (_NO_MORE,),
                 () if ours else (("systemctl", "enable", "--now", SERVICE),),
             ),
             state=State.TO_DO,

@@ -13,6 +13,7 @@ from hotdesk.setup.steps import (
     Remove,
     Seen,
     State,
+    Statements,
     Step,
     digest,
     entry_of,
@@ -117,6 +118,19 @@ def test_what_is_back_already_is_no_change_of_somebody() -> None:
     entry = Entry(what="write it", path=PATH, digest=digest(b"mine"), copy=f"/before/it.{digest(before)[:8]}")
     ((step, _),) = undoing(Notes((entry,)), {PATH: Seen(0o644, ROOT, before)})
     assert step.state is State.TO_DO
+
+
+def test_a_thing_that_other_words_name_now_is_noted_and_taken_back_once() -> None:
+    commands, sql = (("userdel", "hotdesk"),), "DROP USER 'hotdesk'@'%';"
+    older = Notes((Entry(what="make a user", back=commands), Entry(what="run the grants", statement=sql)))
+    newer = older.with_entry(Entry(what="make the user hotdesk", back=commands))
+    newer = newer.with_entry(Entry(what="give rights", statement=sql)).with_entry(Entry(what="let in", back=(("a",),)))
+    assert [each.what for each in newer.entries] == ["make the user hotdesk", "give rights", "let in"]
+    assert [step.act for step, _ in undoing(newer, {})] == [
+        Commands((("a",),)),
+        Statements((sql,), (sql,)),
+        Commands(commands),
+    ]
 
 
 def test_a_thing_done_again_is_noted_once() -> None:
