@@ -1,5 +1,6 @@
-"""`anonymous_moves_prevented`, `anonymous_logins_steered`, `flood_rss_mb`, `flood_pick_p99_ms`: what a stranger can do.
+"""What a stranger can do who logs in nowhere, by login forms and by floods.
 
+`anonymous_moves_prevented`, `anonymous_logins_steered`; `flood_rss_mb`, `flood_pick_p99_ms`, `flood_health_p99_ms`.
 A stranger has neither a password of VICIdial's nor a token of hotdesk's, but can load the login page and reach the API.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
+from multiprocessing.connection import Connection as PipeConnection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +43,8 @@ FORMS_BEFORE = 45
 """Forms before the dialer dies: more than there is room for."""
 LOGINS, MOST_STEERED = 30, 2
 PICKS_PER_SECOND = 100
-MOST_RSS_MB, MOST_PICK_MS = 150, 50
+HEALTH_CHECKS_PER_SECOND = 20
+MOST_RSS_MB, MOST_PICK_MS, MOST_HEALTH_MS = 150, 50, 50
 STRANGER = "127.0.0.9"
 
 
@@ -183,10 +186,8 @@ def _flooded(at: Place, size: _Size) -> list[Result]:
             client = process.client
             until(lambda: client.alias(plan.agent_plans[-1].alias), "the last alias is known", 60)
             until(lambda: len(client.offered()) == DIALERS, "every dialer takes logins", 60)
-            offered, refused = (
-                _offered_meanwhile(client, plan, size),
-                client.metric("hotdesk_connections_refused_total"),
-            )
+            offered, health_ms = _offered_meanwhile(client, plan, size)
+            refused = client.metric("hotdesk_connections_refused_total")
             peak = _peak_mb(process.pid)
         finally:
             process.close()
@@ -209,25 +210,54 @@ def _flooded(at: Place, size: _Size) -> list[Result]:
             goal=f"<= {MOST_PICK_MS}, all picked",
             holds=p99 <= MOST_PICK_MS and picked == len(offered.latencies_ms),
         ),
+        Result(
+            name="flood_health_p99_ms",
+            value=percentile(health_ms, 0.99),
+            unit="ms",
+            beside=f"{len(health_ms)} health checks while the flood is sent; "
+            f"median {percentile(health_ms, 0.5):.1f} ms, longest {max(health_ms):.1f} ms",
+            goal=f"<= {MOST_HEALTH_MS}",
+            holds=percentile(health_ms, 0.99) <= MOST_HEALTH_MS,
+        ),
     ]
 
 
-def _offered_meanwhile(client: Client, plan: ClusterPlan, size: _Size) -> Offered:
+def _offered_meanwhile(client: Client, plan: ClusterPlan, size: _Size) -> tuple[Offered, list[float]]:
+    """Offer picks from the flood's beginning on, and return the milliseconds of health checks until its end, too."""
     address = httpx.URL(client.url)
     context = multiprocessing.get_context("spawn")
-    begun = context.Event()
-    flood = context.Process(target=_flood, args=(address.host, address.port, size, begun))
+    begun, ended = context.Event(), context.Event()
+    answers, answered = context.Pipe(duplex=False)
+    flood = context.Process(target=_flood, args=(address.host, address.port, size, begun, ended))
+    checks = context.Process(target=_health_checks, args=(client.url, begun, ended, answered))
+    checks.start()
     flood.start()
     begun.wait()
     agents = [plan.agent_plans[number % plan.agents] for number in range(PICKS_PER_SECOND * size.pick_seconds)]
     bodies = [msgspec.json.encode(PickBody(user=each.user, alias=each.alias)) for each in agents]
     offered = offer(Door(address.port or 0), f"/v1/clusters/{CLUSTER}/picks", bodies, PICKS_PER_SECOND)
     flood.join()
+    ended.set()
     assert flood.exitcode == 0, "the flood broke off"
-    return offered
+    health_ms: list[float] = answers.recv()
+    checks.join()
+    return offered, health_ms
 
 
-def _flood(host: str, port: int, size: _Size, begun: Event) -> None:
+def _health_checks(url: str, begun: Event, ended: Event, answered: PipeConnection) -> None:
+    """Ask for the health from the flood's beginning to its end, at a rate; send how long each answer took."""
+    took: list[float] = []
+    with httpx.Client(base_url=url, timeout=10, trust_env=False) as http:
+        http.get("/healthz")
+        begun.wait()
+        while not (took and ended.wait(1 / HEALTH_CHECKS_PER_SECOND)):
+            began = time.perf_counter()
+            http.get("/healthz").raise_for_status()
+            took.append((time.perf_counter() - began) * 1000)
+    answered.send(took)
+
+
+def _flood(host: str, port: int, size: _Size, begun: Event, ended: Event) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     begun.set()
@@ -240,6 +270,7 @@ def _flood(host: str, port: int, size: _Size, begun: Event) -> None:
         held.append(connected(host, port, STRANGER))
         if len(held) > CONNECTIONS:
             held.popleft().close()
+    ended.set()
     for each in held:
         each.close()
 

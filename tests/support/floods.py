@@ -1,8 +1,9 @@
 """Floods: what a client may send for ever before it has shown a token, and connections without end."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 PIECE = 64 * 1024
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -28,6 +29,29 @@ def sent(connection: socket.socket, pieces: Iterator[bytes], most: int) -> int:
             if count >= most:
                 break
     return count
+
+
+@contextmanager
+def flooding(host: str, port: int, begin: bytes, rest: Callable[[], Iterator[bytes]], most: int) -> Iterator[list[int]]:
+    """Flood from a thread, one connection after another, from the first bytes until left; yield what each one took."""
+    took: list[int] = []
+    begun, end = threading.Event(), threading.Event()
+
+    def send() -> None:
+        while not end.is_set():
+            with connected(host, port) as connection, suppress(OSError):
+                connection.sendall(begin)
+                begun.set()
+                took.append(sent(connection, rest(), most))
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    assert begun.wait(20), "the flood cannot begin"
+    try:
+        yield took
+    finally:
+        end.set()
+        thread.join()
 
 
 def forever(piece: bytes) -> Callable[[], Iterator[bytes]]:
