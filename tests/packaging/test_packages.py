@@ -6,19 +6,24 @@ No systemd runs there: tests/packaging/test_under_systemd.py has the units.
 import re
 import shutil
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
+from simulator.ports import free_port
 from tests.packaging.debian import PATH, Debian
 from tests.packaging.release import ROOT, Built, run, tool
+from tests.packaging.units import DOCUMENT
 from tests.support.processes import Process, Site, Start, until
 
 OLD = "0.0.1"
 CODE = "/opt/hotdesk/current/lib/python3.11/site-packages"
+TEN_MINUTES = 600.0
 CONFIGURATION = "/etc/hotdesk/environment"
 """What an upgrade keeps as the operator has it, and the package brings."""
 
@@ -133,6 +138,51 @@ def test_a_debian_gets_it_runs_it_upgrades_it_and_is_rid_of_it(
     debian.run("dpkg", "--purge", "hotdesk")
     assert debian.named("hotdesk") == set()
     assert debian.run("getent", "passwd", "hotdesk", code=2) == ""
+
+
+def test_from_a_bare_debian_to_an_answered_pick_takes_less_than_ten_minutes(
+    debian: Debian, packages: Packages, west: Site, start: Start
+) -> None:
+    """By the commands of docs/guide/install.md; a person reads meanwhile, so it must take far less here."""
+    install, setup = "apt-get install ./hotdesk_0.1.0-1_amd64.deb", "hotdesk setup"
+    assert re.search(rf"^{re.escape(install)}\s+#.*\n(?s:.*)^{setup}$", DOCUMENT, re.MULTILINE)
+    account, port = f"{west.user}_own", free_port()
+    given = {
+        "--database-host": west.settings.host,
+        "--database-port": str(west.settings.port),
+        "--database": west.name,
+        "--account": account,
+        "--option-file": "/root/administrator.cnf",
+        "--address": "127.0.0.1",
+        "--port": str(port),
+        "--cluster": "west",
+    }
+    options = f"[client]\nuser=root\npassword={west.database.password}\n"
+    debian.run("sh", "-c", 'umask 077; printf "%s" "$1" >/root/administrator.cnf', "sh", options)
+    body = {"user": west.plan.agent_plans[0].user, "alias": west.plan.agent_plans[0].alias}
+    try:
+        with west.living():
+            began = time.monotonic()
+            # apt-get itself would ask a mirror for what the tree has already
+            debian.run("dpkg", "--force-unsafe-io", "--install", inside(packages.deb))
+            said = debian.run(*setup.split(), "--yes", *(word for pair in given.items() for word in pair))
+            (told,) = re.findall(r"^    (/opt/hotdesk/current/bin/hotdesk run .*)$", said, re.MULTILINE)
+            program, *words = told.split()
+            process = start(*words, program=(*debian.inside, program))
+            page = f"The status page is then at http://127.0.0.1:{port}/"
+            assert page in said
+            (pick,) = re.findall(r"^pick (\S+)$", debian.run("cat", "/etc/hotdesk/secrets/tokens"), re.MULTILINE)
+            asking = httpx.Client(headers={"authorization": f"Bearer {pick}"}, trust_env=False)
+            assert process.client.url == f"http://127.0.0.1:{port}"
+            with asking:
+                picks = f"{process.client.url}/v1/clusters/west/picks"
+                until(
+                    lambda: asking.post(picks, json=body).status_code == httpx.codes.CREATED, "a pick is answered", 60
+                )
+            took = time.monotonic() - began
+    finally:
+        west.run(f"DROP USER IF EXISTS '{account}'@'127.0.0.1'")
+    assert took < TEN_MINUTES
 
 
 def test_a_link_of_an_installation_by_hand_is_not_written_through(debian: Debian, packages: Packages) -> None:
