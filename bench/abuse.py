@@ -1,6 +1,6 @@
-"""What a stranger can do who logs in nowhere, by login forms and by floods.
+"""`anonymous_moves_prevented` and other figures of what a stranger can do, by login forms and by floods.
 
-`anonymous_moves_prevented`, `anonymous_logins_steered`; `flood_rss_mb`, `flood_pick_p99_ms`, `flood_health_p99_ms`.
+The others: `anonymous_logins_steered`, `flood_rss_mb`, `flood_pick_p99_ms`, `flood_health_p99_ms`.
 A stranger has neither a password of VICIdial's nor a token of hotdesk's, but can load the login page and reach the API.
 """
 
