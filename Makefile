@@ -13,6 +13,7 @@ PROMETHEUS := .parts/prometheus/.ready
 DEBIAN := .parts/debian/.ready
 PACKAGERS := .tools/packagers/.ready
 MKDOCS := .tools/mkdocs/.ready
+ANSIBLE := .tools/ansible/.ready
 ROOMS := messages stream collectors controller hotdesk simulator
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 BUILD := tools/requirements-build.txt
@@ -39,7 +40,7 @@ demo-kafka: $(VENV) mariadb $(KAFKA) ## The same through a real Kafka broker
 	@$(BIN)/hotdesk demo --kafka $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .PHONY: test
-test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) $(DEBIAN) $(PACKAGERS) check ## Every check and test, with every server real (ARGS="-k name" for some)
+test: $(VENV) mariadb web $(KAFKA) $(ASTERISK) $(PROMETHEUS) $(DEBIAN) $(PACKAGERS) $(ANSIBLE) check ## Every check and test, with every server real (ARGS="-k name" for some)
 	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
@@ -115,6 +116,7 @@ lock: .tools/bin/uv ## Move requirements.lock, and what the tools need, to the n
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | { cat; echo 'editables>=0.3,<1'; } | $(LOCK) --output-file $(BUILD) -
 	printf 'nfpm\nshiv\n' | $(LOCK) --output-file tools/requirements-packagers.txt -
 	echo mkdocs-material | $(LOCK) --output-file tools/requirements-mkdocs.txt -
+	echo ansible-core | $(LOCK) --output-file tools/requirements-ansible.txt -
 
 .PHONY: clean
 clean: ## Remove what the targets built
@@ -161,7 +163,8 @@ $(PROMETHEUS): tools/prometheus
 
 $(PACKAGERS): tools/requirements-packagers.txt .tools/bin/uv
 $(MKDOCS): tools/requirements-mkdocs.txt .tools/bin/uv
-$(PACKAGERS) $(MKDOCS):
+$(ANSIBLE): tools/requirements-ansible.txt .tools/bin/uv
+$(PACKAGERS) $(MKDOCS) $(ANSIBLE):
 	@$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(@D)
-	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python $<
 	@touch $@

@@ -1,4 +1,7 @@
-"""The Ansible role: it is YAML, names files and parts that are there, and gives our commands options that they have."""
+"""The Ansible role: Ansible reads it, what it names is there, and our commands have the options that it gives.
+
+tests/packaging/test_packages.py runs it on a Debian.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +12,9 @@ import pytest
 import yaml
 
 from hotdesk.cli.main import app
+from tests.packaging.release import ROOT, run
 
-ANSIBLE = Path(__file__).parents[2] / "packaging" / "ansible"
+ANSIBLE = ROOT / "packaging" / "ansible"
 TASKS = ANSIBLE / "roles" / "hotdesk" / "tasks"
 FILES = sorted(ANSIBLE.rglob("*.yml"))
 DEFAULTS = yaml.safe_load((ANSIBLE / "roles" / "hotdesk" / "defaults" / "main.yml").read_text())
@@ -38,6 +42,11 @@ def test_each_task_has_a_name_and_each_variable_a_default_or_a_source(file: Path
         used = {name for text in texts(found) for name in re.findall(r"\bhotdesk_[a-z_]+\b", text)}
         groups = {"hotdesk_dialers", "hotdesk_web"}
         assert used <= {*DEFAULTS, *registered, *groups, "hotdesk_part"}
+
+
+def test_ansible_reads_it_with_the_inventory_to_start_from() -> None:
+    play = (ROOT / ".tools" / "ansible" / "bin" / "ansible-playbook", "-i", "inventory.example.ini", "--syntax-check")
+    assert "playbook: site.yml" in run(*play, "site.yml", cwd=ANSIBLE, LC_ALL="C.UTF-8")
 
 
 def test_each_part_of_the_play_is_there() -> None:

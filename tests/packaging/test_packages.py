@@ -185,6 +185,60 @@ def test_from_a_bare_debian_to_an_answered_pick_takes_less_than_ten_minutes(
     assert took < TEN_MINUTES
 
 
+def played(debian: Debian, **variables: str) -> tuple[str, dict[str, str]]:
+    """Run the Ansible role in the Debian, by its own connection; give what was said, and the recap of each host."""
+    words = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
+    role = "/opt/hotdesk/current/share/hotdesk/packaging/ansible/site.yml"
+    # the role needs no facts of a host, and they take a third of the time
+    settings = ("ANSIBLE_NOCOLOR=1", "ANSIBLE_GATHERING=explicit", "LC_ALL=C.UTF-8", "PYTHONPATH=/ansible")
+    python = ("env", *settings, "/usr/bin/python3.11")
+    said = debian.run(*python, "-m", "ansible", "playbook", "-c", "local", "-i", "/root/hosts.ini", *words, role)
+    return said, dict(re.findall(r"^(\S+)\s+: (ok=.*?)\s+skipped", said, re.MULTILINE))
+
+
+def test_its_ansible_role_sets_it_up_and_a_second_run_changes_nothing(
+    debian: Debian, packages: Packages, west: Site
+) -> None:
+    """No systemd is in the tree, and no web server: the hook's part is played on no host."""
+    debian.run("dpkg", "--force-unsafe-io", "--install", inside(packages.deb))
+    site = ROOT / ".tools" / "ansible" / "lib" / "python3.11" / "site-packages"
+    debian.run("mkdir", "/ansible", "/etc/asterisk")
+    debian.run_outside("mount", "--bind", "-o", "ro", str(site), f"{debian.root}/ansible")
+    account = f"{west.user}_own"
+    for path, text in {
+        "/root/administrator.cnf": f"[client]\nuser=root\npassword={west.database.password}\n",
+        "/root/hosts.ini": "[hotdesk]\nhotdesk-1\n[hotdesk_dialers]\ndialer-1\n[hotdesk_web]\n",
+        "/etc/asterisk/manager.conf": "[general]\nenabled = yes\n",
+        "/usr/bin/asterisk": '#!/bin/sh\necho "$@" >>/root/asked\n',
+    }.items():
+        debian.run("sh", "-c", 'umask 077; printf "%s" "$1" >"$2"', "sh", text, path)
+    debian.run("chmod", "755", "/usr/bin/asterisk")
+    variables = {
+        "ansible_become": "false",
+        "hotdesk_database_host": west.settings.host,
+        "hotdesk_database_port": str(west.settings.port),
+        "hotdesk_database": west.name,
+        "hotdesk_account": account,
+        "hotdesk_option_file": "/root/administrator.cnf",
+        "hotdesk_address": "127.0.0.1",
+        "hotdesk_port": str(free_port()),
+    }
+    try:
+        with west.living():
+            said, first = played(debian, **variables)
+            assert "changed=1" in first["hotdesk-1"], said
+            assert "changed=2" in first["dialer-1"], "the account, and the reload"
+            block = debian.run("cat", "/etc/asterisk/manager.conf")
+            assert f"secret = {debian.run('cat', '/etc/hotdesk/secrets/main.ami').strip()}\n" in block
+            assert debian.run("cat", "/root/asked") == "-rx manager reload\n"
+            assert debian.run("cat", "/etc/hotdesk/secrets/tokens").split()[1] not in said
+
+            said, again = played(debian, **variables)
+            assert all("changed=0" in each and "failed=0" in each for each in again.values()), said
+    finally:
+        west.run(f"DROP USER IF EXISTS '{account}'@'127.0.0.1'")
+
+
 def test_a_link_of_an_installation_by_hand_is_not_written_through(debian: Debian, packages: Packages) -> None:
     debian.run("sh", "-c", "mkdir -p /opt/hotdesk/0.1.0 && ln -s 0.1.0 /opt/hotdesk/current")
     said = debian.run("dpkg", "--force-unsafe-io", "--install", inside(packages.old_deb), code=1)

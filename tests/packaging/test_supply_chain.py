@@ -11,7 +11,8 @@ from tests.packaging.release import tool
 from tests.support.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", *(f"tools/requirements-{name}.txt" for name in ("uv", "build", "packagers", "mkdocs")))
+OF_TOOLS = ("uv", "build", "packagers", "mkdocs", "ansible")
+LOCKS = ("requirements.lock", *(f"tools/requirements-{name}.txt" for name in OF_TOOLS))
 BUILD = ROOT / "tools" / "requirements-build.txt"
 INSTALLS = re.compile(r"(?:pip install|pip sync|uv build|\$\(UV\) build)")
 NAMES_HASHES = re.compile(r'--no-deps "\$wheel"|--require-hashes|--constraint requirements\.lock|--build-constraints')
