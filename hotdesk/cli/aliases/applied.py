@@ -6,6 +6,7 @@ import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count, pairwise
@@ -18,13 +19,14 @@ from cyclopts import Parameter
 from controller.api.secret_files import read_private
 from controller.vicidial.non_agent_api import Answered, NonAgentApi
 from hotdesk import settings
-from hotdesk.aliases import private_files, undoing
+from hotdesk.aliases import private_files, softphones, undoing
 from hotdesk.aliases.applying import Progress, carried_out
 from hotdesk.aliases.reading import existing_in
 from hotdesk.aliases.records import NEW_PASSWORD, NEW_SECRET, AnyStep, DeskPlan, Existing
 from hotdesk.aliases.steps import SECRET_FIELDS, Credentials, filled, line_of, request_of
 from hotdesk.aliases.words import counted
-from hotdesk.cli.aliases.desks import ALL_THERE_IS, DEFAULTS, Choice, settings_of, wanted_by
+from hotdesk.cli.aliases.desks import ALL_THERE_IS, DEFAULTS, Choice, Wanted, settings_of, wanted_by
+from hotdesk.cli.aliases.handed_out import make_folder, write_files
 from hotdesk.cli.aliases.planned import Gone, occupied, planned_for, say_right, show_plan
 from hotdesk.cli.client import ClusterName
 from hotdesk.cli.terminal import agrees, complain, say
@@ -44,6 +46,21 @@ Write = Callable[[str], object]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask: for scripts.")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Files:
+    """The softphones' files, to be written once all is made."""
+
+    wanted_format: Annotated[
+        softphones.Format | None,
+        Parameter(name="--format", help="Then write the softphones' files, too, as 'hotdesk aliases phones' does."),
+    ] = None
+    to: Annotated[Path | None, Parameter(help="Folder for those; made if it is not there.")] = None
+
+
+NO_FILES = Files()
+
+
 def apply(  # noqa: PLR0913 # the same
     *,
     vicidial: Annotated[str, Parameter(help="VICIdial's API: https://WEB/vicidial/non_agent_api.php")],
@@ -51,6 +68,7 @@ def apply(  # noqa: PLR0913 # the same
     password_file: Annotated[Path, Parameter(help="File with that user's password.")],
     choice: Choice = ALL_THERE_IS,
     gone: Gone = (),
+    files: Files = NO_FILES,
     undo: Annotated[Path | None, Parameter(help="Take back what an earlier run made, by the file it wrote.")] = None,
     cluster: ClusterName = "",
     yes: Yes = False,
@@ -62,6 +80,8 @@ def apply(  # noqa: PLR0913 # the same
     A file of what was there before is written first, and the command that takes all back by it is printed. Run again,
     it goes on from what there is. The exit code is 1 if something was not done.
     """
+    if (files.wanted_format is None) != (files.to is None) or (undo is not None and files != NO_FILES):
+        raise SettingsError("--format and --to go together, and not with --undo")
     api = NonAgentApi(_address(vicidial), user, read_secret(str(password_file), "VICIdial user's password"))
     if undo is not None:
         return _take_back(undo, api, cluster, settings.clusters(clusters, options, os.environ), yes=yes)
@@ -69,13 +89,15 @@ def apply(  # noqa: PLR0913 # the same
     show_plan(planned, wanted)
     left_out = 1 if planned.contradictions else 0
     if not planned.steps:
-        return left_out
+        return max(left_out, _handed_out(files, wanted))
     if why := occupied(planned.steps, wanted.existing):
         raise HotdeskError(f"nothing was changed: {why}")
     _refuse_useless(api)
     say(_where(wanted.cluster, wanted.settings, api))
     if not (yes or agrees(f"make these {len(planned.steps)} changes in {wanted.cluster} through {api.url}")):
         raise HotdeskError("nothing was changed")
+    if files.to is not None:
+        make_folder(files.to)  # what would fail at the end had better fail before anything is made
     made = {desk.alias_id: _new_credentials() for desk in planned.desks if desk.new_password or desk.new_secret}
     whole = filled(planned, made)
     file = _undo_path(wanted.cluster)
@@ -88,7 +110,19 @@ def apply(  # noqa: PLR0913 # the same
         mark = partial(_mark, journal.write)
         last = _followed(carried_out([desk for desk in whole.desks if desk.steps], partial(_asked, api), mark))
     _refresh(api, last)
-    return max(left_out, _ended(last, wanted.existing))
+    if code := _ended(last, wanted.existing):
+        if files != NO_FILES:
+            complain("no softphone's file was written: when that is mended, run it again")
+        return code
+    return max(left_out, _handed_out(files, wanted))
+
+
+def _handed_out(files: Files, wanted: Wanted) -> int:
+    """Write the softphones' files if they are wanted, by what VICIdial has now, and return the exit code."""
+    if files.wanted_format is None or files.to is None:
+        return 0
+    now = wanted._replace(existing=existing_in(wanted.settings.database_settings()))
+    return write_files(now, files.wanted_format, files.to)
 
 
 def _config(words: Sequence[str]) -> Words:

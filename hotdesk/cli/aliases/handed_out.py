@@ -33,11 +33,18 @@ def phones(  # noqa: PLR0913 # the same
 
     The exit code is 1 if some desk has no file.
     """
-    wanted = wanted_by(choice, cluster, options, clusters)
-    left_out = 0
+    return write_files(wanted_by(choice, cluster, options, clusters), wanted_format, to)
+
+
+def write_files(wanted: Wanted, wanted_format: softphones.Format, to: Path) -> int:
+    """Write the files of desks into a folder, and return the exit code: 1 if some desk has none.
+
+    Raises:
+        HotdeskError: the folder cannot be written.
+    """
+    left_out = written = 0
+    make_folder(to)
     try:
-        to.mkdir(mode=private_files.FOLDER_MODE, parents=True, exist_ok=True)
-        written = 0
         for desk in wanted.desks:
             try:
                 file = softphones.file_of(_softphone(desk, wanted), wanted_format)
@@ -51,6 +58,18 @@ def phones(  # noqa: PLR0913 # the same
         raise HotdeskError(f"{to} cannot be written: {error.strerror}") from error
     say(f"wrote {counted(written, 'file')} for {wanted_format} to {to}: each has a secret, and only you can read it")
     return left_out
+
+
+def make_folder(to: Path) -> None:
+    """Make the folder of the files, if it is not there.
+
+    Raises:
+        HotdeskError: it cannot be made.
+    """
+    try:
+        to.mkdir(mode=private_files.FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HotdeskError(f"{to} cannot be written: {error.strerror}") from error
 
 
 def _softphone(desk: Desk, wanted: Wanted) -> softphones.SoftphoneDesk:

@@ -93,7 +93,9 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_desks_on_six_dialers_and_their_softphones_in_one_command(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desks = office.desks(*(f"{number},Seat {number}" for number in range(1001, 1001 + DESKS)))
     shown = office.aliases("plan", "--desks", desks)
     assert shown.code == 0
@@ -101,7 +103,9 @@ def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monk
     assert "+ alias desk1002: 1002b,1002c,1002d,1002e,1002f,1002a" in shown.output
     assert office.rows("SELECT * FROM phones") == []
 
-    made = office.apply("--desks", desks)
+    handed_out = office.folder / "handed out"
+    all_in_one = ("--desks", desks, "--format", "csv", "--to", str(handed_out))
+    made = office.apply(*all_in_one)
     assert made.code == 0, made.errors
     assert "75 of 100 desks: 525 changes made" in made.output
     assert office.rows("SELECT COUNT(*), COUNT(DISTINCT login), COUNT(DISTINCT conf_secret) FROM phones") == [
@@ -116,9 +120,15 @@ def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monk
     for text in (shown.output, made.output, made.errors):
         assert not any(secret in text for secret in secrets)
     assert mode(office.undo_file) == 0o600
+    files = sorted(handed_out.iterdir())
+    assert (len(files), {mode(each) for each in files}, mode(handed_out)) == (DESKS, {0o600}, 0o700)
 
-    again = office.apply("--desks", desks)
+    # a lost file is written anew, though there is nothing to make
+    lost = files[0].read_text()
+    files[0].unlink()
+    again = office.apply(*all_in_one)
     assert (again.code, "nothing to do; 100 as they should be" in again.output) == (0, True)
+    assert files[0].read_text() == lost
 
     for wanted in ("baresip", "linphone", "microsip", "zoiper", "csv"):
         folder = office.folder / wanted
@@ -139,6 +149,35 @@ def test_a_hundred_desks_on_six_dialers_in_one_command_each(office: Office, monk
     assert f"/{office.site.name} of west; changed through {office.api.url}: both must be" in back.output
     assert office.rows("SELECT * FROM phones UNION ALL SELECT * FROM phones") == []
     assert office.rows("SELECT * FROM phones_alias") == []
+
+
+def test_files_of_softphones_are_written_only_once_all_is_made(office: Office) -> None:
+    desks = office.desks("1001,Anna", "1002,Berta")
+    folder = office.folder / "softphones"
+    handed_out = ("--format", "csv", "--to", str(folder))
+    office.api.before = lambda form: "ERROR: add_phone NO" if form.get("phone_login") == "1002c" else None
+    some = office.apply("--desks", desks, *handed_out)
+    assert some.code == 1
+    assert "no softphone's file was written: when that is mended, run it again" in some.errors
+    assert list(folder.iterdir()) == []
+    office.api.before = lambda _form: None
+    assert office.apply("--desks", desks, *handed_out).code == 0
+    assert {each.name for each in folder.iterdir()} == {"desk1001.csv", "desk1002.csv"}
+
+
+@pytest.mark.parametrize("given", ["--format csv", "--to there", "--format csv --to there --undo file"])
+def test_a_format_and_a_folder_go_together(office: Office, given: str) -> None:
+    refused = office.apply("--desks", office.desks("1001,Anna"), *given.split())
+    assert one_line(refused, SETTINGS) == "hotdesk: --format and --to go together, and not with --undo"
+    assert office.rows("SELECT * FROM phones") == []
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_made(office: Office) -> None:
+    taken = office.folder / "taken"
+    taken.write_text("")
+    refused = office.apply("--desks", office.desks("1001,Anna"), "--format", "csv", "--to", str(taken))
+    assert "taken cannot be written" in refused.errors
+    assert (refused.code != 0, office.rows("SELECT * FROM phones")) == (True, [])
 
 
 def test_a_run_that_was_broken_off_goes_on_from_what_there_is(office: Office) -> None:
