@@ -26,6 +26,7 @@ from hotdesk.setup.facts import (
     settled_in,
     systemd_version,
 )
+from hotdesk.setup.firewalls import opening
 from hotdesk.setup.known import Answers, Known, Made
 from hotdesk.setup.service import closing, paths, settings_text, steps
 from hotdesk.setup.steps import (
@@ -316,6 +317,21 @@ def test_a_firewall_lets_each_source_in_once_and_is_asked_about(kind: str) -> No
     assert isinstance(act, Commands)
     assert wanted in [shlex.join(words) for words in act.run]
     assert len(act.back) == len(act.run)
+
+
+@pytest.mark.parametrize("kind", FIREWALLS)
+def test_the_guide_lets_collectors_in_to_dialers_by_the_same_rules(kind: str) -> None:
+    guide = (ROOT / "docs" / "guide" / "probes.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
+    shown = [tuple(shlex.split(line)) for block in blocks for line in block.splitlines()]
+    firewall = FIREWALLS[kind][0]._replace(zone="" if kind == "firewalld" else FIREWALLS[kind][0].zone)
+    step = opening(firewall, 5038, "192.0.2.10")
+    assert step is not None
+    assert isinstance(step.act, Commands)
+    tcp = step.act.run[-1]  # of firewalld the one that stays
+    assert tcp in shown
+    assert tuple(word.replace("5038", "5060").replace("tcp", "udp") for word in tcp) in shown
+    assert not any("iptables" in words for words in shown)
 
 
 def test_no_firewall_is_said() -> None:
