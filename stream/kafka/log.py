@@ -65,7 +65,7 @@ ASK_AGAIN_SECONDS = 1.0
 QUICK_MS = 500
 """How long each leader may take for that: all else is read only afterwards."""
 UNKNOWN_END = 2**63 - 1
-"""The end of a partition of which nobody could say it: it is not read so far."""
+"""The end of a partition that no broker could tell: it is not read so far."""
 READER_FETCH_WAIT_MS = 20
 """A reader changes from partition to partition, and each change waits for the fetch in progress."""
 READ_SECONDS = 8.0
@@ -362,7 +362,7 @@ class KafkaTail:
         """By topic: its id, as it was last told."""
         self._recreated()
         self._leaderless = set(places.keys() - ends.keys())
-        """The places of which nobody could say where they end. Kafka's client begins at their start by itself."""
+        """The places of which no broker told where they end. Kafka's client begins at their start by itself."""
         self._ask_again_at = time.monotonic()
         self._next = dict.fromkeys(self._leaderless, 0) | begins
         """The next offset of each place, by the records read."""
@@ -419,7 +419,7 @@ class KafkaTail:
         """Ask where the places end; unless all are needed, those without a leader are left out: they hold up no other.
 
         Raises:
-            kafka.errors.KafkaError: nobody answers about any, or not about all.
+            kafka.errors.KafkaError: no broker answers about any of them, or about all if all are needed.
         """
         places = list(self._places)
         try:
@@ -429,7 +429,7 @@ class KafkaTail:
             if not ends:
                 raise
         left_out = sorted(map(str, {*places} - ends.keys()))
-        log.warning("nobody leads some partitions; following the others", places=left_out)
+        log.warning("no broker leads some partitions; following the others", places=left_out)
         return ends
 
     def _ask_each_leader(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -3,12 +3,13 @@
 Number 11, the login hook's deadline, has no part in a world without HTTP.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 from controller.core.cluster import STALE_SECONDS, Cluster
 from controller.core.clusters import Clusters
 from controller.core.detector import DRAIN_SECONDS
+from controller.core.moves import MOVES_COUNTED_SECONDS
 from controller.core.news import NEVER, Stamp
 from controller.core.policy import Policy
 from controller.core.ranking import rank_dialers
@@ -86,6 +87,10 @@ class Watch:
         """From when to when hotdesk could not see or decide, in the order of the ends."""
         self._sent: deque[float] = deque()
         self._acted: list[tuple[str, str]] = []
+        self._moved: defaultdict[str, list[float]] = defaultdict(list)
+        """By user: when they were logged out in the last ten minutes."""
+        self._landed: set[tuple[str, int]] = set()
+        """Users, and when the move was planned whose LOGOUT reached their screen."""
         self._stamps: dict[tuple[str, int], Stamp] = {}
         self._collectors: dict[int, str] = {}
         """By epoch: who polled in it."""
@@ -165,8 +170,16 @@ class Watch:
             raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"session {row.live_agent_id} of {row.user}, again")
         self._has_cause(row.user, dialer, relogin.incident, row.born)
         self._is_below_the_brake(relogin.incident)
+        self._is_moved_seldom(row.user)
+        self._landed.add((row.user, relogin.planned_at_ms))
         if hangs_up:
             self.hangs_up(row)
+
+    def _is_moved_seldom(self, user: str) -> None:
+        moved = self._moved[user] = [at for at in self._moved[user] if self._now - at < MOVES_COUNTED_SECONDS]
+        moved.append(self._now)
+        if len(moved) > self._policy.moves_of_a_user:
+            raise BrokenError(Invariant.MOVED_WITHOUT_END, f"{user} was logged out {len(moved)} times in ten minutes")
 
     def hangs_up(self, row: Live) -> None:
         """Check a call that is ended."""
@@ -383,6 +396,7 @@ class Watch:
         """Check the log when all is quiet: what it says again, and whether it says why."""
         self._replays()
         self._says_why()
+        self._withdrew_nothing_that_landed()
 
     def _replays(self) -> None:
         fresh = Clusters("replay", "", 1, {self.cluster: self._policy})
@@ -404,6 +418,18 @@ class Watch:
             known, said = (sorted(each.decided.actions, key=str) for each in (view.state, again))
             if controller.decides(self.cluster) and known != said:
                 raise BrokenError(Invariant.REPLAY_DIFFERS, f"the actions of {controller.name} are not the log's")
+
+    def _withdrew_nothing_that_landed(self) -> None:
+        """Check that no move was said to be withdrawn whose LOGOUT reached its screen."""
+        planned: dict[str, int] = {}
+        for stored in self._stored(Topic.AUDIT):
+            said = None if stored.value is None else decode(stored.topic, stored.value)
+            if not isinstance(said, Decision):
+                continue
+            if said.code is DecisionCode.MOVE_PLANNED:
+                planned[said.subject] = said.at_ms
+            elif said.code is DecisionCode.MOVE_WITHDRAWN and (said.subject, planned.get(said.subject)) in self._landed:
+                raise BrokenError(Invariant.ACTED_LATE, f"the move of {said.subject} was withdrawn, and had been sent")
 
     def _says_why(self) -> None:
         said = self._said()
