@@ -496,6 +496,10 @@ MUTANTS = (
         _carry_out_as_the_first,
     ),
     _mutant("logged in is heard", "phone_dead", Arrivals, "_next", _hear_everybody),
+    _mutant("a takeover makes every call young", "takeover_then_restart", Observed, "_go_on", _always(None)),
+    _mutant("a refusal before a new start is nothing", "restart_before_the_minute", detector, "STARTS_MS", 0),
+    _mutant("who fails alone is blind", "refused_and_the_other_dies", verdicts, "TOGETHER_SECONDS", 10.0**6),
+    _mutant("a ban brakes", "refused_and_the_other_dies", fleet_brake_rules, "_is_only_refused", _always(value=False)),
     _mutant("missing phones are not listed", "phone_dead", arrivals, "MISSING_SECONDS", 10.0**6),
     _mutant("no phone is called again", "called_again", arrivals, "CALL_SECONDS", 10.0**6),
     _mutant(
@@ -505,7 +509,7 @@ MUTANTS = (
     Mutant(
         "agents are ready again whatever they did",
         (
-            Change(arrivals, "_is_touched", _always(value=False)),
+            Change(Arrivals, "_is_touched", _always(value=False)),
             Change(arrival_action, "check", _always(Precondition.SEND)),
         ),
         shown_by="called_again",
