@@ -205,7 +205,7 @@ DECISIONS: Mapping[DecisionCode, Words] = {
     DecisionCode.FENCE_SENT: Words("closed the dialer to logins: {reply}"),
     DecisionCode.UNFENCE_SENT: Words("opened the dialer to logins again: {reply}"),
     DecisionCode.NOT_UNFENCED: Words(
-        "did not open a dialer to logins again", "hotdesk unfence DIALER, once that is mended"
+        "did not open a dialer to logins again", "mend what it says: it is tried again each minute"
     ),
 }
 

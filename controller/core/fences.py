@@ -23,8 +23,10 @@ from messages.words import sentence
 OPENED_SECONDS = 30.0
 """A poll that was read before hotdesk opened a dialer again may be folded this much later: its N is still hotdesk's."""
 AGAIN_SECONDS = 60.0
-"""After this time a fence that is not clear is looked at again, and one that could not be opened is opened again: the
+"""After this time a fence that could not be opened is opened again, and one that is not clear is looked at again: the
 database was read-only, or the account lacked a grant that it has by now."""
+LOOKED_AT_SHARE = 0.1
+"""What is not clear for long is looked at ever more seldom: after this share of the fence's age."""
 _OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
@@ -89,7 +91,9 @@ def _opened_or_looked_at(state: ClusterState, fence: Fence, by: str, order: Unfe
 
 
 def _is_due_again(state: ClusterState, fence: Fence) -> bool:
-    return state.observed.observed_at_ms - fence.changed_at_ms >= AGAIN_SECONDS * 1000
+    age_ms = 0 if fence.taken else fence.changed_at_ms - fence.planned_at_ms
+    waits_ms = max(AGAIN_SECONDS * 1000, LOOKED_AT_SHARE * age_ms)
+    return state.observed.observed_at_ms - fence.changed_at_ms >= waits_ms
 
 
 def _new_fences(state: ClusterState, policy: Policy, by: str, *, acts: bool) -> Iterator[ActionChange]:

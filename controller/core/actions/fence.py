@@ -22,6 +22,8 @@ def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
 def _done_code(fence: Fence, reply: Reply) -> DecisionCode:
     if fence.stage is FenceStage.RETURNING:
         return DecisionCode.NOT_UNFENCED if reply is Reply.REFUSED else DecisionCode.UNFENCE_SENT
+    if fence.stage is FenceStage.LOOKING and reply is Reply.REFUSED:
+        return DecisionCode.FENCE_UNCLEAR
     left_open = fence.stage is FenceStage.PLANNED and reply is Reply.GONE
     return DecisionCode.FENCE_NOT_TAKEN if left_open else DecisionCode.FENCE_SENT
 

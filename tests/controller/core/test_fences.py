@@ -178,6 +178,11 @@ def test_what_is_not_clear_is_looked_at_again_and_again_and_opened_at_once_by_or
     for _ in range(3):
         assert stage_after(floor, AGAIN_SECONDS) is FenceStage.LOOKING
         reported(floor, Reply.REFUSED)
+    assert stage_after(floor, 86_400.0) is FenceStage.LOOKING
+    reported(floor, Reply.REFUSED)
+    assert stage_after(floor, AGAIN_SECONDS) is FenceStage.UNCLEAR, "a day later it is no matter of minutes"
+    assert stage_after(floor, 8_640.0) is FenceStage.LOOKING
+    reported(floor, Reply.REFUSED)
     floor.state.decided.orders.add(ordered(floor, fence))
     plan = floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
