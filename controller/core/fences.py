@@ -26,7 +26,7 @@ AGAIN_SECONDS = 60.0
 """After this time a fence that could not be opened is opened again, and one that is not clear is looked at again: the
 database was read-only, or the account lacked a grant that it has by now."""
 LOOKED_AT_SHARE = 0.1
-"""What is not clear for long is looked at ever more seldom: after this share of the fence's age."""
+"""A fence that is not clear for long is looked at ever more seldom: after this share of its age."""
 _OURS = {FenceStage.PLANNED, FenceStage.LOOKING, FenceStage.TAKEN, FenceStage.RETURNING}
 STANDING = {FenceStage.TAKEN, FenceStage.UNCLEAR}
 """Stages of a fence that a person may order to be opened again."""
