@@ -64,6 +64,8 @@ each, and tools such as fail2ban ban a host with too many, which would silence t
 DEAD_HOST_SECONDS = 2
 """A kept connection ends if its host acknowledges nothing for this long; it is checked each second."""
 
+NOT_PERMITTED = "permission"
+"""What Asterisk's refusal of an action says, where the account lacks the right to it."""
 NOT_STARTED = "1970-01-02"
 """A day of its start up to here is that of an Asterisk that still loads its modules: its clock of starts is at zero,
 which is a day earlier or later by its time zone."""
@@ -264,7 +266,8 @@ class AmiConversation:
         if on_success == self._pong:
             return self._pong(message)  # a server that refuses a Ping has read it
         if on_success == self._status:
-            self._asks_start = False  # the account may not ask that, and Asterisk logs each attempt
+            # an account that may not ask is not asked again, since Asterisk logs each attempt; any other error passes
+            self._asks_start = NOT_PERMITTED not in message.get("message", "").lower()
             return self._ask("Ping", self._pong)
         if on_success == self._list_begins:
             self.extensions = None

@@ -271,8 +271,9 @@ def test_it_works() -> None:
         ("Success", {"CoreStartupDate": "1969-12-31", "CoreStartupTime": "19:00:00"}, "", True),
         ("Success", {}, "", True),
         ("Error", {"Message": "Permission denied"}, "", False),
+        ("Error", {"Message": "Invalid/unknown command: CoreStatus."}, "", True),
     ],
-    ids=["said", "loads its modules", "loads them west of Greenwich", "nothing said", "not permitted"],
+    ids=["said", "loads its modules", "loads them west of Greenwich", "nothing said", "not permitted", "not yet"],
 )
 def test_it_is_asked_when_asterisk_started_until_it_says_so(
     kind: str, facts: dict[str, str], started: str, *, again: bool
