@@ -188,6 +188,16 @@ class NoPick(Code):
     NO_DIALER = "no_dialer"
 
 
+class ReplayCode(Code):
+    """A thing that a replay shows, besides the decisions."""
+
+    DIALER_JUDGED = "dialer_judged"
+    DATABASE_AWAY = "database_away"
+    DATABASE_BACK = "database_back"
+    MOVES_HELD_UP = "moves_held_up"
+    MOVES_GO_ON = "moves_go_on"
+
+
 class NoRelogin(Code):
     """The reason why a screen that was logged out is not sent a re-login."""
 

@@ -16,6 +16,7 @@ from messages.codes import (
     Precondition,
     Reason,
     ReasonCode,
+    ReplayCode,
     Reply,
     Unreadable,
 )
@@ -326,6 +327,14 @@ NO_RELOGINS: Mapping[NoRelogin, Words] = {
     NoRelogin.NOT_YET: Words("hotdesk is about to log this screen out, or does not yet know that it has", "ask again"),
 }
 
+REPLAYED: Mapping[ReplayCode, Words] = {
+    ReplayCode.DIALER_JUDGED: Words("is {state}"),
+    ReplayCode.DATABASE_AWAY: Words("the database does not answer"),
+    ReplayCode.DATABASE_BACK: Words("the database answers again"),
+    ReplayCode.MOVES_HELD_UP: Words("no agent may be moved"),
+    ReplayCode.MOVES_GO_ON: Words("agents may be moved again"),
+}
+
 TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks that each table has all its codes
     Ineligible: INELIGIBLE,
     NotMoved: NOT_MOVED,
@@ -339,6 +348,7 @@ TABLES: Mapping[type[Code], Mapping[Any, Words]] = {  # tests/messages checks th
     Odd: ODD_ROWS,
     NoPick: NO_PICKS,
     NoRelogin: NO_RELOGINS,
+    ReplayCode: REPLAYED,
     ReloginStage: RELOGIN_STAGES,
     AgentPauseStage: AGENT_PAUSE_STAGES,
     ArrivalStage: ARRIVAL_STAGES,

@@ -16,6 +16,7 @@ from controller.core.plan import apply_plan
 from controller.core.planning import make_plan
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
+from messages.codes import Code, ReplayCode
 from messages.keys import KIND_FENCE
 from messages.records import (
     AgentPause,
@@ -33,6 +34,7 @@ from messages.records import (
     ServerIp,
 )
 from messages.topics import Topic
+from messages.words import sentence
 
 REPLAY = "replay"
 WAIT_POLLS = 4
@@ -45,7 +47,9 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     subject: str
     """The dialer, agent or cluster."""
+    code: Code
     what: str
+    """Its sentence."""
     why: str = ""
     judged: bool = True
     """A state; otherwise a consequence for an agent or an incident."""
@@ -87,7 +91,7 @@ class Replay:
             yield from self._judge(news)
         elif folded is Folded.OUTAGE and isinstance(news, Outage) and not self._outage:
             self._outage = True
-            yield self._happens(self.state.observed.observed_at_ms, "the database does not answer", news.why)
+            yield self._happens(self.state.observed.observed_at_ms, ReplayCode.DATABASE_AWAY, news.why)
 
     @property
     def observed_at_ms(self) -> int:
@@ -114,28 +118,37 @@ class Replay:
         state.observed.health = judge(state, poll, self._policy)
         if self._outage:
             self._outage = False
-            yield self._happens(poll.observed_at_ms, "the database answers again")
+            yield self._happens(poll.observed_at_ms, ReplayCode.DATABASE_BACK)
         for server_ip, health in state.observed.health.dialers.items():
             if self._known.get(server_ip) is not health.state:
                 self._known[server_ip] = health.state
                 yield Happening(
-                    at_ms=poll.observed_at_ms, subject=server_ip, what=f"is {health.state}", why=health.evidence
+                    at_ms=poll.observed_at_ms,
+                    subject=server_ip,
+                    code=ReplayCode.DIALER_JUDGED,
+                    what=sentence(ReplayCode.DIALER_JUDGED, state=health.state),
+                    why=health.evidence,
                 )
         brake = state.observed.health.brake
         if self._braked is not (brake is not None):
-            what = "agents may be moved again" if brake is None else "no agent may be moved"
-            yield self._happens(poll.observed_at_ms, what, "" if brake is None else brake.text)
+            code = ReplayCode.MOVES_GO_ON if brake is None else ReplayCode.MOVES_HELD_UP
+            yield self._happens(poll.observed_at_ms, code, "" if brake is None else brake.text)
         self._braked = brake is not None
         plan = make_plan(state, self._policy, REPLAY, acts=False)
         apply_plan(state, plan)
         for record in plan.records:
             if isinstance(record, Decision):
                 yield Happening(
-                    at_ms=record.at_ms, subject=record.subject, what=record.what, why=record.why, judged=False
+                    at_ms=record.at_ms,
+                    subject=record.subject,
+                    code=record.code,
+                    what=record.what,
+                    why=record.why,
+                    judged=False,
                 )
 
-    def _happens(self, at_ms: int, what: str, why: str = "") -> Happening:
-        return Happening(at_ms=at_ms, subject=self.state.cluster, what=what, why=why)
+    def _happens(self, at_ms: int, code: ReplayCode, why: str = "") -> Happening:
+        return Happening(at_ms=at_ms, subject=self.state.cluster, code=code, what=sentence(code), why=why)
 
 
 def _is_decided_again(news: AnyRecord | Tombstone) -> bool:

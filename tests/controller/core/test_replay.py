@@ -7,6 +7,7 @@ import msgspec
 from controller.core.news import News
 from controller.core.policy import Policy
 from controller.core.replay import Happening, Replay, difference
+from messages.codes import ReplayCode
 from messages.records import (
     DialerHealth,
     DialerState,
@@ -117,8 +118,8 @@ def test_orders_and_outages_of_then_are_part_of_it() -> None:
     pause = Pause(cluster=CLUSTER, ordered_at_ms=NOW_MS, by="anna", why="tests")
     outage = Outage(cluster=CLUSTER, epoch=1, sequence=171, unreachable_since_ms=NOW_MS, collector="c", why="refused")
     found = told([*history(5), *arrived(pause), *history(170, stopped_after=10)[6:], *arrived(outage, beating(172))])
-    assert ("the database does not answer", "refused") in [(each.what, each.why) for each in found]
-    assert "the database answers again" in [each.what for each in found]
+    assert (ReplayCode.DATABASE_AWAY, "refused") in [(each.code, each.why) for each in found]
+    assert ReplayCode.DATABASE_BACK in [each.code for each in found]
     assert ("withholding moves", "suspended by anna: tests") in [(each.what, each.why) for each in found]
 
 
