@@ -65,7 +65,7 @@ DEAD_HOST_SECONDS = 2
 """A kept connection ends if its host acknowledges nothing for this long; it is checked each second."""
 
 NOT_PERMITTED = "permission"
-"""What Asterisk's refusal of an action says, where the account lacks the right to it."""
+"""Asterisk's refusal of an action has this word where the account lacks the right to it."""
 NOT_STARTED = "1970-01-02"
 """A day of its start up to here is that of an Asterisk that still loads its modules: its clock of starts is at zero,
 which is a day earlier or later by its time zone."""

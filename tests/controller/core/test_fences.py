@@ -249,8 +249,7 @@ def test_a_dialer_that_the_database_refuses_to_open_is_not_taken_for_open() -> N
 def test_by_order_a_fence_is_given_back_while_the_dialer_is_down_and_not_taken_again() -> None:
     floor = down()
     fence = reported(floor, Reply.DONE)
-    order = Unfence(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE, planned_at_ms=fence.planned_at_ms)
-    floor.state.decided.orders.add(order)
+    floor.state.decided.orders.add(ordered(floor, fence))
     floor.plan()
     assert reported(floor, Reply.DONE).stage is FenceStage.RETURNED
     assert not [each for each in floor.plan().records if isinstance(each, Fence)]
