@@ -50,6 +50,28 @@ class Sources(NamedTuple):
         place = self.variables.get((name, key)) or place_in(self.from_file, (self.room, *path))
         return SettingsError(f"{place}{': ' if place else ''}{named} {what}")
 
+    def refuse_secrets(
+        self, tables: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], prefix: str, where: str
+    ) -> None:
+        """Refuse a secret in tables that other people may read.
+
+        Args:
+            tables: by name.
+            secrets: the keys of secrets, each with that for the file it may stand in.
+            prefix: how the variables of the environment begin.
+            where: what the tables are, in words.
+
+        Raises:
+            SettingsError: there is one; it says where else it may be.
+        """
+        for name, table in tables.items():
+            for key in secrets.keys() & table.keys():
+                raise self.refusal(
+                    (name, key),
+                    f"stands in {where}: secrets come from a file ({secrets[key]}) or from the environment"
+                    f" ({prefix}{name.upper().replace('-', '_')}__{key.upper()})",
+                )
+
 
 def named_tables(room: str, from_file: object) -> dict[str, dict[str, Any]]:
     """Return the tables of a room, each by its name.

@@ -566,8 +566,8 @@ def clusters(from_file: object, options: Options, environment: Mapping[str, str]
             merged.setdefault(name, {})[key] = value
             variables[name, key] = variable
     sources = Sources("clusters", from_file, variables, options.clusters)
-    _refuse_secrets(sources, options.clusters, "a flag")
-    _refuse_secrets(sources, tables, "the TOML file")
+    sources.refuse_secrets(options.clusters, SECRETS, CLUSTERS_PREFIX, "a flag")
+    sources.refuse_secrets(tables, SECRETS, CLUSTERS_PREFIX, "the TOML file")
     for name, given in options.clusters.items():
         merged.setdefault(name, {}).update(given)
     for name in merged:
@@ -610,16 +610,6 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
         for each in environment
         if each.startswith(beginnings) and each not in known and not OF_KUBERNETES.search(each)
     }
-
-
-def _refuse_secrets(sources: Sources, tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
-    for name, table in tables.items():
-        for key in SECRETS.keys() & table.keys():
-            raise sources.refusal(
-                (name, key),
-                f"stands in {where}: secrets come from a file ({SECRETS[key]}) or from the environment"
-                f" ({CLUSTERS_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})",
-            )
 
 
 def read_secret(path: str, what: str) -> str:

@@ -484,6 +484,8 @@ class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """It has failed beside a heartbeat that beats, in this same way, and was not alive since: it confirms no death."""
     absent: bool = False
     """There is no result now: the next one begins anew."""
+    failing_since_ms: Whole | None = None
+    """When it began to fail, whatever it has said since, if it was not alive meanwhile; None: it does not fail."""
     alive_until_ms: Whole | None = None
     """When it was last found not to be alive any more, or to say nothing; None: it always was, or never. Until then it
     spoke against the failure of others."""
@@ -628,8 +630,8 @@ class NotMoved(Code):
     NOT_ARRIVED = "not_arrived"
     """The agent was moved, and is not heard."""
     PHONE_LOST = "phone_lost"
-    UNCONFIRMED = "unconfirmed"
     """The dialer is back, and the agent's phone went with the Asterisk of before."""
+    UNCONFIRMED = "unconfirmed"
 
 
 NOT_ARRIVED = frozenset({NotMoved.NOT_ARRIVED, NotMoved.LOGGED_OUT})
@@ -866,9 +868,9 @@ class FenceStage(Code):
     NOT_TAKEN = "not_taken"
     """hotdesk has not made it N, for the reason in `answer`, so it is not hotdesk's to set back to Y."""
     LOOKING = "looking"
-    """The dialer is back before the outcome was known: whether hotdesk made it N is to be read."""
+    """The outcome is not known: whether hotdesk made it N is to be read."""
     UNCLEAR = "unclear"
-    """It cannot be known whether hotdesk made it N: a person must look, and may order the dialer opened again."""
+    """It is not known who made it N, or it could not be opened: that is tried again, or ordered by a person."""
     RETURNING = "returning"
     RETURNED = "returned"
 
@@ -884,6 +886,8 @@ class Fence(Record, frozen=True, kw_only=True, gc=False):
     stage: FenceStage = FenceStage.PLANNED
     taken: bool = False
     """hotdesk made it N, for certain: whatever becomes of opening it again, no person has closed the dialer."""
+    was_unclear: bool = False
+    """It was not clear once: until hotdesk knows that it made it N, a person may have done so."""
     not_yet: NotFenced | None = None
     """Why it is not taken for the moment; None: that is not looked at again while the dialer is down."""
     changed_at_ms: Whole = 0

@@ -30,7 +30,6 @@ LOCKS_AFTER = 10
 REPEATED = re.compile(r"[^-.+/=_0-9A-Za-z]")
 """Characters that VICIdial takes out of a password before it repeats it, and before it stores one."""
 DRIBBLE_SECONDS = 0.05
-SLOW_SECONDS = 0.6
 HUGE_BYTES = 10_000_000
 
 
@@ -59,8 +58,6 @@ class Misbehavior(Enum):
     HUGE = auto()
     COMPRESSED = auto()
     """The answer is compressed, as Apache's mod_deflate does for whoever says that they can read it."""
-    SLOW = auto()
-    """Each answer takes a while."""
 
 
 class Asked(NamedTuple):
@@ -151,7 +148,6 @@ _ACTS = {
     Misbehavior.RESET,
     Misbehavior.DRIBBLE,
     Misbehavior.COMPRESSED,
-    Misbehavior.SLOW,
 }
 """Those that carry out what they are asked."""
 
@@ -175,8 +171,6 @@ class _Handler(BaseHTTPRequestHandler):
         if wrong is Misbehavior.COMPRESSED:
             self._send_compressed(text)
             return
-        if wrong is Misbehavior.SLOW:
-            self.server.page.wait_for_release(SLOW_SECONDS)
         self._misbehave(wrong, text)
 
     def _misbehave(self, wrong: Misbehavior | None, text: str) -> None:

@@ -25,6 +25,7 @@ from controller.core.orders import Orders
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
 from controller.core.verdicts import (
+    FAILURES,
     Probed,
     Verdict,
     Watch,
@@ -290,9 +291,6 @@ def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, wall_ms: in
     return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, wall_ms)
 
 
-_FAILED = {ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
-
-
 def _interruption(
     verdict: Verdict, before: DialerHealth | None, dialer: DialerReading, watch: Watch
 ) -> tuple[int | None, bool]:
@@ -363,7 +361,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         phones_lost_session=known.started_known_session
         if interrupted_at_ms == watch.now_ms
         else known.phones_lost_session,
-        failed_ms=watch.now_ms if _FAILED & set(dialer.probes.values()) else known.failed_ms,
+        failed_ms=watch.now_ms if FAILURES & set(dialer.probes.values()) else known.failed_ms,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
         advances=advances_of(before, dialer, watch.now_ms),

@@ -149,8 +149,9 @@ def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:
 
 def _is_ours(state: ClusterState, fence: Fence) -> bool:
     """Return True if the flag of a dialer says what hotdesk has made of it, and no person."""
-    not_opened = fence.stage is FenceStage.UNCLEAR and fence.taken
-    return fence.stage in _OURS or not_opened or _was_just_opened(state, fence)
+    if fence.stage is FenceStage.UNCLEAR or (fence.stage is FenceStage.LOOKING and fence.was_unclear):
+        return fence.taken
+    return fence.stage in _OURS or _was_just_opened(state, fence)
 
 
 def _is_being_opened(state: ClusterState, fence: Fence) -> bool:

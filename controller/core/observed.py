@@ -220,6 +220,8 @@ class Observed:
             KIND_CAMPAIGN: self.campaigns,
         }.get(key.kind, {})
         filed.pop(compared(key.name), None)
+        if key.kind == KIND_AGENT:
+            self._began.pop(compared(key.name), None)
 
     def _sweep(self, poll: Poll) -> None:
         """Drop rows that ended without a tombstone: those that a new epoch, or a full round of it, did not publish."""

@@ -34,7 +34,8 @@ WORK_SECONDS = 5.0
 """A dialer that was seen to work this lately is not dead, whatever its heartbeat and its probes say."""
 PROBE_DOUBT_SECONDS = 2.5
 """Probes that fail this long make a dialer with an advancing heartbeat suspect; one lost probe does not."""
-VOTES = {ProbeResult.ALIVE, ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
+FAILURES = {ProbeResult.MUTE, ProbeResult.REFUSED, ProbeResult.UNREACHABLE}
+VOTES = {ProbeResult.ALIVE} | FAILURES
 """Results that count. A refused password does not: the account is wrong, and the dialer may be well."""
 
 
@@ -60,7 +61,7 @@ class Probed(NamedTuple):
     same_since_ms: int = 0
     """Since when each of them says what it says now."""
     failing_since_ms: int = 0
-    """When the last of them ceased to be alive; what it said since then may have changed."""
+    """When the last of them began to fail; what it said since then may have changed."""
 
 
 class Verdict(NamedTuple):
@@ -113,6 +114,7 @@ def histories_of(
         since_ms = max(earlier.since_ms, steady_since_ms) if earlier is not None and lasted else now_ms
         alive = told is ProbeResult.ALIVE
         until_ms = None if earlier is None else earlier.alive_until_ms
+        failing_ms = now_ms if earlier is None or earlier.failing_since_ms is None else earlier.failing_since_ms
         beaten_ms = now_ms - since_ms if beats_on else 0
         worked_ms = 0 if dialer.worked_at_ms is None else dialer.worked_at_ms - since_ms
         long = lasted and max(beaten_ms, worked_ms) >= CONTRADICTED_SECONDS * 1000
@@ -121,6 +123,7 @@ def histories_of(
             since_ms=since_ms,
             credible=alive or (earlier is not None and earlier.credible),
             contradicted=not alive and (long or (earlier is not None and same and earlier.contradicted)),
+            failing_since_ms=failing_ms if told in FAILURES else None,
             alive_until_ms=now_ms if not alive and _is_alive(earlier) else until_ms,
         )
         histories[kind] = earlier if earlier is not None and earlier == history else history
@@ -168,7 +171,7 @@ def probed_of(dialer: DialerReading, histories: Mapping[str, ProbeHistory]) -> P
         words,
         confirms=bool(confirming),
         same_since_ms=max(each.since_ms for each in voters.values()),
-        failing_since_ms=max(each.alive_until_ms or since_ms for each in voters.values()),
+        failing_since_ms=max(each.failing_since_ms or since_ms for each in voters.values()),
     )
 
 

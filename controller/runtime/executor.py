@@ -7,6 +7,8 @@ process still owns the cluster; between that answer and the effect lie at most t
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -30,6 +32,18 @@ from messages.words import reason, sentence
 AT_ONCE = 4
 """Most actions of a cluster in progress: a web server or a table that makes some of them wait holds up no others."""
 NO_PACE = 1e6
+
+_OfSession = Relogin | AgentPause | Arrival | ScreenRestore
+"""The actions that are about one agent's session."""
+
+
+class _Looked(NamedTuple):
+    """VICIdial's rows, read just now, of an action that may be sent."""
+
+    rows: Sequence[SessionRow]
+    hangs_up: bool
+    """The call is to be hung up first."""
+
 
 log = structlog.get_logger()
 
@@ -165,14 +179,19 @@ class Executor:
                 break
         return tried or Outcome(Reply.UNSENT, "")
 
-    def _look_and_act(
-        self, actuators: Actuators, action: Relogin | AgentPause | Arrival | ScreenRestore, *, acts: bool
-    ) -> Outcome | None:
+    def _look_and_act(self, actuators: Actuators, action: _OfSession, *, acts: bool) -> Outcome | None:
         """Return the outcome; None: it would be sent now, and it is not to be sent (again)."""
         # a web server that hangs takes its time before the look and the last question, and not after them
         not_ready = actuators.control.ready() if acts else None
         if not_ready is not None:
             return not_ready
+        looked = self._look(actuators, action)
+        if isinstance(looked, Outcome):
+            return looked
+        return (self._withheld(action) or self._act(actuators, action, looked)) if acts else None
+
+    def _look(self, actuators: Actuators, action: _OfSession) -> _Looked | Outcome:
+        """Return what VICIdial's rows say now; an outcome: the action is not to be sent."""
         try:
             rows = actuators.reader.sessions(action.user)
         except VicidialError as error:
@@ -180,9 +199,12 @@ class Executor:
         found = check(action, rows, names_user=actuators.control.names_user)
         if found not in {Precondition.SEND, Precondition.HANG_UP}:
             return after_check(found)
-        if not acts:
-            return None
-        return self._withheld(action) or self._act(actuators, action, rows, hangs_up=found is Precondition.HANG_UP)
+        return _Looked(rows, hangs_up=found is Precondition.HANG_UP)
+
+    def _why_not(self, actuators: Actuators, action: _OfSession) -> Outcome | None:
+        """Return why an action that has begun may not go on; None: it may. All is asked again."""
+        looked = self._look(actuators, action)
+        return looked if isinstance(looked, Outcome) else self._withheld(action)
 
     def _fence(self, actuators: Actuators, fence: Fence) -> Outcome:
         # an earlier owner, or an attempt whose answer was lost, may have closed it already
@@ -197,13 +219,11 @@ class Executor:
     def _act(
         self,
         actuators: Actuators,
-        action: Relogin | AgentPause | Arrival | ScreenRestore,
-        rows: Sequence[SessionRow],
-        *,
-        hangs_up: bool,
+        action: _OfSession,
+        looked: _Looked,
     ) -> Outcome:
         match action:
-            case Relogin() if hangs_up:
+            case Relogin() if looked.hangs_up:
                 # the agent chooses the disposition, unless the screen was sent a logout already
                 status = "" if action.stage is ReloginStage.HANGING_UP else actuators.dead_call_status
                 return actuators.control.hang_up(action, status)
@@ -212,7 +232,8 @@ class Executor:
             case Relogin():
                 with self._changed:
                     self._queue.note_sent(self._clock())
-                return actuators.control.log_out(action, actuators.dead_call_status if action.in_call else None)
+                hang_up_as = actuators.dead_call_status if action.in_call else None
+                return actuators.control.log_out(action, hang_up_as, partial(self._why_not, actuators, action))
             case Arrival():
                 control = actuators.control
                 by_stage = {ArrivalStage.TELLING: control.tell, ArrivalStage.CALLING: control.call}
@@ -221,7 +242,7 @@ class Executor:
                 return actuators.interventions.restore_screen(action)
             case AgentPause():
                 resumes = action.stage is AgentPauseStage.RESUMING
-                return actuators.control.resume(action) if resumes else _pause(actuators, action, rows)
+                return actuators.control.resume(action) if resumes else _pause(actuators, action, looked.rows)
 
     def _withheld(self, action: Action) -> Outcome | None:
         why = reason(ReasonCode.STOPPING) if self._stopping else self._objection(action)

@@ -4,8 +4,8 @@ The API addresses a user and not a session: its LOGOUT would end whatever sessio
 caller reads the user's rows just before, and a request's time limit is short. A web server that hangs may carry out
 what it was sent when it goes on, an hour later if need be: nothing here can prevent that. So an address that has not
 answered lately is asked for its version before the caller looks (`ready`), and one that hangs is put last and costs its
-time limit once. An action of several steps ends where they have taken that time together: what the caller saw is too
-old then. Without an answer, the caller looks at the row before another address is asked.
+time limit once. Where the steps of a logout have taken that time together, what the caller saw is too old, and it is
+asked anew. Without an answer, the caller looks at the row before another address is asked.
 
 VICIdial answers 200 whatever happens, so the text counts. An answer about a wrong password repeats that password, and
 some wrong passwords lock the user: that answer is never passed on, every other is cleaned before, and the caller stops.
@@ -27,6 +27,7 @@ from controller.core.actions import Outcome
 from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.exchange import Answer, BoundedTransport, post
 from controller.vicidial.names import Names
+from controller.vicidial.ports import WhyNot
 from messages.codes import Reply
 from messages.hidden import Hidden
 from messages.records import AgentPause, Arrival, Relogin
@@ -150,10 +151,10 @@ class AgentApi:
             return Outcome(Reply.UNSENT, self._clean(f"{url} does not answer, so it is sent nothing: {why}"), look=True)
         return None
 
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:
         """As `AgentControl.log_out`; each step only once the one before has succeeded."""
         first = [] if hang_up_as is None else _hanging_up(hang_up_as)
-        return self._ask_each(relogin.user, [*first, (Function.LOGOUT, LOGOUT)])
+        return self._ask_each(relogin.user, [*first, (Function.LOGOUT, LOGOUT)], why_not)
 
     def hang_up(self, relogin: Relogin, hang_up_as: str) -> Outcome:
         """As `AgentControl.hang_up`."""
@@ -214,16 +215,17 @@ class AgentApi:
                     break
         return "; ".join(missing) or None
 
-    def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]]) -> Outcome:
+    def _ask_each(self, user: str, steps: Sequence[tuple[Function, str]], why_not: WhyNot | None = None) -> Outcome:
         """Ask one address for each step, and go on unless it answers that a step failed."""
         if not SAFE_USER.fullmatch(user):
             why = f"VICIdial's agent API would take {user!r} for another user: use relogin_via = 'sql'"
             return Outcome(Reply.REFUSED, why)
-        url, began = self._urls[0], self._clock()
+        url, asked_at = self._urls[0], self._clock()
         for function, value in steps:
-            if self._clock() - began > self._timeout_seconds:
-                self._put_last(url)
-                return Outcome(Reply.UNSENT, f"{url} is slow: it was not sent {function} any more", look=True)
+            if why_not is not None and self._clock() - asked_at > self._timeout_seconds:
+                stopped, asked_at = why_not(), self._clock()
+                if stopped is not None:
+                    return stopped
             got = self._ask(url, function, user, value)
             if not (got.outcome.reply is Reply.DONE or got.heard is Heard.STRANGE):
                 break

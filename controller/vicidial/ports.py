@@ -1,6 +1,6 @@
 """The ports of an executor to VICIdial: reading sessions, agent control, changes of tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from controller.core.actions import Outcome, SessionRow
@@ -23,6 +23,10 @@ class SessionReader(Protocol):
         ...
 
 
+WhyNot = Callable[[], Outcome | None]
+"""Looks and asks anew whether an action may go on; returns the outcome of one that may not, None: it may."""
+
+
 class AgentControl(Protocol):
     """Sends logouts, pauses and resumes to agents' screens."""
 
@@ -38,10 +42,11 @@ class AgentControl(Protocol):
         """Return why nothing can be sent in the way that is next; None: it can. Asked before the caller looks."""
         ...
 
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:
         """Send the screen a logout; `hang_up_as`: the screen is in a call, to hang up and dispose with this status.
 
-        Empty: the agent disposes the call; None: there is no call to hang up.
+        Empty: the agent disposes the call; None: there is no call to hang up. `why_not` is asked before a step that
+        comes late.
         """
         ...
 

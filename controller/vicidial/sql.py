@@ -12,7 +12,7 @@ import pymysql
 from controller.core.actions import Outcome, SessionRow
 from controller.core.actions.relogin import LOGOUT
 from controller.vicidial.connections import COLUMN_DENIED, Statements, error_text
-from controller.vicidial.ports import VicidialError
+from controller.vicidial.ports import VicidialError, WhyNot
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
 
@@ -116,7 +116,7 @@ class SqlAgentControl:
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:  # noqa: ARG002 # one step
         """As `AgentControl.log_out`; it changes exactly that session on that dialer, or nothing."""
         row = (relogin.live_agent_id, relogin.user, relogin.from_server_ip, LOGOUT)
         statement = LOG_OUT

@@ -142,13 +142,7 @@ def notify_settings(from_file: object, environment: Mapping[str, str]) -> dict[s
             merged.setdefault(name, {})[key] = value.replace(",", " ").split() if key in LISTS else value
             variables[name, key] = variable
     sources = Sources("notify", from_file, variables, {})
-    for name, table in tables.items():
-        for key in NOTIFY_SECRETS.keys() & table.keys():
-            raise sources.refusal(
-                (name, key),
-                f"stands in the TOML file: secrets come from a file ({NOTIFY_SECRETS[key]}) or from the environment"
-                f" ({NOTIFY_PREFIX}{name.upper().replace('-', '_')}__{key.upper()})",
-            )
+    sources.refuse_secrets(tables, NOTIFY_SECRETS, NOTIFY_PREFIX, "the TOML file")
     found = {}
     for name, table in merged.items():
         if not CLUSTER_NAME.fullmatch(name):

@@ -538,12 +538,17 @@ def test_an_address_that_leads_to_another_server_is_followed_once_every_heartbea
         assert collector.leads
 
 
-def test_two_installations_are_told_of_on_both_sides(
-    start: Start, following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have collectors find another installation in a second or two."""
     monkeypatch.setattr(leadership, "FOREIGN_SECONDS", 1.0)
     monkeypatch.setattr(leadership, "QUIET_SECONDS", 0.5)
+    monkeypatch.setattr(leadership, "ANOTHER_SECONDS", 4.0)
     monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_two_installations_are_told_of_on_both_sides(start: Start, following: Following, tmp_path: Path) -> None:
     start("c1")
     following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
     with EmbeddedLog(tmp_path / "other.db", PARTITIONS) as other:
@@ -560,13 +565,10 @@ def test_two_installations_are_told_of_on_both_sides(
         following.until(lambda state: state.observed.poll is not None and state.observed.poll.doubts == ())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_second_installation_carries_nothing_out_while_the_first_restarts(
-    start: Start, following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, following: Following, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(leadership, "FOREIGN_SECONDS", 1.0)
-    monkeypatch.setattr(leadership, "QUIET_SECONDS", 0.5)
-    monkeypatch.setattr(leadership, "ANOTHER_SECONDS", 4.0)
-    monkeypatch.setattr(leading, "DOUBTS_SECONDS", 0.2)
     first = start("c1")
     following.until(lambda state: state.observed.poll is not None)
     with EmbeddedLog(tmp_path / "other.db", PARTITIONS) as other:

@@ -250,7 +250,7 @@ def test_a_lock_that_is_taken_while_no_poll_comes_is_another_installations(colle
 
 
 def lead_after(another: AnotherInstallation, denied_seconds: float, *, polls: bool) -> float:
-    """Take the lock after it was denied for a while, by one that polls in this log or does not; return when."""
+    """Return when a term began whose lock was denied before, by one that polls in this log or does not."""
     leadership = Leadership("west", "me", another=another)
     read(leadership, poll_of(NEWEST_EPOCH, 4), now=NOW)
     leadership.lock_denied(NOW)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,8 @@ from messages.codes import ReasonCode
 from messages.records import Fence
 from messages.words import sentence
 from simulator.ports import free_port
-from stream.embedded.log import EmbeddedLog
-from tests.support.builders import CLUSTER, ONE, PARTITIONS, dialer, eventually, poll
-from tests.support.following import Following
+from tests.support.builders import CLUSTER, ONE, PARTITIONS, dialer, poll
+from tests.support.following import Following, following_all
 
 FENCE = Fence(cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=1, by="me")
 
@@ -33,9 +31,7 @@ FENCE = Fence(cluster=CLUSTER, server_ip=ONE, incident="i", planned_at_ms=1, by=
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Following]:
     """Yield a follower that owns everything and decides for the one cluster."""
-    made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
-    with closing(made):
-        assert eventually(lambda: made.owner.decides(CLUSTER))
+    with following_all(tmp_path) as made:
         yield made
 
 

@@ -5,7 +5,7 @@ from random import Random
 from typing import Protocol
 
 from controller.core.actions import Outcome, SessionRow
-from controller.vicidial.ports import AgentControl, VicidialError
+from controller.vicidial.ports import AgentControl, VicidialError, WhyNot
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Fence, FenceStage, Relogin, ScreenRestore
 from tests.simulation.world import LOGOUT, Dialer, Live, World
@@ -73,7 +73,7 @@ class Hands:
     def ready(self) -> None:
         """As `AgentControl.ready`."""
 
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:  # noqa: ARG002 # one step
         """As `AgentControl.log_out`."""
         self._seen.sending(relogin)
         sent_at = self._world.clock.now

@@ -225,3 +225,7 @@ def secret_file(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text)
     return path
+
+
+def may_go_on() -> None:
+    """Have nothing against an action that has begun."""

@@ -3,6 +3,9 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -13,7 +16,7 @@ from controller.runtime.owner import Owner
 from messages.records import Record
 from stream.embedded.log import EmbeddedLog
 from stream.outbox import Outbox
-from tests.support.builders import CLUSTER, PARTITIONS, arrived
+from tests.support.builders import CLUSTER, PARTITIONS, arrived, eventually
 
 
 class Following:
@@ -66,3 +69,11 @@ class Following:
             self.registry.get_sample_value("hotdesk_records_folded_total", {"cluster": CLUSTER, "result": "folded"})
             or 0
         )
+
+
+@contextmanager
+def following_all(folder: Path) -> Iterator[Following]:
+    """Yield a follower that owns everything and decides for the one cluster."""
+    with closing(Following(EmbeddedLog(folder / "log.db", PARTITIONS))) as made:
+        assert eventually(lambda: made.owner.decides(CLUSTER))
+        yield made

@@ -16,7 +16,10 @@ def _after(fence: Fence, outcome: Outcome, now_ms: int, by: str) -> Fence:
     replies = _AFTER_RETURNING if fence.stage is FenceStage.RETURNING else _AFTER_TAKING
     stage = replies.get(outcome.reply, FenceStage.UNCLEAR)
     taken = fence.taken or stage is FenceStage.TAKEN
-    return msgspec.structs.replace(fence, stage=stage, taken=taken, changed_at_ms=now_ms, answer=outcome.said, by=by)
+    was_unclear = fence.was_unclear or stage is FenceStage.UNCLEAR
+    return msgspec.structs.replace(
+        fence, stage=stage, taken=taken, was_unclear=was_unclear, changed_at_ms=now_ms, answer=outcome.said, by=by
+    )
 
 
 def _done_code(fence: Fence, reply: Reply) -> DecisionCode:

@@ -7,7 +7,7 @@ from messages.records import (
     ProbeResult,
 )
 from tests.support.builders import ONE, THREE, TWO
-from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, healthy
+from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, Fleet, healthy
 
 
 def test_an_asterisk_that_started_again_is_down_until_it_beats_and_its_calls_are_gone() -> None:
@@ -56,12 +56,18 @@ def test_another_start_beside_a_heartbeat_that_beats_comes_from_another_asterisk
     assert fleet.state(ONE) == "suspect"
 
 
-def test_an_asterisk_that_starts_again_just_before_its_updater_is_seen_by_its_refusal() -> None:
+def refused(seconds: float) -> Fleet:
+    """Return a fleet whose dialer ONE has said when its Asterisk started, and has refused beside its heartbeat."""
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     fleet[ONE].started = "2026-11-26 08:00:00"
     fleet.poll()
     fleet[ONE].probes = {"ami": REFUSED}
-    fleet.run(1.5)
+    fleet.run(seconds)
+    return fleet
+
+
+def test_an_asterisk_that_starts_again_just_before_its_updater_is_seen_by_its_refusal() -> None:
+    fleet = refused(1.5)
     fleet[ONE].probes, fleet[ONE].started = {"ami": ALIVE}, "2026-11-26 12:00:00"
     fleet.poll()
     assert (fleet.state(ONE), fleet.of(ONE).interrupted) == ("down", True)
@@ -69,11 +75,7 @@ def test_an_asterisk_that_starts_again_just_before_its_updater_is_seen_by_its_re
 
 
 def test_an_address_that_is_mended_long_after_a_refusal_is_another_asterisk() -> None:
-    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
-    fleet[ONE].started = "2026-11-26 08:00:00"
-    fleet.poll()
-    fleet[ONE].probes = {"ami": REFUSED}
-    fleet.run(2)
+    fleet = refused(2)
     fleet[ONE].probes = {"ami": ALIVE}
     fleet.run(60)
     fleet[ONE].started = "2026-11-26 12:00:00"

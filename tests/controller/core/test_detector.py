@@ -198,6 +198,17 @@ def test_all_that_begin_to_fail_within_half_a_minute_are_blind_together_also_if_
     assert fleet.seconds_until(ONE, "down", 80) == 75.0
 
 
+def test_probes_that_are_asked_in_doubt_only_are_blind_together_whenever_they_were_last_alive() -> None:
+    fleet = healthy(ONE, TWO, THREE, sip=ALIVE)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].probes = {}
+        fleet.run(60)
+    for server_ip in (ONE, TWO, THREE):
+        fleet[server_ip].probes = {"sip": MUTE}
+    fleet.run(5)
+    assert fleet.health.blind_since_ms is not None
+
+
 def test_refusals_beside_beating_heartbeats_set_no_brake_and_heartbeats_that_stall_together_do() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     for server_ip, before in ((ONE, 0), (TWO, 40), (THREE, 80)):

@@ -177,6 +177,7 @@ def test_what_is_not_clear_is_looked_at_again_and_again_and_opened_at_once_by_or
     assert stage_after(floor, 1.0) is FenceStage.UNCLEAR
     for _ in range(3):
         assert stage_after(floor, AGAIN_SECONDS) is FenceStage.LOOKING
+        assert fenced(floor.state) == set(), "or its incident would end and begin with each look"
         reported(floor, Reply.REFUSED)
     assert stage_after(floor, 86_400.0) is FenceStage.LOOKING
     reported(floor, Reply.REFUSED)

@@ -12,9 +12,9 @@ import pytest
 from controller.core.actions import Outcome, SessionRow, attempt_of
 from controller.runtime.executor import Executor
 from controller.vicidial.connections import Statements
-from controller.vicidial.ports import Actuators, VicidialError
+from controller.vicidial.ports import Actuators, VicidialError, WhyNot
 from controller.vicidial.sql import SqlSessionReader
-from messages.codes import Reason, ReasonCode, Reply
+from messages.codes import Precondition, Reason, ReasonCode, Reply
 from messages.records import Action, AgentPause, Arrival, ArrivalStage, Fence, Relogin, ScreenRestore
 from messages.words import reason, sentence
 from tests.support.builders import CLUSTER, MOVE, ONE
@@ -38,7 +38,7 @@ class Vicidial:
     def ready(self) -> Outcome | None:
         return None
 
-    def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+    def log_out(self, _relogin: Relogin, _hang_up_as: str | None, _why_not: WhyNot) -> Outcome:
         if self._failure is not None:
             raise self._failure
         return self._said
@@ -191,7 +191,7 @@ class Webs(Vicidial):
     def sessions(self, _user: str) -> Sequence[SessionRow]:
         return [SessionRow(1, ONE, "LOGOUT" if self._told else "")]
 
-    def log_out(self, _relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+    def log_out(self, _relogin: Relogin, _hang_up_as: str | None, _why_not: WhyNot) -> Outcome:
         self.asked += 1
         outcome, self._told = self._tries.pop(0)
         return outcome
@@ -241,9 +241,9 @@ class Ordered(Vicidial):
         self.asked.append("row")
         return [SessionRow(1, ONE, "", "READY")]
 
-    def log_out(self, relogin: Relogin, hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:
         self.asked.append("act")
-        return super().log_out(relogin, hang_up_as)
+        return super().log_out(relogin, hang_up_as, why_not)
 
     def pause(self, pause: AgentPause) -> Outcome:
         self.asked.append("act")
@@ -283,6 +283,34 @@ def test_what_is_objected_to_is_not_sent(action: Action) -> None:
     outcome = executor_with(ordered, lambda _: reason(ReasonCode.STOPPING)).carry_out(action)
     assert (outcome.reply, outcome.said) == (Reply.UNSENT, sentence(ReasonCode.STOPPING))
     assert "act" not in ordered.asked
+
+
+@pytest.mark.parametrize(
+    ("known", "objections", "said"),
+    [
+        (True, 1, "ordered"),
+        (True, 2, sentence(ReasonCode.STOPPING)),
+        (False, 1, sentence(Precondition.GONE)),
+    ],
+    ids=["goes on", "objected to", "gone"],
+)
+def test_a_logout_that_comes_late_is_looked_at_and_asked_about_anew(known: bool, objections: int, said: str) -> None:
+    class Late(Ordered):
+        def sessions(self, user: str) -> Sequence[SessionRow]:
+            seen = super().sessions(user)
+            return seen if known or "act" not in self.asked else []
+
+        def log_out(self, relogin: Relogin, hang_up_as: str | None, why_not: WhyNot) -> Outcome:
+            outcome = super().log_out(relogin, hang_up_as, why_not)
+            return why_not() or outcome
+
+        def objection(self, _: Action) -> Reason | None:
+            self.asked.append("objection")
+            return reason(ReasonCode.STOPPING) if self.asked.count("objection") == objections > 1 else None
+
+    late = Late()
+    assert executor_with(late, late.objection).carry_out(MOVE).said == said
+    assert late.asked[:6] == ["ready", "row", "objection", "act", "row", "objection"][: 6 if known else 5]
 
 
 def test_a_web_server_that_hangs_is_found_before_the_look_and_the_next_one_is_asked() -> None:
@@ -331,7 +359,7 @@ class Slow(Vicidial):
         super().__init__("slow")
         self.others = threading.Event()
 
-    def log_out(self, relogin: Relogin, _hang_up_as: str | None) -> Outcome:
+    def log_out(self, relogin: Relogin, _hang_up_as: str | None, _why_not: WhyNot) -> Outcome:
         if relogin == MOVE:
             return Outcome(Reply.DONE if self.others.wait(10) else Reply.UNCLEAR, "slow")
         self.others.set()

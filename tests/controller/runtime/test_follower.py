@@ -17,7 +17,7 @@ from stream.embedded.log import EmbeddedClaim, EmbeddedLog, EmbeddedTail
 from stream.entries import entry_of
 from stream.log import LogFencedError
 from tests.support.builders import CLUSTER, MOVE, ONE, PARTITIONS, dialer, eventually, poll
-from tests.support.following import Following
+from tests.support.following import Following, following_all
 
 ROUNDS = 8
 
@@ -25,9 +25,7 @@ ROUNDS = 8
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Following]:
     """Yield a follower that owns everything and decides for the one cluster."""
-    made = Following(EmbeddedLog(tmp_path / "log.db", PARTITIONS))
-    with closing(made):
-        assert eventually(lambda: made.owner.decides(CLUSTER))
+    with following_all(tmp_path) as made:
         yield made
 
 

@@ -17,10 +17,10 @@ from controller.vicidial.sql import SqlAgentControl
 from hotdesk.actuator_settings import ActuatorSettings
 from messages.codes import Reply
 from messages.records import AgentPause, Arrival, Relogin
-from simulator.agent_api import LOCKS_AFTER, SLOW_SECONDS, Asked, FakeAgentApi, Misbehavior
+from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.support.builders import ONE, TWO
+from tests.support.builders import ONE, TWO, may_go_on
 from tests.support.processes import CLUSTER, Site, site
 from tests.support.timing import on_this_machine
 
@@ -58,8 +58,8 @@ def web(vicidial: Site) -> Iterator[FakeAgentApi]:
         yield server
 
 
-def hand(*urls: str, password: str = PASSWORD, timeout: float = 2.0) -> AgentApi:
-    return AgentApi(urls, USER, password, timeout_seconds=timeout)
+def hand(*urls: str, password: str = PASSWORD, timeout: float | None = None) -> AgentApi:
+    return AgentApi(urls, USER, password, timeout_seconds=on_this_machine(2.0) if timeout is None else timeout)
 
 
 def row(at: Site, user: str = "1001") -> tuple[Any, ...]:
@@ -80,7 +80,7 @@ def shows_nothing(outcome: Outcome) -> None:
 
 
 def test_a_screen_is_told_to_log_out(web: FakeAgentApi, vicidial: Site) -> None:
-    outcome = hand(web.url).log_out(RELOGIN, None)
+    outcome = hand(web.url).log_out(RELOGIN, None, may_go_on)
     assert outcome.reply is Reply.DONE
     assert web.asked == [Asked("logout", "1001", "LOGOUT")]
     assert row(vicidial)[0] == "LOGOUT"
@@ -88,13 +88,13 @@ def test_a_screen_is_told_to_log_out(web: FakeAgentApi, vicidial: Site) -> None:
 
 
 def test_one_in_a_dead_call_is_told_to_hang_up_and_given_a_status_first(web: FakeAgentApi, vicidial: Site) -> None:
-    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DONE
+    assert hand(web.url).log_out(RELOGIN, "DROP", may_go_on).reply is Reply.DONE
     assert [each.function for each in web.asked] == ["external_hangup", "external_status", "logout"]
     assert row(vicidial) == ("LOGOUT", "1", "DROP")
 
 
 def test_without_a_status_the_dead_call_is_hung_up_all_the_same(web: FakeAgentApi, vicidial: Site) -> None:
-    assert hand(web.url).log_out(RELOGIN, "").reply is Reply.DONE
+    assert hand(web.url).log_out(RELOGIN, "", may_go_on).reply is Reply.DONE
     assert [each.function for each in web.asked] == ["external_hangup", "logout"]
     assert row(vicidial) == ("LOGOUT", "1", "")
 
@@ -138,15 +138,15 @@ def test_by_sql_one_row_is_told_the_same(
         ((live_agent_id, user, server_ip),) = cursor.fetchall()
     order = msgspec.structs.replace(RELOGIN, live_agent_id=live_agent_id, user=user, from_server_ip=server_ip)
     sql = SqlAgentControl(Statements(vicidial.connect))
-    assert sql.log_out(order, hang_up_as).reply is Reply.DONE
+    assert sql.log_out(order, hang_up_as, may_go_on).reply is Reply.DONE
     assert row(vicidial) == written
-    assert sql.log_out(order, hang_up_as).reply is Reply.GONE
+    assert sql.log_out(order, hang_up_as, may_go_on).reply is Reply.GONE
     assert row(vicidial, "1002") == ("", "", "")
 
 
 def test_a_step_that_fails_ends_it(web: FakeAgentApi, vicidial: Site) -> None:
     web.functions.discard("external_status")
-    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DENIED
+    assert hand(web.url).log_out(RELOGIN, "DROP", may_go_on).reply is Reply.DENIED
     assert row(vicidial)[0] == ""
 
 
@@ -207,13 +207,13 @@ def test_by_sql_a_moved_agent_waits_again_unless_somebody_has_sent_something(vic
 
 def test_who_is_gone_is_gone(web: FakeAgentApi) -> None:
     gone = Relogin(**{**{name: getattr(RELOGIN, name) for name in RELOGIN.__struct_fields__}, "user": "9999"})
-    assert hand(web.url).log_out(gone, None).reply is Reply.GONE
+    assert hand(web.url).log_out(gone, None, may_go_on).reply is Reply.GONE
 
 
 @pytest.mark.parametrize("user", ["10 01", "1001'", "agent-1", "x_y", "Ünal", ""])
 def test_a_name_that_vicidial_would_take_for_another_is_not_sent(web: FakeAgentApi, user: str) -> None:
     other = Relogin(**{**{name: getattr(RELOGIN, name) for name in RELOGIN.__struct_fields__}, "user": user})
-    outcome = hand(web.url).log_out(other, None)
+    outcome = hand(web.url).log_out(other, None, may_go_on)
     assert (outcome.reply, web.asked) == (Reply.REFUSED, [])
     assert "relogin_via" in outcome.said
 
@@ -221,7 +221,7 @@ def test_a_name_that_vicidial_would_take_for_another_is_not_sent(web: FakeAgentA
 def test_a_wrong_password_is_denied_and_shown_nowhere(web: FakeAgentApi, caplog: pytest.LogCaptureFixture) -> None:
     web.password = "another"
     api = hand(web.url)
-    outcome = api.log_out(RELOGIN, None)
+    outcome = api.log_out(RELOGIN, None, may_go_on)
     assert outcome.reply is Reply.DENIED
     assert "Invalid Username/Password (0|1|BAD)" in outcome.said
     shows_nothing(outcome)
@@ -231,7 +231,7 @@ def test_a_wrong_password_is_denied_and_shown_nowhere(web: FakeAgentApi, caplog:
 
 def test_a_locked_user_is_denied(web: FakeAgentApi) -> None:
     web.wrong_passwords = LOCKS_AFTER
-    assert hand(web.url).log_out(RELOGIN, None).reply is Reply.DENIED
+    assert hand(web.url).log_out(RELOGIN, None, may_go_on).reply is Reply.DENIED
 
 
 @pytest.mark.parametrize(
@@ -256,14 +256,14 @@ def test_a_web_server_that_misbehaves_is_one_clear_line_within_the_time(
     with FakeAgentApi(web._connect, user=USER, password=PASSWORD) as second:  # noqa: SLF001
         began = time.monotonic()
         api = hand(web.url, second.url, timeout=on_this_machine(SHORT))
-        outcome = api.ready() or api.log_out(RELOGIN, None)
+        outcome = api.ready() or api.log_out(RELOGIN, None, may_go_on)
         assert time.monotonic() - began < on_this_machine(8 * SHORT)
         assert (outcome.reply, second.asked) == (reply, []), "the first may still be at it"
         assert outcome.look is (wrong is not Misbehavior.ERROR), "the row may show it"
         assert outcome.late == (reply is Reply.UNCLEAR)
         # after a look at the row
         if outcome.look:
-            assert api.log_out(RELOGIN, None).reply is Reply.DONE
+            assert api.log_out(RELOGIN, None, may_go_on).reply is Reply.DONE
             assert len(second.asked) == 1
     assert len(web.asked) == (wrong is not Misbehavior.HANG), "one that hangs is sent nothing that it could do later"
     assert outcome.said
@@ -280,7 +280,7 @@ def test_where_one_cannot_be_connected_to_the_next_is_asked_and_remembered(web: 
         assert (outcome.reply, outcome.look, outcome.late) == (Reply.UNSENT, True, 0)
         assert "does not answer, so it is sent nothing" in outcome.said
         assert api.ready() is None
-        assert [api.log_out(RELOGIN, None).reply for _ in range(2)] == [Reply.DONE] * 2
+        assert [api.log_out(RELOGIN, None, may_go_on).reply for _ in range(2)] == [Reply.DONE] * 2
         assert api.ways == 2
 
 
@@ -294,39 +294,52 @@ def test_the_check_tries_everything_on_nobody(web: FakeAgentApi, vicidial: Site)
 
 def test_warnings_before_the_answer_are_not_the_answer(web: FakeAgentApi, vicidial: Site) -> None:
     web.misbehavior = Misbehavior.WARNINGS
-    outcome = hand(web.url).log_out(RELOGIN, "DROP")
+    outcome = hand(web.url).log_out(RELOGIN, "DROP", may_go_on)
     assert outcome == Outcome(Reply.DONE, "SUCCESS: logout function set - LOGOUT|1001")
     assert row(vicidial) == ("LOGOUT", "1", "DROP")
     vicidial.run("DELETE FROM vicidial_live_agents WHERE user = '1003'")
     gone = msgspec.structs.replace(RELOGIN, user="1003")
-    assert hand(web.url).log_out(gone, None).reply is Reply.GONE
+    assert hand(web.url).log_out(gone, None, may_go_on).reply is Reply.GONE
 
 
 def test_an_answer_that_apache_compresses_is_read_and_a_wrong_password_seen(web: FakeAgentApi, vicidial: Site) -> None:
     web.misbehavior = Misbehavior.COMPRESSED
-    outcome = hand(web.url).log_out(RELOGIN, "DROP")
+    outcome = hand(web.url).log_out(RELOGIN, "DROP", may_go_on)
     assert outcome == Outcome(Reply.DONE, "SUCCESS: logout function set - LOGOUT|1001")
     assert row(vicidial) == ("LOGOUT", "1", "DROP")
     web.password = "another"
-    assert hand(web.url).log_out(RELOGIN, "DROP").reply is Reply.DENIED
+    assert hand(web.url).log_out(RELOGIN, "DROP", may_go_on).reply is Reply.DENIED
     assert web.wrong_passwords == 1, "each further one brings VICIdial's lock nearer"
 
 
-def test_steps_that_take_too_long_together_end_before_the_logout(web: FakeAgentApi, vicidial: Site) -> None:
-    web.misbehavior = Misbehavior.SLOW
-    outcome = hand(web.url, timeout=1.6 * SLOW_SECONDS).log_out(RELOGIN, "DROP")
-    assert (outcome.reply, outcome.look, outcome.late) == (Reply.UNSENT, True, 0), "rows and owner are looked at anew"
-    assert [each.function for each in web.asked] == ["external_hangup", "external_status"]
-    assert row(vicidial) == ("", "1", "DROP")
+@pytest.mark.parametrize("stopped", [None, Outcome(Reply.UNSENT, "hotdesk is stopping")])
+def test_after_steps_that_take_too_long_together_it_is_asked_anew_whether_to_go_on(
+    web: FakeAgentApi, vicidial: Site, stopped: Outcome | None
+) -> None:
+    asked = []
+    slow = AgentApi([web.url], USER, PASSWORD, clock=lambda: 3.0 if len(web.asked) >= 2 else 0.0)
+
+    def why_not() -> Outcome | None:
+        asked.append([each.function for each in web.asked])
+        return stopped
+
+    outcome = slow.log_out(RELOGIN, "DROP", why_not)
+    assert asked == [["external_hangup", "external_status"]]
+    if stopped is not None:
+        assert outcome == stopped
+        assert row(vicidial) == ("", "1", "DROP")
+    else:
+        assert outcome.reply is Reply.DONE, "or a slow web server would never be sent a logout"
+        assert row(vicidial) == ("LOGOUT", "1", "DROP")
 
 
 def test_what_is_not_vicidials_answer_ends_no_sequence_and_an_error_does(web: FakeAgentApi) -> None:
     web.misbehavior = Misbehavior.HTML_PAGE
-    hand(web.url).log_out(RELOGIN, "DROP")
+    hand(web.url).log_out(RELOGIN, "DROP", may_go_on)
     assert [each.function for each in web.asked] == ["external_hangup", "external_status", "logout"]
     web.asked.clear()
     web.misbehavior = Misbehavior.ERROR
-    hand(web.url).log_out(RELOGIN, "DROP")
+    hand(web.url).log_out(RELOGIN, "DROP", may_go_on)
     assert [each.function for each in web.asked] == ["external_hangup"]
 
 

@@ -21,7 +21,7 @@ from messages.codes import Reply
 from messages.records import Relogin
 from simulator.database import Database
 from simulator.plan import ClusterPlan
-from tests.support.builders import MOVE
+from tests.support.builders import MOVE, may_go_on
 from tests.support.processes import ACT, Site, grants, site
 
 USER = "1001"
@@ -120,17 +120,17 @@ def test_what_waits_for_a_locked_table_is_given_up_by_the_server_and_never_done(
 ) -> None:
     control = control_of(at, meddle)
     with locked(at, "LOCK TABLES vicidial_live_agents READ"):
-        outcome = control.log_out(move(at), None)
+        outcome = control.log_out(move(at), None, may_go_on)
     assert outcome.reply is Reply.UNSENT, outcome
     # whoever waited for the lock has had their turn before this one
     at.run("UPDATE vicidial_live_agents SET external_hangup = ''")
     assert told(at) == ""
-    assert control.log_out(move(at), None).reply is Reply.DONE
+    assert control.log_out(move(at), None, may_go_on).reply is Reply.DONE
 
 
 def test_a_server_or_proxy_that_keeps_no_limit_is_sent_nothing(at: Site) -> None:
     control = control_of(at, deaf)
-    outcome = control.log_out(move(at), None)
+    outcome = control.log_out(move(at), None, may_go_on)
     assert outcome.reply is Reply.UNSENT
     assert "does not keep lock_wait_timeout = 1" in outcome.said
     assert told(at) == ""
@@ -139,7 +139,7 @@ def test_a_server_or_proxy_that_keeps_no_limit_is_sent_nothing(at: Site) -> None
 def test_a_read_only_database_is_named_as_such(server_folder: Path) -> None:
     with Database(server_folder / "read-only") as own, with_an_agent(own) as at:
         at.run("SET GLOBAL read_only = 1")
-        outcome = control_of(at).log_out(move(at), None)
+        outcome = control_of(at).log_out(move(at), None, may_go_on)
     assert outcome.reply is Reply.REFUSED
     assert "point host" in outcome.said
 
@@ -169,7 +169,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used(at: Site) -> None:
     control = SqlAgentControl(opened.statements)
     assert opened.statements.read("SELECT 1") == ((1,),)
     opened.kill_last()
-    assert control.log_out(move(at), None).reply is Reply.DONE
+    assert control.log_out(move(at), None, may_go_on).reply is Reply.DONE
     assert len(opened.all) == 2
 
 
@@ -201,7 +201,7 @@ def test_not_sent_refused_and_unclear_are_three_things(at: Site, error: Exceptio
             raise error
         return sql
 
-    outcome = control_of(at, fail).log_out(move(at), None)
+    outcome = control_of(at, fail).log_out(move(at), None, may_go_on)
     assert outcome.reply is reply
 
 
@@ -230,13 +230,13 @@ def test_the_limit_travels_with_the_statement_so_that_no_proxy_can_lose_it(at: S
         seen.append(sql)
         return sql
 
-    control_of(at, watch).log_out(move(at), None)
+    control_of(at, watch).log_out(move(at), None, may_go_on)
     assert [each.startswith(MARIADB_LIMIT) for each in seen if "UPDATE" in each] == [True]
 
 
 def test_the_adapters_of_a_cluster_reach_it(at: Site) -> None:
     reader, control, _ = reach(ActuatorSettings(database=at.settings))
-    assert control.log_out(move(at), None).reply is Reply.DONE
+    assert control.log_out(move(at), None, may_go_on).reply is Reply.DONE
     assert [each.external_pause for each in reader.sessions(USER)] == ["LOGOUT"]
 
 
