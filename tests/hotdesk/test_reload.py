@@ -38,7 +38,8 @@ class Settings:
         tables = [
             f"[clusters.{name}]\nhost = '{at.settings.host}'\nport = {at.settings.port}\nuser = '{at.user}'\n"
             f"database = '{at.name}'\npassword_file = '{self._password}'\n"
-            f"sip = {str(at.probes.sip).lower()}\nsip_port = {at.probes.sip_port}\n{more}\n"
+            f"sip = {str(at.probes.sip).lower()}\nsip_port = {at.probes.sip_port}\n"
+            f"sip_pace = '{at.probes.sip_pace}'\n{more}\n"
             for name, (at, more) in clusters.items()
         ]
         self.path.write_text("\n".join([f"[api]\n{api}\n", *tables]))
@@ -146,7 +147,9 @@ def test_settings_that_change_in_the_middle_of_an_evacuation_tell_nobody_twice(
     until(lambda: len(process.client.offered()) == len(west.plan.dialer_plans), "west is ranked")
     with west.living(pick, AT_WORK) as cluster:
         until(lambda: cluster.logged_in == west.plan.agents, "everybody is at work", 40)
-        victim = west.plan.dialer_plans[0].server_ip
+        dialers = west.plan.dialer_plans
+        until(lambda: process.client.metric("hotdesk_probe", state="alive") == len(dialers), "each has answered")
+        victim = dialers[0].server_ip
         stranded = set(cluster.agents_on(victim))
         assert len(stranded) > 2, "an evacuation that has a middle"
         cluster.kill(victim)
@@ -160,6 +163,6 @@ def test_settings_that_change_in_the_middle_of_an_evacuation_tell_nobody_twice(
         # who only advises tells nobody
         settings.write(west=(west, ""))
         read_again(process)
-        cluster.switch_off(west.plan.dialer_plans[1].server_ip)  # of three dialers two that died would be too many
+        cluster.switch_off(dialers[1].server_ip)  # of three dialers two that died would be too many
         until(lambda: process.client.metric("hotdesk_cluster_moves", stage="advised") > 0, "advice", 40)
         assert sorted(told()) == sorted(stranded)
