@@ -105,6 +105,7 @@ class ExecutorPool(Part):
         executor = Executor(name, self._name, actuators, objection=partial(self._objection, name), report=report)
         executor.start()
         self._instruments.in_progress.labels(name).set_function(executor.seconds_in_progress)
+        self._instruments.actions_waiting.labels(name).set_function(executor.waiting)
         return executor
 
     def _objection(self, name: str, action: Action) -> Reason | None:

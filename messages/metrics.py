@@ -181,6 +181,7 @@ OUTBOX_DROPPED = Metric(
 RECORDS_FOLDED = Metric("hotdesk_records_folded", "Records folded, by result.", ("cluster", "result"))
 FOLD_SECONDS = Metric("hotdesk_fold_seconds", "How long a batch of records took to fold.")
 CONSUMER_LAG = Metric("hotdesk_consumer_lag_records", "Offsets between this process and the end of the log.")
+BACKLOG_RECORDS = Metric("hotdesk_backlog_records", "Records that were read from the log and wait to be folded.")
 PICK_SECONDS = Metric("hotdesk_pick_seconds", "How long a pick took inside this process, forwarding included.")
 READINESS_FINDINGS = Metric(
     "hotdesk_readiness_findings",
@@ -213,6 +214,16 @@ ACTION_IN_PROGRESS = Metric(
     "hotdesk_action_in_progress_seconds",
     "How long the oldest action in progress has taken so far, its time limits included; 0: none is in progress.",
     ("cluster",),
+)
+ACTIONS_WAITING = Metric(
+    "hotdesk_actions_waiting",
+    "Actions that are committed and wait for their turn, or for the pace of moves.",
+    ("cluster",),
+)
+NOTIFICATIONS_WAITING = Metric(
+    "hotdesk_notifications_waiting",
+    "Notifications that wait for a recipient; the one that is being sent is not among them.",
+    ("recipient",),
 )
 NOTIFICATIONS = Metric(
     "hotdesk_notifications",

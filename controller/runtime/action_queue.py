@@ -29,6 +29,10 @@ class ActionQueue:
         self._sent_at: deque[float] = deque()
         """When screens were lately sent a logout."""
 
+    def waiting(self) -> int:
+        """Return how many actions wait."""
+        return sum(map(len, self._waiting.values()))
+
     def add(self, action: Action) -> None:
         """Add an action, behind all others of its kind."""
         self._waiting[type(action)][attempt_of(action)] = action

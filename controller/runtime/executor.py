@@ -135,6 +135,11 @@ class Executor:
             now = self._clock()
             return now - min(self._began_at.values(), default=now)
 
+    def waiting(self) -> int:
+        """Return how many actions wait to be begun. From any thread."""
+        with self._changed:
+            return self._queue.waiting()
+
     def seconds_until_paced(self) -> float | None:
         """Return how long moves must wait for the pace; None: they need not."""
         with self._changed:

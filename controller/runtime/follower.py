@@ -234,6 +234,7 @@ class Follower:
         now = time.monotonic()
         if now >= self._lag_due:
             self._lag_due = now + LAG_SECONDS
+            self._instruments.backlog.set(len(self._backlog))
             self._instruments.lag.set(len(self._backlog) + sum(tail.lag() for tail in self._tails.values()))
 
     def _tell_clusters(self) -> None:

@@ -66,6 +66,11 @@ class Notifying(Part):
         self._mailboxes = {
             name: kept.get(name) or _Mailbox(told, self._may_send, self._report) for name, told in wanted.told.items()
         }
+        gauge = self._instruments.notifications_waiting
+        for name in before.keys() - self._mailboxes.keys():
+            gauge.remove(name)
+        for name, mailbox in self._mailboxes.items():
+            gauge.labels(name).set_function(mailbox.waiting)
         self._recipients = tuple(told.recipient for told in wanted.told.values())
 
     def stop(self) -> None:
@@ -173,6 +178,10 @@ class _Mailbox:
         name = told.recipient.name
         self._thread = threading.Thread(target=self._work, name=f"notify-{name}", daemon=True)
         self._thread.start()
+
+    def waiting(self) -> int:
+        """Return how many messages wait, without the one that is being sent. From any thread."""
+        return self._waiting.qsize()
 
     def put(self, message: Message) -> bool:
         """Queue a message; return False if too many wait, or none is sent any more."""

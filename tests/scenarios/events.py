@@ -450,6 +450,17 @@ def _logs_in(stage: Stage, event: Event) -> None:
             stage.world.log_in(agent, dialer)
 
 
+def _second_session(stage: Stage, event: Event) -> End:
+    (dialer,) = (each.server_ip for each in stage.dialers(event))
+    tabs = [stage.world.begin_second_session(agent, dialer) for agent in stage.agents(event)]
+
+    def end() -> None:
+        for tab in tabs:
+            stage.world.rows.pop(tab.row_id or 0, None)
+
+    return end
+
+
 def _logs_out(stage: Stage, event: Event) -> None:
     for agent, row in stage.sessions(event):
         del stage.world.rows[row.live_agent_id]
@@ -565,6 +576,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "call_ends": Happening(_call_ends, _SOME_AGENTS),
     "disposes": Happening(_disposes, _SOME_AGENTS),
     "logs_in": Happening(_logs_in, _takes("agent", "agents dialer")),
+    "second_session": Happening(_second_session, _takes("agent dialer", "agents for")),
     "logs_out": Happening(_logs_out, _takes("agent", "agents")),
     "manager_pauses": Happening(_manager_pauses, _takes("agent", "agents")),
     "names_typed": Happening(_names_typed, _takes("count")),

@@ -9,6 +9,7 @@ from messages.codes import DecisionCode
 from messages.records import AgentPause, Arrival, Decision, DialerState, Fence, FenceStage, Relogin
 from messages.topics import Topic
 from tests.simulation.controlling import Controller
+from tests.simulation.processes import CLUSTER
 from tests.simulation.wire import Claim, Wire
 from tests.simulation.world import Agent, Live, World
 
@@ -40,12 +41,17 @@ class Measure:
         self.braked = False
         self.silence = 0.0
         self.ready_unheard = 0.0
+        self.undecided = 0.0
+        self.calls_unheard = 0
         self.told: dict[str, str] = {}
         """By user who was told to log out: the dialer that they were to leave."""
         self.arrived_at: dict[str, float] = {}
         self._heard_at: dict[str, float] = {}
         """By agent who has heard something once: when that was last."""
         self._unready_at: dict[str, float] = {}
+        self._decided_at = world.clock.now
+        self._called_at: dict[int, float] = {}
+        """By session: when VICIdial last sent it a call."""
 
     # --- `hands.Sees` and `processes.Sees` ---------------------------------------------------------------------------
 
@@ -131,6 +137,18 @@ class Measure:
                 self.judged_down |= down
         for agent in self._world.agents.values():
             self._look_at(agent)
+        if any(each.answers and each.decides() and each.may_act(CLUSTER) for each in self.controllers):
+            self._decided_at = self._world.clock.now
+        self.undecided = max(self.undecided, self._world.clock.now - self._decided_at)
+
+    def send_call(self) -> None:
+        """Count a call, as VICIdial sends it: to the session that waits and was longest without one, heard or not."""
+        ready = [row for row in self._world.rows.values() if row.status == "READY"]
+        if not ready:
+            return
+        row = min(ready, key=lambda row: self._called_at.get(row.live_agent_id, 0.0))
+        self._called_at[row.live_agent_id] = self._world.clock.now
+        self.calls_unheard += not self._world.phone_is_there(row)
 
     def _look_at(self, agent: Agent) -> None:
         world, now, user = self._world, self._world.clock.now, agent.user

@@ -127,15 +127,18 @@ class _Play:
 
     async def run(self) -> Row:
         """Play it."""
+        story = self._story
         self._place_agents()
         self._world.start()
-        for event in self._story.events:
+        for event in story.events:
             self._clock.at(self._began + event.at, lambda event=event: happen(self._stage, event))  # type: ignore[misc]
-        await pass_until(self._began + self._story.duration, self._clock, self._controllers, self._measure.look)
+        if story.calls_sent_every is not None:
+            self._send_calls(story.calls_sent_every)
+        await pass_until(self._began + story.duration, self._clock, self._controllers, self._measure.look)
         await end_tasks()
         measure = self._measure
         return Row(
-            self._story.name,
+            story.name,
             len(measure.logouts),
             len(measure.arrived_at),
             measure.calls_ended(),
@@ -184,6 +187,15 @@ class _Play:
         if story.calls_last is not None:
             self._clock.at(self._began + first + story.calls_last, lambda: end(agents[:in_calls]))
 
+    def _send_calls(self, every: float) -> None:
+        """Have VICIdial send one call after the other, from the scenario's own time on."""
+
+        def send() -> None:
+            self._measure.send_call()
+            self._clock.after(every, send)
+
+        self._clock.at(self._began, send)
+
     # --- people ------------------------------------------------------------------------------------------------------
 
     def _back_after(self, agent: Agent, row: Live | None) -> float:
@@ -228,6 +240,7 @@ class _Play:
             "advised": lambda: measure.said({DecisionCode.MOVE_ADVISED}),
             "logins_lost": lambda: measure.logins_lost,
             "unheard": measure.still_unheard,
+            "calls_unheard": lambda: measure.calls_unheard,
             "still_ready": measure.still_ready,
         }
         for name, count in counted.items():
@@ -263,6 +276,7 @@ class _Play:
             "last logout after": (last, expect.last_logout_within),
             "silence": (measure.silence, expect.silence),
             "ready without being heard": (measure.ready_unheard, expect.ready_unheard),
+            "undecided": (measure.undecided, expect.undecided),
         }
         for name, (seconds, most) in limits.items():
             if most is not None and seconds > most:

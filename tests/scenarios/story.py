@@ -26,6 +26,7 @@ WRONG = {
     "agents": f"there are more agents than rooms: a dialer has {ROOMS}",
     "weights": 'a weight is of a dialer by its number: { "1" = 2 }',
     "calls_every": "a time between two calls is more than 0s",
+    "calls_sent_every": "a time between two calls is more than 0s",
 }
 """By key: what is wrong where the cluster does not allow what the key allows."""
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
@@ -119,6 +120,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advised: Count | None = None
     logins_lost: Count | None = None
     unheard: Count | None = None
+    calls_unheard: Count | None = None
     still_ready: Count | None = None
     emptied: tuple[Number, ...] | None = None
     braked: bool | None = None
@@ -126,6 +128,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_logout_within: Seconds | None = None
     silence: Seconds | None = None
     ready_unheard: Seconds | None = None
+    undecided: Seconds | None = None
 
 
 class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +144,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calls_last: Seconds | None = None
     wrapup: Seconds | None = None
     calls_every: Seconds | None = None
+    calls_sent_every: Seconds | None = None
     probes: tuple[Kind, ...] = ("ami", "sip")
     hook: bool = True
     webs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
@@ -245,6 +249,7 @@ class _Reader:
             "agents": story.agents > story.dialers * ROOMS,
             "weights": not story.weights.keys() <= numbers,
             "calls_every": story.calls_every is not None and not story.calls_every,
+            "calls_sent_every": story.calls_sent_every is not None and not story.calls_sent_every,
         }
         for key, is_so in wrong.items():
             if is_so:

@@ -181,6 +181,8 @@ class Agent:
     """The phone is off: it is in no room."""
     screen_dead: bool = False
     """VICIdial no longer knows the screen, which can be told nothing."""
+    in_second_tab: bool = False
+    """Another session of the same user, whose tab is closed once it is logged out."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +322,7 @@ class World:
     def _poll(self, agent: Agent) -> None:
         now = self.clock.now
         if agent.row_id is None:
-            if now >= agent.back_at:
+            if now >= agent.back_at and not agent.in_second_tab:
                 self.log_in(agent)
             return
         row = self.rows.get(agent.row_id)
@@ -413,14 +415,25 @@ class World:
             return
         for old in [each for each in self.rows.values() if each.user == agent.user]:
             del self.rows[old.live_agent_id]
+        agent.screen_dead = False
+        self._begin_session(agent, server_ip)
+
+    def begin_second_session(self, agent: Agent, server_ip: str) -> Agent:
+        """Have an agent log in on another dialer as well, in a tab that they close once it is logged out; return it."""
+        tab = Agent(agent.user, agent.alias, web=agent.web, in_second_tab=True)
+        self.becomes(self._begin_session(tab, server_ip), "READY")
+        self.clock.after(1.0, self._polling(tab))
+        return tab
+
+    def _begin_session(self, agent: Agent, server_ip: str) -> Live:
         self._ids += 1
         now = self.clock.now
         row = Live(self._ids, agent.user, server_ip, f"SIP/{agent.user}", "PAUSED", born=now, changed_at=now)
         self.rows[self._ids] = row
         self.call_phone(row)
-        agent.screen_dead = False
         agent.row_id, agent.call_until, agent.wraps_until, agent.obeyed = self._ids, None, None, ""
         self.note(f"agent {agent.user} logged in on {server_ip} as session {self._ids}")
+        return row
 
     def call_phone(self, row: Live) -> None:
         """Call the phone of a session into its room, where it comes if it can."""

@@ -337,15 +337,17 @@ def test_before_another_address_is_asked_everything_is_asked_again() -> None:
     assert (outcome.reply, webs.asked, asked) == (Reply.UNCLEAR, 1, [0, 1])
 
 
-def test_how_long_the_oldest_action_has_been_in_progress_can_be_seen() -> None:
+def test_how_many_actions_wait_and_how_long_the_oldest_has_been_in_progress_can_be_seen() -> None:
     now = [100.0]
     executor = Executor(
         CLUSTER, "me", means("slow"), objection=lambda _: None, report=lambda *_: None, clock=lambda: now[0]
     )
-    assert executor.seconds_in_progress() == 0
+    assert (executor.seconds_in_progress(), executor.waiting()) == (0, 0)
     executor.submit(MOVE)
+    assert executor.waiting() == 1
     action = executor.begin()
     assert action == MOVE
+    assert executor.waiting() == 0
     now[0] += 2.5
     assert executor.seconds_in_progress() == 2.5
     executor.end(action)

@@ -10,7 +10,7 @@ import pytest
 from controller.core.notifications import Event, Message, Recipient
 from hotdesk.notify import part
 from hotdesk.notify.senders import SendError, Told
-from tests.support.builders import ONE, secret_file
+from tests.support.builders import ONE, TWO, secret_file
 from tests.support.commands import SETTINGS, Command, one_line
 from tests.support.log_scene import playing
 from tests.support.processes import CLUSTER, Process, Site, Start, until
@@ -158,6 +158,11 @@ def test_a_recipient_that_hangs_or_refuses_holds_up_no_decision_and_no_other(
             until(lambda: count(recipient="refuses", outcome="failed") == 1, "and given up for a while")
             assert count(recipient="takes", outcome="sent") == 1
             assert count(recipient="hangs") == 0
+            waiting = partial(scene.client.metric, "hotdesk_notifications_waiting")
+            scene.silent = {TWO}
+            until(lambda: len(sent) > 2, "the first one's end is told, and the next one's death")
+            until(lambda: waiting(recipient="hangs") == 1, "which waits behind the one that hangs")
+            assert waiting(recipient="takes") == 0
         finally:
             hangs.set()
     assert next(each.text for each in sent if each.event is Event.INCIDENT).startswith(f"{ONE} is down: ")
