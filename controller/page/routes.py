@@ -17,13 +17,23 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import ASGIApp
 
-from controller.api.auth import WRONG_TOKENS, AnyRequest, Client, cluster_or_404, record_too_low, too_many
+from controller.api.auth import (
+    WRONG_TOKENS,
+    AnyRequest,
+    Client,
+    cluster_or_404,
+    known_or_503,
+    record_too_low,
+    too_many,
+)
 from controller.api.csrf import why_embedded, why_foreign, why_rebound
 from controller.api.order_previews import Previewed, preview_of
 from controller.api.orders import Orderer, incidents_of
+from controller.api.readiness import run_check
 from controller.api.tokens import Scope, Tokens, digest_of
 from controller.core.clusters import Clusters
 from controller.core.explanations import Explanation, agents_words, clock, explain, listed_words, name_of
+from controller.core.finding_groups import grouped
 from controller.page.events import LiveUpdates, PageVariant
 from controller.page.ordering import QUESTIONS, SILENCES, Button, button_of, give
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
@@ -156,6 +166,14 @@ class StatusPage:
             shown.set_cookie(_cookie(ORDERED_COOKIE, "", request, seconds=0))
         return shown
 
+    async def readiness(self, request: AnyRequest, name: str) -> Response[str]:
+        """Return the page of what a cluster lacks for hot-desking."""
+        visitor, cluster = self.visitor(request), known_or_503(cluster_or_404(self.clusters, name))
+        found = await run_check(cluster.state)
+        return await self.shown(
+            "readiness.html", visitor=visitor, cluster=name, count=len(found), groups=grouped(found)
+        )
+
     async def shown(self, template: str, status: int = 200, **values: object) -> Response[str]:
         """Return a rendered page; it is rendered in a thread, so that no login waits for it."""
         html = await asyncio.to_thread(self._rendered, template, values)
@@ -273,6 +291,10 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for
     ) -> Response[str]:
         return await page.cluster(request, cluster, explain.strip(), still=still)
 
+    @get("/clusters/{cluster:str}/readiness")
+    async def readiness(request: AnyRequest, cluster: FromPath[str]) -> Response[str]:
+        return await page.readiness(request, cluster)
+
     @post("/clusters/{cluster:str}/orders", status_code=HTTPStatus.SEE_OTHER)
     async def order(request: AnyRequest, cluster: FromPath[str]) -> Response[str]:
         return await page.order(request, cluster, await _form(request))
@@ -313,7 +335,7 @@ def page_routes(page: StatusPage) -> Router:  # noqa: C901 # one small route for
 
     return Router(
         "/",
-        route_handlers=[overview, cluster, order, sign_in, signed_in, sign_out, static, live],
+        route_handlers=[overview, cluster, readiness, order, sign_in, signed_in, sign_out, static, live],
         include_in_schema=False,
         exception_handlers={HTTPException: failed, ProblemDetailsException: failed},
     )

@@ -4,7 +4,7 @@ Nothing in it changes by itself: times are points in time, and a sound heartbeat
 calm cluster costs its viewers nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import msgspec
@@ -24,7 +24,7 @@ from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
 from controller.core.state import ClusterState
 from controller.core.tones import Tone, tone_of
-from messages.records import Decision, DialerState, HookSight, RankingSnapshot, Relogin
+from messages.records import AgentStatus, Decision, DialerState, HookSight, RankingSnapshot, Relogin
 from messages.words import sentence
 
 DECISIONS_SHOWN = 30
@@ -60,6 +60,8 @@ class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence for the state, and the reasons against logins; empty: it is simply up."""
     rank: int | None
     agents: int
+    statuses: str
+    """How many of the agents have which status; empty: there is no agent."""
     slots: int
     rooms_free: int
     load: float
@@ -111,6 +113,8 @@ class ClusterPage(msgspec.Struct, frozen=True, kw_only=True):
     acts: bool
     """The mode is act: moves are carried out; otherwise they are advice."""
     imbalance: float | None
+    highest_load: float
+    """Of all dialers, at least 1: a full bar."""
     owner: str
     dialers: tuple[DialerRow, ...]
     incidents: tuple[IncidentCard, ...]
@@ -182,6 +186,7 @@ def cluster_page(  # noqa: PLR0913 # the facts of a page, each once
         suspended=state.decided.orders.pause is not None,
         acts=acts,
         imbalance=snapshot.imbalance,
+        highest_load=max((round(each.load, 2) for each in snapshot.dialers), default=0.0) or 1.0,
         owner=snapshot.owner,
         dialers=_dialer_rows(state, snapshot, stale=stale),
         incidents=tuple(_card(state, each, made) for each in answers if each.incident.closed_at_ms is None),
@@ -205,6 +210,7 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
             reason=why_words(each),
             rank=None if stale else each.rank,
             agents=each.agents,
+            statuses=_statuses(state.observed.dialers[each.server_ip].agents),
             slots=each.slots,
             rooms_free=each.rooms_free,
             load=round(each.load, 2),
@@ -214,6 +220,10 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
         )
         for each in sorted(snapshot.dialers, key=lambda each: WORST_FIRST.index(each.state))
     )
+
+
+def _statuses(agents: Mapping[AgentStatus, int]) -> str:
+    return ", ".join(f"{agents[status]} {status}" for status in AgentStatus if agents.get(status))
 
 
 def _silent(state: ClusterState) -> tuple[SilentScreen, ...]:

@@ -1,20 +1,16 @@
 """`hotdesk readiness`: what a VICIdial lacks for hot-desking."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from controller.core.finding_groups import grouped
 from controller.core.readiness import ReadinessFinding, Severity, worst
 from hotdesk.cli.client import AsCsv, AsJson, ClusterName, ask, only_cluster, open_api
 from hotdesk.cli.terminal import Console, Table, row, say_csv, say_json, table
 from hotdesk.settings import Options, Settings
 
 DEFAULTS = Options()
-NAMES_SHOWN = 5
-PLURALS = {"alias": "aliases"}
-LOGIN = re.compile(r"\b(phone|login) \S+?(?=,| on |$)")
-"""A phone's login in the sentence of a finding."""
 
 
 def readiness(
@@ -44,26 +40,6 @@ def findings_table(found: Sequence[ReadinessFinding], cluster: str) -> Table:
     """Return the findings as a table, equal ones as one row."""
     title = f"readiness of {cluster}: {len(found)} finding{'' if len(found) == 1 else 's'}"
     rows = table("severity", "where", "what", "how to mend it", whole=("severity", "where"), title=title)
-    groups: dict[ReadinessFinding, list[ReadinessFinding]] = {}
-    for finding in found:
-        groups.setdefault(_alike(finding), []).append(finding)
-    for alike, group in groups.items():
-        what = group[0].what if len(group) == 1 else alike.what
-        row(rows, alike.severity, _where(group), what, alike.remedy)
+    for each in grouped(found):
+        row(rows, each.severity, each.where, each.what, each.remedy)
     return rows
-
-
-def _alike(finding: ReadinessFinding) -> ReadinessFinding:
-    """Return what a finding has in common with others: no alias and no phone, but the dialer."""
-    room = finding.where.partition(" ")[0]
-    return msgspec.structs.replace(finding, where=room, what=LOGIN.sub(r"\1", finding.what))
-
-
-def _where(group: Sequence[ReadinessFinding]) -> str:
-    named = list(dict.fromkeys(each.where for each in group))
-    if len(named) == 1:
-        return named[0]
-    room = named[0].partition(" ")[0]
-    names = [each.partition(" ")[2] for each in named]
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{len(names)} {PLURALS.get(room, f'{room}s')}: {', '.join(names[:NAMES_SHOWN])}{more}"

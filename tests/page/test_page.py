@@ -50,10 +50,36 @@ def test_it_follows_the_ranking_without_being_loaded_anew(scene: Scene, page: Pa
     sentence(page, "All 3 dialers are up.")
     page.evaluate("window.same = true")
     scene.seat(ONE, "1001", "1002")
-    expect(page.locator(f'[id="d-{ONE}"] [data-label=Agents]')).to_have_text("2", timeout=LONG_MS)
+    expect(page.locator(f'[id="d-{ONE}"] .count')).to_have_text("2", timeout=LONG_MS)
+    expect(page.locator(f'[id="d-{ONE}"] .statuses')).to_have_text("2 READY")
     expect(page.locator("#rows tr").last).to_have_attribute("id", f"d-{ONE}")
     expect(page.locator("#freshness")).to_have_text("Live")
     assert page.evaluate("window.same")
+
+
+def test_the_bars_compare_the_loads_of_the_dialers(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    scene.seat(ONE, "1001", "1002")
+    scene.seat(TWO, "1003")
+    expect(page.locator(f'[id="d-{ONE}"] meter')).to_have_js_property("value", 2, timeout=LONG_MS)
+    assert page.eval_on_selector_all("meter", "bars => bars.map(bar => bar.value / bar.max).sort()") == [0, 0.5, 1]
+
+
+def test_what_the_cluster_lacks_has_a_page_of_its_own_with_equal_findings_in_one_row(scene: Scene, page: Page) -> None:
+    page.goto(scene.page)
+    page.get_by_role("link", name="What this VICIdial lacks").click()
+    expect(page).to_have_url(scene.page + "/readiness")
+    expect(page.locator("#findings")).to_have_text("VICIdial has all that hot-desking needs.")
+    scene.aliases = {f"lost{number}": f"lost{number}a" for number in range(8)}
+    found = until(lambda: scene.http.get(f"/v1/clusters/{CLUSTER}/readiness").json(), "phones are missing")
+    page.reload()
+    expect(page.locator("#findings")).to_contain_text(f"{len(found)} finding")
+    rows = page.locator("tbody tr").all_inner_texts()
+    assert 0 < len(rows) < len(found), "equal ones are one row"
+    assert all(any(each["remedy"] in text for text in rows) for each in found)
+    clean(page)
+    page.get_by_role("link", name=CLUSTER).click()
+    expect(page).to_have_url(scene.page)
 
 
 def test_it_says_which_web_servers_ask(scene: Scene, page: Page) -> None:
@@ -163,7 +189,7 @@ def test_a_viewer_whose_clock_is_off_sees_the_same(scene: Scene, page: Page) -> 
     page.clock.set_fixed_time("2001-01-01T00:00:00Z")
     page.goto(scene.page)
     scene.seat(ONE, "1001")
-    expect(page.locator(f'[id="d-{ONE}"] [data-label=Agents]')).to_have_text("1", timeout=LONG_MS)
+    expect(page.locator(f'[id="d-{ONE}"] .count')).to_have_text("1", timeout=LONG_MS)
     expect(page.locator("#freshness")).to_have_text("Live")
 
 

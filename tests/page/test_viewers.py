@@ -64,7 +64,7 @@ def test_a_viewer_hears_of_a_change_and_in_between_that_all_is_well(scene: Scene
         while heard[-1] != "event: alive":
             heard.append(next(lines))
         threading.Thread(target=scene.seat, args=(ONE, "1001")).start()
-        while 'data-label=\\"Agents\\" class=\\"number\\">1<' not in heard[-1]:
+        while 'class=\\"count\\">1<' not in heard[-1]:
             heard.append(next(lines))
     until(lambda: viewers_of(scene) == 0, "the viewer is gone")
 

@@ -50,6 +50,8 @@ class Scene:
         """Users whose screen VICIdial no longer knows; they must be seated after this is said."""
         self.agents: dict[str, str] = {}
         """Users, and the dialer each is on."""
+        self.aliases: dict[str, str] = {}
+        """Aliases of nobody's, each with the one login that it has."""
         self.quiet = False
         """No polls come."""
         self._shown: dict[str, str] = {}
@@ -108,10 +110,11 @@ class Scene:
             if self._shown.get(user) != server_ip:
                 out += self._clusters(user, server_ip)
         self._shown = agents
+        out += [alias(name, login, sequence=self._sequence) for name, login in self.aliases.items()]
         readings = [
             self._reading(each, now_ms, [user for user, on in agents.items() if on == each]) for each in self.server_ips
         ]
-        return [*out, poll(*readings, sequence=self._sequence, at_ms=now_ms)]
+        return [*out, poll(*readings, sequence=self._sequence, at_ms=now_ms, full=1)]
 
     def _clusters(self, user: str, server_ip: str) -> list[Record]:
         number = sorted(self.agents).index(user) + 1

@@ -46,16 +46,21 @@ PASSWORD = "for-this-cluster-only"
 AT_THE_DOOR = Habits(arrival=(100_000, 100_000))
 """Agents who do not come in while a test lasts."""
 
+LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.03, 0.25
+
 T = TypeVar("T")
 
 
 def until(condition: Callable[[], T | Literal[False] | None], what: str, seconds: float = 20.0) -> T:
     """Wait until `condition` gives something true, and give that; fail when it does not in time."""
     pause = threading.Event()
-    deadline = time.monotonic() + on_this_machine(seconds)
+    began = time.monotonic()
+    deadline = began + on_this_machine(seconds)
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        pause.wait(0.03)
+        now = time.monotonic()
+        assert now < deadline, f"not within {seconds:g} s: {what}"
+        # what takes long is asked less often, or several such tests at once keep a machine busy with asking
+        pause.wait(min(LEAST_PAUSE_SECONDS + (now - began) / 50, MOST_PAUSE_SECONDS))
     return found
 
 
