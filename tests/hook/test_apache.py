@@ -40,7 +40,7 @@ def test_a_login_lands_where_hotdesk_says(web: Web, api: FakeApi) -> None:
 def test_a_screen_is_told_its_order_and_other_sites_nothing(web: Web, api: FakeApi) -> None:
     api.answer = 200, b'{"alias": "desk1001"}'
     web.set_up(api.url)
-    assert web.ask("a" * 32) == {"order": {"alias": ALIAS}}
+    assert web.answer("a" * 32) == {"order": {"alias": ALIAS}}
     away = web.http.post("/hotdesk.php", data={"screen": "a" * 32}, headers={"Sec-Fetch-Site": "cross-site"})
     assert (away.status_code, away.json()) == (405, {"order": None})
 

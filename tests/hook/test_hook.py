@@ -138,13 +138,13 @@ def test_a_prefilled_form_of_the_re_login_link_asks_nobody(office: Office) -> No
 def test_an_order_is_told_only_to_the_screen_it_is_for_until_its_agent_is_back(office: Office) -> None:
     shown = _order_away(office, 10)
     _, alias, phones = _clusters(office, 10)
-    assert office.web.ask("0" * 32) == {"order": None}
-    assert office.web.ask("not a screen") == {"order": None}
-    assert office.web.ask("") == {"order": None}
+    assert office.web.answer("0" * 32) == {"order": None}
+    assert office.web.answer("not a screen") == {"order": None}
+    assert office.web.answer("") == {"order": None}
     for _ in range(2):
         assert _ordered(office, shown) == {"alias": alias}
     assert _back(office, 10).phone_login in phones - {shown.phone_login}
-    assert office.web.ask(shown.screen) == {"order": None}
+    assert office.web.answer(shown.screen) == {"order": None}
 
 
 def test_whoever_sends_forms_in_an_agents_name_takes_no_order_away(office: Office) -> None:
@@ -158,7 +158,7 @@ def test_whoever_sends_forms_in_an_agents_name_takes_no_order_away(office: Offic
 
 def test_a_screen_that_nobody_moves_gets_no_order(office: Office) -> None:
     user, alias, _ = _clusters(office, 11)
-    assert office.web.ask(office.web.log_in(user, alias).screen) == {"order": None}
+    assert office.web.answer(office.web.log_in(user, alias).screen) == {"order": None}
 
 
 def test_only_this_sites_own_pages_may_ask_for_an_order(office: Office) -> None:

@@ -175,7 +175,7 @@ def test_an_outage_at_logins_keeps_no_screen_from_asking(bare_web: Web, api: Fak
     bare_web.set_up(api.url, outage_seconds=60)
     assert bare_web.log_in(USER, ALIAS).phone_login == ALIAS
     api.answer = 200, b'{"alias": "desk1001"}'
-    assert bare_web.ask("a" * 32) == {"order": {"alias": ALIAS}}
+    assert bare_web.answer("a" * 32) == {"order": {"alias": ALIAS}}
 
 
 ODD_INIS = {
@@ -192,7 +192,7 @@ def test_an_ini_file_that_is_none_changes_nothing(bare_web: Web, ini: str) -> No
     shown = bare_web.log_in(USER, ALIAS)
     assert (shown.logged_in, shown.phone_login) == (True, ALIAS)
     assert "Warning" not in shown.html
-    assert bare_web.ask("a" * 32) == {"order": None}
+    assert bare_web.answer("a" * 32) == {"order": None}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_an_order_is_of_whoever_has_the_mark_and_stays_theirs(office: Office) ->
     # nor can anybody delete the place, or push it out
     assert office.hotdesk.http.delete(f"{PATH}/picks/{agent.user}").status_code == httpx.codes.NO_CONTENT
     _forms(office, [(agent.user, agent.phones[number % 2].login) for number in range(40)], STRANGER)
-    assert office.web.ask(screen) == {"order": {"alias": agent.alias}}
+    assert office.web.answer(screen) == {"order": {"alias": agent.alias}}
     assert office.web.log_in(agent.user, agent.alias).logged_in
     until(lambda: all(each.slots == 0 for each in office.hotdesk.dialers()), "hotdesk has seen the new session")
 
