@@ -60,8 +60,8 @@ class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence for the state, and the reasons against logins; empty: it is simply up."""
     rank: int | None
     agents: int
-    statuses: str
-    """How many of the agents have which status; empty: there is no agent."""
+    statuses: tuple[str, ...]
+    """How many of the agents have which status, a few words each."""
     slots: int
     rooms_free: int
     load: float
@@ -222,8 +222,8 @@ def _dialer_rows(state: ClusterState, snapshot: RankingSnapshot, *, stale: bool)
     )
 
 
-def _statuses(agents: Mapping[AgentStatus, int]) -> str:
-    return ", ".join(f"{agents[status]} {status}" for status in AgentStatus if agents.get(status))
+def _statuses(agents: Mapping[AgentStatus, int]) -> tuple[str, ...]:
+    return tuple(f"{agents[status]} {status}" for status in AgentStatus if agents.get(status))
 
 
 def _silent(state: ClusterState) -> tuple[SilentScreen, ...]:
