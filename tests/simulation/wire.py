@@ -156,6 +156,7 @@ class Tail:
         self._line = line
         self._draw = line.wires[0].draw
         self._records = {(at, topic): wire.topics[topic] for at, wire in enumerate(line.wires) for topic in topics}
+        self._partitions = frozenset(at for at, _ in self._records)
         self._next = dict.fromkeys(self._records, 0)
         self._marked = self._ends()
         self._caught_up = False
@@ -184,10 +185,9 @@ class Tail:
 
     def read_to_end(self) -> frozenset[int]:
         """As `stream.log.Tail.read_to_end`."""
-        partitions = frozenset(at for at, _ in self._records)
         if self.caught_up():  # nearly always
-            return partitions
-        return partitions - {place[0] for place, end in self._marked.items() if self._next[place] < end}
+            return self._partitions
+        return self._partitions - {place[0] for place, end in self._marked.items() if self._next[place] < end}
 
     def poll(self) -> list[Stored]:
         """Return some of what is new."""
