@@ -485,7 +485,7 @@ class ProbeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     absent: bool = False
     """There is no result now: the next one begins anew."""
     failing_since_ms: Whole | None = None
-    """When it began to fail, whatever it has said since, if it was not alive meanwhile; None: it does not fail."""
+    """When it began to fail, in whatever ways since; None: it does not fail now (it is alive, or denies an account)."""
     alive_until_ms: Whole | None = None
     """When it was last found not to be alive any more, or to say nothing; None: it always was, or never. Until then it
     spoke against the failure of others."""

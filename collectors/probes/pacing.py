@@ -4,9 +4,8 @@ On PJSIP each request from a host without an account is a line in the dialer's l
 ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
 that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
 when another sign of life wavers, at once and again a second later if it does not answer. One that has never answered is
-asked again ten seconds later, then every five minutes, and when its heartbeat begins to beat, then too once more ten
-seconds later. In doubt it is asked as any other, for it may have answered the collector before this one, but only until
-it has been silent twice: most often it is not yet up, and a request and another must be left for when it is.
+asked again ten seconds later, then every five minutes, and when its heartbeat begins to beat; in doubt as any other,
+but only twice: it may have answered the collector before this one.
 
 An answer stands while the doubt lasts for which it was asked, and no sign joins or leaves it; otherwise it is soon too
 old to say anything. When most dialers waver together each is asked once, which shows no silence, and when some are
@@ -82,9 +81,7 @@ class _Dialer:
 
     def doubt_anew(self, now: float) -> None:
         """Let what it answered before say nothing about it."""
-        self.doubted_at, self.silent_at = now, float("-inf")
-        if self.answered:
-            self.failures = 0
+        self.doubted_at, self.silent_at, self.failures = now, float("-inf"), 0
 
     def left(self, now: float) -> int:
         """Return how many requests it may get now."""

@@ -1,7 +1,8 @@
-"""Fences: close a dead dialer to the logins that VICIdial itself would send there. Pure.
+"""Fences: close a dialer to the logins that VICIdial itself would send there. Pure.
 
-VICIdial's own page goes on choosing a dead dialer for up to two minutes, and without the login hook only
-`servers.active_agent_login_server` stops that. The switch belongs to other people, so hotdesk records its plan before
+VICIdial's own page goes on choosing a dead dialer for up to two minutes, and one that hotdesk drains for good: it would
+send those who were logged out straight back. Without the login hook only `servers.active_agent_login_server` stops
+that. The switch belongs to other people, so hotdesk records its plan before
 it touches the switch, and sets it back only if hotdesk itself had changed it. A plan without a known outcome is looked
 at until it is known, and an opening that VICIdial refused is tried again.
 """
@@ -44,7 +45,7 @@ def fence_changes(
 ) -> Iterator[ActionChange]:
     """Yield the changes of this poll: fences to take, to open again and to end."""
     for fence in state.decided.fences.values():
-        change = _reconsider(state, fence, by, acts=acts, withheld=withheld)
+        change = _reconsider(state, policy, fence, by, acts=acts, withheld=withheld)
         if change is not None:
             yield change
     if _fences(state, policy) and withheld is None:
@@ -52,30 +53,34 @@ def fence_changes(
 
 
 def _fences(state: ClusterState, policy: Policy) -> bool:
-    """Return True if dead dialers are fenced. Nothing is fenced by default where the login hook keeps agents away."""
+    """Return True if dialers are fenced. Nothing is fenced by default where the login hook keeps agents away."""
     if policy.fence is not None:
         return policy.fence
     return policy.acts and not asked_lately(state.decided.hooks, state.observed.observed_at_ms)
 
 
-def _reconsider(
-    state: ClusterState, fence: Fence, by: str, *, acts: bool, withheld: Reason | None
+def _reconsider(  # noqa: PLR0913 # what a fence rests on
+    state: ClusterState, policy: Policy, fence: Fence, by: str, *, acts: bool, withheld: Reason | None
 ) -> ActionChange | None:
-    down = _is_down(state, fence.server_ip)
+    needed = _is_down(state, fence.server_ip) or _is_to_be_emptied(state, policy, fence.server_ip)
     order = state.decided.orders.unfences.get(fence.server_ip)
     ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
     # advice from before the mode became act is no order: a fence is planned anew, if there is to be one
     advice = acts and fence.not_yet is NotFenced.ADVISED
-    if advice or (fence.stage in _OVER and not (down or _is_being_opened(state, fence))):
+    if advice or (fence.stage in _OVER and not (needed or _is_being_opened(state, fence))):
         return ActionChange(fence, None, over=True)
-    if fence.stage is FenceStage.PLANNED and not down:
-        answer = "the dialer came back before hotdesk knew whether it had closed it"
+    if fence.stage is FenceStage.PLANNED and not needed:
+        answer = "the dialer was to take logins again before hotdesk knew whether it had closed it"
         return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
-    return None if withheld is not None else _opened_or_looked_at(state, fence, by, order if ordered else None)
+    if withheld is not None:
+        return None
+    return _opened_or_looked_at(state, fence, by, order if ordered else None, needed=needed)
 
 
-def _opened_or_looked_at(state: ClusterState, fence: Fence, by: str, order: Unfence | None) -> ActionChange | None:
-    """Return the change of a fence that stands: a person ordered it opened, its dialer is back, or it is not clear."""
+def _opened_or_looked_at(
+    state: ClusterState, fence: Fence, by: str, order: Unfence | None, *, needed: bool
+) -> ActionChange | None:
+    """Return the change of a fence that stands: a person ordered it opened, it is needed no more, or is not clear."""
     if fence.stage not in STANDING:
         return None
     waits = fence.stage is FenceStage.UNCLEAR and not _is_due_again(state, fence)
@@ -86,7 +91,8 @@ def _opened_or_looked_at(state: ClusterState, fence: Fence, by: str, order: Unfe
     if waits:
         return None
     if fence.taken:
-        return opened("the dialer is back") if is_seen_up(state.observed.health.dialers.get(fence.server_ip)) else None
+        up = is_seen_up(state.observed.health.dialers.get(fence.server_ip))
+        return opened("the dialer takes logins again") if up and not needed else None
     return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, fence.answer), None)
 
 
@@ -134,12 +140,17 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
     server_ip = incident.server_ip
     dialer, known = state.observed.dialers.get(server_ip), state.decided.fences.get(server_ip)
     decided = known is not None and known.not_yet is None
-    if incident.kind is not DialerState.DOWN or decided or dialer is None:
+    if decided or dialer is None or not dialer.agent_logins:
+        return False
+    if incident.kind is DialerState.DRAINING:
+        # with active='N' VICIdial sends no logins there
+        return dialer.active and _is_to_be_emptied(state, policy, server_ip)
+    if incident.kind is not DialerState.DOWN:
         return False
     health = state.observed.health.dialers.get(server_ip)
     if health is not None and health.interrupted:
         return False  # its Asterisk works again
-    return dialer.agent_logins and _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
+    return _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
 
 
 def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:
@@ -163,6 +174,11 @@ def _is_being_opened(state: ClusterState, fence: Fence) -> bool:
 def _was_just_opened(state: ClusterState, fence: Fence) -> bool:
     opened_ms = state.observed.observed_at_ms - fence.changed_at_ms
     return fence.stage is FenceStage.RETURNED and opened_ms < OPENED_SECONDS * 1000
+
+
+def _is_to_be_emptied(state: ClusterState, policy: Policy, server_ip: ServerIp) -> bool:
+    """Return True if a dialer is to be emptied by order or for a maintenance window: VICIdial knows nothing of it."""
+    return server_ip in state.decided.orders.drains or policy.in_maintenance(server_ip, state.observed.wall_ms)
 
 
 def _is_down(state: ClusterState, server_ip: ServerIp) -> bool:

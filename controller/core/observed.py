@@ -225,6 +225,7 @@ class Observed:
 
     def _sweep(self, poll: Poll) -> None:
         """Drop rows that ended without a tombstone: those that a new epoch, or a full round of it, did not publish."""
+        before = self._swept
         if poll.epoch > self._swept[0] and poll.agents_known:
             self._swept = (poll.epoch, 0)
             _drop_older(self.agents, self._swept)
@@ -232,6 +233,9 @@ class Observed:
             self._swept = (poll.epoch, poll.full_sequence)
             for filed in (self.agents, self.phones, self.aliases, self.campaigns):
                 _drop_older(filed, self._swept)
+        if self._swept != before:
+            for name in self._began.keys() - self.agents.keys():
+                del self._began[name]
 
 
 def unread_of(poll: Poll, table: str) -> UnreadTable | None:

@@ -157,6 +157,7 @@ class Follower:
                 tail.close()
             self._tails.clear()
             self._backlog = Backlog()
+            self._instruments.backlog.set(0)
             self._owner.give_up_claims()
             self.caught_up = False
             self.listening_since = None

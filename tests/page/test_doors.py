@@ -111,7 +111,7 @@ def test_nobody_gets_a_cookie_without_a_token(tokens: Tokens) -> None:
 
 
 def test_who_has_not_signed_in_is_shown_nothing(stranger: httpx.Client) -> None:
-    for path in ("/", f"/clusters/{CLUSTER}", f"/clusters/{CLUSTER}/live"):
+    for path in ("/", f"/clusters/{CLUSTER}", f"/clusters/{CLUSTER}/readiness", f"/clusters/{CLUSTER}/live"):
         answer = stranger.get(path)
         assert answer.status_code == HTTPStatus.SEE_OTHER
         assert answer.headers["location"] == f"/sign-in?to={path}"

@@ -251,6 +251,8 @@ class _Reader:
             "calls_every": story.calls_every is not None and not story.calls_every,
             "calls_sent_every": story.calls_sent_every is not None and not story.calls_sent_every,
         }
+        if story.expect.calls_unheard is not None and story.calls_sent_every is None:
+            raise self._error("calls_unheard needs calls_sent_every: no call is sent", "expect", "calls_unheard")
         for key, is_so in wrong.items():
             if is_so:
                 raise self._error(WRONG[key], "", key)

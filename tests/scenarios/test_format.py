@@ -144,6 +144,8 @@ def test_what_is_no_time_is_refused(given: object) -> None:
         ),
         ("agents = 4", "agents = 499", 3, "more agents than rooms"),
         ("agents = 4", 'agents = 4\ncalls_every = "0s"', 4, "more than 0s"),
+        ("agents = 4", 'agents = 4\ncalls_sent_every = "0s"', 4, "more than 0s"),
+        ('silence = "30s"', "calls_unheard = 0", 23, "needs calls_sent_every"),
         ("agents = 4", 'agents = 4\nweights = { "9" = 1 }', 4, "a weight is of a dialer by its number"),
         ("dialers = [1, 2]", "dialers = []", 19, "dialers names none"),
         ('do = "updater_stops"\ndialers = [1, 2]', 'do = "phone_dies"\nagents = []', 19, "agents names none"),

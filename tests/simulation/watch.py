@@ -344,9 +344,14 @@ class Watch:
         if view is not None and most is not None and not picked.degraded:
             state = view.state
             # counted here one by one, so that a count that is wrong is seen
-            reserved = sum(each.server_ip == chosen.server_ip for each in state.decided.slots)
-            load = sum(state.observed.dialers[chosen.server_ip].agents.values()) + reserved
-            if load > most and self._now - self.unsteady_at > 2 * HUNG_SECONDS:
+            reserved = [each for each in state.decided.slots if each.server_ip == chosen.server_ip]
+            agents = sum(state.observed.dialers[chosen.server_ip].agents.values())
+            load = agents + len(reserved)
+            # login forms close no dialer: where all others are full or unfit, only agents and planned slots count
+            full = agents + sum(each.planned for each in reserved) >= most
+            others = [each for each in rank_dialers(state, view.policy) if each.server_ip != chosen.server_ip]
+            elsewhere = any(each.rank is not None and each.agents + each.slots < most for each in others)
+            if load > most and (full or elsewhere) and self._now - self.unsteady_at > 2 * HUNG_SECONDS:
                 raise BrokenError(Invariant.TOO_MANY_OR_TOO_FAST, f"{load} on {chosen.server_ip}, of {most}")
 
     def switched_off(self, server_ip: str, at: float) -> None:

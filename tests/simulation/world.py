@@ -419,7 +419,10 @@ class World:
         self._begin_session(agent, server_ip)
 
     def begin_second_session(self, agent: Agent, server_ip: str) -> Agent:
-        """Have an agent log in on another dialer as well, in a tab that they close once it is logged out; return it."""
+        """Begin another session of an agent, in a tab that they close once it is logged out, and return that tab.
+
+        A login deletes the user's other rows; two at the same moment may leave both.
+        """
         tab = Agent(agent.user, agent.alias, web=agent.web, in_second_tab=True)
         self.becomes(self._begin_session(tab, server_ip), "READY")
         self.clock.after(1.0, self._polling(tab))

@@ -112,21 +112,6 @@ def test_one_that_came_up_after_the_collector_and_whose_answer_was_lost_is_asked
     assert dialers.results() == {A: ProbeResult.ALIVE}
 
 
-def test_one_that_comes_up_later_and_whose_answer_is_lost_then_is_asked_once_more_soon() -> None:
-    dialers = Dialers(A)
-    dialers.refused = {A}
-    dialers.go_on(1.5)
-    dialers.wavers = {A: STILL}
-    dialers.go_on(20)
-    assert dialers.asked[A] == [0, 1.5], "its silence is proven by two requests"
-    dialers.refused, dialers.silent, dialers.wavers = set(), {A}, {}
-    dialers.go_on(1.5)
-    dialers.silent = set()
-    dialers.go_on(LATER_SECONDS)
-    assert len(dialers.asked[A]) == MOST_REQUESTS
-    assert dialers.results() == {A: ProbeResult.ALIVE}
-
-
 def test_one_that_has_never_answered_is_asked_seldom_and_when_it_comes_up() -> None:
     dialers = Dialers(A)
     dialers.silent = {A}
@@ -147,10 +132,10 @@ def test_one_that_was_dead_before_this_collector_began_is_found_silent_as_long_a
     dialers.wavers = {A: STILL}
     dialers.go_on(4)
     assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.ALIVE}
-    assert dialers.asked[A] == [0, 1.5]
+    assert dialers.asked[A] == [0, 1.5, 1.5 + AGAIN_SECONDS]
     dialers.go_on(250)
     assert dialers.results() == {A: ProbeResult.REFUSED, B: ProbeResult.ALIVE}
-    assert len(dialers.asked[A]) == 2
+    assert len(dialers.asked[A]) == 3
 
 
 @pytest.mark.parametrize("fault", ["silent", "refused"])

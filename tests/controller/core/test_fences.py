@@ -6,9 +6,9 @@ import pytest
 from controller.core.actions import Outcome, after, done_code, is_due, may_be_repeated
 from controller.core.fences import AGAIN_SECONDS, OPENED_SECONDS, fenced
 from controller.core.hooks import LATELY_MS
-from controller.core.policy import Policy
+from controller.core.policy import MaintenanceWindow, Policy
 from messages.codes import DecisionCode, Reply
-from messages.records import DialerState, Fence, FenceStage, HookSight, Unfence
+from messages.records import DialerState, Drain, Fence, FenceStage, HookSight, Unfence
 from tests.support.builders import CLUSTER, ONE, THREE, TWO, dialer
 from tests.support.floor import BRAKE, Floor, agent, decisions
 
@@ -66,10 +66,80 @@ def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:
     floor.judge()
     plan = floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
-    assert (DecisionCode.UNFENCE_PLANNED, "the dialer is back", ONE) in decisions(plan)
+    assert (DecisionCode.UNFENCE_PLANNED, "the dialer takes logins again", ONE) in decisions(plan)
     assert reported(floor, Reply.DONE).stage is FenceStage.RETURNED
     floor.plan()
     assert floor.state.decided.fences == {}
+
+
+def drained(policy: Policy = FENCING) -> Floor:
+    """Return a floor whose dialer ONE is drained by order, with its incident open and the plan after that taken."""
+    floor = Floor(agent("1001"), policy=policy)
+    floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
+    floor.judge(ONE=DialerState.DRAINING)
+    floor.plan()
+    floor.plan()
+    return floor
+
+
+def test_a_drained_dialer_is_fenced_before_its_agents_are_told_and_given_back_when_the_drain_ends() -> None:
+    floor = drained()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.PLANNED
+    reported(floor, Reply.DONE)
+    floor.state.observed.dialers[ONE] = dialer(ONE, agent_logins=False)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    floor.state.decided.orders.drains.clear()
+    floor.judge()
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
+
+
+def test_a_drained_dialer_that_dies_stays_fenced_until_the_drain_ends_too() -> None:
+    floor = drained()
+    reported(floor, Reply.DONE)
+    for state in (DialerState.DOWN, DialerState.DRAINING):
+        floor.judge(ONE=state)
+        floor.plan()
+        assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    floor.state.decided.orders.drains.clear()
+    floor.judge()
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
+
+
+def test_a_drained_dialer_that_the_hook_keeps_agents_off_is_not_fenced() -> None:
+    floor = Floor(agent("1001"), policy=Policy(fence=None, acts=True))
+    floor.state.fold(HookSight(cluster=CLUSTER, web="web1", seen_at_ms=floor.state.observed.observed_at_ms))
+    floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
+    floor.judge(ONE=DialerState.DRAINING)
+    for _ in range(2):
+        floor.plan()
+    assert floor.state.decided.fences == {}
+
+
+def test_a_dialer_that_vicidial_itself_sends_nobody_to_is_not_fenced() -> None:
+    floor = Floor(agent("1001"), policy=FENCING)
+    floor.state.observed.dialers[ONE] = dialer(ONE, active=False)
+    floor.judge(ONE=DialerState.DRAINING)
+    for _ in range(2):
+        floor.plan()
+    assert floor.state.decided.fences == {}
+
+
+def test_in_a_maintenance_window_a_dialer_is_fenced_until_the_window_ends() -> None:
+    day = MaintenanceWindow(start_minute=0, minutes=1440, server_ips=frozenset({ONE}))
+    floor = Floor(agent("1001"), policy=Policy(fence=True, windows=(day,)))
+    floor.judge(ONE=DialerState.DRAINING)
+    for _ in range(2):
+        floor.plan()
+    reported(floor, Reply.DONE)
+    floor.judge(ONE=DialerState.UP)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    floor.policy = FENCING
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
 
 
 def test_a_dialer_that_vicidial_has_no_longer_is_not_back() -> None:

@@ -137,7 +137,7 @@ def test_a_recipient_that_hangs_or_refuses_holds_up_no_decision_and_no_other(
     hangs, sent, tries = threading.Event(), list[Message](), list[Message]()
 
     def hanging(_: Message) -> None:
-        hangs.wait(60)
+        hangs.wait()
 
     def refusing(message: Message) -> None:
         tries.append(message)
