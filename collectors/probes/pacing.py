@@ -3,9 +3,9 @@
 On PJSIP each request from a host without an account is a line in the dialer's log, and stock fail2ban bans a host for
 ten of them in ten minutes; its ban then says "refused" in Asterisk's place. So a dialer gets at most `MOST_REQUESTS` in
 that time, and they are kept for the moment at which they count: once in ten minutes while all is calm, and in doubt,
-when another sign of life wavers, at once and again a second later if it does not answer. One that has never answered is
-asked again ten seconds later, then every five minutes, and when its heartbeat begins to beat; in doubt as any other,
-but only twice: it may have answered the collector before this one.
+when another sign of life wavers (a heartbeat does not where AMI answers), at once and again a second later if it does
+not answer. One that has never answered is asked again ten seconds later, then every five minutes, and when its
+heartbeat begins to beat; in doubt as any other, but only twice: it may have answered the collector before this one.
 
 An answer stands while the doubt lasts for which it was asked, and no sign joins or leaves it; otherwise it is soon too
 old to say anything. When most dialers waver together each is asked once, which shows no silence, and when some are
@@ -124,6 +124,20 @@ class _Dialer:
             return not many and since >= max(LATER_SECONDS, self.asked_at - self.doubted_at) and self.left(now) >= PAIR
         grave = now - self.doubted_at >= (MANY_SECONDS if many else GRAVE_SECONDS)
         return self.left(now) >= PAIR and (grave or not (many or self.left(now) == PAIR))
+
+
+def wavering(
+    still: Collection[ServerIp], *, ami_alive: Collection[ServerIp], ami_fails: Collection[ServerIp]
+) -> dict[ServerIp, frozenset[Waver]]:
+    """Return which signs waver, by dialer.
+
+    A heartbeat that stands still beside an AMI that answers is no reason to ask by SIP as well: the requests are kept
+    for the moment at which AMI fails too. An updater ends with its own connection to AMI, so those two signs are not
+    independent, and SIP alone can tell that Asterisk lives.
+    """
+    signs = ((Waver.HEARTBEAT, {*still} - {*ami_alive}), (Waver.AMI, {*ami_fails}))
+    doubted = {ip for _, found in signs for ip in found}
+    return {ip: frozenset(waver for waver, found in signs if ip in found) for ip in doubted}
 
 
 class Pacing:

@@ -19,7 +19,7 @@ import structlog
 
 from collectors.probes.addresses import family_of
 from collectors.probes.ami import AMI_PORT, AmiProbe, AmiTarget
-from collectors.probes.pacing import Pacing, Waver
+from collectors.probes.pacing import Pacing, wavering
 from collectors.probes.registrations import Registrations
 from collectors.probes.sip import SIP_PORT, SipTarget, probe_sip
 from messages.records import ProbeResult, ServerIp
@@ -233,11 +233,12 @@ class Prober:
         """Pass on to the pacing which signs waver; return True if a doubt is new."""
         if self._pacing is None:
             return False
-        fails = {key.server_ip for key in self._once_alive if self._results[key].result in FAILS}
-        wavers = {
-            ip: frozenset(waver for waver, found in ((Waver.HEARTBEAT, self._still), (Waver.AMI, fails)) if ip in found)
-            for ip in self._still | fails
-        }
+        found = {key.server_ip: self._results[key].result for key in self._once_alive}
+        wavers = wavering(
+            self._still,
+            ami_alive={ip for ip, result in found.items() if result is ProbeResult.ALIVE},
+            ami_fails={ip for ip, result in found.items() if result in FAILS},
+        )
         return self._pacing.doubt(time.monotonic(), wavers)
 
     def latest(self) -> Mapping[ServerIp, Mapping[str, ProbeResult]]:

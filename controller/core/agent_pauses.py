@@ -169,9 +169,9 @@ class AgentPausePlanner:
                 return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", over=True)
         heard = self._hears(session)
         back = heard or is_seen_up(self.state.observed.health.dialers.get(session.server_ip))
-        if not back or self._is_leaving(pause.live_agent_id):
-            # a dialer that VICIdial has no longer is not back; and a logout may get lost, and then the pause is still
-            # to be taken back
+        if not back or session.phone_in_room is False or self._is_leaving(pause.live_agent_id):
+            # calls would go to an agent whose phone is known not to be there; a dialer that VICIdial has no longer is
+            # not back; and a logout may get lost, and then the pause is still to be taken back
             return None
         why_not = self._why_not_taken_back(pause, session)
         if why_not is not None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from controller.core.detector import is_down
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
 from messages.names import compared
@@ -193,7 +194,9 @@ class Arrivals:
         if arrived_ms is not None:
             stage = ArrivalStage.RESUMING if resume else ArrivalStage.ARRIVED
         elif session.phone_in_room is None:
-            if seconds >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING:
+            # on a dialer that is down VICIdial would send calls to an agent who hears nothing: they are moved once more
+            down = is_down(self._plan.state.observed.health.dialers.get(session.server_ip))
+            if seconds >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not down:
                 stage = ArrivalStage.RESUMING if resume else ArrivalStage.LOGGED_IN
         elif seconds >= MISSING_SECONDS:
             stage = ArrivalStage.MISSING

@@ -203,6 +203,11 @@ def is_seen_up(health: DialerHealth | None) -> bool:
     return health is not None and health.life in {DialerState.UP, DialerState.RECOVERING}
 
 
+def is_down(health: DialerHealth | None) -> bool:
+    """Return True if a dialer is judged down, flags and orders aside."""
+    return health is not None and health.life is DialerState.DOWN
+
+
 def is_dead(health: DialerHealth) -> bool:
     """Return True if the latest poll itself shows by two signs that a dialer is dead, and its calls with it."""
     return health.life is health.verdict is DialerState.DOWN and health.confirmed

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from controller.core.actions import ActionChange
-from controller.core.detector import doubt_about, is_seen_up
+from controller.core.detector import doubt_about, is_down, is_seen_up
 from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -182,8 +182,7 @@ def _is_to_be_emptied(state: ClusterState, policy: Policy, server_ip: ServerIp) 
 
 
 def _is_down(state: ClusterState, server_ip: ServerIp) -> bool:
-    health = state.observed.health.dialers.get(server_ip)
-    return health is not None and health.life is DialerState.DOWN
+    return is_down(state.observed.health.dialers.get(server_ip))
 
 
 def _changed(state: ClusterState, fence: Fence, stage: FenceStage, by: str, answer: str = "") -> Fence:

@@ -64,7 +64,11 @@ class Withdrawals:
         if relogin.withdrawn or (to_send and attempt_of(relogin) in plan.submitted):
             return self._changed(relogin, withdrawn=True)
         late = self.is_late_logout_expected(relogin)
-        if to_send:
+        session = self._session_of(relogin)
+        # an earlier owner may have sent it without a word, and the row may show that: then its slot stays, and nothing
+        # is said
+        told = relogin.by != plan.by and session is not None and session.external_pause == LOGOUT
+        if to_send and not told:
             plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
             if not late:
                 self.release_slot(relogin)

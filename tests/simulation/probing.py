@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from random import Random
 
-from collectors.probes.pacing import Pacing, Waver
+from collectors.probes.pacing import Pacing, wavering
 from collectors.probes.prober import FAILS, KIND_AMI, KIND_SIP, TIMEOUT_SECONDS
 from messages.records import ProbeResult, ServerIp
 from tests.simulation.world import World
@@ -49,10 +49,10 @@ class SipProbes:
         self._ask()
 
     def _note_doubts(self, probes: Probes) -> None:
-        fails = {ip for ip in self._once_alive if probes.get(ip, {}).get(KIND_AMI) in FAILS}
-        signs = ((Waver.HEARTBEAT, self._still), (Waver.AMI, fails))
-        wavers = {ip: frozenset(each for each, found in signs if ip in found) for ip in self._still | fails}
-        self._pacing.doubt(self._clock(), wavers)
+        found = {ip: probes.get(ip, {}).get(KIND_AMI) for ip in self._once_alive}
+        alive = {ip for ip, result in found.items() if result is ProbeResult.ALIVE}
+        fails = {ip for ip, result in found.items() if result in FAILS}
+        self._pacing.doubt(self._clock(), wavering(self._still, ami_alive=alive, ami_fails=fails))
 
     def _ask(self) -> None:
         for server_ip in self._pacing.ask(self._clock()):
