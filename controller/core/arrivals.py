@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from controller.core.detector import is_down
+from controller.core.detector import began_after_restart, is_down
 from controller.core.plan import PlanBuilder
 from messages.codes import DecisionCode
 from messages.names import compared
@@ -194,9 +194,7 @@ class Arrivals:
         if arrived_ms is not None:
             stage = ArrivalStage.RESUMING if resume else ArrivalStage.ARRIVED
         elif session.phone_in_room is None:
-            # on a dialer that is down VICIdial would send calls to an agent who hears nothing: they are moved once more
-            down = is_down(self._plan.state.observed.health.dialers.get(session.server_ip))
-            if seconds >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not down:
+            if seconds >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not self._is_unheard(session):
                 stage = ArrivalStage.RESUMING if resume else ArrivalStage.LOGGED_IN
         elif seconds >= MISSING_SECONDS:
             stage = ArrivalStage.MISSING
@@ -204,6 +202,12 @@ class Arrivals:
             calls = seconds >= CALL_SECONDS and self._plan.policy.calls_phones and not arrival.called
             stage = ArrivalStage.CALLING if calls else ArrivalStage.AWAITED
         return msgspec.structs.replace(arrival, stage=stage, arrived_at_ms=arrived_ms, resume=resume)
+
+    def _is_unheard(self, session: AgentSession) -> bool:
+        """Return True if an agent hears nothing, wherever their phone is: their dialer has died as well."""
+        state = self._plan.state
+        down = is_down(state.observed.health.dialers.get(session.server_ip))
+        return down and not began_after_restart(state, session)
 
     def _next_here(self, arrival: Arrival, session: AgentSession) -> Arrival:
         """Return an arrival after a poll, of an agent who is called where they are."""

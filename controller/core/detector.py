@@ -107,7 +107,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
         if (
             known is not None
             and _simply_up(known, dialer, plain_since_ms)
-            and not (may_drain and _to_drain(dialer, policy, orders, poll.wall_ms))
+            and not (may_drain and is_to_be_emptied(dialer.server_ip, orders, policy, poll.wall_ms))
         ):
             dialers[dialer.server_ip] = known
         else:
@@ -129,7 +129,7 @@ def judge_fleet(  # noqa: PLR0913 # what a verdict rests on
                 now_ms, max(steady_since_ms, before.counted_since_ms), dialer.server_ip in blind, newest_session
             ),
             policy=policy,
-            drain=_to_drain(dialer, policy, orders, poll.wall_ms),
+            drain=is_to_be_emptied(dialer.server_ip, orders, policy, poll.wall_ms),
             fenced=dialer.server_ip in fenced,
         )
     brake = fleet_brake(before, dialers, orders, now_ms) if doubtful else FleetBrake()
@@ -291,9 +291,9 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
     )
 
 
-def _to_drain(dialer: DialerReading, policy: Policy, orders: Orders, wall_ms: int) -> bool:
-    """Return True if the dialer is to be emptied, by order or for a maintenance window."""
-    return dialer.server_ip in orders.drains or policy.in_maintenance(dialer.server_ip, wall_ms)
+def is_to_be_emptied(server_ip: ServerIp, orders: Orders, policy: Policy, wall_ms: int) -> bool:
+    """Return True if a dialer is to be emptied by order or for a maintenance window: VICIdial knows nothing of it."""
+    return server_ip in orders.drains or policy.in_maintenance(server_ip, wall_ms)
 
 
 def _interruption(

@@ -2,9 +2,9 @@
 
 VICIdial's own page goes on choosing a dead dialer for up to two minutes, and one that hotdesk drains for good: it would
 send those who were logged out straight back. Without the login hook only `servers.active_agent_login_server` stops
-that. The switch belongs to other people, so hotdesk records its plan before
-it touches the switch, and sets it back only if hotdesk itself had changed it. A plan without a known outcome is looked
-at until it is known, and an opening that VICIdial refused is tried again.
+that. The switch belongs to other people, so hotdesk records its plan before it touches the switch, and sets it back
+only if hotdesk itself had changed it. A plan without a known outcome is looked at until it is known, and an opening
+that VICIdial refused is tried again.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from controller.core.actions import ActionChange
-from controller.core.detector import doubt_about, is_down, is_seen_up
+from controller.core.detector import doubt_about, is_down, is_seen_up, is_to_be_emptied
 from controller.core.hooks import asked_lately
 from controller.core.policy import Policy
 from controller.core.state import ClusterState
@@ -62,7 +62,7 @@ def _fences(state: ClusterState, policy: Policy) -> bool:
 def _reconsider(  # noqa: PLR0913 # what a fence rests on
     state: ClusterState, policy: Policy, fence: Fence, by: str, *, acts: bool, withheld: Reason | None
 ) -> ActionChange | None:
-    needed = _is_down(state, fence.server_ip) or _is_to_be_emptied(state, policy, fence.server_ip)
+    needed = _is_down(state, fence.server_ip) or _is_to_be_closed(state, policy, fence.server_ip)
     order = state.decided.orders.unfences.get(fence.server_ip)
     ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
     # advice from before the mode became act is no order: a fence is planned anew, if there is to be one
@@ -144,7 +144,7 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
         return False
     if incident.kind is DialerState.DRAINING:
         # with active='N' VICIdial sends no logins there
-        return dialer.active and _is_to_be_emptied(state, policy, server_ip)
+        return dialer.active and _is_to_be_closed(state, policy, server_ip)
     if incident.kind is not DialerState.DOWN:
         return False
     health = state.observed.health.dialers.get(server_ip)
@@ -176,9 +176,12 @@ def _was_just_opened(state: ClusterState, fence: Fence) -> bool:
     return fence.stage is FenceStage.RETURNED and opened_ms < OPENED_SECONDS * 1000
 
 
-def _is_to_be_emptied(state: ClusterState, policy: Policy, server_ip: ServerIp) -> bool:
-    """Return True if a dialer is to be emptied by order or for a maintenance window: VICIdial knows nothing of it."""
-    return server_ip in state.decided.orders.drains or policy.in_maintenance(server_ip, state.observed.wall_ms)
+def _is_to_be_closed(state: ClusterState, policy: Policy, server_ip: ServerIp) -> bool:
+    """Return True if no login is to reach a dialer that lives: it is to be emptied, and another one can take them."""
+    others = (each for ip, each in state.observed.dialers.items() if ip != server_ip)
+    if not any(each.active and each.agent_logins and not _is_down(state, each.server_ip) for each in others):
+        return False  # agents who could log in nowhere would be worse off than without hotdesk
+    return is_to_be_emptied(server_ip, state.decided.orders, policy, state.observed.wall_ms)
 
 
 def _is_down(state: ClusterState, server_ip: ServerIp) -> bool:

@@ -270,8 +270,8 @@ def _while_it_advances(probed: Probed, failing_for: float, life: DialerState, *,
 
     `life` is its state before, flags and orders aside: a dialer in doubt must beat, and one step does not do.
     """
-    if life is DialerState.DOWN and is_beating and probed.outcome is ProbeOutcome.REFUSED and not probed.confirms:
-        return Verdict(DialerState.UP, "")  # it has beaten beside the refusals for long enough to be back
+    if life is DialerState.DOWN and probed.outcome in _FAILING and is_beating and not probed.confirms:
+        return Verdict(DialerState.UP, "")  # by now it is a firewall that fails: one that beats for long is back
     if failing_for >= PROBE_DOUBT_SECONDS or (life is DialerState.DOWN and probed.outcome in _FAILING):
         refused = "though it works: perhaps a firewall or a ban"
         by_firewall = probed.outcome is ProbeOutcome.REFUSED and life is not DialerState.DOWN

@@ -64,11 +64,7 @@ class Withdrawals:
         if relogin.withdrawn or (to_send and attempt_of(relogin) in plan.submitted):
             return self._changed(relogin, withdrawn=True)
         late = self.is_late_logout_expected(relogin)
-        session = self._session_of(relogin)
-        # an earlier owner may have sent it without a word, and the row may show that: then its slot stays, and nothing
-        # is said
-        told = relogin.by != plan.by and session is not None and session.external_pause == LOGOUT
-        if to_send and not told:
+        if to_send and not self._may_have_been_sent(relogin):
             plan.decide(DecisionCode.MOVE_WITHDRAWN, why, relogin.user)
             if not late:
                 self.release_slot(relogin)
@@ -83,11 +79,18 @@ class Withdrawals:
             return plan.now_ms - relogin.changed_at_ms >= PLANNED_SLOT_SECONDS * SECOND_MS
         if attempt_of(relogin) in plan.submitted:
             return False
-        # of an earlier owner's it is not known: its slot stays until its time is over, and nothing is said
-        if relogin.by == plan.by:
+        if not self._may_have_been_sent(relogin):
             plan.decide(DecisionCode.MOVE_WITHDRAWN, OVER, relogin.user)
             self.release_slot(relogin)
         return True
+
+    def _may_have_been_sent(self, relogin: Relogin) -> bool:
+        """Return True if an earlier owner may have sent a move of which nothing was reported, as its row may show.
+
+        Then nothing is said of it, and its slot stays until its time is over.
+        """
+        session = self._session_of(relogin)
+        return relogin.by != self._plan.by or (session is not None and session.external_pause == LOGOUT)
 
     def is_late_logout_expected(self, relogin: Relogin) -> bool:
         """Return True if a screen may still obey a LOGOUT: one that was given up, or one that stands in its row."""

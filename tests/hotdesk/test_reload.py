@@ -108,6 +108,24 @@ def test_clusters_come_change_and_go_without_a_restart(
         assert process.client.metric("hotdesk_cluster_forgotten") == 1
 
 
+def test_a_recipient_of_notifications_comes_and_goes_without_a_restart(
+    start: Start, west: Site, settings: Settings
+) -> None:
+    def is_known() -> bool:
+        return 'hotdesk_notifications_waiting{recipient="ops"}' in process.client.http.get("/metrics").text
+
+    settings.write(west=(west, ""))
+    process = start("run", environment={"HOTDESK_CONFIG": str(settings.path)})
+    assert not is_known()
+    with settings.path.open("a") as file:
+        file.write("[notify.ops]\nkind = 'command'\ncommand = ['/bin/true']\n")
+    read_again(process)
+    assert is_known()
+    settings.write(west=(west, ""))
+    read_again(process)
+    assert not is_known()
+
+
 def test_settings_that_do_not_fit_change_nothing(start: Start, west: Site, settings: Settings) -> None:
     settings.write(west=(west, ""))
     with west.living():

@@ -16,6 +16,7 @@ from collectors.probes.pacing import (
     WINDOW_SECONDS,
     Pacing,
     Waver,
+    wavering,
 )
 from messages.records import ProbeResult, ServerIp
 
@@ -64,6 +65,10 @@ class Dialers:
 def most_in_ten_minutes(asked: Iterable[float]) -> int:
     times = list(asked)
     return max((sum(0 <= each - first < TEN_MINUTES for each in times) for first in times), default=0)
+
+
+def test_a_heartbeat_that_stands_still_beside_an_ami_that_answers_is_no_reason_to_ask() -> None:
+    assert wavering({A, B, C}, ami_alive={A}, ami_fails={B, D}) == {B: STILL | AMI, C: STILL, D: AMI}
 
 
 def test_in_calm_a_dialer_is_asked_at_once_and_then_every_ten_minutes() -> None:

@@ -142,6 +142,21 @@ def test_a_pause_is_not_taken_back_from_an_agent_whose_phone_was_lost_with_the_o
     assert stages(floor) == {}
 
 
+def test_a_pause_is_taken_back_only_once_a_phone_that_is_known_to_be_missing_is_in_its_room() -> None:
+    floor = Floor(*crowd(1), policy=Policy(moves_of_a_user=0))
+    floor.judge(ONE=DialerState.DOWN)
+    floor.plan()
+    held(floor, "1001")
+    missing = msgspec.structs.replace(agent("1001", status=AgentStatus.PAUSED), phone_in_room=False)
+    floor.poll(missing)
+    floor.judge()
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.PAUSED}
+    floor.poll(msgspec.structs.replace(missing, phone_in_room=True))
+    floor.plan()
+    assert stages(floor) == {"1001": AgentPauseStage.RESUMING}
+
+
 def test_a_pause_of_an_on_hook_agent_is_taken_back_since_a_new_start_of_asterisk_took_nothing_from_them() -> None:
     on_hook = msgspec.structs.replace(agent("1001"), on_hook=True)
     floor = Floor(on_hook, policy=Policy(moves_of_a_user=0))

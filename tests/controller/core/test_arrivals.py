@@ -161,6 +161,22 @@ def test_where_it_cannot_be_known_they_wait_again_when_the_phone_must_have_come(
     assert _after(floor, session, 1, status=AgentStatus.READY) is ArrivalStage.LOGGED_IN
 
 
+def test_on_a_dialer_that_has_died_as_well_they_do_not_wait_again() -> None:
+    floor, session = _moved()
+    floor.judge(ONE=DialerState.DOWN, TWO=DialerState.DOWN)
+    assert _after(floor, session, 5) is not ArrivalStage.RESUMING
+    floor.judge(ONE=DialerState.DOWN)
+    assert _after(floor, session, 1) is ArrivalStage.RESUMING
+
+
+def test_on_a_dialer_whose_asterisk_works_again_they_wait_again_though_it_is_not_back_yet() -> None:
+    floor, session = _moved()
+    floor.judge(ONE=DialerState.DOWN, TWO=DialerState.DOWN)
+    health = floor.state.observed.health.dialers
+    health[TWO] = msgspec.structs.replace(health[TWO], interrupted=True, phones_lost_session=2000)
+    assert _after(floor, session, 5) is ArrivalStage.RESUMING
+
+
 def test_an_agent_whom_hotdesk_had_paused_waits_again_too() -> None:
     floor = Floor(agent("1001"), policy=CALM)
     floor.judge(BRAKE, ONE=DialerState.DOWN)

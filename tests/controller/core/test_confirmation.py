@@ -2,10 +2,8 @@
 
 import pytest
 
-from messages.records import (
-    DialerState,
-    ProbeResult,
-)
+from controller.core.detector import RETURN_SECONDS
+from messages.records import DialerState, ProbeResult
 from tests.support.builders import ONE, THREE, TWO
 from tests.support.fleet import ALIVE, CUT, DENIED, FOUR, MUTE, REFUSED, Fleet, healthy
 
@@ -184,6 +182,18 @@ def test_a_refusal_beside_a_heartbeat_that_goes_on_is_suspect_however_long_it_la
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     fleet[ONE].probes = {"ami": REFUSED}
     fleet.run(300)
+    assert fleet.state(ONE) == "suspect"
+
+
+@pytest.mark.parametrize("answer", [REFUSED, MUTE, CUT])
+def test_one_that_beats_again_is_back_whatever_a_firewall_answers_in_its_place(answer: ProbeResult) -> None:
+    fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
+    fleet[ONE].beats, fleet[ONE].probes = False, {"ami": REFUSED}
+    fleet.seconds_until(ONE, "down")
+    fleet.run(60)
+    fleet[ONE].beats, fleet[ONE].probes = True, {"ami": answer}
+    assert fleet.seconds_until(ONE, "recovering") >= RETURN_SECONDS
+    fleet.run(60)
     assert fleet.state(ONE) == "suspect"
 
 

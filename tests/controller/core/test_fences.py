@@ -72,74 +72,72 @@ def test_a_dead_dialer_is_fenced_once_and_given_back_when_it_is_back() -> None:
     assert floor.state.decided.fences == {}
 
 
-def drained(policy: Policy = FENCING) -> Floor:
-    """Return a floor whose dialer ONE is drained by order, with its incident open and the plan after that taken."""
+def draining(policy: Policy = FENCING, *, ordered: bool = True) -> Floor:
+    """Return a floor whose dialer ONE drains, by order or else as the policy says."""
     floor = Floor(agent("1001"), policy=policy)
-    floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
+    if ordered:
+        floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
     floor.judge(ONE=DialerState.DRAINING)
-    floor.plan()
-    floor.plan()
     return floor
 
 
-def test_a_drained_dialer_is_fenced_before_its_agents_are_told_and_given_back_when_the_drain_ends() -> None:
-    floor = drained()
+def closed(floor: Floor) -> Floor:
+    """Let the incident of a dialer be opened, its fence planned, and the executor report that it is taken."""
+    floor.plan()
+    floor.plan()
     assert floor.state.decided.fences[ONE].stage is FenceStage.PLANNED
     reported(floor, Reply.DONE)
     floor.state.observed.dialers[ONE] = dialer(ONE, agent_logins=False)
+    return floor
+
+
+def stage_when(floor: Floor, **states: DialerState) -> FenceStage:
+    """Judge the dialers as said, and return the stage of the fence after the next plan."""
+    floor.judge(**states)
     floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    return floor.state.decided.fences[ONE].stage
+
+
+def test_a_drained_dialer_is_fenced_and_given_back_when_the_drain_ends() -> None:
+    floor = closed(draining())
+    assert stage_when(floor, ONE=DialerState.DRAINING) is FenceStage.TAKEN
     floor.state.decided.orders.drains.clear()
-    floor.judge()
-    floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
+    assert stage_when(floor) is FenceStage.RETURNING
 
 
 def test_a_drained_dialer_that_dies_stays_fenced_until_the_drain_ends_too() -> None:
-    floor = drained()
-    reported(floor, Reply.DONE)
+    floor = closed(draining())
     for state in (DialerState.DOWN, DialerState.DRAINING):
-        floor.judge(ONE=state)
-        floor.plan()
-        assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+        assert stage_when(floor, ONE=state) is FenceStage.TAKEN
     floor.state.decided.orders.drains.clear()
-    floor.judge()
-    floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
+    assert stage_when(floor) is FenceStage.RETURNING
 
 
-def test_a_drained_dialer_that_the_hook_keeps_agents_off_is_not_fenced() -> None:
-    floor = Floor(agent("1001"), policy=Policy(fence=None, acts=True))
-    floor.state.fold(HookSight(cluster=CLUSTER, web="web1", seen_at_ms=floor.state.observed.observed_at_ms))
-    floor.state.decided.orders.add(Drain(cluster=CLUSTER, ordered_at_ms=1, by="anna", server_ip=ONE))
-    floor.judge(ONE=DialerState.DRAINING)
-    for _ in range(2):
-        floor.plan()
-    assert floor.state.decided.fences == {}
-
-
-def test_a_dialer_that_vicidial_itself_sends_nobody_to_is_not_fenced() -> None:
-    floor = Floor(agent("1001"), policy=FENCING)
-    floor.state.observed.dialers[ONE] = dialer(ONE, active=False)
-    floor.judge(ONE=DialerState.DRAINING)
-    for _ in range(2):
-        floor.plan()
-    assert floor.state.decided.fences == {}
+def test_a_drained_dialer_is_opened_when_agents_could_log_in_nowhere_else() -> None:
+    floor = closed(draining())
+    for others in ({"TWO": DialerState.DOWN}, {"TWO": DialerState.DOWN, "THREE": DialerState.SUSPECT}):
+        assert stage_when(floor, ONE=DialerState.DRAINING, **others) is FenceStage.TAKEN
+    dead = {"TWO": DialerState.DOWN, "THREE": DialerState.DOWN}
+    assert stage_when(floor, ONE=DialerState.DRAINING, **dead) is FenceStage.RETURNING
 
 
 def test_in_a_maintenance_window_a_dialer_is_fenced_until_the_window_ends() -> None:
     day = MaintenanceWindow(start_minute=0, minutes=1440, server_ips=frozenset({ONE}))
-    floor = Floor(agent("1001"), policy=Policy(fence=True, windows=(day,)))
-    floor.judge(ONE=DialerState.DRAINING)
-    for _ in range(2):
-        floor.plan()
-    reported(floor, Reply.DONE)
-    floor.judge(ONE=DialerState.UP)
-    floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.TAKEN
+    floor = closed(draining(Policy(fence=True, windows=(day,)), ordered=False))
+    assert stage_when(floor, ONE=DialerState.DRAINING) is FenceStage.TAKEN
     floor.policy = FENCING
-    floor.plan()
-    assert floor.state.decided.fences[ONE].stage is FenceStage.RETURNING
+    assert stage_when(floor) is FenceStage.RETURNING
+
+
+def test_a_drained_dialer_is_not_fenced_where_the_hook_keeps_agents_off_or_vicidial_itself() -> None:
+    asked = draining(Policy(fence=None, acts=True))
+    asked.state.fold(HookSight(cluster=CLUSTER, web="web1", seen_at_ms=asked.state.observed.observed_at_ms))
+    switched_off = draining()
+    switched_off.state.observed.dialers[ONE] = dialer(ONE, active=False)
+    for floor in (asked, switched_off):
+        floor.plan()
+        floor.plan()
+        assert floor.state.decided.fences == {}
 
 
 def test_a_dialer_that_vicidial_has_no_longer_is_not_back() -> None:

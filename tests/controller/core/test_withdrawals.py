@@ -92,6 +92,15 @@ def test_of_an_earlier_owners_move_nothing_is_said_and_its_slot_stays() -> None:
     assert isinstance(answer_relogin(floor.state, SCREEN), LoginSlot), "the executor may have been quicker"
 
 
+def test_of_a_move_whose_row_shows_a_logout_it_is_not_said_that_it_was_withdrawn() -> None:
+    floor = moving()
+    floor.submitted = frozenset()  # an earlier owner had it, and reported nothing
+    floor.judge()
+    floor.poll(agent(USER, external_pause=LOGOUT))
+    assert DecisionCode.MOVE_WITHDRAWN not in codes(floor)
+    assert isinstance(answer_relogin(floor.state, SCREEN), LoginSlot)
+
+
 def asleep() -> Floor:
     """Return a floor where the screen of a move has been sent its logout, and does not poll."""
     floor = moving()
