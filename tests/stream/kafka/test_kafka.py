@@ -37,6 +37,7 @@ from simulator.ports import free_ports
 from stream.kafka.claim import KafkaClaim
 from stream.kafka.client import admin_client, connection_options
 from stream.kafka.log import KafkaLog
+from stream.kafka.membership import SILENT_GROUP_SECONDS
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import TopicProblem, check_topics, create_topics
 from stream.log import Entry, LogError, LogRefusedError, LogUnavailableError, Membership, Stored, Tail
@@ -248,6 +249,14 @@ def test_a_member_that_nobody_asks_makes_room_and_may_come_back(
         until(lambda: owns(busy) == ALL)
         assert silent.owned(0) == frozenset()
         until(lambda: len(owns(silent)) == len(owns(busy)) == PARTITIONS // 2)
+
+
+def test_a_join_that_outlasts_a_poll_is_not_forgotten(kafka_log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic is known only after the first join, so there is a second one, and many polls end in its middle."""
+    monkeypatch.setattr("stream.kafka.membership.MEMBER_POLL_MS", 5)
+    for number in range(4):  # a broker's first join is so slow that the topic is known by then
+        with closing(kafka_log.join(f"controllers-{number}")) as member:
+            assert member.owned(on_this_machine(SILENT_GROUP_SECONDS / 2)) == ALL
 
 
 def test_a_member_whose_group_never_answers_says_so_and_another_one_comes_in(
