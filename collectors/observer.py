@@ -292,8 +292,8 @@ class Observer:
                 yield self._ended(KIND_AGENT, before.user)
 
     def _started_again(self, started: Mapping[ServerIp, str]) -> frozenset[ServerIp]:
-        """Return the dialers whose Asterisk is another one than before."""
-        again = frozenset(ip for ip, at in started.items() if self._started.get(ip, at) != at)
+        """Return the dialers whose Asterisk is another one than before, or may be: the first of an epoch as well."""
+        again = frozenset(ip for ip, at in started.items() if self._started.get(ip) != at)
         self._started |= started
         return again
 

@@ -533,7 +533,9 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     phones_lost_ms: Whole = 0
     """When the earlier Asterisk was last seen."""
     phones_lost_session: Whole = 0
-    """The newest `live_agent_id` by then: only those sessions have lost their phones."""
+    """The newest `live_agent_id` by then: those sessions have lost their phones."""
+    restart_known_session: Whole = 0
+    """The newest `live_agent_id` when the new start was seen: of sessions between these two, their phones tell."""
     beating_since_ms: Whole | None = None
     """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}

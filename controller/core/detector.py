@@ -61,6 +61,8 @@ STARTS_MS = 30_000
 """From the end of one Asterisk to the start that the next one tells by AMI."""
 SCRIPTS_BACK_MS = 120_000
 """After a new start of Asterisk: cron looks once a minute, and a script needs a while."""
+PHONE_COMES_MS = 10_000
+"""A phone that has not come this long after the new start was seen was taken by it."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -216,7 +218,21 @@ def is_dead(health: DialerHealth) -> bool:
 def began_after_restart(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent has logged in since the dialer's Asterisk started again: their phone works."""
     health = state.observed.health.dialers.get(session.server_ip)
-    return health is not None and health.interrupted and session.live_agent_id > health.phones_lost_session
+    return health is not None and health.interrupted and not _lost_phone(state, session, health)
+
+
+def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth) -> bool:
+    """Return True if a session is from before the latest new start of its Asterisk, which took its phone.
+
+    Who logged in between the last sight of the earlier Asterisk and the first of the new one may have done so before
+    or after: that their phone is not in its room decides, once it has had the time to come.
+    """
+    if session.live_agent_id <= health.phones_lost_session:
+        return True
+    if session.live_agent_id > health.restart_known_session or session.phone_in_room is not False:
+        return False
+    since_ms = health.interrupted_at_ms
+    return since_ms is None or state.observed.observed_at_ms - since_ms >= PHONE_COMES_MS
 
 
 def heard_again(state: ClusterState, session: AgentSession) -> bool:
@@ -252,7 +268,7 @@ def has_lost_phone(state: ClusterState, session: AgentSession, opened_at_ms: int
     `opened_at_ms`: when the incident opened that this Asterisk's end was about.
     """
     health, since_ms = state.observed.health.dialers.get(session.server_ip), opened_at_ms - RESTART_MS
-    if health is None or session.live_agent_id > health.phones_lost_session or health.phones_lost_ms < since_ms:
+    if health is None or health.phones_lost_ms < since_ms or not _lost_phone(state, session, health):
         return False
     if session.on_hook:
         return False  # each call rings their phone anew
@@ -366,6 +382,9 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         phones_lost_session=known.started_known_session
         if interrupted_at_ms == watch.now_ms
         else known.phones_lost_session,
+        restart_known_session=watch.newest_session
+        if interrupted_at_ms == watch.now_ms
+        else known.restart_known_session,
         failed_ms=watch.now_ms if FAILURES & set(dialer.probes.values()) else known.failed_ms,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,

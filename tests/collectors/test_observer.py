@@ -420,6 +420,23 @@ def test_whether_a_phone_is_in_its_room_is_published_as_it_changes_and_anew_afte
     assert list(watching.observer.rooms_to_read) == [(ONE, "8600051")]
 
 
+def test_a_phone_is_looked_for_anew_once_it_is_known_which_asterisk_is_running() -> None:
+    """It may have started in the moment of a collector's takeover, and the table of channels stands still by then."""
+    watching = Watching()
+    there = [(ONE.encode(), b"8600051")]
+    told = []
+    for reading in (
+        _in_room("12:00:00")._replace(started={}),
+        _in_room("12:00:01", channels=there)._replace(started={}),
+        _in_room("12:00:01", agents=False),
+    ):
+        session = _session(watching.reads(reading))
+        told.append("" if session is None else session.phone_in_room)
+    assert told == [None, True, None]
+    watching.reads(_in_room("12:00:02"))
+    assert list(watching.observer.rooms_to_read) == [(ONE, "8600051")]
+
+
 @pytest.mark.parametrize(("asterisk", "read"), [(b"N", []), (b"Y", [ONE])])
 def test_work_is_read_of_one_with_an_asterisk_also_while_it_is_switched_off(asterisk: bytes, read: list[str]) -> None:
     """Agents stay on one that is drained until their calls end."""
