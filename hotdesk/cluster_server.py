@@ -55,7 +55,7 @@ class ClusterServer(Part):
         allowed = wanted.api.limits()
         picker = Picker(clusters, shared.outbox.put, owners, instruments, allowed)
         orderer = Orderer(clusters, shared.outbox, allowed.orders, instruments)
-        self._page = page = StatusPage(clusters, orderer, shared.tokens, VERSION)
+        self._page = page = StatusPage(clusters, orderer, shared.tokens, VERSION, wanted.api.dashboards())
         viewers = Gauge(*metrics.PAGE_VIEWERS, registry=shared.registry)
         viewers.set_function(lambda: page.live.viewers)
         self.routes: Sequence[ControllerRouterHandler] = (

@@ -382,6 +382,8 @@ class ApiOptions:
     """File with the authority by which replicas and commands verify the API; default: the system's authorities."""
     trusted_proxies: str = ""
     """Addresses and networks of proxies, with commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    grafana_url: str = ""
+    """Address of the Grafana that has hotdesk's dashboards: incidents on the status page lead there; empty: none do."""
     picks_per_second: PerSecond = PICKS.per_second
     """Picks of one token, or of one address if there are no tokens, in the long run."""
     picks_at_once: AtOnce = PICKS.at_once
@@ -435,6 +437,18 @@ class ApiOptions:
                     f"api.trusted_proxies: {error}: write addresses or networks, with commas"
                 ) from error
         return named
+
+    def dashboards(self) -> str:
+        """Return the address of Grafana, without a slash at its end; empty: there is none.
+
+        Raises:
+            SettingsError: it is no address of a web server.
+        """
+        if self.grafana_url and not _is_web_address(self.grafana_url):
+            raise SettingsError(
+                f"api.grafana_url: {self.grafana_url!r} is not an address: write one such as https://grafana.example.com"
+            )
+        return self.grafana_url.rstrip("/")
 
     def certificate(self) -> Certificate | None:
         """Return the API's certificate; None: it answers by plain HTTP.

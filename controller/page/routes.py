@@ -37,7 +37,7 @@ from controller.core.finding_groups import grouped
 from controller.page.events import LiveUpdates, PageVariant
 from controller.page.ordering import QUESTIONS, SILENCES, Button, button_of, give
 from controller.page.sessions import COOKIE, SIGNED_IN_SECONDS, Visitor, Visitors
-from controller.page.view import LISTED_OPEN, ClusterPage, cluster_line, cluster_page
+from controller.page.view import LISTED_OPEN, ClusterPage, cluster_line, cluster_page, dashboard_path
 from messages.codes import DecisionCode
 from messages.shown import printable
 from messages.words import sentence
@@ -75,7 +75,8 @@ class _SignInNeeded(HTTPException):
 class StatusPage:
     """The pages, their visitors and their orders."""
 
-    def __init__(self, clusters: Clusters, orderer: Orderer, tokens: Tokens, version: str) -> None:
+    def __init__(self, clusters: Clusters, orderer: Orderer, tokens: Tokens, version: str, grafana: str) -> None:
+        """Make the pages; `grafana`: where the dashboards are, empty if incidents are to lead to none."""
         self.clusters = clusters
         self._orderer = orderer
         self._tokens = tokens
@@ -94,9 +95,15 @@ class StatusPage:
             "agents": agents_words,
             "sentence": sentence,
             "listed": listed_words,
+            "dashboard": dashboard_path,
         }
         self._templates.globals["ORDERS"] = frozenset({DecisionCode.ORDERED, DecisionCode.ORDER_TAKEN_BACK})
-        self._templates.globals |= {"version": version, "silences": SILENCES, "LISTED_OPEN": LISTED_OPEN}
+        self._templates.globals |= {
+            "version": version,
+            "silences": SILENCES,
+            "LISTED_OPEN": LISTED_OPEN,
+            "grafana": grafana,
+        }
         self._live_part = self._templates.get_template("live.html")
         self.live = LiveUpdates(
             self._contents, lambda variant, page: self._live_part.render(page=page, orders=variant.orders)

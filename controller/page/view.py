@@ -6,6 +6,7 @@ calm cluster costs its viewers nothing.
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -24,7 +25,7 @@ from controller.core.fences import STANDING
 from controller.core.fleet_brake import fleet_braked
 from controller.core.state import ClusterState
 from controller.core.tones import Tone, tone_of
-from messages.records import AgentStatus, Decision, DialerState, HookSight, RankingSnapshot, Relogin
+from messages.records import AgentStatus, Decision, DialerState, HookSight, Incident, RankingSnapshot, Relogin
 from messages.words import sentence
 
 DECISIONS_SHOWN = 30
@@ -45,6 +46,8 @@ WORST_FIRST = (
 """The order of the dialers, by state: with forty of them somebody looks for the one that is dead."""
 RUNBOOKS = {DialerState.DOWN: "HotdeskDialerDown"}
 """The runbook of an incident, by its kind; any other kind is a dialer that somebody wants empty."""
+BEFORE_MS, AFTER_MS = 300_000, 300_000
+"""What a dashboard shows of the time around an incident."""
 WANTED_EMPTY = "HotdeskDrainingTooLong"
 
 
@@ -235,6 +238,18 @@ def _silent(state: ClusterState) -> tuple[SilentScreen, ...]:
         if each.screen_silent_since_ms is not None
     ]
     return tuple(sorted(silent, key=lambda each: (each.since_ms, each.user))[:SILENT_SHOWN])
+
+
+def dashboard_path(incident: Incident) -> str:
+    """Return where in Grafana an incident is shown: the path of hotdesk's dashboard of failovers, at that time."""
+    until = "now" if incident.closed_at_ms is None else str(incident.closed_at_ms + AFTER_MS)
+    shown = {
+        "var-cluster": incident.cluster,
+        "var-dialer": incident.server_ip,
+        "from": str(incident.opened_at_ms - BEFORE_MS),
+        "to": until,
+    }
+    return f"/d/hotdesk-failover?{urlencode(shown)}"
 
 
 def _card(state: ClusterState, answer: IncidentAnswer, decisions: Iterable[Decision]) -> IncidentCard:

@@ -175,6 +175,7 @@ def _check_api(options: ApiOptions) -> Iterator[Finding]:
         tokens = tokens_of(options)
         certificate = options.certificate()
         options.proxies()
+        options.dashboards()
         trust(options.tls_ca)
     except SettingsError as error:
         yield wrong(error, "api", "mend what the message says")

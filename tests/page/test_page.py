@@ -125,6 +125,18 @@ def test_names_lead_to_explain_and_an_incident_to_its_runbook(scene: Scene, page
     expect(page.get_by_role("heading", level=1)).to_have_text("HotdeskDialerDown")
 
 
+def test_an_incident_leads_to_the_dashboard_of_its_dialer_and_time(tmp_path: Path, page: Page) -> None:
+    with playing(tmp_path, grafana="https://grafana.example.com/") as scene:
+        page.goto(scene.page)
+        scene.silent = {ONE}
+        link = page.locator("article.incident").get_by_role("link", name="In Grafana")
+        opened = rf"https://grafana\.example\.com/d/hotdesk-failover\?var-cluster=west&var-dialer={ONE}&from=\d+&to="
+        expect(link).to_have_attribute("href", re.compile(rf"^{opened}now$"), timeout=LONG_MS)
+        scene.silent = set()
+        closed = page.locator("#closed").get_by_role("link", name="In Grafana")
+        expect(closed).to_have_attribute("href", re.compile(rf"^{opened}\d+$"), timeout=LONG_MS)
+
+
 @pytest.mark.parametrize(("agents", "open_at_first"), [(10, True), (11, False)])
 def test_a_long_list_of_agents_who_are_not_moved_is_closed_at_first(
     scene: Scene, page: Page, agents: int, *, open_at_first: bool

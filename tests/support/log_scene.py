@@ -158,13 +158,14 @@ def playing(
     policy: Policy | None = None,
     *,
     tokens: bool = False,
+    grafana: str = "",
     told: Mapping[str, Told] = MappingProxyType({}),
 ) -> Iterator[Scene]:
     """Run a process that controls and serves, and a cluster of three dialers in its log."""
-    api = ApiOptions(port=0)
+    api = ApiOptions(port=0, grafana_url=grafana)
     if tokens:
         secret_file(folder / "tokens", "".join(f"{scope} {token}\n" for scope, token in TOKENS.items()))
-        api = ApiOptions(port=0, token_file=folder / "tokens")
+        api = ApiOptions(port=0, token_file=folder / "tokens", grafana_url=grafana)
     policies = {"west": policy or Policy()}
     # at ten times the pace polls look like a backlog, by which nothing is decided
     with (

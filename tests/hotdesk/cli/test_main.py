@@ -236,6 +236,10 @@ def test_a_trusted_proxy_that_is_no_address_is_one_line(command: Command) -> Non
     assert "api.trusted_proxies" in one_line(command(*RUN, "--api.trusted-proxies", "127.0.0.1, the moon"), SETTINGS)
 
 
+def test_a_grafana_that_is_no_address_is_one_line(command: Command) -> None:
+    assert "api.grafana_url" in one_line(command(*RUN, "--api.grafana-url", "grafana"), SETTINGS)
+
+
 def test_an_embedded_log_that_another_process_owns_is_one_line(command: Command, start: Start, tmp_path: Path) -> None:
     owner = start(*RUN, "--log.path", "shared.db")
     assert owner.client.http.get("/healthz").is_success
