@@ -47,7 +47,7 @@ WORST_FIRST = (
 RUNBOOKS = {DialerState.DOWN: "HotdeskDialerDown"}
 """The runbook of an incident, by its kind; any other kind is a dialer that somebody wants empty."""
 BEFORE_MS, AFTER_MS = 300_000, 300_000
-"""What a dashboard shows of the time around an incident."""
+"""Time before and after an incident that its dashboard shows."""
 WANTED_EMPTY = "HotdeskDrainingTooLong"
 
 

@@ -104,7 +104,10 @@ def _each(begin: Callable[[Stage, Dialer, Event], End | None]) -> Begin:
 def _one_by_one(stage: Stage, ends: Iterable[End], apart: Seconds | None) -> End:
     def end() -> None:
         for number, each in enumerate(ends):
-            stage.world.clock.after(number * (apart or 0.0), each)
+            if number and apart:
+                stage.world.clock.after(number * apart, each)
+            else:
+                each()
 
     return end
 

@@ -664,7 +664,9 @@ class World:
     def kill(self, server_ip: str) -> None:
         """Power a dialer off: its rows stay."""
         dialer = self.dialers[server_ip]
-        dialer.dead, dialer.beats_until = True, self.clock.now
+        dialer.dead = True
+        if dialer.beats_until is None:  # its updater may have ended before
+            dialer.beats_until = self.clock.now
 
     def bring_back(self, server_ip: str, *, with_sessions: bool = False) -> None:
         """Boot a dialer, which deletes the sessions on it; or let it go on with them, as one that was only stopped."""
