@@ -69,7 +69,10 @@ class PhonesInRooms:
         return changed
 
     def look_again(self, now_ms: int, dialers: Collection[ServerIp]) -> None:
-        """Begin to look again at sessions of dialers whose Asterisk has started again: their phones are gone."""
+        """Begin to look again at sessions of dialers whose Asterisk has started again: their phones are gone.
+
+        Or may be: of the first Asterisk that a collector hears of it cannot be known since when it runs.
+        """
         for number, session in self._sessions.items() if dialers else ():
             if session.room.server_ip in dialers:
                 session.since_ms = now_ms

@@ -825,6 +825,8 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     changed_at_ms: Whole = 0
     arrived_at_ms: Whole | None = None
     """When the phone was first seen in its room, or the screen of an on-hook agent had settled; None: not yet."""
+    absent: bool = False
+    """The phone was seen not to be in its room."""
     resume: bool = False
     """The agent waited for calls before, and has not been made to wait again yet."""
     called: bool = False

@@ -3,7 +3,8 @@
 A new session is not yet an agent who hears: VICIdial writes its row, and calls the phone then. An agent has arrived
 once their phone is in the room of that session. One who waited for calls before the move waits again from then on,
 unless they have done something meanwhile. A phone that does not come is called again, and then listed. Where it
-cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived. The phone of an
+cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived; one whose phone was
+seen to be absent stays so until it is seen. The phone of an
 on-hook agent rings for calls only: such an agent has arrived once their screen has settled.
 """
 
@@ -184,6 +185,10 @@ class Arrivals:
         seconds = (self._plan.now_ms - arrival.since_ms) / 1000
         if arrival.stage is ArrivalStage.TELLING and seconds < TOLD_SECONDS:
             return arrival
+        # a new collector knows nothing of phones at first
+        steady_ms = self._plan.state.observed.health.steady_since_ms
+        looked = (self._plan.now_ms - max(arrival.since_ms, steady_ms)) / 1000
+        absent = arrival.absent or session.phone_in_room is False
         arrived_ms = arrival.arrived_at_ms
         if arrived_ms is None and (session.phone_in_room or (session.on_hook and seconds >= UNKNOWN_SECONDS)):
             arrived_ms = self._plan.now_ms
@@ -193,15 +198,17 @@ class Arrivals:
         resume = arrival.resume and undone and seconds < RESUME_SECONDS
         if arrived_ms is not None:
             stage = ArrivalStage.RESUMING if resume else ArrivalStage.ARRIVED
-        elif session.phone_in_room is None:
-            if seconds >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not self._is_unheard(session):
+        elif session.phone_in_room is None and not absent:
+            if looked >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not self._is_unheard(session):
                 stage = ArrivalStage.RESUMING if resume else ArrivalStage.LOGGED_IN
         elif seconds >= MISSING_SECONDS:
             stage = ArrivalStage.MISSING
         else:
             calls = seconds >= CALL_SECONDS and self._plan.policy.calls_phones and not arrival.called
             stage = ArrivalStage.CALLING if calls else ArrivalStage.AWAITED
-        return msgspec.structs.replace(arrival, stage=stage, arrived_at_ms=arrived_ms, resume=resume)
+        return msgspec.structs.replace(
+            arrival, stage=stage, arrived_at_ms=arrived_ms, absent=absent and arrived_ms is None, resume=resume
+        )
 
     def _is_unheard(self, session: AgentSession) -> bool:
         """Return True if an agent hears nothing, wherever their phone is: their dialer has died as well."""

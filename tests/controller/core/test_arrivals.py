@@ -97,6 +97,27 @@ def test_where_it_cannot_be_known_they_are_logged_in_and_never_arrived() -> None
     assert (floor.incident.moved, floor.incident.arrived, floor.incident.listed) == (1, 0, ())
 
 
+def test_a_phone_that_was_absent_is_awaited_also_while_it_cannot_be_looked_at() -> None:
+    """A table that is locked, or a collector that has just taken over, says nothing: that is no phone in its room."""
+    floor, session = _moved(policy=BY_API)
+    assert _after(floor, session, 2, phone_in_room=False) is ArrivalStage.AWAITED
+    assert _after(floor, session, 5) is ArrivalStage.AWAITED
+    assert _after(floor, session, 30) is ArrivalStage.MISSING
+    assert floor.listed() == {"1001": NotMoved.NOT_ARRIVED}
+    assert _after(floor, session, 1, phone_in_room=True) is ArrivalStage.RESUMING
+
+
+def test_a_collector_that_has_just_taken_over_has_as_long_to_look_for_a_phone_as_any() -> None:
+    floor, session = _moved()
+    health = floor.state.observed.health
+    floor.poll(session, seconds=6)
+    floor.state.observed.health = msgspec.structs.replace(health, steady_since_ms=floor.state.observed.observed_at_ms)
+    floor.plan()
+    assert _arrival(floor).stage is ArrivalStage.AWAITED
+    assert _after(floor, session, 4.5) is ArrivalStage.AWAITED
+    assert _after(floor, session, 0.5) is ArrivalStage.RESUMING
+
+
 # --- told ---------------------------------------------------------------------------------------------------------
 
 TELLS = msgspec.structs.replace(CALM, tells_agents=True)
