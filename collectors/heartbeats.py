@@ -38,6 +38,11 @@ class Heartbeats:
         return frozenset(ip for ip, watched in self._watched.items() if watched.in_doubt)
 
     @property
+    def unproven(self) -> frozenset[ServerIp]:
+        """The dialers whose heartbeat has not advanced in this epoch: their updater may have ended before it."""
+        return frozenset(ip for ip, watched in self._watched.items() if watched.heartbeat.progressed_at_ms is None)
+
+    @property
     def last_beat_ms(self) -> int | None:
         """When any heartbeat last advanced, or was first watched; None: there are none."""
         beats = (each.heartbeat for each in self._watched.values())

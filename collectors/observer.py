@@ -277,9 +277,11 @@ class Observer:
         typed = [name for name, login in logins.items() if login != self._typed.get(name)]
         self._typed.update(logins)
         found = None if rest.channels is None else {Room(*each) for each in rows.channels(rest.channels)}
-        self._phones_in_rooms.watch(
-            now_ms, changes.values(), found, self.in_doubt, extensions, looked_at=rest.looked_at
-        )
+        # what an updater wrote that has not been seen to live may be from before a new start of its Asterisk
+        unproven = self._heartbeats.unproven
+        rooms = self._phones_in_rooms.to_read if rest.looked_at is None else rest.looked_at
+        looked_at = [room for each in rooms if (room := Room(*each)).server_ip not in unproven]
+        self._phones_in_rooms.watch(now_ms, changes.values(), found, self.in_doubt, extensions, looked_at=looked_at)
         silent = None if rest.silent_screens is None else rows.silent_screens(rest.silent_screens)
         lost = None if rest.lost_screens is None else rows.lost_screens(rest.lost_screens)
         self._screens.watch(now_ms, self._sessions.by_number, silent, lost)

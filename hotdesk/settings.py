@@ -444,9 +444,10 @@ class ApiOptions:
         Raises:
             SettingsError: it is no address of a web server.
         """
-        if self.grafana_url and not _is_web_address(self.grafana_url):
+        if self.grafana_url and not (_is_web_address(self.grafana_url) and _PLAIN_ADDRESS.fullmatch(self.grafana_url)):
             raise SettingsError(
-                f"api.grafana_url: {self.grafana_url!r} is not an address: write one such as https://grafana.example.com"
+                "api.grafana_url is not the address of a Grafana: write one such as https://grafana.example.com,"
+                " with no user, password or query"
             )
         return self.grafana_url.rstrip("/")
 
@@ -640,6 +641,10 @@ def read_secret(path: str, what: str) -> str:
         raise SettingsError(f"the {what}'s file {path} is refused: {error}") from error
     except (OSError, ValueError) as error:  # no such file, not text, not a path
         raise SettingsError(f"the {what}'s file {path} cannot be read: {reason_of(error)}") from error
+
+
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+"""Of a web server, with a path or without."""
 
 
 def _is_web_address(url: str) -> bool:

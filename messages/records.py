@@ -535,7 +535,8 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     phones_lost_session: Whole = 0
     """The newest `live_agent_id` by then: those sessions have lost their phones."""
     restart_known_session: Whole = 0
-    """The newest `live_agent_id` when the new start was seen: of sessions between these two, their phones tell."""
+    """The newest `live_agent_id` when the new start was seen: sessions between these two have lost their phones if they
+    are not seen in their rooms."""
     beating_since_ms: Whole | None = None
     """Since when a dialer that is down beats again; None: it does not."""
     probes: dict[str, ProbeHistory] = {}
@@ -826,7 +827,7 @@ class Arrival(Record, frozen=True, kw_only=True, gc=False):
     arrived_at_ms: Whole | None = None
     """When the phone was first seen in its room, or the screen of an on-hook agent had settled; None: not yet."""
     absent: bool = False
-    """The phone was seen not to be in its room."""
+    """The phone was seen not to be in its room, and not in it since."""
     resume: bool = False
     """The agent waited for calls before, and has not been made to wait again yet."""
     called: bool = False

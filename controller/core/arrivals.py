@@ -183,12 +183,13 @@ class Arrivals:
         if arrival.here:
             return self._next_here(arrival, session)
         seconds = (self._plan.now_ms - arrival.since_ms) / 1000
+        absent = arrival.absent or session.phone_in_room is False
         if arrival.stage is ArrivalStage.TELLING and seconds < TOLD_SECONDS:
-            return arrival
+            return msgspec.structs.replace(arrival, absent=absent)
         # a new collector knows nothing of phones at first
         steady_ms = self._plan.state.observed.health.steady_since_ms
         looked = (self._plan.now_ms - max(arrival.since_ms, steady_ms)) / 1000
-        absent = arrival.absent or session.phone_in_room is False
+        may_be_known = looked < UNKNOWN_SECONDS and seconds < MISSING_SECONDS
         arrived_ms = arrival.arrived_at_ms
         if arrived_ms is None and (session.phone_in_room or (session.on_hook and seconds >= UNKNOWN_SECONDS)):
             arrived_ms = self._plan.now_ms
@@ -199,12 +200,13 @@ class Arrivals:
         if arrived_ms is not None:
             stage = ArrivalStage.RESUMING if resume else ArrivalStage.ARRIVED
         elif session.phone_in_room is None and not absent:
-            if looked >= UNKNOWN_SECONDS and stage is not ArrivalStage.MISSING and not self._is_unheard(session):
+            if not may_be_known and stage is not ArrivalStage.MISSING and not self._is_unheard(session):
                 stage = ArrivalStage.RESUMING if resume else ArrivalStage.LOGGED_IN
         elif seconds >= MISSING_SECONDS:
             stage = ArrivalStage.MISSING
         else:
-            calls = seconds >= CALL_SECONDS and self._plan.policy.calls_phones and not arrival.called
+            due = seconds >= CALL_SECONDS and session.phone_in_room is False
+            calls = due and self._plan.policy.calls_phones and not arrival.called
             stage = ArrivalStage.CALLING if calls else ArrivalStage.AWAITED
         return msgspec.structs.replace(
             arrival, stage=stage, arrived_at_ms=arrived_ms, absent=absent and arrived_ms is None, resume=resume

@@ -62,7 +62,7 @@ STARTS_MS = 30_000
 SCRIPTS_BACK_MS = 120_000
 """After a new start of Asterisk: cron looks once a minute, and a script needs a while."""
 PHONE_COMES_MS = 10_000
-"""A phone that has not come this long after the new start was seen was taken by it."""
+"""A phone that has not come this long after a new start of Asterisk was seen went with the earlier one."""
 DRAIN_SECONDS = 10.0
 """`active='N'` is taken as meant after this long: agents leave."""
 GAP_SECONDS = 2.0
@@ -225,14 +225,16 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
     """Return True if a session is from before the latest new start of its Asterisk, which took its phone.
 
     Who logged in between the last sight of the earlier Asterisk and the first of the new one may have done so before
-    or after: that their phone is not in its room decides, once it has had the time to come.
+    or after: that their phone is not seen in its room decides, once it has had the time to come.
     """
     if session.live_agent_id <= health.phones_lost_session:
         return True
-    if session.live_agent_id > health.restart_known_session or session.phone_in_room is not False:
+    if session.live_agent_id > health.restart_known_session or session.phone_in_room:
         return False
-    since_ms = health.interrupted_at_ms
-    return since_ms is None or state.observed.observed_at_ms - since_ms >= PHONE_COMES_MS
+    since_ms = health.interrupted_at_ms or 0
+    if session.phone_in_room is None:  # a new collector knows nothing of phones at first
+        since_ms = max(since_ms, state.observed.health.steady_since_ms)
+    return state.observed.observed_at_ms - since_ms >= PHONE_COMES_MS
 
 
 def heard_again(state: ClusterState, session: AgentSession) -> bool:

@@ -46,9 +46,9 @@ WORST_FIRST = (
 """The order of the dialers, by state: with forty of them somebody looks for the one that is dead."""
 RUNBOOKS = {DialerState.DOWN: "HotdeskDialerDown"}
 """The runbook of an incident, by its kind; any other kind is a dialer that somebody wants empty."""
-BEFORE_MS, AFTER_MS = 300_000, 300_000
-"""Time before and after an incident that its dashboard shows."""
 WANTED_EMPTY = "HotdeskDrainingTooLong"
+AROUND_MS = 300_000
+"""Time before and after an incident that its dashboard shows."""
 
 
 class DialerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,11 +242,11 @@ def _silent(state: ClusterState) -> tuple[SilentScreen, ...]:
 
 def dashboard_path(incident: Incident) -> str:
     """Return where in Grafana an incident is shown: the path of hotdesk's dashboard of failovers, at that time."""
-    until = "now" if incident.closed_at_ms is None else str(incident.closed_at_ms + AFTER_MS)
+    until = "now" if incident.closed_at_ms is None else str(incident.closed_at_ms + AROUND_MS)
     shown = {
         "var-cluster": incident.cluster,
         "var-dialer": incident.server_ip,
-        "from": str(incident.opened_at_ms - BEFORE_MS),
+        "from": str(incident.opened_at_ms - AROUND_MS),
         "to": until,
     }
     return f"/d/hotdesk-failover?{urlencode(shown)}"

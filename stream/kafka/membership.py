@@ -44,8 +44,8 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
     All partitions are paused, so it fetches no records, and it never commits. The group subscribes to the
     observations topic; every topic has the same partitions.
 
-    A thread of its own polls without a pause: kafka-python throws a join away that ends between two polls, and
-    two members that do other work in between can keep each other joining for ever. But a partition is not released
+    A thread of its own polls without a pause: a join goes on only within polls, and two members that do other work in
+    between can keep each other joining for ever. But a partition is not released
     before the caller of `owned` knows that it must give it up: see `HANDOVER_SECONDS`.
     """
 

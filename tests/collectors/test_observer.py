@@ -437,6 +437,19 @@ def test_a_phone_is_looked_for_anew_once_it_is_known_which_asterisk_is_running()
     assert list(watching.observer.rooms_to_read) == [(ONE, "8600051")]
 
 
+def test_channels_of_an_updater_that_was_never_seen_to_live_say_nothing() -> None:
+    """Its Asterisk may have started again before this collector came, and the table is from before that."""
+    watching = Watching()
+    there = [(ONE.encode(), b"8600051")]
+    watching.reads(_in_room("12:00:00"))
+    for _ in range(2):
+        session = _session(watching.reads(_in_room("12:00:00", channels=there)))
+        assert session is None or session.phone_in_room is None
+    session = _session(watching.reads(_in_room("12:00:01", channels=there)))
+    assert session is not None
+    assert session.phone_in_room is True
+
+
 @pytest.mark.parametrize(("asterisk", "read"), [(b"N", []), (b"Y", [ONE])])
 def test_work_is_read_of_one_with_an_asterisk_also_while_it_is_switched_off(asterisk: bytes, read: list[str]) -> None:
     """Agents stay on one that is drained until their calls end."""

@@ -102,29 +102,29 @@ def test_an_odd_answer_changes_nothing(bare_web: Web, api: FakeApi, body: bytes)
     assert (shown.logged_in, shown.phone_login) == (True, ALIAS)
 
 
-def test_an_unknown_alias_is_no_outage(bare_web: Web, api: FakeApi) -> None:
+def test_an_unknown_alias_is_no_outage(patient_web: Web, api: FakeApi) -> None:
     api.answer = 404, b'{"title": "unknown alias", "status": 404}'
-    bare_web.set_up(api.url, outage_seconds=60)
+    patient_web.set_up(api.url, outage_seconds=60)
     for _ in range(2):
-        assert bare_web.log_in(USER, ALIAS).phone_login == ALIAS
+        assert patient_web.log_in(USER, ALIAS).phone_login == ALIAS
     assert len(api.asked) == 2
 
 
-def test_too_many_logins_at_once_are_vicidials_and_no_outage(bare_web: Web, api: FakeApi) -> None:
-    bare_web.set_up(api.url, outage_seconds=60)
+def test_too_many_logins_at_once_are_vicidials_and_no_outage(patient_web: Web, api: FakeApi) -> None:
+    patient_web.set_up(api.url, outage_seconds=60)
     for status, body, phone in (
         (429, b'{"title": "too many requests", "status": 429, "retry_after_seconds": 1}', ALIAS),
         (201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}', "1001a"),
     ):
         api.answer = status, body
-        shown = bare_web.log_in(USER, ALIAS)
+        shown = patient_web.log_in(USER, ALIAS)
         assert (shown.logged_in, shown.phone_login) == (True, phone)
 
 
-def test_the_second_hotdesk_is_asked_where_the_first_is_away(bare_web: Web, api: FakeApi) -> None:
+def test_the_second_hotdesk_is_asked_where_the_first_is_away(patient_web: Web, api: FakeApi) -> None:
     api.answer = 201, b'{"user": "1001", "alias": "desk1001", "phone_login": "1001a"}'
-    bare_web.set_up("http://127.0.0.1:1", api.url, outage_seconds=60)
-    assert bare_web.log_in(USER, ALIAS).phone_login == "1001a"
+    patient_web.set_up("http://127.0.0.1:1", api.url, outage_seconds=60)
+    assert patient_web.log_in(USER, ALIAS).phone_login == "1001a"
 
 
 def test_an_outage_is_forgotten_after_a_while(bare_web: Web, api: FakeApi) -> None:
@@ -135,10 +135,10 @@ def test_an_outage_is_forgotten_after_a_while(bare_web: Web, api: FakeApi) -> No
     until(lambda: bare_web.log_in(USER, ALIAS).phone_login == "1001a", "hotdesk is asked again")
 
 
-def test_neither_password_ever_leaves_the_page(bare_web: Web, api: FakeApi) -> None:
+def test_neither_password_ever_leaves_the_page(patient_web: Web, api: FakeApi) -> None:
     api.answer = 404, b"{}"
-    bare_web.set_up(api.url)
-    bare_web.log_in(USER, ALIAS, VD_pass="tell-nobody", phone_pass="nor-this")
+    patient_web.set_up(api.url)
+    patient_web.log_in(USER, ALIAS, VD_pass="tell-nobody", phone_pass="nor-this")
     assert len(api.asked) == 1
     assert "tell-nobody" not in api.asked[0]
     assert "nor-this" not in api.asked[0]
@@ -233,17 +233,17 @@ def test_settings_that_do_not_fit_change_nothing(bare_web: Web, api: FakeApi, se
 
 
 @pytest.mark.parametrize("name", ["VD_login", "VD_pass", "VD_campaign", "phone_login", "phone_pass"])
-def test_what_vicidial_finds_too_short_to_look_at_asks_nobody(bare_web: Web, api: FakeApi, name: str) -> None:
+def test_what_vicidial_finds_too_short_to_look_at_asks_nobody(patient_web: Web, api: FakeApi, name: str) -> None:
     api.answer = 404, b"{}"
-    bare_web.set_up(api.url)
-    bare_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "x"})
+    patient_web.set_up(api.url)
+    patient_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "x"})
     assert api.asked == []
-    bare_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "xx"})
+    patient_web.http.post("/vicidial.php", data=LOGIN | {"VD_login": USER, "phone_login": ALIAS} | {name: "xx"})
     assert len(api.asked) == 1
 
 
 @pytest.mark.parametrize("login", ["1001-a_b", "käte1001", "ключ"])
-def test_a_phone_may_have_signs_that_no_agent_may_type(bare_web: Web, api: FakeApi, login: str) -> None:
+def test_a_phone_may_have_signs_that_no_agent_may_type(patient_web: Web, api: FakeApi, login: str) -> None:
     api.answer = 201, json.dumps({"user": USER, "alias": ALIAS, "phone_login": login}).encode()
-    bare_web.set_up(api.url)
-    assert bare_web.log_in(USER, ALIAS).phone_login == login
+    patient_web.set_up(api.url)
+    assert patient_web.log_in(USER, ALIAS).phone_login == login

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from controller.page.view import dashboard_path
+from messages.records import DialerState, Incident
 from tests.support.browser import LONG_MS
 from tests.support.builders import ONE, THREE, TWO
 from tests.support.log_scene import Scene, playing
@@ -123,6 +126,15 @@ def test_names_lead_to_explain_and_an_incident_to_its_runbook(scene: Scene, page
     expect(page.locator("article.answer").first).to_contain_text("It is down since")
     card.get_by_role("link", name="What to do").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("HotdeskDialerDown")
+
+
+def test_a_dashboard_shows_five_minutes_before_an_incident_and_after_it() -> None:
+    open_one = Incident(
+        cluster="west", incident="i", server_ip=ONE, kind=DialerState.DOWN, opened_at_ms=1_000_000, why="dead"
+    )
+    path = f"/d/hotdesk-failover?var-cluster=west&var-dialer={ONE}&from=700000&to="
+    assert dashboard_path(open_one) == f"{path}now"
+    assert dashboard_path(msgspec.structs.replace(open_one, closed_at_ms=2_000_000)) == f"{path}2300000"
 
 
 def test_an_incident_leads_to_the_dashboard_of_its_dialer_and_time(tmp_path: Path, page: Page) -> None:

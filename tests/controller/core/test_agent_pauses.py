@@ -6,6 +6,7 @@ import pytest
 from controller.core.actions import Outcome, SessionRow, after, after_check, attempt_of, check
 from controller.core.actions.relogin import LOGOUT
 from controller.core.agent_pauses import MOST_ATTEMPTS, REPEAT_SECONDS
+from controller.core.detector import began_after_restart, has_lost_phone
 from controller.core.plan import apply_plan
 from controller.core.policy import Policy
 from messages.codes import DecisionCode, Precondition, ReasonCode, Reply
@@ -99,6 +100,42 @@ def test_who_was_paused_long_after_the_death_is_not_made_ready_once_asterisk_has
     codes = [code for code, _, _ in decisions(floor.plan())]
     assert DecisionCode.RESUME_PLANNED not in codes
     assert DecisionCode.PAUSE_NOT_TAKEN_BACK in codes
+
+
+@pytest.mark.parametrize(
+    ("number", "in_room", "seconds", "lost"),
+    [
+        (1001, True, 20, True),  # from before the last sight of the earlier Asterisk
+        (1002, True, 20, False),
+        (1002, False, 9, False),
+        (1002, False, 10, True),
+        (1002, None, 10, True),  # what was absent is absent also while it cannot be looked at
+        (1003, False, 20, False),  # from after the first sight of the new one
+    ],
+)
+def test_who_logged_in_between_two_asterisks_is_judged_by_their_phone(
+    number: int, in_room: bool | None, seconds: float, *, lost: bool
+) -> None:
+    session = msgspec.structs.replace(agent("1001", number=number), phone_in_room=in_room)
+    floor = Floor(session)
+    floor.judge(ONE=DialerState.DOWN)
+    now_ms = floor.state.observed.observed_at_ms
+    seen_ms = now_ms - round(seconds * 1000)
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(
+        dialers[ONE],
+        interrupted=True,
+        interrupted_at_ms=seen_ms,
+        phones_lost_ms=seen_ms,
+        phones_lost_session=1001,
+        restart_known_session=1002,
+    )
+    assert began_after_restart(floor.state, session) is not lost
+    assert has_lost_phone(floor.state, session, seen_ms) is (lost and not in_room)
+    health = floor.state.observed.health
+    floor.state.observed.health = msgspec.structs.replace(health, steady_since_ms=now_ms)
+    if number == 1002 and in_room is None:
+        assert began_after_restart(floor.state, session), "a new collector has not looked yet"
 
 
 @pytest.mark.parametrize("state", [DialerState.DRAINING, DialerState.SUSPECT, DialerState.UP])

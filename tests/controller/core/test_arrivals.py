@@ -25,6 +25,7 @@ from tests.support.builders import CLUSTER, NOW_MS, ONE, TWO
 from tests.support.floor import BRAKE, CALM, Floor, agent, decisions
 
 BY_API = msgspec.structs.replace(CALM, calls_phones=True)
+TELLS = msgspec.structs.replace(CALM, tells_agents=True)
 SUSPENDED = Reason(ReasonCode.SUSPENDED, "suspended by anna")
 ARRIVAL = Arrival(cluster=CLUSTER, live_agent_id=42, user="1001", incident="i", server_ip=TWO, since_ms=NOW_MS)
 HERE = SessionRow(42, TWO, "", "PAUSED")
@@ -107,6 +108,19 @@ def test_a_phone_that_was_absent_is_awaited_also_while_it_cannot_be_looked_at() 
     assert _after(floor, session, 1, phone_in_room=True) is ArrivalStage.RESUMING
 
 
+def test_a_phone_that_is_absent_while_they_are_told_is_absent() -> None:
+    floor, session = _moved(policy=TELLS)
+    assert _after(floor, session, 1, phone_in_room=False) is ArrivalStage.TELLING
+    assert _after(floor, session, 5) is ArrivalStage.AWAITED
+
+
+def test_a_phone_that_cannot_be_looked_at_just_now_is_not_called() -> None:
+    floor, session = _moved(policy=BY_API)
+    _after(floor, session, 2, phone_in_room=False)
+    assert _after(floor, session, 15) is ArrivalStage.AWAITED
+    assert _after(floor, session, 1, phone_in_room=False) is ArrivalStage.CALLING
+
+
 def test_a_collector_that_has_just_taken_over_has_as_long_to_look_for_a_phone_as_any() -> None:
     floor, session = _moved()
     health = floor.state.observed.health
@@ -119,8 +133,6 @@ def test_a_collector_that_has_just_taken_over_has_as_long_to_look_for_a_phone_as
 
 
 # --- told ---------------------------------------------------------------------------------------------------------
-
-TELLS = msgspec.structs.replace(CALM, tells_agents=True)
 
 
 def test_an_agent_who_was_moved_is_told_once_and_then_awaited() -> None:

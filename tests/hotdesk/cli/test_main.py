@@ -236,8 +236,14 @@ def test_a_trusted_proxy_that_is_no_address_is_one_line(command: Command) -> Non
     assert "api.trusted_proxies" in one_line(command(*RUN, "--api.trusted-proxies", "127.0.0.1, the moon"), SETTINGS)
 
 
-def test_a_grafana_that_is_no_address_is_one_line(command: Command) -> None:
-    assert "api.grafana_url" in one_line(command(*RUN, "--api.grafana-url", "grafana"), SETTINGS)
+@pytest.mark.parametrize(
+    "url",
+    ["grafana", "https://u:secret@g.example", "https://g.example/?orgId=2", "https://g.example/#x", "https://g .x"],
+)
+def test_a_grafana_that_is_no_plain_address_is_one_line(command: Command, url: str) -> None:
+    said = one_line(command(*RUN, "--api.grafana-url", url), SETTINGS)
+    assert "api.grafana_url" in said
+    assert "secret" not in said
 
 
 def test_an_embedded_log_that_another_process_owns_is_one_line(command: Command, start: Start, tmp_path: Path) -> None:
