@@ -444,7 +444,7 @@ class ApiOptions:
         Raises:
             SettingsError: it is no address of a web server.
         """
-        if self.grafana_url and not (_is_web_address(self.grafana_url) and _PLAIN_ADDRESS.fullmatch(self.grafana_url)):
+        if self.grafana_url and not _is_web_address(self.grafana_url):
             raise SettingsError(
                 "api.grafana_url is not the address of a Grafana: write one such as https://grafana.example.com,"
                 " with no user, password or query"
@@ -643,16 +643,17 @@ def read_secret(path: str, what: str) -> str:
         raise SettingsError(f"the {what}'s file {path} cannot be read: {reason_of(error)}") from error
 
 
-_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
-"""Of a web server, with a path or without."""
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?")
 
 
 def _is_web_address(url: str) -> bool:
+    """Return True if `url` is the address of a web server, with or without a path, and with nothing else in it."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname)
+        port_fits = parts.port != 0  # raises for one that is none
     except ValueError:
         return False
+    return bool(port_fits and parts.hostname and _WEB_ADDRESS.fullmatch(url))
 
 
 def _refuse_key(path: str, what: str) -> None:

@@ -3,9 +3,9 @@
 A new session is not yet an agent who hears: VICIdial writes its row, and calls the phone then. An agent has arrived
 once their phone is in the room of that session. One who waited for calls before the move waits again from then on,
 unless they have done something meanwhile. A phone that does not come is called again, and then listed. Where it
-cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived; one whose phone was
-seen to be absent stays so until it is seen. The phone of an
-on-hook agent rings for calls only: such an agent has arrived once their screen has settled.
+cannot be known whether a phone is in its room, an agent counts as logged in, and never as arrived; a phone that was
+seen to be absent is absent until it is seen. The phone of an on-hook agent rings for calls only: such an agent has
+arrived once their screen has settled.
 """
 
 import re

@@ -177,8 +177,11 @@ def _doubt(now_ms: int, steady_since_ms: int, blind_since_ms: int | None) -> Rea
 
 
 def _counted_anew(dialer: DialerHealth) -> DialerHealth:
-    """Return a dialer whose death was only seen while the brake held: it is suspected, and its silence counts anew."""
-    if dialer.verdict is not DialerState.DOWN:
+    """Return a dialer whose death was only seen while the brake held: it is suspected, and its silence counts anew.
+
+    One that is down for a new start of its Asterisk is so by what that said, and not by silence.
+    """
+    if dialer.verdict is not DialerState.DOWN or dialer.interrupted:
         return dialer
     evidence = "its silence counts anew, since most dialers are back"
     return msgspec.structs.replace(dialer, verdict=DialerState.SUSPECT, confirmed=False, evidence=evidence)

@@ -45,8 +45,8 @@ class KafkaMembership(AsyncConsumerRebalanceListener):  # type: ignore[misc] # k
     observations topic; every topic has the same partitions.
 
     A thread of its own polls without a pause: a join goes on only within polls, and two members that do other work in
-    between can keep each other joining for ever. But a partition is not released
-    before the caller of `owned` knows that it must give it up: see `HANDOVER_SECONDS`.
+    between can keep each other joining for ever. But a partition is not released before the caller of `owned` knows
+    that it must give it up: see `HANDOVER_SECONDS`.
     """
 
     def __init__(self, settings: KafkaSettings, options: Mapping[str, Any], group: str) -> None:

@@ -128,7 +128,10 @@ path = "/var/lib/hotdesk/hotdesk.db"
 host = {{ ternary "::" "0.0.0.0" $root.Values.api.ipv6 | toJson }}
 port = {{ $root.Values.api.port }}
 token_file = {{ printf "%s/secrets/tokens" (include "hotdesk.folder" .) | toJson }}
-{{- include "hotdesk.table" (dict "settings" $root.Values.api.settings "keys" (list "trusted_proxies" "grafana_url" "picks_per_second" "picks_at_once" "visitor_picks_per_second" "visitor_picks_at_once" "cluster_picks_per_second" "cluster_picks_at_once" "orders_per_second" "orders_at_once")) }}
+{{- with $root.Values.monitoring.links.grafana }}
+grafana_url = {{ . | toJson }}
+{{- end }}
+{{- include "hotdesk.table" (dict "settings" $root.Values.api.settings "keys" (list "trusted_proxies" "picks_per_second" "picks_at_once" "visitor_picks_per_second" "visitor_picks_at_once" "cluster_picks_per_second" "cluster_picks_at_once" "orders_per_second" "orders_at_once")) }}
 {{- range $name := .clusters }}
 {{- $cluster := get $root.Values.clusters $name | default dict }}
 {{- $settings := include "hotdesk.cluster" (dict "role" $role "cluster" $cluster) | fromJson }}

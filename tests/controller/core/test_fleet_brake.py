@@ -7,7 +7,7 @@ from messages.records import (
 )
 from messages.words import reason
 from tests.support.builders import CLUSTER, ONE, THREE, TWO
-from tests.support.fleet import ALIVE, FOUR, REFUSED, die, healthy
+from tests.support.fleet import ALIVE, FOUR, REFUSED, Fleet, die, healthy
 
 
 def test_with_two_dialers_one_dying_is_no_fleets_trouble() -> None:
@@ -140,3 +140,19 @@ def test_dialers_that_come_back_one_by_one_are_never_down() -> None:
         fleet.run(1.5)
     fleet.run(3)
     assert [(fleet.state(each), fleet.of(each).deaths) for each in (ONE, TWO, THREE)] == [("up", 0)] * 3
+
+
+def test_a_new_start_of_an_asterisk_is_no_silence_that_counts_anew_when_a_brake_lets_go() -> None:
+    fleet = Fleet(ONE, TWO, THREE, probes={"ami": ALIVE})
+    fleet[ONE].started = "10:00:00"
+    fleet.run(5)
+    for server_ip in (ONE, TWO):
+        fleet[server_ip].beats, fleet[server_ip].probes = False, {"ami": REFUSED}
+    fleet.run(4)
+    assert fleet.health.brake is not None
+    for server_ip in (ONE, TWO):
+        fleet[server_ip].probes = {"ami": ALIVE}
+    fleet[ONE].started, fleet[TWO].beats = "10:01:00", True
+    while fleet.health.bad_since_ms is not None:
+        fleet.run(0.5)
+    assert fleet.of(ONE).evidence == "its Asterisk started again at 10:01:00: every call and phone there is gone"

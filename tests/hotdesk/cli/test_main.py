@@ -238,7 +238,14 @@ def test_a_trusted_proxy_that_is_no_address_is_one_line(command: Command) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["grafana", "https://u:secret@g.example", "https://g.example/?orgId=2", "https://g.example/#x", "https://g .x"],
+    [
+        "grafana",
+        "https://u:secret@g.example",
+        "https://g.example/?orgId=2",
+        "https://g.example/#x",
+        "https://g .x",
+        "https://g.example:99999",
+    ],
 )
 def test_a_grafana_that_is_no_plain_address_is_one_line(command: Command, url: str) -> None:
     said = one_line(command(*RUN, "--api.grafana-url", url), SETTINGS)

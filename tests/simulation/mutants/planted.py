@@ -403,7 +403,7 @@ MUTANTS = (
     ),
     _mutant("act before it is committed", 9, Committer, "commit_plans", _act_before_it_is_committed),
     _mutant("who lost a partition goes on", 33, Clusters, "own", _own_whatever_was_owned),
-    _mutant("a record that came late to a new owner is not new to it", 7, Cluster, "_knows", _always(True)),
+    _mutant("a record that came late to a new owner is not new to it", 17, Cluster, "_knows", _always(True)),
     _mutant("nothing says why", 3, PlanBuilder, "decide", _say_nothing),
     _mutant("switched off is offered", 32, ranking, "_reasons_against", _offer_what_is_switched_off),
     _mutant("down is offered", 9, ranking, "_reasons_against", _offer_what_is_down),
@@ -415,7 +415,7 @@ MUTANTS = (
         _count_before_it_is_folded,
     ),
     _mutant("sure of the membership for a minute", 295, ownership, "SURE_SECONDS", 60.0),
-    _mutant("a leader that lost its lock goes on", 13, Leadership, "lock_lost", _keep_the_term),
+    _mutant("a leader that lost its lock goes on", 6, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 509, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
     _mutant(
