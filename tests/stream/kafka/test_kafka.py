@@ -612,6 +612,14 @@ def test_a_tail_that_stands_before_what_kafka_still_has_goes_on_there(
         assert tail.lag() == 0
 
 
+def delete_observations(settings: KafkaSettings) -> None:
+    """Delete the topic of observations, and wait until the broker has done so: it answers before."""
+    name = settings.topic_name(Topic.OBSERVATIONS)
+    with admin_client(settings) as admin:
+        admin.delete_topics([name])
+        until(lambda: name not in admin.list_topics())
+
+
 def test_a_topic_that_was_created_anew_is_read_from_its_start(
     kafka_log: KafkaLog, kafka_settings: KafkaSettings
 ) -> None:
@@ -619,8 +627,7 @@ def test_a_topic_that_was_created_anew_is_read_from_its_start(
     with ExitStack() as stack:
         tail = stack.enter_context(closing(kafka_log.tail([Topic.OBSERVATIONS], [WEST], from_start=True)))
         assert len(gather(tail, 10)) == 10
-        with admin_client(kafka_settings) as admin:
-            admin.delete_topics([kafka_settings.topic_name(Topic.OBSERVATIONS)])
+        delete_observations(kafka_settings)
         found: list[Stored] = []
 
         def goes_on() -> bool:
@@ -647,8 +654,7 @@ def test_a_topic_that_was_created_anew_and_has_more_records_than_were_read_is_re
     with closing(kafka_log.tail([Topic.OBSERVATIONS], [WEST], from_start=True)) as tail:
         gather(tail, 3)
         assert tail.caught_up()
-        with admin_client(kafka_settings) as admin:
-            admin.delete_topics([kafka_settings.topic_name(Topic.OBSERVATIONS)])
+        delete_observations(kafka_settings)
         anew = [Entry(Topic.OBSERVATIONS, "west", b"%d" % number) for number in range(10)]
 
         def is_there() -> bool:
