@@ -17,8 +17,8 @@ import httpx
 from simulator.database import Database
 from simulator.ports import free_port
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support.servers import Servers
+from tests.support.topics import create_topics_patiently
 
 PARTITIONS = 4
 DEADLINE_SECONDS = 60.0
@@ -44,7 +44,7 @@ class Place(NamedTuple):
         settings = KafkaSettings(
             bootstrap_servers=(self.servers.broker.bootstrap,), prefix=prefix, partitions=partitions
         )
-        create_topics(settings, 1)
+        create_topics_patiently(settings, 1)
         yield settings
 
 

@@ -12,7 +12,7 @@ another collector's.
 
 Note [Clocks that run apart]. The quickest way may grow: clocks drift, and a collector whose machine stood still has
 lost that time for good. Without that its polls would be old for ever. It grows only while polls come, or after an hour
-without any a minute would be forgiven; and not while what has piled up is worked off.
+without any a minute would be forgiven; and while what has piled up is worked off, only after that.
 """
 
 import msgspec
@@ -46,6 +46,8 @@ class Freshness(msgspec.Struct):
     """The least time between a poll that leaves its collector (the log's clock) and its arrival here, in this epoch."""
     latest_way: float = 0.0
     latest_at: float = 0.0
+    drift_owed: float = 0.0
+    """By so much the clocks may have drifted while polls came faster than they are made."""
     epoch: int = -1
     believed_way: float = 0.0
     """The quickest way as far as it follows clocks that drift: below it by more, polls came faster than are made."""
@@ -58,11 +60,14 @@ class Freshness(msgspec.Struct):
         """Record the arrival of a poll, and its age by then."""
         way = now - (observed_at_ms + waited_ms) / 1000
         if self.quickest_way is None or stamp[0] != self.epoch:
-            self.epoch, self.quickest_way = stamp[0], way
+            self.epoch, self.quickest_way, self.drift_owed = stamp[0], way, 0.0
             self.believed_way, self.believed_since = way, now
         drift = CLOCK_DRIFT * min(now - self.latest_at, MOST_SECONDS)
-        # by one that came faster than it was made the clocks are not known to have drifted
-        grown = self.quickest_way + (drift if way > self.latest_way - NOISE_SECONDS else 0.0)
+        self.drift_owed += drift
+        grown = self.quickest_way
+        # by one that came faster than it was made the clocks are not known to have drifted, until the next one comes
+        if way > self.latest_way - NOISE_SECONDS:
+            grown, self.drift_owed = grown + self.drift_owed, 0.0
         self.quickest_way, self.latest_way, self.latest_at = min(way, grown), way, now
         if self.quickest_way < self.believed_way - QUICKER_SECONDS:
             self.believed_way, self.believed_since = self.quickest_way, now

@@ -94,12 +94,19 @@ class AliasRanking(NamedTuple):
         return self.phones[0] if self.phones and self.phones[0].rank == 1 else None
 
 
-def judge(
-    state: ClusterState, policy: Policy, dialer: DialerReading, visitor: str | None = "", turned: int = 0
+def judge(  # noqa: PLR0913 # whose login, and to what
+    state: ClusterState,
+    policy: Policy,
+    dialer: DialerReading,
+    visitor: str = "",
+    turned: int = 0,
+    *,
+    grouped: bool = False,
 ) -> DialerJudgement:
-    """Return a dialer's load now, with every reason against it, to a login of a visitor; None: by slots of moves alone.
+    """Return a dialer's load now, with every reason against it, to a login of a visitor.
 
-    `turned`: how many logins that took turns are on their way to it.
+    `turned`: how many logins that took turns are on their way to it. `grouped`: its campaign gathers its agents, so that
+    login forms are no load; a dialer that they would fill is crowded all the same.
     Slots of login forms are never a reason against a dialer: see Note [Before a password is checked] in
     `controller.core.weights`.
     """
@@ -110,7 +117,7 @@ def judge(
         crowded=weight > planned and bool(_full_with(state, policy, dialer, agents + weight, weight)),
         agents=agents,
         slots=slots.on(dialer.server_ip),
-        load=(agents + weight) / share_of(state, dialer.server_ip),
+        load=(agents + (planned if grouped else weight)) / share_of(state, dialer.server_ip),
     )
 
 
@@ -161,9 +168,9 @@ def rank_phones(
     state: ClusterState, policy: Policy, logins: tuple[str, ...], campaign_id: str, visitor: str = ""
 ) -> AliasRanking:
     """Rank the phones behind `logins` for a visitor's login to a campaign. The cost grows with the number of logins."""
-    # the first herd of such a campaign stays together, though none of its forms may decide where
-    seen_by = None if is_grouped(state, campaign_id) else visitor
-    judged = [_judge_phone(state, policy, login, seen_by) for login in logins]
+    # the first herd of a campaign that gathers its agents stays together, though none of its forms may decide where
+    grouped = is_grouped(state, campaign_id)
+    judged = [_judge_phone(state, policy, login, visitor, grouped=grouped) for login in logins]
     accepted = _accepted(phone.ineligible_because for phone in judged)
     offered = [(at, phone) for at, phone in enumerate(judged) if accepted.issuperset(phone.ineligible_because)]
     # On a tie VICIdial keeps the last one that it compares.
@@ -187,14 +194,14 @@ def is_grouped(state: ClusterState, campaign_id: str) -> bool:
     return campaign is not None and campaign.grouping is not Grouping.DISABLED
 
 
-def _judge_phone(state: ClusterState, policy: Policy, login: str, visitor: str | None) -> RankedPhone:
+def _judge_phone(state: ClusterState, policy: Policy, login: str, visitor: str, *, grouped: bool) -> RankedPhone:
     phone = state.observed.phones.get(compared(login))
     if phone is None:
         return RankedPhone(login, "", None, (Ineligible.NO_SUCH_PHONE,), 0, 0, 0.0)
     dialer = state.observed.dialers.get(phone.server_ip)
     if dialer is None:
         return RankedPhone(phone.login, phone.server_ip, None, (Ineligible.NO_SUCH_SERVER,), 0, 0, 0.0)
-    ineligible_because, crowded, agents, slots, load = judge(state, policy, dialer, visitor)
+    ineligible_because, crowded, agents, slots, load = judge(state, policy, dialer, visitor, grouped=grouped)
     if known_absent(phone):
         ineligible_because = (Ineligible.NOT_REGISTERED, *ineligible_because)
     if not phone.active:
@@ -210,9 +217,12 @@ def known_absent(phone: Phone) -> bool:
 def _forced(
     state: ClusterState, campaign: Campaign, offered: list[tuple[int, RankedPhone]]
 ) -> tuple[int, RankedPhone] | None:
-    """Return the phone that the campaign's grouping chooses before any load is compared."""
+    """Return the phone that the campaign's grouping chooses before any load is compared.
+
+    A dialer that logins on their way would fill is passed over, unless all are such.
+    """
     system_limit = DEFAULT_SYSTEM_LIMIT if state.observed.settings is None else state.observed.settings.grouping_limit
-    for candidate in sorted(offered):
+    for candidate in sorted([each for each in offered if not each[1].crowded] or offered):
         phone = candidate[1]
         seen = _agents_of(state.observed.dialers[phone.server_ip], campaign)
         together = seen + state.decided.slots.planned_of_campaign(phone.server_ip, campaign.campaign_id)

@@ -86,10 +86,9 @@ class Slots:
         """Return the number of slots of moves on a dialer for a campaign, in whatever case its id was typed."""
         return self._planned_in_campaign.get((server_ip, campaign_id.lower()), 0)
 
-    def weight_on(self, server_ip: ServerIp, visitor: str | None) -> int:
-        """Return for how many agents the slots on a dialer count, to a login of a visitor; None: slots of moves."""
-        planned = self.planned_on(server_ip)
-        return planned if visitor is None else planned + self._weights.on(server_ip, visitor)
+    def weight_on(self, server_ip: ServerIp, visitor: str) -> int:
+        """Return for how many agents the slots on a dialer count, to a login of a visitor."""
+        return self.planned_on(server_ip) + self._weights.on(server_ip, visitor)
 
     def is_credited(self, visitor: str) -> bool:
         """Return True unless many slots of a visitor came to nothing."""

@@ -27,10 +27,10 @@ def ask(writes: Writes) -> tuple[PickAnswer | Refusal | None, float]:
     """Ask an owner that answers with what `writes` writes; tell how long it took."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
         try:
+            await reader.readuntil(b"\r\n\r\n")
             await writes(writer)
-        except ConnectionError:
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the replica did not wait
         finally:
             writer.close()

@@ -17,12 +17,12 @@ from simulator.broker import Broker
 from stream.entries import entry_of
 from stream.kafka.log import KafkaLog
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from stream.log import Entry
 from tests.support.builders import ONE, dialer, poll
 from tests.support.kafka_home import KAFKA_HOME
 from tests.support.processes import CLUSTER, Client, Process, Site, Start, until
 from tests.support.timing import on_this_machine
+from tests.support.topics import create_topics_patiently
 
 PARTITIONS = 4
 TAKEOVER_SECONDS = 10.0
@@ -52,7 +52,7 @@ class Roles:
 
     def create_topics(self) -> None:
         """Create the topics."""
-        create_topics(self.settings, replication=1)
+        create_topics_patiently(self.settings, replication=1)
 
 
 @pytest.fixture

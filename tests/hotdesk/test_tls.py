@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 
 from simulator.broker import Broker
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support.certificates import Issuer
 from tests.support.commands import Command
 from tests.support.processes import CLUSTER, Process, Site, Start, until
+from tests.support.topics import create_topics_patiently
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_replica_passes_picks_on_and_commands_ask_over_tls(
     start: Start, command: Command, broker: Broker, west: Site, issuer: Issuer
 ) -> None:
     kafka = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"tls{uuid4().hex[:8]}.", partitions=4)
-    create_topics(kafka, replication=1)
+    create_topics_patiently(kafka, replication=1)
     environment = {
         **west.environment,
         **issuer.issue(),

@@ -101,6 +101,8 @@ class _Play:
             sip_is_paced="sip" in story.probes and story.settings.sip_pace == "in_doubt",
             tells_start="ami" in story.probes,
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
+            grouping=story.grouping,
+            grouping_limit=story.grouping_limit,
             rooms=ROOMS,
             keeps_logins=True,
             calls_every=story.calls_every,

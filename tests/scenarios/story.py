@@ -12,6 +12,7 @@ import msgspec
 from hotdesk.errors import SettingsError
 from hotdesk.settings import ClusterSettings
 from hotdesk.toml_lines import TomlLines
+from messages.records import Grouping
 
 MOST_AGENTS, MOST_DIALERS = 2000, 26
 LONGEST_SECONDS = 24 * 3600.0
@@ -149,6 +150,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hook: bool = True
     webs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     weights: dict[str, Whole] = {}
+    grouping: Grouping = Grouping.DISABLED
+    grouping_limit: Number = 50
     unregistered: tuple[Number, ...] = ()
     unregistered_agents: tuple[Number, ...] = ()
     seed: Whole = 1

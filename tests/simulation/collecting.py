@@ -20,8 +20,6 @@ LOCK_SECONDS = 3.0
 """After this silence the database hangs up on a collector, and the lock is free."""
 PACE = DEFAULT_PACE
 BETWEEN_POLLS = (PACE.flags - 0.01, PACE.flags + 0.02)
-IN_A_LULL = (1.85, 1.95)
-"""The same in a lull: just before hotdesk would take it for a gap."""
 BETWEEN_STEPS = (0.001, 0.02)
 """From one step towards a term to the next."""
 APPEND, SLOW_APPEND = (0.001, 0.02), (0.5, 4.0)
@@ -152,7 +150,7 @@ class Collector(Stoppable):
         self._pause = self._between_polls()
 
     def _between_polls(self) -> float:
-        return self._draw.uniform(*(IN_A_LULL if self.clock.lull else BETWEEN_POLLS))
+        return self._draw.uniform(*(self.clock.calm.polls if self.clock.calm else BETWEEN_POLLS))
 
     @property
     def leads(self) -> bool:

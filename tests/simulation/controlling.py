@@ -35,12 +35,10 @@ PROOF_SECONDS, PROOF_WAIT_SECONDS = 5.0, 2.0
 takes up to the second: as `stream.kafka.membership` has it."""
 BUDGET = 10
 """How many records are folded in one turn: as few for this small cluster as the product's are for a large one."""
-TURN, SLOW_TURN, TURN_IN_A_LULL = (0.02, 0.12), (0.5, 2.5), (0.8, 1.2)
+TURN, SLOW_TURN = (0.02, 0.12), (0.5, 2.5)
 """How long a turn takes: from, to."""
 IDLE = (0.2, 0.3)
 """How long until the next turn if nothing new comes."""
-BELONGS_IN_A_LULL = 1.0
-"""How often the group is asked in a lull, in seconds."""
 COMMIT, SLOW_COMMIT = (0.001, 0.02), (4.0, 8.0)
 """How long a commit takes to the log: from, to."""
 DECIDED = (Topic.INCIDENTS, Topic.RELOGINS)
@@ -175,7 +173,7 @@ class Controller(Stoppable):
             lambda name: self._partition_of(name) in self._ownership.claims,
             clock=self.now,
         )
-        self.every(lambda: BELONGS_IN_A_LULL if self.clock.lull else POLL_SECONDS, self._belong)
+        self.every(lambda: self.clock.calm.asks if self.clock.calm else POLL_SECONDS, self._belong)
         self._turns = 0
         """Counts the turns that were planned: only the last one is taken."""
         self._waits = False
@@ -190,7 +188,7 @@ class Controller(Stoppable):
     def _turn(self) -> tuple[float, float]:
         if self.is_slow:
             return SLOW_TURN
-        return TURN_IN_A_LULL if self.clock.lull else TURN
+        return self.clock.calm.turns if self.clock.calm else TURN
 
     def _partition_of(self, cluster: str) -> int:
         return partition_of(cluster, len(self._partitions))
@@ -239,7 +237,7 @@ class Controller(Stoppable):
 
     def wake(self) -> None:
         """Take a turn soon, since something new is in the log."""
-        if self._waits and not self.clock.lull:
+        if self._waits and self.clock.calm is None:
             self._waits = False
             self._plan_turn()
 
@@ -255,7 +253,7 @@ class Controller(Stoppable):
             self.clock.after(STANDS_STILL, partial(self._take_turn, life, number))
             return
         self._follow()
-        self._waits = not (self.is_slow or self.clock.lull or self._backlog or self._tail.is_behind)
+        self._waits = not (self.is_slow or self.clock.calm or self._backlog or self._tail.is_behind)
         self._plan_turn()
 
     def _follow(self) -> None:

@@ -6,10 +6,12 @@ from random import Random
 from typing import NamedTuple
 
 from controller.core.policy import Policy
+from messages.records import Grouping
 from messages.topics import partition_of
 from tests.simulation.apart import Apart
-from tests.simulation.collecting import Database
-from tests.simulation.controlling import Group
+from tests.simulation.calm import Calm, calm_of
+from tests.simulation.collecting import Collector, Database
+from tests.simulation.controlling import Controller, Group
 from tests.simulation.faults import Stage
 from tests.simulation.hands import Hands
 from tests.simulation.processes import CLUSTER
@@ -30,16 +32,15 @@ REMOTE_AGENTS = ("9001", "9002")
 OTHER = "east"
 NETWORK, OTHER_NETWORK = "10.0.0.", "10.1.0."
 EVERY_SEVERAL, SEVERAL = 11, 6
-"""Of so many seeds, the one with two clusters, if it has no lull."""
+"""Of so many seeds, the one with two clusters, if it has no calm."""
 PHONE_DEAD = 4
 """Of so many seeds, the one in which an agent's phone is off."""
+EVERY_GROUPED, GROUPED = 13, 9
+"""Of so many seeds, the one whose campaign gathers its agents on a dialer, or on one after the other."""
 ONE_BY_ONE = 3
 """Of seven seeds, the one in which heartbeats come back one by one."""
-EVERY, LONG, QUIET_SECONDS = 200, 20, 10_800.0
-"""Of so many seeds, the one with a second round of faults after this time: what hotdesk remembers for ten minutes is
-forgotten by then, and what it must not forget is not."""
 SETTLES_SECONDS = 60.0
-"""How long before the lull."""
+"""How long before a calm, and after it."""
 
 
 class Report(NamedTuple):
@@ -86,7 +87,8 @@ class _Simulation:
         self._clock = Clock()
         self._timeline: list[str] = []
         self._faults = 0
-        several = seed % EVERY_SEVERAL == SEVERAL and seed % EVERY != LONG
+        self._calm = calm_of(seed)
+        several = seed % EVERY_SEVERAL == SEVERAL and self._calm is None
         partitions = draw.choice([1, 2, 2, 2]) if several else 1
         twins = several and draw.random() < 0.5
         wires = [Wire(self._clock, draw, partition=each) for each in range(partitions)]
@@ -159,6 +161,9 @@ class _Simulation:
             world.add_remote(f"{first_name}{user}", server_ip)
         if seed % PHONE_DEAD == 1:
             next(iter(world.agents.values())).phone_dead = True
+        if seed % EVERY_GROUPED == GROUPED:
+            world.grouping = (Grouping.ONE_SERVER_ONLY, Grouping.CASCADING)[seed % 2]
+            world.grouping_limit = agents // 2
         probes = draw.random() < 0.5
         kinds = KINDS[seed % len(KINDS)]
         world.kinds, world.sip_is_paced = kinds, "sip" in kinds
@@ -187,11 +192,9 @@ class _Simulation:
                 each.world.start()
             await self._until(CALM_SECONDS)
             await self._go_wrong()
-            if self._seed % EVERY == LONG:
+            if self._calm is not None:
                 await self._until(SETTLES_SECONDS)
-                self._clock.lull = True
-                await self._until(QUIET_SECONDS)
-                self._clock.lull = False
+                await self._rest(self._calm)
                 await self._until(SETTLES_SECONDS)
                 await self._go_wrong()
             for each in self._stages:
@@ -216,6 +219,19 @@ class _Simulation:
             stage.begin()
             self._faults += 1
         await self._until(began + FAULT_SECONDS - self._clock.now)
+
+    async def _rest(self, calm: Calm) -> None:
+        away: list[Collector | Controller] = []
+        if calm.alone:
+            away.append(self._draw.choice(self._controllers))
+            away += [self._draw.choice(each.collectors) for each in self._stages]
+        for each in away:
+            each.kill()
+        self._clock.calm = calm
+        await self._until(calm.seconds)
+        self._clock.calm = None
+        for each in away:
+            each.start()
 
     async def _come_home(self) -> None:
         until = self._clock.now + HOME_SECONDS

@@ -13,7 +13,7 @@ from tests.simulation.controlling import BUDGET, Controller, Group
 from tests.simulation.setup import ClusterSetup
 from tests.simulation.world import Clock
 
-LOOK_SECONDS, LOOK_IN_A_LULL = 0.25, 2.0
+LOOK_SECONDS = 0.25
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ async def pass_until(end: float, clock: Clock, controllers: Sequence[Controller]
                 await asyncio.sleep(0)
                 break
         if clock.now >= look_due:
-            look_due = clock.now + (LOOK_IN_A_LULL if clock.lull else LOOK_SECONDS)
+            look_due = clock.now + (clock.calm.looks if clock.calm else LOOK_SECONDS)
             look()
 
 

@@ -12,7 +12,8 @@ from collectors.phones_in_rooms import Room
 from collectors.vicidial.rows import Row
 from controller.core.plan import AGENTS_TABLE
 from messages.codes import Unreadable
-from messages.records import ProbeResult
+from messages.records import Grouping, ProbeResult
+from tests.simulation.calm import Calm
 
 ROOMS = 40
 LETTERS = ascii_lowercase
@@ -26,8 +27,6 @@ KEEPALIVE_SECONDS = 60.0
 """Cron starts an updater that has ended once a minute, on the minute."""
 ASLEEP_SECONDS = 60.0
 """From one poll of a hidden tab to the next."""
-LULL_SECONDS = 5.0
-"""From one poll of a screen to the next, in a lull."""
 
 
 class Clock:
@@ -35,9 +34,8 @@ class Clock:
 
     def __init__(self, wall_from: float = 0.0) -> None:
         self.now = 1000.0
-        self.lull = False
-        """Nothing goes wrong for a long time: all that is done again and again is done less often, as far as the bounds
-        of hotdesk allow, so that hours cost little."""
+        self.calm: Calm | None = None
+        """Nothing goes wrong for hours; None: something may."""
         self._wall_from = wall_from - self.now if wall_from else 0.0
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
@@ -255,6 +253,10 @@ class World:
     """Its own table of logins can be read: what was typed at each."""
     weights: str = ""
     """VICIdial's own container of weights."""
+    grouping: Grouping = Grouping.DISABLED
+    """Whether the campaign of all agents gathers them on a dialer."""
+    grouping_limit: int = 50
+    """So many agents of the campaign CASCADING gathers on a dialer before it begins the next one."""
     calls_every: float | None = None
     """How often a call rings that no agent hears; None: never."""
     lost: list[str] = field(default_factory=list)
@@ -315,7 +317,8 @@ class World:
             asleep = agent.hangs or agent.screen_dead or agent.web in self.hung_webs
             if self.database_up and not self.locked and not asleep:
                 self._poll(agent)
-            self.clock.after(ASLEEP_SECONDS if agent.hidden else LULL_SECONDS if self.clock.lull else 1.0, poll)
+            awake = self.clock.calm.screens if self.clock.calm else 1.0
+            self.clock.after(ASLEEP_SECONDS if agent.hidden else awake, poll)
 
         return poll
 
@@ -451,6 +454,11 @@ class World:
             for each in self.dialers.values()
             if each.active and each.logins and each.has_row and now - self._beat(each) < VICIDIAL_ALIVE_SECONDS
         ]
+        if self.grouping is not Grouping.DISABLED:
+            gathers = self.grouping_limit if self.grouping is Grouping.CASCADING else self.rooms
+            begun = next((each for each in fit if 0 < len(self.on(each.server_ip)) < gathers), None)
+            if begun is not None:
+                return begun.server_ip
         return min(fit, key=lambda each: len(self.on(each.server_ip))).server_ip if fit else None
 
     # --- what a collector reads ----------------------------------------------------------------------------------
@@ -635,7 +643,7 @@ class World:
         return CatalogueRows(
             phones=phones,
             aliases=aliases,
-            campaigns=[(b"CAMP", b"DISABLED", b"50")],
+            campaigns=[(b"CAMP", self.grouping.encode(), str(self.grouping_limit).encode())],
             settings=[(b"100", b"1")],
             weights=[(self.weights.encode(),)] if self.weights else [],
             missing_columns=(),

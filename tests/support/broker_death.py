@@ -18,9 +18,9 @@ from messages.topics import Topic
 from simulator.broker_cluster import BrokerCluster
 from stream.kafka.client import admin_client
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support.processes import CLUSTER, Client, Process, Site, until
 from tests.support.shift import decides
+from tests.support.topics import create_topics_patiently
 
 PARTITIONS = 4
 LOOK_SECONDS = 0.2
@@ -82,7 +82,7 @@ def _longest_gap(moments: list[float], since: float) -> float:
 def watched(folder: Path, brokers: BrokerCluster, at: Site) -> Iterator[tuple[Watch, KafkaSettings]]:
     """Run two hotdesk processes that act for a cluster, over three brokers, and watch them once they do."""
     kafka = KafkaSettings(bootstrap_servers=brokers.bootstrap, prefix=f"d{uuid4().hex[:8]}.", partitions=PARTITIONS)
-    create_topics(kafka, replication=len(brokers.brokers))
+    create_topics_patiently(kafka, replication=len(brokers.brokers))
     prefix = f"HOTDESK_CLUSTERS__{CLUSTER.upper()}__"
     environment = {
         "HOTDESK_API_PORT": "0",

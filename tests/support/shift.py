@@ -14,8 +14,8 @@ from simulator.broker import Broker
 from simulator.cluster import SimulatedCluster
 from simulator.plan import ClusterPlan
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support.processes import CLUSTER, COMMAND, Process, Site, until
+from tests.support.topics import create_topics_patiently
 
 AT_WORK = Habits(arrival=(0, 2), session=(10_000, 10_000), relogin=(0.3, 0.8))
 """Everybody comes in at once and stays; a screen that was told to log out is back within a second."""
@@ -111,7 +111,7 @@ def shift(
         settings: of the cluster, beside `mode = "act"`.
     """
     kafka = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"f{uuid4().hex[:8]}.", partitions=PARTITIONS)
-    create_topics(kafka, replication=1)
+    create_topics_patiently(kafka, replication=1)
     acts = {"mode": "act", "relogin_via": "sql", **settings}
     environment = {
         "HOTDESK_API_PORT": "0",

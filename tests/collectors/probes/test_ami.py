@@ -47,6 +47,7 @@ Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 async def served(answering: Answering) -> AsyncIterator[int]:
     """Yield the port of a server that treats each connection so, and hangs up after."""
     tasks: set[asyncio.Task[None]] = set()
+    accepted: list[asyncio.StreamWriter] = []
 
     async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -58,14 +59,19 @@ async def served(answering: Answering) -> AsyncIterator[int]:
                 await writer.wait_closed()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
         tasks.add(asyncio.ensure_future(treat(reader, writer)))
 
     server = await asyncio.start_server(accept, HOST, 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+        server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in accepted:
+            # one whose task had not begun when it was cancelled is open yet
+            writer.transport.abort()
 
 
 def target_at(port: int, secret: str = SECRET) -> AmiTarget:

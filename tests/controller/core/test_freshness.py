@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import count
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collectors.leadership import SLOWER
 from controller.core.cluster import STALE_SECONDS
 from controller.core.clusters import Clusters, FoldedBatch
 from controller.core.freshness import Freshness
@@ -112,6 +114,19 @@ def test_clocks_that_drift_keep_no_poll_from_being_decided_by(drift: float) -> N
     watched = Watched()
     decided = [watched.take(number * PACE * (1 + drift), number * PACE) for number in range(40_000)]
     assert all(decided[1:])
+
+
+@pytest.mark.parametrize("pace", [PACE, 2.7])
+def test_polls_of_a_collector_whose_clock_counts_slowly_grow_no_older(pace: float) -> None:
+    """Its wall clock was ahead, so it counts a hundredth more slowly; the database is slow, and so is the reader."""
+    draw = Random(1)  # noqa: S311 # it must repeat
+    watched = Watched()
+    ages = []
+    for number in range(5_000):
+        came_at = number * pace + draw.uniform(0.0, min(2.0, pace))
+        watched.take(number * pace * (1 - SLOWER), came_at)
+        ages.append(watched.age(came_at))
+    assert max(ages) <= 2.2
 
 
 def ways(made: int, away: tuple[float, float], speed: float, delays: list[float]) -> Iterator[tuple[float, float]]:

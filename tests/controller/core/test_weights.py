@@ -44,10 +44,18 @@ def _cluster(grouping: Grouping = Grouping.DISABLED) -> ClusterState:
     )
 
 
-def _form(state: ClusterState, user: str, typed: str = "desk", visitor: str = OFFICE, screen: str = "") -> str:
+def _form(  # noqa: PLR0913 # what a form says, and who answers it
+    state: ClusterState,
+    user: str,
+    typed: str = "desk",
+    visitor: str = OFFICE,
+    screen: str = "",
+    *,
+    policy: Policy = PLAIN,
+) -> str:
     """Send a login form, and return the dialer that was picked. VICIdial has no user called nobody."""
     request = PickRequest(user, typed, "SALES", screen, visitor, no_user=user.startswith("nobody"))
-    picked = pick(state, PLAIN, request, "me")
+    picked = pick(state, policy, request, "me")
     assert isinstance(picked, Picked), picked
     return picked.slot.server_ip
 
@@ -251,6 +259,14 @@ def test_no_form_decides_where_a_campaign_goes(grouping: Grouping) -> None:
         _form(state, f"idle{number}", "p1", visitor=STRANGER)
         _form(state, f"more{number}", "narrow", visitor=STRANGER)
     assert {_form(state, f"agent{number}") for number in range(1, 5)} == {quiet}
+
+
+@pytest.mark.parametrize("grouping", [Grouping.ONE_SERVER_ONLY, Grouping.CASCADING])
+def test_a_herd_of_a_grouped_campaign_fills_no_dialer_beyond_its_limit(grouping: Grouping) -> None:
+    state = _cluster(grouping)
+    _later(state, 500, dialer(ONE, 1, campaigns={"SALES": 1}), *map(dialer, (TWO, THREE, FOUR)))
+    landed = [_form(state, f"agent{number}", policy=Policy(max_agents=3)) for number in range(6)]
+    assert landed == [ONE, ONE, FOUR, FOUR, FOUR, THREE]
 
 
 def test_a_form_in_an_agents_name_does_not_say_where_that_agent_logs_in() -> None:

@@ -23,7 +23,6 @@ from stream.embedded.log import EmbeddedLog
 from stream.entries import entry_of
 from stream.kafka.log import KafkaLog
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from tests.support import ami_manager as manager
 from tests.support.ami_manager import Manager
 from tests.support.builders import PARTITIONS, poll, secret_file
@@ -32,6 +31,7 @@ from tests.support.fed_service import FedService, service_of
 from tests.support.old_server import make_old
 from tests.support.processes import ACT, Site, grants, site
 from tests.support.timing import on_this_machine
+from tests.support.topics import create_topics_patiently
 
 
 def test_check_is_content_with_a_cluster_read_by_the_account_of_the_grants(command: Command, west: Site) -> None:
@@ -384,7 +384,7 @@ def test_check_says_nothing_of_a_leader_whose_polls_the_api_knows(command: Comma
 
 def test_check_hears_in_kafka_whether_the_leader_is_its_own(command: Command, led: Site, broker: Broker) -> None:
     settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"c{uuid4().hex[:8]}.", partitions=4)
-    create_topics(settings, replication=1)
+    create_topics_patiently(settings, replication=1)
     shared = {"HOTDESK_LOG_BOOTSTRAP": broker.bootstrap, "HOTDESK_LOG_PREFIX": settings.prefix}
     shared |= {"HOTDESK_LOG_PARTITIONS": "4"} | led.environment
     ended = threading.Event()

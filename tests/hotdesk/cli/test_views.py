@@ -25,12 +25,12 @@ from simulator.broker import Broker
 from stream.embedded.log import EmbeddedReader
 from stream.kafka.log import KafkaLog
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import create_topics
 from stream.log import LogRefusedError
 from tests.support.builders import NOW_MS, ONE, TWO
 from tests.support.commands import SETTINGS, Command, one_line
 from tests.support.log_scene import Scene, playing
 from tests.support.processes import CLUSTER, COMMAND, clean_environment, until
+from tests.support.topics import create_topics_patiently
 
 ONE_CLUSTER = f'[clusters.{CLUSTER}]\nhost = "127.0.0.1"\n'
 BEGAN = datetime.fromtimestamp(NOW_MS / 1000, UTC)
@@ -274,7 +274,7 @@ def test_scripts_read_times_in_utc(command: Command) -> None:
 
 def test_a_window_of_a_log_in_kafka_is_folded_the_same(died: Scene, command: Command, broker: Broker) -> None:
     settings = KafkaSettings(bootstrap_servers=(broker.bootstrap,), prefix=f"r{uuid4().hex[:8]}.", partitions=4)
-    create_topics(settings, replication=1)
+    create_topics_patiently(settings, replication=1)
     died.copy_to(settings)
     ended = command(
         *("replay", *until_now(), "--json", "--log.bootstrap", broker.bootstrap, "--log.prefix", settings.prefix),
