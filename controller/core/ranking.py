@@ -105,7 +105,7 @@ def judge(  # noqa: PLR0913 # whose login, and to what
 ) -> DialerJudgement:
     """Return a dialer's load now, with every reason against it, to a login of a visitor.
 
-    `turned`: how many logins that took turns are on their way to it. `grouped`: its campaign gathers its agents, so that
+    `turned`: how many logins that took turns are on their way to it. `grouped`: its campaign gathers its agents, so
     login forms are no load; a dialer that they would fill is crowded all the same.
     Slots of login forms are never a reason against a dialer: see Note [Before a password is checked] in
     `controller.core.weights`.

@@ -254,9 +254,9 @@ class World:
     weights: str = ""
     """VICIdial's own container of weights."""
     grouping: Grouping = Grouping.DISABLED
-    """Whether the campaign of all agents gathers them on a dialer."""
+    """How the one campaign gathers its agents."""
     grouping_limit: int = 50
-    """So many agents of the campaign CASCADING gathers on a dialer before it begins the next one."""
+    """CASCADING gathers so many agents on a dialer, then begins the next one."""
     calls_every: float | None = None
     """How often a call rings that no agent hears; None: never."""
     lost: list[str] = field(default_factory=list)
