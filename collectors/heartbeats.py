@@ -7,6 +7,9 @@ from collectors.vicidial.rows import HeartbeatRow
 from messages.beats import advances, beats
 from messages.records import Heartbeat, ServerIp
 
+OLD_ROWS_SECONDS, AWAY_SECONDS = 15.0, 3.0
+"""An updater that is back after a silence of the second may leave the channels of before for the first. One of two does
+so (AST_update.pl): for about ten seconds it does not believe that so many channels are gone."""
 DOUBT_SECONDS = 1.5
 """A heartbeat that stands still this long is in doubt until it beats again: a sound one advances each second."""
 
@@ -19,6 +22,10 @@ class _Watched(NamedTuple):
     advances: tuple[int, ...] = ()
     """When it has advanced lately."""
     in_doubt: bool = False
+    silent_since_ms: int | None = None
+    """When it last advanced before it came into doubt; None: it is not in doubt, or never advanced."""
+    back_at_ms: int | None = None
+    """When it last was back after its updater was away; None: never."""
 
 
 class Heartbeats:
@@ -26,6 +33,8 @@ class Heartbeats:
 
     def __init__(self) -> None:
         self._watched: dict[ServerIp, _Watched] = {}
+        self.back: Mapping[ServerIp, int] = {}
+        """The dialers whose heartbeat beats again since the last poll, and when it last had before it was in doubt."""
 
     def of(self, server_ip: ServerIp) -> Heartbeat | None:
         """Return a dialer's heartbeat; None: it has no row."""
@@ -42,6 +51,11 @@ class Heartbeats:
         """The dialers whose heartbeat has not advanced in this epoch: their updater may have ended before it."""
         return frozenset(ip for ip, watched in self._watched.items() if watched.heartbeat.progressed_at_ms is None)
 
+    def newly_back(self, now_ms: int) -> frozenset[ServerIp]:
+        """Return the dialers whose updater was away, and may not have written its channels since."""
+        since_ms = now_ms - OLD_ROWS_SECONDS * 1000
+        return frozenset(ip for ip, each in self._watched.items() if each.back_at_ms and each.back_at_ms > since_ms)
+
     @property
     def last_beat_ms(self) -> int | None:
         """When any heartbeat last advanced, or was first watched; None: there are none."""
@@ -50,7 +64,15 @@ class Heartbeats:
 
     def watch(self, now_ms: int, seen: Mapping[ServerIp, HeartbeatRow]) -> None:
         """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
-        self._watched = {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()}
+        before, self._watched = (
+            self._watched,
+            {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()},
+        )
+        self.back = {
+            ip: known.silent_since_ms
+            for ip, known in before.items()
+            if known.silent_since_ms is not None and ip in self._watched and not self._watched[ip].in_doubt
+        }
 
 
 def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watched:
@@ -59,7 +81,14 @@ def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watche
     advanced = advances(() if before is None else before.advances, progressed_at_ms, now_ms)
     still_ms = now_ms - (heartbeat.watched_since_ms if progressed_at_ms is None else progressed_at_ms)
     in_doubt = still_ms >= DOUBT_SECONDS * 1000 or (before is not None and before.in_doubt and not beats(advanced))
-    return _Watched(row.value, heartbeat, advanced, in_doubt)
+    since_ms, back_at_ms = (None, None) if before is None else (before.silent_since_ms, before.back_at_ms)
+    if in_doubt and (before is None or not before.in_doubt):
+        since_ms = progressed_at_ms
+    elif not in_doubt:
+        if since_ms is not None and now_ms - since_ms >= AWAY_SECONDS * 1000:
+            back_at_ms = now_ms
+        since_ms = None
+    return _Watched(row.value, heartbeat, advanced, in_doubt, since_ms, back_at_ms)
 
 
 def _seen_again(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> Heartbeat:

@@ -13,6 +13,7 @@ from collectors.catalogue import Catalogue, CatalogueRow, CatalogueRows, Place, 
 from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import NONE_LISTED, PhonesInRooms, Room
 from collectors.probes.phone_lists import NONE_KNOWN, Registered
+from collectors.restarts import Restarts
 from collectors.screens import Screens
 from collectors.sessions import DialerCounts, Sessions
 from collectors.vicidial import rows
@@ -121,8 +122,7 @@ class Observer:
         self._work = Work()
         self._phones_in_rooms = PhonesInRooms()
         self._screens = Screens()
-        self._started: dict[ServerIp, str] = {}
-        """When each dialer's Asterisk started, as last known."""
+        self._restarts = Restarts()
         self._sessions = Sessions()
         self._since_ms: dict[str, int] = {}
         """By user: when the present status and lead of the session were first seen."""
@@ -213,7 +213,7 @@ class Observer:
         rest = reading.rest
         worked = None if rest.work is None else rows.work(rest.work)
         self._work.watch(now_ms, doubted, worked, rest.worked_of)
-        self._phones_in_rooms.look_again(now_ms, self._started_again(reading.started))
+        self._restarts.watch(now_ms, reading.started, self._heartbeats.back, self._phones_in_rooms)
         if rest.agents is None:
             out += map(self._record, self._sessions.present(self._phones_in_rooms.changed()).values())
         else:
@@ -281,7 +281,15 @@ class Observer:
         unproven = self._heartbeats.unproven
         rooms = self._phones_in_rooms.to_read if rest.looked_at is None else rest.looked_at
         looked_at = [room for each in rooms if (room := Room(*each)).server_ip not in unproven]
-        self._phones_in_rooms.watch(now_ms, changes.values(), found, self.in_doubt, extensions, looked_at=looked_at)
+        self._phones_in_rooms.watch(
+            now_ms,
+            changes.values(),
+            found,
+            self.in_doubt,
+            extensions,
+            looked_at=looked_at,
+            newly_back=self._heartbeats.newly_back(now_ms),
+        )
         silent = None if rest.silent_screens is None else rows.silent_screens(rest.silent_screens)
         lost = None if rest.lost_screens is None else rows.lost_screens(rest.lost_screens)
         self._screens.watch(now_ms, self._sessions.by_number, silent, lost)
@@ -292,12 +300,6 @@ class Observer:
         for before, now in changes.values():
             if before is not None and now is None:
                 yield self._ended(KIND_AGENT, before.user)
-
-    def _started_again(self, started: Mapping[ServerIp, str]) -> frozenset[ServerIp]:
-        """Return the dialers whose Asterisk is another one than before, or may be: the first of an epoch as well."""
-        again = frozenset(ip for ip, at in started.items() if self._started.get(ip) != at)
-        self._started |= started
-        return again
 
     def _slice(self) -> Iterator[Outgoing]:
         for key in list(self._to_publish)[:SLICE]:
@@ -330,6 +332,7 @@ class Observer:
             rooms_free=its_rooms.free,
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
+            restarted_after_ms=self._phones_in_rooms.restarted_after_ms(row.server_ip),
             worked_at_ms=self._work.of(row.server_ip),
             silent_screens=silent,
             lost_screens=lost,

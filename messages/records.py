@@ -130,6 +130,8 @@ class DialerReading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     """The latest result of each kind of probe."""
     started: str = ""
     """When its Asterisk started, by its own words, as AMI says; empty: not known."""
+    restarted_after_ms: Whole | None = None
+    """When it was last seen before its Asterisk started again, by the phones that are gone; None: it did not."""
     worked_at_ms: Whole | None = None
     """When it was last seen to work while its heartbeat was in doubt; None: not seen, or not looked at."""
     silent_screens: Whole = 0
@@ -520,6 +522,8 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """When its heartbeat has advanced lately."""
     started: str = ""
     """When its Asterisk started, as last known."""
+    restarted_after_ms: Whole | None = None
+    """The latest `restarted_after_ms` of its readings."""
     started_known_ms: Whole = 0
     """When AMI last said so."""
     started_known_session: Whole = 0

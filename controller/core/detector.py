@@ -306,6 +306,7 @@ def _simply_up(known: DialerHealth, dialer: DialerReading, since_ms: int) -> boo
         and dialer.active
         and dialer.agent_logins
         and known.switched_off_since_ms is None
+        and dialer.restarted_after_ms in {None, known.restarted_after_ms}
         and not known.deaths
         and not known.probes
         and not dialer.probes
@@ -327,16 +328,22 @@ def _interruption(
     """
     if before is None:
         return None, False
-    again = "" not in {before.started, dialer.started} and before.started != dialer.started
+    by_phones = _restarted_by_phones(before, dialer)
+    again = by_phones or ("" not in {before.started, dialer.started} and before.started != dialer.started)
     at_ms = watch.now_ms if again else before.interrupted_at_ms
     if at_ms is None or verdict.state is DialerState.DOWN:
         return at_ms, False
     lasted, down = watch.now_ms - at_ms, before.life is DialerState.DOWN
     # cron starts the updater on the full minute: an Asterisk that ends just before it leaves no gap in the heartbeat
     gone = not is_beating(before, dialer, watch.now_ms) or (again and watch.now_ms - before.failed_ms <= STARTS_MS)
-    if gone or (down and lasted < INTERRUPTED_SECONDS * 1000):
+    if by_phones or gone or (down and lasted < INTERRUPTED_SECONDS * 1000):
         return at_ms, True
     return (None if not down and lasted >= RETURN_SECONDS * 1000 else at_ms), False
+
+
+def _restarted_by_phones(before: DialerHealth | None, dialer: DialerReading) -> bool:
+    """Return True if a dialer's phones are newly seen to have gone with an earlier Asterisk."""
+    return before is not None and dialer.restarted_after_ms not in {None, before.restarted_after_ms}
 
 
 def _judge(  # noqa: PLR0913 # the facts of a verdict
@@ -354,7 +361,8 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     interrupted_at_ms, interrupted = _interruption(verdict, before, dialer, watch)
     if interrupted:
-        words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
+        since = f" at {dialer.started or known.started}" if dialer.started or known.started else ""
+        words = f"its Asterisk started again{since}: every call and phone there is gone"
         verdict = Verdict(DialerState.DOWN, words, confirmed=True)
     if ProbeResult.DENIED in dialer.probes.values():
         # who refuses a login is alive: what earlier polls confirmed is refuted
@@ -383,13 +391,8 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         started=dialer.started or known.started,
         started_known_ms=watch.now_ms if dialer.started else known.started_known_ms,
         started_known_session=watch.newest_session if dialer.started else known.started_known_session,
-        phones_lost_ms=known.started_known_ms if interrupted_at_ms == watch.now_ms else known.phones_lost_ms,
-        phones_lost_session=known.started_known_session
-        if interrupted_at_ms == watch.now_ms
-        else known.phones_lost_session,
-        restart_known_session=watch.newest_session
-        if interrupted_at_ms == watch.now_ms
-        else known.restart_known_session,
+        restarted_after_ms=dialer.restarted_after_ms or known.restarted_after_ms,
+        **_phones_lost(known, dialer, watch) if interrupted_at_ms == watch.now_ms else {},
         failed_ms=watch.now_ms if FAILURES & set(dialer.probes.values()) else known.failed_ms,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
@@ -399,6 +402,21 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         switched_off_since_ms=switched_off_since_ms,
         probes=histories,
     )
+
+
+def _phones_lost(known: DialerHealth, dialer: DialerReading, watch: Watch) -> dict[str, int]:
+    """Return which sessions may have lost their phones with an Asterisk that is seen to have started again now.
+
+    Where the phones themselves have shown it, each session's own phone decides.
+    """
+    lost_ms, lost_session = known.started_known_ms, known.started_known_session
+    if _restarted_by_phones(known, dialer):
+        lost_ms, lost_session = dialer.restarted_after_ms or 0, 0
+    return {
+        "phones_lost_ms": lost_ms,
+        "phones_lost_session": lost_session,
+        "restart_known_session": watch.newest_session,
+    }
 
 
 def _live_on(known: DialerHealth, verdict: Verdict, now_ms: int) -> DialerHealth:

@@ -546,8 +546,8 @@ def _check_probes(
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
-            what="no dialer is asked by AMI: an Asterisk that starts again by itself is not noticed, and its agents"
-            " stay there without their phones",
+            what="no dialer is asked by AMI: an Asterisk that starts again by itself is noticed only a minute later, by"
+            " its phones that are gone, and not at all where fewer than two were in their rooms",
             remedy="set ami_user and its secret: docs/guide/probes.md has the lines for each manager.conf",
         )
     if needed:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+import pytest
+
 from collectors.phones_in_rooms import LOOK_SECONDS, MOST, NONE_LISTED, PhonesInRooms, Room
 from collectors.sessions import Change
 from collectors.vicidial.rows import AgentRow
@@ -19,17 +21,21 @@ class Phones(PhonesInRooms):
         super().__init__()
         self._known: dict[str, AgentRow] = {}
 
-    def see(
+    def see(  # noqa: PLR0913 # the facts of a poll
         self,
         now_ms: int,
         agents: Collection[AgentRow],
         found: Collection[Room] | None,
         silent: Collection[str],
         listed: Mapping[str, Collection[str]] = NONE_LISTED,
+        *,
+        newly_back: Collection[str] = frozenset(),
     ) -> None:
         before, self._known = self._known, {each.user: each for each in agents}
         changes = [Change(before.get(user), self._known.get(user)) for user in before | self._known]
-        self.watch(now_ms, [each for each in changes if each.before != each.now], found, silent, listed)
+        self.watch(
+            now_ms, [each for each in changes if each.before != each.now], found, silent, listed, newly_back=newly_back
+        )
 
 
 def _agent(number: int, room: str = "8600051", server_ip: str = ONE, *, extension: str = "SIP/1") -> AgentRow:
@@ -133,3 +139,90 @@ def test_a_session_whose_user_becomes_another_is_still_looked_for() -> None:
     other = _agent(1)._replace(user="other")
     phones.watch(NOW_MS + 1000, [Change(None, other), Change(_agent(1), None)], None, NOBODY)
     assert phones.to_read == (Room(ONE, "8600051"),)
+
+
+# --- Note [An Asterisk that started again unseen] ---------------------------------------------------------------------
+
+FOUR = [_agent(number, f"860005{number}") for number in range(1, 5)]
+ROOMS = [Room(ONE, each.conf_exten) for each in FOUR]
+BACK_MS = NOW_MS + 60_000
+"""The updater is back, whose last sight was at NOW_MS."""
+
+
+def _reviewed(agents: list[AgentRow] = FOUR) -> Phones:
+    """Return the phones of agents who were all in their rooms, as their dialer's updater is back."""
+    phones = _looked(agents)
+    phones.see(NOW_MS + 500, agents, ROOMS, NOBODY)
+    phones.changed()
+    phones.review(BACK_MS, ONE, NOW_MS)
+    return phones
+
+
+def _see_each_second(phones: Phones, seconds: range, found: Collection[Room], *, newly_back: bool = False) -> None:
+    for second in seconds:
+        phones.see(BACK_MS + second * 1000, FOUR, found, NOBODY, newly_back={ONE} if newly_back else NOBODY)
+
+
+def test_an_asterisk_whose_phones_are_all_gone_has_started_again() -> None:
+    phones = _reviewed()
+    _see_each_second(phones, range(6), [])
+    assert phones.restarted_after_ms(ONE) is None, "they may be back with the next pass"
+    _see_each_second(phones, range(6, 8), [])
+    assert phones.restarted_after_ms(ONE) == NOW_MS
+    assert phones.restarted_after_ms(TWO) is None
+    # and those that are called again are seen
+    _see_each_second(phones, range(60, 62), ROOMS)
+    assert [phones.of(each.live_agent_id) for each in FOUR] == [True] * 4
+
+
+def test_an_updater_that_ended_by_itself_took_no_phone_with_it() -> None:
+    phones = _reviewed()
+    _see_each_second(phones, range(30), ROOMS)
+    assert (phones.restarted_after_ms(ONE), phones.changed(), phones.to_read) == (None, frozenset(), ())
+
+
+@pytest.mark.parametrize(("there", "restarted"), [(1, True), (2, False)])
+def test_nearly_all_phones_must_be_gone(there: int, restarted: bool) -> None:  # one case
+    phones = _reviewed()
+    _see_each_second(phones, range(30), ROOMS[:there])
+    assert (phones.restarted_after_ms(ONE) is not None) == restarted
+
+
+def test_one_phone_that_is_gone_was_hung_up() -> None:
+    phones = _reviewed(FOUR[:1])
+    for second in range(30):
+        phones.see(BACK_MS + second * 1000, FOUR[:1], [], NOBODY)
+    assert phones.restarted_after_ms(ONE) is None
+
+
+def test_rows_that_are_deleted_and_back_a_moment_later_are_no_new_start() -> None:
+    phones = _reviewed()
+    _see_each_second(phones, range(4), [])
+    _see_each_second(phones, range(4, 30), ROOMS)
+    assert phones.restarted_after_ms(ONE) is None
+
+
+def test_an_updater_that_leaves_old_rows_for_a_while_shows_no_phone() -> None:
+    phones = _reviewed()
+    late = _agent(9, "8600051")
+    for second in range(10):
+        phones.see(BACK_MS + second * 1000, [*FOUR, late], ROOMS, NOBODY, newly_back={ONE})
+    assert phones.of(9) is None, "the row is of the room's earlier phone"
+    _see_each_second(phones, range(10, 17), [])
+    assert phones.restarted_after_ms(ONE) == NOW_MS
+
+
+def test_an_updater_that_ends_again_at_once_does_not_hide_what_was_gone() -> None:
+    phones = _reviewed()
+    _see_each_second(phones, range(3), [])
+    phones.see(BACK_MS + 3000, FOUR, [], {ONE})
+    phones.review(BACK_MS + 60_000, ONE, BACK_MS + 2000)
+    _see_each_second(phones, range(60, 68), [])
+    assert phones.restarted_after_ms(ONE) == NOW_MS
+
+
+def test_agents_who_have_left_meanwhile_prove_nothing() -> None:
+    phones = _reviewed()
+    for second in range(30):
+        phones.see(BACK_MS + second * 1000, FOUR[:1], [], NOBODY)
+    assert phones.restarted_after_ms(ONE) is None

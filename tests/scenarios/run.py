@@ -101,6 +101,7 @@ class _Play:
             sip_is_paced="sip" in story.probes and story.settings.sip_pace == "in_doubt",
             tells_start="ami" in story.probes,
             weights="\n".join(f"10.0.0.{number},{weight}" for number, weight in story.weights.items()),
+            older_updaters=story.older_updaters,
             grouping=story.grouping,
             grouping_limit=story.grouping_limit,
             rooms=ROOMS,

@@ -150,6 +150,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hook: bool = True
     webs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     weights: dict[str, Whole] = {}
+    older_updaters: bool = False
     grouping: Grouping = Grouping.DISABLED
     grouping_limit: Number = 50
     unregistered: tuple[Number, ...] = ()

@@ -164,6 +164,7 @@ class _Simulation:
         if seed % EVERY_GROUPED == GROUPED:
             world.grouping = (Grouping.ONE_SERVER_ONLY, Grouping.CASCADING)[seed % 2]
             world.grouping_limit = agents // 2
+        world.older_updaters = seed % 2 == 0
         probes = draw.random() < 0.5
         kinds = KINDS[seed % len(KINDS)]
         world.kinds, world.sip_is_paced = kinds, "sip" in kinds

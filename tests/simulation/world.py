@@ -25,6 +25,8 @@ STEP_SECONDS = 11.0
 """From one write of a hung Asterisk's updater to the next: its own time limits of 10 s and 1 s."""
 KEEPALIVE_SECONDS = 60.0
 """Cron starts an updater that has ended once a minute, on the minute."""
+DISBELIEVES_SECONDS = 9.5
+"""So long AST_update.pl leaves its rows when most channels are gone; AST_update_AMI2.pl believes it at once."""
 ASLEEP_SECONDS = 60.0
 """From one poll of a hidden tab to the next."""
 
@@ -112,6 +114,17 @@ class Dialer:
     """How many calls its listener has written down."""
     channels: frozenset[str] = frozenset()
     """The rooms in which there is somebody, as its updater wrote them last."""
+    disbelieves_since: float | None = None
+    """Since when its updater does not believe that so many channels are gone; None: it does."""
+
+    def write_channels(self, there: frozenset[str], now: float, *, older_updater: bool) -> None:
+        """Have its updater write the rooms in which there is somebody. An older one does not believe every loss."""
+        before, share = len(self.channels), len(there) / (len(self.channels) or 1)
+        if older_updater and ((before > 3 and share < 0.2) or (before > 9 and share < 0.4)):
+            self.disbelieves_since = now if self.disbelieves_since is None else self.disbelieves_since
+            if now - self.disbelieves_since < DISBELIEVES_SECONDS:
+                return
+        self.channels, self.disbelieves_since = there, None
 
     @property
     def carries_calls(self) -> bool:
@@ -253,6 +266,8 @@ class World:
     """Its own table of logins can be read: what was typed at each."""
     weights: str = ""
     """VICIdial's own container of weights."""
+    older_updaters: bool = False
+    """The dialers' updaters are AST_update.pl, which does not believe it when most channels are gone."""
     grouping: Grouping = Grouping.DISABLED
     """How the one campaign gathers its agents."""
     grouping_limit: int = 50
@@ -491,7 +506,8 @@ class World:
                 dialer.channels = frozenset()  # the tables are in memory, and the database has restarted
             elif dialer.updates and self.beats_frozen_at is None:
                 there = [each for each in self.on(dialer.server_ip) if self.phone_is_there(each)]
-                dialer.channels = frozenset(room_of(each) for each in there)
+                rooms_now = frozenset(room_of(each) for each in there)
+                dialer.write_channels(rooms_now, self.clock.now, older_updater=self.older_updaters)
         found = [each for each in rooms if each.conf_exten in self.dialers[each.server_ip].channels]
         return [(each.server_ip.encode(), each.conf_exten.encode()) for each in found]
 

@@ -43,6 +43,7 @@ class Sim:
     """It has a row in `servers`."""
     asterisk: bool = True
     started: str = ""
+    restarted_after_ms: int | None = None
     works_seconds: float | None = None
     """How often it is seen to work once its heartbeat is in doubt; None: never."""
     worked_at_ms: int | None = None
@@ -145,6 +146,7 @@ class Fleet:
             rooms_free=10,
             probes=sim.probes,
             started=sim.started,
+            restarted_after_ms=sim.restarted_after_ms,
             worked_at_ms=sim.worked_at_ms,
         )
 

@@ -41,6 +41,30 @@ def test_one_that_beats_again_soon_after_a_new_start_is_down_long_enough_to_move
     assert fleet.seconds_until(ONE, "recovering") <= 15
 
 
+@pytest.mark.parametrize("probes", [{}, {"sip": ALIVE}], ids=["no probes", "SIP"])
+def test_an_asterisk_whose_phones_are_gone_is_down_though_its_updater_is_back_and_all_answers(
+    probes: dict[str, ProbeResult],
+) -> None:
+    fleet = healthy(ONE, TWO, THREE)
+    fleet[ONE].probes = probes
+    fleet.run(5)
+    last_seen_ms = fleet.now_ms
+    fleet[ONE].beats = False
+    fleet.run(40)
+    fleet[ONE].beats = True
+    fleet.run(10)
+    assert fleet.of(ONE).verdict is DialerState.UP
+    fleet[ONE].restarted_after_ms = last_seen_ms
+    fleet.poll()
+    assert (fleet.state(ONE), fleet.of(ONE).confirmed, fleet.of(ONE).interrupted) == ("down", True, True)
+    assert fleet.of(ONE).evidence == "its Asterisk started again: every call and phone there is gone"
+    # each session's own phone decides, whenever it began
+    assert (fleet.of(ONE).phones_lost_ms, fleet.of(ONE).phones_lost_session) == (last_seen_ms, 0)
+    assert fleet.seconds_until(ONE, "recovering") <= 60
+    fleet.run(600)
+    assert fleet.state(ONE) == "up", "what was said once counts once"
+
+
 def test_another_start_beside_a_heartbeat_that_beats_comes_from_another_asterisk() -> None:
     fleet = healthy(ONE, TWO, THREE, ami=ALIVE)
     fleet[ONE].started = "2026-11-26 08:00:00"

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collectors.heartbeats import Heartbeats
 from collectors.leadership import Leadership
+from collectors.phones_in_rooms import PhonesInRooms
 from collectors.probes.pacing import Pacing
 from controller.core import (
     arrivals,
@@ -318,6 +320,13 @@ def _fresh_when_it_comes(
     self.fresh_at, self.believed_since = now, 0.0
 
 
+def _look_for_no_phone(self: PhonesInRooms, now_ms: int, server_ip: str, silent_since_ms: int) -> None: ...
+
+
+def _never_newly_back(self: Heartbeats, now_ms: int) -> frozenset[str]:
+    return frozenset()
+
+
 _record_poll = Freshness.record_poll
 
 
@@ -406,7 +415,7 @@ MUTANTS = (
     _mutant("a record that came late to a new owner is not new to it", 17, Cluster, "_knows", _always(True)),
     _mutant("nothing says why", 3, PlanBuilder, "decide", _say_nothing),
     _mutant("switched off is offered", 32, ranking, "_reasons_against", _offer_what_is_switched_off),
-    _mutant("down is offered", 9, ranking, "_reasons_against", _offer_what_is_down),
+    _mutant("down is offered", 24, ranking, "_reasons_against", _offer_what_is_down),
     _mutant(
         "a claim counts before what was read under it is folded",
         1383,
@@ -414,7 +423,7 @@ MUTANTS = (
         "_counting",
         _count_before_it_is_folded,
     ),
-    _mutant("sure of the membership for a minute", 295, ownership, "SURE_SECONDS", 60.0),
+    _mutant("sure of the membership for a minute", 7, ownership, "SURE_SECONDS", 60.0),
     _mutant("a leader that lost its lock goes on", 6, Leadership, "lock_lost", _keep_the_term),
     _mutant("an epoch used twice", 509, Leadership, "is_beaten", property(_always(value=False))),
     _mutant("a pause is never taken back", "paused_and_resumed", AgentPausePlanner, "_release", _let_the_pause_be),
@@ -423,6 +432,20 @@ MUTANTS = (
     ),
     _mutant("it is asked once, and never again", "withdrawn_and_slow", executor.Executor, "_withheld", _ask_once),
     _mutant("old polls are fresh", "polls_stop_and_slow", cluster, "STALE_SECONDS", 10.0**6),
+    _mutant(
+        "phones that are gone show no new start",
+        "asterisk_restarts_with_sip",
+        PhonesInRooms,
+        "review",
+        _look_for_no_phone,
+    ),
+    _mutant(
+        "rows of before a silence show phones",
+        "asterisk_restarts_with_sip_older",
+        Heartbeats,
+        "newly_back",
+        _never_newly_back,
+    ),
     _mutant("polls are as fresh as they come", "old_polls", Freshness, "record_poll", _fresh_when_it_comes),
     _mutant(
         "a suspect dialer is as good as any",
@@ -529,9 +552,7 @@ MUTANTS = (
         shown_by="closed",
     ),
     _mutant("switched off for a moment is switched off", 10, detector, "DRAIN_SECONDS", 0.0),
-    _mutant(
-        "a call that the new Asterisk began is ended", 321, calls, "call_began_after_restart", _always(value=False)
-    ),
+    _mutant("a call that the new Asterisk began is ended", 40, calls, "call_began_after_restart", _always(value=False)),
     _mutant("work is not heeded", "refused_and_updater_dies", verdicts, "worked_lately", _always(value=False)),
     _mutant(
         "a clock makes a death an old one", "clock_ahead_between_deaths", detector, "settles", _settle_by_any_clock
