@@ -38,7 +38,7 @@ class Center:
 
 
 @contextmanager
-def center(database: Database, folder: Path) -> Iterator[Center]:
+def center(database: Database, folder: Path, *, ami: bool = True) -> Iterator[Center]:
     tree = AsteriskTree(Path(os.environ.get("HOTDESK_ASTERISK_TREE") or ROOT / ".parts" / "asterisk"))
     first, second = hosts = free_hosts(2)
     with ExitStack() as stack:
@@ -48,7 +48,7 @@ def center(database: Database, folder: Path) -> Iterator[Center]:
             user: stack.enter_context(Softphone(folder / user, user, list(dialers.values()), most_calls=most))
             for user, most in lines.items()
         }
-        floor = stack.enter_context(phone_floor(folder, database, dialers, len(EVERYBODY), all_on=first))
+        floor = stack.enter_context(phone_floor(folder, database, dialers, len(EVERYBODY), all_on=first, ami=ami))
         until(lambda: floor.all_hear_on(first, EVERYBODY), "everybody hears")
         yield Center(floor, first, second, phones)
 
@@ -76,6 +76,16 @@ def restarted(database: Database, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
+def restarted_unseen(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
+    """Yield one whose first Asterisk has crashed and started again, and then its updater; nobody is asked by AMI."""
+    with center(database, tmp_path_factory.mktemp("unseen"), ami=False) as at:
+        at.floor.restart(at.first)
+        until(lambda: at.floor.hotdesk.offered() == {at.second}, "its updater is missed")
+        at.floor.cluster.unstall(at.first)
+        yield at
+
+
+@pytest.fixture(scope="module")
 def hung(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     """Yield one whose first Asterisk hangs."""
     with center(database, tmp_path_factory.mktemp("hung")) as at:
@@ -99,6 +109,17 @@ def test_after_a_restart_of_asterisk_agents_are_called_where_they_are_and_nobody
     assert sorted(floor.called()) == EVERYBODY
     until(lambda: floor.arrived(restarted.first) == 2, "hotdesk has seen it")
     until(lambda: floor.waits(ANNA) and floor.waits(BORIS), "they wait for calls again")
+    assert {*floor.logouts()} <= {CLEO}
+
+
+def test_without_ami_a_restart_of_asterisk_is_known_by_the_phones_that_are_gone(restarted_unseen: Center) -> None:
+    floor, first = restarted_unseen.floor, restarted_unseen.first
+    until(lambda: floor.all_hear_on(first, (ANNA, BORIS)), "they hear again", MISSING_SECONDS)
+    until(lambda: floor.hears_on(CLEO), "she hears", MISSING_SECONDS)
+    until(lambda: floor.waits(ANNA) and floor.waits(BORIS), "they wait for calls again")
+    incident = floor.incident_of(first)
+    assert incident is not None
+    assert incident.incident.why.startswith("its Asterisk started again")
     assert {*floor.logouts()} <= {CLEO}
 
 

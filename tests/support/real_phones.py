@@ -162,6 +162,7 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
     *,
     all_on: str = "",
     habits: Habits = OBEDIENT,
+    ami: bool = True,
 ) -> Iterator[PhoneFloor]:
     """Run hotdesk, and log all agents in.
 
@@ -172,6 +173,7 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
         agents: how many.
         all_on: the dialer on which they all begin; empty: any.
         habits: how long the agents take for what.
+        ami: hotdesk may ask the dialers by AMI; else by SIP alone.
     """
     plan = a_plan(list(dialers), agents)
     with site(database, plan) as made, ExitStack() as stack:
@@ -185,7 +187,7 @@ def phone_floor(  # noqa: PLR0913 # the parts of a call center, each once
             api=ApiOptions(port=0),
             databases={CLUSTER: west.settings},
             policies={CLUSTER: Policy(acts=True, calls_phones=True)},
-            probes={CLUSTER: ProbeSettings(ami_user=AMI_USER, ami_secret=AMI_SECRET, sip=True)},
+            probes={CLUSTER: ProbeSettings(ami_user=AMI_USER if ami else "", ami_secret=AMI_SECRET, sip=True)},
             actuators={
                 CLUSTER: ActuatorSettings(
                     database=west.settings, api_urls=(api.url,), api_user=API_USER, api_password=API_PASSWORD
