@@ -172,7 +172,9 @@ class _Play:
 
         def begin() -> None:
             for number, agent in enumerate(agents):
-                row = world.rows[agent.row_id or 0]
+                row = world.rows.get(agent.row_id or 0)
+                if row is None:
+                    continue  # moved already, as by a window that has begun
                 if number < in_calls + in_wrapup:
                     world.begin_call(agent, row, float("inf"))
                 else:
