@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from collectors.phones_in_rooms import Back
 from collectors.vicidial.rows import HeartbeatRow
 from messages.beats import advances, beats
 from messages.records import Heartbeat, ServerIp
@@ -24,8 +25,8 @@ class _Watched(NamedTuple):
     in_doubt: bool = False
     silent_since_ms: int | None = None
     """When it last advanced before it came into doubt; None: it is not in doubt, or never advanced."""
-    back_at_ms: int | None = None
-    """When it last was back after its updater was away; None: never."""
+    back: Back | None = None
+    """When its updater was last back after it was away; None: never."""
 
 
 class Heartbeats:
@@ -33,8 +34,6 @@ class Heartbeats:
 
     def __init__(self) -> None:
         self._watched: dict[ServerIp, _Watched] = {}
-        self.back: Mapping[ServerIp, int] = {}
-        """The dialers whose heartbeat beats again since the last poll, and when it last had before it was in doubt."""
 
     def of(self, server_ip: ServerIp) -> Heartbeat | None:
         """Return a dialer's heartbeat; None: it has no row."""
@@ -51,10 +50,21 @@ class Heartbeats:
         """The dialers whose heartbeat has not advanced in this epoch: their updater may have ended before it."""
         return frozenset(ip for ip, watched in self._watched.items() if watched.heartbeat.progressed_at_ms is None)
 
-    def newly_back(self, now_ms: int) -> frozenset[ServerIp]:
+    @property
+    def silent_since_ms(self) -> dict[ServerIp, int]:
+        """The dialers that are in doubt, and when each last advanced; those that were never seen to are left out."""
+        silent = ((ip, each.silent_since_ms) for ip, each in self._watched.items())
+        return {ip: since_ms for ip, since_ms in silent if since_ms is not None}
+
+    def beats(self, server_ip: ServerIp) -> bool:
+        """Return True if a dialer has a heartbeat that is not in doubt."""
+        return server_ip in self._watched and not self._watched[server_ip].in_doubt
+
+    def newly_back(self, now_ms: int) -> dict[ServerIp, Back]:
         """Return the dialers whose updater was away, and may not have written its channels since."""
-        since_ms = now_ms - OLD_ROWS_SECONDS * 1000
-        return frozenset(ip for ip, each in self._watched.items() if each.back_at_ms and each.back_at_ms > since_ms)
+        backs = ((ip, each.back) for ip, each in self._watched.items())
+        lately_ms = now_ms - OLD_ROWS_SECONDS * 1000
+        return {ip: back for ip, back in backs if back is not None and back.at_ms > lately_ms}
 
     @property
     def last_beat_ms(self) -> int | None:
@@ -64,15 +74,7 @@ class Heartbeats:
 
     def watch(self, now_ms: int, seen: Mapping[ServerIp, HeartbeatRow]) -> None:
         """Update each heartbeat's progress: it advances when its value changes, whatever the value is."""
-        before, self._watched = (
-            self._watched,
-            {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()},
-        )
-        self.back = {
-            ip: known.silent_since_ms
-            for ip, known in before.items()
-            if known.silent_since_ms is not None and ip in self._watched and not self._watched[ip].in_doubt
-        }
+        self._watched = {ip: _watched(self._watched.get(ip), row, now_ms) for ip, row in seen.items()}
 
 
 def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watched:
@@ -81,14 +83,15 @@ def _watched(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> _Watche
     advanced = advances(() if before is None else before.advances, progressed_at_ms, now_ms)
     still_ms = now_ms - (heartbeat.watched_since_ms if progressed_at_ms is None else progressed_at_ms)
     in_doubt = still_ms >= DOUBT_SECONDS * 1000 or (before is not None and before.in_doubt and not beats(advanced))
-    since_ms, back_at_ms = (None, None) if before is None else (before.silent_since_ms, before.back_at_ms)
+    silent_since_ms, back = (None, None) if before is None else (before.silent_since_ms, before.back)
     if in_doubt and (before is None or not before.in_doubt):
-        since_ms = progressed_at_ms
-    elif not in_doubt:
-        if since_ms is not None and now_ms - since_ms >= AWAY_SECONDS * 1000:
-            back_at_ms = now_ms
-        since_ms = None
-    return _Watched(row.value, heartbeat, advanced, in_doubt, since_ms, back_at_ms)
+        silent_since_ms = progressed_at_ms
+    elif before is not None and before.in_doubt and not in_doubt:
+        since_ms = heartbeat.watched_since_ms if silent_since_ms is None else silent_since_ms
+        if now_ms - since_ms >= AWAY_SECONDS * 1000:
+            back = Back(now_ms, since_ms)
+        silent_since_ms = None
+    return _Watched(row.value, heartbeat, advanced, in_doubt, silent_since_ms, back)
 
 
 def _seen_again(before: _Watched | None, row: HeartbeatRow, now_ms: int) -> Heartbeat:

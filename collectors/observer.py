@@ -213,7 +213,7 @@ class Observer:
         rest = reading.rest
         worked = None if rest.work is None else rows.work(rest.work)
         self._work.watch(now_ms, doubted, worked, rest.worked_of)
-        self._restarts.watch(now_ms, reading.started, self._heartbeats.back, self._phones_in_rooms)
+        self._restarts.watch(now_ms, reading.started, self._heartbeats, self._phones_in_rooms)
         if rest.agents is None:
             out += map(self._record, self._sessions.present(self._phones_in_rooms.changed()).values())
         else:
@@ -332,7 +332,7 @@ class Observer:
             rooms_free=its_rooms.free,
             probes=dict(reading.probes.get(row.server_ip, {})),
             started=reading.started.get(row.server_ip, ""),
-            restarted_after_ms=self._phones_in_rooms.restarted_after_ms(row.server_ip),
+            restarted_after_ms=self._restarts.after_ms(row.server_ip),
             worked_at_ms=self._work.of(row.server_ip),
             silent_screens=silent,
             lost_screens=lost,

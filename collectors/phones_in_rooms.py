@@ -5,14 +5,9 @@ dialer's updater writes which channels its Asterisk has, and at which extension;
 room. These tables have no index, so they are read only for sessions that matter: new ones, and those of a dialer whose
 Asterisk has started again, or whose updater is back after a silence. They stand still with the updater, and then say
 nothing; the dialer's own list of its channels does, where AMI gives it.
-
-Note [An Asterisk that started again unseen]. An updater ends with its Asterisk, and cron starts it again within a
-minute. Without AMI nothing says which of the two ended: but an Asterisk takes all of its phones with it, and an updater
-takes none. So once an updater is back, the phones that were in their rooms before are looked for. If nearly all of
-several are missing, and stay so, its Asterisk has started again.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,13 +19,8 @@ LOOK_SECONDS = 120.0
 """A phone that has not come by then is not looked for any more."""
 READ_SECONDS = 10.0
 """How long after that an answer may still come in: it was asked for some polls before."""
-GONE_SECONDS = 5.0
-"""Phones are gone if they are missing this long. An updater that gets three empty answers deletes all rows, though
-Asterisk may only have been slow, and has them back with its next pass."""
-LEAST_GONE, SHARE_GONE = 2, 0.75
-"""So many phones, and this share of those that were in their rooms, are gone with an Asterisk. Fewer hung up."""
 MOST = 500
-"""Most rooms to look at in one poll, those of the newest sessions."""
+"""Most rooms to look at in one poll."""
 
 
 NONE_LISTED: Mapping[ServerIp, Collection[str]] = MappingProxyType({})
@@ -47,19 +37,24 @@ class Room(NamedTuple):
 class _Session:
     room: Room
     since_ms: int
-    """When it was first seen, or its Asterisk started again."""
+    """Since when its phone is looked for: when it was first seen, or its Asterisk started again."""
+    seen_ms: int
+    """When it was first seen."""
+    missed_ms: int = 0
+    """When its phone was last not in its room."""
+    looked_ms: int = 0
+    """When its room was last looked at."""
     phone_in_room: bool | None = None
 
 
-class _Review(NamedTuple):
-    """A search for the phones of a dialer whose updater is back."""
+class Back(NamedTuple):
+    """An updater's return."""
 
-    silent_since_ms: int
-    """When the updater was last seen before it was away."""
-    were_there: frozenset[int]
-    """The sessions whose phone was in its room then."""
-    gone_since_ms: int | None = None
-    """Since when nearly all are missing; None: they are not."""
+    at_ms: int
+    away_since_ms: int
+
+
+NOBODY_BACK: Mapping[ServerIp, Back] = MappingProxyType({})
 
 
 class PhonesInRooms:
@@ -68,14 +63,15 @@ class PhonesInRooms:
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
         self._missing: dict[int, _Session] = {}
-        """Those of them whose phone is not known to be in its room: where rows may not be read, all of them."""
+        """Those of them whose phone is not known to be in its room, or is looked for: all, if rows may not be read."""
         self._young: dict[int, _Session] = {}
         """Those of these that are looked at."""
         self._absent: set[int] = set()
         """And those whose phone was not in its room."""
         self._changed: set[int] = set()
-        self._reviews: dict[ServerIp, _Review] = {}
-        self._restarted_after_ms: dict[ServerIp, int] = {}
+        self._to_look_back: dict[int, _Session] = {}
+        """The sessions of silent dialers that are yet to be looked at as their updater wrote them last."""
+        self._were_there: dict[ServerIp, set[int]] = {}
         self.to_read: tuple[Room, ...] = ()
         """The rooms that the next poll with agents should look at."""
         self.to_list: frozenset[ServerIp] = frozenset()
@@ -85,10 +81,6 @@ class PhonesInRooms:
         """Return whether a session's phone was in its room when that was last looked at; None: not known."""
         session = self._sessions.get(live_agent_id)
         return None if session is None else session.phone_in_room
-
-    def restarted_after_ms(self, server_ip: ServerIp) -> int | None:
-        """Return when a dialer was last seen before its Asterisk started again, by its phones; None: it did not."""
-        return self._restarted_after_ms.get(server_ip)
 
     def changed(self) -> frozenset[int]:
         """Return the sessions whose answer has changed since this was last asked."""
@@ -106,15 +98,32 @@ class PhonesInRooms:
                 self._young[number] = session
                 self._set(number, session, None)
 
-    def review(self, now_ms: int, server_ip: ServerIp, silent_since_ms: int) -> None:
-        """Begin to look for the phones of a dialer whose updater is back: they may have gone with its Asterisk."""
-        there = (number for number, each in self._sessions.items() if each.room.server_ip == server_ip)
-        were_there = frozenset(number for number in there if self._sessions[number].phone_in_room)
-        earlier = self._reviews.get(server_ip)
-        if earlier is not None:
-            were_there, silent_since_ms = were_there | earlier.were_there, earlier.silent_since_ms
-        self._reviews[server_ip] = _Review(silent_since_ms, were_there)
-        self._look_for(now_ms, were_there)
+    def look_for(self, now_ms: int, numbers: Iterable[int]) -> None:
+        """Begin to look for the phones of sessions; what is known of them stands until they are seen or missed."""
+        for number in numbers:
+            session = self._sessions.get(number)
+            if session is not None:
+                session.since_ms = now_ms
+                self._missing[number] = self._young[number] = session
+
+    def look_back(self, server_ip: ServerIp) -> None:
+        """Begin to look whose phones were in their rooms when a dialer's updater, which is silent now, wrote last."""
+        there = {number: each for number, each in self._sessions.items() if each.room.server_ip == server_ip}
+        self._to_look_back |= {number: each for number, each in there.items() if each.phone_in_room}
+
+    def were_there(self, server_ip: ServerIp) -> frozenset[int]:
+        """Return the sessions whose phones were there by such a look, and end it."""
+        self._to_look_back = {
+            number: each for number, each in self._to_look_back.items() if each.room.server_ip != server_ip
+        }
+        return frozenset(self._were_there.pop(server_ip, ()))
+
+    def sought(self, numbers: Collection[int]) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+        """Return which sessions' phones were missed, which found, and which are waited for; who left is in none."""
+        known = self._sessions.keys() & numbers
+        missed = frozenset(known & self._absent)
+        waiting = frozenset(known & self._young.keys()) - missed
+        return missed, frozenset(known) - missed - waiting, waiting
 
     def watch(  # noqa: PLR0913 # the facts of a poll
         self,
@@ -125,7 +134,7 @@ class PhonesInRooms:
         listed: Mapping[ServerIp, Collection[str]] = NONE_LISTED,
         *,
         looked_at: Collection[Room] | None = None,
-        newly_back: Collection[ServerIp] = frozenset(),
+        newly_back: Mapping[ServerIp, Back] = NOBODY_BACK,
     ) -> None:
         """Update the answers, and what to read next.
 
@@ -136,7 +145,8 @@ class PhonesInRooms:
             silent: dialers whose rows may stand still.
             listed: where there are channels, by the dialers' own lists.
             looked_at: the rooms that were looked at; None: those in `to_read`.
-            newly_back: dialers whose rows may still be of before a silence: a phone that they show may be gone.
+            newly_back: dialers whose rows may still be of before a silence. Of a session from before it, a phone that
+                they show may be gone, unless the row is new.
         """
         looked_at = frozenset(self.to_read if looked_at is None else looked_at)
         self._follow(now_ms, changes)
@@ -150,41 +160,36 @@ class PhonesInRooms:
             if room.server_ip in listed:
                 self._set(number, session, room.conf_exten in listed[room.server_ip])
             elif found is None or room.server_ip in silent:
-                self._set(number, session, None)
-            elif room in looked_at and room not in found:
-                self._set(number, session, False)
-            elif room in looked_at and room.server_ip not in newly_back:
-                self._set(number, session, True)
-        self._reviews = {
-            server_ip: review for each in self._reviews.items() for server_ip, review in self._go_on(now_ms, *each)
-        }
+                if not session.phone_in_room:
+                    self._set(number, session, None)
+            elif room in looked_at:
+                self._see(now_ms, number, session, newly_back.get(room.server_ip), there=room in found)
+        if found is not None:
+            self._see_back(looked_at, found)
         read_ms, young_ms = now_ms - (LOOK_SECONDS + READ_SECONDS) * 1000, now_ms - LOOK_SECONDS * 1000
         self._young = {number: each for number, each in self._young.items() if each.since_ms > read_ms}
-        awaited = {number: each.room for number, each in self._young.items() if each.since_ms > young_ms}
-        self.to_read = tuple(awaited[number] for number in sorted(awaited, reverse=True)[:MOST])
-        self.to_list = frozenset(room.server_ip for room in self.to_read) & frozenset(silent)
+        awaited = {number: each for number, each in self._young.items() if each.since_ms > young_ms}
+        awaited |= self._to_look_back
+        # those of whom least is known, and of them the newest
+        in_turn = sorted(awaited, key=lambda number: (awaited[number].looked_ms, -number))
+        self.to_read = tuple(awaited[number].room for number in in_turn[:MOST])
+        self.to_list = frozenset(room.server_ip for room in self.to_read) & (frozenset(silent) | newly_back.keys())
 
-    def _look_for(self, now_ms: int, numbers: Iterable[int]) -> None:
-        """Begin to look for the phones of sessions."""
-        for number in numbers:
-            session = self._sessions.get(number)
-            if session is not None:
-                session.since_ms = now_ms
-                self._missing[number] = self._young[number] = session
+    def _see(self, now_ms: int, number: int, session: _Session, back: Back | None, *, there: bool) -> None:
+        """See by a row, or that there is none, whether a phone is in its room."""
+        session.looked_ms = now_ms
+        if not there:
+            session.missed_ms = now_ms
+            self._set(number, session, False)
+        elif not _is_old(session, back):
+            self._set(number, session, True)
 
-    def _go_on(self, now_ms: int, server_ip: ServerIp, review: _Review) -> Iterator[tuple[ServerIp, _Review]]:
-        """Yield a review as it goes on; nothing: it is over."""
-        known = review.were_there & self._sessions.keys()
-        gone = known & self._absent
-        if len(gone) >= LEAST_GONE and len(gone) >= SHARE_GONE * len(known):
-            since_ms = now_ms if review.gone_since_ms is None else review.gone_since_ms
-            if now_ms - since_ms < GONE_SECONDS * 1000:
-                yield server_ip, review._replace(gone_since_ms=since_ms)
-                return
-            self._restarted_after_ms[server_ip] = review.silent_since_ms
-            self._look_for(now_ms, gone)
-        elif known & self._young.keys():
-            yield server_ip, review._replace(gone_since_ms=None)
+    def _see_back(self, looked_at: Collection[Room], found: Collection[Room]) -> None:
+        """See by the rows of silent updaters whose phones were there."""
+        for number in [each for each, session in self._to_look_back.items() if session.room in looked_at]:
+            room = self._to_look_back.pop(number).room
+            if room in found:
+                self._were_there.setdefault(room.server_ip, set()).add(number)
 
     def _follow(self, now_ms: int, changes: Iterable[Change]) -> None:
         """Follow the sessions that began, ended, or have another room."""
@@ -201,13 +206,14 @@ class PhonesInRooms:
                 continue
             self._forget(number)
             if not now.remote and not now.on_hook and now.conf_exten:
-                session = _Session(room, now_ms)
+                session = _Session(room, now_ms, now_ms)
                 self._sessions[number] = self._missing[number] = self._young[number] = session
 
     def _forget(self, number: int) -> None:
         self._sessions.pop(number, None)
         self._missing.pop(number, None)
         self._young.pop(number, None)
+        self._to_look_back.pop(number, None)
         self._absent.discard(number)
 
     def _set(self, number: int, session: _Session, phone_in_room: bool | None) -> None:
@@ -223,3 +229,8 @@ class PhonesInRooms:
         if session.phone_in_room is not phone_in_room:
             session.phone_in_room = phone_in_room
             self._changed.add(number)
+
+
+def _is_old(session: _Session, back: Back | None) -> bool:
+    """Return True if the row of a session's phone may be one that an updater wrote before it was away."""
+    return back is not None and session.seen_ms <= back.away_since_ms and session.missed_ms < back.at_ms

@@ -1,31 +1,93 @@
-"""Restarts: which dialers' Asterisk has started again, or may have. Pure."""
+"""Restarts: which dialers' Asterisk has started again, or may have. Pure.
+
+Note [An Asterisk that started again unseen]. An updater ends with its Asterisk, and cron starts it again within a
+minute. Without AMI nothing says which of the two ended: but an Asterisk takes all of its phones with it, and an updater
+takes none. While an updater is silent its rows show whose phones were in their rooms when it wrote last. Once it is
+back these are looked for. If nearly all of several are missing, and stay so, its Asterisk has started again.
+"""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import PhonesInRooms
 from messages.records import ServerIp
 
+GONE_SECONDS = 5.0
+"""Phones are gone if they are missing this long. An updater that gets empty answers deletes all rows, though Asterisk
+may only have been slow, and has them back with its next pass."""
+LEAST_GONE, SHARE_GONE = 2, 0.75
+"""So many phones, and this share of those that were in their rooms, are gone with an Asterisk. Fewer hung up."""
+
+
+class _Review(NamedTuple):
+    """A silence of a dialer's updater, and the search for its phones after it."""
+
+    silent_since_ms: int
+    """When the updater was last seen before it was away."""
+    were_there: frozenset[int] = frozenset()
+    """The sessions whose phone was in its room then."""
+    is_back: bool = False
+    gone_since_ms: int | None = None
+    """Since when nearly all are missing; None: they are not."""
+
 
 class Restarts:
-    """The starts of one epoch, as AMI says them. Where it says none, the phones show what an updater was away for."""
+    """The starts of one epoch, as AMI says them; where it says nothing, as the phones show them."""
 
     def __init__(self) -> None:
         self._started: dict[ServerIp, str] = {}
+        self._reviews: dict[ServerIp, _Review] = {}
+        self._after_ms: dict[ServerIp, int] = {}
+
+    def after_ms(self, server_ip: ServerIp) -> int | None:
+        """Return when a dialer was last seen before its Asterisk started again, by its phones; None: it did not."""
+        return self._after_ms.get(server_ip)
 
     def watch(
-        self, now_ms: int, started: Mapping[ServerIp, str], back: Mapping[ServerIp, int], phones: PhonesInRooms
+        self, now_ms: int, started: Mapping[ServerIp, str], heartbeats: Heartbeats, phones: PhonesInRooms
     ) -> None:
         """Begin to look again for the phones of each dialer whose Asterisk is another one than before, or may be.
 
         Args:
             now_ms: the log's time.
-            started: when each Asterisk started, as AMI says. Of the first of an epoch it cannot be known since when
-                it runs.
-            back: the dialers whose updater is back, and when it was last seen before.
-            phones: those of the sessions.
+            started: when each Asterisk started, as AMI has just said. Of the first of an epoch it cannot be known since
+                when it runs.
+            heartbeats: of this poll.
+            phones: as they were last looked at.
         """
         phones.look_again(now_ms, frozenset(ip for ip, at in started.items() if self._started.get(ip) != at))
         self._started |= started
-        for server_ip, silent_since_ms in back.items():
-            if server_ip not in self._started:  # else AMI says it, and sooner
-                phones.review(now_ms, server_ip, silent_since_ms)
+        silent_since_ms = heartbeats.silent_since_ms
+        for server_ip, since_ms in silent_since_ms.items():
+            review = self._reviews.get(server_ip)
+            if server_ip not in started and (review is None or review.is_back):
+                self._reviews[server_ip] = (review or _Review(since_ms))._replace(is_back=False, gone_since_ms=None)
+                phones.look_back(server_ip)
+        for server_ip, review in list(self._reviews.items()):
+            if server_ip in started:
+                del self._reviews[server_ip]  # AMI knows it
+                phones.were_there(server_ip)
+            elif not review.is_back and heartbeats.beats(server_ip):
+                were_there = review.were_there | phones.were_there(server_ip)
+                self._reviews[server_ip] = review._replace(were_there=were_there, is_back=True)
+                phones.look_for(now_ms, were_there)
+            elif review.is_back:
+                self._conclude(now_ms, server_ip, review, phones)
+
+    def _conclude(self, now_ms: int, server_ip: ServerIp, review: _Review, phones: PhonesInRooms) -> None:
+        """Conclude from what was found of a dialer's phones, once it can be."""
+        missed, found, waiting = phones.sought(review.were_there)
+        several = len(missed) + len(found) + len(waiting)
+        gone_since_ms = None
+        if len(missed) >= LEAST_GONE and len(missed) >= SHARE_GONE * several:
+            gone_since_ms = now_ms if review.gone_since_ms is None else review.gone_since_ms
+            if now_ms - gone_since_ms >= GONE_SECONDS * 1000:
+                self._after_ms[server_ip] = review.silent_since_ms
+                phones.look_for(now_ms, missed)
+                del self._reviews[server_ip]
+                return
+        elif not waiting or len(found) > (1 - SHARE_GONE) * several:
+            del self._reviews[server_ip]
+            return
+        self._reviews[server_ip] = review._replace(were_there=missed | found | waiting, gone_since_ms=gone_since_ms)

@@ -232,6 +232,8 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
     """
     if session.live_agent_id <= health.phones_lost_session:
         return True
+    if session.phone_in_room is None and health.phones_lost_ms == health.restarted_after_ms:
+        return False  # the phones have shown the restart: one of which nothing is known is not among them
     if session.live_agent_id > health.restart_known_session or session.phone_in_room:
         return False
     since_ms = health.interrupted_at_ms or 0
@@ -361,8 +363,9 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     interrupted_at_ms, interrupted = _interruption(verdict, before, dialer, watch)
     if interrupted:
-        since = f" at {dialer.started or known.started}" if dialer.started or known.started else ""
-        words = f"its Asterisk started again{since}: every call and phone there is gone"
+        words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
+        if _restarted_by_phones(before, dialer) or known.restarted_after_ms == known.phones_lost_ms:
+            words = "its Asterisk started again while its updater was away: the phones there are gone"
         verdict = Verdict(DialerState.DOWN, words, confirmed=True)
     if ProbeResult.DENIED in dialer.probes.values():
         # who refuses a login is alive: what earlier polls confirmed is refuted

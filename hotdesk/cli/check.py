@@ -546,8 +546,9 @@ def _check_probes(
         yield Finding(
             verdict=Verdict.NOTE,
             subject=subject,
-            what="no dialer is asked by AMI: an Asterisk that starts again by itself is noticed only a minute later, by"
-            " its phones that are gone, and not at all where fewer than two were in their rooms",
+            what="no dialer is asked by AMI: an Asterisk that starts again by itself is noticed a minute later, by its"
+            " phones that are gone; never without the rights on live_sip_channels and live_channels, or if fewer than"
+            " two were in their rooms",
             remedy="set ami_user and its secret: docs/guide/probes.md has the lines for each manager.conf",
         )
     if needed:

@@ -450,43 +450,6 @@ def test_channels_of_an_updater_that_was_never_seen_to_live_say_nothing() -> Non
     assert session.phone_in_room is True
 
 
-@pytest.mark.parametrize("by_ami", [False, True])
-def test_an_asterisk_that_started_again_while_its_updater_was_away_is_known_by_its_phones(
-    by_ami: bool,
-) -> None:  # one case
-    """Unless AMI knows it, and knew it sooner."""
-    watching = Watching()
-    agents = [
-        (
-            b"%d" % number,
-            b"100%d" % number,
-            ONE.encode(),
-            b"SIP/1",
-            b"860005%d" % number,
-            b"PAUSED",
-            b"",
-            b"",
-            b"",
-            b"N",
-            b"0",
-        )
-        for number in (1, 2)
-    ]
-
-    def reads(value: str, *numbers: int) -> DialerReading:
-        channels = [(ONE.encode(), b"860005%d" % number) for number in numbers]
-        reading = with_rest(_beat(value), channels=channels, agents=agents)
-        return _dialer(watching.reads(reading._replace(started={ONE: "1"}) if by_ami else reading, 1000))
-
-    for second in range(4):
-        reads(f"12:00:0{second}", 1, 2)
-    last_ms = watching.now_ms
-    for _ in range(10):
-        reads("12:00:03", 1, 2)
-    told = [reads(f"12:01:{second:02}").restarted_after_ms for second in range(12)]
-    assert (told[0], told[-1]) == (None, None if by_ami else last_ms)
-
-
 @pytest.mark.parametrize(("asterisk", "read"), [(b"N", []), (b"Y", [ONE])])
 def test_work_is_read_of_one_with_an_asterisk_also_while_it_is_switched_off(asterisk: bytes, read: list[str]) -> None:
     """Agents stay on one that is drained until their calls end."""

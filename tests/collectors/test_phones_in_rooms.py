@@ -2,9 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-import pytest
-
-from collectors.phones_in_rooms import LOOK_SECONDS, MOST, NONE_LISTED, PhonesInRooms, Room
+from collectors.phones_in_rooms import LOOK_SECONDS, MOST, NOBODY_BACK, NONE_LISTED, Back, PhonesInRooms, Room
 from collectors.sessions import Change
 from collectors.vicidial.rows import AgentRow
 from messages.records import AgentStatus
@@ -29,7 +27,7 @@ class Phones(PhonesInRooms):
         silent: Collection[str],
         listed: Mapping[str, Collection[str]] = NONE_LISTED,
         *,
-        newly_back: Collection[str] = frozenset(),
+        newly_back: Mapping[str, Back] = NOBODY_BACK,
     ) -> None:
         before, self._known = self._known, {each.user: each for each in agents}
         changes = [Change(before.get(user), self._known.get(user)) for user in before | self._known]
@@ -141,88 +139,25 @@ def test_a_session_whose_user_becomes_another_is_still_looked_for() -> None:
     assert phones.to_read == (Room(ONE, "8600051"),)
 
 
-# --- Note [An Asterisk that started again unseen] ---------------------------------------------------------------------
+def test_a_row_of_before_a_silence_shows_no_phone_unless_it_is_new() -> None:
+    """An updater that is back may leave old rows for a while; one that it has deleted and written again is new."""
+    old, late, room = _agent(1), _agent(2, "8600052"), Room(ONE, "8600051")
+    back = {ONE: Back(NOW_MS + 60_000, NOW_MS + 500)}
+    phones = _looked([old])
+    phones.look_again(NOW_MS + 30_000, {ONE})
+    found = [room, Room(ONE, "8600052")]
+    phones.see(NOW_MS + 60_000, [old, late], None, NOBODY, newly_back=back)
+    phones.see(NOW_MS + 61_000, [old, late], found, NOBODY, newly_back=back)
+    assert (phones.of(1), phones.of(2)) == (None, True), "the later session had no phone by then"
+    assert phones.to_list == {ONE}, "its own list of channels shows it at once"
+    phones.see(NOW_MS + 62_000, [old, late], [], NOBODY, newly_back=back)
+    phones.see(NOW_MS + 63_000, [old, late], found, NOBODY, newly_back=back)
+    assert phones.of(1) is True
 
-FOUR = [_agent(number, f"860005{number}") for number in range(1, 5)]
-ROOMS = [Room(ONE, each.conf_exten) for each in FOUR]
-BACK_MS = NOW_MS + 60_000
-"""The updater is back, whose last sight was at NOW_MS."""
 
-
-def _reviewed(agents: list[AgentRow] = FOUR) -> Phones:
-    """Return the phones of agents who were all in their rooms, as their dialer's updater is back."""
+def test_rooms_are_looked_at_in_turn() -> None:
+    agents = [_agent(number, str(8600000 + number)) for number in range(MOST + 100)]
     phones = _looked(agents)
-    phones.see(NOW_MS + 500, agents, ROOMS, NOBODY)
-    phones.changed()
-    phones.review(BACK_MS, ONE, NOW_MS)
-    return phones
-
-
-def _see_each_second(phones: Phones, seconds: range, found: Collection[Room], *, newly_back: bool = False) -> None:
-    for second in seconds:
-        phones.see(BACK_MS + second * 1000, FOUR, found, NOBODY, newly_back={ONE} if newly_back else NOBODY)
-
-
-def test_an_asterisk_whose_phones_are_all_gone_has_started_again() -> None:
-    phones = _reviewed()
-    _see_each_second(phones, range(6), [])
-    assert phones.restarted_after_ms(ONE) is None, "they may be back with the next pass"
-    _see_each_second(phones, range(6, 8), [])
-    assert phones.restarted_after_ms(ONE) == NOW_MS
-    assert phones.restarted_after_ms(TWO) is None
-    # and those that are called again are seen
-    _see_each_second(phones, range(60, 62), ROOMS)
-    assert [phones.of(each.live_agent_id) for each in FOUR] == [True] * 4
-
-
-def test_an_updater_that_ended_by_itself_took_no_phone_with_it() -> None:
-    phones = _reviewed()
-    _see_each_second(phones, range(30), ROOMS)
-    assert (phones.restarted_after_ms(ONE), phones.changed(), phones.to_read) == (None, frozenset(), ())
-
-
-@pytest.mark.parametrize(("there", "restarted"), [(1, True), (2, False)])
-def test_nearly_all_phones_must_be_gone(there: int, restarted: bool) -> None:  # one case
-    phones = _reviewed()
-    _see_each_second(phones, range(30), ROOMS[:there])
-    assert (phones.restarted_after_ms(ONE) is not None) == restarted
-
-
-def test_one_phone_that_is_gone_was_hung_up() -> None:
-    phones = _reviewed(FOUR[:1])
-    for second in range(30):
-        phones.see(BACK_MS + second * 1000, FOUR[:1], [], NOBODY)
-    assert phones.restarted_after_ms(ONE) is None
-
-
-def test_rows_that_are_deleted_and_back_a_moment_later_are_no_new_start() -> None:
-    phones = _reviewed()
-    _see_each_second(phones, range(4), [])
-    _see_each_second(phones, range(4, 30), ROOMS)
-    assert phones.restarted_after_ms(ONE) is None
-
-
-def test_an_updater_that_leaves_old_rows_for_a_while_shows_no_phone() -> None:
-    phones = _reviewed()
-    late = _agent(9, "8600051")
-    for second in range(10):
-        phones.see(BACK_MS + second * 1000, [*FOUR, late], ROOMS, NOBODY, newly_back={ONE})
-    assert phones.of(9) is None, "the row is of the room's earlier phone"
-    _see_each_second(phones, range(10, 17), [])
-    assert phones.restarted_after_ms(ONE) == NOW_MS
-
-
-def test_an_updater_that_ends_again_at_once_does_not_hide_what_was_gone() -> None:
-    phones = _reviewed()
-    _see_each_second(phones, range(3), [])
-    phones.see(BACK_MS + 3000, FOUR, [], {ONE})
-    phones.review(BACK_MS + 60_000, ONE, BACK_MS + 2000)
-    _see_each_second(phones, range(60, 68), [])
-    assert phones.restarted_after_ms(ONE) == NOW_MS
-
-
-def test_agents_who_have_left_meanwhile_prove_nothing() -> None:
-    phones = _reviewed()
-    for second in range(30):
-        phones.see(BACK_MS + second * 1000, FOUR[:1], [], NOBODY)
-    assert phones.restarted_after_ms(ONE) is None
+    first = set(phones.to_read)
+    phones.see(NOW_MS + 1000, agents, [], NOBODY)
+    assert {Room(ONE, each.conf_exten) for each in agents} - first <= set(phones.to_read)

@@ -101,7 +101,8 @@ def test_a_rolling_upgrade_in_the_middle_of_an_evacuation_tells_nobody_twice(
         until(lambda: all_are_home(at, without=victim), "everybody is home", 40)
         assert at.logouts() == {user: min(logins, MOST) for user, logins in at.logins_on(victim).items()}
         assert incidents(second) == [victim]
-        assert versions(log, Topic.INCIDENTS) == versions(log, Topic.OBSERVATIONS) == {1, 2}
+        until(lambda: versions(log, Topic.INCIDENTS) == {1, 2}, "the new ones have written of the incident", 30)
+        assert versions(log, Topic.OBSERVATIONS) == {1, 2}
         assert letters(log) == []
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from collectors.heartbeats import Heartbeats
 from collectors.leadership import Leadership
-from collectors.phones_in_rooms import PhonesInRooms
+from collectors.phones_in_rooms import Back, PhonesInRooms
 from collectors.probes.pacing import Pacing
 from controller.core import (
     arrivals,
@@ -320,11 +320,11 @@ def _fresh_when_it_comes(
     self.fresh_at, self.believed_since = now, 0.0
 
 
-def _look_for_no_phone(self: PhonesInRooms, now_ms: int, server_ip: str, silent_since_ms: int) -> None: ...
+def _look_for_no_phone(self: PhonesInRooms, server_ip: str) -> None: ...
 
 
-def _never_newly_back(self: Heartbeats, now_ms: int) -> frozenset[str]:
-    return frozenset()
+def _never_newly_back(self: Heartbeats, now_ms: int) -> dict[str, Back]:
+    return {}
 
 
 _record_poll = Freshness.record_poll
@@ -436,7 +436,7 @@ MUTANTS = (
         "phones that are gone show no new start",
         "asterisk_restarts_with_sip",
         PhonesInRooms,
-        "review",
+        "look_back",
         _look_for_no_phone,
     ),
     _mutant(
