@@ -22,9 +22,9 @@ class Calm(NamedTuple):
     """One collector and one controller are away meanwhile."""
 
 
-LULL = Calm(polls=(1.85, 1.95), turns=(0.8, 1.2), asks=1.0, looks=2.0, screens=5.0, seconds=10_800.0)
+LULL = Calm(polls=(1.85, 1.95), turns=(0.8, 1.2), asks=1.0, looks=2.0, screens=5.0, seconds=1_800.0)
 """As slow as it can be without a gap between two polls."""
-NIGHT = Calm(polls=(2.6, 2.8), turns=(1.8, 2.2), asks=2.5, looks=5.0, screens=50.0, seconds=32_400.0, alone=True)
+NIGHT = Calm(polls=(2.8, 2.95), turns=(1.9, 2.3), asks=3.5, looks=15.0, screens=59.0, seconds=32_400.0, alone=True)
 """A gap before each poll, by a database that is slow all night; but not so slow that the lock is lost."""
 EVERY_LULL, LULL_AT = 200, 20
 EVERY_NIGHT, NIGHT_AT = 50, 30

@@ -263,7 +263,8 @@ class Controller(Stoppable):
         if behind or not live:
             while self._backlog:
                 self._fold_turn()
-        self._fold(behind, live=False)
+        if behind:
+            self._fold(behind, live=False)
         self._backlog.put(stored for stored in batch if stored.partition in live)
         if self._backlog:
             self._fold_turn()
@@ -294,7 +295,9 @@ class Controller(Stoppable):
                     self._plans_wait_since.setdefault(name, self.clock.now)
                 else:
                     self._plans_wait_since.pop(name, None)
-            self._committer.commit_plans(folded.plans)
+            if folded.plans:
+                self._committer.commit_plans(folded.plans)
+                self.clock.commits_in_progress = True
 
     def _put(self, entries: Iterable[Entry]) -> None:
         """Queue entries for the log."""
@@ -341,6 +344,7 @@ class Controller(Stoppable):
 
     def _report(self, action: Action, outcome: Outcome) -> None:
         self._committer.report(action, outcome)
+        self.clock.commits_in_progress = True
 
     async def _commit(self, cluster: str, entries: Sequence[Entry], life: int) -> None:
         self._plans_wait_since.pop(cluster, None)

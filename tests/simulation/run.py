@@ -9,7 +9,7 @@ from controller.core.policy import Policy
 from messages.records import Grouping
 from messages.topics import partition_of
 from tests.simulation.apart import Apart
-from tests.simulation.calm import Calm, calm_of
+from tests.simulation.calm import NIGHT, Calm, calm_of
 from tests.simulation.collecting import Collector, Database
 from tests.simulation.controlling import Controller, Group
 from tests.simulation.faults import Stage
@@ -93,7 +93,8 @@ class _Simulation:
         twins = several and draw.random() < 0.5
         wires = [Wire(self._clock, draw, partition=each) for each in range(partitions)]
         group = Group(self._clock, draw, partitions)
-        clusters = [self._build(CLUSTER, seed, wires, group, few=several)]
+        few = several or self._calm is NIGHT
+        clusters = [self._build(CLUSTER, seed, wires, group, few=few)]
         if several:
             clusters.append(self._build(OTHER, seed // EVERY_SEVERAL, wires, group, few=True, twin=twins))
         setups, watches = [each.setup for each in clusters], [each.watch for each in clusters]

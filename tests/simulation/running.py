@@ -76,12 +76,11 @@ async def pass_until(end: float, clock: Clock, controllers: Sequence[Controller]
     look_due = clock.now
     while not ended:
         clock.step()
-        for each in controllers:
-            if each.commits_in_progress:
-                # what was committed meanwhile is taken in, and may begin the next commit
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                break
+        if clock.commits_in_progress:
+            clock.commits_in_progress = any(each.commits_in_progress for each in controllers)
+            # what was committed meanwhile is taken in, and may begin the next commit
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         if clock.now >= look_due:
             look_due = clock.now + (clock.calm.looks if clock.calm else LOOK_SECONDS)
             look()

@@ -157,6 +157,8 @@ class Tail:
         self._draw = line.wires[0].draw
         self._records = {(at, topic): wire.topics[topic] for at, wire in enumerate(line.wires) for topic in topics}
         self._partitions = frozenset(at for at, _ in self._records)
+        self._only = line.wires[0] if len(line.wires) == 1 else None
+        """There is no other partition, as nearly always."""
         self._next = dict.fromkeys(self._records, 0)
         self._marked = self._ends()
         self._caught_up = False
@@ -170,7 +172,7 @@ class Tail:
 
     @property
     def _stored(self) -> int:
-        return sum(map(STORED, self._line.wires))
+        return sum(map(STORED, self._line.wires)) if self._only is None else self._only.stored
 
     def mark_end(self, partition: int = PARTITION) -> None:
         """As `stream.log.Tail.mark_end`, with the ends of a partition as they are now."""

@@ -38,6 +38,8 @@ class Clock:
         self.now = 1000.0
         self.calm: Calm | None = None
         """Nothing goes wrong for hours; None: something may."""
+        self.commits_in_progress = False
+        """Some process may wait for a commit: it must go on between two events."""
         self._wall_from = wall_from - self.now if wall_from else 0.0
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._planned = 0
