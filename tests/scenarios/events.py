@@ -406,6 +406,11 @@ def _web_slow(stage: Stage, event: Event) -> End:
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
+def _phone_refuses(stage: Stage, event: Event) -> None:
+    for agent in stage.agents(event):
+        agent.refuses = True
+
+
 def _phone_dies(stage: Stage, event: Event) -> End:
     agents = stage.agents(event)
     for agent in agents:
@@ -575,6 +580,7 @@ HAPPENINGS: Mapping[str, Happening] = {
     "web_returns": Happening(_web_returns, _takes("web")),
     "web_slow": Happening(_web_slow, _takes("web by", "for")),
     "phone_dies": Happening(_phone_dies, _AGENTS),
+    "phone_refuses": Happening(_phone_refuses, _AGENTS),
     "tab_hidden": Happening(_tab_hidden, _AGENTS),
     "call_ends": Happening(_call_ends, _SOME_AGENTS),
     "disposes": Happening(_disposes, _SOME_AGENTS),

@@ -33,8 +33,8 @@ OTHER = "east"
 NETWORK, OTHER_NETWORK = "10.0.0.", "10.1.0."
 EVERY_SEVERAL, SEVERAL = 11, 6
 """Of so many seeds, the one with two clusters, if it has no calm."""
-PHONE_DEAD = 4
-"""Of so many seeds, the one in which an agent's phone is off."""
+PHONES, PHONE_DEAD, PHONE_REFUSES = 4, 1, 3
+"""Of so many seeds, the one in which an agent's phone is off, and the one in which it refuses a call."""
 EVERY_GROUPED, GROUPED = 13, 9
 """Of so many seeds, the one whose campaign gathers its agents on a dialer, or on one after the other."""
 ONE_BY_ONE = 3
@@ -160,8 +160,8 @@ class _Simulation:
         )
         for user, server_ip in zip(REMOTE_AGENTS, ips, strict=False):
             world.add_remote(f"{first_name}{user}", server_ip)
-        if seed % PHONE_DEAD == 1:
-            next(iter(world.agents.values())).phone_dead = True
+        first = next(iter(world.agents.values()))
+        first.phone_dead, first.one_line = seed % PHONES == PHONE_DEAD, seed % PHONES == PHONE_REFUSES
         if seed % EVERY_GROUPED == GROUPED:
             world.grouping = (Grouping.ONE_SERVER_ONLY, Grouping.CASCADING)[seed % 2]
             world.grouping_limit = agents // 2

@@ -191,6 +191,10 @@ class Agent:
     web: int = 0
     """The web server that its screen asks."""
     phone_dead: bool = False
+    one_line: bool = False
+    """Their phone has one line: when Asterisk dies it believes in its call from before, and refuses the next one."""
+    refuses: bool = False
+    """Their phone refuses the next call."""
     """The phone is off: it is in no room."""
     screen_dead: bool = False
     """VICIdial no longer knows the screen, which can be told nothing."""
@@ -460,8 +464,11 @@ class World:
 
     def call_phone(self, row: Live) -> None:
         """Call the phone of a session into its room, where it comes if it can."""
-        dead = not self.dialers[row.server_ip].carries_calls or self.agents[row.user].phone_dead
-        if not dead and self.login_of(row.user, row.server_ip) not in self.unregistered:
+        agent = self.agents[row.user]
+        dead = not self.dialers[row.server_ip].carries_calls or agent.phone_dead
+        if not dead and agent.refuses:
+            agent.refuses = False
+        elif not dead and self.login_of(row.user, row.server_ip) not in self.unregistered:
             row.phone_at = self.clock.now + CALLED_SECONDS
 
     def _vicidials_choice(self) -> str | None:
@@ -691,6 +698,7 @@ class World:
         """Power a dialer off: its rows stay."""
         dialer = self.dialers[server_ip]
         dialer.dead = True
+        self._leave_phones_behind(server_ip)
         if dialer.beats_until is None:  # its updater may have ended before
             dialer.beats_until = self.clock.now
 
@@ -712,5 +720,12 @@ class World:
     def lose_channels(self, server_ip: str) -> None:
         """Let Asterisk forget its calls and its phones in rooms; nothing calls them back by itself."""
         self.dialers[server_ip].started_at = self.clock.now
+        self._leave_phones_behind(server_ip)
         for row in self.on(server_ip):
             row.phone_at = None
+
+    def _leave_phones_behind(self, server_ip: str) -> None:
+        """Let phones with one line believe in their calls, which have ended without a word."""
+        for row in self.on(server_ip):
+            agent = self.agents[row.user]
+            agent.refuses = agent.refuses or (agent.one_line and row.phone_at is not None)
