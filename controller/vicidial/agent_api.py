@@ -234,7 +234,9 @@ class AgentApi:
         return got.outcome
 
     def _put_last(self, url: str) -> None:
+        """Ask an address last that failed, and only once it has answered again."""
         with self._lock:
+            self._answered_at.pop(url, None)
             self._urls = [*(each for each in self._urls if each != url), url]
 
     def _ask(self, url: str, function: Function, user: str, value: str) -> _Got:

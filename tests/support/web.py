@@ -72,10 +72,19 @@ class Shown(NamedTuple):
 class Web:
     """A running web server."""
 
-    def __init__(self, url: str, ini: Path) -> None:
+    def __init__(self, url: str, ini: Path, group: int) -> None:
         self.url = url
+        self._group = group
         self.http = httpx.Client(base_url=url, timeout=10.0, trust_env=False)
         self._ini = ini
+
+    def stop(self) -> None:
+        """Stop all of its processes, which keep what they are sent."""
+        os.killpg(self._group, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let them go on."""
+        os.killpg(self._group, signal.SIGCONT)
 
     @property
     def folder(self) -> Path:
@@ -150,8 +159,8 @@ def web_server(  # noqa: PLR0913 # a web server has this many sides, and a test 
     flags = [word for each in php for word in ("-d", each)]
     command = [shutil.which("php") or "php", "-d", "display_errors=1", *flags]
     environment = _environment(site) | {"PHP_CLI_SERVER_WORKERS": str(workers), "HOTDESK_HOOK_INI": str(ini)}
-    with _serving(folder, [*command, "-S", f"127.0.0.1:{port}", "-t", str(root)], environment, port):
-        yield from _web(port, ini)
+    with _serving(folder, [*command, "-S", f"127.0.0.1:{port}", "-t", str(root)], environment, port) as group:
+        yield from _web(port, ini, group)
 
 
 @contextmanager
@@ -170,12 +179,12 @@ def apache_server(folder: Path, site: Site) -> Iterator[Web]:
     module = next(MODULES.glob("libphp*.so"))
     (folder / "apache.conf").write_text(APACHE.format(folder=folder, port=port, modules=MODULES, php=module))
     command = [shutil.which("apache2") or "apache2", "-D", "FOREGROUND", "-f", str(folder / "apache.conf")]
-    with _serving(folder, command, _environment(site), port, user):
-        yield from _web(port, ini)
+    with _serving(folder, command, _environment(site), port, user) as group:
+        yield from _web(port, ini, group)
 
 
-def _web(port: int, ini: Path) -> Iterator[Web]:
-    web = Web(f"http://127.0.0.1:{port}", ini)
+def _web(port: int, ini: Path, group: int) -> Iterator[Web]:
+    web = Web(f"http://127.0.0.1:{port}", ini, group)
     try:
         yield web
     finally:
@@ -197,14 +206,15 @@ def _environment(site: Site) -> dict[str, str]:
 @contextmanager
 def _serving(
     folder: Path, command: Sequence[str], environment: dict[str, str], port: int, user: str | None = None
-) -> Iterator[None]:
+) -> Iterator[int]:
+    """Run a web server, and yield the group of its processes."""
     with (folder / "web.log").open("wb") as said:
         server = subprocess.Popen(  # noqa: S603 (our own command)
             command, env=environment, stdout=said, stderr=said, start_new_session=True, user=user
         )
     try:
         until(lambda: _answers(port), "the web server serves")
-        yield
+        yield server.pid
     finally:
         # its workers are of its session, and none of them outlives the test
         os.killpg(server.pid, signal.SIGKILL)

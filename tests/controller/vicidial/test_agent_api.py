@@ -4,7 +4,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,8 +22,9 @@ from simulator.agent_api import LOCKS_AFTER, Asked, FakeAgentApi, Misbehavior
 from simulator.database import Database
 from simulator.plan import ClusterPlan
 from tests.support.builders import ONE, TWO, may_go_on
-from tests.support.processes import CLUSTER, Site, site
+from tests.support.processes import CLUSTER, Site, site, until
 from tests.support.timing import on_this_machine
+from tests.support.web import web_server
 
 USER, PASSWORD = "hotdesk", "Pass word;1'2"
 RELOGIN = Relogin(
@@ -40,13 +42,19 @@ HOLD = AgentPause(cluster=CLUSTER, live_agent_id=1, user="1001", incident="i", s
 SHORT = 0.3
 
 
-@pytest.fixture(scope="module")
-def vicidial(database: Database) -> Iterator[Site]:
-    """Yield a cluster whose agents are logged in, and whose screens nobody looks at."""
+@contextmanager
+def logged_in(database: Database) -> Iterator[Site]:
     with site(database, ClusterPlan(dialers=2, agents=3, remote_agents=0)) as made:
         with made.living() as cluster:
             cluster.stop()
             cluster.begin_mid_shift()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def vicidial(database: Database) -> Iterator[Site]:
+    """Yield a cluster whose agents are logged in, and whose screens nobody looks at."""
+    with logged_in(database) as made:
         yield made
 
 
@@ -362,3 +370,21 @@ def test_a_name_server_that_hangs_is_within_the_time_limit(monkeypatch: pytest.M
     assert time.monotonic() - began < on_this_machine(4 * SHORT)
     assert outcome is not None
     assert outcome.reply is Reply.UNSENT
+
+
+def test_a_worker_of_phps_that_is_stopped_and_continued_does_late_what_it_was_sent(
+    database: Database, tmp_path: Path
+) -> None:
+    """So who was sent a logout and has not been seen to go is remembered; and one that hangs is sent nothing."""
+    with logged_in(database) as made, web_server(tmp_path, made, workers=1) as web:
+        api = hand(f"{web.url}/api.php", timeout=on_this_machine(SHORT))
+        until(lambda: api.ready() is None, "it answers")
+        web.stop()
+        outcome = api.log_out(RELOGIN, None, may_go_on)
+        assert (outcome.reply, outcome.late) == (Reply.UNCLEAR, True)
+        second = api.ready()
+        assert second is not None
+        assert second.reply is Reply.UNSENT
+        assert row(made)[0] == ""
+        web.go_on()
+        until(lambda: row(made)[0] == "LOGOUT", "it is done after all")
