@@ -168,7 +168,7 @@ class Watch:
             return  # within the window that the agent API leaves, and the documents state
         if row.told_at is not None:
             raise BrokenError(Invariant.LOGGED_OUT_TWICE, f"session {row.live_agent_id} of {row.user}, again")
-        self._has_cause(row.user, dialer, relogin.incident, row.born)
+        self._has_cause(dialer, relogin.incident, row)
         self._is_below_the_brake(relogin.incident)
         self._is_moved_seldom(row.user)
         self._landed.add((row.user, relogin.planned_at_ms))
@@ -194,7 +194,7 @@ class Watch:
         if row.external_pause == LOGOUT and (row.told_at or 0.0) < sent_at:
             raise BrokenError(Invariant.STRANDED, f"a pause took the place of the LOGOUT of {row.user}")
         if row.live_agent_id == pause.live_agent_id:
-            self._has_cause(row.user, self._world.dialers[row.server_ip], pause.incident, row.born)
+            self._has_cause(self._world.dialers[row.server_ip], pause.incident, row)
 
     def resumes(self, row: Live, action: AgentPause | Arrival, sent_at: float) -> None:
         """Check a pause that is taken back, or an agent who is to wait again after a move."""
@@ -230,7 +230,7 @@ class Watch:
         self._may_change(fence, "a fence")
         dialer = self._world.dialers[fence.server_ip]
         if fence.stage is FenceStage.PLANNED:
-            self._has_cause(fence.server_ip, dialer, fence.incident)
+            self._has_cause(dialer, fence.incident)
             others = [each for each in self._world.dialers.values() if each is not dialer]
             if not any(each.logins for each in others):
                 raise BrokenError(Invariant.OFFERS_THE_UNFIT, f"{fence.server_ip} was the last that takes logins")
@@ -245,7 +245,7 @@ class Watch:
         self._may_change(relogin, "an emergency logout")
         self._acted.append((row.user, "ended the agent's session in VICIdial's tables"))
         dialer = self._world.dialers[row.server_ip]
-        self._has_cause(row.user, dialer, relogin.incident, row.born)
+        self._has_cause(dialer, relogin.incident, row)
         if not self._policy.emergency_logout:
             raise BrokenError(Invariant.CHANGED_WHILE_PAUSED, "an emergency logout was never allowed")
         if row.told_at is None:
@@ -266,12 +266,14 @@ class Watch:
             return False
         return dialer.carries_calls and self._now - dialer.well_since > 2 * NEWS_SECONDS
 
-    def _has_cause(self, who: str, dialer: Dialer, incident: str, born: float = 0.0) -> None:
-        """Check that something was wrong with a dialer, or with the sessions on it that began at `born`."""
+    def _has_cause(self, dialer: Dialer, incident: str, row: Live | None = None) -> None:
+        """Check that something was wrong with a dialer, or with the session on it that an action is about."""
+        who = dialer.server_ip if row is None else row.user
         if who in self._world.remotes:
             raise BrokenError(Invariant.MOVED_WITHOUT_CAUSE, f"{who} is a remote agent, and has no screen")
-        if born < dialer.started_at and self._now - dialer.started_at < RESTARTED_SECONDS:
-            return  # the phone of that session is gone
+        restarted = self._now - dialer.started_at < RESTARTED_SECONDS
+        if row is not None and restarted and (row.born < dialer.started_at or row.phone_at is None):
+            return  # the phone of that session is gone, or has not come, and nothing says since when
         if incident.startswith("order/") or self._is_excused(dialer):
             return
         if dialer.troubled is None:
