@@ -15,10 +15,13 @@ from typing import NamedTuple
 from collectors.sessions import Change
 from messages.records import ServerIp
 
-LOOK_SECONDS = 120.0
-"""A phone that has not come by then is not looked for any more."""
+LOOK_SECONDS, SELDOM_SECONDS = 120.0, 10.0
+"""A phone that has not come by the first is looked for every so often only, by the second: it may come yet."""
 READ_SECONDS = 10.0
 """How long after that an answer may still come in: it was asked for some polls before."""
+GONE_SECONDS = 5.0
+"""A phone is gone if it is missing this long. An updater that gets empty answers deletes all rows, though Asterisk may
+only have been slow, and has them back with its next pass."""
 MOST = 500
 """Most rooms to look at in one poll."""
 
@@ -42,6 +45,8 @@ class _Session:
     """When it was first seen."""
     missed_ms: int = 0
     """When its phone was last not in its room."""
+    missed_since_ms: int = 0
+    """Since when it was in none, as far as it was looked for."""
     looked_ms: int = 0
     """When its room was last looked at."""
     phone_in_room: bool | None = None
@@ -55,6 +60,19 @@ class Back(NamedTuple):
 
 
 NOBODY_BACK: Mapping[ServerIp, Back] = MappingProxyType({})
+
+
+class Sought(NamedTuple):
+    """What was found of phones that are looked for."""
+
+    missed: frozenset[int]
+    """The sessions whose phone was in no room at the last look."""
+    gone: frozenset[int]
+    """Those of them for which that has been so for a while."""
+    waiting: frozenset[int]
+    """Those that are yet to be looked at, or whose row may be an old one."""
+    there: int
+    """How many phones are in their rooms, also of other sessions."""
 
 
 class PhonesInRooms:
@@ -118,12 +136,24 @@ class PhonesInRooms:
         }
         return frozenset(self._were_there.pop(server_ip, ()))
 
-    def sought(self, numbers: Collection[int]) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
-        """Return which sessions' phones were missed, which found, and which are waited for; who left is in none."""
+    def look_for_all(self, now_ms: int, server_ip: ServerIp) -> None:
+        """Begin to look for the phones of all sessions of a dialer."""
+        self.look_for(now_ms, [number for number, each in self._sessions.items() if each.room.server_ip == server_ip])
+
+    def sought(self, server_ip: ServerIp, numbers: Collection[int]) -> Sought:
+        """Return what was found of the phones of these sessions of a dialer, and of all that are there."""
         known = self._sessions.keys() & numbers
         missed = frozenset(known & self._absent)
-        waiting = frozenset(known & self._young.keys()) - missed
-        return missed, frozenset(known) - missed - waiting, waiting
+        return Sought(
+            missed=missed,
+            gone=frozenset(number for number in missed if _is_gone(self._sessions[number])),
+            waiting=frozenset(known & self._young.keys()) - missed,
+            there=sum(
+                1
+                for number, each in self._sessions.items()
+                if each.room.server_ip == server_ip and each.phone_in_room and number not in self._young
+            ),
+        )
 
     def watch(  # noqa: PLR0913 # the facts of a poll
         self,
@@ -159,10 +189,7 @@ class PhonesInRooms:
             room = session.room
             if room.server_ip in listed:
                 self._set(number, session, room.conf_exten in listed[room.server_ip])
-            elif found is None or room.server_ip in silent:
-                if not session.phone_in_room:
-                    self._set(number, session, None)
-            elif room in looked_at:
+            elif found is not None and room.server_ip not in silent and room in looked_at:
                 self._see(now_ms, number, session, newly_back.get(room.server_ip), there=room in found)
         if found is not None:
             self._see_back(looked_at, found)
@@ -170,6 +197,9 @@ class PhonesInRooms:
         self._young = {number: each for number, each in self._young.items() if each.since_ms > read_ms}
         awaited = {number: each for number, each in self._young.items() if each.since_ms > young_ms}
         awaited |= self._to_look_back
+        for number in self._absent - awaited.keys():
+            if now_ms - self._missing[number].looked_ms >= SELDOM_SECONDS * 1000:
+                awaited[number] = self._missing[number]
         # those of whom least is known, and of them the newest
         in_turn = sorted(awaited, key=lambda number: (awaited[number].looked_ms, -number))
         self.to_read = tuple(awaited[number].room for number in in_turn[:MOST])
@@ -179,6 +209,7 @@ class PhonesInRooms:
         """See by a row, or that there is none, whether a phone is in its room."""
         session.looked_ms = now_ms
         if not there:
+            session.missed_since_ms = session.missed_since_ms if session.phone_in_room is False else now_ms
             session.missed_ms = now_ms
             self._set(number, session, False)
         elif not _is_old(session, back):
@@ -234,3 +265,7 @@ class PhonesInRooms:
 def _is_old(session: _Session, back: Back | None) -> bool:
     """Return True if the row of a session's phone may be one that an updater wrote before it was away."""
     return back is not None and session.seen_ms <= back.away_since_ms and session.missed_ms < back.at_ms
+
+
+def _is_gone(session: _Session) -> bool:
+    return session.missed_ms - session.missed_since_ms >= GONE_SECONDS * 1000

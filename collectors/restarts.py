@@ -13,11 +13,9 @@ from collectors.heartbeats import Heartbeats
 from collectors.phones_in_rooms import PhonesInRooms
 from messages.records import ServerIp
 
-GONE_SECONDS = 5.0
-"""Phones are gone if they are missing this long. An updater that gets empty answers deletes all rows, though Asterisk
-may only have been slow, and has them back with its next pass."""
-LEAST_GONE, SHARE_GONE = 2, 0.75
-"""So many phones, and this share of those that were in their rooms, are gone with an Asterisk. Fewer hung up."""
+LEAST_GONE, SHARE_GONE, LEFT_LAST = 2, 0.75, 0.5
+"""So many phones are gone with an Asterisk: this share of the agents who are there, and the last of those who were
+there before the silence, since some help themselves meanwhile. Fewer hung up."""
 
 
 class _Review(NamedTuple):
@@ -28,8 +26,6 @@ class _Review(NamedTuple):
     were_there: frozenset[int] = frozenset()
     """The sessions whose phone was in its room then."""
     is_back: bool = False
-    gone_since_ms: int | None = None
-    """Since when nearly all are missing; None: they are not."""
 
 
 class Restarts:
@@ -58,15 +54,14 @@ class Restarts:
         """
         phones.look_again(now_ms, frozenset(ip for ip, at in started.items() if self._started.get(ip) != at))
         self._started |= started
-        silent_since_ms = heartbeats.silent_since_ms
-        for server_ip, since_ms in silent_since_ms.items():
+        for server_ip, since_ms in heartbeats.silent_since_ms.items():
             review = self._reviews.get(server_ip)
             if server_ip not in started and (review is None or review.is_back):
-                self._reviews[server_ip] = (review or _Review(since_ms))._replace(is_back=False, gone_since_ms=None)
+                self._reviews[server_ip] = (review or _Review(since_ms))._replace(is_back=False)
                 phones.look_back(server_ip)
         for server_ip, review in list(self._reviews.items()):
-            if server_ip in started:
-                del self._reviews[server_ip]  # AMI knows it
+            if server_ip in started or heartbeats.of(server_ip) is None:
+                del self._reviews[server_ip]  # AMI knows it, or its row is gone
                 phones.were_there(server_ip)
             elif not review.is_back and heartbeats.beats(server_ip):
                 were_there = review.were_there | phones.were_there(server_ip)
@@ -77,17 +72,12 @@ class Restarts:
 
     def _conclude(self, now_ms: int, server_ip: ServerIp, review: _Review, phones: PhonesInRooms) -> None:
         """Conclude from what was found of a dialer's phones, once it can be."""
-        missed, found, waiting = phones.sought(review.were_there)
-        several = len(missed) + len(found) + len(waiting)
-        gone_since_ms = None
-        if len(missed) >= LEAST_GONE and len(missed) >= SHARE_GONE * several:
-            gone_since_ms = now_ms if review.gone_since_ms is None else review.gone_since_ms
-            if now_ms - gone_since_ms >= GONE_SECONDS * 1000:
-                self._after_ms[server_ip] = review.silent_since_ms
-                phones.look_for(now_ms, missed)
-                del self._reviews[server_ip]
-                return
-        elif not waiting or len(found) > (1 - SHARE_GONE) * several:
+        found = phones.sought(server_ip, review.were_there)
+        several = len(found.missed) + len(found.waiting) + found.there
+        least = max(LEAST_GONE, SHARE_GONE * several, LEFT_LAST * len(review.were_there))
+        if len(found.gone) >= least:
+            self._after_ms[server_ip] = review.silent_since_ms
+            phones.look_for_all(now_ms, server_ip)
             del self._reviews[server_ip]
-            return
-        self._reviews[server_ip] = review._replace(were_there=missed | found | waiting, gone_since_ms=gone_since_ms)
+        elif not found.waiting and len(found.missed) < least:
+            del self._reviews[server_ip]

@@ -538,6 +538,8 @@ class DialerHealth(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     """When the earlier Asterisk was last seen."""
     phones_lost_session: Whole = 0
     """The newest `live_agent_id` by then: those sessions have lost their phones."""
+    restart_seen_ms: Whole = 0
+    """When the latest new start of its Asterisk was seen."""
     restart_known_session: Whole = 0
     """The newest `live_agent_id` when the new start was seen: sessions between these two have lost their phones if they
     are not seen in their rooms."""

@@ -15,6 +15,7 @@ from controller.core.actions.relogin import LOGOUT
 from controller.core.calls import WAITING
 from controller.core.decided import NOT_SENT
 from controller.core.detector import (
+    PHONE_COMES_MS,
     began_after_restart,
     doubt_about,
     has_lost_phone,
@@ -169,7 +170,8 @@ class AgentPausePlanner:
                 return ActionChange(pause, DecisionCode.PAUSE_WITHDRAWN, "the dialer is no longer down", over=True)
         heard = self._hears(session)
         back = heard or is_seen_up(self.state.observed.health.dialers.get(session.server_ip))
-        if not back or session.phone_in_room is False or self._is_leaving(pause.live_agent_id):
+        unheard = session.phone_in_room is False or self._may_have_no_phone(session)
+        if not back or unheard or self._is_leaving(pause.live_agent_id):
             # calls would go to an agent whose phone is known not to be there; a dialer that VICIdial has no longer is
             # not back; and a logout may get lost, and then the pause is still to be taken back
             return None
@@ -180,6 +182,12 @@ class AgentPausePlanner:
         resuming = self._changed(pause, stage=AgentPauseStage.RESUMING)
         why = "their phone is in its room again, or rings for calls" if heard else still_there
         return ActionChange(resuming, DecisionCode.RESUME_PLANNED, why)
+
+    def _may_have_no_phone(self, session: AgentSession) -> bool:
+        """Return True if a collector that has just begun has not looked for the phone yet."""
+        observed = self.state.observed
+        steady_ms = observed.observed_at_ms - observed.health.steady_since_ms
+        return session.phone_in_room is None and steady_ms < PHONE_COMES_MS
 
     def _why_not_taken_back(self, pause: AgentPause, session: AgentSession) -> str | None:
         """Return why a pause is left as it is; None: it is taken back."""

@@ -242,6 +242,12 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
     return state.observed.observed_at_ms - since_ms >= PHONE_COMES_MS
 
 
+def says_restart(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Return True if a dialer is down since its Asterisk said itself that it has started again."""
+    health = state.observed.health.dialers.get(server_ip)
+    return health is not None and health.interrupted and health.phones_lost_ms != health.restarted_after_ms
+
+
 def heard_again(state: ClusterState, session: AgentSession) -> bool:
     """Return True if an agent's phone is back in its room since the dialer's Asterisk has started again."""
     health = state.observed.health.dialers.get(session.server_ip)
@@ -275,7 +281,11 @@ def has_lost_phone(state: ClusterState, session: AgentSession, opened_at_ms: int
     `opened_at_ms`: when the incident opened that this Asterisk's end was about.
     """
     health, since_ms = state.observed.health.dialers.get(session.server_ip), opened_at_ms - RESTART_MS
-    if health is None or health.phones_lost_ms < since_ms or not _lost_phone(state, session, health):
+    if (
+        health is None
+        or max(health.restart_seen_ms, health.phones_lost_ms) < since_ms
+        or not _lost_phone(state, session, health)
+    ):
         return False
     if session.on_hook:
         return False  # each call rings their phone anew
@@ -362,9 +372,10 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
     verdict = verdict_of(before, dialer, probed, watch, policy)
     known = before or DialerHealth(state=DialerState.UNKNOWN, since_ms=watch.now_ms, life_since_ms=watch.now_ms)
     interrupted_at_ms, interrupted = _interruption(verdict, before, dialer, watch)
+    lost = _phones_lost(known, dialer, watch) if interrupted_at_ms == watch.now_ms else {}
     if interrupted:
         words = f"its Asterisk started again at {dialer.started or known.started}: every call and phone there is gone"
-        if _restarted_by_phones(before, dialer) or known.restarted_after_ms == known.phones_lost_ms:
+        if lost.get("phones_lost_ms", known.phones_lost_ms) == (dialer.restarted_after_ms or known.restarted_after_ms):
             words = "its Asterisk started again while its updater was away: the phones there are gone"
         verdict = Verdict(DialerState.DOWN, words, confirmed=True)
     if ProbeResult.DENIED in dialer.probes.values():
@@ -395,7 +406,7 @@ def _judge(  # noqa: PLR0913 # the facts of a verdict
         started_known_ms=watch.now_ms if dialer.started else known.started_known_ms,
         started_known_session=watch.newest_session if dialer.started else known.started_known_session,
         restarted_after_ms=dialer.restarted_after_ms or known.restarted_after_ms,
-        **_phones_lost(known, dialer, watch) if interrupted_at_ms == watch.now_ms else {},
+        **lost,
         failed_ms=watch.now_ms if FAILURES & set(dialer.probes.values()) else known.failed_ms,
         interrupted_at_ms=None if known.life is DialerState.DOWN is not after.life else interrupted_at_ms,
         interrupted=interrupted,
@@ -418,6 +429,7 @@ def _phones_lost(known: DialerHealth, dialer: DialerReading, watch: Watch) -> di
     return {
         "phones_lost_ms": lost_ms,
         "phones_lost_session": lost_session,
+        "restart_seen_ms": watch.now_ms,
         "restart_known_session": watch.newest_session,
     }
 

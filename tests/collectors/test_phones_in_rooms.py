@@ -66,11 +66,10 @@ def test_rows_that_may_stand_still_say_nothing() -> None:
     phones.see(NOW_MS + 1000, [agent], {room}, {ONE})
     assert phones.of(1) is None
     phones.see(NOW_MS + 2000, [agent], frozenset(), NOBODY)
-    phones.see(NOW_MS + 3000, [agent], frozenset(), {ONE})
-    assert phones.of(1) is None, "it may have come since"
-    phones.see(NOW_MS + 4000, [agent], frozenset(), NOBODY)
+    phones.see(NOW_MS + 3000, [agent], {room}, {ONE})
+    assert phones.of(1) is False, "it was missed, and is not known to have come"
     phones.see(NOW_MS + 5000, [agent], None, NOBODY)
-    assert phones.of(1) is None, "the tables could not be read"
+    assert phones.of(1) is False, "the tables could not be read"
 
 
 def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
@@ -86,13 +85,18 @@ def test_the_dialers_own_list_says_what_rows_that_stand_still_do_not() -> None:
     assert phones.to_list == frozenset()
 
 
-def test_a_phone_that_does_not_come_is_not_looked_for_without_end() -> None:
-    agent = _agent(1)
+def test_a_phone_that_does_not_come_is_looked_for_seldom_and_found_when_it_does() -> None:
+    agent, late_ms = _agent(1), NOW_MS + round(LOOK_SECONDS * 1000)
     phones = _looked([agent])
-    phones.see(NOW_MS + round(LOOK_SECONDS * 1000) - 1, [agent], frozenset(), NOBODY)
+    phones.see(late_ms - 1, [agent], frozenset(), NOBODY)
     assert phones.to_read
-    phones.see(NOW_MS + round(LOOK_SECONDS * 1000), [agent], frozenset(), NOBODY)
+    phones.see(late_ms, [agent], frozenset(), NOBODY)
     assert (phones.to_read, phones.of(1)) == ((), False)
+    phones.see(late_ms + 9000, [agent], None, NOBODY)
+    assert (phones.to_read, phones.of(1)) == ((), False)
+    phones.see(late_ms + 10_000, [agent], None, NOBODY)
+    phones.see(late_ms + 11_000, [agent], {Room(ONE, "8600051")}, NOBODY)
+    assert phones.of(1) is True
 
 
 def test_no_phone_is_looked_for_where_none_has_to_be() -> None:

@@ -225,3 +225,36 @@ def test_to_a_collector_that_begins_in_a_silence_old_rows_show_no_phone() -> Non
     floor.lose(FOUR)
     floor.pass_seconds(3)
     assert set(floor.in_room.values()) == {False}
+
+
+@pytest.mark.parametrize(("left", "restarted"), [([1, 2], True), ([1, 2, 3], False)])
+def test_some_help_themselves_meanwhile_and_what_is_left_of_many_proves_nothing(
+    left: list[int], restarted: bool
+) -> None:  # one case
+    floor = at_work([1, 2, 3, 4, 5])
+    floor.pass_seconds(AWAY, beats=False)
+    floor.lose([1, 2, 3, 4, 5])
+    floor.agents = [each for each in floor.agents if each not in left]
+    floor.pass_seconds(40)
+    assert (floor.restarted_after() is not None) == restarted
+
+
+def test_sessions_with_phones_that_began_meanwhile_outvote_old_ones_without() -> None:
+    floor = at_work([1, 2])
+    floor.pass_seconds(1000, beats=False)
+    floor.agents += range(3, 9)
+    floor.pass_seconds(3, beats=False)
+    floor.written = set(range(3, 9))
+    floor.pass_seconds(40)
+    assert floor.restarted_after() is None
+
+
+def test_seconds_without_a_look_prove_nothing() -> None:
+    floor = at_work()
+    floor.pass_seconds(AWAY, beats=False)
+    floor.lose(FOUR)
+    floor.pass_seconds(4)
+    floor.pass_seconds(10, readable=False)
+    floor.written = set(FOUR)
+    floor.pass_seconds(40)
+    assert floor.restarted_after() is None
