@@ -206,7 +206,7 @@ class PhonesInRooms:
         self.to_list = frozenset(room.server_ip for room in self.to_read) & (frozenset(silent) | newly_back.keys())
 
     def _see(self, now_ms: int, number: int, session: _Session, back: Back | None, *, there: bool) -> None:
-        """See by a row, or that there is none, whether a phone is in its room."""
+        """Record by a row, or that there is none, whether a phone is in its room."""
         session.looked_ms = now_ms
         if not there:
             session.missed_since_ms = session.missed_since_ms if session.phone_in_room is False else now_ms
@@ -216,7 +216,7 @@ class PhonesInRooms:
             self._set(number, session, True)
 
     def _see_back(self, looked_at: Collection[Room], found: Collection[Room]) -> None:
-        """See by the rows of silent updaters whose phones were there."""
+        """Record whose phones were there by the rows of silent updaters."""
         for number in [each for each, session in self._to_look_back.items() if session.room in looked_at]:
             room = self._to_look_back.pop(number).room
             if room in found:
