@@ -63,7 +63,7 @@ NOBODY_BACK: Mapping[ServerIp, Back] = MappingProxyType({})
 
 
 class Sought(NamedTuple):
-    """What was found of phones that are looked for."""
+    """Phones that are looked for, and what was found of them."""
 
     missed: frozenset[int]
     """The sessions whose phone was in no room at the last look."""
