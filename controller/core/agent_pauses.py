@@ -21,6 +21,7 @@ from controller.core.detector import (
     has_lost_phone,
     heard_again,
     is_seen_up,
+    restart_is_inferred,
     rings_again,
 )
 from controller.core.policy import Policy
@@ -71,9 +72,14 @@ class AgentPausePlanner:
                     yield self._new(session, incident, acts=acts)
 
     def _may_pause(self, incident: Incident, withheld: Reason | None) -> bool:
-        """Return True if agents of a dead dialer may be paused: under the fleet brake if its death is confirmed."""
-        if withheld is not None and not (withheld.code is ReasonCode.FLEET_BRAKE and incident.confirmed):
-            return False
+        """Return True if agents of a dead dialer may be paused: under the fleet brake if its death is confirmed.
+
+        Not then if only the phones show it, since one table may mislead about all dialers.
+        """
+        if withheld is not None:
+            by_phones = restart_is_inferred(self.state, incident.server_ip)
+            if withheld.code is not ReasonCode.FLEET_BRAKE or not incident.confirmed or by_phones:
+                return False
         return doubt_about(self.state, self.policy, incident.server_ip) is None
 
     def _needs_pause(self, session: AgentSession, *, acts: bool, held: bool) -> bool:

@@ -242,10 +242,10 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
     return state.observed.observed_at_ms - since_ms >= PHONE_COMES_MS
 
 
-def says_restart(state: ClusterState, server_ip: ServerIp) -> bool:
-    """Return True if a dialer is down since its Asterisk said itself that it has started again."""
+def restart_is_inferred(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Return True if a dialer is down for a new start of its Asterisk that only the phones have shown."""
     health = state.observed.health.dialers.get(server_ip)
-    return health is not None and health.interrupted and health.phones_lost_ms != health.restarted_after_ms
+    return health is not None and health.interrupted and health.phones_lost_ms == health.restarted_after_ms
 
 
 def heard_again(state: ClusterState, session: AgentSession) -> bool:

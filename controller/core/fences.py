@@ -62,14 +62,15 @@ def _fences(state: ClusterState, policy: Policy) -> bool:
 def _reconsider(  # noqa: PLR0913 # what a fence rests on
     state: ClusterState, policy: Policy, fence: Fence, by: str, *, acts: bool, withheld: Reason | None
 ) -> ActionChange | None:
-    needed = _is_down(state, fence.server_ip) or _is_to_be_closed(state, policy, fence.server_ip)
+    closing = _is_to_be_closed(state, policy, fence.server_ip)
+    needed = closing or _is_down(state, fence.server_ip)
     order = state.decided.orders.unfences.get(fence.server_ip)
     ordered = order is not None and order.planned_at_ms == fence.planned_at_ms
     # advice from before the mode became act is no order: a fence is planned anew, if there is to be one
     advice = acts and fence.not_yet is NotFenced.ADVISED
     if advice or (fence.stage in _OVER and not (needed or _is_being_opened(state, fence))):
         return ActionChange(fence, None, over=True)
-    if fence.stage is FenceStage.PLANNED and not needed:
+    if fence.stage is FenceStage.PLANNED and not (closing or (needed and not _works_again(state, fence.server_ip))):
         answer = "the dialer was to take logins again before hotdesk knew whether it had closed it"
         return ActionChange(_changed(state, fence, FenceStage.LOOKING, by, answer), DecisionCode.FENCE_UNCLEAR, answer)
     if withheld is not None:
@@ -147,10 +148,15 @@ def _needs_fence(state: ClusterState, policy: Policy, incident: Incident) -> boo
         return dialer.active and _is_to_be_closed(state, policy, server_ip)
     if incident.kind is not DialerState.DOWN:
         return False
-    health = state.observed.health.dialers.get(server_ip)
-    if health is not None and health.interrupted:
-        return False  # its Asterisk works again
+    if _works_again(state, server_ip):
+        return False
     return _is_down(state, server_ip) and doubt_about(state, policy, server_ip) is None
+
+
+def _works_again(state: ClusterState, server_ip: ServerIp) -> bool:
+    """Return True if a dialer is down only since its Asterisk has started again."""
+    health = state.observed.health.dialers.get(server_ip)
+    return health is not None and health.interrupted
 
 
 def _takes_logins(state: ClusterState, server_ip: ServerIp) -> bool:

@@ -17,8 +17,8 @@ from controller.core.detector import (
     has_lost_phone,
     heard_again,
     is_seen_up,
+    restart_is_inferred,
     restarted_on_hook,
-    says_restart,
 )
 from controller.core.moves import Moves
 from controller.core.plan import PlanBuilder, trouble_of
@@ -94,9 +94,9 @@ class Incidents:
         doubt = self._doubt_about(incident)
         withheld = self._plan.withheld or doubt
         # an Asterisk that says itself that it has started again is no fault of the observer
-        said = says_restart(self._plan.state, incident.server_ip)
+        inferred = restart_is_inferred(self._plan.state, incident.server_ip)
         braked = self._plan.withheld is not None and self._plan.withheld.code is ReasonCode.FLEET_BRAKE
-        uncalled = doubt if said and braked else withheld
+        uncalled = doubt if braked and not inferred else withheld
         if withheld is not None and incident.withheld is not None and withheld.code is incident.withheld.code:
             withheld = incident.withheld  # its words may change with each poll, and the reason is the same
         alone = withheld is not None and withheld.code is ReasonCode.HEARTBEAT_ALONE

@@ -8,7 +8,7 @@ from collectors.observer import Observer, Reading, RestRows
 from collectors.vicidial.rows import Row
 from messages.records import AgentSession, Poll
 
-ONE, TWO = "10.0.0.1", "10.0.0.2"
+ONE = "10.0.0.1"
 START_MS = 1_000_000
 AWAY = 50
 """For how many seconds an updater is away."""

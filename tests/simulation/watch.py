@@ -476,7 +476,7 @@ class Watch:
         if not row.external_pause.startswith("PAUSE") or row.status != "PAUSED":
             return ""
         theirs = agent.user in self._world.paused_late or self._given_up(agent.user)
-        return "" if theirs else f"{agent.user} was paused, and not resumed"
+        return "" if theirs or row.phone_at is None else f"{agent.user} was paused, and not resumed"
 
     def _is_missing(self, row: Live) -> bool:
         """Return True if the phone of an agent who was moved is in no room, and that is known and not said."""

@@ -102,6 +102,43 @@ def test_who_was_paused_long_after_the_death_is_not_made_ready_once_asterisk_has
     assert DecisionCode.PAUSE_NOT_TAKEN_BACK in codes
 
 
+@pytest.mark.parametrize(("steady_seconds", "resumes"), [(9, False), (10, True)])
+def test_a_collector_that_has_just_begun_does_not_make_an_agent_wait_whose_phone_it_has_not_looked_for(
+    steady_seconds: float, *, resumes: bool
+) -> None:
+    floor = stranded(agent("1001"))
+    held(floor, "1001")
+    floor.poll(agent("1001", status=AgentStatus.PAUSED))
+    floor.judge(ONE=DialerState.RECOVERING)
+    observed = floor.state.observed
+    steady_ms = observed.observed_at_ms - round(steady_seconds * 1000)
+    observed.health = msgspec.structs.replace(observed.health, steady_since_ms=steady_ms)
+    assert (DecisionCode.RESUME_PLANNED in [code for code, _, _ in decisions(floor.plan())]) == resumes
+
+
+def test_what_the_phones_have_shown_after_a_long_silence_is_lost_for_its_incident() -> None:
+    session = msgspec.structs.replace(agent("1001", number=1001), phone_in_room=False)
+    floor = Floor(session)
+    floor.judge(ONE=DialerState.DOWN)
+    now_ms = floor.state.observed.observed_at_ms
+    silent_ms = now_ms - 240_000
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(
+        dialers[ONE],
+        interrupted=True,
+        interrupted_at_ms=now_ms - 10_000,
+        phones_lost_ms=silent_ms,
+        restarted_after_ms=silent_ms,
+        restart_seen_ms=now_ms - 10_000,
+        restart_known_session=1001,
+    )
+    assert has_lost_phone(floor.state, session, now_ms - 10_000)
+    unknown = msgspec.structs.replace(session, phone_in_room=None)
+    assert not has_lost_phone(floor.state, unknown, now_ms - 10_000), (
+        "the phones decide, and of this one nothing is known"
+    )
+
+
 @pytest.mark.parametrize(
     ("number", "in_room", "seconds", "lost"),
     [

@@ -402,3 +402,12 @@ def test_advice_and_a_brake_change_nothing() -> None:
     braked.plan()
     braked.plan()
     assert braked.state.decided.fences == {}
+
+
+def test_a_fence_that_is_only_planned_is_not_taken_of_a_dialer_whose_asterisk_has_started_again() -> None:
+    floor = down()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.PLANNED
+    dialers = floor.state.observed.health.dialers
+    dialers[ONE] = msgspec.structs.replace(dialers[ONE], interrupted=True)
+    floor.plan()
+    assert floor.state.decided.fences[ONE].stage is FenceStage.LOOKING
