@@ -123,7 +123,7 @@ def _of_account(dialer: Dialer) -> Iterator[Finding]:
     found = _PERM.search(dialer.loaded)
     rights = {each.strip() for each in (found[1] if found else "").split(",")} - {"", "<none>"}
     if not rights & {RIGHT, "all"}:
-        remedy = f"write = {RIGHT}; without it a dialer whose Asterisk was started again looks well"
+        remedy = f"write = {RIGHT}; without it an Asterisk that starts again is noticed a minute later"
         yield note("ami", f"[{ACCOUNT}] may not ask when Asterisk started", remedy)
     elif rights > {RIGHT}:
         more = ", ".join(sorted(rights - {RIGHT}))
