@@ -72,7 +72,7 @@ class Sought(NamedTuple):
     waiting: frozenset[int]
     """Those that are yet to be looked at, or whose row may be an old one."""
     there: int
-    """How many phones are in their rooms, also of other sessions."""
+    """How many phones were found in their rooms, also of sessions that began in the silence."""
 
 
 class PhonesInRooms:
@@ -140,8 +140,8 @@ class PhonesInRooms:
         """Begin to look for the phones of all sessions of a dialer."""
         self.look_for(now_ms, [number for number, each in self._sessions.items() if each.room.server_ip == server_ip])
 
-    def sought(self, server_ip: ServerIp, numbers: Collection[int]) -> Sought:
-        """Return what was found of the phones of these sessions of a dialer, and of all that are there."""
+    def sought(self, server_ip: ServerIp, numbers: Collection[int], silent_since_ms: int) -> Sought:
+        """Return what was found of the phones of these sessions of a dialer, and of those that began in the silence."""
         known = self._sessions.keys() & numbers
         missed = frozenset(known & self._absent)
         return Sought(
@@ -151,7 +151,10 @@ class PhonesInRooms:
             there=sum(
                 1
                 for number, each in self._sessions.items()
-                if each.room.server_ip == server_ip and each.phone_in_room and number not in self._young
+                if each.room.server_ip == server_ip
+                and each.phone_in_room
+                and number not in self._young
+                and (number in known or each.seen_ms > silent_since_ms)
             ),
         )
 

@@ -72,7 +72,7 @@ class Restarts:
 
     def _conclude(self, now_ms: int, server_ip: ServerIp, review: _Review, phones: PhonesInRooms) -> None:
         """Conclude from what was found of a dialer's phones, once it can be."""
-        found = phones.sought(server_ip, review.were_there)
+        found = phones.sought(server_ip, review.were_there, review.silent_since_ms)
         several = len(found.missed) + len(found.waiting) + found.there
         least = max(LEAST_GONE, SHARE_GONE * several, LEFT_LAST * len(review.were_there))
         if len(found.gone) >= least:

@@ -258,3 +258,13 @@ def test_seconds_without_a_look_prove_nothing() -> None:
     floor.written = set(FOUR)
     floor.pass_seconds(40)
     assert floor.restarted_after() is None
+
+
+def test_phones_that_were_hung_up_hours_before_hide_no_new_start() -> None:
+    floor = at_work([1, 2, 3, 4, 5, 6])
+    floor.lose([1, 2, 3])
+    floor.pass_seconds(300)
+    floor.pass_seconds(AWAY, beats=False)
+    floor.lose([4, 5, 6])
+    floor.pass_seconds(40)
+    assert floor.restarted_after() is not None
