@@ -46,7 +46,7 @@ class _Session:
     missed_ms: int = 0
     """When its phone was last not in its room."""
     missed_since_ms: int = 0
-    """Since when it was in none, as far as it was looked for."""
+    """Since when the rows have shown it in none; 0: they do not."""
     looked_ms: int = 0
     """When its room was last looked at."""
     phone_in_room: bool | None = None
@@ -212,7 +212,7 @@ class PhonesInRooms:
         """Record by a row, or that there is none, whether a phone is in its room."""
         session.looked_ms = now_ms
         if not there:
-            session.missed_since_ms = session.missed_since_ms if session.phone_in_room is False else now_ms
+            session.missed_since_ms = session.missed_since_ms or now_ms
             session.missed_ms = now_ms
             self._set(number, session, False)
         elif not _is_old(session, back):
@@ -260,6 +260,7 @@ class PhonesInRooms:
             self._absent.add(number)
         else:
             self._absent.discard(number)
+            session.missed_since_ms = 0
         if session.phone_in_room is not phone_in_room:
             session.phone_in_room = phone_in_room
             self._changed.add(number)

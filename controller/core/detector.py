@@ -232,7 +232,7 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
     """
     if session.live_agent_id <= health.phones_lost_session:
         return True
-    if session.phone_in_room is None and health.phones_lost_ms == health.restarted_after_ms:
+    if session.phone_in_room is None and _was_inferred(health):
         return False  # the phones have shown the restart: one of which nothing is known is not among them
     if session.live_agent_id > health.restart_known_session or session.phone_in_room:
         return False
@@ -245,7 +245,12 @@ def _lost_phone(state: ClusterState, session: AgentSession, health: DialerHealth
 def restart_is_inferred(state: ClusterState, server_ip: ServerIp) -> bool:
     """Return True if a dialer is down for a new start of its Asterisk that only the phones have shown."""
     health = state.observed.health.dialers.get(server_ip)
-    return health is not None and health.interrupted and health.phones_lost_ms == health.restarted_after_ms
+    return health is not None and health.interrupted and _was_inferred(health)
+
+
+def _was_inferred(health: DialerHealth) -> bool:
+    """Return True if only the phones have shown the latest new start of an Asterisk."""
+    return health.phones_lost_ms == health.restarted_after_ms
 
 
 def heard_again(state: ClusterState, session: AgentSession) -> bool:

@@ -165,3 +165,14 @@ def test_rooms_are_looked_at_in_turn() -> None:
     first = set(phones.to_read)
     phones.see(NOW_MS + 1000, agents, [], NOBODY)
     assert {Room(ONE, each.conf_exten) for each in agents} - first <= set(phones.to_read)
+
+
+def test_how_long_a_phone_was_missed_counts_from_the_first_row_that_showed_it() -> None:
+    """What the dialer's own list said before is another's word."""
+    agent = _agent(1)
+    phones = _looked([agent])
+    phones.see(NOW_MS + 1000, [agent], None, NOBODY, {ONE: NOBODY})
+    phones.see(NOW_MS + 20_000, [agent], [], NOBODY)
+    assert phones.sought(ONE, {1}, NOW_MS).gone == frozenset()
+    phones.see(NOW_MS + 25_000, [agent], [], NOBODY)
+    assert phones.sought(ONE, {1}, NOW_MS).gone == {1}

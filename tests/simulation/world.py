@@ -191,11 +191,11 @@ class Agent:
     web: int = 0
     """The web server that its screen asks."""
     phone_dead: bool = False
+    """The phone is off: it is in no room."""
     one_line: bool = False
     """Their phone has one line: when Asterisk dies it believes in its call from before, and refuses the next one."""
     refuses: bool = False
     """Their phone refuses the next call."""
-    """The phone is off: it is in no room."""
     screen_dead: bool = False
     """VICIdial no longer knows the screen, which can be told nothing."""
     in_second_tab: bool = False
