@@ -709,7 +709,7 @@ class World:
         dialer.dead = dialer.vanished = dialer.link_cut = False
         dialer.hung_at = dialer.beats_until = dialer.steps_from = None
         dialer.has_row = True
-        if not with_sessions:
+        if was_dead or not with_sessions:
             dialer.started_at = self.clock.now
         for row in self.on(server_ip):
             if not with_sessions:
